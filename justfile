@@ -1,0 +1,28 @@
+# Run `just` for lint and the quick tests; `just --list` for the rest.
+default: lint test
+
+# Formatting, lint, spelling, import rules, types
+lint:
+    ruff format --check .
+    ruff check .
+    codespell src docs tests tools benchmarks README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md
+    lint-imports
+    pyright
+
+# Every test that needs no real weights
+test:
+    pytest -m "not weights and not slow and not clients"
+
+# Everything, as CI runs it
+ci:
+    .ci/run
+
+# Write the generated pages of docs/reference anew
+reference:
+    python tools/reference.py
+
+# Resolve requirements/tested.txt anew; needs uv
+tested:
+    uv pip compile pyproject.toml --extra all --extra test --universal --python-version 3.11 --upgrade \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+        --custom-compile-command "just tested" --output-file requirements/tested.txt
