@@ -1,0 +1,255 @@
+"""Every setting of gemvec, once: flag, GEMVEC_* variable, default, unit and help come from the same field.
+
+This is the only module that reads the environment. It must never know where a setting is used.
+A command-line flag wins over a variable, a variable over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self, cast, get_args, get_origin
+
+from gemvec.errors import BadSetting
+
+Precision = Literal["fast", "exact"]
+LongText = Literal["windows", "truncate"]
+Limits = Literal["off", "google"]
+LogFormat = Literal["pretty", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where fetched weights and caches go: $XDG_CACHE_HOME/gemvec, else ~/.cache/gemvec."""
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "gemvec"
+
+
+def data_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where files and batches live: $XDG_DATA_HOME/gemvec, else ~/.local/share/gemvec."""
+    base = environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "gemvec"
+
+
+def setting(default: Any, summary: str, *, unit: str = "", minimum: float | None = None, secret: bool = False) -> Any:
+    """Declare one field of `Settings`.
+
+    Args:
+        default: the value when neither flag nor variable gives one; a callable is called.
+        summary: one sentence for `--help` and the reference page.
+        unit: the unit of a number, such as `seconds` or `bytes`; `bytes` accepts `2GiB`.
+        minimum: the smallest number allowed.
+        secret: keep the value out of reprs and logs.
+    """
+    metadata = {"help": summary, "unit": unit, "minimum": minimum, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What can be set. Build with `Settings.load`, which reads the environment and checks every value."""
+
+    host: str = setting("127.0.0.1", "Address the server listens on.")
+    port: int = setting(8000, "Port the server listens on; 0 picks a free one.", minimum=0)
+    model: tuple[str, ...] = setting(
+        ("all-minilm-l6-v2",),
+        "Models to serve: catalogue ids, hub ids or folders. The first one also answers to the Gemini names.",
+    )
+    precision: Precision = setting(
+        "fast", "fast: bf16 where the processor has it (cosine at least 0.9998 to fp32); exact: fp32."
+    )
+    long_text: LongText = setting(
+        "windows", "Texts longer than the model's window: windows embeds all of them and averages, truncate cuts."
+    )
+    streams: int = setting(0, "Micro-batches computed at the same time; 0 means one per core.", minimum=0)
+    token_budget: int = setting(
+        1024, "Most padded tokens in one micro-batch; fewer on a slow processor.", unit="tokens", minimum=1
+    )
+    max_waiting_tokens: int = setting(
+        4_000_000, "Tokens that may wait for the model before requests are refused with 429.", unit="tokens", minimum=1
+    )
+    cache_dir: Path = setting(cache_home, "Folder for fetched model weights.")
+    embedding_cache_bytes: int = setting(
+        2**30, "Bound on the cache of embeddings in the cache folder; 0 keeps none.", unit="bytes", minimum=0
+    )
+    data_dir: Path = setting(data_home, "Folder for files and batches.")
+    database_url: str = setting(
+        "", "PostgreSQL URL of the files and batches database; empty: a SQLite file in the data folder.", secret=True
+    )
+    file_expiry_seconds: float = setting(48 * 3600.0, "How long an uploaded file is kept.", unit="seconds", minimum=1)
+    max_file_bytes: int = setting(2 * 2**30, "Largest file that may be uploaded.", unit="bytes", minimum=1)
+    max_owner_bytes: int = setting(
+        20 * 2**30, "What the uploaded files of one API key may take together.", unit="bytes", minimum=1
+    )
+    batch_expiry_seconds: float = setting(
+        48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1
+    )
+    batch_retention_seconds: float = setting(
+        42 * 86400.0, "How long an ended batch is kept, with its input and its results.", unit="seconds", minimum=1
+    )
+    uri: str = setting(
+        "./gemvec.db", "Milvus: a path ending in .db for Milvus Lite, or the address of a server or of Zilliz Cloud."
+    )
+    token: str = setting("", "What Milvus asks for: user:password, or an API key of Zilliz Cloud.", secret=True)
+    collection: str = setting("docs", "Name of the collection in Milvus.")
+    api_key: tuple[str, ...] = setting((), "Keys that callers must present; none means no key is needed.", secret=True)
+    allow_anonymous: bool = setting(False, "Listen beyond this machine without any API key.")
+    model_in_body: bool = setting(
+        False, "Let the model named in the body win over the URL's, as the gemini provider of Milvus' server needs."
+    )
+    max_request_bytes: int = setting(20 * 2**20, "Largest request body.", unit="bytes", minimum=1)
+    max_header_bytes: int = setting(
+        64 * 2**10, "Largest request head: address and headers together.", unit="bytes", minimum=1
+    )
+    client_timeout_seconds: float = setting(
+        30.0,
+        "How long a client may keep the server waiting for the rest of a request, or for taking an answer.",
+        unit="seconds",
+        minimum=0.1,
+    )
+    limits: Limits = setting(
+        "off", "google: refuse what Google's service would, for testing against it: sizes, rates, retired models."
+    )
+    requests_per_minute: int = setting(
+        100, "With --limits google: texts a minute, for each key and model; 0 for any number.", minimum=0
+    )
+    tokens_per_minute: int = setting(
+        30_000, "With --limits google: tokens a minute, for each key and model; 0 for any number.", minimum=0
+    )
+    requests_per_day: int = setting(
+        1000, "With --limits google: texts a day, for each key and model; 0 for any number.", minimum=0
+    )
+    inject: str = setting(
+        "", "Faults on purpose, for testing clients: shares of requests by status, such as 429=0.05, and latency=200ms."
+    )
+    otlp_endpoint: str = setting(
+        "", "Where traces are sent, such as http://127.0.0.1:4318; none are made when empty.", secret=True
+    )
+    shutdown_seconds: float = setting(
+        30.0, "How long a stopping server waits for requests in progress.", unit="seconds", minimum=0
+    )
+    log_format: LogFormat = setting("pretty", "pretty for people, json for machines.")
+    log_level: LogLevel = setting("info", "Least severe message that is logged.")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **flags: Any) -> Self:
+        """Combine flags, GEMVEC_* variables and defaults.
+
+        Args:
+            environ: the environment; the process' own when None.
+            **flags: values by field name; None means not given. Strings are parsed like variables.
+
+        Raises:
+            BadSetting: a value cannot be used; the message names the flag or variable and the value.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            given = flags.pop(each.name, None)
+            if given is not None:
+                values[each.name] = _checked(each, given, flag_name(each.name))
+            elif (text := environ.get(variable_name(each.name))) is not None:
+                values[each.name] = _checked(each, text, variable_name(each.name))
+        if flags:
+            raise BadSetting(f"There is no setting named {min(flags)!r}.")
+        return cls(**values)
+
+
+def flag_name(name: str) -> str:
+    """Return the command-line flag of a field: `data_dir` becomes `--data-dir`."""
+    return "--" + name.replace("_", "-")
+
+
+def variable_name(name: str) -> str:
+    """Return the environment variable of a field: `data_dir` becomes `GEMVEC_DATA_DIR`."""
+    return "GEMVEC_" + name.upper()
+
+
+def field_types() -> dict[str, Any]:
+    """Return the resolved type of every field of `Settings`, by name."""
+    return typing.get_type_hints(Settings)
+
+
+def read_variable(*names: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the first non-empty variable of `names`; for variables that others define (GEMINI_API_KEY)."""
+    environ = os.environ if environ is None else environ
+    return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def process_environ() -> dict[str, str]:
+    """Return a copy of the environment, for a child process."""
+    return dict(os.environ)
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes that `2GiB`, `500 MB` or `1024` means.
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    size = text.strip().lower().removesuffix("b")
+    number = size.rstrip("kmgi ")
+    unit = size[len(number) :].strip()
+    if unit not in _SUFFIXES:
+        raise ValueError(f"unknown size unit in {text!r}")
+    return int(float(number) * _SUFFIXES[unit])
+
+
+def _checked(each: Field[Any], value: Any, source: str) -> Any:
+    shown = "(hidden)" if each.metadata["secret"] else repr(value)
+    try:
+        parsed = _parse(field_types()[each.name], value, is_bytes=each.metadata["unit"] == "bytes")
+    except (ValueError, KeyError) as error:
+        raise BadSetting(f"{source} has value {shown}: {_expected(field_types()[each.name])}.") from error
+    minimum = each.metadata["minimum"]
+    if minimum is not None and parsed < minimum:
+        raise BadSetting(f"{source} has value {shown}: must be at least {minimum:g}.")
+    return parsed
+
+
+def _parse(kind: Any, value: Any, *, is_bytes: bool) -> Any:
+    if get_origin(kind) is tuple:
+        items = value.split(",") if isinstance(value, str) else list(cast("list[Any]", value))
+        return tuple(item for each in items if (item := str(each).strip()))
+    if get_origin(kind) is types.UnionType:
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    if not isinstance(value, str):
+        return value
+    if get_origin(kind) is Literal:
+        return _choice(value, get_args(kind))
+    if kind is bool:
+        return _boolean(value)
+    if kind is int and is_bytes:
+        return parse_bytes(value)
+    return Path(value).expanduser() if kind is Path else kind(value)
+
+
+def _choice(value: str, options: tuple[str, ...]) -> str:
+    if value.lower() not in options:
+        raise ValueError(value)
+    return value.lower()
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() in _TRUE:
+        return True
+    if value.lower() in _FALSE:
+        return False
+    raise ValueError(value)
+
+
+def _expected(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "expected one of " + ", ".join(get_args(kind))
+    return {bool: "expected true or false", int: "expected a whole number", float: "expected a number"}.get(
+        kind, "cannot be used"
+    )

@@ -1,0 +1,207 @@
+"""Kills a working process again and again and checks, after each death, that the recovery contract holds."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from batch_worker import parse_name, text_of
+from gemvec.batches import rows
+from gemvec.batches.job import ChunkState
+from gemvec.batches.runner import CHUNKS_IN_FLIGHT
+from gemvec.batches.store import BatchStore
+from gemvec.files.store import FileStore
+from gemvec.storage.database import open_database
+from gemvec.wire.batches import BatchState
+from hash_embedder import vector_of
+
+WORKER = Path(__file__).parent / "batch_worker.py"
+
+
+class Campaign:
+    """Many lives of a worker over one data folder.
+
+    Attributes:
+        accepted: display names of the batches whose creation was answered.
+        deleted: display names of the batches that may be gone.
+        kills: how many lives ended by SIGKILL.
+        most_repeated: most chunks computed again after one death.
+    """
+
+    def __init__(self, data_dir):
+        self.data_dir = data_dir
+        self.accepted = []
+        self.deleted = set()
+        self.kills = 0
+        self.most_repeated = 0
+        self._ended = {}  # batch id -> the job as it was when it had ended
+        self._done = set()  # (batch id, chunk index) that were counted before the present life
+        self._computed = Counter()
+        self._journal_bytes = 0
+
+    def live(
+        self,
+        *,
+        create=(),
+        delete=(),
+        kill="",
+        stop="",
+        countdown=1,
+        pause_seconds=0.0,
+        die_after=None,
+        processes=False,
+    ):
+        """Let a worker live once; return how it ended: `killed`, `stopped` or `done`.
+
+        Args:
+            create: display names of batches to create.
+            delete: ids of batches to delete at the end.
+            kill: the step to die at.
+            stop: the step to be asked to stop at, by SIGTERM, instead.
+            countdown: at which time of reaching it.
+            pause_seconds: before each chunk, so that a life is long enough to be killed in.
+            die_after: seconds after the worker was ready; SIGKILL then.
+            processes: run chunks in processes of their own.
+        """
+        command = [sys.executable, WORKER, self.data_dir, "--pause-seconds", str(pause_seconds)]
+        command += ["--create", *create, "--delete", *delete]
+        command += ["--processes"] if processes else []
+        command += ["--kill", kill or stop, "--countdown", str(countdown), "--signal", "SIGTERM" if stop else "SIGKILL"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            word, _, name = line.strip().partition(" ")
+            if word == "accepted":
+                self.accepted.append(name)
+            if word == "ready" and die_after:
+                threading.Timer(die_after, process.kill).start()
+        errors = process.stderr.read()
+        code = process.wait()
+        process.stdout.close()
+        process.stderr.close()
+        assert code in {0, -signal.SIGKILL}, errors
+        self.check()
+        self.kills += code != 0
+        return "killed" if code else word
+
+    def check(self):
+        """Check what must hold at any moment; raises AssertionError."""
+        database = open_database(self.data_dir / "gemvec.sqlite3")
+        try:
+            store = BatchStore(database, FileStore(database, self.data_dir), self.data_dir)
+            jobs = [job for job in _all_jobs(store) if job.display_name not in self.deleted]
+            self._check_jobs(jobs)
+            with database.read() as connection:
+                chunks = {job.batch_id: rows.list_chunks(connection, job.job_number) for job in jobs}
+            self._check_counts(jobs, chunks)
+            self._check_journal(chunks)
+            for job in jobs:
+                if job.state.is_ended and job.batch_id not in self._ended:
+                    self._ended[job.batch_id] = job
+                    check_answers(store, job)
+        finally:
+            database.close()
+
+    def _check_jobs(self, jobs):
+        lost = set(self.accepted) - {job.display_name for job in jobs} - self.deleted
+        assert not lost, f"accepted and lost: {lost}"
+        for job in jobs:
+            kept = self._ended.get(job.batch_id, job)
+            assert kept == job, f"an ended state changed: {kept} -> {job}"
+
+    def _check_counts(self, jobs, chunks):
+        for job in jobs:
+            _, _, count = parse_name(job.display_name)
+            assert job.request_count == count == sum(chunk.request_count for chunk in chunks[job.batch_id])
+            done = [chunk for chunk in chunks[job.batch_id] if chunk.state is ChunkState.DONE]
+            assert job.successful_count + job.failed_count == sum(chunk.request_count for chunk in done)
+            assert (job.state is BatchState.SUCCEEDED) == (job.pending_count == 0)
+
+    def _check_journal(self, chunks):
+        """Check that what was done before this life was not computed in it, and little else twice."""
+        journal = self.data_dir / "journal"
+        content = journal.read_bytes() if journal.exists() else b""
+        new = [tuple(line.split()) for line in content[self._journal_bytes :].decode().splitlines()]
+        self._journal_bytes = len(content)
+        new = [(batch_id, int(index)) for batch_id, index in new]
+        again = self._done & set(new)
+        assert not again, f"done before the crash and computed again: {again}"
+        repeated = sum(self._computed[chunk] > 0 for chunk in new)
+        assert repeated <= CHUNKS_IN_FLIGHT, f"{repeated} chunks were computed twice"
+        self.most_repeated = max(self.most_repeated, repeated)
+        self._computed.update(new)
+        self._done = {
+            (batch_id, chunk.chunk_index)
+            for batch_id, each in chunks.items()
+            for chunk in each
+            if chunk.state is ChunkState.DONE
+        }
+
+    def counts(self):
+        """Return how much was computed, for the record."""
+        return {
+            "chunks": len(self._computed),
+            "chunks_computed": sum(self._computed.values()),
+            "chunks_computed_again": sum(self._computed.values()) - len(self._computed),
+            "most_chunks_again_after_one_kill": self.most_repeated,
+        }
+
+    def batch_ids(self):
+        """Return display name -> id of every batch."""
+        database = open_database(self.data_dir / "gemvec.sqlite3")
+        try:
+            store = BatchStore(database, FileStore(database, self.data_dir), self.data_dir)
+            return {job.display_name: job.batch_id for job in _all_jobs(store)}
+        finally:
+            database.close()
+
+    def kill_at_random(self, kills, *, seed=0, report=lambda campaign: None):
+        """Kill a worker at `kills` random moments, with new batches whenever the old ones have ended."""
+        chance = random.Random(seed)
+        number = 0
+        while self.kills < kills:
+            create = []
+            if not self._has_open():
+                number += 1
+                create = [f"file:{number}:{chance.randrange(1, 6000)}", f"inline:{number}:{chance.randrange(1, 600)}"]
+            moment = chance.uniform(0, 0.5)
+            pause_seconds, processes = chance.choice([0, 0.01, 0.05]), chance.random() < 0.3
+            self.live(create=create, die_after=moment, pause_seconds=pause_seconds, processes=processes)
+            report(self)
+        assert self.live() == "done"
+
+    def _has_open(self):
+        return bool(set(self.accepted) - {job.display_name for job in self._ended.values()})
+
+
+def _all_jobs(store):
+    jobs, token = [], None
+    while True:
+        page = store.list("", page_size=1000, page_token=token)
+        jobs += page.jobs
+        token = page.next_page_token
+        if token is None:
+            return jobs
+
+
+def check_answers(store, job):
+    """Check that a finished batch has one answer per request, in order, each made of its own request."""
+    assert job.state is BatchState.SUCCEEDED
+    kind, seed, count = parse_name(job.display_name)
+    if kind == "inline":
+        answers = orjson.loads(b"[" + b"".join(store.inline_responses(job)) + b"]")
+    else:
+        content = b"".join(store.files.open_content(job.output_file_id, "").read())
+        answers = [orjson.loads(each) for each in content.splitlines()]
+    assert [answer["key"] for answer in answers] == [f"{seed}-{number}" for number in range(count)]
+    for number, answer in enumerate(answers):
+        text = text_of(seed, number)
+        if text:
+            assert np.array_equal(np.float32(answer["response"]["embedding"]["values"]), vector_of(text))
+        else:
+            assert answer["error"]["code"] == 3

