@@ -1,0 +1,93 @@
+"""google.rpc.Status: how every error travels, alone as `{"error": ...}` or inside an operation or a batch response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+# google.rpc.Code numbers, used inside operations and batch responses; HTTP answers carry the HTTP number instead.
+RPC_CODES = {
+    "OK": 0,
+    "CANCELLED": 1,
+    "UNKNOWN": 2,
+    "INVALID_ARGUMENT": 3,
+    "DEADLINE_EXCEEDED": 4,
+    "NOT_FOUND": 5,
+    "ALREADY_EXISTS": 6,
+    "PERMISSION_DENIED": 7,
+    "RESOURCE_EXHAUSTED": 8,
+    "FAILED_PRECONDITION": 9,
+    "ABORTED": 10,
+    "OUT_OF_RANGE": 11,
+    "UNIMPLEMENTED": 12,
+    "INTERNAL": 13,
+    "UNAVAILABLE": 14,
+    "DATA_LOSS": 15,
+    "UNAUTHENTICATED": 16,
+}
+
+_DETAIL = "type.googleapis.com/google.rpc."
+
+
+def error_to_wire(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Return the body of an HTTP error: `{"error": {code, message, status, details}}`."""
+    error: dict[str, Any] = {"code": code, "message": message, "status": status}
+    if details:
+        error["details"] = details
+    return {"error": error}
+
+
+def status_to_wire(status: str, message: str) -> dict[str, Any]:
+    """Return a google.rpc.Status, as operations and batch responses carry it: `{code, message}`."""
+    return {"code": RPC_CODES[status], "message": message}
+
+
+def bad_request_detail(field: str, description: str) -> dict[str, Any]:
+    """Return a google.rpc.BadRequest that names the offending field."""
+    return {"@type": _DETAIL + "BadRequest", "fieldViolations": [{"field": field, "description": description}]}
+
+
+def retry_info_detail(seconds: float) -> dict[str, Any]:
+    """Return a google.rpc.RetryInfo that says when to try again."""
+    return {"@type": _DETAIL + "RetryInfo", "retryDelay": f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"}
+
+
+def error_info_detail(reason: str) -> dict[str, Any]:
+    """Return a google.rpc.ErrorInfo as Google sends it with key errors."""
+    return {
+        "@type": _DETAIL + "ErrorInfo",
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": {"service": "generativelanguage.googleapis.com"},
+    }
+
+
+def localized_message_detail(message: str) -> dict[str, Any]:
+    """Return a google.rpc.LocalizedMessage in English."""
+    return {"@type": _DETAIL + "LocalizedMessage", "locale": "en-US", "message": message}
+
+
+def request_info_detail(request_id: str) -> dict[str, Any]:
+    """Return a google.rpc.RequestInfo, by which a log line is found."""
+    return {"@type": _DETAIL + "RequestInfo", "requestId": request_id}
+
+
+def quota_failure_detail(violations: Iterable[tuple[str, str, str, int]]) -> dict[str, Any]:
+    """Return a google.rpc.QuotaFailure as Google sends it; a violation is (metric, quota id, model, limit)."""
+    return {
+        "@type": _DETAIL + "QuotaFailure",
+        "violations": [
+            {
+                "quotaMetric": metric,
+                "quotaId": quota_id,
+                "quotaDimensions": {"location": "global", "model": model},
+                "quotaValue": str(limit),
+            }
+            for metric, quota_id, model, limit in violations
+        ],
+    }
+
+
+def help_detail(description: str, url: str) -> dict[str, Any]:
+    """Return a google.rpc.Help with one link."""
+    return {"@type": _DETAIL + "Help", "links": [{"description": description, "url": url}]}

@@ -1,0 +1,141 @@
+"""embedContent and batchEmbedContents: what the SDKs send is read, what is wrong is named."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemvec.errors import BadResourceName, EmptyText, InvalidRequest
+from gemvec.wire.embed import (
+    EmbedContentRequest,
+    batch_embed_response_to_wire,
+    embed_request_to_wire,
+    embed_response_to_wire,
+    parse_batch_embed_request,
+    parse_embed_request,
+)
+from gemvec.wire.message import Message, parse_message
+from gemvec.wire.task_type import TaskType
+
+REQUESTS = st.builds(
+    EmbedContentRequest,
+    text=st.text(min_size=1),
+    model=st.none() | st.sampled_from(["gemini-embedding-001", "all-minilm-l6-v2"]),
+    task_type=st.none() | st.sampled_from(TaskType),
+    title=st.none() | st.text(),
+    output_dimensionality=st.none() | st.integers(-(2**31), 2**31 - 1),
+    auto_truncate=st.booleans(),
+)
+
+
+def read(body):
+    return parse_embed_request(parse_message(json.dumps(body).encode()))
+
+
+def content(*texts):
+    return {"content": {"parts": [{"text": text} for text in texts]}}
+
+
+@given(REQUESTS)
+def test_a_request_survives_the_wire(request):
+    assert parse_embed_request(Message(embed_request_to_wire(request))) == request
+
+
+def test_n_parts_are_one_text():
+    assert read(content("a", "b")).text == "a\nb"
+
+
+def test_parts_without_text_are_ignored():
+    body = {"content": {"role": "user", "parts": [{"inline_data": {"data": "x"}}, {"text": "a"}]}}
+    assert read(body).text == "a"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"taskType": "RETRIEVAL_DOCUMENT", "title": "T", "outputDimensionality": 10},
+        {"task_type": "retrieval_document", "title": "T", "output_dimensionality": "10"},
+        {"taskType": 2, "title": "T", "output_dimensionality": 10},
+        {"embedContentConfig": {"taskType": "RETRIEVAL_DOCUMENT", "title": "T", "outputDimensionality": 10}},
+        {
+            "embed_content_config": {
+                "task_type": 2,
+                "title": "T",
+                "output_dimensionality": 10,
+                "audioTrackExtraction": {},
+            }
+        },
+        {"taskType": 2, "title": "T", "outputDimensionality": 10, "embedContentConfig": {"taskType": 1, "title": "U"}},
+    ],
+)
+def test_options_are_taken_in_every_spelling_the_sdks_use_and_the_top_level_wins(options):
+    request = read(content("a") | options)
+    assert (request.task_type, request.title, request.output_dimensionality) == (TaskType.RETRIEVAL_DOCUMENT, "T", 10)
+
+
+def test_options_that_are_not_given_are_left_to_the_model():
+    assert read(content("a") | {"taskType": None}) == EmbedContentRequest(text="a")
+
+
+def test_auto_truncate_is_on_unless_the_config_says_otherwise():
+    assert read(content("a")).auto_truncate
+    assert not read(content("a") | {"embedContentConfig": {"autoTruncate": False}}).auto_truncate
+
+
+@pytest.mark.parametrize("body", [content(), content(""), {"content": {}}, content("", "")])
+def test_an_empty_content_is_refused_in_googles_words(body):
+    with pytest.raises(EmptyText) as e:
+        read(body)
+    assert e.value.message == "EmbedContentRequest.content contains an empty Part."
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "content"),
+        (content("a") | {"model": "models/../x"}, "model"),
+        (content("a") | {"taskType": "X"}, "task_type"),
+        (content("a") | {"embedContentConfig": {"taskType": "X"}}, "embed_content_config.task_type"),
+        (content("a") | {"title": 5}, "title"),
+        ({"content": {"parts": [{"text": 5}]}}, "content.parts[0].text"),
+        ({"content": "a"}, "content"),
+    ],
+)
+def test_errors_name_the_field(body, field):
+    with pytest.raises(InvalidRequest) as e:
+        read(body)
+    assert e.value.field == field
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(InvalidRequest, match="Unknown name"):
+        read(content("a") | {"tasktype": 2})
+
+
+def test_a_batch_error_says_which_request():
+    for bad in ({"content": {"parts": []}}, 5, content("a") | {"taskType": "X"}):
+        with pytest.raises(InvalidRequest, match=r"requests\[1\]|empty Part") as e:
+            parse_batch_embed_request(Message({"requests": [content("a"), bad]}))
+        assert e.value.index == 1
+        assert e.value.field.startswith("requests[1]")
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(InvalidRequest, match="at least one request"):
+        parse_batch_embed_request(Message({"requests": []}))
+
+
+def test_a_model_beside_the_requests_is_that_of_those_that_name_none():
+    body = {"model": "models/m", "requests": [content("a"), content("b") | {"model": "models/n"}]}
+    assert [each.model for each in parse_batch_embed_request(Message(body))] == ["m", "n"]
+    with pytest.raises(BadResourceName):
+        parse_batch_embed_request(Message({"model": "models/ m", "requests": [content("a")]}))
+
+
+def test_responses_are_googles():
+    vector = np.float32([0.5, 0.25])
+    usage = {"promptTokenCount": 5, "promptTokenDetails": [{"modality": "TEXT", "tokenCount": 5}]}
+    assert embed_response_to_wire(vector, 5) == {"embedding": {"values": vector}, "usageMetadata": usage}
+    assert batch_embed_response_to_wire([vector], 5) == {"embeddings": [{"values": vector}], "usageMetadata": usage}

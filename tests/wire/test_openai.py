@@ -1,0 +1,78 @@
+"""OpenAI's embeddings route: texts, token ids, floats and base64."""
+
+import base64
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemvec.errors import EmptyText, InvalidRequest
+from gemvec.wire import openai
+from gemvec.wire.message import Message
+
+
+def read(**body):
+    return openai.parse_embeddings_request(Message(body))
+
+
+@pytest.mark.parametrize(
+    ("given_input", "inputs"),
+    [
+        ("a", ["a"]),
+        (["a", "b"], ["a", "b"]),
+        ([1, 2], [[1, 2]]),
+        ([[1, 2], [3]], [[1, 2], [3]]),
+        (["a", [1]], ["a", [1]]),
+    ],
+)
+def test_input_is_texts_or_token_ids(given_input, inputs):
+    assert read(input=given_input).inputs == inputs
+
+
+@pytest.mark.parametrize("given_input", ["", ["a", ""], [[]]])
+def test_an_empty_input_is_refused(given_input):
+    with pytest.raises(EmptyText) as e:
+        read(input=given_input)
+    assert e.value.field == "input"
+
+
+@pytest.mark.parametrize(
+    "given_input", [None, [], 5, {}, True, [True], [-1], [1.5], ["a", 5], [["a"]], [[1, True]], [None]]
+)
+def test_an_input_of_another_kind_is_refused(given_input):
+    with pytest.raises(InvalidRequest) as e:
+        read(input=given_input)
+    assert e.value.field == "input"
+
+
+def test_what_is_not_given_is_none_and_unknown_fields_are_ignored():
+    request = read(input="a", user="u", input_type="query")
+    assert (request.model, request.dimensions, request.encoding_format) == (None, None, "float")
+
+
+def test_an_unknown_encoding_format_is_refused():
+    with pytest.raises(InvalidRequest, match="encoding_format"):
+        read(input="a", encoding_format="int8")
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), max_size=20))
+def test_base64_is_little_endian_float32(values):
+    wire = openai.vector_to_wire(np.float32(values), "base64")
+    assert np.frombuffer(base64.b64decode(wire), "<f4").tolist() == np.float32(values).tolist()
+
+
+def test_responses_are_openais():
+    assert openai.embeddings_response_to_wire(["AAAA", "BBBB"], model="m", token_count=7) == {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": "AAAA"},
+            {"object": "embedding", "index": 1, "embedding": "BBBB"},
+        ],
+        "model": "m",
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+    }
+    assert openai.models_to_wire(["m"]) == {
+        "object": "list",
+        "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "gemvec"}],
+    }
