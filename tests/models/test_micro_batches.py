@@ -1,0 +1,205 @@
+"""Every text that waits is taken exactly once; the urgent go first, nothing starves, little is padded.
+
+The line is driven by hypothesis through any interleaving of adding calls, dropping them and taking micro-batches.
+"""
+
+from itertools import count
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gemvec.errors import Overloaded
+from gemvec.models.embed import Priority
+from gemvec.models.micro_batches import Call, WaitingLine
+from gemvec.models.widths import padded_width
+
+BUDGET = 64
+LENGTHS = st.lists(st.integers(1, 80), min_size=1, max_size=30)
+
+
+def make_call(*lengths, priority=Priority.INTERACTIVE):
+    return Call([[7] * length for length in lengths], priority)
+
+
+def make_line(**limits):
+    return WaitingLine(**{"streams": 1, "token_budget": BUDGET, "max_waiting_tokens": 10**9} | limits)
+
+
+def drain(line):
+    """Return the micro-batches left, in order."""
+    return list(iter(line.next_micro_batch, []))
+
+
+class Line(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.line = make_line()
+        self.now = 0.0
+        self.waiting = {}  # Call -> rows not yet taken
+
+    @rule(lengths=LENGTHS, priority=st.sampled_from(Priority), later=st.floats(0, 2))
+    def add(self, lengths, priority, later):
+        self.now += later
+        call = make_call(*lengths, priority=priority)
+        self.line.add(call, self.now)
+        self.waiting[call] = set(range(len(lengths)))
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def drop(self, data):
+        call = data.draw(st.sampled_from(list(self.waiting)))
+        self.line.drop(call)
+        del self.waiting[call]
+
+    @rule()
+    def take(self):
+        items = self.line.next_micro_batch()
+        assert bool(items) == bool(self.waiting)
+        for item in items:
+            assert item.token_ids is item.call.token_ids[item.row]
+            assert item.length == len(item.token_ids)
+            self.waiting[item.call].remove(item.row)
+        if items:
+            self.check(items)
+        self.waiting = {call: rows for call, rows in self.waiting.items() if rows}
+
+    def check(self, items):
+        lengths = [item.length for item in items]
+        assert lengths == sorted(lengths)
+        assert len(items) == 1 or padded_width(max(lengths)) * len(items) <= BUDGET
+        assert max(lengths) - min(lengths) <= 16
+        priorities = {item.call.priority for item in items}
+        assert len(priorities) == 1
+        assert priorities == {min(call.priority for call in self.waiting)}
+
+    @invariant()
+    def the_waiting_tokens_are_those_of_the_rows_not_taken(self):
+        expected = sum(len(call.token_ids[row]) for call, rows in self.waiting.items() for row in rows)
+        assert self.line.waiting_tokens == expected
+
+
+TestLine = Line.TestCase
+TestLine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_a_long_call_is_computed_sorted_by_length():
+    line = make_line()
+    line.add(make_call(*range(1, 60)), 0.0)
+    longest = [items[-1].length for items in drain(line)]
+    assert longest == sorted(longest, reverse=True)
+
+
+def test_a_text_longer_than_the_budget_is_computed_alone():
+    line = make_line()
+    line.add(make_call(BUDGET + 1, BUDGET + 1), 0.0)
+    assert [len(items) for items in drain(line)] == [1, 1]
+
+
+def test_texts_of_several_short_calls_share_a_micro_batch():
+    line = make_line()
+    for _ in range(8):
+        line.add(make_call(8), 0.0)
+    assert [len(items) for items in drain(line)] == [8]
+
+
+def test_a_short_call_passes_a_long_one_and_is_not_filled_up_with_its_texts():
+    line = make_line()
+    line.add(make_call(*[8] * 100), 0.0)
+    query = make_call(8)
+    line.add(query, 0.01)
+    assert [item.call for item in line.next_micro_batch()] == [query]
+
+
+def test_an_interactive_call_passes_a_batch_job_however_long_that_has_waited():
+    line = make_line()
+    line.add(make_call(8, priority=Priority.BATCH), 0.0)
+    line.add(make_call(*[8] * 100), 1e6)
+    micro_batches = drain(line)
+    assert [item.call.priority for item in micro_batches[-1]] == [Priority.BATCH]
+
+
+def test_a_long_call_that_has_waited_its_time_passes_later_short_ones():
+    line = make_line()
+    bulk = make_call(*[8] * 100)
+    line.add(bulk, 0.0)
+    for now in count():  # short calls keep coming, faster than they are computed
+        for _ in range(10):
+            line.add(make_call(8), now / 10)
+        if line.next_micro_batch()[0].call is bulk:
+            break
+        assert now < 1000, "the long call starves"
+
+
+def test_a_faster_machine_makes_a_long_call_wait_less():
+    slow, fast = make_line(), make_line()
+    for _ in range(100):
+        fast.note_speed(1_000_000, 1.0)
+    for line in (slow, fast):
+        line.add(make_call(*[8] * 100), 0.0)
+        line.add(make_call(8), 0.5)
+    assert len(slow.next_micro_batch()) == 1
+    assert len(fast.next_micro_batch()) == 8
+
+
+@pytest.mark.parametrize(
+    ("tokens_a_second", "budget"), [(100_000, 1024), (23_000, 1024), (16_000, 512), (9_000, 256), (10, 256)]
+)
+def test_a_slower_machine_computes_smaller_micro_batches(tokens_a_second, budget):
+    line = make_line(token_budget=1024)
+    for _ in range(100):
+        line.note_speed(tokens_a_second, 1.0)
+    line.add(make_call(*[8] * 1000), 0.0)
+    assert sum(item.length for item in line.next_micro_batch()) == budget
+
+
+def test_a_small_budget_is_kept_however_slow_the_machine():
+    line = make_line(token_budget=300)
+    line.note_speed(10, 1000.0)
+    line.add(make_call(*[10] * 1000), 0.0)
+    assert len(line.next_micro_batch()) == 300 // 12
+
+
+def test_short_queries_count_little_in_the_estimate_of_speed():
+    line = make_line(token_budget=1024)
+    for _ in range(20):
+        line.note_speed(50_000, 1.0)
+        line.note_speed(1, 0.001)
+    line.add(make_call(*[8] * 1000), 0.0)
+    assert sum(item.length for item in line.next_micro_batch()) == 1024
+
+
+def test_too_many_waiting_tokens_are_refused_until_they_are_taken():
+    line = make_line(max_waiting_tokens=100)
+    line.add(make_call(60), 0.0)
+    with pytest.raises(Overloaded) as refusal:
+        line.add(make_call(60), 0.0)
+    assert refusal.value.retry_after_seconds >= 1
+    assert line.waiting_tokens == 60
+    line.next_micro_batch()
+    line.add(make_call(60), 0.0)
+
+
+def test_the_longer_the_line_the_later_to_retry():
+    line = make_line(max_waiting_tokens=100_000)
+    line.add(make_call(*[50] * 2000), 0.0)
+    with pytest.raises(Overloaded) as refusal:
+        line.add(make_call(1), 0.0)
+    assert refusal.value.retry_after_seconds == pytest.approx(100_000 / 15_000)
+
+
+def test_a_call_beyond_the_limit_is_taken_when_nothing_waits():
+    line = make_line(max_waiting_tokens=10)
+    line.add(make_call(40), 0.0)
+    assert line.next_micro_batch()
+
+
+def test_dropping_a_call_that_is_all_taken_changes_nothing():
+    line = make_line()
+    call = make_call(8)
+    line.add(call, 0.0)
+    line.next_micro_batch()
+    line.drop(call)
+    assert line.waiting_tokens == 0
+    assert line.next_micro_batch() == []

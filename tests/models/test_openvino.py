@@ -1,0 +1,108 @@
+"""The encoder gives the right vectors in both precisions, on every stream, and OpenVINO keeps quiet."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gemvec.errors import UnsupportedModel
+from gemvec.models.openvino import OpenVinoEncoder
+from gemvec.models.weights import load_model
+
+TEXTS = [[2, 7, 8, 3], [2, 9, 3], [2, *range(20, 60), 3], [2, 50, 51, 50, 3]]
+
+
+@pytest.fixture(scope="module", params=["exact", "fast"])
+def encoder(request, tiny_model, tmp_path_factory):
+    model = load_model(str(tiny_model), tmp_path_factory.mktemp("cache"))
+    encoder = OpenVinoEncoder(model, precision=request.param, streams=2)
+    yield encoder
+    encoder.close()
+
+
+def cosines(one, other):
+    return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+
+
+def test_vectors_are_float32_of_the_native_dimensionality(encoder):
+    vectors = encoder.encode(TEXTS, 0)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(TEXTS), encoder.native_dim) == (4, 32)
+
+
+def test_an_answer_is_not_overwritten_by_the_next_one(encoder):
+    first = encoder.encode(TEXTS, 0)
+    kept = first.copy()
+    encoder.encode(TEXTS[::-1], 0)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_streams_compute_at_the_same_time_and_alike(encoder):
+    expected = encoder.encode(TEXTS, 0)
+    answers = {0: [], 1: []}
+
+    def work(stream):
+        answers[stream].extend(encoder.encode(TEXTS, stream) for _ in range(20))
+
+    threads = [threading.Thread(target=work, args=(stream,)) for stream in answers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for vectors in answers[0] + answers[1]:
+        np.testing.assert_array_equal(vectors, expected)
+
+
+def test_a_text_fills_the_window_exactly(encoder):
+    assert np.isfinite(encoder.encode([[2] * 64, [2]], 0)).all()
+
+
+def test_fast_vectors_point_where_exact_ones_do(tiny_model, tmp_path):
+    model = load_model(str(tiny_model), tmp_path)
+    exact, fast = (
+        OpenVinoEncoder(model, precision=precision, streams=1).encode(TEXTS, 0) for precision in ("exact", "fast")
+    )
+    assert cosines(exact, fast).min() >= 0.9998
+
+
+def test_vectors_of_another_length_than_recorded_are_refused(tiny_model, tmp_path):
+    model = load_model(str(tiny_model), tmp_path)
+    model = replace(model, record=replace(model.record, native_dim=16))
+    with pytest.raises(UnsupportedModel, match=r"gives vectors of shape \(4, 32\), expected \(4, 16\)"):
+        OpenVinoEncoder(model, precision="exact", streams=1)
+
+
+def test_weights_that_do_not_fit_their_config_are_refused(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 16}))
+    with pytest.raises(UnsupportedModel, match="cannot be run"):
+        OpenVinoEncoder(load_model(str(folder), tmp_path), precision="exact", streams=1)
+
+
+PROBE = """
+import socket, sys
+
+def refuse(*args, **kwargs):
+    raise AssertionError("OpenVINO tried to reach the network")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+import gemvec.models.openvino
+assert not any(name.startswith("openvino_telemetry") for name in sys.modules), "telemetry is loaded"
+import openvino_telemetry  # what gemvec hid, others may still import
+"""
+
+
+def test_openvino_neither_phones_home_nor_writes_files(tmp_path):
+    environ = {**os.environ, "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    for name in ("CI", "TF_BUILD", "JENKINS_URL"):  # in which its telemetry is off by itself
+        environ.pop(name, None)
+    outcome = subprocess.run([sys.executable, "-c", PROBE], env=environ, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    assert list(tmp_path.iterdir()) == []
