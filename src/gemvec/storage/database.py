@@ -1,0 +1,139 @@
+"""One way to open a database and two ways to use it: `read` and `write`, each one transaction.
+
+SQLite: write-ahead log, synchronous=FULL (an answered commit survives a power cut), writers begin IMMEDIATE so that
+they wait at the start and never fail half-way, foreign keys on. PostgreSQL: psycopg, its own defaults.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+
+from gemvec.errors import BadSetting, MissingDependency, StorageFailure, StorageFull
+from gemvec.settings import Settings
+from gemvec.storage.migrations import migrate
+
+DATABASE_NAME = "gemvec.sqlite3"
+BUSY_TIMEOUT_SECONDS = 30
+_POSTGRESQL_DISK_FULL = "53100"
+_WRITES = "gemvec_writes"
+
+
+class Database:
+    """An open database; safe to share between threads.
+
+    A failing statement raises StorageFull or StorageFailure; a violated constraint stays SQLAlchemy's IntegrityError,
+    because only the caller knows what it means.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._readers = engine
+        self._writers = engine.execution_options(**{_WRITES: True})
+
+    @contextmanager
+    def read(self) -> Generator[Connection]:
+        """Open a transaction that only reads: one consistent view, never in a writer's way."""
+        with _translated(), self._readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[Connection]:
+        """Open a transaction that may write; committed when the block ends, rolled back when it raises.
+
+        On SQLite there is one writer at a time: keep the block short and do not open another inside it.
+        """
+        with _translated(), self._writers.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._readers.dispose()
+
+
+def database_of(settings: Settings) -> str | Path:
+    """Return what `open_database` opens for these settings: their URL, else a file in the data folder."""
+    return settings.database_url or settings.data_dir / DATABASE_NAME
+
+
+def open_database(url_or_path: str | Path) -> Database:
+    """Open a database and bring its schema up to date.
+
+    Args:
+        url_or_path: a SQLite file, made with its folder when missing, or a URL: `postgresql://user@host/name`.
+
+    Raises:
+        BadSetting: the URL cannot be read or names another kind of database.
+        MissingDependency: PostgreSQL is asked for and psycopg is not installed.
+        StorageFailure: the database cannot be opened, or a newer gemvec has changed it.
+    """
+    database = Database(_engine(_url(url_or_path)))
+    with database.write() as connection:
+        migrate(connection)
+    return database
+
+
+def _url(url_or_path: str | Path) -> URL:
+    if isinstance(url_or_path, Path) or "://" not in url_or_path:
+        return URL.create("sqlite", database=str(url_or_path))
+    try:
+        url = make_url(url_or_path)
+    except (ArgumentError, ValueError) as error:
+        raise BadSetting("The database URL cannot be read; expected postgresql://user@host/name.") from error
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise BadSetting(f"The database URL starts with {url.drivername}://; expected postgresql:// or sqlite://.")
+    return url.set(drivername="postgresql+psycopg") if url.get_backend_name() == "postgresql" else url
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        try:
+            Path(url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailure(f"The database's folder cannot be made: {error}") from error
+        engine = create_engine(
+            url, pool_size=8, max_overflow=-1, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": None}
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return create_engine(url, pool_size=8, max_overflow=-1, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise MissingDependency("PostgreSQL needs psycopg: pip install 'gemvec[postgresql]'") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # isolation_level=None keeps the driver from beginning on its own, after the first write: too late to wait for.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise (StorageFull() if _is_full(error.orig) else StorageFailure(_summary(error))) from error
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    if isinstance(cause, sqlite3.OperationalError):
+        return cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _POSTGRESQL_DISK_FULL
+
+
+def _summary(error: DBAPIError) -> str:
+    # The whole error shows the statement's values; the driver's own text does not.
+    return f"The database failed: {error.orig}"

@@ -1,0 +1,90 @@
+"""Files that are there whole after a crash, or not at all.
+
+Write to a temporary name, fsync, rename, fsync the folder. Each step has a name; a crash test passes a `hook` that
+ends the process at one of them. Disk-full conditions of the operating system become StorageFull here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from gemvec.errors import StorageFailure, StorageFull
+
+# What has just been done; the next operation comes right after, so these are all the moments a crash can fall between.
+Step = Literal["started", "written", "synced", "renamed", "folder_synced"]
+Hook = Callable[[Step], None]
+
+TEMPORARY_SUFFIX = ".part"
+
+# No space, over quota, beyond a size limit of the process or the file system.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | None = None) -> int:
+    """Write a file so that after a crash `path` has all of `content` or what it had before.
+
+    Args:
+        path: where; its folder exists. Writing the same path from two threads at once is the caller's to prevent.
+        content: the bytes, whole or in blocks.
+        hook: called with the name of each step.
+
+    Returns:
+        Number of bytes written.
+
+    Raises:
+        StorageFull: there is no room; nothing is left behind.
+        StorageFailure: writing failed for another reason; nothing is left behind.
+    """
+    step = hook or _pass
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    with translate_os_errors():
+        try:
+            step("started")
+            size = _write_synced(temporary, [content] if isinstance(content, bytes) else content, step)
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        step("renamed")
+        sync_folder(path.parent)
+        step("folder_synced")
+    return size
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def translate_os_errors() -> Generator[None]:
+    """Turn an OSError into StorageFull when the disk is full, else into StorageFailure."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull from error
+        raise StorageFailure(f"A file could not be read or written: {error}") from error
+
+
+def _pass(step: Step) -> None:
+    """Do nothing: the hook of everyday writing."""
+
+
+def _write_synced(path: Path, blocks: Iterable[bytes], step: Hook) -> int:
+    with path.open("wb") as file:
+        size = sum(file.write(block) for block in blocks)
+        file.flush()
+        step("written")
+        os.fsync(file.fileno())
+        step("synced")
+    return size

@@ -1,0 +1,72 @@
+"""Numbered migrations: how a database of an older release becomes one of this release.
+
+An empty database gets the tables of `schema.py` as they are and every migration's number with them; an older one gets
+the migrations it lacks. Each runs in one transaction with its record, and all of them under one lock, so that two
+processes that start together end with one schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, inspect, select, text
+
+from gemvec.errors import StorageFailure
+from gemvec.storage import schema
+from gemvec.storage.timestamps import UtcDateTime, utc_now
+
+_LOCK_KEY = 0x67656D766563  # "gemvec": PostgreSQL's advisory locks are numbers
+
+# Not part of schema.metadata: it must be there before any migration.
+_versions = Table(
+    "schema_versions",
+    MetaData(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("summary", String(200), nullable=False),
+    Column("applied_at", UtcDateTime, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One step from a release's schema to the next one's.
+
+    Attributes:
+        number: counts up from 1 without gaps.
+        summary: what changes, for whoever reads the table of versions.
+        apply: makes the change on a connection that is inside a transaction.
+    """
+
+    number: int
+    summary: str
+    apply: Callable[[Connection], None]
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(number=1, summary="uploads, files, jobs, chunks, keys", apply=schema.metadata.create_all),
+)
+
+
+def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the database up to date inside the writing transaction that `connection` is in.
+
+    Raises:
+        StorageFailure: a newer gemvec has changed the database.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    is_new = not inspect(connection).has_table(_versions.name)
+    if is_new:
+        _versions.create(connection)
+        schema.metadata.create_all(connection)
+    applied = connection.scalar(select(func.coalesce(func.max(_versions.c.number), 0))) or 0
+    if applied > migrations[-1].number:
+        raise StorageFailure(
+            f"The database has schema version {applied}; this gemvec knows {migrations[-1].number}. Use a newer gemvec."
+        )
+    for migration in migrations[applied:]:
+        if not is_new:
+            migration.apply(connection)
+        record = {"number": migration.number, "summary": migration.summary, "applied_at": utc_now()}
+        connection.execute(insert(_versions), record)

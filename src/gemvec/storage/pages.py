@@ -1,0 +1,48 @@
+"""Page tokens: where a list goes on, opaque to the caller.
+
+A token holds the sort key of the last item shown, so that items added or removed between two pages neither repeat nor
+hide others.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from gemvec.errors import InvalidRequest
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def format_page_token(moment: datetime, item_id: str) -> str:
+    """Return the token of the page after the item that was created at `moment` and is called `item_id`."""
+    key = ((moment - _EPOCH) // _MICROSECOND, item_id)
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def parse_page_token(token: str, *, field: str = "page_token") -> tuple[datetime, str]:
+    """Return the moment and the id that a token was made of.
+
+    Raises:
+        InvalidRequest: it is no token of ours.
+    """
+    try:
+        decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        microseconds, item_id = msgspec.json.decode(decoded, type=tuple[int, str])
+        return _EPOCH + microseconds * _MICROSECOND, item_id
+    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise InvalidRequest(f"* {field}: the page token is not valid\n", field=field) from error
+
+
+def page_size_within(asked: int | None, *, default: int, largest: int, field: str = "page_size") -> int:
+    """Return the number of items on a page: the default when none is asked for, never more than the largest.
+
+    Raises:
+        InvalidRequest: a negative number is asked for.
+    """
+    if asked is not None and asked < 0:
+        raise InvalidRequest(f"* {field}: {asked} is negative\n", field=field)
+    return min(asked or default, largest)

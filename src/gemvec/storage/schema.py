@@ -1,0 +1,144 @@
+"""The tables: uploads, files and their parts; jobs and their chunks; API keys.
+
+The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone
+out with the table. Bytes of files and vectors never go into the database, only where they are.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from gemvec.storage.timestamps import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite counts up only in a column that is exactly INTEGER; it holds 64 bits all the same.
+_COUNTED = BigInteger().with_variant(Integer, "sqlite")
+
+# An upload session: from `start` until the sweep. A final one is kept, so that a repeated `finalize` finds its answer.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", String(64), primary_key=True),  # the secret of the upload URL
+    Column("owner", String(128), nullable=False),
+    Column("file_id", String(64), nullable=False),  # taken at start, becomes a file when finalized
+    Column("display_name", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("declared_bytes", BigInteger),  # what the client says will come; None: it did not say
+    Column("received_bytes", BigInteger, nullable=False),  # on disk and fsynced; never less than was acknowledged
+    Column("state", String(16), nullable=False),  # UploadState
+    Column("content_id", String(32), nullable=False),  # name of the bytes on disk
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index("ix_uploads_owner_state", "owner", "state"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("file_id", String(64), primary_key=True),  # after `files/`; each owner has names of their own
+    Column("display_name", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64)),  # hexadecimal; None for a file made of parts
+    Column("source", String(16), nullable=False),  # FileSource
+    Column("content_id", String(32)),  # None for a file made of parts
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index("ix_files_owner_created_at", "owner", "created_at", "file_id"),
+)
+
+# A result file is the part files of its batch, in order; nothing is copied.
+file_parts = Table(
+    "file_parts",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("file_id", String(64), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("path", Text, nullable=False),  # relative to the data folder
+    Column("size_bytes", BigInteger, nullable=False),
+    ForeignKeyConstraint(["owner", "file_id"], ["files.owner", "files.file_id"], ondelete="CASCADE"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_number", _COUNTED, primary_key=True, autoincrement=True),  # order of creation
+    Column("batch_id", String(64), nullable=False),  # after `batches/`
+    Column("owner", String(128), nullable=False),
+    Column("model", Text, nullable=False),  # the name the caller asked for
+    Column("weights", Text, nullable=False),  # what answered to it at creation: model id, @, revision
+    Column("display_name", Text, nullable=False),
+    Column("priority", BigInteger, nullable=False),  # the whole of int64; higher goes first
+    Column("state", String(16), nullable=False),  # BatchState
+    Column("input_file_id", String(64)),  # None: the requests came inline
+    Column("output_file_id", String(64)),
+    Column("request_count", BigInteger, nullable=False),
+    Column("successful_count", BigInteger, nullable=False, server_default="0"),
+    Column("failed_count", BigInteger, nullable=False, server_default="0"),
+    Column("error_status", String(32)),  # google.rpc.Code name
+    Column("error_message", Text),
+    Column("waiting_reason", Text),  # why an open job does not go on; None when it does
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # None exactly while the job is open
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    UniqueConstraint("batch_id"),
+    Index("ix_jobs_next", "ended_at", text("priority DESC"), "job_number"),  # open jobs in the order of claims
+    Index("ix_jobs_owner_job_number", "owner", "job_number"),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("job_number", _COUNTED, ForeignKey("jobs.job_number", ondelete="CASCADE"), primary_key=True),
+    Column("chunk_index", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),  # ChunkState
+    Column("input_offset", BigInteger, nullable=False),  # where its first line starts in the input
+    Column("input_bytes", BigInteger, nullable=False),
+    Column("request_count", Integer, nullable=False),
+    Column("successful_count", Integer, nullable=False, server_default="0"),
+    Column("failed_count", Integer, nullable=False, server_default="0"),
+    Column("lease", BigInteger, nullable=False, server_default="0"),  # fencing token: grows with every claim
+    Index("ix_chunks_job_number_state", "job_number", "state", "chunk_index"),
+)
+
+# API keys, by hash: who reads the database learns no key.
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),  # the owner of what is made with the key
+    Column("name", String(128), nullable=False),
+    Column("sha256", String(64), nullable=False),  # hexadecimal, of the whole key
+    Column("models", Text, nullable=False),  # served names, separated by commas; empty: all of them
+    Column("requests_per_minute", BigInteger),  # None: no limit
+    Column("tokens_per_minute", BigInteger),  # None: no limit
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    UniqueConstraint("name"),
+    UniqueConstraint("sha256"),
+)
