@@ -1,0 +1,110 @@
+"""Bytes of files on disk: one flat folder of random names, and reading a file whole or in part.
+
+A row that names a content id is committed before the bytes are made, and removed before they are. So bytes without a
+row are leftovers of a crash, and the sweep may remove them at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gemvec.errors import FailedPrecondition, StorageFailure
+from gemvec.storage.durable import sync_folder, translate_os_errors
+
+BLOCK_BYTES = 2**20
+# A client that takes its download slowly keeps about two of these in memory, and there may be hundreds of them.
+_READ_BYTES = 2**17
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """One file on disk and how many of its bytes count."""
+
+    path: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """The bytes of a stored file: its parts, read one after the other."""
+
+    parts: tuple[FilePart, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Number of bytes of all parts together."""
+        return sum(part.size_bytes for part in self.parts)
+
+    @property
+    def path(self) -> Path:
+        """The one file that holds everything, for callers that seek in it.
+
+        Raises:
+            FailedPrecondition: the file is made of parts (a batch's results).
+        """
+        if len(self.parts) != 1:
+            raise FailedPrecondition("A file of batch results cannot be read as an input.")
+        return self.parts[0].path
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to `stop` (the end when None) in blocks of at most 128 KiB.
+
+        Raises:
+            StorageFailure: the bytes are not there any more.
+        """
+        left = (self.size_bytes if stop is None else stop) - start
+        for part in self.parts:
+            taken = max(0, min(part.size_bytes - start, left))
+            if taken:
+                yield from _read_part(part.path, start, taken)
+            left -= taken
+            start = max(0, start - part.size_bytes)
+
+
+def _read_part(path: Path, start: int, size: int) -> Iterator[bytes]:
+    with translate_os_errors(), path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while size:
+            block = file.read(min(size, _READ_BYTES))
+            if not block:
+                raise StorageFailure(f"{path.name} is shorter than recorded.")
+            yield block
+            size -= len(block)
+
+
+class ContentFolder:
+    """The folder that holds the bytes of uploads and files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with translate_os_errors():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path_of(self, content_id: str) -> Path:
+        """Return where the bytes of `content_id` are."""
+        return self._folder / content_id
+
+    def create(self, content_id: str) -> None:
+        """Make an empty file whose name survives a power cut."""
+        with translate_os_errors():
+            self.path_of(content_id).touch(exist_ok=False)
+            sync_folder(self._folder)
+
+    def remove(self, content_id: str) -> None:
+        """Remove the bytes; nothing happens when they are gone."""
+        with translate_os_errors():
+            self.path_of(content_id).unlink(missing_ok=True)
+
+    def list_ids(self) -> set[str]:
+        """Return the content ids that have bytes."""
+        with translate_os_errors(), os.scandir(self._folder) as entries:
+            return {entry.name for entry in entries}
+
+    def free_bytes(self) -> int:
+        """Return how much room the disk has."""
+        with translate_os_errors():
+            return shutil.disk_usage(self._folder).free

@@ -1,0 +1,186 @@
+"""The SQL of files and uploads: each function is one statement or two on an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from gemvec.errors import FileAlreadyExists, UploadNotActive
+from gemvec.files.file import FileSource, StoredFile
+from gemvec.files.upload import Upload, UploadState
+from gemvec.storage.schema import file_parts, files, uploads
+
+_FILE_COLUMNS = [column for column in files.c if column.name != "content_id"]
+
+
+def _file(row: RowMapping) -> StoredFile:
+    values: dict[str, Any] = {**row, "source": FileSource(row["source"])}
+    return StoredFile(**values)
+
+
+def _upload(row: RowMapping) -> Upload:
+    values: dict[str, Any] = {**row, "state": UploadState(row["state"])}
+    return Upload(**values)
+
+
+def _is_named(owner: str, file_id: str) -> Any:
+    return and_(files.c.owner == owner, files.c.file_id == file_id)
+
+
+def find_file(connection: Connection, owner: str, file_id: str, now: datetime) -> StoredFile | None:
+    """Return a file that exists and has not expired."""
+    query = select(*_FILE_COLUMNS).where(_is_named(owner, file_id), files.c.expires_at > now)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _file(row)
+
+
+def find_file_of_content(connection: Connection, content_id: str, now: datetime) -> StoredFile | None:
+    """Return the file that an upload became."""
+    query = select(*_FILE_COLUMNS).where(files.c.content_id == content_id, files.c.expires_at > now)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _file(row)
+
+
+def list_files(
+    connection: Connection, owner: str, now: datetime, limit: int, before: tuple[datetime, str] | None
+) -> list[StoredFile]:
+    """Return up to `limit` files, newest first, that come after `before` in that order."""
+    query = select(*_FILE_COLUMNS).where(files.c.owner == owner, files.c.expires_at > now)
+    if before is not None:
+        query = query.where(
+            or_(
+                files.c.created_at < before[0],
+                and_(files.c.created_at == before[0], files.c.file_id < before[1]),
+            )
+        )
+    query = query.order_by(files.c.created_at.desc(), files.c.file_id.desc()).limit(limit)
+    return [_file(row) for row in connection.execute(query).mappings()]
+
+
+def insert_file(connection: Connection, file: StoredFile, content_id: str | None) -> None:
+    """Add a file.
+
+    Raises:
+        FileAlreadyExists: the owner has a file of this name; the transaction is lost.
+    """
+    try:
+        connection.execute(insert(files), {**asdict(file), "content_id": content_id})
+    except IntegrityError as error:
+        raise FileAlreadyExists(f"files/{file.file_id} exists already.") from error
+
+
+def insert_parts(connection: Connection, file: StoredFile, parts: Sequence[tuple[str, int]]) -> None:
+    """Say which part files, as (path in the data folder, size), a file is made of."""
+    named = {"owner": file.owner, "file_id": file.file_id}
+    values = [
+        {**named, "position": position, "path": path, "size_bytes": size} for position, (path, size) in enumerate(parts)
+    ]
+    if values:
+        connection.execute(insert(file_parts), values)
+
+
+def find_content(connection: Connection, owner: str, file_id: str) -> tuple[str | None, list[tuple[str, int]]]:
+    """Return a file's content id, or the (path, size) of its parts in order."""
+    content_id = connection.scalar(select(files.c.content_id).where(_is_named(owner, file_id)))
+    if content_id is not None:
+        return content_id, []
+    query = (
+        select(file_parts.c.path, file_parts.c.size_bytes)
+        .where(file_parts.c.owner == owner, file_parts.c.file_id == file_id)
+        .order_by(file_parts.c.position)
+    )
+    return None, [(row.path, row.size_bytes) for row in connection.execute(query)]
+
+
+def delete_file(connection: Connection, owner: str, file_id: str) -> bool:
+    """Remove a file and the list of its parts; return whether it was there."""
+    return connection.execute(delete(files).where(_is_named(owner, file_id))).rowcount > 0
+
+
+def delete_expired_namesake(connection: Connection, file: StoredFile) -> None:
+    """Make room for a new file whose name an expired upload still has; its bytes are left to the sweep."""
+    connection.execute(
+        delete(files).where(
+            _is_named(file.owner, file.file_id), files.c.expires_at <= file.created_at, files.c.content_id.is_not(None)
+        )
+    )
+
+
+def list_expired_files(connection: Connection, now: datetime) -> list[tuple[str, str]]:
+    """Return (owner, file id) of every file that has expired."""
+    query = select(files.c.owner, files.c.file_id).where(files.c.expires_at <= now)
+    return [(row.owner, row.file_id) for row in connection.execute(query)]
+
+
+def insert_upload(connection: Connection, upload: Upload) -> None:
+    """Add an upload."""
+    connection.execute(insert(uploads), asdict(upload))
+
+
+def find_upload(connection: Connection, upload_id: str, now: datetime) -> Upload | None:
+    """Return an upload that exists and has not expired."""
+    query = select(uploads).where(uploads.c.upload_id == upload_id, uploads.c.expires_at > now)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _upload(row)
+
+
+def advance_upload(
+    connection: Connection, upload_id: str, *, received_bytes: int | None = None, state: UploadState | None = None
+) -> None:
+    """Move an active upload forward.
+
+    Raises:
+        UploadNotActive: it is not active.
+    """
+    changes = {"received_bytes": received_bytes, "state": state}
+    changed = connection.execute(
+        update(uploads)
+        .where(uploads.c.upload_id == upload_id, uploads.c.state == UploadState.ACTIVE)
+        .values({name: value for name, value in changes.items() if value is not None})
+    )
+    if not changed.rowcount:
+        raise UploadNotActive
+
+
+def delete_expired_uploads(connection: Connection, now: datetime) -> list[str]:
+    """Forget the uploads that have expired and return their ids."""
+    expired = list(connection.scalars(select(uploads.c.upload_id).where(uploads.c.expires_at <= now)))
+    connection.execute(delete(uploads).where(uploads.c.expires_at <= now))
+    return expired
+
+
+def list_content_ids(connection: Connection) -> set[str]:
+    """Return every content id that a file or an active upload has."""
+    of_uploads = select(uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)
+    of_files = select(files.c.content_id).where(files.c.content_id.is_not(None))
+    return {content_id for query in (of_uploads, of_files) for content_id in connection.scalars(query) if content_id}
+
+
+def count_owner_bytes(connection: Connection, owner: str, now: datetime, *, without: str = "") -> int:
+    """Return what an owner's uploaded files take, active uploads counted at their announced size.
+
+    Args:
+        connection: an open transaction.
+        owner: whose files.
+        now: what has expired by then does not count.
+        without: id of an upload to leave out.
+    """
+    stored = connection.scalar(
+        select(func.coalesce(func.sum(files.c.size_bytes), 0)).where(
+            files.c.owner == owner, files.c.source == FileSource.UPLOADED, files.c.expires_at > now
+        )
+    )
+    coming = connection.scalar(
+        select(func.coalesce(func.sum(func.coalesce(uploads.c.declared_bytes, uploads.c.received_bytes)), 0)).where(
+            uploads.c.owner == owner,
+            uploads.c.state == UploadState.ACTIVE,
+            uploads.c.expires_at > now,
+            uploads.c.upload_id != without,
+        )
+    )
+    return int(stored or 0) + int(coming or 0)

@@ -1,0 +1,241 @@
+"""The store of files: rows in the database, bytes in the data folder.
+
+Every call is synchronous and safe from any thread. Another owner's file is not found, like one that never was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from gemvec.errors import GemvecError, UploadedFileNotFound
+from gemvec.files import rows
+from gemvec.files.content import ContentFolder, FileContent, FilePart
+from gemvec.files.file import FilePage, FileSource, StoredFile
+from gemvec.files.limits import FileLimits
+from gemvec.files.upload_store import UploadStore
+from gemvec.storage.database import Database
+from gemvec.storage.durable import sync_folder, translate_os_errors, write_durably
+from gemvec.storage.pages import format_page_token, page_size_within, parse_page_token
+from gemvec.storage.timestamps import utc_now
+
+DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's for files.list
+
+# Another file system, one without hard links, or too many links to one file.
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+class FileStore:
+    """Files of every owner, in one database and one data folder.
+
+    Attributes:
+        uploads: how files come in piece by piece.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        data_dir: Path,
+        *,
+        limits: FileLimits | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Open the store.
+
+        Args:
+            database: where rows go.
+            data_dir: bytes go into its folder `files`; the parts of result files lie elsewhere inside it.
+            limits: sizes and expiry; Google's when None.
+            clock: the present moment, aware.
+        """
+        self._limits = limits or FileLimits()
+        self._database = database
+        self._data_dir = data_dir.resolve()
+        self._contents = ContentFolder(self._data_dir / "files")
+        self._clock = clock
+        self.uploads = UploadStore(database, self._contents, self._limits, clock)
+
+    def create(
+        self,
+        owner: str,
+        blocks: Iterable[bytes],
+        *,
+        file_id: str | None = None,
+        display_name: str = "",
+        mime_type: str = "",
+    ) -> StoredFile:
+        """Store a whole file at once; its bytes may come in blocks. Nothing is left behind when it fails.
+
+        Raises what `UploadStore.start`, `append` and `finalize` raise.
+        """
+        upload = self.uploads.start(owner, file_id=file_id, display_name=display_name, mime_type=mime_type)
+        try:
+            self.uploads.append(upload.upload_id, 0, blocks)
+            return self.uploads.finalize(upload.upload_id)
+        except BaseException:
+            with contextlib.suppress(GemvecError):  # the first error is the one to tell
+                self.uploads.cancel(upload.upload_id)
+            raise
+
+    def create_from_parts(
+        self,
+        connection: Connection,
+        owner: str,
+        file_id: str,
+        parts: Sequence[Path],
+        *,
+        display_name: str = "",
+        mime_type: str = "application/jsonl",
+        expiry: timedelta | None = None,
+    ) -> StoredFile:
+        """Make a file of part files that are on disk already, in order, without copying them.
+
+        The parts belong to the file from then on: they are deleted with it, and when it expires. Everything happens
+        in the caller's transaction, so that a batch ends and has its results in one step.
+
+        Args:
+            connection: from `Database.write`.
+            owner: whose file it is.
+            file_id: `batch-<id>`; up to 64 characters.
+            parts: complete files inside the data folder.
+            display_name: a name for people.
+            mime_type: what the bytes are.
+            expiry: how long the file is kept; as long as an upload when None.
+
+        Raises:
+            FileAlreadyExists: the name is taken; the transaction is lost.
+        """
+        with translate_os_errors():
+            sized = [(path.resolve().relative_to(self._data_dir).as_posix(), path.stat().st_size) for path in parts]
+        now = self._clock()
+        file = StoredFile(
+            file_id=file_id,
+            owner=owner,
+            display_name=display_name,
+            mime_type=mime_type,
+            size_bytes=sum(size for _, size in sized),
+            sha256=None,
+            source=FileSource.GENERATED,
+            created_at=now,
+            updated_at=now,
+            expires_at=now + (expiry or self._limits.expiry),
+        )
+        rows.insert_file(connection, file, None)
+        rows.insert_parts(connection, file, sized)
+        return file
+
+    def get(self, file_id: str, owner: str) -> StoredFile:
+        """Return a file.
+
+        Raises:
+            UploadedFileNotFound: it does not exist, has expired, or is somebody else's.
+        """
+        with self._database.read() as connection:
+            return self._find(connection, file_id, owner)
+
+    def list(self, owner: str, *, page_size: int | None = None, page_token: str | None = None) -> FilePage:
+        """Return a page of an owner's files, newest first.
+
+        Args:
+            owner: whose files.
+            page_size: how many; 10 when None or 0, 100 at most.
+            page_token: from the page before; None or "" for the first.
+
+        Raises:
+            InvalidRequest: the page size is negative or the token is not ours.
+        """
+        limit = page_size_within(page_size, default=DEFAULT_PAGE_SIZE, largest=LARGEST_PAGE_SIZE)
+        before = parse_page_token(page_token) if page_token else None
+        with self._database.read() as connection:
+            found = rows.list_files(connection, owner, self._clock(), limit + 1, before)
+        shown = found[:limit]
+        is_last = len(found) <= limit
+        token = None if is_last else format_page_token(shown[-1].created_at, shown[-1].file_id)
+        return FilePage(files=tuple(shown), next_page_token=token)
+
+    def open_content(self, file_id: str, owner: str) -> FileContent:
+        """Return where a file's bytes are, to read them in whole or in part.
+
+        Raises:
+            UploadedFileNotFound: it does not exist, has expired, or is somebody else's.
+        """
+        with self._database.read() as connection:
+            file = self._find(connection, file_id, owner)
+            return FileContent(self._parts_of(connection, file))
+
+    def link_content(self, file_id: str, owner: str, target: Path) -> None:
+        """Give a file's bytes a second name that outlives the file: a hard link, or a copy on another file system.
+
+        Args:
+            file_id: which file.
+            owner: whose it is.
+            target: the new name; its folder exists, the name does not.
+
+        Raises:
+            UploadedFileNotFound: it does not exist, has expired, or is somebody else's.
+            FailedPrecondition: the file is made of parts.
+        """
+        content = self.open_content(file_id, owner)
+        with translate_os_errors():
+            try:
+                target.hardlink_to(content.path)
+                sync_folder(target.parent)
+            except FileNotFoundError:
+                raise UploadedFileNotFound from None
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                write_durably(target, content.read())
+
+    def delete(self, file_id: str, owner: str) -> None:
+        """Delete a file and its bytes.
+
+        Raises:
+            UploadedFileNotFound: it does not exist, has expired, or is somebody else's.
+        """
+        self.get(file_id, owner)
+        self._remove(owner, file_id)
+
+    def sweep(self) -> int:
+        """Remove what has expired, and bytes that no row names; return how many files and leftovers that were.
+
+        Harmless at any time: the names on disk are read before the rows, and a row is there before its bytes.
+        """
+        self.uploads.sweep()
+        with self._database.read() as connection:
+            expired = rows.list_expired_files(connection, self._clock())
+        removed = sum(self._remove(owner, file_id) for owner, file_id in expired)
+        on_disk = self._contents.list_ids()
+        with self._database.read() as connection:
+            orphans = on_disk - rows.list_content_ids(connection)
+        for content_id in orphans:
+            self._contents.remove(content_id)
+        return removed + len(orphans)
+
+    def _find(self, connection: Connection, file_id: str, owner: str) -> StoredFile:
+        file = rows.find_file(connection, owner, file_id, self._clock())
+        if file is None:
+            raise UploadedFileNotFound(f"files/{file_id} does not exist or has expired.")
+        return file
+
+    def _parts_of(self, connection: Connection, file: StoredFile) -> tuple[FilePart, ...]:
+        content_id, parts = rows.find_content(connection, file.owner, file.file_id)
+        if content_id is not None:
+            return (FilePart(self._contents.path_of(content_id), file.size_bytes),)
+        return tuple(FilePart(self._data_dir / path, size) for path, size in parts)
+
+    def _remove(self, owner: str, file_id: str) -> int:
+        with self._database.write() as connection:
+            content_id, parts = rows.find_content(connection, owner, file_id)
+            was_there = rows.delete_file(connection, owner, file_id)
+        if content_id is not None:
+            self._contents.remove(content_id)
+        with translate_os_errors():
+            for path, _ in parts:
+                (self._data_dir / path).unlink(missing_ok=True)
+        return int(was_there)

@@ -1,0 +1,195 @@
+"""An upload: its state, and the writer that takes the bytes of one request.
+
+The idea: `received_bytes` in the database is the truth, moved forward only after fsync. What lies beyond it on disk is
+a crash's leftover and is written over. A repeated range is skipped, a gap is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gemvec.errors import GemvecError, StorageFailure, UploadNotActive
+from gemvec.storage.durable import translate_os_errors
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash  # pyright: ignore[reportPrivateUsage] # the type has no public name
+
+CHECKPOINT_BYTES = 32 * 2**20
+_BLOCK_BYTES = 2**20
+
+
+class UploadState(StrEnum):
+    """Where an upload stands; `final` and `cancelled` never change."""
+
+    ACTIVE = "active"
+    FINAL = "final"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A resumable upload.
+
+    Attributes:
+        upload_id: the secret that whoever uploads knows.
+        owner: whose file it will be.
+        file_id: the file's id to be.
+        display_name: a name for people, "" when none was given.
+        mime_type: as the uploader said it, "" when nothing was said.
+        declared_bytes: the size that was announced, or None.
+        received_bytes: what is safely on disk.
+        state: see `UploadState`.
+        content_id: name of the bytes on disk.
+        created_at: when it started.
+        expires_at: from then on it is not found.
+    """
+
+    upload_id: str = field(repr=False)
+    owner: str
+    file_id: str
+    display_name: str
+    mime_type: str
+    declared_bytes: int | None
+    received_bytes: int
+    state: UploadState
+    content_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(slots=True)
+class Digest:
+    """SHA-256 of the first `size_bytes` of an upload; kept in memory only, made again from disk when it is lost."""
+
+    sha256: Hash = field(default_factory=hashlib.sha256)
+    size_bytes: int = 0
+
+    def update(self, block: bytes | memoryview) -> None:
+        """Take in the bytes that follow."""
+        self.sha256.update(block)
+        self.size_bytes += len(block)
+
+
+def digest_of(path: Path, size_bytes: int) -> Digest:
+    """Read the first `size_bytes` of a file into a digest.
+
+    Raises:
+        StorageFailure: the file has fewer, or cannot be read.
+    """
+    digest = Digest()
+    with translate_os_errors(), path.open("rb", buffering=0) as file:
+        while digest.size_bytes < size_bytes:
+            block = file.read(min(_BLOCK_BYTES, size_bytes - digest.size_bytes))
+            if not block:
+                raise StorageFailure(f"{path.name} is shorter than recorded.")
+            digest.update(block)
+    return digest
+
+
+class UploadWriter:
+    """Takes the bytes of one request from its offset on; usable from any one thread at a time.
+
+    Bytes that an earlier request brought are skipped. Every 32 MiB, and when closed, what came is fsynced and
+    recorded, so a broken request loses nothing that arrived before its last checkpoint.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        offset: int,
+        received_bytes: int,
+        digest: Digest,
+        check: Callable[[int], None],
+        record: Callable[[int], None],
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            path: the upload's bytes.
+            offset: where the request's first byte belongs; at most `received_bytes`.
+            received_bytes: what is on disk already.
+            digest: of exactly those bytes.
+            check: raises when an upload may not grow to this size.
+            record: stores that this many bytes are safely on disk; raises when the upload is not active any more.
+        """
+        self._path = path
+        self._offset = offset
+        self._received = self._recorded = received_bytes
+        self._digest = digest
+        self._check = check
+        self._record = record
+        self._descriptor: int | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
+
+    def write(self, block: bytes) -> None:
+        """Add the bytes that follow.
+
+        Raises:
+            UploadNotActive: another request took over, or the upload has ended.
+            InvalidRequest: more bytes than were declared, or than one file may have.
+            QuotaExceeded: the owner's quota is used up.
+            StorageFull: the disk is full.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise UploadNotActive
+            repeated = min(max(0, self._received - self._offset), len(block))
+            self._offset += len(block)
+            fresh = memoryview(block)[repeated:]
+            if fresh:
+                self._check(self._received + len(fresh))
+                self._append(fresh)
+            if self._received - self._recorded >= CHECKPOINT_BYTES:
+                self._checkpoint()
+
+    def checkpoint(self) -> None:
+        """Make what has come so far safe and record it."""
+        with self._lock:
+            self._checkpoint()
+
+    def close(self) -> None:
+        """Make safe what came and take no more; a second call does nothing."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            try:
+                self._checkpoint()
+            finally:
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+                    self._descriptor = None
+
+    def abandon(self) -> None:
+        """Close after an error: keep what can still be made safe, and raise nothing."""
+        with contextlib.suppress(GemvecError):
+            self.close()
+
+    def _append(self, fresh: memoryview) -> None:
+        with translate_os_errors():
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            while fresh:
+                written = os.pwrite(self._descriptor, fresh, self._received)
+                self._digest.update(fresh[:written])
+                self._received += written
+                fresh = fresh[written:]
+
+    def _checkpoint(self) -> None:
+        if self._descriptor is None or self._received == self._recorded:
+            return
+        with translate_os_errors():
+            os.fsync(self._descriptor)
+        self._record(self._received)
+        self._recorded = self._received

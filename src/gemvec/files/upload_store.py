@@ -1,0 +1,291 @@
+"""The uploads of a store: start, write, query, cancel, finalize.
+
+Requests about one upload are put one behind the other; the bytes of different uploads flow side by side.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from gemvec.errors import (
+    FileAlreadyExists,
+    GemvecError,
+    InvalidRequest,
+    QuotaExceeded,
+    StorageFull,
+    UploadedFileNotFound,
+    UploadNotActive,
+    UploadNotFound,
+)
+from gemvec.files import rows
+from gemvec.files.content import ContentFolder
+from gemvec.files.file import FileSource, StoredFile
+from gemvec.files.limits import FileLimits, check_description, check_file_id
+from gemvec.files.upload import Digest, Upload, UploadState, UploadWriter, digest_of
+from gemvec.storage.database import Database
+
+_ID_LENGTH = 12
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_LOCKS = 64  # uploads that share one only wait for each other's start and end, not for the bytes
+
+
+class UploadStore:
+    """Every owner's uploads; `FileStore.uploads` is the one to use."""
+
+    def __init__(
+        self, database: Database, contents: ContentFolder, limits: FileLimits, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._contents = contents
+        self._limits = limits
+        self._clock = clock
+        self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
+        self._writers: dict[str, UploadWriter] = {}
+        self._digests: dict[str, Digest] = {}
+
+    def start(
+        self,
+        owner: str,
+        *,
+        file_id: str | None = None,
+        display_name: str = "",
+        mime_type: str = "",
+        declared_bytes: int | None = None,
+    ) -> Upload:
+        """Begin an upload.
+
+        Args:
+            owner: whose file it will be; "" for anonymous callers.
+            file_id: the id the caller wants, bare or after `files/`; None for a random one.
+            display_name: a name for people.
+            mime_type: any string.
+            declared_bytes: how many bytes will come, if the caller knows.
+
+        Raises:
+            InvalidRequest: a name or the size cannot be.
+            FileAlreadyExists: the name is taken.
+            QuotaExceeded: the owner's quota has no room for it.
+            StorageFull: the disk has no room for it.
+        """
+        chosen = None if file_id is None else check_file_id(file_id)
+        check_description(display_name, mime_type)
+        self._limits.check_size(declared_bytes or 0)
+        if self._contents.free_bytes() < (declared_bytes or 0):
+            raise StorageFull
+        now = self._clock()
+        upload = Upload(
+            upload_id=secrets.token_urlsafe(32),
+            owner=owner,
+            file_id=chosen or "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH)),
+            display_name=display_name,
+            mime_type=mime_type,
+            declared_bytes=declared_bytes,
+            received_bytes=0,
+            state=UploadState.ACTIVE,
+            content_id=secrets.token_hex(16),
+            created_at=now,
+            expires_at=now + self._limits.expiry,
+        )
+        self._insert(upload)
+        return upload
+
+    def open_append(self, upload_id: str, offset: int) -> UploadWriter:
+        """Take over an upload to write from `offset` on; afterwards close the writer, or abandon it after an error.
+
+        A request that still writes to the same upload is cut off: its client is the one that asks again.
+
+        Raises:
+            UploadNotFound: there is no such upload.
+            UploadNotActive: it was cancelled.
+            InvalidRequest: the offset is negative or leaves a gap.
+        """
+        with self._lock_of(upload_id):
+            self._close_writer(upload_id)
+            upload = self.get(upload_id)
+            if upload.state is UploadState.CANCELLED:
+                raise UploadNotActive("The upload was cancelled.")
+            if not 0 <= offset <= upload.received_bytes:
+                raise InvalidRequest(
+                    f"* offset: {offset} does not go on from the {upload.received_bytes} bytes received\n",
+                    field="offset",
+                )
+            writer = UploadWriter(
+                self._contents.path_of(upload.content_id),
+                offset=offset,
+                received_bytes=upload.received_bytes,
+                digest=self._digest_of(upload),
+                check=lambda size: self._check_growth(upload, size),
+                record=lambda size: self._record(upload, size),
+            )
+            self._writers[upload_id] = writer
+            return writer
+
+    def append(self, upload_id: str, offset: int, blocks: Iterable[bytes]) -> Upload:
+        """Write blocks from `offset` on and return the upload as it stands then.
+
+        Raises what `open_append` and `UploadWriter.write` raise.
+        """
+        writer = self.open_append(upload_id, offset)
+        try:
+            for block in blocks:
+                writer.write(block)
+        except BaseException:
+            writer.abandon()
+            raise
+        writer.close()
+        return self.get(upload_id)
+
+    def get(self, upload_id: str) -> Upload:
+        """Return an upload as it is recorded.
+
+        Raises:
+            UploadNotFound: there is none, or it has expired.
+        """
+        with self._database.read() as connection:
+            upload = rows.find_upload(connection, upload_id, self._clock())
+        if upload is None:
+            raise UploadNotFound
+        return upload
+
+    def query(self, upload_id: str) -> Upload:
+        """Return an upload with everything counted that a request in progress has brought so far.
+
+        Raises:
+            UploadNotFound: there is none, or it has expired.
+        """
+        if writer := self._writers.get(upload_id):
+            writer.checkpoint()
+        return self.get(upload_id)
+
+    def finalize(self, upload_id: str) -> StoredFile:
+        """Make an upload a file; a second call returns the same file.
+
+        Raises:
+            UploadNotFound: there is no such upload.
+            UploadedFileNotFound: it was finalized and the file has been deleted since.
+            UploadNotActive: it was cancelled.
+            InvalidRequest: fewer bytes came than were declared.
+            FileAlreadyExists: the name was taken in the meantime.
+        """
+        with self._lock_of(upload_id):
+            self._close_writer(upload_id)
+            upload = self.get(upload_id)
+            if upload.state is UploadState.FINAL:
+                return self._file_of(upload)
+            if upload.state is UploadState.CANCELLED:
+                raise UploadNotActive("The upload was cancelled.")
+            if upload.declared_bytes not in {None, upload.received_bytes}:
+                raise InvalidRequest(
+                    f"* file.size_bytes: {upload.declared_bytes} were declared, {upload.received_bytes} received\n",
+                    field="file.size_bytes",
+                )
+            file = self._describe(upload)
+            with self._database.write() as connection:
+                rows.advance_upload(connection, upload_id, state=UploadState.FINAL)
+                rows.delete_expired_namesake(connection, file)
+                rows.insert_file(connection, file, upload.content_id)
+            self._digests.pop(upload_id, None)
+            return file
+
+    def cancel(self, upload_id: str) -> None:
+        """Give an upload up and free its bytes; a second call does nothing.
+
+        Raises:
+            UploadNotFound: there is no such upload.
+            UploadNotActive: it is complete; delete the file instead.
+        """
+        with self._lock_of(upload_id):
+            self._close_writer(upload_id)
+            upload = self.get(upload_id)
+            if upload.state is UploadState.FINAL:
+                raise UploadNotActive("The upload is complete; delete the file instead.")
+            if upload.state is UploadState.ACTIVE:
+                with self._database.write() as connection:
+                    rows.advance_upload(connection, upload_id, state=UploadState.CANCELLED)
+            self._digests.pop(upload_id, None)
+            self._contents.remove(upload.content_id)
+
+    def sweep(self) -> None:
+        """Forget expired uploads; their bytes go with the file store's sweep."""
+        with self._database.write() as connection:
+            expired = rows.delete_expired_uploads(connection, self._clock())
+        for upload_id in expired:
+            self._writers.pop(upload_id, None)
+            self._digests.pop(upload_id, None)
+
+    def _lock_of(self, upload_id: str) -> threading.Lock:
+        return self._locks[hash(upload_id) % _LOCKS]
+
+    def _insert(self, upload: Upload) -> None:
+        with self._database.write() as connection:
+            if rows.find_file(connection, upload.owner, upload.file_id, upload.created_at):
+                raise FileAlreadyExists(f"files/{upload.file_id} exists already.")
+            self._check_quota(connection, upload, upload.declared_bytes or 0)
+            rows.insert_upload(connection, upload)
+        try:
+            self._contents.create(upload.content_id)
+        except GemvecError:
+            with self._database.write() as connection:
+                rows.advance_upload(connection, upload.upload_id, state=UploadState.CANCELLED)
+            raise
+
+    def _check_quota(self, connection: Connection, upload: Upload, size_bytes: int) -> None:
+        taken = rows.count_owner_bytes(connection, upload.owner, self._clock(), without=upload.upload_id)
+        if taken + size_bytes > self._limits.max_owner_bytes:
+            raise QuotaExceeded
+
+    def _check_growth(self, upload: Upload, size_bytes: int) -> None:
+        if upload.state is UploadState.FINAL:
+            raise UploadNotActive("The upload is complete.")
+        self._limits.check_size(size_bytes)
+        if upload.declared_bytes is not None and size_bytes > upload.declared_bytes:
+            raise InvalidRequest(
+                f"* file.size_bytes: {upload.declared_bytes} were declared, {size_bytes} or more came\n",
+                field="file.size_bytes",
+            )
+
+    def _record(self, upload: Upload, size_bytes: int) -> None:
+        with self._database.write() as connection:
+            if upload.declared_bytes is None:
+                self._check_quota(connection, upload, size_bytes)
+            rows.advance_upload(connection, upload.upload_id, received_bytes=size_bytes)
+
+    def _close_writer(self, upload_id: str) -> None:
+        if writer := self._writers.pop(upload_id, None):
+            writer.abandon()
+
+    def _digest_of(self, upload: Upload) -> Digest:
+        if upload.state is not UploadState.ACTIVE:
+            return Digest()  # nothing will be added to it
+        digest = self._digests.get(upload.upload_id)
+        if digest is None or digest.size_bytes != upload.received_bytes:
+            digest = digest_of(self._contents.path_of(upload.content_id), upload.received_bytes)
+            self._digests[upload.upload_id] = digest
+        return digest
+
+    def _describe(self, upload: Upload) -> StoredFile:
+        now = self._clock()
+        return StoredFile(
+            file_id=upload.file_id,
+            owner=upload.owner,
+            display_name=upload.display_name,
+            mime_type=upload.mime_type,
+            size_bytes=upload.received_bytes,
+            sha256=self._digest_of(upload).sha256.hexdigest(),
+            source=FileSource.UPLOADED,
+            created_at=now,
+            updated_at=now,
+            expires_at=now + self._limits.expiry,
+        )
+
+    def _file_of(self, upload: Upload) -> StoredFile:
+        with self._database.read() as connection:
+            file = rows.find_file_of_content(connection, upload.content_id, self._clock())
+        if file is None:
+            raise UploadedFileNotFound
+        return file
