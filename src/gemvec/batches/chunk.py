@@ -1,0 +1,86 @@
+"""`run_chunk`: lines of a chunk in, one part file out. It computes and remembers nothing.
+
+What goes wrong with one request becomes an error at its place. What goes wrong with everything at once (no room, no
+model, no answer from a remote service) is raised, nothing is written, and the chunk can be run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gemvec.batches.chunk_files import ChunkFiles, Failure
+from gemvec.batches.job import ChunkResult, ChunkTask
+from gemvec.errors import ApiError, GemvecError, InvalidRequest, Overloaded
+from gemvec.logs import get_logger
+from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority
+
+_BAD_REQUEST = 400
+# A refused chunk is tried this often before it is tried in halves, in case it is larger than what may ever wait.
+_PATIENCE = 5
+
+_log = get_logger("batches")
+
+
+async def run_chunk(task: ChunkTask, embedder: Embedder, files: ChunkFiles) -> ChunkResult:
+    """Embed the requests of a chunk and write their answers, in order, to `task.part_path`.
+
+    Args:
+        task: what to do.
+        embedder: computes the vectors.
+        files: reads the lines and writes the part file.
+
+    Raises:
+        StorageFailure: the input cannot be read or the part file not written; StorageFull when there is no room,
+            DataLost when the input is not what it was.
+        GemvecError: the embedder as a whole fails.
+    """
+    asked = await asyncio.to_thread(files.read)
+    requests = [each for each in asked if isinstance(each, EmbedRequest)]
+    computed = iter(await _embed_each(embedder, task, requests))
+    answers = [each if isinstance(each, Failure) else next(computed) for each in asked]
+    return await asyncio.to_thread(files.write, answers)
+
+
+async def _embed_each(
+    embedder: Embedder, task: ChunkTask, requests: Sequence[EmbedRequest]
+) -> list[Embedding | Failure]:
+    """Embed requests; when the embedder refuses some, halve until each bad one stands alone."""
+    if not requests:
+        return []
+    try:
+        return list(await _embed_patiently(embedder, task.model, requests))
+    except Overloaded:
+        if len(requests) == 1:
+            raise
+    except Exception as error:  # noqa: BLE001 - whatever the model raises stands at the place of its request
+        failure = _failure_of(error, task)
+        if len(requests) == 1:
+            return [failure]
+    middle = len(requests) // 2
+    return [
+        *await _embed_each(embedder, task, requests[:middle]),
+        *await _embed_each(embedder, task, requests[middle:]),
+    ]
+
+
+async def _embed_patiently(embedder: Embedder, model: str, requests: Sequence[EmbedRequest]) -> list[Embedding]:
+    for _ in range(_PATIENCE - 1):
+        try:
+            return await embedder.embed(model, requests, priority=Priority.BATCH)
+        except Overloaded as error:
+            await asyncio.sleep(error.retry_after_seconds)
+    return await embedder.embed(model, requests, priority=Priority.BATCH)
+
+
+def _failure_of(error: Exception, task: ChunkTask) -> Failure:
+    """Return what to tell about a request that the embedder fails on; raise what concerns every request."""
+    if isinstance(error, InvalidRequest) or (isinstance(error, ApiError) and error.code == _BAD_REQUEST):
+        return Failure("INVALID_ARGUMENT", error.message)
+    if isinstance(error, (GemvecError, MemoryError)):
+        raise error
+    _log.error(
+        "the model failed on a request",
+        extra={"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__},
+    )
+    return Failure("INTERNAL", "The model failed on this request.")

@@ -1,0 +1,140 @@
+"""`Executor`: where a chunk runs. In this process, or in processes of this machine; a cluster is another class.
+
+An executor only computes. The store is never asked by it and never told by it: the runner does both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Protocol
+
+from gemvec.batches.chunk import run_chunk
+from gemvec.batches.chunk_files import ChunkFiles
+from gemvec.batches.chunk_process import ChunkProcesses, OpenEmbedder
+from gemvec.batches.job import ChunkResult, ChunkTask
+from gemvec.batches.lines import CHUNK_REQUESTS
+from gemvec.logs import get_logger
+from gemvec.models.embed import Embedder
+from gemvec.storage.durable import Hook
+
+# A fast model is through with these in 30 ms; what a chunk costs besides is spread over more of them.
+_FAST_CHUNK_REQUESTS = 1024
+# A batch with more chunks is worth starting processes for.
+CHUNKS_WITHOUT_PROCESSES = 4
+_IDLE_SECONDS = 60.0
+# Processes that die without finishing a chunk are not replaced for ever.
+_MOST_DEATHS = 8
+
+_log = get_logger("batches")
+
+
+class Executor(Protocol):
+    """Runs chunks somewhere that reaches the paths in the task."""
+
+    def chunk_requests(self, weights: str) -> int:
+        """Return how many requests make a good chunk for a model."""
+        ...
+
+    async def run(self, task: ChunkTask) -> ChunkResult:
+        """Run one chunk; called several times at once. Raises as `run_chunk`; cancelling it abandons the chunk."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is held; no chunk is running any more, or any that is is abandoned."""
+        ...
+
+
+class LocalExecutor:
+    """Runs chunks in this process: files in threads, vectors by the embedder's own scheduling."""
+
+    def __init__(self, embedder: Embedder, *, hook: Hook | None = None) -> None:
+        """Run chunks with `embedder`; `hook` is called with each step of writing a part file, for crash tests."""
+        self._embedder = embedder
+        self._hook = hook
+
+    def chunk_requests(self, weights: str) -> int:  # noqa: ARG002 - all are run alike
+        """Return how many requests make a good chunk for a model."""
+        return CHUNK_REQUESTS
+
+    async def run(self, task: ChunkTask) -> ChunkResult:
+        """Run one chunk."""
+        return await run_chunk(task, self._embedder, ChunkFiles(task, hook=self._hook))
+
+    async def close(self) -> None:
+        """Let go of nothing."""
+
+
+class ProcessExecutor:
+    """Runs the chunks of large batches in processes of their own; for models that are small and fast."""
+
+    def __init__(self, embedder: Embedder, open_embedder: OpenEmbedder, *, weights: Collection[str]) -> None:
+        """Start nothing yet.
+
+        Args:
+            embedder: computes everything else in this process.
+            open_embedder: picklable; opens the same in another process.
+            weights: the models that are worth it.
+        """
+        self._local = LocalExecutor(embedder)
+        self._open_embedder = open_embedder
+        self._weights = weights
+        self._starting = asyncio.Lock()
+        self._deaths = 0  # since a process last finished a chunk
+        self._processes: ChunkProcesses | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    def chunk_requests(self, weights: str) -> int:
+        """Return how many requests make a good chunk for a model."""
+        return _FAST_CHUNK_REQUESTS if weights in self._weights else self._local.chunk_requests(weights)
+
+    async def run(self, task: ChunkTask) -> ChunkResult:
+        """Run one chunk."""
+        if task.weights not in self._weights or task.chunk_index < CHUNKS_WITHOUT_PROCESSES:
+            return await self._local.run(task)
+        return await self._run_beside(task) or await self._local.run(task)
+
+    async def _run_beside(self, task: ChunkTask) -> ChunkResult | None:
+        """Run a chunk in a process; None when none can take it now."""
+        if self._deaths >= _MOST_DEATHS:
+            return None
+        processes = await self._running()
+        try:
+            result = await asyncio.to_thread(processes.run, task)
+        except ChildProcessError as error:
+            self._deaths += 1
+            _log.warning("chunks go on in the server's own process", extra={"reason": str(error)})
+            return None
+        if result is not None:
+            self._deaths = 0
+        self._rest_later()
+        return result
+
+    async def close(self) -> None:
+        """End the processes, if there are any."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        processes, self._processes = self._processes, None
+        if processes is not None:
+            await asyncio.to_thread(processes.close)
+
+    async def _running(self) -> ChunkProcesses:
+        async with self._starting:
+            if self._processes is not None and self._processes.is_broken:
+                await self.close()
+            if self._processes is None:
+                self._processes = await asyncio.to_thread(ChunkProcesses, self._open_embedder)
+            return self._processes
+
+    def _rest_later(self) -> None:
+        """End the processes when no chunk has needed them for a while."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._rest)
+
+    def _rest(self) -> None:
+        if self._processes is not None and not self._processes.is_idle:
+            self._rest_later()
+        elif self._processes is not None:
+            asyncio.get_running_loop().run_in_executor(None, self._processes.close)
+            self._processes = None

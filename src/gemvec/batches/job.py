@@ -1,0 +1,167 @@
+"""What a batch is to the store and the runner: the job, its chunks, and the work to do for one chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from gemvec.batches.lines import CHUNK_REQUESTS
+from gemvec.wire.batches import BatchState
+
+
+class ChunkState(StrEnum):
+    """Where a chunk stands."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"  # claimed: somebody computes it, or did when the process died
+    DONE = "DONE"  # its part file is on disk and counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """What is known of a batch before its input is.
+
+    Attributes:
+        owner: whose it will be; "" for anonymous callers.
+        model: the served name to embed with.
+        weights: what answers to that name now: model id, @, revision.
+        display_name: a name for people.
+        priority: int64; higher goes first.
+        chunk_requests: most requests in a chunk; the executor knows what is good for the model.
+    """
+
+    owner: str
+    model: str
+    weights: str
+    display_name: str = ""
+    priority: int = 0
+    chunk_requests: int = CHUNK_REQUESTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A batch as the store remembers it.
+
+    Attributes:
+        job_number: order of creation.
+        batch_id: what stands after `batches/`.
+        owner: whose it is; "" for anonymous callers.
+        model: the served name it was created for.
+        weights: what answered to that name then; only the same weights go on with it.
+        display_name: a name for people.
+        priority: int64; higher goes first.
+        state: see `BatchState`.
+        input_file_id: the file it was created from, or None when the requests came inline.
+        output_file_id: the file of its results, or None.
+        request_count: requests in the input.
+        successful_count: requests that have a response.
+        failed_count: requests that have an error.
+        error_status: google.rpc.Code name when it ended without success, or None.
+        error_message: goes with the status.
+        waiting_reason: why it does not go on, or None.
+        created_at: aware UTC, like every moment here.
+        updated_at: when anything last changed, progress included.
+        ended_at: None while it is open.
+        expires_at: when an open job becomes EXPIRED.
+    """
+
+    job_number: int
+    batch_id: str
+    owner: str
+    model: str
+    weights: str
+    display_name: str
+    priority: int
+    state: BatchState
+    input_file_id: str | None
+    output_file_id: str | None
+    request_count: int
+    successful_count: int
+    failed_count: int
+    error_status: str | None
+    error_message: str | None
+    waiting_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    expires_at: datetime
+
+    @property
+    def pending_count(self) -> int:
+        """Requests that have neither a response nor an error yet; never will, once the job has ended."""
+        return self.request_count - self.successful_count - self.failed_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One page of a list of jobs.
+
+    Attributes:
+        jobs: newest first.
+        next_page_token: what asks for the next page; None on the last one.
+    """
+
+    jobs: tuple[Job, ...]
+    next_page_token: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A chunk as the store remembers it.
+
+    Attributes:
+        chunk_index: its place among the job's chunks.
+        state: see `ChunkState`.
+        lease: number of its latest claim; the part file of a chunk that is done carries it in its name.
+        input_offset: where its first line starts in the input, in bytes.
+        input_bytes: from there to the end of its last line.
+        request_count: lines of it that are requests.
+    """
+
+    chunk_index: int
+    state: ChunkState
+    lease: int
+    input_offset: int
+    input_bytes: int
+    request_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTask:
+    """The work to do for one claimed chunk; everything `run_chunk` needs, and picklable.
+
+    Attributes:
+        job_number: which job.
+        batch_id: the job's id, for logs.
+        model: the served name to embed with.
+        weights: what must answer to that name.
+        chunk_index: its place among the job's chunks.
+        lease: number of this claim; a later claim makes this one void.
+        input_path: the file that holds the lines.
+        input_offset: where the first line starts, in bytes.
+        input_bytes: from there to the end of the last line.
+        request_count: lines that are requests.
+        part_path: where the answers go; nobody else writes there.
+    """
+
+    job_number: int
+    batch_id: str
+    model: str
+    weights: str
+    chunk_index: int
+    lease: int
+    input_path: Path
+    input_offset: int
+    input_bytes: int
+    request_count: int
+    part_path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkResult:
+    """What became of a chunk whose part file is on disk."""
+
+    successful_count: int
+    failed_count: int

@@ -1,0 +1,167 @@
+r"""A JSONL input as chunks of lines: found in one pass, read one chunk at a time.
+
+What a line is: whatever stands between two line feeds, a carriage return at its end included. Lines of nothing (or of
+one carriage return) are no requests and are skipped; every other line is one request, well formed or not. A byte order
+mark at the start of the file is skipped. Neither pass ever holds more than a few MiB, however long a line is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from gemvec.errors import DataLost
+from gemvec.storage.durable import translate_os_errors
+
+# Enough to fill several micro-batches, little enough that a crash or a cancel loses under a second of work.
+CHUNK_REQUESTS = 256
+# Long lines make a chunk smaller, so that chunks in flight stay small in memory.
+CHUNK_BYTES = 2**20
+# As much as one request body may have; a longer line is an error at its place and is never held in memory.
+MAX_LINE_BYTES = 20 * 2**20
+
+_BLOCK_BYTES = 8 * 2**20
+_LINE_FEED, _CARRIAGE_RETURN = 10, 13
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class LineSpan:
+    """Some whole lines of a file: where they start, how many bytes they take, how many of them are requests."""
+
+    offset: int
+    size_bytes: int
+    request_count: int
+
+
+def index_lines(path: Path, size_bytes: int, *, chunk_requests: int = CHUNK_REQUESTS) -> Iterator[LineSpan]:
+    """Yield the chunks of an input, in order; together they hold every request of its first `size_bytes` bytes.
+
+    Args:
+        path: the input.
+        size_bytes: how much of it counts.
+        chunk_requests: most requests in a chunk.
+
+    Raises:
+        DataLost: the file is shorter than that.
+        StorageFailure: it cannot be read.
+    """
+    spans = _Spans(chunk_requests)
+    position = last = 0
+    with translate_os_errors(), path.open("rb", buffering=0) as file:
+        line_start = len(_BYTE_ORDER_MARK) if file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0
+        file.seek(0)
+        while position < size_bytes:
+            block = file.read(min(_BLOCK_BYTES, size_bytes - position))
+            if not block:
+                raise DataLost(f"{path.name} is shorter than recorded.")
+            data = np.frombuffer(block, np.uint8)
+            ends, line_start = _ends_of_requests(data, position, line_start, last)
+            yield from spans.extend(ends)
+            position += len(block)
+            last = block[-1]
+    if not _is_blank(position - line_start, last):
+        yield from spans.extend(np.array([position], np.int64))
+    yield from spans.close(position)
+
+
+def _ends_of_requests(data: npt.NDArray[np.uint8], position: int, line_start: int, last: int) -> tuple[Int64Array, int]:
+    """Return where the requests of one block end, and where the line that the next block continues starts.
+
+    Args:
+        data: uint8[bytes] of the block.
+        position: where the block starts in the file.
+        line_start: where the line that the block continues starts.
+        last: the byte before the block.
+    """
+    feeds = np.flatnonzero(data == _LINE_FEED)
+    if not len(feeds):
+        return np.empty(0, np.int64), line_start
+    ends = feeds + (position + 1)
+    lengths = np.diff(ends, prepend=line_start)  # line feed included
+    before = np.where(feeds > 0, data[feeds - 1], last)
+    is_blank = (lengths == 1) | ((lengths == 2) & (before == _CARRIAGE_RETURN))  # noqa: PLR2004 - CR LF
+    return ends[~is_blank], int(ends[-1])
+
+
+def _is_blank(length: int, last: int) -> bool:
+    """Whether the file's last line, which no line feed ends, is no request."""
+    return length == 0 or (length == 1 and last == _CARRIAGE_RETURN)
+
+
+class _Spans:
+    """Groups the ends of requests into spans of at most so many, cut early beyond `CHUNK_BYTES`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._start: int = 0
+        self._count: int = 0
+
+    def extend(self, ends: Int64Array) -> Iterator[LineSpan]:
+        """Take in the ends of the requests that follow."""
+        taken = 0
+        while taken < len(ends):
+            full = taken + self._most - self._count - 1
+            heavy = int(np.searchsorted(ends, self._start + CHUNK_BYTES))
+            last = max(taken, min(full, heavy))
+            if last >= len(ends):
+                self._count += len(ends) - taken
+                return
+            end = int(ends[last])
+            yield LineSpan(self._start, end - self._start, self._count + last - taken + 1)
+            self._start, self._count, taken = end, 0, last + 1
+
+    def close(self, end: int) -> Iterator[LineSpan]:
+        """Yield what is left when the file ends at `end`."""
+        if self._count:
+            yield LineSpan(self._start, end - self._start, self._count)
+
+
+def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | None]:
+    """Yield the requests of a span, line ends included; None stands for one longer than `MAX_LINE_BYTES`.
+
+    Raises:
+        DataLost: the file is gone, or shorter than it was.
+        StorageFailure: it cannot be read.
+    """
+    with translate_os_errors(), _open(path) as file:
+        file.seek(offset)
+        left = size_bytes
+        if offset == 0 and file.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
+            left -= len(file.read(len(_BYTE_ORDER_MARK)))
+        while left > 0:
+            line = file.readline(min(left, MAX_LINE_BYTES + 1))
+            if not line:
+                raise DataLost(f"{path.name} is shorter than recorded.")
+            left -= len(line)
+            if len(line) > MAX_LINE_BYTES and line[-1] != _LINE_FEED:
+                left -= _skip_line(file, left)
+                yield None
+            elif line not in {b"\n", b"\r\n", b"\r"}:
+                yield line
+
+
+def _open(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise DataLost(f"{path.name} is gone.") from error
+
+
+def _skip_line(file: BinaryIO, left: int) -> int:
+    """Read on to the end of a line; return how many bytes that took, at most `left`."""
+    skipped = 0
+    while skipped < left:
+        rest = file.readline(min(left - skipped, _BLOCK_BYTES))
+        skipped += len(rest)
+        if not rest or rest[-1] == _LINE_FEED:
+            break
+    return skipped

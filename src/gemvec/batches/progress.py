@@ -1,0 +1,217 @@
+"""What the runner does to jobs: claim, checkpoint, release, fail, expire, recover. Each call is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from gemvec.batches import claims, rows
+from gemvec.batches.claims import NextJob
+from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask, Job
+from gemvec.batches.store import BatchStore
+from gemvec.errors import BatchNotFound
+from gemvec.logs import get_logger
+from gemvec.storage.durable import translate_os_errors
+from gemvec.wire.batches import BatchState
+
+_log = get_logger("batches")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claiming:
+    """What may be claimed.
+
+    Attributes:
+        weights: what can be computed with; jobs for anything else wait.
+        parked: numbers of jobs to leave alone.
+    """
+
+    weights: Collection[str]
+    parked: Collection[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What became of a chunk that was handed in.
+
+    Attributes:
+        is_counted: False when its claim was void, because the job has ended or is gone.
+        next_task: the chunk that was claimed in the same step, if there was one to claim.
+    """
+
+    is_counted: bool
+    next_task: ChunkTask | None
+
+
+class _VoidClaimError(Exception):
+    """Rolls a transaction back: the chunk is not this claim's any more."""
+
+
+class Progress:
+    """The runner's side of a `BatchStore`."""
+
+    def __init__(self, store: BatchStore) -> None:
+        """Work on the jobs of `store`."""
+        self._store = store
+        self._database = store.database
+
+    def claim(self, claiming: Claiming) -> ChunkTask | None:
+        """Claim the next chunk of the job that goes first: highest priority, then oldest."""
+        with self._database.write() as connection:
+            return self._claim(connection, claiming)
+
+    def _claim(self, connection: Connection, claiming: Claiming) -> ChunkTask | None:
+        job = claims.next_job(connection, claiming.weights, claiming.parked)
+        chunk = claims.claim_chunk(connection, job.job_number) if job else None
+        if job is None or chunk is None:
+            return None
+        if job.state == BatchState.PENDING:
+            started = {"state": BatchState.RUNNING, "waiting_reason": None, "updated_at": self._store.clock()}
+            rows.update_job(connection, job.job_number, **started)
+        return self._task(job, chunk)
+
+    def _task(self, job: NextJob, chunk: Chunk) -> ChunkTask:
+        folder = self._store.folder
+        return ChunkTask(
+            job_number=job.job_number,
+            batch_id=job.batch_id,
+            model=job.model,
+            weights=job.weights,
+            chunk_index=chunk.chunk_index,
+            lease=chunk.lease,
+            input_path=folder.input_path(job.batch_id),
+            input_offset=chunk.input_offset,
+            input_bytes=chunk.input_bytes,
+            request_count=chunk.request_count,
+            part_path=folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease),
+        )
+
+    def checkpoint(self, task: ChunkTask, result: ChunkResult, claiming: Claiming | None = None) -> Checkpoint:
+        """Count a chunk whose part file is on disk, end the job with its last chunk, and claim the next one.
+
+        All in one transaction, which is half of what a chunk costs here. When the claim on the chunk is void, its part
+        file is removed instead.
+        """
+        try:
+            with self._database.write() as connection:
+                is_last = self._count(connection, task, result)
+                following = self._claim(connection, claiming) if claiming else None
+        except _VoidClaimError:
+            self._discard(task)
+            return Checkpoint(is_counted=False, next_task=None)
+        if is_last:
+            _log.info("batch finished", extra={"batch": task.batch_id})
+        return Checkpoint(is_counted=True, next_task=following)
+
+    def _discard(self, task: ChunkTask) -> None:
+        """Remove the part file of a void claim; of a deleted batch also the folder, which the file kept alive."""
+        with translate_os_errors():
+            task.part_path.unlink(missing_ok=True)
+        with self._database.read() as connection:
+            is_gone = rows.find_job_by_number(connection, task.job_number) is None
+        if is_gone:
+            self._store.folder.remove(task.batch_id)
+
+    def _count(self, connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:
+        """Count a chunk, end its job if it was the last one, and return whether it was."""
+        pending_count = claims.count_result(connection, task.job_number, result, self._store.clock())
+        if pending_count is None or not claims.finish_chunk(connection, task, result):
+            raise _VoidClaimError
+        if pending_count:
+            return False
+        job = rows.find_job_by_number(connection, task.job_number)
+        assert job is not None
+        self._store.end(connection, job, BatchState.SUCCEEDED)
+        return True
+
+    def release(self, task: ChunkTask, waiting_reason: str | None = None) -> bool:
+        """Give a chunk back; with a reason, its job is pending again and says why. Return whether the job is open."""
+        with self._database.write() as connection:
+            job = rows.find_job_by_number(connection, task.job_number)
+            if job is None or job.state.is_ended:
+                return False
+            claims.release_chunk(connection, task)
+            if waiting_reason is not None:
+                rows.update_job(connection, job.job_number, state=BatchState.PENDING, waiting_reason=waiting_reason)
+            return True
+
+    def fail(self, task: ChunkTask, status: str, message: str) -> None:
+        """End the job of a chunk that cannot go on; nothing happens when it has ended or is gone."""
+        with self._database.write() as connection:
+            job = rows.find_job_by_number(connection, task.job_number)
+            if job is None or job.state.is_ended:
+                return
+            self._store.end(connection, job, BatchState.FAILED, status=status, message=message)
+        _log.error("batch failed", extra={"batch": job.batch_id, "reason": message})
+
+    def expire(self) -> int:
+        """End the jobs whose time is up; return how many."""
+        now = self._store.clock()
+        first = self.first_expiry()
+        if first is None or first > now:
+            return 0
+        with self._database.write() as connection:
+            expired = rows.list_open_jobs(connection, expired_at=now)
+            for job in expired:
+                message = "The batch was not finished in time."
+                self._store.end(connection, job, BatchState.EXPIRED, status="DEADLINE_EXCEEDED", message=message)
+        _log.warning("batches expired", extra={"batches": len(expired)})
+        return len(expired)
+
+    def first_expiry(self) -> datetime | None:
+        """Return when the next open job expires, None without any."""
+        with self._database.read() as connection:
+            return rows.first_expiry(connection)
+
+    def release_all(self) -> int:
+        """Give back every claimed chunk; return how many. Only when nobody computes any."""
+        with self._database.write() as connection:
+            return rows.release_all_chunks(connection)
+
+    def recover(self, weights: Collection[str]) -> None:
+        """Put in order what a crash has left, before anything else happens in the data folder.
+
+        Claims of the process that died are given back, its part files that were never counted are removed, and so are
+        folders of batches that were never accepted or are deleted already. Jobs whose model is not served say so.
+        """
+        released = self.release_all()
+        with self._database.read() as connection:
+            known, open_jobs = rows.list_batch_ids(connection), rows.list_open_jobs(connection)
+        orphans = self._store.folder.list_batch_ids() - known
+        for batch_id in orphans:
+            self._store.folder.remove(batch_id)
+        removed = sum(self._remove_void_parts(job) for job in open_jobs)
+        self._explain_waiting(open_jobs, weights)
+        if open_jobs or orphans:
+            counts = {"open": len(open_jobs), "chunks_again": released, "orphans": len(orphans), "void_parts": removed}
+            _log.info("batches resumed", extra=counts)
+
+    def _remove_void_parts(self, job: Job) -> int:
+        folder = self._store.folder
+        with self._database.read() as connection:
+            done = rows.list_chunks(connection, job.job_number, state=ChunkState.DONE)
+        parts = [folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease) for chunk in done]
+        return folder.remove_parts(job.batch_id, keep=parts)
+
+    def _explain_waiting(self, open_jobs: Collection[Job], weights: Collection[str]) -> None:
+        waiting = [job for job in open_jobs if job.weights not in weights]
+        for job in waiting:
+            reason = f"Waits for models/{job.model} with the weights {job.weights}, which are not served now."
+            with self._database.write() as connection:
+                rows.update_job(connection, job.job_number, state=BatchState.PENDING, waiting_reason=reason)
+        if waiting:
+            missing = ", ".join(sorted({job.weights for job in waiting}))
+            _log.warning("batches wait for weights that are not served", extra={"weights": missing})
+
+    def sweep(self) -> int:
+        """Delete the batches that ended longer ago than they are kept; return how many."""
+        with self._database.read() as connection:
+            old = rows.list_jobs_ended_before(connection, self._store.clock() - self._store.retention)
+        for job in old:
+            with suppress(BatchNotFound):  # its owner was faster
+                self._store.delete(job.batch_id, job.owner)
+        return len(old)

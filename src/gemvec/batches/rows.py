@@ -1,0 +1,130 @@
+"""The SQL of jobs and chunks: each function is one statement or two on an open transaction.
+
+A transaction touches a job's row before the rows of its chunks, always, so that two of them never wait for each other
+in a circle. `FOR UPDATE` matters on PostgreSQL; on SQLite a writing transaction is alone anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+
+from gemvec.batches.job import Chunk, ChunkState, Job
+from gemvec.batches.lines import LineSpan
+from gemvec.storage.schema import chunks, jobs
+from gemvec.wire.batches import BatchState
+
+CHUNK_COLUMNS = (
+    chunks.c.chunk_index,
+    chunks.c.state,
+    chunks.c.lease,
+    chunks.c.input_offset,
+    chunks.c.input_bytes,
+    chunks.c.request_count,
+)
+_IS_OPEN = jobs.c.ended_at.is_(None)
+
+
+def job_of(row: RowMapping) -> Job:
+    """Return the job that a row of `jobs` holds."""
+    values: dict[str, Any] = {**row, "state": BatchState(row["state"])}
+    return Job(**values)
+
+
+def chunk_of(row: RowMapping) -> Chunk:
+    """Return the chunk that `CHUNK_COLUMNS` of a row hold."""
+    values: dict[str, Any] = {**row, "state": ChunkState(row["state"])}
+    return Chunk(**values)
+
+
+def insert_job(connection: Connection, job: Job, spans: Iterable[LineSpan]) -> Job:
+    """Add a job and its chunks; return it with its number."""
+    values = {name: value for name, value in asdict(job).items() if name != "job_number"}
+    number = connection.scalar(insert(jobs).values(values).returning(jobs.c.job_number))
+    rows = [
+        {
+            "job_number": number,
+            "chunk_index": index,
+            "state": ChunkState.PENDING,
+            "input_offset": span.offset,
+            "input_bytes": span.size_bytes,
+            "request_count": span.request_count,
+        }
+        for index, span in enumerate(spans)
+    ]
+    connection.execute(insert(chunks), rows)
+    return find_job(connection, job.batch_id, job.owner) or job
+
+
+def find_job(connection: Connection, batch_id: str, owner: str, *, for_update: bool = False) -> Job | None:
+    """Return an owner's job."""
+    query = select(jobs).where(jobs.c.batch_id == batch_id, jobs.c.owner == owner)
+    row = connection.execute(query.with_for_update() if for_update else query).mappings().one_or_none()
+    return None if row is None else job_of(row)
+
+
+def find_job_by_number(connection: Connection, job_number: int) -> Job | None:
+    """Return a job, for update."""
+    query = select(jobs).where(jobs.c.job_number == job_number).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else job_of(row)
+
+
+def list_jobs(connection: Connection, owner: str, limit: int, before: int | None) -> list[Job]:
+    """Return up to `limit` jobs of an owner, newest first, older than number `before`."""
+    query = select(jobs).where(jobs.c.owner == owner).order_by(jobs.c.job_number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(jobs.c.job_number < before)
+    return [job_of(row) for row in connection.execute(query).mappings()]
+
+
+def list_chunks(connection: Connection, job_number: int, *, state: ChunkState | None = None) -> list[Chunk]:
+    """Return a job's chunks in order; those in one state only, if asked."""
+    query = select(*CHUNK_COLUMNS).where(chunks.c.job_number == job_number).order_by(chunks.c.chunk_index)
+    if state is not None:
+        query = query.where(chunks.c.state == state)
+    return [chunk_of(row) for row in connection.execute(query).mappings()]
+
+
+def update_job(connection: Connection, job_number: int, **values: Any) -> None:
+    """Change columns of a job."""
+    connection.execute(update(jobs).where(jobs.c.job_number == job_number).values(values))
+
+
+def delete_job(connection: Connection, job_number: int) -> None:
+    """Remove a job; its chunks go with it."""
+    connection.execute(delete(jobs).where(jobs.c.job_number == job_number))
+
+
+def release_all_chunks(connection: Connection) -> int:
+    """Let go of every claim; return how many there were. For a start, when nobody can be working."""
+    return connection.execute(
+        update(chunks).where(chunks.c.state == ChunkState.RUNNING).values(state=ChunkState.PENDING)
+    ).rowcount
+
+
+def list_open_jobs(connection: Connection, *, expired_at: datetime | None = None) -> list[Job]:
+    """Return the jobs that have not ended; only those that should have by `expired_at`, if given."""
+    query = select(jobs).where(_IS_OPEN)
+    if expired_at is not None:
+        query = query.where(jobs.c.expires_at <= expired_at).with_for_update()
+    return [job_of(row) for row in connection.execute(query).mappings()]
+
+
+def list_jobs_ended_before(connection: Connection, moment: datetime) -> list[Job]:
+    """Return the jobs that ended before a moment."""
+    return [job_of(row) for row in connection.execute(select(jobs).where(jobs.c.ended_at < moment)).mappings()]
+
+
+def first_expiry(connection: Connection) -> datetime | None:
+    """Return when the next open job expires."""
+    return connection.scalar(select(func.min(jobs.c.expires_at)).where(_IS_OPEN))
+
+
+def list_batch_ids(connection: Connection) -> set[str]:
+    """Return the ids of all batches."""
+    return set(connection.scalars(select(jobs.c.batch_id)))

@@ -1,0 +1,217 @@
+"""The runner: claims chunks, keeps several in flight so that the model never waits, and checkpoints what is done.
+
+Each chunk is claimed anew by priority, so a higher job overtakes at the next chunk border. When everything fails at
+once (no room on disk, no model), the job is parked: its chunk goes back, it says why, and it is tried again after a
+pause that doubles. Nothing is lost by killing the process at any point; stopping merely saves repeating chunks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from gemvec.batches.executor import Executor, LocalExecutor
+from gemvec.batches.job import ChunkTask
+from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
+from gemvec.batches.progress import Claiming, Progress
+from gemvec.batches.store import BatchStore
+from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
+from gemvec.logs import get_logger
+from gemvec.models.embed import Embedder
+
+# While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
+CHUNKS_IN_FLIGHT = 4
+# A chunk that fails this often for no reason known fails its job.
+_ATTEMPTS = 5
+# Nothing to do: look again this often, for expiry and for what another process may have put into the database.
+_POLL_SECONDS = 30.0
+_SWEEP_SECONDS = 3600.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = get_logger("batches")
+
+
+class BatchRunner:
+    """Works on the jobs of one store; start and stop it in the event loop that it shall live in.
+
+    Attributes:
+        store: what it works on.
+    """
+
+    def __init__(
+        self,
+        store: BatchStore,
+        embedder: Embedder,
+        executor: Executor | None = None,
+        *,
+        chunks_in_flight: int = CHUNKS_IN_FLIGHT,
+    ) -> None:
+        """Prepare to run.
+
+        Args:
+            store: what to work on.
+            embedder: says what is served.
+            executor: where chunks run; in this process when None.
+            chunks_in_flight: how many at once.
+        """
+        self.store = store
+        self._progress = Progress(store)
+        self._executor = executor or LocalExecutor(embedder)
+        self._weights = sorted({model.weights for model in embedder.list_models()})
+        self._slots = chunks_in_flight
+        self._pauses = Pauses()
+        self._store_turn = asyncio.Lock()
+        self._attempts: Counter[tuple[int, int]] = Counter()
+        self._wake = asyncio.Event()
+        self._next_sweep_at = time.monotonic()
+        self._is_stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Put in order what the last process left, then begin to work.
+
+        Raises:
+            StorageFailure: the database or the data folder cannot be used.
+        """
+        await asyncio.to_thread(self._progress.recover, self._weights)
+        steps = [self._work] * self._slots + [self._keep_time]
+        self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
+
+    def chunk_requests(self, weights: str) -> int:
+        """Return how many requests a chunk of a new batch should have."""
+        return self._executor.chunk_requests(weights)
+
+    def notify(self) -> None:
+        """Say that a batch was created, changed, cancelled or deleted; call it in the runner's event loop."""
+        self._wake.set()
+        self._wake = asyncio.Event()
+
+    async def stop(self, *, grace_seconds: float = 10.0) -> None:
+        """Park: start nothing more, let chunks in flight finish for a moment, give back those that do not."""
+        self._is_stopping = True
+        self.notify()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._executor.close()
+        with contextlib.suppress(StorageFailure):  # the next start does it again
+            await asyncio.to_thread(self._progress.release_all)
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        while not self._is_stopping:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - the runner lives as long as the server
+                _log.error("the runner of batches failed and goes on", extra={"error": type(error).__name__})
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+
+    async def _work(self) -> None:
+        """Carry out chunks as long as there are any, then wait until there may be more."""
+        wake = self._wake
+        task = await self._durably(self._progress.claim, self._claiming())
+        if task is None:
+            await self._sleep(wake, min(_POLL_SECONDS, self._pauses.seconds_left()))
+        while task is not None:
+            task = await self._carry_out(task)
+
+    def _claiming(self) -> Claiming:
+        return Claiming(weights=() if self._is_stopping else self._weights, parked=self._pauses.parked())
+
+    async def _carry_out(self, task: ChunkTask) -> ChunkTask | None:
+        """Run a chunk and count it; return the one that was claimed with that."""
+        try:
+            result = await self._executor.run(task)
+            checkpoint = await self._durably(self._progress.checkpoint, task, result, self._claiming())
+        except Exception as error:  # noqa: BLE001 - whatever a chunk raises, the runner goes on
+            await self._set_aside(task, error)
+            return None
+        self._attempts.pop((task.job_number, task.chunk_index), None)
+        self._pauses.end(task.job_number)
+        return checkpoint.next_task
+
+    async def _set_aside(self, task: ChunkTask, error: Exception) -> None:
+        """Give a chunk back and park its job, or fail the job when there is no point in trying again."""
+        extra: dict[str, object] = {"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__}
+        if _is_lost(error):
+            await self._durably(self._progress.fail, task, "DATA_LOSS", "The batch's input or results are damaged.")
+        elif self._is_stopping:
+            await self._durably(self._progress.release, task)
+        elif self._is_hopeless(task, error):
+            _log.error("a chunk failed again and again", extra=extra)
+            await self._durably(self._progress.fail, task, "INTERNAL", "Internal error encountered.")
+        else:
+            seconds = self._pauses.begin(task.job_number)
+            if await self._durably(self._progress.release, task, _reason(error)):
+                extra |= {"reason": _detail(error), "again_in_seconds": seconds}
+                _log.warning("a batch is parked", extra=extra)
+
+    def _is_hopeless(self, task: ChunkTask, error: Exception) -> bool:
+        """Whether a chunk has failed too often for no reason known; a full disk or a missing model may pass."""
+        if isinstance(error, (GemvecError, OSError, MemoryError)):
+            return False
+        chunk = (task.job_number, task.chunk_index)
+        self._attempts[chunk] += 1
+        return self._attempts[chunk] >= _ATTEMPTS
+
+    async def _keep_time(self) -> None:
+        """Expire jobs on time, delete old ones now and then, and wait."""
+        wake = self._wake
+        await self._durably(self._progress.expire)
+        if time.monotonic() >= self._next_sweep_at:
+            self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
+            await self._durably(self._progress.sweep)
+        first = await self._durably(self._progress.first_expiry)
+        left = _POLL_SECONDS if first is None else (first - self.store.clock()).total_seconds()
+        await self._sleep(wake, min(_POLL_SECONDS, left))
+
+    async def _sleep(self, wake: asyncio.Event, seconds: float) -> None:
+        """Wait until something changes, at most so long."""
+        if self._is_stopping:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), max(seconds, 0.01))
+
+    async def _durably(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the store in a thread, again and again while the database takes nothing.
+
+        Raises:
+            StorageFailure: a file that must be there is gone.
+        """
+        seconds = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with self._store_turn:  # SQLite takes one writer at a time; others would sleep and poll
+                    return await asyncio.to_thread(call, *args, **kwargs)
+            except StorageFailure as error:
+                if _is_lost(error):
+                    raise
+                _log.warning("the store of batches takes nothing", extra={"reason": _detail(error)})
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a file of the batch is gone: trying again cannot help."""
+    return isinstance(error, DataLost) or (
+        isinstance(error, StorageFailure) and isinstance(error.__cause__, FileNotFoundError)
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return what to tell the batch's owner: nothing of this machine's folders."""
+    if isinstance(error, StorageFull):
+        return "There is no room left to store results."
+    return type(error).summary() if isinstance(error, GemvecError) else "Internal error encountered."
+
+
+def _detail(error: Exception) -> str:
+    """Return what to log."""
+    return error.message if isinstance(error, GemvecError) else type(error).__name__

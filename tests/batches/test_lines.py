@@ -1,0 +1,99 @@
+"""Any bytes as chunks of lines: each request once, in order, and memory that does not grow with the file."""
+
+import re
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemvec.batches import lines
+from gemvec.batches.lines import index_lines, read_lines
+from gemvec.errors import DataLost, StorageFailure
+
+BYTES = st.lists(st.sampled_from([b"\n", b"\r\n", b"\r", b"a", b"bb", b"ccc ccc", b" ", b"\xff", b"\0"])).map(b"".join)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("lines") / "input.jsonl"
+
+
+def requests_of(content):
+    """Return the lines of a file that are requests, told in another way than the code under test does."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    return [line for line in re.split(rb"(?<=\n)", content) if line.rstrip(b"\n") not in {b"", b"\r"}]
+
+
+def read_all(path, size, **options):
+    spans = list(index_lines(path, size, **options))
+    return spans, [list(read_lines(path, span.offset, span.size_bytes)) for span in spans]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@given(content=BYTES, limits=st.tuples(st.integers(1, 7), st.integers(1, 4), st.integers(1, 12)))
+def test_every_request_is_in_one_chunk_in_order(path, start, content, limits):
+    block, most, heavy = limits
+    path.write_bytes(start + content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_BLOCK_BYTES", block)
+        patch.setattr(lines, "CHUNK_BYTES", heavy)
+        spans, chunks = read_all(path, len(start + content), chunk_requests=most)
+    assert [line for chunk in chunks for line in chunk] == requests_of(start + content)
+    assert [len(chunk) for chunk in chunks] == [span.request_count for span in spans]
+    assert all(0 < span.request_count <= most for span in spans)
+    assert all(span.size_bytes < heavy + 8 + len(start) for span in spans[:-1] if span.request_count > 1)
+
+
+def test_bytes_beyond_the_size_do_not_count(path):
+    path.write_bytes(b"a\nb\nc\n")
+    assert read_all(path, 3)[1] == [[b"a\n", b"b"]]
+
+
+def test_a_file_that_shrank_is_data_lost(path):
+    path.write_bytes(b"a\nb\n")
+    with pytest.raises(DataLost):
+        list(index_lines(path, 10))
+    with pytest.raises(DataLost):
+        list(read_lines(path, 0, 10))
+
+
+def test_a_file_that_is_gone_is_a_storage_failure(tmp_path):
+    with pytest.raises(StorageFailure):
+        list(read_lines(tmp_path / "none", 0, 10))
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\nlast\n"])
+def test_a_line_beyond_the_limit_is_told_but_never_held(path, ending):
+    with path.open("wb") as file:
+        file.write(b"first\n")
+        file.seek(100 * 2**20)  # a hole: a line of NUL bytes
+        file.write(b"x" + ending)
+    tracemalloc.start()
+    _, chunks = read_all(path, path.stat().st_size)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [line for chunk in chunks for line in chunk] == [b"first\n", None, b"last\n"][: 2 + (b"last" in ending)]
+    assert peak < 3 * lines.MAX_LINE_BYTES
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(10, True), (11, False)])
+def test_the_limit_is_the_longest_line_that_is_read(path, monkeypatch, length, is_kept):
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
+    for ending in (b"", b"\n", b"\nnext\n"):
+        path.write_bytes(b"x" * length + ending)
+        first = next(read_lines(path, 0, path.stat().st_size))
+        assert first == (b"x" * length + ending[:1] if is_kept else None)
+
+
+def test_memory_stays_flat_over_a_million_lines(path):
+    with path.open("wb") as file:
+        for start in range(0, 1_000_000, 10_000):
+            file.write(b"".join(b'{"key":"%d"}\n' % number for number in range(start, start + 10_000)))
+    tracemalloc.start()
+    count = sum(span.request_count for span in index_lines(path, path.stat().st_size))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 1_000_000
+    assert peak < 150 * 2**20
+    path.unlink()

@@ -1,0 +1,364 @@
+"""The runner: batches run to their end whatever happens on the way, higher priorities first, and stop when told."""
+
+import asyncio
+import contextlib
+import os
+import resource
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from batch_steps import ended, file_answers, inline_answers, line, new, running, until
+from gemvec.batches import lines
+from gemvec.batches.job import ChunkResult
+from gemvec.batches.store import BatchStore
+from gemvec.errors import ModelUnavailable, Overloaded, StorageFailure
+from gemvec.files.store import FileStore
+from gemvec.storage.schema import chunks
+from gemvec.wire.batches import BatchState, BatchUpdate
+from hash_embedder import HashEmbedder, vector_of
+
+
+def content(count, start=0):
+    return b"".join(line(f"text {number}", key=str(number)) + b"\n" for number in range(start, start + count))
+
+
+def create(store, count, **fields):
+    return store.create_from_file(new(**fields), store.files.create("", [content(count)]).file_id)
+
+
+def assert_complete(answers, count):
+    assert [answer["key"] for answer in answers] == [str(number) for number in range(count)]
+    for number, answer in enumerate(answers):
+        vector = np.float32(answer["response"]["embedding"]["values"])
+        assert np.array_equal(vector, vector_of(f"text {number}"))
+
+
+def run(steps):
+    asyncio.run(steps)
+
+
+def test_a_file_batch_runs_to_its_end_in_order(any_store, embedder):
+    async def steps():
+        async with running(any_store, embedder):
+            job = await ended(any_store, create(any_store, 1000))
+        assert (job.state, job.successful_count, job.failed_count) == (BatchState.SUCCEEDED, 1000, 0)
+        assert_complete(file_answers(any_store, job), 1000)
+        assert len(embedder.requests) == 1000
+        result = any_store.files.get(job.output_file_id, "")
+        assert (result.file_id, result.mime_type) == (f"batch-{job.batch_id}", "application/jsonl")
+        assert result.expires_at - result.created_at == any_store.retention
+
+    run(steps())
+
+
+def test_an_inline_batch_created_while_the_runner_sleeps_starts_at_once(store, embedder):
+    async def steps():
+        async with running(store, embedder) as runner:
+            await asyncio.sleep(0.05)
+            job = store.create_inline(new(), [line("text 0", key="0"), line("", key="1")])
+            runner.notify()
+            job = await ended(store, job)
+        assert (job.state, job.successful_count, job.failed_count) == (BatchState.SUCCEEDED, 1, 1)
+        good, bad = inline_answers(store, job)
+        assert_complete([good], 1)
+        assert (bad["key"], bad["error"]["code"]) == ("1", 3)
+
+    run(steps())
+
+
+def test_a_higher_priority_overtakes_a_running_batch(store, embedder):
+    async def steps():
+        embedder.gate = asyncio.Event()
+        low = create(store, 2000)
+        async with running(store, embedder, chunks_in_flight=1) as runner:
+            await until(lambda: store.get(low.batch_id, "").state is BatchState.RUNNING)
+            high = store.create_inline(new(priority=1), [line("urgent")])
+            runner.notify()
+            embedder.gate.set()
+            await ended(store, low)
+        assert store.get(high.batch_id, "").ended_at < store.get(low.batch_id, "").ended_at
+        assert [each.text for each in embedder.requests].index("urgent") == 256
+
+    run(steps())
+
+
+def test_a_raised_priority_counts_from_the_next_chunk(store, embedder):
+    async def steps():
+        embedder.gate = asyncio.Event()
+        first, second = create(store, 600), create(store, 10)
+        async with running(store, embedder, chunks_in_flight=1) as runner:
+            await until(lambda: store.get(first.batch_id, "").state is BatchState.RUNNING)
+            store.update(second.batch_id, "", BatchUpdate(priority=2**63 - 1))
+            runner.notify()
+            embedder.gate.set()
+            await ended(store, first)
+        assert store.get(second.batch_id, "").ended_at < store.get(first.batch_id, "").ended_at
+
+    run(steps())
+
+
+def test_cancel_takes_effect_within_a_chunk_and_keeps_what_is_finished(store, embedder):
+    async def steps():
+        job = create(store, 5000)
+        async with running(store, embedder, chunks_in_flight=1):
+            await until(lambda: store.get(job.batch_id, "").successful_count >= 256)
+            store.cancel(job.batch_id, "")
+            computed = len(embedder.requests)
+            kept = store.get(job.batch_id, "")
+            await asyncio.sleep(0.1)
+        assert store.get(job.batch_id, "") == kept
+        assert kept.state is BatchState.CANCELLED
+        assert len(embedder.requests) <= computed + 256
+        assert_complete(file_answers(store, kept), kept.successful_count)
+        parts = list(store.folder.input_path(job.batch_id).parent.glob("0*"))
+        assert len(parts) == kept.successful_count / 256
+
+    run(steps())
+
+
+def test_deleting_a_running_batch_leaves_nothing_and_the_runner_goes_on(store, embedder):
+    async def steps():
+        job = create(store, 5000)
+        async with running(store, embedder) as runner:
+            await until(lambda: store.get(job.batch_id, "").successful_count)
+            store.delete(job.batch_id, "")
+            other = create(store, 10)
+            runner.notify()
+            await ended(store, other)
+            await asyncio.sleep(0.05)
+        assert store.folder.list_batch_ids() == {other.batch_id}
+
+    run(steps())
+
+
+def test_stopping_parks_and_starting_again_goes_on_where_it_was(store):
+    async def steps():
+        job = create(store, 3000)
+        computed = []
+        while not store.get(job.batch_id, "").state.is_ended:
+            embedder = HashEmbedder()
+            before = store.get(job.batch_id, "").successful_count
+            async with running(store, embedder):
+                await until(lambda: store.get(job.batch_id, "").successful_count > before)  # noqa: B023 - awaited here
+            computed += embedder.requests
+            with store.database.read() as connection:
+                assert not list(connection.execute(chunks.select().where(chunks.c.state == "RUNNING")))
+        assert_complete(file_answers(store, store.get(job.batch_id, "")), 3000)
+        assert len(computed) == 3000  # parked between chunks, nothing was computed twice
+
+    run(steps())
+
+
+def test_chunks_that_do_not_finish_while_stopping_are_given_back(store, embedder):
+    async def steps():
+        embedder.gate = asyncio.Event()
+        job = create(store, 10)
+        async with running(store, embedder) as runner:
+            await until(lambda: embedder.priorities)
+            await runner.stop(grace_seconds=0.01)
+        kept = store.get(job.batch_id, "")
+        assert (kept.state, kept.waiting_reason) == (BatchState.RUNNING, None)
+        embedder.gate.set()
+        async with running(store, embedder):
+            assert (await ended(store, job)).successful_count == 10
+
+    run(steps())
+
+
+def test_a_batch_expires_while_the_runner_runs(sqlite, data_dir, embedder):
+    store = BatchStore(sqlite, FileStore(sqlite, data_dir), data_dir, expiry=timedelta(seconds=0.3))
+
+    async def steps():
+        embedder.gate = asyncio.Event()
+        job = create(store, 10)
+        async with running(store, embedder):
+            job = await ended(store, job)
+            assert job.state is BatchState.EXPIRED
+            embedder.gate.set()
+            await asyncio.sleep(0.05)
+        assert store.get(job.batch_id, "") == job
+
+    run(steps())
+
+
+@pytest.mark.parametrize("fault", [ModelUnavailable("the weights are gone"), MemoryError()])
+def test_a_failing_model_parks_the_batch_and_it_goes_on_later(store, embedder, fault):
+    async def steps():
+        embedder.faults = [fault]
+        job = create(store, 10)
+        async with running(store, embedder):
+            await until(lambda: store.get(job.batch_id, "").waiting_reason)
+            assert store.get(job.batch_id, "").state is BatchState.PENDING
+            assert_complete(file_answers(store, await ended(store, job)), 10)
+
+    run(steps())
+
+
+def test_a_busy_model_delays_a_batch_and_loses_nothing(store, embedder):
+    async def steps():
+        embedder.faults = [Overloaded(retry_after_seconds=0.001)] * 10
+        async with running(store, embedder):
+            job = await ended(store, create(store, 1000))
+        assert_complete(file_answers(store, job), 1000)
+
+    run(steps())
+
+
+def test_a_damaged_input_fails_the_batch_and_no_other(store, embedder):
+    async def steps():
+        damaged, fine = create(store, 300), create(store, 10)
+        store.folder.input_path(damaged.batch_id).unlink()
+        async with running(store, embedder):
+            damaged, fine = await ended(store, damaged), await ended(store, fine)
+        assert (damaged.state, damaged.error_status) == (BatchState.FAILED, "DATA_LOSS")
+        assert fine.state is BatchState.SUCCEEDED
+
+    run(steps())
+
+
+class Broken:
+    """An executor that always fails, with something no one foresaw."""
+
+    def chunk_requests(self, weights):
+        return 256
+
+    async def run(self, task):
+        raise ZeroDivisionError
+
+    async def close(self):
+        pass
+
+
+def test_a_chunk_that_fails_again_and_again_fails_its_batch(store, embedder, monkeypatch):
+    monkeypatch.setattr("gemvec.batches.pauses.FIRST_PAUSE_SECONDS", 0.001)
+
+    async def steps():
+        job = store.create_inline(new(), [line("a")])
+        async with running(store, embedder, executor=Broken()):
+            job = await ended(store, job)
+        assert (job.state, job.error_status) == (BatchState.FAILED, "INTERNAL")
+        assert inline_answers(store, job)[0]["error"]["code"] == 13
+
+    run(steps())
+
+
+class Elsewhere:
+    """An executor of another kind: what a cluster would be."""
+
+    def chunk_requests(self, weights):
+        return 256
+
+    async def run(self, task):
+        task.part_path.write_bytes(b'{"error":{"code":13,"message":"elsewhere"}}\n' * task.request_count)
+        return ChunkResult(successful_count=0, failed_count=task.request_count)
+
+    async def close(self):
+        pass
+
+
+def test_where_chunks_run_is_the_executors_business(store, embedder):
+    async def steps():
+        async with running(store, embedder, executor=Elsewhere()):
+            job = await ended(store, create(store, 300))
+        assert (job.state, job.failed_count, embedder.requests) == (BatchState.SUCCEEDED, 300, [])
+
+    run(steps())
+
+
+def test_a_batch_for_other_weights_waits_and_says_so(store, embedder):
+    async def steps():
+        job = store.create_inline(new(), [line("text 0", key="0")])
+        async with running(store, HashEmbedder(revision="87654321")):
+            await asyncio.sleep(0.05)
+            waiting = store.get(job.batch_id, "")
+            assert waiting.state is BatchState.PENDING
+            assert "hash@12345678" in waiting.waiting_reason
+        async with running(store, embedder):
+            assert_complete(inline_answers(store, await ended(store, job)), 1)
+
+    run(steps())
+
+
+@pytest.fixture
+def file_size_limit():
+    """Let a test set how large a file of this process may get: the disk is full beyond it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size or soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_parks_the_batch_and_it_goes_on_when_there_is_room(store, embedder, file_size_limit):
+    async def steps():
+        job = create(store, 3000)
+        async with running(store, embedder):
+            await until(lambda: store.get(job.batch_id, "").successful_count >= 256)
+            file_size_limit(1000)  # neither a part file nor the database's log fits
+            await asyncio.sleep(0.3)
+            stuck = store.get(job.batch_id, "")
+            assert not stuck.state.is_ended
+            file_size_limit(None)
+            job = await ended(store, job)
+        assert_complete(file_answers(store, job), 3000)
+        assert not list(store.folder.input_path(job.batch_id).parent.glob("*.part"))
+
+    run(steps())
+
+
+@contextlib.contextmanager
+def no_file_descriptors():
+    """Use up every file descriptor that this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hoard = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        with contextlib.suppress(OSError):
+            while True:
+                hoard.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in hoard:
+            os.close(each)
+
+
+def waiting_reason(store, job):
+    """Return why a batch waits, or None while the database has no connection left to say so."""
+    try:
+        return store.get(job.batch_id, "").waiting_reason
+    except StorageFailure:
+        return None
+
+
+def test_a_process_out_of_file_descriptors_parks_batches_and_goes_on_later(store, embedder):
+    async def steps():
+        async with running(store, embedder) as runner:
+            await ended(store, create(store, 10))  # the database has its connections
+            job = create(store, 600)
+            with no_file_descriptors():
+                runner.notify()
+                await until(lambda: waiting_reason(store, job))
+                assert str(store.folder.input_path(job.batch_id).parent) not in (waiting_reason(store, job) or "")
+            assert_complete(file_answers(store, await ended(store, job)), 600)
+
+    run(steps())
+
+
+def test_a_batch_without_room_for_its_results_says_so(store, embedder, file_size_limit, monkeypatch):
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 2**23)  # one large part file
+
+    async def steps():
+        job = store.create_inline(new(), [line(f"text {number}", key=f"{number:09}" * 1000) for number in range(256)])
+        async with running(store, embedder):
+            file_size_limit(2**20)  # room for the database, not for the part file
+            await until(lambda: store.get(job.batch_id, "").waiting_reason)
+            parked = store.get(job.batch_id, "")
+            assert (parked.state, parked.waiting_reason) == (
+                BatchState.PENDING,
+                "There is no room left to store results.",
+            )
+            file_size_limit(None)
+            assert (await ended(store, job)).successful_count == 256
+
+    run(steps())

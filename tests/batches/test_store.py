@@ -1,0 +1,336 @@
+"""The store of batches, on SQLite and PostgreSQL: what was accepted stays, and is its owner's alone."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from batch_steps import inline_answers, line, new
+from gemvec.batches.job import ChunkResult
+from gemvec.batches.progress import Claiming, Progress
+from gemvec.batches.store import BatchStore
+from gemvec.errors import (
+    BatchNotCancellable,
+    BatchNotFound,
+    FailedPrecondition,
+    InvalidRequest,
+    UploadedFileNotFound,
+)
+from gemvec.files.store import FileStore
+from gemvec.storage.schema import chunks, files, jobs
+from gemvec.storage.timestamps import utc_now
+from gemvec.wire.batches import BatchState, BatchUpdate
+
+ANY = Claiming(weights=["hash@12345678"])
+INT64 = (-(2**63), 2**63 - 1)
+
+
+def work_off(store, *, most=1000):
+    """Claim and checkpoint chunks with made-up answers until there is no work; return the tasks."""
+    progress = Progress(store)
+    tasks = []
+    while len(tasks) < most and (task := progress.claim(ANY)):
+        task.part_path.write_bytes(b'{"response":{}}\n' * task.request_count)
+        result = ChunkResult(successful_count=task.request_count, failed_count=0)
+        assert progress.checkpoint(task, result).is_counted
+        tasks.append(task)
+    return tasks
+
+
+def count(store, table):
+    with store.database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(table))
+
+
+def upload(store, content, owner="", **options):
+    return store.files.create(owner, [content], **options).file_id
+
+
+def test_an_inline_batch_is_pending_with_its_counts(any_store):
+    job = any_store.create_inline(new(display_name="dd", priority=-3), [line("a"), line("b")])
+    kept = any_store.get(job.batch_id, "")
+    assert kept == job
+    assert len(job.batch_id) == 36
+    assert (kept.state, kept.request_count, kept.pending_count) == (BatchState.PENDING, 2, 2)
+    assert (kept.display_name, kept.priority, kept.input_file_id) == ("dd", -3, None)
+    assert kept.expires_at - kept.created_at == timedelta(hours=48)
+
+
+def test_a_file_batch_keeps_its_input_when_the_file_is_deleted(any_store):
+    file_id = upload(any_store, line("a") + b"\n")
+    job = any_store.create_from_file(new(), file_id)
+    any_store.files.delete(file_id, "")
+    assert any_store.folder.input_path(job.batch_id).read_bytes() == line("a") + b"\n"
+    assert any_store.get(job.batch_id, "").input_file_id == file_id
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\r\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_an_input_without_a_request_is_refused_and_leaves_nothing(store, content):
+    file_id = upload(store, content)
+    with pytest.raises(InvalidRequest) as caught:
+        store.create_from_file(new(), file_id)
+    assert caught.value.field == "batch.input_config"
+    assert (store.folder.list_batch_ids(), count(store, jobs)) == (set(), 0)
+
+
+def test_a_missing_file_or_another_owners_is_refused_alike(store):
+    file_id = upload(store, line("a"), owner="somebody")
+    for missing in (file_id, "none"):
+        with pytest.raises(UploadedFileNotFound):
+            store.create_from_file(new(owner="other"), missing)
+    assert store.folder.list_batch_ids() == set()
+
+
+def test_results_of_a_batch_are_no_input(store):
+    job = store.create_from_file(new(), upload(store, line("a")))
+    work_off(store)
+    output = store.get(job.batch_id, "").output_file_id
+    with pytest.raises(FailedPrecondition):
+        store.create_from_file(new(), output)
+
+
+def test_another_owners_batch_is_not_found(any_store):
+    job = any_store.create_inline(new(owner="mine"), [line("a")])
+    for call in (any_store.get, any_store.cancel, any_store.delete):
+        with pytest.raises(BatchNotFound):
+            call(job.batch_id, "theirs")
+    with pytest.raises(BatchNotFound):
+        any_store.update(job.batch_id, "theirs", BatchUpdate(priority=9))
+    assert any_store.list("theirs").jobs == ()
+    assert any_store.get(job.batch_id, "mine").priority == 0
+
+
+def test_pages_show_every_batch_once_newest_first(any_store):
+    made = [any_store.create_inline(new(), [line("a")]).batch_id for _ in range(7)]
+    any_store.create_inline(new(owner="other"), [line("a")])
+    shown, token = [], None
+    while True:
+        page = any_store.list("", page_size=3, page_token=token)
+        shown += [job.batch_id for job in page.jobs]
+        any_store.create_inline(new(), [line("b")])  # in between two pages
+        token = page.next_page_token
+        if token is None:
+            break
+    assert shown == made[::-1]
+
+
+@pytest.mark.parametrize("token", ["nonsense", "WzEsIngiXQ"])
+def test_a_page_token_of_others_is_refused(store, token):
+    with pytest.raises(InvalidRequest):
+        store.list("", page_token=token)
+
+
+@pytest.mark.parametrize("priority", INT64)
+def test_priorities_are_the_whole_of_int64(any_store, priority):
+    job = any_store.create_inline(new(priority=priority), [line("a")])
+    assert any_store.get(job.batch_id, "").priority == priority
+
+
+def test_the_highest_priority_goes_first_then_the_oldest(any_store):
+    given = [0, INT64[0], 5, INT64[1], 5, -1, INT64[1], INT64[0] + 1]
+    made = [any_store.create_inline(new(priority=priority), [line("a")]) for priority in given]
+    order = sorted(range(len(given)), key=lambda index: (-given[index], index))
+    assert [task.batch_id for task in work_off(any_store)] == [made[index].batch_id for index in order]
+
+
+def test_a_higher_priority_overtakes_at_the_next_chunk(any_store):
+    content = b"".join(line(str(number)) + b"\n" for number in range(600))
+    low = any_store.create_from_file(new(), upload(any_store, content))
+    first = work_off(any_store, most=1)
+    high = any_store.create_inline(new(priority=1), [line("a")])
+    rest = work_off(any_store)
+    assert [task.batch_id for task in first + rest] == [low.batch_id, high.batch_id, low.batch_id, low.batch_id]
+    assert any_store.get(low.batch_id, "").state is BatchState.SUCCEEDED
+
+
+def test_an_update_changes_what_it_names(any_store):
+    job = any_store.create_inline(new(display_name="old", priority=1), [line("a")])
+    assert any_store.update(job.batch_id, "", BatchUpdate(priority=2)).display_name == "old"
+    changed = any_store.update(job.batch_id, "", BatchUpdate(display_name="new"))
+    assert (changed.display_name, changed.priority) == ("new", 2)
+    assert changed.updated_at > job.updated_at
+    assert any_store.update(job.batch_id, "", BatchUpdate()) == changed
+
+
+def test_a_cancelled_file_batch_keeps_what_is_finished(any_store):
+    content = b"".join(line(str(number)) + b"\n" for number in range(600))
+    job = any_store.create_from_file(new(), upload(any_store, content))
+    work_off(any_store, most=1)
+    any_store.cancel(job.batch_id, "")
+    kept = any_store.get(job.batch_id, "")
+    assert (kept.state, kept.successful_count, kept.pending_count) == (BatchState.CANCELLED, 256, 344)
+    assert (kept.error_status, kept.ended_at) == ("CANCELLED", kept.updated_at)
+    output = b"".join(any_store.files.open_content(kept.output_file_id, "").read())
+    assert output.count(b"\n") == 256
+    assert work_off(any_store) == []
+
+
+def test_a_cancelled_inline_batch_answers_every_request(any_store):
+    job = any_store.create_inline(new(), [line(str(number), key=str(number)) for number in range(300)])
+    work_off(any_store, most=1)
+    any_store.cancel(job.batch_id, "")
+    answers = inline_answers(any_store, any_store.get(job.batch_id, ""))
+    assert len(answers) == 300
+    assert all("response" in answer for answer in answers[:256])
+    assert answers[299] == {"key": "299", "error": {"code": 1, "message": "The batch was cancelled."}}
+
+
+def test_a_second_cancel_changes_nothing(any_store):
+    job = any_store.create_inline(new(), [line("a")])
+    any_store.cancel(job.batch_id, "")
+    cancelled = any_store.get(job.batch_id, "")
+    any_store.cancel(job.batch_id, "")
+    assert any_store.get(job.batch_id, "") == cancelled
+    assert cancelled.output_file_id is None
+
+
+def test_a_batch_that_has_ended_cannot_be_cancelled(any_store):
+    job = any_store.create_inline(new(), [line("a")])
+    work_off(any_store)
+    with pytest.raises(BatchNotCancellable):
+        any_store.cancel(job.batch_id, "")
+    assert any_store.get(job.batch_id, "").state is BatchState.SUCCEEDED
+
+
+def test_deleting_removes_rows_input_and_results(any_store, data_dir):
+    job = any_store.create_from_file(new(), upload(any_store, line("a"), file_id="mine"))
+    work_off(any_store)
+    any_store.delete(job.batch_id, "")
+    with pytest.raises(BatchNotFound):
+        any_store.get(job.batch_id, "")
+    with pytest.raises(UploadedFileNotFound):
+        any_store.files.get(f"batch-{job.batch_id}", "")
+    assert (count(any_store, jobs), count(any_store, chunks), count(any_store, files)) == (0, 0, 1)
+    assert not list((data_dir / "batches").iterdir())
+    assert any_store.files.get("mine", "").file_id == "mine"
+
+
+def test_a_claim_is_void_after_cancel_and_delete(any_store):
+    progress = Progress(any_store)
+    for end in (any_store.cancel, any_store.delete):
+        job = any_store.create_inline(new(), [line("a")])
+        task = progress.claim(ANY)
+        end(job.batch_id, "")
+        if task.part_path.parent.exists():
+            task.part_path.write_bytes(b"late")
+        assert not progress.checkpoint(task, ChunkResult(successful_count=1, failed_count=0)).is_counted
+        assert not task.part_path.exists()
+
+
+def test_a_chunk_that_ends_while_its_batch_is_deleted_leaves_no_folder(any_store):
+    progress = Progress(any_store)
+    job = any_store.create_inline(new(), [line("a")])
+    task = progress.claim(ANY)
+    any_store.delete(job.batch_id, "")
+    task.part_path.parent.mkdir()
+    task.part_path.write_bytes(b"written while the folder was being removed")
+    assert not progress.checkpoint(task, ChunkResult(successful_count=1, failed_count=0)).is_counted
+    assert any_store.folder.list_batch_ids() == set()
+
+
+def test_a_claim_is_void_after_a_later_claim(any_store):
+    progress = Progress(any_store)
+    job = any_store.create_inline(new(), [line("a")])
+    late = progress.claim(ANY)
+    progress.release_all()
+    task = progress.claim(ANY)
+    assert (task.chunk_index, task.lease, task.part_path) == (0, 2, late.part_path.with_name("0000000.2.jsonl"))
+    result = ChunkResult(successful_count=0, failed_count=1)
+    assert not progress.checkpoint(late, result).is_counted
+    progress.release(late)
+    assert progress.checkpoint(task, result).is_counted
+    kept = any_store.get(job.batch_id, "")
+    assert (kept.state, kept.failed_count, kept.pending_count) == (BatchState.SUCCEEDED, 1, 0)
+
+
+def test_a_batch_waits_for_its_own_weights(any_store):
+    progress = Progress(any_store)
+    job = any_store.create_inline(new(weights="hash@other"), [line("a")])
+    assert progress.claim(ANY) is None
+    progress.recover(ANY.weights)
+    assert "hash@other" in any_store.get(job.batch_id, "").waiting_reason
+    assert progress.claim(Claiming(weights=["hash@other"])).batch_id == job.batch_id
+    assert any_store.get(job.batch_id, "").waiting_reason is None
+
+
+def test_a_parked_job_says_why_and_lets_others_go(any_store):
+    progress = Progress(any_store)
+    first = any_store.create_inline(new(priority=1), [line("a")])
+    second = any_store.create_inline(new(), [line("a")])
+    progress.release(progress.claim(ANY), "no room")
+    kept = any_store.get(first.batch_id, "")
+    assert (kept.state, kept.waiting_reason) == (BatchState.PENDING, "no room")
+    assert progress.claim(Claiming(weights=ANY.weights, parked=[first.job_number])).batch_id == second.batch_id
+    assert progress.claim(ANY).batch_id == first.batch_id
+    kept = any_store.get(first.batch_id, "")
+    assert (kept.state, kept.waiting_reason) == (BatchState.RUNNING, None)
+
+
+def test_an_open_batch_expires_and_keeps_what_is_finished(database, data_dir):
+    late = []
+    moments = FileStore(database, data_dir)
+    store = BatchStore(database, moments, data_dir, clock=lambda: utc_now() + sum(late, timedelta()))
+    content = b"".join(line(str(number)) + b"\n" for number in range(300))
+    started = store.create_from_file(new(), upload(store, content))
+    waiting = store.create_inline(new(priority=-1), [line("a")])
+    work_off(store, most=1)
+    progress = Progress(store)
+    assert progress.expire() == 0
+    late.append(timedelta(hours=49))
+    assert progress.expire() == 2
+    assert progress.expire() == 0
+    for job in (started, waiting):
+        kept = store.get(job.batch_id, "")
+        assert (kept.state, kept.error_status) == (BatchState.EXPIRED, "DEADLINE_EXCEEDED")
+    assert store.get(started.batch_id, "").output_file_id
+    assert inline_answers(store, store.get(waiting.batch_id, ""))[0]["error"]["code"] == 4
+    assert progress.claim(ANY) is None
+    assert progress.first_expiry() is None
+
+
+def test_an_ended_batch_is_deleted_when_its_time_is_up(database, data_dir):
+    late = []
+    store = BatchStore(
+        database, FileStore(database, data_dir), data_dir, clock=lambda: utc_now() + sum(late, timedelta())
+    )
+    ended = store.create_inline(new(), [line("a")])
+    work_off(store)
+    opened = store.create_inline(new(), [line("a")])
+    progress = Progress(store)
+    late.append(timedelta(days=41))
+    assert progress.sweep() == 0
+    late.append(timedelta(days=2))
+    assert progress.sweep() == 1
+    with pytest.raises(BatchNotFound):
+        store.get(ended.batch_id, "")
+    assert store.get(opened.batch_id, "")
+
+
+def test_recovery_removes_orphans_and_void_parts_and_nothing_else(any_store):
+    progress = Progress(any_store)
+    content = b"".join(line(str(number)) + b"\n" for number in range(600))
+    job = any_store.create_from_file(new(), upload(any_store, content))
+    (done,) = work_off(any_store, most=1)
+    task = progress.claim(ANY)
+    task.part_path.write_bytes(b"whole, but never counted")
+    task.part_path.with_suffix(".jsonl.part").write_bytes(b"half")
+    any_store.folder.write_input("orphan", [line("a")])
+    progress.recover(ANY.weights)
+    assert any_store.folder.list_batch_ids() == {job.batch_id}
+    assert sorted(path.name for path in done.part_path.parent.iterdir()) == ["0000000.1.jsonl", "input.jsonl"]
+    assert len(work_off(any_store)) == 2
+    assert any_store.get(job.batch_id, "").state is BatchState.SUCCEEDED
+
+
+def test_a_failed_batch_keeps_the_parts_that_are_left(any_store):
+    progress = Progress(any_store)
+    content = b"".join(line(str(number)) + b"\n" for number in range(600))
+    job = any_store.create_from_file(new(), upload(any_store, content))
+    first, _ = work_off(any_store, most=2)
+    task = progress.claim(ANY)
+    first.part_path.unlink()
+    progress.fail(task, "DATA_LOSS", "damaged")
+    progress.fail(task, "INTERNAL", "an ended state never changes")
+    kept = any_store.get(job.batch_id, "")
+    assert (kept.state, kept.error_status, kept.error_message) == (BatchState.FAILED, "DATA_LOSS", "damaged")
+    assert any_store.files.get(kept.output_file_id, "").size_bytes == len(b'{"response":{}}\n') * 256
