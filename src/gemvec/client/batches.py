@@ -1,0 +1,289 @@
+"""Batches at Google or at a gemvec server: create, get, list, wait, cancel, delete, update, results.
+
+What may not happen twice is never sent twice: creating is tried again only where the server has certainly not accepted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from gemvec.client.background import run
+from gemvec.client.embed import encode_request
+from gemvec.client.files import FileClient
+from gemvec.client.retries import RetryPolicy, send_with_retries
+from gemvec.client.status import parse_error
+from gemvec.client.target import Target
+from gemvec.client.transport import Request, Response, Transport
+from gemvec.errors import InvalidRequest, TransportFailure
+from gemvec.models.embed import EmbedRequest
+from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
+from gemvec.wire.batches import BatchUpdate, EmbedContentBatch, create_batch_to_wire, parse_batch
+from gemvec.wire.jsonl import ResponseLine, parse_response_line
+from gemvec.wire.message import Message, parse_message
+from gemvec.wire.names import parse_model_name, parse_resource_id
+from gemvec.wire.operations import BatchAndOutput, parse_operation
+
+# Up to here requests travel inside the call; more go as a file. Google's limit is 20 MB.
+_INLINE_BYTES = 2 * 2**20
+
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS, _POLL_GROWTH = 0.1, 10.0, 1.5
+
+_OK = 200
+# The server has not taken the request in: it may be sent again.
+_NOT_ACCEPTED = {429, 503}
+
+# Told about a batch each time it was asked about.
+OnProgress = Callable[[EmbedContentBatch], None]
+
+
+class BatchClient:
+    """The batches of one owner at one server; a context manager. Not for several threads at once.
+
+    Attributes:
+        files: the files of the same owner at the same server.
+    """
+
+    def __init__(self, target: Target, *, retries: RetryPolicy | None = None) -> None:
+        """Open nothing yet.
+
+        Args:
+            target: which server, from `find_target`.
+            retries: how long to keep trying; the usual when None.
+
+        Raises:
+            InvalidRequest: the target is this process, which keeps no batches.
+        """
+        if target.is_local:
+            raise InvalidRequest("Batches are kept by a server: give its base_url.", field="base_url")
+        self._retries = retries or RetryPolicy(attempt_seconds=target.attempt_seconds)
+        self._transport = Transport(target.base_url, api_key=target.api_key, headers=target.headers)
+        self._is_google = (urlsplit(target.base_url).hostname or "").endswith(".googleapis.com")
+        self.files = FileClient(target, retries=self._retries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.files.close()
+        run(self._transport.close())
+
+    def create(
+        self,
+        model: str,
+        requests: Iterable[EmbedRequest],
+        *,
+        keys: Iterable[str] | None = None,
+        display_name: str = "",
+        priority: int = 0,
+    ) -> EmbedContentBatch:
+        """Hand in requests, inline where they are few, else as a file.
+
+        Args:
+            model: the name to embed with, with or without `models/`.
+            requests: what to embed; they are read once and not held.
+            keys: a key for each request, which comes back with its result; their numbers from 0 when None.
+            display_name: a name for people.
+            priority: int64; higher goes first, where the server has priorities.
+
+        Raises:
+            InvalidRequest: a text cannot be sent.
+            ApiError: the server refused.
+            TransportFailure: the server cannot be reached; or the connection broke and the batch may be there.
+        """
+        name = parse_model_name(model)
+        with tempfile.NamedTemporaryFile(prefix="gemvec-", suffix=".jsonl") as file:
+            with open(file.name, "wb") as target:  # noqa: PTH123 - a path beside the one that deletes it
+                size = self._write(name, requests, keys, target)
+            if size > _INLINE_BYTES:
+                uploaded = self.files.upload(Path(file.name), display_name=display_name, mime_type="jsonl")
+                return self.create_from_file(name, uploaded.name, display_name=display_name, priority=priority)
+            lines = [msgspec.json.decode(line) for line in Path(file.name).read_bytes().splitlines()]
+        inline = [{"request": line["request"], "metadata": {"key": line["key"]}} for line in lines]
+        return self._create(name, create_batch_to_wire(display_name=display_name, priority=priority, requests=inline))
+
+    def create_from_file(
+        self, model: str, file: str | Path, *, display_name: str = "", priority: int = 0
+    ) -> EmbedContentBatch:
+        """Hand in a JSONL file of requests: a path, which is uploaded, or the name of an uploaded file.
+
+        Raises:
+            ApiError: the server refused.
+            TransportFailure: the server cannot be reached; or the connection broke and the batch may be there.
+        """
+        if isinstance(file, Path):
+            file = self.files.upload(file, display_name=file.name, mime_type="jsonl").name
+        file_id = parse_resource_id(file, "files", field="file")
+        body = create_batch_to_wire(display_name=display_name, priority=priority, file_id=file_id)
+        return self._create(parse_model_name(model), body)
+
+    def get(self, name: str) -> EmbedContentBatch:
+        """Describe a batch.
+
+        Raises:
+            ApiError: there is no such batch.
+        """
+        return self._get(name).batch
+
+    def list(self, *, page_size: int = 50) -> Iterator[EmbedContentBatch]:
+        """Yield every batch, the newest first, fetching pages as they are needed."""
+        token = ""
+        while True:
+            query = urlencode({"pageSize": page_size} | ({"pageToken": token} if token else {}))
+            page = self._call("GET", f"/batches?{query}")
+            yield from (parse_operation(each).batch for each in page.take_messages("operations"))
+            token = page.take_text("next_page_token") or ""
+            if not token:
+                return
+
+    def wait(
+        self, name: str, *, on_progress: OnProgress | None = None, timeout_seconds: float | None = None
+    ) -> EmbedContentBatch:
+        """Return a batch when it has ended, whatever its end.
+
+        Args:
+            name: which batch.
+            on_progress: told how it stands, again and again.
+            timeout_seconds: how long to wait; as long as it takes when None.
+
+        Raises:
+            ApiError: there is no such batch.
+            TimeoutError: it has not ended in time.
+        """
+        give_up_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        pause = _FIRST_POLL_SECONDS
+        while True:
+            batch = self.get(name)
+            if on_progress:
+                on_progress(batch)
+            if batch.state.is_ended:
+                return batch
+            if give_up_at is not None and time.monotonic() + pause > give_up_at:
+                raise TimeoutError(f"batches/{batch.batch_id} has not ended within {timeout_seconds:g} s.")
+            time.sleep(pause)
+            pause = min(pause * _POLL_GROWTH, _LONGEST_POLL_SECONDS)
+
+    def cancel(self, name: str) -> None:
+        """End a batch; what is finished stays.
+
+        Raises:
+            ApiError: there is no such batch, or it has ended otherwise.
+        """
+        self._call("POST", f"{_path_of(name)}:cancel")
+
+    def delete(self, name: str) -> None:
+        """Delete a batch, at a gemvec server with its input and results.
+
+        Raises:
+            ApiError: there is no such batch.
+        """
+        self._call("DELETE", _path_of(name))
+
+    def update(self, name: str, changes: BatchUpdate) -> EmbedContentBatch:
+        """Change a batch's display name, its priority, or both, and return it.
+
+        Raises:
+            ApiError: there is no such batch.
+        """
+        body: dict[str, str] = {}
+        if changes.display_name is not None:
+            body["displayName"] = changes.display_name
+        if changes.priority is not None:
+            body["priority"] = str(changes.priority)
+        mask = quote(",".join(body))
+        return parse_batch(self._call("PATCH", f"{_path_of(name)}:updateEmbedContentBatch?updateMask={mask}", body))
+
+    def results(self, name: str) -> Iterator[ResponseLine]:
+        """Yield the results of a batch in the order of its requests; nothing before it has ended.
+
+        The results of a batch that did not succeed are those of what was finished.
+
+        Raises:
+            ApiError: there is no such batch, or its results are gone.
+        """
+        answer = self._get(name)
+        if answer.batch.responses_file is None:
+            yield from answer.responses
+            return
+        with tempfile.TemporaryFile(prefix="gemvec-") as file:
+            self.files.download(answer.batch.responses_file, file)
+            file.seek(0)
+            for line in file:
+                yield parse_response_line(line)
+
+    def _write(self, model: str, requests: Iterable[EmbedRequest], keys: Iterable[str] | None, target: BinaryIO) -> int:
+        """Write requests as lines of input and return how many bytes they are."""
+        named = iter(keys) if keys is not None else None
+        for index, request in enumerate(requests):
+            key = str(index) if named is None else next(named)
+            encoded = encode_request(model, self._prepare(model, request), index)
+            target.write(b'{"key":' + msgspec.json.encode(key) + b',"request":' + encoded + b"}\n")
+        return target.tell()
+
+    def _prepare(self, model: str, request: EmbedRequest) -> EmbedRequest:
+        """Return the request as this server wants it: at Google the newer family is told its task in the text."""
+        if not (self._is_google and model.startswith("gemini-embedding-2")):
+            return request
+        text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
+        return EmbedRequest(
+            text=text, output_dimensionality=request.output_dimensionality, auto_truncate=request.auto_truncate
+        )
+
+    def _create(self, model: str, body: dict[str, Any]) -> EmbedContentBatch:
+        path = f"/models/{model}:asyncBatchEmbedContent"
+        request = Request(method="POST", path=path, body=msgspec.json.encode(body))
+
+        async def send(seconds: float) -> Response:
+            try:
+                response = await self._transport.send(request, timeout_seconds=seconds)
+            except TransportFailure as failure:
+                if failure.connected:
+                    raise _MaybeAcceptedError(failure.message) from failure
+                raise
+            if response.code != _OK and response.code not in _NOT_ACCEPTED:
+                raise parse_error(response).to_error()
+            return response
+
+        try:
+            return parse_operation(_body_of(run(send_with_retries(send, self._retries)))).batch
+        except _MaybeAcceptedError as error:
+            hint = "The batch may have been accepted: look at the list before creating it again."
+            raise TransportFailure(f"{error} {hint}") from error
+
+    def _get(self, name: str) -> BatchAndOutput:
+        return parse_operation(self._call("GET", _path_of(name)))
+
+    def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> Message:
+        request = Request(method=method, path=path, body=msgspec.json.encode(body) if body is not None else b"")
+
+        async def send(seconds: float) -> Response:
+            return await self._transport.send(request, timeout_seconds=seconds)
+
+        return _body_of(run(send_with_retries(send, self._retries)))
+
+
+class _MaybeAcceptedError(Exception):
+    """The connection broke after a request may have reached the server."""
+
+
+def _path_of(name: str) -> str:
+    return f"/batches/{parse_resource_id(name, 'batches')}"
+
+
+def _body_of(response: Response) -> Message:
+    if response.code != _OK:
+        raise parse_error(response).to_error()
+    return parse_message(response.body)

@@ -1,0 +1,252 @@
+"""A cache around any embedder: a text that was embedded before is not embedded again.
+
+`CachedEmbedder` is itself an `Embedder`, so whoever has one can put it around another. An embedding is found again only
+by exactly what made it: source, model, weights, task type, title, dimensionality, truncation and text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from gemvec.client.cache_file import CacheStats, EmbeddingCache
+from gemvec.errors import InvalidRequest
+from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, ServedModel
+from gemvec.settings import Settings
+
+__all__ = ["CacheStats", "CachedEmbedder", "EmbeddingCache", "cache_path", "local_source", "open_cache", "with_cache"]
+
+# Part of every key; a change in what one key means needs another value.
+_KEY_LAYOUT = b"gemvec embedding 1"
+_KEY_BYTES = 20
+# What is computed is kept after so many texts at the latest: an interrupted or failing call repeats no more than these.
+# Few enough that a model in this process takes them at once, however long each is.
+_TEXTS_AT_ONCE = 1024
+# Looking up more texts than these would hold up the event loop, so a thread does it.
+_INLINE_LOOKUPS = 32
+
+
+def cache_path(settings: Settings) -> Path:
+    """Return where the cache of embeddings is."""
+    return settings.cache_dir / "embeddings.sqlite3"
+
+
+def open_cache(settings: Settings) -> EmbeddingCache:
+    """Return the cache of embeddings; its file is made when it is first used."""
+    return EmbeddingCache(cache_path(settings), max_bytes=settings.embedding_cache_bytes)
+
+
+def local_source(settings: Settings) -> str:
+    """Return what besides the weights decides the vectors of the model in this process."""
+    return f"local precision={settings.precision} long_text={settings.long_text}"
+
+
+def with_cache(embedder: Embedder, settings: Settings, *, source: str) -> Embedder:
+    """Return `embedder` with the cache around it, or as it is when `embedding_cache_bytes` is 0.
+
+    Args:
+        embedder: computes what is not in the cache.
+        settings: say where the cache is and how large it may grow.
+        source: see `CachedEmbedder`.
+    """
+    if not settings.embedding_cache_bytes:
+        return embedder
+    return CachedEmbedder(embedder, open_cache(settings), source=source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """An embedding that some call is waiting for: its result, or None when that call failed."""
+
+    result: asyncio.Future[Embedding | None]
+    priority: Priority
+
+
+class CachedEmbedder:
+    """An embedder that computes only what its cache does not hold.
+
+    Equal texts are computed once, within a call and among calls at the same time; an interactive call does not wait for
+    a computation of lower priority. Like every embedder it belongs to one event loop.
+
+    Args:
+        embedder: computes what is missing; closed with this one.
+        cache: keeps what was computed; closed with this one, and opens again if it is shared.
+        source: what besides model and options decides the vectors: the base URL of a remote service, or
+            `local_source(settings)`.
+    """
+
+    def __init__(self, embedder: Embedder, cache: EmbeddingCache, *, source: str) -> None:
+        self.embedder = embedder
+        self.cache = cache
+        self._source = source.encode()
+        self._flights: dict[bytes, _Flight] = {}
+        self._known_names: set[str] = set()
+
+    def list_models(self) -> Sequence[ServedModel]:
+        """Return every name that is served, the default model's own name first."""
+        return self.embedder.list_models()
+
+    def get_model(self, name: str) -> ServedModel:
+        """Return what serves `name`.
+
+        Raises:
+            ModelNotFound: nothing does.
+        """
+        return self.embedder.get_model(name)
+
+    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, special tokens left out."""
+        return await self.embedder.count_tokens(model, texts)
+
+    async def close(self) -> None:
+        """Write what waits to be written, and close embedder and cache."""
+        try:
+            await self.embedder.close()
+        finally:
+            await asyncio.to_thread(self.cache.close)
+
+    async def embed(
+        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+    ) -> list[Embedding]:
+        """Embed texts, from the cache where it holds them.
+
+        Args:
+            model: a served name.
+            requests: what to embed; any number, each with its own options.
+            priority: whether anybody waits for the answer.
+
+        Returns:
+            One embedding per request, in the same order.
+
+        Raises:
+            InvalidRequest: a request cannot be embedded as asked; `index` says which.
+            GemvecError: whatever else the embedder raises.
+        """
+        if model not in self._known_names:
+            # The first time, a remote embedder asks its server; the event loop need not wait for that.
+            await asyncio.to_thread(self.embedder.get_model, model)
+            self._known_names.add(model)
+        keys = _make_keys(self._source, self.embedder.get_model(model), requests)
+        missing: dict[bytes, int] = {}  # key -> position of the first request that has it
+        for position, key in enumerate(keys):
+            missing.setdefault(key, position)
+        found = await self._look_up(list(missing))
+        self._count(keys, found)
+        for key in found:
+            del missing[key]
+        while missing:
+            flights = self._find_flights(missing, priority)
+            own = {key: position for key, position in missing.items() if key not in flights}
+            found |= await self._compute(model, requests, own, priority)
+            found |= await _wait_for(flights)
+            # What another call failed to compute is this call's to compute.
+            missing = {key: position for key, position in missing.items() if key not in found}
+        return _spread(keys, found)
+
+    async def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
+        if len(keys) <= _INLINE_LOOKUPS:
+            return self.cache.get(keys)
+        return await asyncio.to_thread(self.cache.get, keys)
+
+    def _count(self, keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> None:
+        hits = [key for key in keys if key in found]
+        tokens = sum(found[key].token_count for key in hits)
+        self.cache.count(hits=len(hits), misses=len(keys) - len(hits), tokens_saved=tokens)
+
+    def _find_flights(self, keys: Iterable[bytes], priority: Priority) -> dict[bytes, _Flight]:
+        flights = {key: flight for key in keys if (flight := self._flights.get(key))}
+        return {key: flight for key, flight in flights.items() if flight.priority <= priority}
+
+    async def _compute(
+        self, model: str, requests: Sequence[EmbedRequest], missing: Mapping[bytes, int], priority: Priority
+    ) -> dict[bytes, Embedding]:
+        """Embed the requests at the positions `missing`, keep the embeddings, and tell the calls that wait for them."""
+        loop = asyncio.get_running_loop()
+        flights = {key: _Flight(loop.create_future(), priority) for key in missing}
+        self._flights.update(flights)
+        computed: dict[bytes, Embedding] = {}
+        keys = list(missing)
+        try:
+            for start in range(0, len(keys), _TEXTS_AT_ONCE):
+                some = keys[start : start + _TEXTS_AT_ONCE]
+                computed |= await self._compute_some(model, requests, {key: missing[key] for key in some}, priority)
+        finally:
+            for key, flight in flights.items():
+                flight.result.set_result(computed.get(key))
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+        return computed
+
+    async def _compute_some(
+        self, model: str, requests: Sequence[EmbedRequest], missing: Mapping[bytes, int], priority: Priority
+    ) -> dict[bytes, Embedding]:
+        positions = list(missing.values())
+        try:
+            embeddings = await self.embedder.embed(model, [requests[each] for each in positions], priority=priority)
+        except InvalidRequest as error:
+            raise _at_callers_positions(error, positions) from error
+        computed = dict(zip(missing, embeddings, strict=True))
+        self.cache.put(computed)
+        return computed
+
+
+def _make_keys(source: bytes, served: ServedModel, requests: Sequence[EmbedRequest]) -> list[bytes]:
+    """Return the key of each request, 20 bytes; equal only for requests that get equal vectors."""
+    beginning = blake2b(digest_size=_KEY_BYTES)
+    parts = (_KEY_LAYOUT, source, served.name.encode(), served.weights.encode(), b"%d" % served.input_token_limit)
+    for part in parts:
+        _feed(beginning, part)
+    return [_make_key(beginning.copy(), served, request) for request in requests]
+
+
+def _make_key(key: blake2b, served: ServedModel, request: EmbedRequest) -> bytes:
+    dimensionality = request.output_dimensionality or served.default_dimensionality
+    key.update(b"%d %d %d " % (request.task_type, dimensionality, request.auto_truncate))
+    _feed(key, b"" if request.title is None else b"title " + request.title.encode(errors="surrogatepass"))
+    key.update(request.text.encode(errors="surrogatepass"))
+    return key.digest()
+
+
+def _feed(key: blake2b, part: bytes) -> None:
+    """Add a part with its length, so that no two lists of parts look the same."""
+    key.update(b"%d " % len(part))
+    key.update(part)
+
+
+async def _wait_for(flights: Mapping[bytes, _Flight]) -> dict[bytes, Embedding]:
+    if flights:
+        # `wait`, because a cancelled waiter must not cancel the result that others wait for.
+        await asyncio.wait({flight.result for flight in flights.values()})
+    results = {key: flight.result.result() for key, flight in flights.items()}
+    return {key: _copy(embedding) for key, embedding in results.items() if embedding is not None}
+
+
+def _spread(keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> list[Embedding]:
+    """Return the embedding of each key; equal texts get vectors of their own, which a caller may change."""
+    seen: set[bytes] = set()
+    embeddings: list[Embedding] = []
+    for key in keys:
+        each = found[key]
+        embeddings.append(_copy(each) if key in seen else each)
+        seen.add(key)
+    return embeddings
+
+
+def _copy(embedding: Embedding) -> Embedding:
+    return Embedding(embedding.vector.copy(), embedding.token_count)
+
+
+def _at_callers_positions(error: InvalidRequest, positions: Sequence[int]) -> InvalidRequest:
+    """Return `error` with its position among the computed requests turned into the caller's."""
+    translated = copy(error)
+    if error.index is not None:
+        translated.index = positions[error.index]
+        old, new = f"requests[{error.index}]", f"requests[{translated.index}]"
+        translated.message = error.message.replace(old, new)
+        translated.args = (translated.message,)
+        translated.field = error.field and error.field.replace(old, new)
+    return translated

@@ -1,0 +1,135 @@
+"""How to embed, as callers say it: `EmbedConfig`, a dict in either spelling, or google-genai's EmbedContentConfig."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from gemvec.errors import BadDimensionality, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
+from gemvec.wire.message import snake_case
+from gemvec.wire.task_type import TaskType
+
+if TYPE_CHECKING:
+    from google.genai import types
+
+# Options of EmbedContentConfig that only Vertex AI takes.
+_VERTEX_ONLY = ("mime_type", "document_ocr", "audio_track_extraction")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedConfig:
+    """How to embed; None leaves a choice to the method called or to the server.
+
+    Attributes:
+        task_type: what the vectors are for: a `TaskType`, its name in any case, or its number. None lets documents be
+            documents and queries be queries.
+        title: title of the documents; they are embedded with task type RETRIEVAL_DOCUMENT.
+        output_dimensionality: values wanted in each vector.
+        auto_truncate: False refuses a text beyond the model's limit, which is cut otherwise.
+    """
+
+    task_type: TaskType | str | int | None = None
+    title: str | None = None
+    output_dimensionality: int | None = None
+    auto_truncate: bool | None = None
+
+
+if TYPE_CHECKING:
+    # The three ways to say how to embed; google-genai is not imported for the third.
+    ConfigLike: TypeAlias = EmbedConfig | Mapping[str, Any] | types.EmbedContentConfig | None
+
+_OPTIONS = tuple(each.name for each in fields(EmbedConfig))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedOptions:
+    """An `EmbedConfig` whose values have been checked.
+
+    Attributes:
+        task_type: None when the caller leaves it open.
+        title: None when there is none.
+        output_dimensionality: None for the model's default.
+        auto_truncate: cut a text that is too long (True) or refuse it (False).
+        takes_task_type: whether the model knows task types at all.
+        http_options: options of the connection given along with a config of google-genai, None when there are none.
+    """
+
+    task_type: TaskType | None = None
+    title: str | None = None
+    output_dimensionality: int | None = None
+    auto_truncate: bool = True
+    takes_task_type: bool = True
+    http_options: Any = None
+
+
+def read_config(config: ConfigLike) -> EmbedOptions:
+    """Check a config of any of the three kinds.
+
+    Raises:
+        InvalidRequest: an option is unknown, belongs to Vertex AI, or has a wrong value; `field` says which.
+    """
+    values = {name: value for name, value in _items(config).items() if value is not None}
+    for name in values.keys() & set(_VERTEX_ONLY):
+        raise InvalidRequest(f"config.{name} belongs to Vertex AI and is not taken here.", field=name)
+    task_type = parse_task_type(values.get("task_type"))
+    title = values.get("title")
+    if title is not None and not isinstance(title, str):
+        raise InvalidRequest(f"config.title has value {title!r}: expected a string.", field="title")
+    if title and task_type is not None and task_type is not TaskType.RETRIEVAL_DOCUMENT:
+        raise TitleNotAllowed(
+            f"config.title goes only with task type RETRIEVAL_DOCUMENT, not with {task_type.name}.", field="title"
+        )
+    return EmbedOptions(
+        task_type=task_type,
+        title=title or None,
+        output_dimensionality=_dimensionality(values.get("output_dimensionality")),
+        auto_truncate=bool(values.get("auto_truncate", True)),
+        http_options=values.get("http_options"),
+    )
+
+
+def parse_task_type(value: TaskType | str | int | None) -> TaskType | None:
+    """Return the task type that a name in any case, or a number, stands for; unspecified counts as None.
+
+    Raises:
+        UnsupportedTaskType: there is no such task type.
+    """
+    if value is None:
+        return None
+    try:
+        task_type = TaskType[str(value).upper()] if isinstance(value, str) else TaskType(value)
+    except (KeyError, ValueError):
+        names = ", ".join(TaskType.__members__)
+        raise UnsupportedTaskType(f"There is no task type {value!r}; there are {names}.", field="task_type") from None
+    return task_type or None
+
+
+def _items(config: object) -> dict[str, Any]:
+    if config is None:
+        return {}
+    if isinstance(config, Mapping):
+        given = {snake_case(str(name)): value for name, value in cast("Mapping[str, Any]", config).items()}
+        unknown = sorted(given.keys() - {*_OPTIONS, *_VERTEX_ONLY, "http_options"})
+        if unknown:
+            raise InvalidRequest(
+                f"config has no option {unknown[0]!r}; it has {', '.join(_OPTIONS)}.", field=unknown[0]
+            )
+        return given
+    if not hasattr(config, "output_dimensionality"):
+        raise InvalidRequest(
+            f"config is a {type(config).__name__}: expected an EmbedConfig, a dict or a types.EmbedContentConfig.",
+            field="config",
+        )
+    return {name: getattr(config, name, None) for name in (*_OPTIONS, *_VERTEX_ONLY, "http_options")}
+
+
+def _dimensionality(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BadDimensionality(
+            f"config.output_dimensionality has value {value!r}: expected a whole number from 1.",
+            field="output_dimensionality",
+        )
+    return value

@@ -1,0 +1,73 @@
+"""Texts to embeddings through a batch: `encode_batch`. Google bills batches at half the price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gemvec.client.batches import BatchClient, OnProgress
+from gemvec.client.embed import BAD_ANSWER, normalised
+from gemvec.errors import ApiError
+from gemvec.models.embed import Embedding, EmbedRequest
+from gemvec.wire.batches import BatchState
+from gemvec.wire.jsonl import ResponseLine
+from gemvec.wire.status import RPC_CODES
+
+_STATUSES = {code: status for status, code in RPC_CODES.items()}
+_HTTP_CODES = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "RESOURCE_EXHAUSTED": 429, "CANCELLED": 499}
+_SERVER_ERROR = 500
+
+
+def encode_batch(
+    client: BatchClient,
+    model: str,
+    requests: Sequence[EmbedRequest],
+    *,
+    display_name: str = "",
+    on_progress: OnProgress | None = None,
+) -> list[Embedding]:
+    """Embed texts through a batch, wait for it, and delete it once its results are here.
+
+    Args:
+        client: where to.
+        model: the name to embed with.
+        requests: what to embed.
+        display_name: a name for people.
+        on_progress: told how the batch stands, again and again.
+
+    Returns:
+        One embedding per request, in the same order, normalised; a token count is 0 where the server gives none.
+
+    Raises:
+        ApiError: the server refused, the batch failed, or a request did; `index` says which. The batch is kept then.
+        TransportFailure: the server cannot be reached, or not any more. The batch goes on.
+    """
+    if not requests:
+        return []
+    batch = client.create(model, requests, display_name=display_name)
+    name = f"batches/{batch.batch_id}"
+    ended = client.wait(name, on_progress=on_progress)
+    if ended.state is not BatchState.SUCCEEDED:
+        raise _error_of(ended.error_code, f"{name} is {ended.state.lower()}: {ended.error_message}")
+    embeddings = [_embedding_of(result, index, name) for index, result in enumerate(client.results(name))]
+    if len(embeddings) != len(requests):
+        raise ApiError(
+            BAD_ANSWER, "INTERNAL", f"Asked for {len(requests)} embeddings and got {len(embeddings)}: {name}."
+        )
+    client.delete(name)
+    return embeddings
+
+
+def _embedding_of(result: ResponseLine, index: int, name: str) -> Embedding:
+    key = {**result.label, **result.label.get("metadata", {})}.get("key")
+    if key != str(index):
+        raise ApiError(BAD_ANSWER, "INTERNAL", f"Result {index} of {name} is that of request {key}.")
+    if result.values is None:
+        raise _error_of(result.error_code, f"{result.error_message.strip()} (text {index} of {name})", index)
+    return Embedding(normalised(np.array(result.values, dtype=np.float32)), result.token_count or 0)
+
+
+def _error_of(rpc_code: int, message: str, index: int | None = None) -> ApiError:
+    status = _STATUSES.get(rpc_code, "UNKNOWN")
+    return ApiError(_HTTP_CODES.get(status, _SERVER_ERROR), status, message, index=index)

@@ -1,0 +1,290 @@
+"""`GeminiEmbeddingFunction`: Milvus' class of that name, with the same calls and what was wrong with it put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from gemvec.client.background import Held, arun, run
+from gemvec.client.config import EmbedOptions, read_config
+from gemvec.client.in_process import embed_in_process
+from gemvec.client.progress import show_progress
+from gemvec.client.remote import RemoteEmbedder
+from gemvec.client.target import find_target, open_target
+from gemvec.client.texts import Usage, document_requests, query_requests
+from gemvec.errors import BadDimensionality, InvalidRequest
+from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Float32Array
+from gemvec.models.gemini_names import GeminiName, find_gemini_name
+from gemvec.wire.names import parse_model_name
+
+if TYPE_CHECKING:
+    from google.genai import types
+
+    from gemvec.client.batches import OnProgress
+    from gemvec.client.config import ConfigLike
+
+# What genai.Client takes for Vertex AI, and for recording and replaying.
+_VERTEX_ARGUMENTS = ("vertexai", "enterprise", "credentials", "project", "location", "debug_config")
+
+
+class GeminiEmbeddingFunction:
+    """Turns texts into vectors for Milvus, through Google, a gemvec server or the model in this process.
+
+    Any number of texts goes into one call: they are sent in micro-batches, several at a time, tried again while the
+    server is busy, and come back in order, each a float32 array of shape (dim,) and length 1. Instances may be pickled
+    (the pickle holds the key), copied, shared by threads and used after a fork.
+
+    >>> function = GeminiEmbeddingFunction("gemini-embedding-001", base_url="http://127.0.0.1:8000")  # doctest: +SKIP
+    >>> [vector.shape for vector in function.encode_documents(["one text", "another"])]  # doctest: +SKIP
+    [(3072,), (3072,)]
+    """
+
+    def __init__(
+        self,
+        model_name: str = "gemini-embedding-exp-03-07",
+        api_key: str | None = None,
+        config: ConfigLike = None,
+        *,
+        base_url: str | None = None,
+        http_options: types.HttpOptions | Mapping[str, Any] | None = None,
+        timeout_seconds: float = 300.0,
+        max_concurrency: int = 4,
+        show_progress: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Decide where texts will go; nothing is sent or loaded before the first call.
+
+        Args:
+            model_name: the model, with or without `models/`; with base_url="local" also a catalogue id, a hub id or
+                a folder.
+            api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY.
+            config: how to embed: an `EmbedConfig`, a dict or google-genai's `types.EmbedContentConfig`.
+            base_url: address of a gemvec server, or `local` for the model in this process; else that of
+                `http_options`, GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL; else Google's.
+            http_options: google-genai's `types.HttpOptions` or a dict: base_url, api_version, headers, timeout.
+            timeout_seconds: one micro-batch with all its tries is done by then.
+            max_concurrency: micro-batches under way at a time.
+            show_progress: show a progress bar on standard error.
+            **kwargs: other arguments of `genai.Client`, which are for Vertex AI and may only be None or False.
+
+        Raises:
+            KeyMissing: neither a key nor an address is known.
+            InvalidRequest: the model name, the config or an option cannot be used.
+        """
+        _refuse_unknown(kwargs)
+        self.show_progress = show_progress
+        self._model_name = model_name
+        self._target = find_target(
+            base_url, api_key=api_key, http_options=http_options or read_config(config).http_options
+        )
+        self._timeout_seconds = timeout_seconds
+        self._max_concurrency = max_concurrency
+        self._usage = Usage()
+        self._probed_dim: int | None = None
+        self._held: Held[Embedder] | None = None
+        if not self._target.is_local:
+            parse_model_name(model_name, field="model_name")
+        self.config = config
+
+    def __repr__(self) -> str:
+        key = "***" if self._target.api_key else None
+        return (
+            f"GeminiEmbeddingFunction(model_name={self._model_name!r}, api_key={key!r}, config={self._config!r}, "
+            f"base_url={self._target.base_url!r})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_held": None}
+
+    @property
+    def model_name(self) -> str:
+        """The model, as it was given."""
+        return self._model_name
+
+    @property
+    def config(self) -> ConfigLike:
+        """How to embed, as it was given; another one may be set."""
+        return self._config
+
+    @config.setter
+    def config(self, config: ConfigLike) -> None:
+        self._config = config
+        self._read_options()
+
+    @property
+    def client(self) -> Embedder:
+        """What computes the vectors: a `RemoteEmbedder`, or the model in this process."""
+        return run(self._hold())
+
+    @property
+    def dim(self) -> int:
+        """Values in each vector; a model that is not one of Google's is asked once."""
+        dimensionality = self._read_options().output_dimensionality
+        if dimensionality is not None:
+            return dimensionality
+        if known := self._known():
+            return known.default_dimensionality
+        if self._probed_dim is None:
+            [vector] = self.encode_queries(["How many values?"])
+            self._probed_dim = vector.size
+        return self._probed_dim
+
+    @property
+    def usage(self) -> Usage:
+        """What this instance has embedded so far."""
+        return self._usage
+
+    def encode_documents(
+        self, documents: Iterable[str] | str, *, titles: Sequence[str | None] | None = None
+    ) -> list[Float32Array]:
+        """Embed documents, with task type RETRIEVAL_DOCUMENT unless the config says another.
+
+        Args:
+            documents: the texts; one string is one document.
+            titles: a title or None for each document; the config's title where it is None.
+
+        Returns:
+            One float32[dim] per document, in the same order.
+
+        Raises:
+            InvalidRequest: a document is not a string or is empty; `index` says which. Nothing was sent.
+            ApiError: the server refused; `index` says which document it refused, where it named one.
+            TransportFailure: no answer came in time.
+        """
+        return self._run(document_requests(documents, titles, self._read_options()))
+
+    def encode_documents_batch(
+        self,
+        documents: Iterable[str] | str,
+        *,
+        titles: Sequence[str | None] | None = None,
+        display_name: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> list[Float32Array]:
+        """Embed documents like `encode_documents`, through a batch job, and wait for it.
+
+        For large amounts: Google bills batches at half the price and may take a day. The job is deleted once its
+        vectors are here, and kept when anything goes wrong.
+
+        Args:
+            documents: the texts; one string is one document.
+            titles: a title or None for each document; the config's title where it is None.
+            display_name: the job's name for people.
+            on_progress: told how the job stands, again and again.
+
+        Raises:
+            InvalidRequest: a document is not a string or is empty; or base_url is `local`, where there are no batches.
+            ApiError: the server refused, the job failed, or a document did; `index` says which.
+            TransportFailure: no answer came in time; the job goes on.
+        """
+        from gemvec.client.batches import BatchClient
+        from gemvec.client.encode_batch import encode_batch
+
+        requests = document_requests(documents, titles, self._read_options())
+        with BatchClient(self._target) as client:
+            embeddings = encode_batch(
+                client, self._model_name, requests, display_name=display_name, on_progress=on_progress
+            )
+        self._usage += embeddings
+        return [each.vector for each in embeddings]
+
+    def encode_queries(self, queries: Iterable[str] | str) -> list[Float32Array]:
+        """Embed queries like documents, with task type RETRIEVAL_QUERY unless the config says another."""
+        return self._run(query_requests(queries, self._read_options()))
+
+    def __call__(self, texts: Iterable[str] | str) -> list[Float32Array]:
+        """Embed texts as documents."""
+        return self.encode_documents(texts)
+
+    async def aencode_documents(
+        self, documents: Iterable[str] | str, *, titles: Sequence[str | None] | None = None
+    ) -> list[Float32Array]:
+        """Embed documents without blocking the event loop; like `encode_documents`."""
+        return await self._arun(document_requests(documents, titles, self._read_options()))
+
+    async def aencode_queries(self, queries: Iterable[str] | str) -> list[Float32Array]:
+        """Embed queries without blocking the event loop; like `encode_queries`."""
+        return await self._arun(query_requests(queries, self._read_options()))
+
+    def close(self) -> None:
+        """Let connections and models go; another call opens them again."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    async def aclose(self) -> None:
+        """Let connections and models go without blocking the event loop."""
+        if self._held is not None:
+            await self._held.aclose()
+            self._held = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _run(self, requests: list[EmbedRequest]) -> list[Float32Array]:
+        return run(self._embed(requests)) if requests else []
+
+    async def _arun(self, requests: list[EmbedRequest]) -> list[Float32Array]:
+        return await arun(self._embed(requests)) if requests else []
+
+    async def _embed(self, requests: list[EmbedRequest]) -> list[Float32Array]:
+        embedder = await self._hold()
+        with show_progress(len(requests), is_wanted=self.show_progress) as advance:
+
+            def on_done(embeddings: Sequence[Embedding]) -> None:
+                self._usage += embeddings
+                advance(len(embeddings))
+
+            if isinstance(embedder, RemoteEmbedder):
+                embeddings = await embedder.embed(self._model_name, requests, on_done=on_done)
+            else:
+                embeddings = await embed_in_process(embedder, self._model_name, requests, on_done=on_done)
+        return [each.vector for each in embeddings]
+
+    async def _hold(self) -> Embedder:
+        """Return the embedder of this process, opened if it was not; always on the background loop."""
+        if self._held is None or not self._held.is_usable:
+            embedder = open_target(
+                self._target,
+                model=self._model_name,
+                timeout_seconds=self._timeout_seconds,
+                max_concurrency=self._max_concurrency,
+            )
+            self._held = Held(embedder, owner=self)
+        return self._held.value
+
+    def _known(self) -> GeminiName | None:
+        return find_gemini_name(self._model_name.removeprefix("models/"))
+
+    def _read_options(self) -> EmbedOptions:
+        """Return the config as it is now, as far as the model takes it."""
+        options = read_config(self._config)
+        known = self._known()
+        if known is None or known.takes_options:
+            return options
+        if options.output_dimensionality not in {None, known.default_dimensionality}:
+            raise BadDimensionality(
+                f"{known.name} gives vectors of {known.default_dimensionality} values only, "
+                f"not {options.output_dimensionality}.",
+                field="output_dimensionality",
+            )
+        return EmbedOptions(takes_task_type=False, auto_truncate=options.auto_truncate)
+
+
+def _refuse_unknown(arguments: Mapping[str, Any]) -> None:
+    for name, value in arguments.items():
+        if name not in _VERTEX_ARGUMENTS:
+            raise TypeError(f"GeminiEmbeddingFunction() got an unexpected keyword argument {name!r}")
+        if value:
+            raise InvalidRequest(
+                f"{name} belongs to Vertex AI, which gemvec does not speak: give api_key or base_url.", field=name
+            )

@@ -1,0 +1,71 @@
+"""The model in this process, for base_url="local": no server, no HTTP."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable, Sequence
+
+from gemvec.client.micro_batches import run_in_order
+from gemvec.errors import InvalidRequest, MissingDependency
+from gemvec.models.embed import Embedder, Embedding, EmbedRequest
+from gemvec.models.gemini_names import find_gemini_name
+from gemvec.settings import Settings
+
+# Texts handed to the model at a time: it sorts by length what waits, and refuses to let too much wait.
+_TEXTS, _CONCURRENCY = 256, 4
+
+
+@functools.cache
+def require_packages() -> None:
+    """Check that the packages an in-process model needs are there, without loading them.
+
+    Raises:
+        MissingDependency: one is not.
+    """
+    for name in ("openvino", "safetensors", "tokenizers"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingDependency(
+                f"base_url='local' runs the model in this process, which needs {name}: pip install 'gemvec[server]'"
+            )
+
+
+def open_in_process(model: str) -> Embedder:
+    """Load a model: the one that `model` names, or the default one for Google's names.
+
+    Args:
+        model: one of Google's names, a catalogue id, a hub id or a folder.
+    """
+    from gemvec.models.local import open_embedder
+
+    name = model.removeprefix("models/")
+    return open_embedder(Settings.load() if find_gemini_name(name) else Settings.load(model=(name,)))
+
+
+async def embed_in_process(
+    embedder: Embedder,
+    model: str,
+    requests: Sequence[EmbedRequest],
+    *,
+    on_done: Callable[[Sequence[Embedding]], None],
+) -> list[Embedding]:
+    """Embed any number of texts with an embedder that `open_in_process` opened for `model`.
+
+    Raises:
+        InvalidRequest: a text cannot be embedded as asked; `index` says which.
+    """
+    name = model.removeprefix("models/")
+    if find_gemini_name(name) is None:
+        name = embedder.list_models()[0].name  # what was loaded by folder or hub id has an id of its own
+
+    async def embed_run(positions: range) -> list[Embedding]:
+        try:
+            embeddings = await embedder.embed(name, requests[positions.start : positions.stop])
+        except InvalidRequest as error:
+            error.index = None if error.index is None else error.index + positions.start
+            raise
+        on_done(embeddings)
+        return embeddings
+
+    runs = [range(start, min(start + _TEXTS, len(requests))) for start in range(0, len(requests), _TEXTS)]
+    return await run_in_order(runs, embed_run, max_concurrency=_CONCURRENCY)

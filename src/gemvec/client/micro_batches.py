@@ -1,0 +1,83 @@
+"""Many texts as few calls: cut into micro-batches by count, tokens and bytes, sent several at a time, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicroBatchLimits:
+    """How large one call may be.
+
+    Attributes:
+        max_texts: Google refuses more than 100.
+        max_tokens: estimated. Keeps one call within the quota a minute of Google's free tier (30,000), and a slow
+            server's answer within seconds.
+        max_bytes: Google refuses bodies beyond 4 MiB; what frames the requests has its share.
+    """
+
+    max_texts: int = 100
+    max_tokens: int = 20_000
+    max_bytes: int = 4 * 2**20 - 1024
+
+
+def estimate_tokens(text_bytes: int) -> int:
+    """Return how many tokens a text of so many UTF-8 bytes has, rather too many than too few.
+
+    English has about four bytes a token, Chinese three.
+    """
+    return -(-text_bytes // 3)
+
+
+def split(byte_counts: Sequence[int], token_counts: Sequence[int], limits: MicroBatchLimits) -> list[range]:
+    """Cut a sequence of texts into runs within `limits`; a text that is too large by itself goes alone.
+
+    Args:
+        byte_counts: bytes of each text's request, the comma behind it included.
+        token_counts: estimated tokens of each text.
+        limits: how large one run may be.
+
+    >>> split([10, 10, 10], [5, 5, 5], MicroBatchLimits(max_texts=2))
+    [range(0, 2), range(2, 3)]
+    """
+    runs: list[range] = []
+    start = total_bytes = total_tokens = 0
+    for index, (size, tokens) in enumerate(zip(byte_counts, token_counts, strict=True)):
+        total_bytes += size
+        total_tokens += tokens
+        is_full = index - start >= limits.max_texts
+        if index > start and (is_full or total_bytes > limits.max_bytes or total_tokens > limits.max_tokens):
+            runs.append(range(start, index))
+            start, total_bytes, total_tokens = index, size, tokens
+    if byte_counts:
+        runs.append(range(start, len(byte_counts)))
+    return runs
+
+
+async def run_in_order(
+    runs: Sequence[range], work: Callable[[range], Awaitable[list[T]]], *, max_concurrency: int
+) -> list[T]:
+    """Do `work` on each run, at most `max_concurrency` at a time, and return all results in the order of the runs.
+
+    The first error ends everything that is still under way and is raised.
+    """
+    results: list[list[T]] = [[] for _ in runs]
+    positions = iter(range(len(runs)))
+
+    async def take_turns() -> None:
+        for position in positions:
+            results[position] = await work(runs[position])
+
+    workers = [asyncio.create_task(take_turns()) for _ in range(min(max_concurrency, len(runs)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return [item for result in results for item in result]

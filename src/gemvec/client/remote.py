@@ -1,0 +1,261 @@
+"""An `Embedder` that asks a server: Google's, gemvec's, or any other that speaks models.batchEmbedContents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gemvec.client.background import run
+from gemvec.client.embed import decode_answer, encode_request, join_requests
+from gemvec.client.micro_batches import MicroBatchLimits, estimate_tokens, run_in_order, split
+from gemvec.client.retries import RetryPolicy, send_with_retries
+from gemvec.client.status import parse_error
+from gemvec.client.transport import Request, Response, Transport
+from gemvec.errors import ApiError, EmptyText, ModelNotFound
+from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
+from gemvec.models.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
+from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
+from gemvec.wire.names import format_model_name, parse_model_name
+from gemvec.wire.task_type import TaskType
+
+WEIGHTS_HEADER = "x-gemvec-model"
+
+_OK = 200
+_NOT_FOUND = 404
+
+
+class RemoteEmbedder:
+    """Embeds by asking a server.
+
+    Safe to use from several event loops; `close` lets go of the running loop's connections.
+
+    Attributes:
+        weights: what a gemvec server last named as the weights that answered, such as `all-minilm-l6-v2@53aa5117`;
+            None before the first answer and at other servers.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        retries: RetryPolicy | None = None,
+        limits: MicroBatchLimits | None = None,
+        max_concurrency: int = 4,
+    ) -> None:
+        """Send nothing yet.
+
+        Args:
+            transport: the way to the server.
+            retries: how long to keep trying.
+            limits: how large one call may be.
+            max_concurrency: calls under way at a time.
+        """
+        self.weights: str | None = None
+        self._transport = transport
+        self._retries = retries or RetryPolicy()
+        self._limits = limits or MicroBatchLimits()
+        self._max_concurrency = max_concurrency
+        self._host = urlsplit(transport.base_url).hostname or ""
+        self._served: dict[str, ServedModel] = {}
+
+    def __repr__(self) -> str:
+        return f"RemoteEmbedder({self._transport!r})"
+
+    @property
+    def is_google(self) -> bool:
+        """Whether the server is Google's own."""
+        return self._host.endswith(".googleapis.com")
+
+    async def embed(
+        self,
+        model: str,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 # the wire has no word for it
+        on_done: Callable[[Sequence[Embedding]], None] | None = None,
+    ) -> list[Embedding]:
+        """Embed any number of texts, in as many calls as it takes.
+
+        Args:
+            model: the name to ask for, with or without `models/`.
+            requests: what to embed.
+            priority: has no effect.
+            on_done: called with the embeddings of each micro-batch as it arrives, in whatever order.
+
+        Returns:
+            One embedding per request, in the same order. A server counts the tokens of a call, not of a text: the
+            token counts are estimates that add up to what it counted, zeros where it did not count.
+
+        Raises:
+            InvalidRequest: a text cannot be sent; `index` says which. Nothing was sent.
+            ApiError: the server refused; `index` says which text it refused, where it named one.
+            TransportFailure: no answer came in time.
+        """
+        name = parse_model_name(model)
+        known = find_gemini_name(name)
+        prepared = [self._prepare(name, request, index) for index, request in enumerate(requests)]
+        encoded = [encode_request(name, request, index) for index, request in enumerate(prepared)]
+        estimates = [_estimate(request.text, known) for request in prepared]
+
+        async def embed_run(positions: range) -> list[Embedding]:
+            embeddings = await self._embed_run(name, positions, encoded, estimates)
+            if on_done is not None:
+                on_done(embeddings)
+            return embeddings
+
+        runs = split([len(each) + 1 for each in encoded], estimates, self._limits)
+        return await run_in_order(runs, embed_run, max_concurrency=self._max_concurrency)
+
+    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text as the server counts them, in one call a text.
+
+        Raises:
+            ApiError: the server refused.
+            TransportFailure: no answer came in time.
+        """
+        path = f"/{format_model_name(parse_model_name(model))}:countTokens"
+
+        async def count(positions: range) -> list[int]:
+            body = msgspec.json.encode({"contents": [{"parts": [{"text": texts[positions.start]}]}]})
+            answer = await self._call(Request(method="POST", path=path, body=body))
+            return [int(msgspec.json.decode(answer.body)["totalTokens"])]
+
+        runs = [range(index, index + 1) for index in range(len(texts))]
+        return await run_in_order(runs, count, max_concurrency=self._max_concurrency)
+
+    def list_models(self) -> Sequence[ServedModel]:
+        """Return every name that is served; asks the server, unless it is Google's, whose names are known."""
+        if self.is_google:
+            return [_served_by_google(each) for each in GEMINI_NAMES if each.retired_at is None]
+        return run(self._fetch_models())
+
+    def get_model(self, name: str) -> ServedModel:
+        """Return what serves `name`; asks the server once a name, unless it is Google's.
+
+        Raises:
+            ModelNotFound: nothing does.
+        """
+        name = parse_model_name(name)
+        if self.is_google:
+            known = find_gemini_name(name)
+            if known is None:
+                raise ModelNotFound(f"Google serves no embedding model {name!r}.", name=name)
+            return _served_by_google(known)
+        if name not in self._served:
+            self._served[name] = run(self._fetch_model(name))
+        return self._served[name]
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop; another call opens new ones."""
+        await self._transport.close()
+
+    def _prepare(self, name: str, request: EmbedRequest, index: int) -> EmbedRequest:
+        """Return the request as this server wants it."""
+        if not request.text:
+            raise EmptyText(f"Text {index} is empty.", index=index)
+        if self.is_google and name.startswith("gemini-embedding-2"):
+            # At Google this family ignores taskType and title; it is told in the text.
+            text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
+            return replace(request, text=text, task_type=TaskType.TASK_TYPE_UNSPECIFIED, title=None)
+        return request
+
+    async def _embed_run(
+        self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int]
+    ) -> list[Embedding]:
+        own = slice(positions.start, positions.stop)
+        path = f"/{format_model_name(name)}:batchEmbedContents"
+        request = Request(method="POST", path=path, body=join_requests(encoded[own]))
+        answer = await self._call(request, start=positions.start, texts=len(positions))
+        vectors, token_count = decode_answer(answer.body, len(positions))
+        counts = share_tokens(token_count, estimates[own])
+        return [Embedding(vector, count) for vector, count in zip(vectors, counts, strict=True)]
+
+    async def _call(self, request: Request, *, start: int = 0, texts: int | None = None) -> Response:
+        async def send(seconds: float) -> Response:
+            return await self._transport.send(request, timeout_seconds=seconds)
+
+        response = await send_with_retries(send, self._retries)
+        if response.code != _OK:
+            raise parse_error(response).to_error(start=start, texts=texts)
+        self.weights = response.headers.get(WEIGHTS_HEADER, self.weights)
+        return response
+
+    async def _fetch_models(self) -> list[ServedModel]:
+        names: list[str] = []
+        token = ""
+        while True:
+            answer = await self._call(Request(method="GET", path=f"/models?pageSize=1000&pageToken={token}"))
+            page = msgspec.json.decode(answer.body)
+            names += [each["name"] for each in page.get("models", []) if _embeds(each)]
+            token = page.get("nextPageToken", "")
+            if not token:
+                break
+        return [await self._fetch_model(parse_model_name(name)) for name in names]
+
+    async def _fetch_model(self, name: str) -> ServedModel:
+        try:
+            answer = await self._call(Request(method="GET", path=f"/{format_model_name(name)}"))
+        except ApiError as error:
+            if error.code != _NOT_FOUND:
+                raise
+            raise ModelNotFound(f"{self._host} serves no model {name!r}.", name=name) from error
+        described: dict[str, Any] = msgspec.json.decode(answer.body)
+        model_id, _, revision = answer.headers.get(WEIGHTS_HEADER, f"{name}@{self._host}").partition("@")
+        known = find_gemini_name(name)
+        dimensionality = known.default_dimensionality if known else await self._probe(name)
+        return ServedModel(
+            name=name,
+            model_id=model_id,
+            revision=revision,
+            display_name=described.get("displayName", name),
+            description=described.get("description", ""),
+            input_token_limit=described.get("inputTokenLimit", 0),
+            native_dim=dimensionality,
+            default_dimensionality=dimensionality,
+            takes_options=known.takes_options if known else True,
+        )
+
+    async def _probe(self, name: str) -> int:
+        [embedding] = await self.embed(name, [EmbedRequest(text="How many values?")])
+        return embedding.vector.size
+
+
+def share_tokens(token_count: int, estimates: Sequence[int]) -> list[int]:
+    """Divide the tokens a server counted for a call among its texts, in proportion to the estimates.
+
+    >>> share_tokens(10, [1, 1, 2])
+    [2, 3, 5]
+    """
+    total = sum(estimates)
+    bounds = [0]
+    for estimate in estimates:
+        bounds.append(bounds[-1] + estimate)
+    return [token_count * end // total - token_count * start // total for start, end in pairwise(bounds)]
+
+
+def _estimate(text: str, known: GeminiName | None) -> int:
+    tokens = estimate_tokens(len(text) if text.isascii() else len(text.encode(errors="replace")))
+    return min(tokens, known.input_token_limit) if known else tokens
+
+
+def _embeds(model: dict[str, Any]) -> bool:
+    return "batchEmbedContents" in model.get("supportedGenerationMethods", ["batchEmbedContents"])
+
+
+def _served_by_google(known: GeminiName) -> ServedModel:
+    return ServedModel(
+        name=known.name,
+        model_id=known.name,
+        revision="google",
+        display_name=known.display_name,
+        description=f"{known.display_name}, served by Google.",
+        input_token_limit=known.input_token_limit,
+        native_dim=known.default_dimensionality,
+        default_dimensionality=known.default_dimensionality,
+        takes_options=known.takes_options,
+    )

@@ -1,0 +1,152 @@
+"""When to try again, and how long to wait: decided by pure functions, done by `send_with_retries`.
+
+Tried again are 408, 429, 5xx and broken connections: embedding a text twice harms nobody. A server that says when to
+come back (RetryInfo, Retry-After) is obeyed; otherwise the wait is drawn from zero to a bound that doubles ("full
+jitter"), so that callers who failed together do not come back together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from gemvec.client.status import parse_error
+from gemvec.client.transport import Response
+from gemvec.errors import TransportFailure
+from gemvec.logs import get_logger
+
+ATTEMPT_SECONDS = 60.0
+
+_TRANSIENT = {408, 429}
+_SERVER_ERRORS = 500
+
+_logger = get_logger("client")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How long to keep trying.
+
+    Attributes:
+        timeout_seconds: one call with all its tries ends by then.
+        attempt_seconds: one try ends by then.
+        unreachable_seconds: while nothing listens at the address, tries end by then: a server restarts in seconds, a
+            wrong address stays wrong.
+        first_delay_seconds: bound of the first wait; it doubles with each try.
+        max_delay_seconds: bound of all waits that the server does not ask for.
+    """
+
+    timeout_seconds: float = 300.0
+    attempt_seconds: float = ATTEMPT_SECONDS
+    unreachable_seconds: float = 15.0
+    first_delay_seconds: float = 0.5
+    max_delay_seconds: float = 30.0
+
+
+def is_transient(code: int) -> bool:
+    """Whether a request that was answered with HTTP status `code` may succeed when sent again."""
+    return code in _TRANSIENT or code >= _SERVER_ERRORS
+
+
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for, given as a number or as an HTTP date.
+
+    >>> parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT", datetime(2026, 10, 21, 7, 27, 30, tzinfo=UTC))
+    30.0
+    """
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without an offset
+        return None
+
+
+def hinted_delay(response: Response, now: datetime) -> float | None:
+    """Return the seconds that the server asks to wait: the longer of RetryInfo and Retry-After, or None."""
+    hints = [parse_error(response).retry_after_seconds, parse_retry_after(response.headers.get("retry-after", ""), now)]
+    return max((hint for hint in hints if hint is not None), default=None)
+
+
+def next_delay(policy: RetryPolicy, *, attempt: int, hint: float | None, jitter: float) -> float:
+    """Return the seconds to wait after the failed try number `attempt` (from 1).
+
+    Args:
+        policy: the bounds.
+        attempt: how many tries have failed.
+        hint: what the server asked for; never cut short.
+        jitter: a random number in [0, 1).
+    """
+    if hint is not None:
+        return hint + jitter * policy.first_delay_seconds
+    return jitter * min(policy.max_delay_seconds, policy.first_delay_seconds * 2 ** (attempt - 1))
+
+
+async def send_with_retries(
+    send: Callable[[float], Awaitable[Response]],
+    policy: RetryPolicy,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    draw: Callable[[], float] = random.random,
+) -> Response:
+    """Send until there is an answer that trying again would not change, or time is up.
+
+    Args:
+        send: sends once; is given the seconds it may take.
+        policy: how long to keep trying.
+        clock: monotonic seconds.
+        sleep: waits so many seconds.
+        draw: a random number in [0, 1).
+
+    Returns:
+        The last answer, which may be an error.
+
+    Raises:
+        TransportFailure: the last try brought no answer.
+    """
+    start = clock()
+    attempt = 0
+    while True:
+        attempt += 1
+        left = policy.timeout_seconds - (clock() - start)
+        outcome = await _try(send, min(policy.attempt_seconds, left))
+        if isinstance(outcome, Response) and not is_transient(outcome.code):
+            return outcome
+        hint = hinted_delay(outcome, datetime.now(UTC)) if isinstance(outcome, Response) else None
+        delay = next_delay(policy, attempt=attempt, hint=hint, jitter=draw())
+        if clock() - start + delay >= _patience(policy, outcome):
+            return _given_up(outcome, attempt)
+        _logger.info("trying again", extra={"reason": _reason(outcome), "attempt": attempt, "delay_seconds": delay})
+        await sleep(delay)
+
+
+async def _try(send: Callable[[float], Awaitable[Response]], seconds: float) -> Response | TransportFailure:
+    try:
+        return await send(seconds)
+    except TransportFailure as failure:
+        return failure
+
+
+def _patience(policy: RetryPolicy, outcome: Response | TransportFailure) -> float:
+    if isinstance(outcome, TransportFailure) and not outcome.connected:
+        return min(policy.timeout_seconds, policy.unreachable_seconds)
+    return policy.timeout_seconds
+
+
+def _reason(outcome: Response | TransportFailure) -> str:
+    return str(outcome.code) if isinstance(outcome, Response) else outcome.message
+
+
+def _given_up(outcome: Response | TransportFailure, attempts: int) -> Response:
+    if isinstance(outcome, Response):
+        return outcome
+    outcome.add_note(f"gave up after {attempts} tries")
+    raise outcome

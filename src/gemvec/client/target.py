@@ -1,0 +1,144 @@
+"""Where vectors come from: Google, a gemvec server, or the model in this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from gemvec.client.in_process import open_in_process, require_packages
+from gemvec.client.remote import RemoteEmbedder
+from gemvec.client.retries import ATTEMPT_SECONDS, RetryPolicy
+from gemvec.client.transport import Transport
+from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
+from gemvec.models.embed import Embedder
+from gemvec.settings import read_variable
+from gemvec.wire.message import snake_case
+
+GOOGLE_URL = "https://generativelanguage.googleapis.com"
+LOCAL = "local"
+
+URL_VARIABLES = ("GEMVEC_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
+KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+
+_API_VERSION = "v1beta"
+_VERSIONED = re.compile(r"/v[0-9]+[a-z0-9]*$")
+
+# Of google-genai's HttpOptions: `retry_options` is ignored, for transient failures are tried again anyway.
+_HTTP_OPTIONS = {"base_url", "api_version", "headers", "timeout", "retry_options"}
+
+_WAYS = (
+    "There is no API key and no server to ask. Either give base_url='http://...' of a gemvec server "
+    "(or base_url='local' to run the model in this process); or set GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL; "
+    "or, to ask Google, give api_key=... or set GEMINI_API_KEY."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where to send texts, and with what.
+
+    Attributes:
+        base_url: scheme, host and path up to the API version, included; or `local`.
+        api_key: sent as `x-goog-api-key`, None for none.
+        headers: sent with every request.
+        attempt_seconds: how long one try may take.
+    """
+
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    attempt_seconds: float = ATTEMPT_SECONDS
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs in this process."""
+        return self.base_url == LOCAL
+
+
+def find_target(base_url: str | None = None, *, api_key: str | None = None, http_options: object = None) -> Target:
+    """Decide where texts go: `base_url`, `http_options`, then GEMVEC_BASE_URL, GOOGLE_GEMINI_BASE_URL, then Google.
+
+    Args:
+        base_url: address of a gemvec server, with or without an API version at its end; `local` for this process.
+        api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY.
+        http_options: google-genai's `HttpOptions` or a dict of the same, of which base_url, api_version, headers and
+            timeout (milliseconds for one try) count.
+
+    Raises:
+        KeyMissing: nothing says where to go.
+        BadSetting: the address is none.
+        MissingDependency: `local` needs packages that are not installed.
+        InvalidRequest: `http_options` has something that has no meaning here.
+    """
+    options = _read_http_options(http_options)
+    url = base_url or options.get("base_url") or read_variable(*URL_VARIABLES)
+    key = api_key or read_variable(*KEY_VARIABLES)
+    if url == LOCAL:
+        require_packages()
+        return Target(base_url=LOCAL)
+    headers: dict[str, str] = options.get("headers") or {}
+    if key is None and (url is None or url.startswith(GOOGLE_URL)) and not _hold_key(headers):
+        raise KeyMissing(_WAYS)
+    timeout = options.get("timeout")
+    return Target(
+        base_url=_versioned(url or GOOGLE_URL, options.get("api_version")),
+        api_key=key,
+        headers=headers,
+        attempt_seconds=timeout / 1000 if timeout else ATTEMPT_SECONDS,
+    )
+
+
+def open_target(
+    target: Target, *, model: str = "gemini-embedding-001", timeout_seconds: float = 300.0, max_concurrency: int = 4
+) -> Embedder:
+    """Return the embedder that asks `target`; close it when done.
+
+    Args:
+        target: what `find_target` found.
+        model: the name that will be asked for; an in-process model other than the Gemini names' is loaded by it.
+        timeout_seconds: one call with all its tries ends by then.
+        max_concurrency: calls under way at a time.
+    """
+    if target.is_local:
+        return open_in_process(model)
+    return RemoteEmbedder(
+        Transport(target.base_url, api_key=target.api_key, headers=target.headers),
+        retries=RetryPolicy(timeout_seconds=timeout_seconds, attempt_seconds=target.attempt_seconds),
+        max_concurrency=max_concurrency,
+    )
+
+
+def _read_http_options(options: object) -> dict[str, Any]:
+    if options is None:
+        return {}
+    if isinstance(options, Mapping):
+        given = {snake_case(str(name)): value for name, value in cast("Mapping[str, Any]", options).items()}
+    elif hasattr(options, "model_dump"):
+        given = cast("dict[str, Any]", cast("Any", options).model_dump(exclude_none=True))
+    else:
+        raise InvalidRequest(
+            f"http_options is a {type(options).__name__}: expected a dict or a types.HttpOptions.", field="http_options"
+        )
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in sorted(given.keys() - _HTTP_OPTIONS):
+        raise InvalidRequest(f"http_options.{name} has no meaning here.", field=f"http_options.{name}")
+    return given
+
+
+def _hold_key(headers: Mapping[str, str]) -> bool:
+    return any(name.lower() in {"x-goog-api-key", "authorization"} for name in headers)
+
+
+def _versioned(url: str, version: str | None) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadSetting(f"base_url has value {url!r}: expected http://host:port, https://host or local.")
+    if parts.username or parts.query or parts.fragment:
+        raise BadSetting("base_url has a user, query or fragment: give keys as api_key, other things as headers.")
+    url = url.rstrip("/")
+    if version is None and _VERSIONED.search(parts.path.rstrip("/")):
+        return url
+    return f"{url}/{_API_VERSION if version is None else version}".rstrip("/")

@@ -1,0 +1,112 @@
+"""What callers hand in, as requests to embed: `document_requests`, `query_requests`; and what became of it: `Usage`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gemvec.client.config import EmbedOptions
+from gemvec.errors import EmptyText, InvalidRequest, TitleNotAllowed
+from gemvec.models.embed import Embedding, EmbedRequest
+from gemvec.wire.task_type import TaskType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What has been embedded so far.
+
+    Attributes:
+        texts: texts embedded.
+        tokens: their tokens as the server counted them; a server that does not count adds none.
+    """
+
+    texts: int = 0
+    tokens: int = 0
+
+    def __add__(self, embeddings: Sequence[Embedding]) -> Usage:
+        tokens = sum(each.token_count for each in embeddings)
+        return Usage(texts=self.texts + len(embeddings), tokens=self.tokens + tokens)
+
+
+def document_requests(
+    documents: Iterable[str] | str, titles: Sequence[str | None] | None, options: EmbedOptions
+) -> list[EmbedRequest]:
+    """Return one request per document.
+
+    Args:
+        documents: the texts; one string is one document.
+        titles: a title or None for each of them.
+        options: the config; its title stands in where `titles` has none.
+
+    Raises:
+        InvalidRequest: a document or a title cannot be embedded; `index` says which.
+    """
+    texts = _read_texts(documents, "documents")
+    titles = [None] * len(texts) if titles is None else _read_titles(titles, len(texts))
+    task_type = _task_type(options, TaskType.RETRIEVAL_DOCUMENT)
+    takes_titles = task_type is TaskType.RETRIEVAL_DOCUMENT
+    if not takes_titles and options.takes_task_type and any(titles):
+        raise TitleNotAllowed(f"Titles go only with task type RETRIEVAL_DOCUMENT, not with {task_type.name}.")
+    return [
+        EmbedRequest(
+            text=text,
+            task_type=task_type,
+            title=(title or options.title) if takes_titles else None,
+            output_dimensionality=options.output_dimensionality,
+            auto_truncate=options.auto_truncate,
+        )
+        for text, title in zip(texts, titles, strict=True)
+    ]
+
+
+def query_requests(queries: Iterable[str] | str, options: EmbedOptions) -> list[EmbedRequest]:
+    """Return one request per query; one string is one query.
+
+    Raises:
+        InvalidRequest: a query cannot be embedded; `index` says which.
+    """
+    return [
+        EmbedRequest(
+            text=text,
+            task_type=_task_type(options, TaskType.RETRIEVAL_QUERY),
+            output_dimensionality=options.output_dimensionality,
+            auto_truncate=options.auto_truncate,
+        )
+        for text in _read_texts(queries, "queries")
+    ]
+
+
+def _task_type(options: EmbedOptions, usual: TaskType) -> TaskType:
+    return (options.task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
+
+
+def _read_texts(texts: Iterable[str] | str, noun: str) -> list[str]:
+    given: list[object] = [texts] if isinstance(texts, str) else list(texts)
+    for index, text in enumerate(given):
+        if not isinstance(text, str):
+            raise InvalidRequest(
+                f"{noun}[{index}] is a {type(text).__name__}: expected a string.",
+                field=f"{noun}[{index}]",
+                index=index,
+            )
+        if not text:
+            raise EmptyText(f"{noun}[{index}] is empty.", field=f"{noun}[{index}]", index=index)
+    # numpy's strings are strings of another class, which the JSON encoder does not take.
+    return [text if type(text) is str else str.__str__(text) for text in given if isinstance(text, str)]
+
+
+def _read_titles(titles: Sequence[object], count: int) -> list[str | None]:
+    if isinstance(titles, str) or len(titles) != count:
+        raise InvalidRequest(
+            f"titles must be a list with one title or None for each of {count} documents.", field="titles"
+        )
+    read: list[str | None] = []
+    for index, title in enumerate(titles):
+        if title is not None and not isinstance(title, str):
+            raise InvalidRequest(
+                f"titles[{index}] is a {type(title).__name__}: expected a string or None.",
+                field=f"titles[{index}]",
+                index=index,
+            )
+        read.append(title)
+    return read

@@ -1,0 +1,128 @@
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from gemvec.client.embed import decode_answer, encode_request, join_requests, normalised
+from gemvec.errors import ApiError, InvalidRequest
+from gemvec.models.embed import EmbedRequest
+from gemvec.wire.embed import parse_batch_embed_request
+from gemvec.wire.message import parse_message
+from gemvec.wire.task_type import TaskType
+
+VECTORS = arrays(
+    np.float32, st.integers(1, 40), elements=st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: abs(x) > 1e-15)
+)
+
+
+def test_a_request_says_all_it_was_given():
+    request = EmbedRequest(
+        text='a "text"\n中',
+        task_type=TaskType.RETRIEVAL_DOCUMENT,
+        title="T",
+        output_dimensionality=10,
+        auto_truncate=False,
+    )
+    assert json.loads(encode_request("gemini-embedding-001", request, 0)) == {
+        "model": "models/gemini-embedding-001",
+        "content": {"parts": [{"text": 'a "text"\n中'}]},
+        "taskType": "RETRIEVAL_DOCUMENT",
+        "title": "T",
+        "outputDimensionality": 10,
+        "embedContentConfig": {"autoTruncate": False},
+    }
+
+
+def test_a_request_leaves_out_what_is_not_set():
+    assert json.loads(encode_request("m", EmbedRequest(text="a"), 0)) == {
+        "model": "models/m",
+        "content": {"parts": [{"text": "a"}]},
+    }
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
+def test_the_server_reads_what_the_client_writes(texts):
+    body = join_requests([encode_request("m", EmbedRequest(text=text), 0) for text in texts])
+    assert [each.text for each in parse_batch_embed_request(parse_message(body))] == texts
+
+
+def test_half_a_surrogate_pair_is_refused_with_its_index():
+    with pytest.raises(InvalidRequest, match="Text 7") as caught:
+        encode_request("m", EmbedRequest(text="a\ud800"), 7)
+    assert caught.value.index == 7
+
+
+@given(VECTORS)
+def test_decoded_vectors_are_the_written_ones_at_length_one(vector):
+    [decoded], _ = decode_answer(msgspec.json.encode({"embeddings": [{"values": vector.tolist()}]}), 1)
+    assert decoded.dtype == np.float32
+    assert decoded.shape == vector.shape
+    np.testing.assert_allclose(decoded, vector / np.linalg.norm(vector.astype(np.float64)), rtol=1e-4, atol=1e-30)
+
+
+def test_answers_may_be_indented_as_google_indents_them():
+    answer = {"embeddings": [{"values": [0.6, 0.8]}, {"values": [1, -0]}], "usageMetadata": {"promptTokenCount": 4}}
+    vectors, tokens = decode_answer(json.dumps(answer, indent=2).encode(), 2)
+    np.testing.assert_array_equal(vectors, np.float32([[0.6, 0.8], [1, 0]]))
+    assert tokens == 4
+
+
+def test_other_fields_of_an_answer_do_not_matter_whatever_they_hold():
+    answer = {
+        "values": [7, 7],
+        "note": 'the "values": [9, 9] of old',
+        "kind": "values",
+        "embeddings": [{"shape": [2], "values": [0.6, 0.8], "statistics": {"values": [[3]], "truncated": False}}],
+        "more": {"values": "values"},
+    }
+    [vector], _ = decode_answer(msgspec.json.encode(answer), 1)
+    np.testing.assert_array_equal(vector, np.float32([0.6, 0.8]))
+
+
+def test_decoded_vectors_may_be_written_to_and_own_their_memory():
+    [first, second], _ = decode_answer(b'{"embeddings": [{"values": [1, 0]}, {"values": [0, 1]}]}', 2)
+    first[:] = 5
+    assert second.tolist() == [0, 1]
+
+
+def test_unit_vectors_come_back_to_the_bit():
+    vector = np.random.default_rng(0).normal(size=3072).astype(np.float32)
+    vector /= np.linalg.norm(vector)
+    assert normalised(vector) is vector
+
+
+def test_a_vector_of_zeros_stays():
+    assert normalised(np.zeros(3, dtype=np.float32)).tolist() == [0, 0, 0]
+
+
+def test_token_counts_are_read_and_may_be_missing():
+    assert decode_answer(b'{"embeddings": [{"values": [1]}], "usageMetadata": {"promptTokenCount": 5}}', 1)[1] == 5
+    assert decode_answer(b'{"embeddings": [{"values": [1]}], "usageMetadata": {}}', 1)[1] == 0
+    assert decode_answer(b'{"embeddings": [{"values": [1]}]}', 1)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html>welcome</html>", "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": ["a"]}]}', "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": [null]}]}', "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{}]}', "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": 0}]}', "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": [1', "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values"', "no BatchEmbedContentsResponse"),
+        (b"\xff", "no BatchEmbedContentsResponse"),
+        (b"{}", "Asked for 1 embeddings and got 0"),
+        (b'{"embeddings": [{"values": [1]}, {"values": [1]}]}', "Asked for 1 embeddings and got 2"),
+        (b'{"embeddings": [{"values": []}]}', "no values"),
+        (b'{"embeddings": [{"values": [1e300]}]}', "not finite"),
+    ],
+)
+def test_an_answer_that_breaks_the_contract_is_an_error(body, message):
+    with pytest.raises(ApiError, match=message) as caught:
+        decode_answer(body, 1)
+    assert (caught.value.code, caught.value.status) == (502, "INTERNAL")

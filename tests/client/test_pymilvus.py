@@ -1,0 +1,113 @@
+"""The class keeps the calls of pymilvus.model 0.3.4, and Milvus' page runs with one import changed.
+
+What is different on purpose is the table in docs/client.md.
+"""
+
+import contextlib
+import inspect
+import io
+
+import numpy as np
+import pymilvus
+import pytest
+
+import gemvec
+from gemvec import GeminiEmbeddingFunction
+from gemvec.pymilvus import model
+from scripted_server import unit_vector_of
+
+# pymilvus.model 0.3.4, dense/gemini.py: what callers can write. (name, default) per parameter after self.
+MILVUS_CALLS = {
+    "__init__": [("model_name", "gemini-embedding-exp-03-07"), ("api_key", None), ("config", None)],
+    "encode_documents": [("documents", inspect.Parameter.empty)],
+    "encode_queries": [("queries", inspect.Parameter.empty)],
+    "__call__": [("texts", inspect.Parameter.empty)],
+}
+MILVUS_ATTRIBUTES = ["model_name", "client", "config", "dim"]
+
+# Source: https://milvus.io/docs/embed-with-gemini.md, the code blocks in order, as printed.
+PAGE = [
+    """
+from pymilvus import model
+
+gemini_ef = model.dense.GeminiEmbeddingFunction(
+    model_name='gemini-embedding-exp-03-07', # Specify the model name
+    api_key='YOUR_API_KEY', # Provide your OpenAI API key
+)
+""",
+    """
+docs = [
+    "Artificial intelligence was founded as an academic discipline in 1956.",
+    "Alan Turing was the first person to conduct substantial research in AI.",
+    "Born in Maida Vale, London, Turing was raised in southern England.",
+]
+
+docs_embeddings = gemini_ef.encode_documents(docs)
+
+# Print embeddings
+print("Embeddings:", docs_embeddings)
+# Print dimension and shape of embeddings
+print("Dim:", gemini_ef.dim, docs_embeddings[0].shape)
+""",
+    """
+queries = ["When was artificial intelligence founded", 
+           "Where was Alan Turing born?"]
+
+query_embeddings = gemini_ef.encode_queries(queries)
+
+# Print embeddings
+print("Embeddings:", query_embeddings)
+# Print dimension and shape of embeddings
+print("Dim", gemini_ef.dim, query_embeddings[0].shape)
+""",  # noqa: W291 # as printed
+]
+
+
+@pytest.mark.parametrize("name", MILVUS_CALLS)
+def test_calls_written_for_milvus_class_still_bind(name):
+    parameters = list(inspect.signature(getattr(GeminiEmbeddingFunction, name)).parameters.values())[1:]
+    expected = MILVUS_CALLS[name]
+    assert [(each.name, each.default) for each in parameters[: len(expected)]] == expected
+    assert all(
+        each.kind in {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
+        for each in parameters[len(expected) :]
+    )
+
+
+def test_milvus_drop_in_is_the_same_class():
+    assert model.dense.GeminiEmbeddingFunction is gemvec.GeminiEmbeddingFunction
+
+
+@pytest.mark.parametrize("attribute", MILVUS_ATTRIBUTES)
+def test_attributes_of_milvus_class_are_there(server, attribute):
+    with GeminiEmbeddingFunction(base_url=server.url) as function:
+        assert hasattr(function, attribute)
+
+
+def test_milvus_page_runs_with_one_import_changed(server, monkeypatch):
+    server.default_dimensionality = 3072
+    monkeypatch.setenv("GEMVEC_BASE_URL", server.url)
+    printed = io.StringIO()
+    names = {}
+    with contextlib.redirect_stdout(printed):
+        for block in PAGE:
+            exec(block.replace("from pymilvus import model", "from gemvec.pymilvus import model"), names)
+    names["gemini_ef"].close()
+    assert printed.getvalue().startswith("Embeddings: [array([")
+    assert "Dim: 3072 (3072,)" in printed.getvalue()
+    assert "Dim 3072 (3072,)" in printed.getvalue()
+    np.testing.assert_allclose(names["query_embeddings"][1], unit_vector_of("Where was Alan Turing born?", 3072), 1e-4)
+    assert server.seen[0]["headers"]["x-goog-api-key"] == "YOUR_API_KEY"
+
+
+def test_vectors_go_into_milvus_as_they_are(server, tmp_path):
+    documents = ["Born in London.", "Vectors are stored.", "Where was Turing born?"]
+    client = pymilvus.MilvusClient(str(tmp_path / "lite.db"))
+    with GeminiEmbeddingFunction("all-minilm-l6-v2", base_url=server.url) as function:
+        client.create_collection("docs", dimension=function.dim)
+        rows = [{"id": key, "vector": vector} for key, vector in enumerate(function.encode_documents(documents))]
+        client.insert("docs", rows)
+        [hits] = client.search("docs", data=function.encode_queries(documents[2:]), limit=1)
+    client.close()
+    assert [hit["id"] for hit in hits] == [2]
+    assert hits[0]["distance"] == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,120 @@
+import pytest
+from google.genai import types
+
+from gemvec.client import RemoteEmbedder, find_target, open_target
+from gemvec.client.target import GOOGLE_URL
+from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
+
+URL = "http://127.0.0.1:8000"
+
+
+def test_the_argument_wins_over_http_options_over_variables_over_google(monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "key")
+    assert find_target().base_url == f"{GOOGLE_URL}/v1beta"
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://third")
+    assert find_target().base_url == "http://third/v1beta"
+    monkeypatch.setenv("GEMVEC_BASE_URL", "http://second")
+    assert find_target().base_url == "http://second/v1beta"
+    options = {"base_url": "http://first"}
+    assert find_target(http_options=options).base_url == "http://first/v1beta"
+    assert find_target("http://argument", http_options=options).base_url == "http://argument/v1beta"
+
+
+def test_keys_come_from_the_argument_then_gemini_then_google(monkeypatch):
+    assert find_target(URL).api_key is None
+    monkeypatch.setenv("GOOGLE_API_KEY", "third")
+    assert find_target(URL).api_key == "third"
+    monkeypatch.setenv("GEMINI_API_KEY", "second")
+    assert find_target(URL).api_key == "second"
+    assert find_target(URL, api_key="first").api_key == "first"
+
+
+def test_without_key_or_address_the_error_says_the_three_ways():
+    with pytest.raises(KeyMissing) as caught:
+        find_target()
+    for way in ("base_url='http://", "base_url='local'", "GEMVEC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"):
+        assert way in str(caught.value)
+
+
+def test_google_is_not_asked_without_a_key():
+    with pytest.raises(KeyMissing):
+        find_target(GOOGLE_URL)
+    assert find_target(GOOGLE_URL, http_options={"headers": {"Authorization": "Bearer x"}}).api_key is None
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://h:1", "http://h:1/v1beta"),
+        ("http://h:1/", "http://h:1/v1beta"),
+        ("http://h:1/v1beta", "http://h:1/v1beta"),
+        ("http://h:1/v1/", "http://h:1/v1"),
+        ("https://h/gateway/team", "https://h/gateway/team/v1beta"),
+        ("https://h/gateway/v1alpha", "https://h/gateway/v1alpha"),
+    ],
+)
+def test_the_api_version_is_added_unless_the_address_has_one(url, expected):
+    assert find_target(url).base_url == expected
+
+
+def test_an_api_version_that_is_named_is_used():
+    assert find_target(URL, http_options={"api_version": "v1"}).base_url == f"{URL}/v1"
+    assert find_target(URL, http_options={"apiVersion": ""}).base_url == URL
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "127.0.0.1", "ftp://h", "http://", "locl"])
+def test_what_is_no_address_is_refused_with_its_value(url):
+    with pytest.raises(BadSetting, match="base_url has value"):
+        find_target(url)
+
+
+@pytest.mark.parametrize("url", ["http://h/?key=s3cret", "http://me:s3cret@h/", "http://h/#s3cret"])
+def test_an_address_must_not_hold_a_key_and_the_error_does_not_show_it(url):
+    with pytest.raises(BadSetting) as caught:
+        find_target(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": URL, "headers": {"X-Team": "a"}, "timeout": 2500},
+        {"baseUrl": URL, "headers": {"X-Team": "a"}, "timeout": 2500},
+        types.HttpOptions(base_url=URL, headers={"X-Team": "a"}, timeout=2500),
+    ],
+)
+def test_http_options_may_be_a_dict_or_google_genai_s(options):
+    target = find_target(http_options=options)
+    assert target.base_url == f"{URL}/v1beta"
+    assert target.headers == {"X-Team": "a"}
+    assert target.attempt_seconds == 2.5
+
+
+@pytest.mark.parametrize(
+    "options", [{"client_args": {"verify": False}}, types.HttpOptions(extra_body={"a": 1}), {"nonsense": 1}]
+)
+def test_http_options_without_a_meaning_are_refused(options):
+    with pytest.raises(InvalidRequest, match="has no meaning here"):
+        find_target(URL, http_options=options)
+
+
+def test_retry_options_are_accepted_because_retries_are_on_anyway():
+    assert find_target(URL, http_options={"retry_options": {"attempts": 3}}).base_url
+
+
+def test_http_options_of_another_kind_are_refused():
+    with pytest.raises(InvalidRequest, match="http_options is a str"):
+        find_target(URL, http_options="http://h")
+
+
+def test_the_key_is_in_no_repr():
+    target = find_target(URL, api_key="s3cret", http_options={"headers": {"Authorization": "s3cret"}})
+    assert "s3cret" not in repr(target)
+    assert "s3cret" not in repr(open_target(target))
+
+
+def test_an_address_opens_a_remote_embedder():
+    embedder = open_target(find_target(URL))
+    assert isinstance(embedder, RemoteEmbedder)
+    assert not embedder.is_google
+    assert open_target(find_target(api_key="key")).is_google
