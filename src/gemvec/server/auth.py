@@ -1,0 +1,110 @@
+"""Who calls: API keys in `x-goog-api-key`, `?key=` or `Authorization: Bearer`, compared in constant time.
+
+Keys are known here by their SHA-256 only; what the rest of the server sees is `Caller.owner`, which no key can be
+recovered from.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from hashlib import sha256
+
+from starlette.requests import HTTPConnection
+
+from gemvec.errors import BadSetting, KeyInvalid, KeyMissing
+from gemvec.server.keys import Key, KeyRing, has_stored_keys
+from gemvec.settings import Settings
+
+_KEY_MISSING = (
+    "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other "
+    "form of API consumer identity to call this API."
+)
+_KEY_INVALID = "API key not valid. Please pass a valid API key."
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose request it is.
+
+    Attributes:
+        owner: names the key without giving it away; empty where the server asks for no key.
+        key: its limits and models; None where it has none.
+    """
+
+    owner: str
+    key: Key | None = None
+
+    def may_use(self, model: str) -> bool:
+        """Say whether the caller's key is for the served name `model`."""
+        return self.key is None or not self.key.models or model in self.key.models
+
+
+ANONYMOUS = Caller(owner="")
+
+
+class Authenticator:
+    """Tells callers by their key."""
+
+    def __init__(self, keys: tuple[str, ...], ring: KeyRing | None = None) -> None:
+        """Accept `keys` and those of the ring; without any, everybody is anonymous whatever key they present."""
+        self._digests = [sha256(key.encode()).digest() for key in keys]
+        self._ring = ring
+
+    async def authenticate(self, request: HTTPConnection) -> Caller:
+        """Return whose request it is.
+
+        Raises:
+            KeyMissing: keys are asked for and none was presented.
+            KeyInvalid: the key is not one of them.
+        """
+        if not self._digests and not (self._ring and await self._ring.is_in_use()):
+            return ANONYMOUS
+        key = presented_key(request)
+        if key is None:
+            raise KeyMissing(_KEY_MISSING)
+        digest = sha256(key.encode("utf-8", "surrogateescape")).digest()
+        # Every key is compared, so that the time tells nothing about which one matched.
+        if sum(hmac.compare_digest(digest, known) for known in self._digests):
+            return Caller(owner=digest.hex()[:16])
+        stored = await self._ring.find(key) if self._ring else None
+        if stored is None:
+            raise KeyInvalid(_KEY_INVALID)
+        return Caller(owner=stored.key_id, key=stored)
+
+
+def presented_key(request: HTTPConnection) -> str | None:
+    """Return the key of a request, wherever it is, or None."""
+    if key := request.headers.get("x-goog-api-key"):
+        return key
+    if b"key=" in request.scope["query_string"] and (key := request.query_params.get("key")):
+        return key
+    return bearer_token(request)
+
+
+def bearer_token(request: HTTPConnection) -> str | None:
+    """Return the token of `Authorization: Bearer`, or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def require_keys(settings: Settings) -> None:
+    """Refuse to be reachable by others without keys, unless that is what the operator said.
+
+    Raises:
+        BadSetting: the address is not a loopback address, there is no key, and anonymous callers are not allowed.
+    """
+    if settings.api_key or settings.allow_anonymous or _is_loopback(settings.host) or has_stored_keys(settings):
+        return
+    raise BadSetting(
+        f"--host {settings.host} lets other machines call without a key. Make one with gemvec keys create, give "
+        "--api-key (or GEMVEC_API_KEY), or say --allow-anonymous if that is what you want."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,227 @@
+"""models.asyncBatchEmbedContent and batches.get, list, update, cancel and delete; the runner while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from gemvec.batches.executor import ProcessExecutor
+from gemvec.batches.job import Job, NewBatch
+from gemvec.batches.runner import BatchRunner
+from gemvec.batches.store import BatchStore
+from gemvec.errors import InvalidRequest
+from gemvec.files.store import FileStore
+from gemvec.models.catalogue import find_known
+from gemvec.models.embed import Embedder, ServedModel
+from gemvec.server.bodies import answer, read_body, read_query
+from gemvec.server.embed import use_model
+from gemvec.server.services import services_of
+from gemvec.settings import Settings
+from gemvec.storage.database import Database
+from gemvec.wire.batches import (
+    BatchStats,
+    CreateBatch,
+    EmbedContentBatch,
+    batch_to_wire,
+    parse_batch_update,
+    parse_create_batch_request,
+)
+from gemvec.wire.names import parse_model_name, parse_resource_id
+from gemvec.wire.operations import write_operation, write_operations
+from gemvec.wire.status import RPC_CODES
+
+_JSON = "application/json; charset=utf-8"
+
+# Answers up to here are sent whole; inline results may be far larger and go out block by block.
+_BLOCK_BYTES = 256 * 1024
+
+
+def open_batch_store(settings: Settings, database: Database, files: FileStore) -> BatchStore:
+    """Return the store of batches that `settings` describe."""
+    return BatchStore(
+        database,
+        files,
+        settings.data_dir,
+        expiry=timedelta(seconds=settings.batch_expiry_seconds),
+        retention=timedelta(seconds=settings.batch_retention_seconds),
+    )
+
+
+def open_batch_runner(settings: Settings, database: Database, files: FileStore, embedder: Embedder) -> BatchRunner:
+    """Return the runner of batches, with their store; models that are small and fast run theirs in processes."""
+    from gemvec.models.local import open_embedder
+
+    store = open_batch_store(settings, database, files)
+    fast = tuple(name for name in settings.model if _is_static(name))
+    ids = {record.id for record in map(find_known, fast) if record is not None}
+    weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
+    if not weights:
+        return BatchRunner(store, embedder)
+    open_fast = partial(open_embedder, replace(settings, model=fast))
+    return BatchRunner(store, embedder, ProcessExecutor(embedder, open_fast, weights=weights))
+
+
+def _is_static(name: str) -> bool:
+    record = find_known(name)
+    return record is not None and record.engine == "static"
+
+
+@asynccontextmanager
+async def running(runner: BatchRunner) -> AsyncGenerator[None]:
+    """Work on batches for as long as the context lasts; park them at its end."""
+    await runner.start()
+    try:
+        yield
+    finally:
+        await runner.stop()
+
+
+async def create_batch(request: Request) -> Response:
+    """Accept a batch."""
+    asked = await read_body(request, parse_create_batch_request)
+    model = use_model(request, _model_named(request, asked))
+    job = await asyncio.to_thread(_create, _store_of(request), _new_batch(request, asked, model), asked)
+    return await _changed(request, write_operation(_to_wire(job)))
+
+
+def _model_named(request: Request, asked: CreateBatch) -> str:
+    name = parse_model_name(request.path_params["model"])
+    if asked.model is None or asked.model == name:
+        return name
+    if services_of(request).settings.model_in_body:
+        return asked.model
+    raise InvalidRequest(
+        f"* batch.model: must be models/{name}, the model of this call, but is models/{asked.model}\n",
+        field="batch.model",
+    )
+
+
+def _new_batch(request: Request, asked: CreateBatch, model: ServedModel) -> NewBatch:
+    return NewBatch(
+        owner=request.state.owner,
+        model=model.name,
+        weights=model.weights,
+        display_name=asked.display_name,
+        priority=asked.priority,
+        chunk_requests=services_of(request).batch_runner().chunk_requests(model.weights),
+    )
+
+
+def _create(store: BatchStore, new: NewBatch, asked: CreateBatch) -> Job:
+    if asked.file_id is not None:
+        return store.create_from_file(new, asked.file_id)
+    return store.create_inline(new, asked.lines)
+
+
+async def get_batch(request: Request) -> Response:
+    """Describe a batch, with its results when it has ended."""
+    store = _store_of(request)
+    job = await asyncio.to_thread(store.get, _batch_id(request), request.state.owner)
+    return await _send(_operation(store, job))
+
+
+async def list_batches(request: Request) -> Response:
+    """List the caller's batches, with their results where they have ended."""
+    query = read_query(request)
+    page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
+    store, owner = _store_of(request), request.state.owner
+    page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
+    operations = (_operation(store, job) for job in page.jobs)
+    return await _send(write_operations(operations, page.next_page_token))
+
+
+async def update_batch(request: Request) -> Response:
+    """Change a batch's display name, its priority, or both."""
+    mask = read_query(request).take_text("update_mask")
+    changes = await read_body(request, lambda body: parse_batch_update(body, mask))
+    job = await asyncio.to_thread(_store_of(request).update, _batch_id(request), request.state.owner, changes)
+    services_of(request).batch_runner().notify()
+    return answer(request, batch_to_wire(_to_wire(job)))
+
+
+async def cancel_batch(request: Request) -> Response:
+    """End a batch; what is finished stays."""
+    await asyncio.to_thread(_store_of(request).cancel, _batch_id(request), request.state.owner)
+    return await _changed(request, [b"{}"])
+
+
+async def delete_batch(request: Request) -> Response:
+    """Delete a batch with its input and its results."""
+    await asyncio.to_thread(_store_of(request).delete, _batch_id(request), request.state.owner)
+    return await _changed(request, [b"{}"])
+
+
+def _store_of(request: Request) -> BatchStore:
+    return services_of(request).batch_runner().store
+
+
+def _batch_id(request: Request) -> str:
+    return parse_resource_id(request.path_params["batch"], "batches")
+
+
+async def _changed(request: Request, pieces: Iterable[bytes]) -> Response:
+    services_of(request).batch_runner().notify()
+    return await _send(pieces)
+
+
+def _operation(store: BatchStore, job: Job) -> Iterator[bytes]:
+    batch = _to_wire(job)
+    return write_operation(batch, (lambda: store.inline_responses(job)) if batch.has_inline_output else None)
+
+
+def _to_wire(job: Job) -> EmbedContentBatch:
+    return EmbedContentBatch(
+        batch_id=job.batch_id,
+        model=job.model,
+        display_name=job.display_name,
+        priority=job.priority,
+        state=job.state,
+        stats=BatchStats(
+            request_count=job.request_count,
+            successful_request_count=job.successful_count,
+            failed_request_count=job.failed_count,
+            pending_request_count=job.pending_count,
+        ),
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        ended_at=job.ended_at,
+        responses_file=job.output_file_id,
+        has_inline_output=job.state.is_ended and job.input_file_id is None,
+        error_code=RPC_CODES[job.error_status] if job.error_status else 0,
+        error_message=job.error_message or "",
+        waiting_reason=job.waiting_reason or "",
+    )
+
+
+async def _send(pieces: Iterable[bytes]) -> Response:
+    """Return an answer made of pieces; a large one is made while it is sent."""
+    blocks = _blocks(pieces)
+    first = await asyncio.to_thread(next, blocks, b"")
+    second = await asyncio.to_thread(next, blocks, b"")
+    if not second:
+        return Response(first, media_type=_JSON)
+    return StreamingResponse(_chain(first, second, blocks), media_type=_JSON)
+
+
+def _blocks(pieces: Iterable[bytes]) -> Generator[bytes]:
+    block = bytearray()
+    for piece in pieces:
+        block += piece
+        if len(block) >= _BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
+def _chain(first: bytes, second: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    yield first
+    yield second
+    yield from rest

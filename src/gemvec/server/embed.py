@@ -1,0 +1,126 @@
+"""models.embedContent, models.batchEmbedContents and models.countTokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.errors import InvalidRequest
+from gemvec.models.embed import Embedding, EmbedRequest, ServedModel
+from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
+from gemvec.server.limits import limiter_of
+from gemvec.server.metrics import metrics_of
+from gemvec.server.services import services_of
+from gemvec.wire.embed import (
+    EmbedContentRequest,
+    batch_embed_response_to_wire,
+    embed_response_to_wire,
+    parse_batch_embed_request,
+    parse_embed_request,
+)
+from gemvec.wire.models import count_tokens_response_to_wire, parse_count_tokens_request
+from gemvec.wire.names import parse_model_name
+from gemvec.wire.task_type import TaskType
+
+
+async def embed_content(request: Request) -> Response:
+    """Embed one content."""
+    asked = await read_body(request, parse_embed_request)
+    model = use_model(request, _model_named(request, [asked]))
+    embeddings = await embed(request, model, [_from_wire(asked)])
+    vectors = await write_vectors([each.vector for each in embeddings])
+    return answer(request, embed_response_to_wire(vectors[0], count_tokens_of(embeddings)))
+
+
+async def batch_embed_contents(request: Request) -> Response:
+    """Embed several contents, each with options of its own."""
+    asked = await read_body(request, parse_batch_embed_request)
+    model = use_model(request, _model_named(request, asked))
+    embeddings = await embed(request, model, [_from_wire(each) for each in asked], "requests[{index}].{field}")
+    vectors = await write_vectors([each.vector for each in embeddings])
+    return answer(request, batch_embed_response_to_wire(vectors, count_tokens_of(embeddings)))
+
+
+async def count_tokens(request: Request) -> Response:
+    """Count tokens."""
+    texts = await read_body(request, parse_count_tokens_request)
+    model = use_model(request, parse_model_name(request.path_params["model"]))
+    counts = await while_caller_waits(request, services_of(request).embedder.count_tokens(model.name, texts))
+    return answer(request, count_tokens_response_to_wire(sum(counts)))
+
+
+def use_model(request: Request, name: str) -> ServedModel:
+    """Return what serves `name`, and remember it for the answer's header and the access log.
+
+    Raises:
+        ModelNotFound: nothing does.
+        ModelForbidden: the caller's key is for other models.
+    """
+    limiter_of(request).check_model(request.state.caller, name)
+    model = services_of(request).embedder.get_model(name)
+    request.state.model = model
+    return model
+
+
+async def embed(
+    request: Request, model: ServedModel, requests: Sequence[EmbedRequest], path: str = "{field}"
+) -> list[Embedding]:
+    """Embed while the caller waits.
+
+    Args:
+        request: the HTTP request, by which the caller's leaving is noticed.
+        model: what to embed with.
+        requests: what to embed.
+        path: where an option of request `index` stands in the body, with `{index}` and `{field}` to fill in.
+
+    Raises:
+        InvalidRequest: a request cannot be embedded as asked; `field` is its path in the body.
+        RateLimited: the caller has used up what it may have for now.
+    """
+    embedder = services_of(request).embedder
+    await limiter_of(request).admit(request.state.caller, model, requests, embedder)
+    try:
+        embeddings = await while_caller_waits(request, embedder.embed(model.name, requests))
+    except InvalidRequest as error:
+        if error.field:
+            error.field = path.format(index=error.index or 0, field=error.field)
+        raise
+    metrics_of(request).note_embeddings(model, embeddings)
+    return embeddings
+
+
+def count_tokens_of(embeddings: Sequence[Embedding]) -> int:
+    """Return the tokens of all texts together."""
+    return sum(each.token_count for each in embeddings)
+
+
+def _from_wire(asked: EmbedContentRequest) -> EmbedRequest:
+    return EmbedRequest(
+        text=asked.text,
+        task_type=asked.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
+        title=asked.title,
+        output_dimensionality=asked.output_dimensionality,
+        auto_truncate=asked.auto_truncate,
+    )
+
+
+def _model_named(request: Request, asked: Sequence[EmbedContentRequest]) -> str:
+    """Return the model's name: the URL's, which the body must not contradict unless it is set to win.
+
+    Raises:
+        InvalidRequest: the body names another model.
+    """
+    name = parse_model_name(request.path_params["model"])
+    if services_of(request).settings.model_in_body:
+        name = next((each.model for each in asked if each.model), name)
+    for index, each in enumerate(asked):
+        if each.model and each.model != name:
+            path = f"{each.path}.model" if each.path else "model"
+            raise InvalidRequest(
+                f"* {path}: must be models/{name}, the model of this call, but is models/{each.model}\n",
+                field=path,
+                index=index,
+            )
+    return name

@@ -1,0 +1,229 @@
+"""How an error is answered: one table from classes to statuses, and the three shapes clients expect.
+
+Gemini, OpenAI and text-embeddings-inference clients each read errors of their own shape; the route says which.
+Messages of errors that are ours (5xx) are logged, never sent: they may name files of this machine. Anything that is
+not a `GemvecError` is INTERNAL, and its message is not even logged: it may quote the caller's text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from gemvec import errors
+from gemvec.errors import ApiError, GemvecError, InvalidRequest, KeyInvalid, KeyMissing, ModelNotFound, RateLimited
+from gemvec.logs import get_logger
+from gemvec.wire import openai, status, tei
+
+log = get_logger("server")
+
+_ABOUT_QUOTAS = ("Learn more about Gemini API quotas", "https://ai.google.dev/gemini-api/docs/rate-limits")
+
+
+class Status(NamedTuple):
+    """What an error is answered with: the HTTP status code and the canonical name beside it."""
+
+    http_code: int
+    name: str
+
+
+INVALID_ARGUMENT = Status(400, "INVALID_ARGUMENT")
+FAILED_PRECONDITION = Status(400, "FAILED_PRECONDITION")
+PERMISSION_DENIED = Status(403, "PERMISSION_DENIED")
+NOT_FOUND = Status(404, "NOT_FOUND")
+ALREADY_EXISTS = Status(409, "ALREADY_EXISTS")
+RESOURCE_EXHAUSTED = Status(429, "RESOURCE_EXHAUSTED")
+INTERNAL = Status(500, "INTERNAL")
+UNAVAILABLE = Status(503, "UNAVAILABLE")
+
+STATUSES: dict[type[GemvecError], Status] = {
+    GemvecError: INTERNAL,
+    errors.BadSetting: INTERNAL,
+    errors.MissingDependency: INTERNAL,
+    errors.InvalidRequest: INVALID_ARGUMENT,
+    errors.BadResourceName: INVALID_ARGUMENT,
+    errors.BadDimensionality: INVALID_ARGUMENT,
+    errors.EmptyText: INVALID_ARGUMENT,
+    errors.FileTooLarge: INVALID_ARGUMENT,
+    errors.InputTooLong: INVALID_ARGUMENT,
+    errors.TitleNotAllowed: INVALID_ARGUMENT,
+    errors.UnsupportedTaskType: INVALID_ARGUMENT,
+    errors.KeyMissing: PERMISSION_DENIED,
+    errors.KeyInvalid: INVALID_ARGUMENT,
+    errors.ModelForbidden: PERMISSION_DENIED,
+    errors.NotFound: NOT_FOUND,
+    errors.ModelNotFound: NOT_FOUND,
+    errors.UploadedFileNotFound: NOT_FOUND,
+    errors.UploadNotFound: NOT_FOUND,
+    errors.BatchNotFound: NOT_FOUND,
+    errors.CollectionNotFound: NOT_FOUND,
+    errors.AlreadyExists: ALREADY_EXISTS,
+    errors.FileAlreadyExists: ALREADY_EXISTS,
+    errors.FailedPrecondition: FAILED_PRECONDITION,
+    errors.UploadNotActive: FAILED_PRECONDITION,
+    errors.BatchNotCancellable: FAILED_PRECONDITION,
+    errors.FingerprintMismatch: FAILED_PRECONDITION,
+    errors.DataFolderLocked: FAILED_PRECONDITION,
+    errors.QuotaExceeded: RESOURCE_EXHAUSTED,
+    errors.Overloaded: RESOURCE_EXHAUSTED,
+    errors.RateLimited: RESOURCE_EXHAUSTED,
+    errors.ShuttingDown: UNAVAILABLE,
+    errors.ModelUnavailable: UNAVAILABLE,
+    errors.ChecksumMismatch: UNAVAILABLE,
+    errors.WeightsMissing: UNAVAILABLE,
+    errors.UnsupportedModel: UNAVAILABLE,
+    errors.StorageFailure: INTERNAL,
+    errors.StorageFull: UNAVAILABLE,
+    errors.DataLost: INTERNAL,
+    errors.TransportFailure: UNAVAILABLE,
+    errors.ApiError: Status(502, "UNAVAILABLE"),  # `of_error` passes on what the server behind us answered
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An error on its way out, before it takes the shape that the client reads.
+
+    Attributes:
+        status: code and name.
+        message: for the caller.
+        error: what was raised.
+        details: google.rpc messages.
+        headers: HTTP headers beside the usual ones.
+    """
+
+    status: Status
+    message: str
+    error: Exception
+    details: list[dict[str, Any]]
+    headers: dict[str, str]
+
+
+def error_response(error: Exception, scope: Scope) -> Response:
+    """Return the answer to a request that failed, in the shape of the route's dialect; log what is our fault."""
+    answer = of_error(error, scope)
+    scope["state"]["error"] = answer.status.name
+    if answer.status.http_code >= INTERNAL.http_code:
+        _log(error, answer.status, scope)
+    shape = scope["state"].get("dialect", Dialect.GEMINI).shape
+    code, body = shape(answer)
+    return Response(orjson.dumps(body), code, answer.headers, "application/json; charset=utf-8")
+
+
+def of_error(error: Exception, scope: Scope) -> Answer:
+    """Say what `error` is answered with."""
+    answered, message = _status_and_message(error, scope)
+    details = _details(error, message)
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    retry_after: float | None = getattr(error, "retry_after_seconds", None)
+    if retry_after is not None:
+        details.append(status.retry_info_detail(retry_after))
+        headers["retry-after"] = str(max(1, math.ceil(retry_after)))
+    if request_id := scope["state"].get("request_id"):
+        details.append(status.request_info_detail(request_id))
+    return Answer(status=answered, message=message, error=error, details=details, headers=headers)
+
+
+def _details(error: Exception, message: str) -> list[dict[str, Any]]:
+    match error:
+        case InvalidRequest(field=str(field)):
+            return [status.bad_request_detail(field, message)]
+        case KeyInvalid():
+            return [status.error_info_detail("API_KEY_INVALID"), status.localized_message_detail(message)]
+        case RateLimited():
+            return [status.help_detail(*_ABOUT_QUOTAS), status.quota_failure_detail(error.violations)]
+        case ApiError():
+            return list(error.details)
+        case _:
+            return []
+
+
+def _status_and_message(error: Exception, scope: Scope) -> tuple[Status, str]:
+    if isinstance(error, HTTPException):  # Starlette's router: no such route, or no such method
+        if error.status_code == NOT_FOUND.http_code:
+            return NOT_FOUND, "There is no such route here. GET /openapi.json lists the routes, /docs shows them."
+        return Status(error.status_code, "UNIMPLEMENTED"), "The route is there, but not for this HTTP method."
+    if isinstance(error, ModelNotFound):
+        return STATUSES[ModelNotFound], _model_not_found(error.name, scope)
+    if isinstance(error, ApiError):
+        return Status(error.code, error.status), error.message.removeprefix(f"{error.code} {error.status}: ")
+    if not isinstance(error, GemvecError):
+        return INTERNAL, "Internal error encountered."
+    answered = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    is_ours = answered.http_code >= INTERNAL.http_code
+    return answered, type(error).summary() if is_ours else error.message
+
+
+def _model_not_found(name: str, scope: Scope) -> str:
+    version, method = scope["state"].get("version") or "v1beta", scope["path"].rpartition(":")[2]
+    if ":" not in scope["path"]:
+        return f"Model is not found: models/{name} for api version {version}"
+    return (
+        f"models/{name} is not found for API version {version}, or is not supported for {method}. Call ListModels to "
+        "see the list of available models and their supported methods."
+    )
+
+
+def _log(error: Exception, answered: Status, scope: Scope) -> None:
+    extra = {"request_id": scope["state"].get("request_id", ""), "error": type(error).__name__, "status": answered.name}
+    if isinstance(error, GemvecError):
+        log.error(error.message, extra=extra)
+        return
+    shown = RuntimeError(f"{type(error).__name__}; its message may quote the caller's text and is withheld")
+    log.error("internal error", extra=extra, exc_info=(RuntimeError, shown, error.__traceback__))
+
+
+def _gemini(answer: Answer) -> tuple[int, dict[str, Any]]:
+    code, name = answer.status
+    return code, status.error_to_wire(code, name, answer.message, answer.details)
+
+
+_OPENAI_KINDS = {429: "rate_limit_exceeded", 401: "authentication_error"}
+_OPENAI_NAMES: dict[type[Exception], str] = {
+    KeyInvalid: "invalid_api_key",
+    KeyMissing: "invalid_api_key",
+    ModelNotFound: "model_not_found",
+}
+_UNAUTHENTICATED = 401
+
+
+def _code_for_keys(answer: Answer) -> int:
+    """OpenAI's and TEI's clients know a bad key by 401, Gemini's by 400 and 403."""
+    return _UNAUTHENTICATED if isinstance(answer.error, (KeyInvalid, KeyMissing)) else answer.status.http_code
+
+
+def _openai(answer: Answer) -> tuple[int, dict[str, Any]]:
+    code, error = _code_for_keys(answer), answer.error
+    kind = _OPENAI_KINDS.get(code, "invalid_request_error" if code < INTERNAL.http_code else "server_error")
+    message = f"The model '{error.name}' does not exist." if isinstance(error, ModelNotFound) else answer.message
+    param = error.field if isinstance(error, InvalidRequest) else None
+    return code, openai.error_to_wire(message, kind, param=param, code=_OPENAI_NAMES.get(type(error)))
+
+
+_TEI_KINDS = {429: "Overloaded", 503: "Unhealthy", 500: "Backend", 502: "Backend"}
+
+
+def _tei(answer: Answer) -> tuple[int, dict[str, Any]]:
+    code = _code_for_keys(answer)
+    return code, tei.error_to_wire(answer.message, _TEI_KINDS.get(code, "Validation"))
+
+
+class Dialect(Enum):
+    """Whose clients call a route, and so the shape its errors have."""
+
+    GEMINI = "gemini"
+    OPENAI = "openai"
+    TEI = "tei"
+
+    @property
+    def shape(self) -> Callable[[Answer], tuple[int, dict[str, Any]]]:
+        """Return the function that gives an answer this dialect's HTTP code and body."""
+        return {Dialect.GEMINI: _gemini, Dialect.OPENAI: _openai, Dialect.TEI: _tei}[self]

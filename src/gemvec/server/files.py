@@ -1,0 +1,163 @@
+"""files.get, files.list, files.delete and the download of a file's bytes; what other modules need to serve files."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from gemvec.errors import GemvecError
+from gemvec.files.content import FileContent
+from gemvec.files.file import StoredFile
+from gemvec.files.limits import FileLimits
+from gemvec.files.store import FileStore
+from gemvec.logs import get_logger
+from gemvec.server.bodies import answer, read_query
+from gemvec.server.services import services_of
+from gemvec.settings import Settings
+from gemvec.storage.database import Database
+from gemvec.wire.files import FileResource, file_to_wire, files_to_wire
+from gemvec.wire.names import parse_resource_id
+from gemvec.wire.status import error_to_wire
+
+log = get_logger("files")
+
+_SWEEP_SECONDS = 600.0
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(; ?[\w-]+=[\w.-]+)*", re.ASCII)
+_RANGE_NOT_SATISFIABLE = 416
+_PARTIAL_CONTENT = 206
+
+
+def open_file_store(settings: Settings, database: Database) -> FileStore:
+    """Return the store of files that `settings` describe."""
+    limits = FileLimits(
+        max_file_bytes=settings.max_file_bytes,
+        max_owner_bytes=settings.max_owner_bytes,
+        expiry=timedelta(seconds=settings.file_expiry_seconds),
+    )
+    return FileStore(database, settings.data_dir, limits=limits)
+
+
+@asynccontextmanager
+async def sweeping(files: FileStore) -> AsyncGenerator[None]:
+    """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
+    sweeper = asyncio.create_task(_sweep_for_ever(files))
+    try:
+        yield
+    finally:
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
+
+
+async def _sweep_for_ever(files: FileStore) -> None:
+    while True:
+        try:
+            if removed := await asyncio.to_thread(files.sweep):
+                log.info("swept", extra={"removed": removed})
+        except GemvecError as error:
+            log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+def files_of(request: Request) -> FileStore:
+    """Return the store of files of the server that `request` came to."""
+    return services_of(request).file_store()
+
+
+async def get_file(request: Request) -> Response:
+    """Describe a file."""
+    file = await asyncio.to_thread(files_of(request).get, _file_id(request), request.state.owner)
+    return answer(request, file_to_wire(resource_of(request, file)))
+
+
+async def list_files(request: Request) -> Response:
+    """List the caller's files."""
+    query = read_query(request)
+    page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
+    store, owner = files_of(request), request.state.owner
+    page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
+    return answer(request, files_to_wire([resource_of(request, file) for file in page.files], page.next_page_token))
+
+
+async def delete_file(request: Request) -> Response:
+    """Delete a file."""
+    await asyncio.to_thread(files_of(request).delete, _file_id(request), request.state.owner)
+    return answer(request, {})
+
+
+async def download_file(request: Request) -> Response:
+    """Send a file's bytes, or the range of them that is asked for."""
+    store, file_id, owner = files_of(request), _file_id(request), request.state.owner
+    file = await asyncio.to_thread(store.get, file_id, owner)
+    content = await asyncio.to_thread(store.open_content, file_id, owner)
+    etag = f'"{file.sha256}"' if file.sha256 else None
+    headers = {
+        "accept-ranges": "bytes",
+        # Whoever uploaded a file chose its type: a browser must neither show it nor guess another one.
+        "content-type": file.mime_type if _MEDIA_TYPE.fullmatch(file.mime_type) else "application/octet-stream",
+        "content-disposition": f'attachment; filename="{file_id}"',
+        "x-content-type-options": "nosniff",
+    } | ({"etag": etag} if etag else {})
+    wanted = request.headers.get("range", "")
+    if request.headers.get("if-range", etag) != etag:
+        wanted = ""
+    return _send(request, content, wanted, headers)
+
+
+def _send(request: Request, content: FileContent, wanted: str, headers: dict[str, str]) -> Response:
+    size, status = content.size_bytes, 200
+    start, stop = 0, size
+    if asked := _parse_range(wanted, size):
+        start, stop = asked
+        if start >= stop:
+            message = f"The range cannot be satisfied: the file has {size} bytes."
+            body = error_to_wire(_RANGE_NOT_SATISFIABLE, "OUT_OF_RANGE", message)
+            return JSONResponse(body, _RANGE_NOT_SATISFIABLE, {"content-range": f"bytes */{size}"})
+        status = _PARTIAL_CONTENT
+        headers = headers | {"content-range": f"bytes {start}-{stop - 1}/{size}"}
+    headers = headers | {"content-length": str(stop - start)}
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    return StreamingResponse(content.read(start, stop), status, headers)
+
+
+def _parse_range(wanted: str, size: int) -> tuple[int, int] | None:
+    """Return the start and stop that a Range header names; None for the whole, which any other header means, too."""
+    found = _RANGE.fullmatch(wanted)
+    if not found or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        return max(0, size - int(last)), size
+    stop = min(int(last) + 1, size) if last else size
+    return None if last and int(last) < int(first) else (int(first), stop)
+
+
+def resource_of(request: Request, file: StoredFile) -> FileResource:
+    """Return a stored file as the wire describes it, with its addresses on this server."""
+    version = request.state.version or request.path_params.get("version", "v1beta")
+    uri = f"{str(request.base_url).rstrip('/')}/{version}/files/{file.file_id}"
+    return FileResource(
+        name=f"files/{file.file_id}",
+        display_name=file.display_name,
+        mime_type=file.mime_type,
+        size_bytes=file.size_bytes,
+        create_time=file.created_at,
+        update_time=file.updated_at,
+        expiration_time=file.expires_at,
+        sha256=file.sha256 or "",
+        uri=uri,
+        download_uri=f"{uri}:download?alt=media",
+        source=file.source,
+    )
+
+
+def _file_id(request: Request) -> str:
+    return parse_resource_id(request.path_params["file"], "files")

@@ -1,0 +1,94 @@
+"""How things stand, asked when Prometheus scrapes: what waits for the model, batches by state, files, the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from gemvec.client.cache import CachedEmbedder
+from gemvec.errors import StorageFailure
+from gemvec.logs import get_logger
+from gemvec.models.scheduler import Load
+from gemvec.server.services import Services
+from gemvec.storage.database import Database
+from gemvec.storage.schema import files, jobs
+from gemvec.wire.batches import BatchState
+
+log = get_logger("server")
+
+_LOADS = (
+    (GaugeMetricFamily, "gemvec_waiting_tokens", "Tokens that wait to be computed.", "waiting_tokens"),
+    (
+        CounterMetricFamily,
+        "gemvec_computed_tokens",
+        "Tokens computed in this process, those of batches too.",
+        "computed_tokens",
+    ),
+    (
+        CounterMetricFamily,
+        "gemvec_padded_tokens",
+        "The same with each text as long as the longest of its micro-batch.",
+        "padded_tokens",
+    ),
+    (CounterMetricFamily, "gemvec_micro_batches", "Micro-batches computed.", "micro_batches"),
+    (CounterMetricFamily, "gemvec_busy_seconds", "Time spent computing, that of all streams added up.", "busy_seconds"),
+)
+
+
+class Gauges(Collector):
+    """Collects from the parts of a running server; a part that cannot be asked is left out, and the log says so."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: names are not checked by asking the database before the server runs."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how things stand."""
+        embedder = self._services.embedder
+        if isinstance(embedder, CachedEmbedder):
+            yield from _cache_metrics(embedder)
+            embedder = embedder.embedder
+        yield from _load_metrics(getattr(embedder, "loads", {}))
+        if self._services.database is None:
+            return
+        try:
+            yield from _stored_metrics(self._services.database)
+        except StorageFailure as error:
+            log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
+
+
+def _load_metrics(loads: Mapping[str, Load]) -> Iterator[Metric]:
+    for kind, name, summary, attribute in _LOADS if loads else ():
+        family = kind(name, summary, labels=["model"])
+        for model, load in loads.items():
+            family.add_metric([model], getattr(load, attribute))
+        yield family
+
+
+def _cache_metrics(embedder: CachedEmbedder) -> Iterator[Metric]:
+    stats = embedder.cache.stats()
+    yield CounterMetricFamily("gemvec_cache_hits", "Texts answered from the cache.", value=stats.hits)
+    yield CounterMetricFamily("gemvec_cache_misses", "Texts that had to be computed.", value=stats.misses)
+    yield GaugeMetricFamily("gemvec_cache_entries", "Embeddings in the cache.", value=stats.entries)
+    yield GaugeMetricFamily("gemvec_cache_bytes", "What they take on disk.", value=stats.used_bytes)
+
+
+def _stored_metrics(database: Database) -> Iterator[Metric]:
+    with database.read() as connection:
+        by_state = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
+        counts = dict.fromkeys(BatchState, 0) | {BatchState(state): count for state, count in by_state}
+        stored: Any = connection.execute(select(func.count(), func.sum(files.c.size_bytes)).select_from(files)).one()
+    batches = GaugeMetricFamily("gemvec_batches", "Batches that are kept, by state.", labels=["state"])
+    for state, count in counts.items():
+        batches.add_metric([state], count)
+    yield batches
+    yield GaugeMetricFamily("gemvec_files", "Files that are kept, results of batches too.", value=stored[0])
+    yield GaugeMetricFamily("gemvec_file_bytes", "What they take on disk.", value=float(stored[1] or 0))

@@ -1,0 +1,39 @@
+"""Is the process alive, does it take requests, and what is it: `/healthz`, `/readyz`, `/`."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+import gemvec
+from gemvec.errors import ShuttingDown
+from gemvec.server.bodies import answer
+from gemvec.server.services import services_of
+
+
+async def healthz(request: Request) -> Response:
+    """Say that the process is alive."""
+    return answer(request, {"status": "alive"})
+
+
+async def readyz(request: Request) -> Response:
+    """Say that the model is loaded and requests are taken.
+
+    Raises:
+        ShuttingDown: they are no longer taken.
+    """
+    if request.app.state.gate.is_closed:
+        raise ShuttingDown
+    return answer(request, {"status": "ready"})
+
+
+async def root(request: Request) -> Response:
+    """Say what this is; a browser is sent to the documentation."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("docs")
+    models = [each.name for each in services_of(request).embedder.list_models()]
+    weights = services_of(request).default_model().weights
+    return answer(
+        request,
+        {"name": "gemvec", "version": gemvec.__version__, "weights": weights, "models": models, "docs": "/docs"},
+    )

@@ -1,0 +1,217 @@
+"""API keys that the operator makes: a name, limits, the models they may use, an expiry; kept as hashes.
+
+A key is 256 random bits, so one round of SHA-256 is enough to keep it from who reads the database: there is nothing to
+guess. It is shown once, when it is made. `KeyStore` is the database's side, `KeyRing` what a running server asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from gemvec.errors import InvalidRequest, NotFound
+from gemvec.settings import Settings
+from gemvec.storage.database import Database, database_of, open_database
+from gemvec.storage.schema import keys
+from gemvec.storage.timestamps import utc_now
+
+PREFIX = "gv-"
+
+# How long a running server believes what it read: a key that is revoked meanwhile works so much longer.
+_BELIEVED_SECONDS = 1.0
+_MOST_BELIEVED = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What is kept of an API key.
+
+    Attributes:
+        key_id: the owner of files and batches made with the key.
+        name: what the operator calls it.
+        models: served names it may use; empty means all.
+        requests_per_minute: texts it may have embedded a minute, None for no limit.
+        tokens_per_minute: tokens it may have embedded a minute, None for no limit.
+        created_at: when it was made.
+        expires_at: when it stops working, None for never.
+        revoked_at: when it was revoked, None if it was not.
+    """
+
+    key_id: str
+    name: str
+    models: tuple[str, ...]
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def is_usable(self, now: datetime) -> bool:
+        """Say whether the key works at `now`."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class KeyStore:
+    """The keys in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        name: str,
+        *,
+        models: tuple[str, ...] = (),
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[Key, str]:
+        """Make a key.
+
+        Returns:
+            What is kept of it, and the key itself, which cannot be had again.
+
+        Raises:
+            InvalidRequest: the name is empty or taken.
+        """
+        if not name.strip():
+            raise InvalidRequest("A key needs a name.", field="name")
+        secret = PREFIX + secrets.token_urlsafe(32)
+        row: dict[str, Any] = {
+            "key_id": secrets.token_hex(8),
+            "name": name.strip(),
+            "sha256": _hash(secret),
+            "models": ",".join(each.removeprefix("models/") for each in models),
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+            "created_at": utc_now(),
+            "expires_at": expires_at,
+        }
+        try:
+            with self._database.write() as connection:
+                connection.execute(insert(keys).values(row))
+        except IntegrityError as error:
+            raise InvalidRequest(f"There is a key named {name!r} already.", field="name") from error
+        return self.get(name.strip()), secret
+
+    def get(self, name: str) -> Key:
+        """Return the key called `name`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(keys).where(keys.c.name == name)).first()
+        if row is None:
+            raise NotFound(f"There is no key named {name!r}.")
+        return _key(row)
+
+    def find(self, secret: str) -> Key | None:
+        """Return the usable key that `secret` is, or None."""
+        key = self.find_by_hash(_hash(secret))
+        return key if key and key.is_usable(utc_now()) else None
+
+    def find_by_hash(self, sha256: str) -> Key | None:
+        """Return the key with this hash, usable or not, or None.
+
+        How long a look-up by hash takes says nothing about how much of a guess is right.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(keys).where(keys.c.sha256 == sha256)).first()
+        return _key(row) if row else None
+
+    def is_in_use(self) -> bool:
+        """Say whether a key was ever made: from then on one is asked for, even when all of them are revoked."""
+        with self._database.read() as connection:
+            return connection.execute(select(keys.c.key_id).limit(1)).first() is not None
+
+    def list(self) -> list[Key]:
+        """Return every key, the oldest first, revoked and expired ones included."""
+        with self._database.read() as connection:
+            return [_key(row) for row in connection.execute(select(keys).order_by(keys.c.created_at, keys.c.name))]
+
+    def revoke(self, name: str) -> Key:
+        """Stop a key from working, now and for good; revoking again changes nothing.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        with self._database.write() as connection:
+            unrevoked = (keys.c.name == name) & keys.c.revoked_at.is_(None)
+            connection.execute(update(keys).where(unrevoked).values(revoked_at=utc_now()))
+        return self.get(name)
+
+
+class _Belief(NamedTuple):
+    until: float  # on the ring's clock
+    key: Key | None
+
+
+class KeyRing:
+    """The keys as a running server asks for them: at most once a second each, and never on the event loop."""
+
+    def __init__(self, store: KeyStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._found: dict[str, _Belief] = {}  # by hash, the oldest first
+        self._is_in_use = False
+        self._in_use_until = float("-inf")
+
+    async def is_in_use(self) -> bool:
+        """Say whether a key was ever made."""
+        now = self._clock()
+        if not self._is_in_use and now >= self._in_use_until:
+            self._in_use_until = now + _BELIEVED_SECONDS
+            self._is_in_use = await asyncio.to_thread(self._store.is_in_use)
+        return self._is_in_use
+
+    async def find(self, secret: str) -> Key | None:
+        """Return the usable key that `secret` is, or None."""
+        sha256, now = _hash(secret), self._clock()
+        belief = self._found.get(sha256)
+        if belief is None or now >= belief.until:
+            key = await asyncio.to_thread(self._store.find_by_hash, sha256)
+            self._found.pop(sha256, None)
+            belief = self._found[sha256] = _Belief(now + _BELIEVED_SECONDS, key)
+            if len(self._found) > _MOST_BELIEVED:
+                del self._found[next(iter(self._found))]
+        return belief.key if belief.key and belief.key.is_usable(utc_now()) else None
+
+
+def has_stored_keys(settings: Settings) -> bool:
+    """Say whether a key was ever made in the database that `settings` name."""
+    where = database_of(settings)
+    if isinstance(where, Path) and not where.exists():
+        return False
+    database = open_database(where)
+    try:
+        return KeyStore(database).is_in_use()
+    finally:
+        database.close()
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _key(row: Row[Any]) -> Key:
+    return Key(
+        key_id=row.key_id,
+        name=row.name,
+        models=tuple(row.models.split(",")) if row.models else (),
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,156 @@
+"""What one caller may have: Google's limits, for those who test against this server, and the limits of an API key.
+
+Batches are not counted: Google has other quotas for them, and here they go behind whoever waits for an answer.
+Source: https://ai.google.dev/gemini-api/docs/rate-limits and 400 and 429 answers in public issues.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from gemvec.errors import InvalidRequest, ModelForbidden, ModelNotFound
+from gemvec.models.embed import Embedder, EmbedRequest, ServedModel
+from gemvec.models.gemini_names import find_gemini_name
+from gemvec.server.auth import Caller
+from gemvec.server.quota import (
+    DAY_SECONDS,
+    Quota,
+    QuotaMeter,
+    per_day_requests,
+    per_key,
+    per_minute_requests,
+    per_minute_tokens,
+)
+from gemvec.settings import Settings
+
+_GOOGLES_TEXTS = 100
+_GOOGLES_BODY_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What every caller may have.
+
+    Attributes:
+        most_texts: texts in one call; None for any number.
+        most_body_bytes: bytes of one body, batches excepted; None for what `max_request_bytes` says.
+        has_retired_names: whether names that Google has ended are served.
+        quotas: what is counted for each caller.
+    """
+
+    most_texts: int | None = None
+    most_body_bytes: int | None = None
+    has_retired_names: bool = True
+    quotas: tuple[Quota, ...] = ()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits that `settings` ask for."""
+    if settings.limits == "off":
+        return Limits()
+    asked = (
+        per_minute_requests(settings.requests_per_minute),
+        per_minute_tokens(settings.tokens_per_minute),
+        per_day_requests(settings.requests_per_day),
+    )
+    return Limits(
+        most_texts=_GOOGLES_TEXTS,
+        most_body_bytes=_GOOGLES_BODY_BYTES,
+        has_retired_names=False,
+        quotas=tuple(each for each in asked if each.limit),
+    )
+
+
+class Limiter:
+    """Holds callers to the limits of the server and of their keys; one event loop's."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._meter = QuotaMeter(clock)
+
+    def most_body_bytes(self, most_bytes: int, *, is_batch: bool) -> int:
+        """Return how large a body may be where `most_bytes` is what the server takes at all."""
+        return most_bytes if is_batch else min(most_bytes, self._limits.most_body_bytes or most_bytes)
+
+    def visible(self, caller: Caller, models: Iterable[ServedModel]) -> list[ServedModel]:
+        """Return the models that the caller may use."""
+        return [each for each in models if self._is_served(each.name) and caller.may_use(each.name)]
+
+    def check_model(self, caller: Caller, name: str) -> None:
+        """Refuse a name that the caller may not use.
+
+        Raises:
+            ModelNotFound: Google has ended it.
+            ModelForbidden: the caller's key is for other models.
+        """
+        if not self._is_served(name):
+            raise ModelNotFound(name=name)
+        if not caller.may_use(name):
+            raise ModelForbidden(f"The API key may not use models/{name}.")
+
+    def describe(self, caller: Caller, most_bytes: int) -> dict[str, int | None]:
+        """Return what the caller may have, by name; None for any number.
+
+        Args:
+            caller: who asks.
+            most_bytes: what the server takes of a body at all.
+        """
+        described: dict[str, int | None] = {
+            "texts_per_call": self._limits.most_texts,
+            "body_bytes": self.most_body_bytes(most_bytes, is_batch=False),
+        }
+        for quota in [*self._limits.quotas, *_quotas_of(caller)]:
+            window = "minute" if quota.window_seconds < DAY_SECONDS else "day"
+            name = f"{quota.unit}_per_{window}"
+            described[name] = min(quota.limit, described.get(name) or quota.limit)
+        return described
+
+    async def admit(
+        self, caller: Caller, model: ServedModel, requests: Sequence[EmbedRequest], embedder: Embedder
+    ) -> None:
+        """Count one call, each of its texts as one request; tokens are counted only where they are limited.
+
+        Raises:
+            InvalidRequest: it has too many texts.
+            RateLimited: it does not fit into what is left.
+        """
+        most = self._limits.most_texts
+        if most is not None and len(requests) > most:
+            raise InvalidRequest(
+                f"* BatchEmbedContentsRequest.requests: at most {most} requests can be in one batch\n", field="requests"
+            )
+        quotas = [*self._limits.quotas, *_quotas_of(caller)]
+        if not quotas:
+            return
+        tokens = 0
+        if any(each.unit == "tokens" for each in quotas):
+            tokens = sum(await embedder.count_tokens(model.name, [each.text for each in requests]))
+        self._meter.spend(caller.owner, model.name, quotas, requests=len(requests), tokens=tokens)
+
+    def _is_served(self, name: str) -> bool:
+        if self._limits.has_retired_names:
+            return True
+        known = find_gemini_name(name)
+        return known is None or known.retired_at is None
+
+
+def limiter_of(request: Request) -> Limiter:
+    """Return the limiter of the server that `request` came to."""
+    return cast("Limiter", request.app.state.limiter)
+
+
+def _quotas_of(caller: Caller) -> list[Quota]:
+    key = caller.key
+    if key is None:
+        return []
+    quotas: list[Quota] = []
+    if key.requests_per_minute is not None:
+        quotas.append(per_key("requests", key.requests_per_minute))
+    if key.tokens_per_minute is not None:
+        quotas.append(per_key("tokens", key.tokens_per_minute))
+    return quotas

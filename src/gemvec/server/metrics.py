@@ -1,0 +1,136 @@
+"""`GET /metrics` for Prometheus: what was asked and how it went, counted here; how things stand, asked at each scrape.
+
+No label ever holds what a caller wrote: routes, methods, statuses and states are from fixed sets, models are those that
+are served. `docs/operations.md` lists every metric.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import gemvec
+from gemvec.models.embed import Embedding, ServedModel
+from gemvec.server.gauges import Gauges
+from gemvec.server.services import Services
+from gemvec.wire.status import RPC_CODES
+
+CALLER_LEFT = 499  # what is noted of a caller that went away before the answer; never sent
+_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
+# From a cached answer to a batch of long texts behind a full queue, in seconds.
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """What one running server has counted."""
+
+    def __init__(self, services: Services) -> None:
+        self.registry = CollectorRegistry()
+        info = Info("gemvec", "Version of gemvec, and the weights that are served.", registry=self.registry)
+        weights = sorted({model.weights for model in services.embedder.list_models()})
+        info.info({"version": gemvec.__version__, "weights": ",".join(weights)})
+        self.requests = Counter(
+            "gemvec_requests",
+            "Requests that were answered, or whose caller left (499).",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "gemvec_errors",
+            "Requests answered with an error, by its canonical name.",
+            ["error"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "gemvec_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ["route", "method"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_progress = Gauge(
+            "gemvec_requests_in_progress", "Requests that are being answered.", registry=self.registry
+        )
+        self.texts = Counter(
+            "gemvec_texts", "Texts embedded for callers that waited, by served name.", ["model"], registry=self.registry
+        )
+        self.tokens = Counter("gemvec_tokens", "Tokens of these texts.", ["model"], registry=self.registry)
+        self.registry.register(Gauges(services))
+        ProcessCollector(registry=self.registry)
+
+    def note_embeddings(self, model: ServedModel, embeddings: Sequence[Embedding]) -> None:
+        """Count texts that were embedded."""
+        self.texts.labels(model.name).inc(len(embeddings))
+        self.tokens.labels(model.name).inc(sum(each.token_count for each in embeddings))
+
+    def note_request(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count a request that is over."""
+        state = scope["state"]
+        row, method = state.get("row"), scope["method"]
+        route, method = row.path if row else "-", method if method in _METHODS else "other"
+        self.requests.labels(route, method, status).inc()
+        self.seconds.labels(route, method).observe(seconds)
+        if error := state.get("error"):
+            self.errors.labels(error if error in RPC_CODES else "UNKNOWN").inc()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric, without the creation times that the library adds to each."""
+        for family in self.registry.collect():
+            family.samples = [each for each in family.samples if not each.name.endswith("_created")]
+            yield family
+
+
+class Measured:
+    """Counts every request, times it, and knows how many are in progress."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and count it when it is over."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = CALLER_LEFT
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._metrics.in_progress.inc()
+        try:
+            await self._app(scope, receive, send_and_note)
+        finally:
+            self._metrics.in_progress.dec()
+            self._metrics.note_request(scope, status, time.perf_counter() - started)
+
+
+def metrics_of(request: Request) -> Metrics:
+    """Return the metrics of the server that `request` came to."""
+    return cast("Metrics", request.app.state.metrics)
+
+
+async def metrics(request: Request) -> Response:
+    """Answer with every metric; a thread asks the database."""
+    collector = cast("CollectorRegistry", metrics_of(request))
+    return Response(await asyncio.to_thread(generate_latest, collector), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,201 @@
+"""What every request passes through, as small ASGI classes: id, access log, error answers, draining, key, body limit.
+
+The first three stand around the whole application; the others around each route, because which of them apply is the
+route's own (`routes.Row`). What they learn about a request is on `request.state`: `request_id`, `row`, `version`,
+`dialect`, `caller`, `owner`, `model`, `error`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from secrets import token_hex
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gemvec.errors import InvalidRequest, ShuttingDown
+from gemvec.logs import get_logger
+from gemvec.server.auth import Authenticator
+from gemvec.server.errors import error_response
+
+access_log = get_logger("access")
+
+# What the access log says of a caller that went away before the answer; never sent.
+_CALLER_LEFT = 499
+
+
+class RequestId:
+    """Gives each request an id, which the answer carries as `x-request-id`; a caller's own is not taken over."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with an id."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        header = (b"x-request-id", request_id.encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+class AccessLog:
+    """Writes one line a request: what was asked of which route and model, and how it went; nothing the caller wrote."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and log it when it is over."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = _CALLER_LEFT
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        finally:
+            _log_access(scope, status, time.perf_counter() - started)
+
+
+def _log_access(scope: Scope, status: int, seconds: float) -> None:
+    state = scope["state"]
+    row, model = state.get("row"), state.get("model")
+    access_log.info(
+        "request",
+        extra={
+            "method": scope["method"],
+            "route": row.path if row else "-",
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "request_id": state["request_id"],
+            "model": model.name if model else "-",
+        },
+    )
+
+
+class ErrorAnswers:
+    """Answers whatever is raised inside it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer its error, unless the caller left or has part of an answer already."""
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except ClientDisconnect:
+            return
+        except asyncio.CancelledError:  # the server waits no longer
+            error: Exception = ShuttingDown()
+        except Exception as raised:  # noqa: BLE001 - the one place where every error ends
+            error = raised
+        else:
+            return
+        response = error_response(error, scope)
+        if not started:  # else the server breaks the connection off, which is all that can still be said
+            await response(scope, receive, send)
+
+
+@dataclass(slots=True)
+class Gate:
+    """Whether the server lets requests in, and how many are inside."""
+
+    is_closed: bool = False
+    in_progress: int = 0
+
+
+class Gated:
+    """Refuses requests once the gate is closed, and counts those that were let in."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app, self._gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on.
+
+        Raises:
+            ShuttingDown: the gate is closed.
+        """
+        if self._gate.is_closed:
+            raise ShuttingDown
+        self._gate.in_progress += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._gate.in_progress -= 1
+
+
+class Authenticated:
+    """Says whose request it is, as `request.state.caller` and `request.state.owner`."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self._app, self._authenticator = app, authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its owner.
+
+        Raises:
+            KeyMissing: the server asks for a key.
+            KeyInvalid: the key is not known.
+        """
+        caller = await self._authenticator.authenticate(Request(scope))
+        scope["state"]["caller"], scope["state"]["owner"] = caller, caller.owner
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body that is too large: by its announced length at once, otherwise as soon as it gets too long."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app, self._most_bytes = app, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on.
+
+        Raises:
+            InvalidRequest: the body is too large, or compressed.
+        """
+        for name, value in scope["headers"]:
+            if name == b"content-length" and int(value) > self._most_bytes:
+                raise self._too_large()
+            if name == b"content-encoding" and value.lower() != b"identity":
+                raise InvalidRequest("Compressed request bodies are not accepted; leave Content-Encoding out.")
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._most_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+    def _too_large(self) -> InvalidRequest:
+        return InvalidRequest(f"Request payload size exceeds the limit: {self._most_bytes} bytes.")

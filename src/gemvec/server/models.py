@@ -1,0 +1,82 @@
+"""models.list and models.get; for OpenAI's clients, which call the same addresses, in OpenAI's shape.
+
+Both SDKs ask for `/v1/models`. OpenAI's send their key as `Authorization: Bearer`, Gemini's as `x-goog-api-key` or
+`?key=`; a caller that does neither gets Gemini's answer.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.errors import InvalidRequest
+from gemvec.models.embed import ServedModel
+from gemvec.server.auth import bearer_token
+from gemvec.server.bodies import answer, read_query
+from gemvec.server.embed import use_model
+from gemvec.server.errors import Dialect
+from gemvec.server.limits import limiter_of
+from gemvec.server.services import services_of
+from gemvec.wire import openai
+from gemvec.wire.models import model_to_wire
+from gemvec.wire.names import parse_model_name
+
+_PAGE_SIZE = 50
+_LARGEST_PAGE = 1000
+
+
+async def list_models(request: Request) -> Response:
+    """List the names that are served."""
+    if _is_openai_client(request):
+        return await list_openai_models(request)
+    query = read_query(request)
+    size, token = query.take_int32("page_size") or _PAGE_SIZE, query.take_text("page_token") or "0"
+    models = _models_for(request)
+    if size < 0 or not token.isdecimal() or int(token) > len(models):
+        raise InvalidRequest("* ListModelsRequest.page_token: invalid page size or token\n", field="page_token")
+    end = int(token) + min(size, _LARGEST_PAGE)
+    wire: dict[str, object] = {"models": [_to_wire(each) for each in models[int(token) : end]]}
+    if end < len(models):  # an empty token would send some SDKs round in circles
+        wire["nextPageToken"] = str(end)
+    return answer(request, wire)
+
+
+async def get_model(request: Request) -> Response:
+    """Describe one model."""
+    if _is_openai_client(request):
+        return await get_openai_model(request)
+    return answer(request, _to_wire(use_model(request, parse_model_name(request.path_params["model"], field="name"))))
+
+
+async def list_openai_models(request: Request) -> Response:
+    """List the names that are served, in OpenAI's shape."""
+    names = [each.name for each in _models_for(request)]
+    return answer(request, openai.models_to_wire(names))
+
+
+async def get_openai_model(request: Request) -> Response:
+    """Describe one model in OpenAI's shape."""
+    return answer(request, openai.model_to_wire(use_model(request, request.path_params["model"]).name))
+
+
+def _models_for(request: Request) -> list[ServedModel]:
+    """Return the names that the caller may use."""
+    return limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
+
+
+def _is_openai_client(request: Request) -> bool:
+    """Whether the caller is OpenAI's SDK or one like it; its errors take OpenAI's shape, too."""
+    if bearer_token(request) is None or "x-goog-api-key" in request.headers or "key" in request.query_params:
+        return False
+    request.state.dialect = Dialect.OPENAI
+    return True
+
+
+def _to_wire(model: ServedModel) -> dict[str, object]:
+    return model_to_wire(
+        model=model.name,
+        version=model.revision,
+        display_name=model.display_name,
+        description=model.description,
+        token_limit=model.input_token_limit,
+    )

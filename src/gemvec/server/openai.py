@@ -1,0 +1,84 @@
+"""OpenAI's `POST embeddings`, for openai-python and everything that speaks like it.
+
+Token arrays are read as OpenAI's own `cl100k_base` ids, because that is what clients send: LangChain tokenizes every
+text so, whatever the model's name. Reading them as ids of the model that serves would give vectors of other texts,
+without anybody noticing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.errors import InvalidRequest
+from gemvec.models.embed import EmbedRequest
+from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.embed import count_tokens_of, embed, use_model
+from gemvec.server.services import services_of
+from gemvec.wire import openai
+from gemvec.wire.openai import Input
+
+# How OpenAI names the options that the embedder may refuse.
+_FIELDS = {"output_dimensionality": "dimensions"}
+
+
+async def create_embeddings(request: Request) -> Response:
+    """Embed texts."""
+    asked = await read_body(request, openai.parse_embeddings_request)
+    name = (asked.model or services_of(request).default_model().name).removeprefix("models/")
+    model = use_model(request, name)
+    texts = await texts_of(asked.inputs, field="input")
+    requests = [EmbedRequest(text=text, output_dimensionality=asked.dimensions) for text in texts]
+    try:
+        embeddings = await embed(request, model, requests)
+    except InvalidRequest as error:
+        error.field = _FIELDS.get(error.field or "", "input")
+        raise
+    write = functools.partial(openai.vector_to_wire, encoding_format="base64")
+    is_base64 = asked.encoding_format == "base64"
+    values = await write_vectors([each.vector for each in embeddings], write if is_base64 else None)
+    token_count = count_tokens_of(embeddings)
+    return answer(request, openai.embeddings_response_to_wire(values, model=model.name, token_count=token_count))
+
+
+async def texts_of(inputs: Sequence[Input], *, field: str) -> list[str]:
+    """Return the inputs as texts, token ids decoded.
+
+    Raises:
+        InvalidRequest: an id is no token, or this server cannot decode ids.
+    """
+    if all(isinstance(each, str) for each in inputs):
+        return [str(each) for each in inputs]
+    return await asyncio.to_thread(_decode, inputs, field)
+
+
+def _decode(inputs: Sequence[Input], field: str) -> list[str]:
+    encoding = _load_encoding(field)
+    texts: list[str] = []
+    for index, each in enumerate(inputs):
+        try:
+            texts.append(each if isinstance(each, str) else encoding.decode(each))
+        except (KeyError, OverflowError) as error:
+            raise InvalidRequest(
+                f"'{field}[{index}]' has an id that is not a cl100k_base token.", field=field, index=index
+            ) from error
+    return texts
+
+
+@functools.cache
+def _load_encoding(field: str) -> Any:
+    """Load the vocabulary of `cl100k_base`: 0.5 s and 100 MiB, so only for the first caller who needs it."""
+    try:
+        import bpe_openai  # pyright: ignore[reportMissingImports] # an extra of its own, 40 MB
+    except ImportError as error:
+        raise InvalidRequest(
+            f"'{field}' holds token ids, which this server cannot decode: its operator may pip install "
+            "'gemvec[tokens]'. Send texts instead (LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)).",
+            field=field,
+        ) from error
+    return bpe_openai.get_encoding("cl100k_base")

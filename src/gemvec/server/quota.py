@@ -1,0 +1,144 @@
+"""Rate limits: texts and tokens a minute, texts a day, as Google counts them or for one API key.
+
+Counted in fixed windows, as Google's quotas are: a window opens with the first request and everything in it counts
+until it ends. A call that does not fit is refused whole, with the time until it would fit.
+Source: https://ai.google.dev/gemini-api/docs/rate-limits and 429 answers in public issues.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gemvec.errors import RateLimited
+
+MINUTE_SECONDS, DAY_SECONDS = 60.0, 86_400.0
+_GOOGLES_METRIC = "generativelanguage.googleapis.com/embed_content_free_tier_"
+_GOOGLES_WORDS = (
+    "You exceeded your current quota, please check your plan and billing details. For more information on this "
+    "error, head to: https://ai.google.dev/gemini-api/docs/rate-limits."
+)
+_KEYS_WORDS = "The API key has reached a limit that the operator of this server gave it."
+_MOST_WINDOWS = 10_000  # ended windows are dropped when there are more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """One limit.
+
+    Attributes:
+        unit: what is counted: texts, or their tokens.
+        limit: how many fit into a window.
+        window_seconds: how long a window is.
+        quota_id: the name a 429 gives the limit.
+        metric: what a 429 says is counted.
+        is_per_model: whether each model has a window of its own; a key's limits are for all models together.
+    """
+
+    unit: Literal["requests", "tokens"]
+    limit: int
+    window_seconds: float
+    quota_id: str
+    metric: str
+    is_per_model: bool = True
+
+
+def per_minute_requests(limit: int) -> Quota:
+    """Return Google's limit on the texts of a minute."""
+    return Quota(
+        unit="requests",
+        limit=limit,
+        window_seconds=MINUTE_SECONDS,
+        quota_id="EmbedContentRequestsPerMinutePerProjectPerModel-FreeTier",
+        metric=_GOOGLES_METRIC + "requests",
+    )
+
+
+def per_day_requests(limit: int) -> Quota:
+    """Return Google's limit on the texts of a day."""
+    return Quota(
+        unit="requests",
+        limit=limit,
+        window_seconds=DAY_SECONDS,
+        quota_id="EmbedContentRequestsPerDayPerProjectPerModel-FreeTier",
+        metric=_GOOGLES_METRIC + "requests",
+    )
+
+
+def per_minute_tokens(limit: int) -> Quota:
+    """Return Google's limit on the tokens of a minute."""
+    return Quota(
+        unit="tokens",
+        limit=limit,
+        window_seconds=MINUTE_SECONDS,
+        quota_id="EmbedContentInputTokensPerModelPerMinute-FreeTier",
+        metric=_GOOGLES_METRIC + "input_token_count",
+    )
+
+
+def per_key(unit: Literal["requests", "tokens"], limit: int) -> Quota:
+    """Return a limit on what one API key may have embedded in a minute, whatever the models."""
+    return Quota(
+        unit=unit,
+        limit=limit,
+        window_seconds=MINUTE_SECONDS,
+        quota_id=f"Embed{unit.capitalize()}PerMinutePerKey",
+        metric=f"gemvec/embed_{unit}",
+        is_per_model=False,
+    )
+
+
+@dataclass(slots=True)
+class _Window:
+    ends_at: float  # on the meter's clock
+    used: int = 0
+
+
+class QuotaMeter:
+    """Counts what callers use; one event loop's, so no lock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: dict[tuple[str, str, str], _Window] = {}
+
+    def spend(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
+        """Count one call against every quota, or against none if it does not fit one of them.
+
+        A call larger than a whole window's limit fits into an untouched window, or it could never be made.
+
+        Raises:
+            RateLimited: it does not fit; says how long until it does.
+        """
+        now = self._clock()
+        costs = {"requests": requests, "tokens": tokens}
+        windows = [(quota, self._window(caller, model, quota, now)) for quota in quotas]
+        full = [
+            (quota, window)
+            for quota, window in windows
+            if window.used and window.used + costs[quota.unit] > quota.limit
+        ]
+        if full:
+            raise _exceeded(model, [quota for quota, _ in full], max(window.ends_at for _, window in full) - now)
+        for quota, window in windows:
+            window.used += costs[quota.unit]
+
+    def _window(self, caller: str, model: str, quota: Quota, now: float) -> _Window:
+        if len(self._windows) > _MOST_WINDOWS:
+            self._windows = {name: window for name, window in self._windows.items() if window.ends_at > now}
+        name = (caller, model if quota.is_per_model else "", quota.quota_id)
+        window = self._windows.get(name)
+        if window is None or window.ends_at <= now:
+            window = self._windows[name] = _Window(now + quota.window_seconds)
+        return window
+
+
+def _exceeded(model: str, quotas: Sequence[Quota], seconds: float) -> RateLimited:
+    words = _GOOGLES_WORDS if any(each.metric.startswith(_GOOGLES_METRIC) for each in quotas) else _KEYS_WORDS
+    lines = [f"* Quota exceeded for metric: {each.metric}, limit: {each.limit}, model: {model}" for each in quotas]
+    return RateLimited(
+        "\n".join([words, *lines, f"Please retry in {seconds:.3f}s."]),
+        retry_after_seconds=seconds,
+        violations=tuple((each.metric, each.quota_id, model, each.limit) for each in quotas),
+    )

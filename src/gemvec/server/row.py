@@ -1,0 +1,60 @@
+"""What one row of the route table says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.server.errors import Dialect
+from gemvec.server.schema import Schema
+
+VERSIONS = ("/v1beta", "/v1", "/v1alpha")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+# Who may call: those with a key; those who know the URL, which is itself the secret; anybody.
+Access = Literal["key", "url", "anybody"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """One route.
+
+    Attributes:
+        group: heading it stands under in the documentation.
+        method: HTTP method.
+        path: without version prefix; `{name}` stands for one segment up to its colon.
+        handler: what answers.
+        summary: one sentence.
+        request: name of the body's schema, None without a body.
+        response: name of the answer's schema, None where it is not JSON.
+        query: query parameters by name.
+        example: a body for the documentation's curl command.
+        versioned: whether it answers under the version prefixes, too.
+        shown_under: the version prefix in the documentation.
+        access: who may call.
+        dialect: whose clients call, and so the shape of its errors.
+        reads_whole_body: whether the body is held in memory and `max_request_bytes` bounds it; uploads bound their own.
+        is_api: whether it is what clients call, which a stopping server refuses, `--inject` disturbs and traces show;
+            not what watches the server or describes it.
+    """
+
+    group: str
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    request: str | None = None
+    response: str | None = None
+    query: dict[str, Schema] | None = None
+    example: Any = None
+    versioned: bool = True
+    shown_under: str = VERSIONS[0]
+    access: Access = "key"
+    dialect: Dialect = Dialect.GEMINI
+    reads_whole_body: bool = True
+    is_api: bool = True

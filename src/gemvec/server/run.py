@@ -1,0 +1,149 @@
+"""Serving: uvicorn, told to finish what it has before it goes, in the foreground or in a thread."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from gemvec.errors import BadSetting
+from gemvec.logs import get_logger
+from gemvec.server.app import create_app
+from gemvec.server.middleware import Gate
+from gemvec.server.protocol import bounded_protocol
+from gemvec.server.services import Services
+
+log = get_logger("server")
+
+# Longer than clients and proxies keep an idle connection, so that none writes into one that is being closed.
+_KEEP_ALIVE_SECONDS = 75
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address; nobody can connect until a server listens on it.
+
+    Raises:
+        BadSetting: the address does not exist or is taken.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise BadSetting(f"Cannot listen on --host {host} --port {port}: {error.strerror}.") from error
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Return the URL by which this machine reaches the socket."""
+    host: str = bound.getsockname()[0]
+    host, port = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), bound.getsockname()[1]  # noqa: S104 - translated, not listened on
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(services: Services, bound: socket.socket, announce: Callable[[], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish what is in progress, refuse what is new, and return.
+
+    Args:
+        services: what to serve; closed at the end.
+        bound: a socket from `open_socket`; closed at the end.
+        announce: called when requests are answered.
+    """
+    _raise_file_limit()
+    _Server(services, announce).run(sockets=[bound])
+
+
+@contextmanager
+def serving(services: Services, host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
+    """Serve in a thread for as long as the context lasts; gives the server's URL."""
+    started = threading.Event()
+    bound = open_socket(host, port)
+    server = _Server(services, started.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="gemvec server", daemon=True)
+    thread.start()
+    while not started.wait(0.05):
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start; its log says why")
+    try:
+        yield url_of(bound)
+    finally:
+        server.drain()
+        thread.join()
+
+
+class _Server(uvicorn.Server):
+    """A server that drains: told to stop, it answers 503 to what is new until what it has is finished."""
+
+    def __init__(self, services: Services, announce: Callable[[], None]) -> None:
+        app = create_app(services)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=bounded_protocol(services.settings),
+                lifespan="on",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=1,  # what is left after draining is cut off
+            )
+        )
+        _show_errors_of("uvicorn.error")
+        _show_errors_of("opentelemetry")
+        self._gate: Gate = app.state.gate
+        self._shutdown_seconds = services.settings.shutdown_seconds
+        self._announce = announce
+        self._drain_until: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._announce()
+
+    def drain(self) -> None:
+        """Refuse what is new, and stop when nothing is in progress or the time is over."""
+        self._gate.is_closed = True
+        self._drain_until = time.monotonic() + self._shutdown_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, stop at the second."""
+        del sig, frame
+        if self._drain_until is None:
+            log.info("stopping", extra={"in_progress": self._gate.in_progress})
+            self.drain()
+        else:
+            self.force_exit = self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop now; asked ten times a second."""
+        if self._drain_until is not None:
+            is_over = time.monotonic() >= self._drain_until
+            self.should_exit = self.should_exit or is_over or self._gate.in_progress == 0
+        return await super().on_tick(counter)
+
+
+def _raise_file_limit() -> None:
+    """Let this process have as many connections as it may: often a thousand by default, a hundred thousand at most."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _show_errors_of(name: str) -> None:
+    """Let a library's errors appear among our own records; uvicorn warns of callers who speak no proper HTTP."""
+    logger = logging.getLogger(name)
+    logger.handlers[:] = get_logger().handlers
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False

@@ -1,0 +1,52 @@
+"""text-embeddings-inference's `POST /embed` and `GET /info`, which Milvus' `tei` provider and TEI's clients call."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+import gemvec
+from gemvec.models.embed import EmbedRequest
+from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.embed import embed, use_model
+from gemvec.server.limits import limiter_of
+from gemvec.server.openai import texts_of
+from gemvec.server.services import services_of
+from gemvec.wire import tei
+from gemvec.wire.task_type import TaskType
+
+
+async def embed_inputs(request: Request) -> Response:
+    """Embed texts with the default model."""
+    asked = await read_body(request, tei.parse_embed_request)
+    model = use_model(request, services_of(request).default_model().name)
+    requests = [
+        EmbedRequest(
+            text=text,
+            task_type=asked.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
+            output_dimensionality=asked.dimensions,
+            auto_truncate=asked.truncate,
+        )
+        for text in await texts_of(asked.inputs, field="inputs")
+    ]
+    embeddings = await embed(request, model, requests)
+    return answer(request, tei.embed_response_to_wire(await write_vectors([each.vector for each in embeddings])))
+
+
+async def info(request: Request) -> Response:
+    """Describe the server and its default model."""
+    services, limiter = services_of(request), limiter_of(request)
+    model = services.default_model()
+    visible = limiter.visible(request.state.caller, services.embedder.list_models())
+    return answer(
+        request,
+        tei.info_to_wire(
+            model_id=model.model_id,
+            revision=model.revision,
+            token_limit=model.input_token_limit,
+            max_waiting_tokens=services.settings.max_waiting_tokens,
+            version=gemvec.__version__,
+            models=[each.name for each in visible],
+            limits=limiter.describe(request.state.caller, services.settings.max_request_bytes),
+        ),
+    )

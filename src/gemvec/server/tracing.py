@@ -1,0 +1,143 @@
+"""Traces by OpenTelemetry, where `--otlp-endpoint` says they are wanted; nothing of it is loaded otherwise.
+
+A span has names, counts, statuses and durations. Exceptions are not recorded, because their messages may quote what the
+caller sent, and of the caller's trace context only the ids are taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import gemvec
+from gemvec.errors import BadSetting, MissingDependency
+from gemvec.server.errors import INTERNAL, of_error
+from gemvec.spans import Attribute, traced_by
+
+# With its retries; what a stopping server waits at most for a collector that does not answer.
+_EXPORT_SECONDS = 3
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+
+class Tracing:
+    """Makes spans and sends them, in a thread of its own."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        """Take over a provider; `open_tracing` makes it."""
+        self._provider = provider
+        self._tracer = provider.get_tracer("gemvec", gemvec.__version__)
+
+    def open_span(self, name: str, attributes: Mapping[str, Attribute]) -> AbstractContextManager[object]:
+        """Open a span inside the present one."""
+        return self._tracer.start_as_current_span(
+            name, attributes=attributes, record_exception=False, set_status_on_exception=False
+        )
+
+    def open_request(
+        self, name: str, traceparent: str, attributes: Mapping[str, Attribute]
+    ) -> AbstractContextManager[Span]:
+        """Open the span of a request, as a part of the caller's trace if it has one."""
+        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        return self._tracer.start_as_current_span(
+            name,
+            context=TraceContextTextMapPropagator().extract({"traceparent": traceparent}),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncGenerator[None]:
+        """Send spans for as long as the context lasts, and what is left at its end."""
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._provider.shutdown)
+
+
+def open_tracing(endpoint: str) -> Tracing:
+    """Begin to send spans to a collector.
+
+    Args:
+        endpoint: of its OTLP receiver for HTTP; `/v1/traces` is added where it has no path.
+
+    Raises:
+        BadSetting: it is no HTTP address.
+        MissingDependency: OpenTelemetry is not installed.
+    """
+    address = urlsplit(endpoint)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise BadSetting("--otlp-endpoint cannot be used: expected an address such as http://127.0.0.1:4318.")
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ModuleNotFoundError as error:
+        raise MissingDependency("--otlp-endpoint needs OpenTelemetry: pip install 'gemvec[tracing]'") from error
+    resource = Resource.create({"service.name": "gemvec", "service.version": gemvec.__version__})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    url = endpoint if address.path.strip("/") else endpoint.rstrip("/") + "/v1/traces"
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url, timeout=_EXPORT_SECONDS)))
+    return Tracing(provider)
+
+
+class Traced:
+    """Opens a span around each request of a route."""
+
+    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
+        self._app, self._tracing = app, tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on inside its span."""
+        state, row = scope["state"], scope["state"]["row"]
+        attributes = {
+            "http.request.method": row.method,
+            "http.route": row.path,
+            "gemvec.request_id": state["request_id"],
+        }
+        traceparent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+        name = f"{row.method} {row.path}"
+        with self._tracing.open_request(name, traceparent, attributes) as span, traced_by(self._tracing.open_span):
+            try:
+                await self._app(scope, receive, _noting(send, span))
+            except ClientDisconnect:
+                span.set_attribute("error.type", "CANCELLED")
+                raise
+            except Exception as error:
+                _note_error(span, error, scope)
+                raise
+            finally:
+                if model := state.get("model"):
+                    span.set_attribute("gemvec.model", model.name)
+
+
+def _noting(send: Send, span: Span) -> Send:
+    async def send_and_note(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            span.set_attribute("http.response.status_code", message["status"])
+        await send(message)
+
+    return send_and_note
+
+
+def _note_error(span: Span, error: Exception, scope: Scope) -> None:
+    from opentelemetry.trace import StatusCode
+
+    answered = of_error(error, scope).status
+    span.set_attribute("error.type", answered.name)
+    span.set_attribute("http.response.status_code", answered.http_code)
+    if answered.http_code >= INTERNAL.http_code:
+        span.set_status(StatusCode.ERROR)

@@ -1,0 +1,227 @@
+"""media.upload: resumable in chunks, multipart, or raw; bytes go to disk as they arrive.
+
+A resumable upload goes on at a URL that is its own secret: those requests carry no key. Every answer to them says in
+`X-Goog-Upload-Status` how the upload stands; an answer without it makes Google's SDKs send the same chunk again, which
+is harmless and, after an error that passes, just right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.errors import GemvecError, InvalidRequest, UploadNotActive, UploadNotFound
+from gemvec.files.content import BLOCK_BYTES
+from gemvec.files.file import StoredFile
+from gemvec.files.upload import Upload, UploadState
+from gemvec.files.upload_store import UploadStore
+from gemvec.server.bodies import answer
+from gemvec.server.errors import error_response
+from gemvec.server.files import files_of, resource_of
+from gemvec.server.multipart import RelatedParts, parse_boundary
+from gemvec.server.row import VERSIONS
+from gemvec.wire.files import CreateFileRequest, file_to_wire, parse_create_file_request
+from gemvec.wire.message import Message, parse_message, shown
+
+_MOST_JSON_BYTES = 64 * 1024
+_STATUS, _RECEIVED = "x-goog-upload-status", "x-goog-upload-size-received"
+_START = ({"start"},)
+_CONTINUE = ({"upload"}, {"upload", "finalize"}, {"finalize"}, {"query"}, {"cancel"})
+
+
+async def start_upload(request: Request) -> Response:
+    """Begin an upload, or take a whole one."""
+    _check_version(request)
+    protocol = _protocol(request)
+    if protocol == "resumable":
+        return await _start_resumable(request)
+    if protocol == "multipart":
+        return await _take_multipart(request)
+    size = _header_number(request, "Content-Length")
+    asked = CreateFileRequest(name=None, display_name="", mime_type="", size_bytes=size)
+    mime_type = request.headers.get("content-type", "")
+    return await _take_whole(request, asked, mime_type, request.stream())
+
+
+async def continue_upload(request: Request) -> Response:
+    """Take a chunk, finish, query or cancel, as the request's command says."""
+    _check_version(request)
+    try:
+        return await _obey(request, request.path_params["upload"])
+    except UploadNotFound as error:
+        return _ended(request, error, UploadState.CANCELLED)
+    except UploadNotActive as error:
+        upload = await asyncio.to_thread(_uploads(request).get, request.path_params["upload"])
+        return _ended(request, error, upload.state)
+
+
+def _ended(request: Request, error: GemvecError, state: UploadState) -> Response:
+    """Return an error with the word that makes clients give up at once."""
+    response = error_response(error, request.scope)
+    if state is not UploadState.ACTIVE:
+        response.headers[_STATUS] = state
+    return response
+
+
+def _check_version(request: Request) -> None:
+    if "/" + request.path_params["version"] not in VERSIONS:
+        raise HTTPException(404)
+
+
+def _protocol(request: Request) -> str:
+    query = request.query_params
+    named = request.headers.get("x-goog-upload-protocol") or query.get("uploadType") or query.get("upload_protocol")
+    if named in {"resumable", "multipart", "raw", "media"}:
+        return named
+    if named is None and request.headers.get("content-type", "").startswith("multipart/related"):
+        return "multipart"
+    if named is None and "x-goog-upload-command" in request.headers:
+        return "resumable"
+    raise InvalidRequest(
+        "Say how the file is uploaded: X-Goog-Upload-Protocol is resumable, multipart or raw.",
+        field="X-Goog-Upload-Protocol",
+    )
+
+
+async def _start_resumable(request: Request) -> Response:
+    _commands(request, _START)
+    asked = parse_create_file_request(parse_message(await _read_json(request.stream())))
+    announced = _header_number(request, "X-Goog-Upload-Header-Content-Length")
+    if None not in {announced, asked.size_bytes} and announced != asked.size_bytes:
+        raise InvalidRequest(
+            f"* file.size_bytes: the body says {asked.size_bytes}, X-Goog-Upload-Header-Content-Length {announced}\n",
+            field="file.size_bytes",
+        )
+    declared = asked.size_bytes if announced is None else announced
+    mime_type = request.headers.get("x-goog-upload-header-content-type", "")
+    upload = await _start(request, asked, mime_type, declared)
+    url = f"{str(request.base_url).rstrip('/')}/upload/{request.path_params['version']}/files/{upload.upload_id}"
+    response = answer(request, {})
+    response.headers[_STATUS] = upload.state
+    response.headers["x-goog-upload-url"] = response.headers["x-goog-upload-control-url"] = url
+    return response
+
+
+async def _start(request: Request, asked: CreateFileRequest, mime_type: str, declared: int | None) -> Upload:
+    return await asyncio.to_thread(
+        _uploads(request).start,
+        request.state.owner,
+        file_id=asked.name,
+        display_name=asked.display_name,
+        mime_type=asked.mime_type or mime_type,
+        declared_bytes=declared,
+    )
+
+
+async def _obey(request: Request, upload_id: str) -> Response:
+    commands, uploads = _commands(request, _CONTINUE), _uploads(request)
+    if commands == {"cancel"}:
+        await asyncio.to_thread(uploads.cancel, upload_id)
+    elif "upload" in commands:
+        offset = _header_number(request, "X-Goog-Upload-Offset")
+        if offset is None:
+            raise InvalidRequest("X-Goog-Upload-Offset must say where the chunk belongs.", field="X-Goog-Upload-Offset")
+        await _write(uploads, upload_id, offset, request.stream())
+    body: dict[str, Any] = {}
+    if "finalize" in commands:
+        body = _to_wire(request, await asyncio.to_thread(uploads.finalize, upload_id))
+    upload = await asyncio.to_thread(uploads.query, upload_id)
+    response = answer(request, body)
+    response.headers[_STATUS], response.headers[_RECEIVED] = upload.state, str(upload.received_bytes)
+    return response
+
+
+async def _take_multipart(request: Request) -> Response:
+    parts = RelatedParts(request.stream(), parse_boundary(request.headers.get("content-type", "")))
+    await parts.skip_preamble()
+    await parts.read_headers()
+    asked = parse_create_file_request(parse_message(await _read_json(parts.blocks())))
+    headers = await parts.read_headers()
+    return await _take_whole(request, asked, headers.get("content-type", ""), parts.blocks())
+
+
+async def _take_whole(
+    request: Request, asked: CreateFileRequest, mime_type: str, body: AsyncIterator[bytes]
+) -> Response:
+    uploads = _uploads(request)
+    upload = await _start(request, asked, mime_type, asked.size_bytes)
+    try:
+        await _write(uploads, upload.upload_id, 0, body)
+        file = await asyncio.to_thread(uploads.finalize, upload.upload_id)
+    except BaseException:
+        with suppress(GemvecError):  # the first error is the one to tell
+            await asyncio.shield(asyncio.to_thread(uploads.cancel, upload.upload_id))
+        raise
+    return answer(request, _to_wire(request, file))
+
+
+async def _write(uploads: UploadStore, upload_id: str, offset: int, body: AsyncIterator[bytes]) -> None:
+    """Write a request's body into an upload; what came before an error is kept."""
+    writer = await asyncio.to_thread(uploads.open_append, upload_id, offset)
+    try:
+        async for block in _in_blocks(body):
+            await asyncio.to_thread(writer.write, block)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(writer.abandon))
+        raise
+    await asyncio.to_thread(writer.close)
+
+
+async def _in_blocks(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Yield a body in blocks of about 1 MiB, because each one is a walk to another thread."""
+    pieces: list[bytes] = []
+    size = 0
+    broken: Exception | None = None
+    try:
+        async for piece in body:
+            pieces.append(piece)
+            size += len(piece)
+            if size >= BLOCK_BYTES:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+    except Exception as error:  # noqa: BLE001 - raised again after what came before it
+        broken = error
+    if size:
+        yield b"".join(pieces)
+    if broken:
+        raise broken
+
+
+async def _read_json(body: AsyncIterator[bytes]) -> bytes:
+    """Return a whole body that describes a file."""
+    read = b""
+    async for piece in body:
+        read += piece
+        if len(read) > _MOST_JSON_BYTES:
+            raise InvalidRequest(f"The JSON that describes the file is longer than {_MOST_JSON_BYTES} bytes.")
+    return read
+
+
+def _uploads(request: Request) -> UploadStore:
+    return files_of(request).uploads
+
+
+def _to_wire(request: Request, file: StoredFile) -> dict[str, Any]:
+    return {"file": file_to_wire(resource_of(request, file))}
+
+
+def _commands(request: Request, allowed: Sequence[set[str]]) -> set[str]:
+    named = request.headers.get("x-goog-upload-command", "")
+    commands = {each.strip().lower() for each in named.split(",")}
+    if commands not in allowed:
+        expected = "; ".join(", ".join(sorted(each, reverse=True)) for each in allowed)
+        raise InvalidRequest(
+            f"X-Goog-Upload-Command is {shown(named)}; expected one of: {expected}.", field="X-Goog-Upload-Command"
+        )
+    return commands
+
+
+def _header_number(request: Request, name: str) -> int | None:
+    """Return a header that holds an int64; None when it is missing."""
+    return Message({name: request.headers.get(name)}).take_int64(name)

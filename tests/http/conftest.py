@@ -1,0 +1,101 @@
+"""A real server in a thread: uvicorn on a real socket, in front of the tiny model."""
+
+import asyncio
+import contextlib
+import shutil
+import threading
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from gemvec.models.local import open_embedder
+from gemvec.server.run import serving
+from gemvec.server.services import Services, open_services
+from gemvec.settings import Settings
+
+
+class HeldEmbedder:
+    """An embedder in front of another that holds every call until it is released."""
+
+    def __init__(self, embedder):
+        self._embedder = embedder
+        self.released = threading.Event()
+        self.held = 0
+        self.cancelled = 0
+
+    def list_models(self):
+        return self._embedder.list_models()
+
+    def get_model(self, name):
+        return self._embedder.get_model(name)
+
+    async def embed(self, model, requests, **options):
+        self.held += 1
+        try:
+            while not self.released.is_set():  # noqa: ASYNC110 - set from the test's thread
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.held -= 1
+        return await self._embedder.embed(model, requests, **options)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_model, tmp_path_factory):
+    """The tiny model in a folder by whose name it is served: `tiny`."""
+    return shutil.copytree(tiny_model, tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def open_tiny(tiny_folder):
+    """Return a function that opens the tiny model."""
+    return lambda: open_embedder(Settings(model=(str(tiny_folder),), streams=1))
+
+
+@pytest.fixture(scope="session")
+def running_whole(tiny_folder):
+    """Return a context manager that serves as `gemvec serve` does, with a data folder, and gives an HTTP client."""
+
+    @contextlib.contextmanager
+    def running_whole(data_dir, *, limits=None, **settings):
+        loaded = Settings.load({}, model=str(tiny_folder), streams=1, data_dir=data_dir, **settings)
+        services = replace(open_services(loaded), limits=limits)
+        with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+            yield client
+
+    return running_whole
+
+
+@pytest.fixture(scope="session")
+def running(open_tiny):
+    """Return a context manager that serves with other settings (or another embedder) and gives an HTTP client."""
+
+    @contextlib.contextmanager
+    def running(embedder=None, **settings):
+        services = Services(settings=Settings(**settings), embedder=embedder or open_tiny())
+        with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+            yield client
+
+    return running
+
+
+@pytest.fixture(scope="session")
+def http(running_whole, tmp_path_factory):
+    """An HTTP client of all that `gemvec serve` serves."""
+    with running_whole(tmp_path_factory.mktemp("data")) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def server_url(http):
+    """The address of that server."""
+    return str(http.base_url).rstrip("/")
+
+
+@pytest.fixture
+def held(open_tiny):
+    """An embedder that holds every call until `held.released` is set."""
+    return HeldEmbedder(open_tiny())

@@ -1,0 +1,97 @@
+"""Keys: where they may stand, what is answered without one, and when a server refuses to start."""
+
+import asyncio
+
+import pytest
+from starlette.requests import Request
+
+from gemvec.errors import BadSetting
+from gemvec.server.auth import ANONYMOUS, Authenticator, require_keys
+from gemvec.settings import Settings
+
+KEYS = ("first-key", "second-key")
+MODELS = "/v1beta/models"
+
+
+@pytest.fixture(scope="module")
+def locked(running):
+    with running(api_key=KEYS) as http:
+        yield http
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda key: {"headers": {"x-goog-api-key": key}},
+        lambda key: {"params": {"key": key}},
+        lambda key: {"headers": {"authorization": f"Bearer {key}"}},
+        lambda key: {"headers": {"authorization": f"bearer  {key}"}},
+    ],
+)
+def test_a_key_is_taken_wherever_clients_put_it(locked, key, place):
+    assert locked.get(MODELS, **place(key)).status_code == 200
+
+
+def test_no_key_is_googles_403(locked):
+    response = locked.get(MODELS)
+    assert response.status_code == 403
+    assert response.json()["error"]["status"] == "PERMISSION_DENIED"
+    assert response.json()["error"]["message"].startswith("Method doesn't allow unregistered callers")
+
+
+@pytest.mark.parametrize("key", ["wrong", "first-key2", "first-ke", "FIRST-KEY", "é", "\u2028"])
+def test_a_wrong_key_is_googles_400(locked, key):
+    response = locked.get(MODELS, params={"key": key})
+    error = response.json()["error"]
+    assert (response.status_code, error["status"]) == (400, "INVALID_ARGUMENT")
+    assert error["message"] == "API key not valid. Please pass a valid API key."
+    kinds = {each["@type"].rpartition(".")[2]: each for each in error["details"]}
+    assert kinds["ErrorInfo"].items() >= {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}.items()
+    assert kinds["LocalizedMessage"]["message"] == error["message"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/openapi.json", "/docs", "/"])
+def test_health_and_documentation_need_no_key(locked, path):
+    assert locked.get(path).status_code == 200
+
+
+def test_every_other_route_needs_a_key(locked):
+    for path, methods in locked.get("/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            if operation["security"]:
+                response = locked.request(method, path.replace("{model}", "tiny").replace("{", "").replace("}", ""))
+                assert response.status_code in {401, 403}, path
+
+
+def test_without_keys_everybody_is_anonymous_whatever_they_present(http):
+    assert http.get(MODELS, headers={"x-goog-api-key": "any"}).status_code == 200
+
+
+def request_with(key):
+    return Request({"type": "http", "headers": [(b"x-goog-api-key", key)], "query_string": b""})
+
+
+def authenticate(authenticator, key):
+    return asyncio.run(authenticator.authenticate(request_with(key)))
+
+
+def test_an_owner_names_the_key_without_giving_it_away():
+    authenticator = Authenticator(KEYS)
+    owners = [authenticate(authenticator, key.encode()).owner for key in (*KEYS, KEYS[0])]
+    assert owners[0] == owners[2] != owners[1]
+    assert not any(key in owner for key in KEYS for owner in owners)
+    assert authenticate(Authenticator(()), b"any") == ANONYMOUS
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_a_loopback_address_needs_no_keys(host):
+    require_keys(Settings(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org", ""])
+def test_any_other_address_needs_keys_or_permission(host, tmp_path):
+    with pytest.raises(BadSetting, match="--allow-anonymous"):
+        require_keys(Settings(host=host, data_dir=tmp_path))
+    require_keys(Settings(host=host, api_key=("k",)))
+    require_keys(Settings(host=host, allow_anonymous=True))

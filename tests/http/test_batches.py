@@ -1,0 +1,331 @@
+"""Batches over HTTP, by hand and with Google's SDK: what is accepted is answered in full, to its owner alone."""
+
+import json
+import time
+
+import httpx
+import numpy as np
+import pytest
+from google import genai
+from google.genai import errors, types
+
+from batch_server import batch_server
+from hash_embedder import HashEmbedder, vector_of
+
+MODEL = "/v1beta/models/gemini-embedding-001"
+REQUEST = {"content": {"parts": [{"text": "a"}]}}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    with batch_server(tmp_path_factory.mktemp("data")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def http(url):
+    with httpx.Client(base_url=url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def sdk(url):
+    with genai.Client(api_key="any-key", http_options={"base_url": url}) as client:
+        yield client
+
+
+def create(http, *requests, path=MODEL, **fields):
+    batch = {"inputConfig": {"requests": {"requests": list(requests)}}, **fields}
+    return http.post(f"{path}:asyncBatchEmbedContent", json={"batch": batch})
+
+
+def create_inline(http, count=1, **fields):
+    requests = [
+        {"request": {"content": {"parts": [{"text": f"text {number}"}]}}, "metadata": {"key": number}}
+        for number in range(count)
+    ]
+    return create(http, *requests, **fields).json()
+
+
+def upload(http, content):
+    answer = http.post("/upload/v1beta/files", content=content, headers={"x-goog-upload-protocol": "raw"})
+    return answer.json()["file"]["name"]
+
+
+def finished(http, name):
+    for _ in range(2000):
+        operation = http.get(f"/v1beta/{name}").json()
+        if operation["done"]:
+            return operation
+        time.sleep(0.005)
+    raise AssertionError(operation)
+
+
+def jsonl(*objects):
+    return b"".join(json.dumps(each).encode() + b"\n" for each in objects)
+
+
+def values(response):
+    return np.float32(response["embedding"]["values"])
+
+
+def test_an_inline_batch_is_answered_with_metadata(http):
+    request = {**REQUEST, "taskType": "RETRIEVAL_DOCUMENT", "title": "x", "outputDimensionality": 2}
+    item = {"request": request, "metadata": {"key": "k1", "more": [1, None]}}
+    bad = {"request": {"content": {"parts": [{"text": ""}]}}, "metadata": {"key": "k2"}}
+    accepted = create(http, item, bad, displayName="dd", priority="5")
+    assert accepted.status_code == 200
+    created = accepted.json()
+    assert created["done"] is False
+    assert created["metadata"]["state"] == "BATCH_STATE_PENDING"
+    assert created["metadata"]["batchStats"]["pendingRequestCount"] == "2"
+    operation = finished(http, created["name"])
+    metadata = operation["metadata"]
+    assert metadata["name"] == operation["name"] == created["name"]
+    assert (metadata["model"], metadata["displayName"]) == ("models/gemini-embedding-001", "dd")
+    assert (metadata["state"], metadata["priority"]) == ("BATCH_STATE_SUCCEEDED", "5")
+    assert metadata["batchStats"] == {
+        "requestCount": "2",
+        "successfulRequestCount": "1",
+        "failedRequestCount": "1",
+        "pendingRequestCount": "0",
+    }
+    assert metadata["createTime"] <= metadata["endTime"] == metadata["updateTime"]
+    good, failed = metadata["output"]["inlinedResponses"]["inlinedResponses"]
+    assert good["metadata"] == {"key": "k1", "more": [1, None]}
+    assert np.array_equal(values(good["response"]), vector_of("a", 2, "x", 2))
+    assert failed["error"]["code"] == 3
+    assert failed["metadata"] == {"key": "k2"}
+    assert operation["response"]["inlinedResponses"] == metadata["output"]["inlinedResponses"]
+
+
+def test_a_file_batch_is_answered_in_a_file(http):
+    content = (
+        jsonl(
+            {"key": "request_1", "request": {"output_dimensionality": 2, **REQUEST, "task_type": "RETRIEVAL_DOCUMENT"}},
+            {"key": "request_2", "request": {**REQUEST, "model": "models/gemini-embedding-001"}},
+        )
+        + b'{"key": broken\n'
+    )
+    name = upload(http, content)
+    created = http.post(
+        f"{MODEL}:asyncBatchEmbedContent", json={"batch": {"inputConfig": {"file_name": name}, "displayName": "dd"}}
+    ).json()
+    http.delete(f"/v1beta/{name}")
+    operation = finished(http, created["name"])
+    file = operation["metadata"]["output"]["responsesFile"]
+    assert file == "files/batch-" + created["name"].removeprefix("batches/")
+    assert operation["response"]["responsesFile"] == file
+    lines = http.get(f"/v1beta/{file}:download?alt=media").text.splitlines()
+    first, second, third = map(json.loads, lines)
+    assert (first["key"], second["key"], "key" in third) == ("request_1", "request_2", False)
+    assert np.array_equal(values(first["response"]), vector_of("a", 2, None, 2))
+    assert first["response"]["tokenCount"] == "1"
+    assert third["error"]["code"] == 3
+    assert http.get(f"/v1beta/{file}").json()["mimeType"] == "application/jsonl"
+
+
+@pytest.mark.parametrize("prefix", ["/v1beta", "/v1", "/v1alpha", ""])
+def test_every_version_prefix_serves_batches(http, prefix):
+    created = create(http, {"request": REQUEST}, path=f"{prefix}/models/hash").json()
+    assert finished(http, created["name"])["metadata"]["model"] == "models/hash"
+    assert http.get(f"{prefix}/{created['name']}").status_code == 200
+    assert http.get(f"{prefix}/batches?pageSize=1").json()["operations"]
+
+
+def test_a_large_inline_output_is_streamed_whole(http):
+    operation = finished(http, create_inline(http, 20_000)["name"])
+    answers = operation["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]
+    assert [answer["metadata"]["key"] for answer in answers] == list(range(20_000))
+    assert operation["response"]["inlinedResponses"]["inlinedResponses"] == answers
+
+
+def test_pages_end_without_a_token(http):
+    made = [create_inline(http, displayName="paged")["name"] for _ in range(5)]
+    for name in made:
+        finished(http, name)
+    seen, token = [], ""
+    while True:
+        page = http.get("/v1beta/batches", params={"pageSize": 2, "pageToken": token}).json()
+        seen += [each["name"] for each in page["operations"]]
+        if "nextPageToken" not in page:
+            break
+        token = page["nextPageToken"]
+    assert seen[:5] == made[::-1]
+    assert len(seen) == len(set(seen))
+
+
+def test_an_update_changes_what_the_mask_names(http):
+    name = create_inline(http, displayName="old", priority=1)["name"]
+    updated = http.patch(
+        f"/v1beta/{name}:updateEmbedContentBatch",
+        params={"updateMask": "displayName"},
+        json={"displayName": "new", "priority": "7"},
+    ).json()
+    assert (updated["displayName"], updated["priority"], updated["name"]) == ("new", "1", name)
+    updated = http.patch(f"/v1beta/{name}:updateEmbedContentBatch", json={"priority": "-9223372036854775808"}).json()
+    assert (updated["displayName"], updated["priority"]) == ("new", "-9223372036854775808")
+    refused = http.patch(f"/v1beta/{name}:updateEmbedContentBatch?update_mask=state", json={})
+    assert refused.json()["error"]["status"] == "INVALID_ARGUMENT"
+
+
+def test_a_deleted_batch_is_gone_with_its_results(http):
+    name = upload(http, jsonl({"request": REQUEST}))
+    created = http.post(f"{MODEL}:asyncBatchEmbedContent", json={"batch": {"inputConfig": {"fileName": name}}}).json()
+    file = finished(http, created["name"])["metadata"]["output"]["responsesFile"]
+    assert http.delete(f"/v1beta/{created['name']}").json() == {}
+    for gone in (created["name"], file):
+        assert http.get(f"/v1beta/{gone}").status_code == 404
+    assert http.get(f"/v1beta/{name}").status_code == 200
+
+
+def test_a_batch_that_has_ended_cannot_be_cancelled(http):
+    name = create_inline(http)["name"]
+    finished(http, name)
+    refused = http.post(f"/v1beta/{name}:cancel")
+    assert (refused.status_code, refused.json()["error"]["status"]) == (400, "FAILED_PRECONDITION")
+
+
+@pytest.mark.parametrize(
+    ("batch", "status", "said"),
+    [
+        ({}, 400, "batch.input_config"),
+        ({"inputConfig": {"fileName": "files/none"}}, 404, "files/none"),
+        ({"inputConfig": {"fileName": "files/../../etc/passwd"}}, 400, "batch.input_config.file_name"),
+        ({"inputConfig": {"fileName": "/etc/passwd"}}, 400, "batch.input_config.file_name"),
+        ({"inputConfig": {"requests": {"requests": []}}}, 400, "at least one request"),
+        ({"inputConfig": {"requests": {"requests": [{"request": REQUEST}]}}, "model": "models/hash"}, 400, "model"),
+        ({"inputConfig": {"requests": {"requests": [{"request": REQUEST}]}}, "nonsense": 1}, 400, "nonsense"),
+    ],
+)
+def test_what_is_wrong_with_a_batch_is_named(http, batch, status, said):
+    refused = http.post(f"{MODEL}:asyncBatchEmbedContent", json={"batch": batch})
+    assert refused.status_code == status
+    assert said in refused.json()["error"]["message"]
+
+
+def test_an_unknown_model_is_not_found(http):
+    refused = create(http, {"request": REQUEST}, path="/v1beta/models/none")
+    assert refused.status_code == 404
+    assert "asyncBatchEmbedContent" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["none", "..%2Fetc", "a.b", "A", "x" * 100, "%2e%2e"])
+def test_a_name_that_is_no_batch_is_refused(http, name):
+    for method, path in (("GET", name), ("DELETE", name), ("POST", f"{name}:cancel")):
+        assert http.request(method, f"/v1beta/batches/{path}").status_code in {400, 404, 405}
+
+
+def test_a_file_without_requests_is_refused(http):
+    name = upload(http, b"\n\n")
+    refused = http.post(f"{MODEL}:asyncBatchEmbedContent", json={"batch": {"inputConfig": {"fileName": name}}})
+    assert refused.json()["error"]["status"] == "INVALID_ARGUMENT"
+
+
+def test_batches_belong_to_the_key_that_made_them(tmp_path):
+    with batch_server(tmp_path, api_key="mine,theirs") as url:
+        mine = httpx.Client(base_url=url, headers={"x-goog-api-key": "mine"})
+        theirs = httpx.Client(base_url=url, headers={"x-goog-api-key": "theirs"})
+        with mine, theirs:
+            file = upload(mine, jsonl({"request": REQUEST}))
+            stolen = {"batch": {"inputConfig": {"fileName": file}}}
+            assert theirs.post(f"{MODEL}:asyncBatchEmbedContent", json=stolen).status_code == 404
+            created = mine.post(f"{MODEL}:asyncBatchEmbedContent", json=stolen).json()
+            output = finished(mine, created["name"])["metadata"]["output"]["responsesFile"]
+            for method, path in (
+                ("GET", created["name"]),
+                ("DELETE", created["name"]),
+                ("POST", created["name"] + ":cancel"),
+                ("PATCH", created["name"] + ":updateEmbedContentBatch"),
+                ("GET", output),
+                ("GET", output + ":download"),
+            ):
+                body = {} if method == "PATCH" else None
+                assert theirs.request(method, f"/v1beta/{path}", json=body).status_code == 404
+            assert theirs.get("/v1beta/batches").json()["operations"] == []
+            assert mine.get(f"/v1beta/{created['name']}").status_code == 200
+
+
+def test_a_restarted_server_goes_on_with_what_it_accepted(tmp_path):
+    slow = HashEmbedder(names=("gemini-embedding-001",))
+    slow.faults = [MemoryError()] * 1000
+    with batch_server(tmp_path, slow) as url, httpx.Client(base_url=url) as http:
+        name = create_inline(http, 1000)["name"]
+    with batch_server(tmp_path) as url, httpx.Client(base_url=url) as http:
+        metadata = finished(http, name)["metadata"]
+    assert metadata["batchStats"]["successfulRequestCount"] == "1000"
+
+
+def test_a_parked_batch_says_what_it_waits_for(tmp_path):
+    stuck = HashEmbedder(names=("gemini-embedding-001",))
+    stuck.faults = [MemoryError()] * 1000
+    with batch_server(tmp_path, stuck) as url, httpx.Client(base_url=url) as http:
+        name = create_inline(http)["name"]
+        for _ in range(500):
+            metadata = http.get(f"/v1beta/{name}").json()["metadata"]
+            if "waitingReason" in metadata:
+                break
+            time.sleep(0.01)
+        assert metadata["waitingReason"]
+        assert http.post(f"/v1beta/{name}:cancel").json() == {}
+        cancelled = http.get(f"/v1beta/{name}").json()
+    assert cancelled["error"] == {"code": 1, "message": "The batch was cancelled."}
+    assert cancelled["metadata"]["state"] == "BATCH_STATE_CANCELLED"
+    assert "response" not in cancelled
+    (answer,) = cancelled["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]
+    assert answer == {"metadata": {"key": 0}, "error": {"code": 1, "message": "The batch was cancelled."}}
+
+
+def waited(sdk, job):
+    for _ in range(2000):
+        job = sdk.batches.get(name=job.name)
+        if job.done:
+            return job
+        time.sleep(0.005)
+    raise AssertionError(job)
+
+
+@pytest.mark.filterwarnings("ignore:.*experimental.*")
+def test_google_genai_runs_inlined_requests(sdk):
+    config = types.EmbedContentConfig(output_dimensionality=3, task_type="RETRIEVAL_DOCUMENT", title="T")
+    source = types.EmbeddingsBatchJobSource(
+        inlined_requests=types.EmbedContentBatch(contents=["a", "b"], config=config)
+    )
+    created = sdk.batches.create_embeddings(
+        model="gemini-embedding-001", src=source, config={"display_name": "by the SDK"}
+    )
+    job = waited(sdk, created)
+    assert (job.state, job.display_name) == (types.JobState.JOB_STATE_SUCCEEDED, "by the SDK")
+    assert job.create_time <= job.end_time
+    responses = job.dest.inlined_embed_content_responses
+    for response, text in zip(responses, "ab", strict=True):
+        assert np.array_equal(np.float32(response.response.embedding.values), vector_of(text, 2, "T", 3))
+        assert response.response.token_count == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*experimental.*")
+def test_google_genai_runs_a_file_and_manages_batches(sdk, tmp_path):
+    source = tmp_path / "requests.jsonl"
+    source.write_bytes(jsonl(*({"key": str(number), "request": REQUEST} for number in range(300))))
+    file = sdk.files.upload(file=source, config={"mime_type": "jsonl"})
+    created = sdk.batches.create_embeddings(model="gemini-embedding-001", src={"file_name": file.name})
+    job = waited(sdk, created)
+    lines = sdk.files.download(file=job.dest.file_name).splitlines()
+    assert [json.loads(each)["key"] for each in lines] == [str(number) for number in range(300)]
+    assert created.name in [each.name for each in sdk.batches.list(config={"page_size": 3})]
+    with pytest.raises(errors.ClientError, match="FAILED_PRECONDITION"):
+        sdk.batches.cancel(name=created.name)
+    sdk.batches.delete(name=created.name)
+    with pytest.raises(errors.ClientError, match="NOT_FOUND"):
+        sdk.batches.get(name=created.name)
+
+
+@pytest.mark.filterwarnings("ignore:.*experimental.*")
+def test_google_genai_cancels(tmp_path):
+    stuck = HashEmbedder(names=("gemini-embedding-001",))
+    stuck.faults = [MemoryError()] * 1000
+    with batch_server(tmp_path, stuck) as url, genai.Client(api_key="k", http_options={"base_url": url}) as sdk:
+        source = types.EmbeddingsBatchJobSource(inlined_requests=types.EmbedContentBatch(contents=["a"]))
+        job = sdk.batches.create_embeddings(model="gemini-embedding-001", src=source)
+        sdk.batches.cancel(name=job.name)
+        assert sdk.batches.get(name=job.name).state is types.JobState.JOB_STATE_CANCELLED

@@ -1,0 +1,161 @@
+"""Keys that the operator makes: their limits, models, expiry and revocation, while the server runs."""
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from gemvec.errors import BadSetting
+from gemvec.server.auth import require_keys
+from gemvec.server.keys import KeyStore
+from gemvec.settings import Settings
+from gemvec.storage.database import database_of, open_database
+from gemvec.storage.timestamps import utc_now
+
+MODEL = "models/gemini-embedding-001"
+BODY = {"content": {"parts": [{"text": "hello"}]}}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """The keys as `gemvec keys` changes them: another connection to the same database."""
+    database = open_database(database_of(Settings(data_dir=tmp_path)))
+    yield KeyStore(database)
+    database.close()
+
+
+@pytest.fixture
+def http(running_whole, tmp_path, store):
+    store.create("operator")
+    with running_whole(tmp_path) as http:
+        yield http
+
+
+def headers(secret):
+    return {"x-goog-api-key": secret}
+
+
+def embed(http, secret, model=MODEL):
+    return http.post(f"/v1beta/{model}:embedContent", json=BODY, headers=headers(secret))
+
+
+def soon(condition):
+    """Say whether something becomes true; the server believes for a second what it read."""
+    for _ in range(500):
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_made_key_is_taken_and_a_made_up_one_is_not(http, store):
+    _, secret = store.create("laptop")
+    assert embed(http, secret).status_code == 200
+    assert embed(http, secret + "x").json()["error"]["details"][0]["reason"] == "API_KEY_INVALID"
+    assert http.get("/v1beta/models").status_code == 403
+
+
+def test_keys_of_the_settings_and_made_keys_are_both_taken(running_whole, tmp_path, store):
+    _, secret = store.create("laptop")
+    with running_whole(tmp_path, api_key="from-settings") as http:
+        assert embed(http, secret).status_code == 200
+        assert embed(http, "from-settings").status_code == 200
+        assert embed(http, "other").status_code == 400
+
+
+def test_the_first_key_closes_a_running_server(running_whole, tmp_path, store):
+    with running_whole(tmp_path) as http:
+        assert http.get("/v1beta/models").status_code == 200
+        _, secret = store.create("first")
+        assert soon(lambda: http.get("/v1beta/models").status_code == 403)
+        assert embed(http, secret).status_code == 200
+
+
+def test_a_revoked_key_is_refused_while_the_server_runs(http, store):
+    _, secret = store.create("laptop")
+    assert embed(http, secret).status_code == 200
+    store.revoke("laptop")
+    assert soon(lambda: embed(http, secret).status_code == 400)
+
+
+def test_revoking_every_key_lets_nobody_in(http, store):
+    store.revoke("operator")
+    assert http.get("/v1beta/models").status_code == 403
+
+
+def test_a_key_stops_at_the_moment_it_expires(http, store):
+    _, secret = store.create("short", expires_at=utc_now() + timedelta(seconds=0.5))
+    assert embed(http, secret).status_code == 200
+    assert soon(lambda: embed(http, secret).status_code == 400)
+
+
+def test_a_key_is_for_the_models_it_was_made_for(http, store):
+    _, secret = store.create("ci", models=("gemini-embedding-001",))
+    assert embed(http, secret).status_code == 200
+    refused = embed(http, secret, "models/tiny")
+    assert (refused.status_code, refused.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert "models/tiny" in refused.json()["error"]["message"]
+    assert http.post("/embed", json={"inputs": "a"}, headers=headers(secret)).status_code == 403
+    batch = {"batch": {"inputConfig": {"requests": {"requests": [{"request": BODY}]}}}}
+    answer = http.post("/v1beta/models/tiny:asyncBatchEmbedContent", json=batch, headers=headers(secret))
+    assert answer.status_code == 403
+
+
+def test_a_list_shows_only_what_the_key_may_use(http, store):
+    _, secret = store.create("ci", models=("gemini-embedding-001",))
+    assert [each["name"] for each in http.get("/v1beta/models", headers=headers(secret)).json()["models"]] == [MODEL]
+    listed = http.get("/v1beta/openai/models", headers={"authorization": f"Bearer {secret}"}).json()["data"]
+    assert [each["id"] for each in listed] == ["gemini-embedding-001"]
+    assert http.get("/v1beta/models/tiny", headers=headers(secret)).status_code == 403
+
+
+def test_info_tells_a_key_its_own_limits(http, store):
+    _, secret = store.create("ci", models=("tiny",), tokens_per_minute=3000)
+    info = http.get("/info", headers=headers(secret)).json()
+    assert info["models"] == ["tiny"]
+    assert info["limits"]["tokens_per_minute"] == 3000
+
+
+def test_a_keys_limit_is_for_all_models_together(http, store):
+    _, secret = store.create("ci", requests_per_minute=2)
+    _, other = store.create("other")
+    assert [embed(http, secret, model).status_code for model in (MODEL, "models/tiny", MODEL)] == [200, 200, 429]
+    refused = embed(http, secret).json()["error"]
+    violation = next(each for each in refused["details"] if "violations" in each)["violations"][0]
+    assert violation["quotaId"] == "EmbedRequestsPerMinutePerKey"
+    assert violation["quotaValue"] == "2"
+    assert "operator" in refused["message"]
+    assert embed(http, other).status_code == 200
+
+
+def test_a_keys_tokens_are_limited(http, store):
+    _, secret = store.create("ci", tokens_per_minute=3)
+    assert embed(http, secret).status_code == 200
+    assert soon(lambda: embed(http, secret).status_code == 429)
+
+
+def test_files_belong_to_their_key(http, store):
+    (_, mine), (_, yours) = store.create("mine"), store.create("yours")
+    upload = {"x-goog-upload-protocol": "raw", "content-type": "text/plain"}
+    name = http.post("/upload/v1beta/files", content=b"x", headers=upload | headers(mine)).json()["file"]["name"]
+    assert http.get(f"/v1beta/{name}", headers=headers(mine)).status_code == 200
+    assert http.get(f"/v1beta/{name}", headers=headers(yours)).status_code == 404
+    assert http.get("/v1beta/files", headers=headers(yours)).json() == {}
+
+
+def test_batches_belong_to_their_key(http, store):
+    (_, mine), (_, yours) = store.create("mine"), store.create("yours")
+    body = {"batch": {"inputConfig": {"requests": {"requests": [{"request": BODY}]}}}}
+    made = http.post(f"/v1beta/{MODEL}:asyncBatchEmbedContent", json=body, headers=headers(mine)).json()["name"]
+    assert http.get(f"/v1beta/{made}", headers=headers(mine)).status_code == 200
+    for method, path in [("GET", ""), ("POST", ":cancel"), ("DELETE", "")]:
+        assert http.request(method, f"/v1beta/{made}{path}", headers=headers(yours)).status_code == 404
+    assert not http.get("/v1beta/batches", headers=headers(yours)).json().get("operations")
+
+
+def test_a_made_key_is_enough_to_listen_for_others(tmp_path, store):
+    settings = Settings(host="0.0.0.0", data_dir=tmp_path)
+    with pytest.raises(BadSetting, match="gemvec keys create"):
+        require_keys(settings)
+    store.create("laptop")
+    require_keys(settings)

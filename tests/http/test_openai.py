@@ -1,0 +1,85 @@
+"""OpenAI's embeddings route under both of its addresses."""
+
+import base64
+
+import numpy as np
+import pytest
+
+ADDRESSES = ["/v1/embeddings", "/v1beta/openai/embeddings", "/embeddings"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_texts_are_embedded_in_order(http, address):
+    answer = http.post(
+        address, json={"input": ["a", "b", "a"], "model": "gemini-embedding-001", "dimensions": 8}
+    ).json()
+    vectors = [each["embedding"] for each in answer["data"]]
+    assert vectors[0] == vectors[2] != vectors[1]
+    assert [len(each) for each in vectors] == [8, 8, 8]
+    assert answer["model"] == "gemini-embedding-001"
+    assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
+
+
+def test_without_a_model_the_default_one_answers(http):
+    answer = http.post("/v1/embeddings", json={"input": "a"}).json()
+    assert answer["model"] == http.get("/v1/models").json()["models"][0]["name"].removeprefix("models/")
+
+
+def test_base64_and_float_are_the_same_vector(http):
+    def embedding(**options):
+        return http.post("/v1/embeddings", json={"input": "a"} | options).json()["data"][0]["embedding"]
+
+    decoded = np.frombuffer(base64.b64decode(embedding(encoding_format="base64")), "<f4")
+    assert decoded.tolist() == np.float32(embedding()).tolist()
+
+
+def test_an_openai_vector_is_the_gemini_vector(http):
+    gemini = http.post(
+        "/v1/models/gemini-embedding-001:embedContent", json={"content": {"parts": [{"text": "a"}]}}
+    ).json()
+    openai = http.post("/v1/embeddings", json={"input": "a", "model": "models/gemini-embedding-001"}).json()
+    assert openai["data"][0]["embedding"] == gemini["embedding"]["values"]
+
+
+def test_token_ids_are_cl100k_base(http):
+    pytest.importorskip("bpe_openai")
+    texts = http.post("/v1/embeddings", json={"input": ["Hello world", "world"]}).json()["data"]
+    ids = http.post("/v1/embeddings", json={"input": [[9906, 1917], [14957]]}).json()["data"]
+    alone = http.post("/v1/embeddings", json={"input": [9906, 1917]}).json()["data"]
+    assert texts == ids
+    assert alone == texts[:1]
+
+
+def test_an_id_that_is_no_token_is_refused(http):
+    pytest.importorskip("bpe_openai")
+    error = http.post("/v1/embeddings", json={"input": [[9906], [2**40]]}).json()["error"]
+    assert "input[1]" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": []}, "input"),
+        ({"input": ["a", ""]}, "input"),
+        ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({}, "input"),
+    ],
+)
+def test_bad_requests_are_answered_in_openais_shape(http, body, param):
+    response = http.post("/v1/embeddings", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"].items() >= {"type": "invalid_request_error", "param": param}.items()
+
+
+def test_an_unknown_model_is_not_found(http):
+    response = http.post("/v1/embeddings", json={"input": "a", "model": "text-embedding-9"})
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+
+
+def test_a_bad_key_is_unauthenticated(running):
+    with running(api_key=("secret",)) as http:
+        assert http.post("/v1/embeddings", json={"input": "a"}).status_code == 401
+        response = http.post("/v1/embeddings", json={"input": "a"}, headers={"authorization": "Bearer wrong"})
+        assert response.status_code == 401
+        assert response.json()["error"]["code"] == "invalid_api_key"
