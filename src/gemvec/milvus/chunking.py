@@ -1,0 +1,257 @@
+"""Documents cut into passages along their structure: `Chunker`.
+
+Markdown is cut between its blocks, section by section (`blocks.py`, `sections.py`). Plain text, and a block that is too
+long by itself, is cut by semantic-text-splitter: between paragraphs, then sentences, then words.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gemvec.errors import InvalidRequest
+from gemvec.milvus.blocks import Block, find_blocks
+from gemvec.milvus.documents import Document
+from gemvec.milvus.sections import SCRAP_SHARE, find_sections, pack
+
+if TYPE_CHECKING:
+    from semantic_text_splitter import TextSplitter
+    from tokenizers import Tokenizer
+
+# Part of every key: raise it when the same options would cut the same document differently.
+CHUNKER_VERSION = 1
+
+# A "word" without spaces (base64, minified code) is one token however long it is; Milvus takes 65,535 bytes a field.
+MAX_CHUNK_CHARACTERS = 8_000
+
+_JOINT = " > "  # between headings
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+# A character of Chinese, Japanese or Korean is about a token; elsewhere a word part of five characters is.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
+_CHARACTERS_PER_TOKEN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOptions:
+    """How documents are cut.
+
+    Attributes:
+        max_tokens: most tokens in a chunk without its title; up to an eighth more rather than leave a scrap.
+        overlap_tokens: tokens repeated from one chunk in the next where a paragraph had to be cut.
+    """
+
+    max_tokens: int = 128
+    overlap_tokens: int = 16
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise InvalidRequest(f"max_tokens is {self.max_tokens}; it must be at least 1.", field="max_tokens")
+        if not 0 <= self.overlap_tokens < self.max_tokens:
+            raise InvalidRequest(
+                f"overlap_tokens is {self.overlap_tokens}; it must be at least 0 and less than max_tokens "
+                f"({self.max_tokens}).",
+                field="overlap_tokens",
+            )
+
+    @property
+    def version(self) -> str:
+        """What a chunk's key says about how it was cut."""
+        return f"{CHUNKER_VERSION}:{self.max_tokens}:{self.overlap_tokens}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One passage of a document.
+
+    Attributes:
+        number: 0 for the first one of the document.
+        text: the passage as it stands in the document.
+        heading: the headings it stands under, `Batches > Cancel`; empty when there are none.
+        position: where it begins in the source: `line 12`, `page 3`, or `part 2 of 5`.
+        title: the document's title and the headings, for the model.
+    """
+
+    number: int
+    text: str
+    heading: str
+    position: str
+    title: str
+
+    def key(self, document_id: str, chunker_version: str) -> str:
+        """Return the primary key: 32 characters that change when the row's vector would."""
+        parts = (document_id, self.number, self.text, self.title, chunker_version)
+        return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens `text` has, for models whose tokenizer is not here."""
+    return sum(-(-len(word) // _CHARACTERS_PER_TOKEN) for word in _WORD.findall(text))
+
+
+class Chunker:
+    """Cuts documents into chunks.
+
+    Args:
+        options: sizes.
+        tokenizer_file: the model's `tokenizer.json`, so that sizes are in its tokens; None estimates them. It is not
+            read before the first document is cut.
+    """
+
+    def __init__(self, options: ChunkOptions | None = None, tokenizer_file: Path | None = None) -> None:
+        self.options = options or ChunkOptions()
+        self._tokenizer_file = tokenizer_file
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the model's own tokenizer counts."""
+        return self._tokenizer_file is not None
+
+    @property
+    def version(self) -> str:
+        """What a chunk's key says about how it was cut."""
+        return self.options.version
+
+    def split(self, document: Document) -> list[Chunk]:
+        """Return the chunks of `document`, in order; each is a stretch of its text without surrounding space."""
+        pieces = list(self._cut(document))
+        chunks: list[Chunk] = []
+        for number, piece in enumerate(pieces):
+            heading = _JOINT.join(piece.headings)
+            chunks.append(
+                Chunk(
+                    number=number,
+                    text=piece.text,
+                    heading=heading,
+                    position=_position(document, piece.start, number, len(pieces)),
+                    title=join_title(document.title, heading, piece.text),
+                )
+            )
+        return chunks
+
+    def count_tokens(self, text: str) -> int:
+        """Return the tokens of `text` by the measure that sizes chunks."""
+        if self._tokenizer is None:
+            return estimate_tokens(text)
+        # The fast way leaves out where each token stands in the text, half of the work.
+        return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer | None:
+        if self._tokenizer_file is None:
+            return None
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self._tokenizer_file))
+        # A file may say to cut or pad at the model's window, which would hide how long a text is.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _splitter(self) -> TextSplitter:
+        from semantic_text_splitter import TextSplitter
+
+        sizes = (self.options.max_tokens, self.options.overlap_tokens)
+        if self._tokenizer is None:
+            return TextSplitter.from_callback(estimate_tokens, *sizes)
+        return TextSplitter.from_huggingface_tokenizer(self._tokenizer, *sizes)
+
+    def _cut(self, document: Document) -> Iterator[_Piece]:
+        text = document.text
+        blocks = find_blocks(text) if document.format == "markdown" else []
+        if not blocks or self._fits(text.strip()):
+            yield from self._split_text(_Piece.of(text, blocks))
+            return
+        sizes = self._count_all([text[block.start : block.end] for block in blocks])
+        for section in find_sections(list(zip(blocks, sizes, strict=True)), self.options.max_tokens):
+            for some in pack(text, section, self.options.max_tokens):
+                yield from self._split_text(_Piece.of(text, some))
+
+    def _split_text(self, piece: _Piece) -> Iterator[_Piece]:
+        """Yield `piece` without surrounding space, in parts when it is too long; a heading is no part by itself."""
+        whole = piece.stripped()
+        if not whole.text:
+            return
+        if self._fits(whole.text):
+            yield whole
+            return
+        start: int | None = None
+        for offset, part in self._splitter.chunk_indices(whole.text):
+            end = offset + len(part)
+            start = offset if start is None else start
+            if end < len(whole.text) and all(_HEADING.match(line) for line in part.splitlines() if line.strip()):
+                continue
+            for inner, bounded in self._bound(whole.text[start:end]):
+                yield _Piece(start=whole.start + start + inner, text=bounded, headings=piece.headings)
+            start = None
+
+    def _bound(self, text: str) -> list[tuple[int, str]]:
+        from semantic_text_splitter import TextSplitter
+
+        return (
+            [(0, text)] if len(text) <= MAX_CHUNK_CHARACTERS else TextSplitter(MAX_CHUNK_CHARACTERS).chunk_indices(text)
+        )
+
+    def _fits(self, text: str) -> bool:
+        limit = self.options.max_tokens * (1 + SCRAP_SHARE)
+        return len(text) <= MAX_CHUNK_CHARACTERS and self.count_tokens(text) <= limit
+
+    def _count_all(self, texts: list[str]) -> list[int]:
+        if self._tokenizer is None:
+            return [estimate_tokens(text) for text in texts]
+        return [len(each.ids) for each in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A stretch of a document's text that begins at character `start`."""
+
+    start: int
+    text: str
+    headings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, blocks: Sequence[Block]) -> _Piece:
+        """Return the stretch of `text` that `blocks` make up; all of it when there are none."""
+        if not blocks:
+            return cls(start=0, text=text, headings=())
+        first = next((block for block in blocks if not block.level), blocks[0])
+        return cls(start=blocks[0].start, text=text[blocks[0].start : blocks[-1].end], headings=first.headings)
+
+    def stripped(self) -> _Piece:
+        """Return the piece without surrounding space."""
+        text = self.text.lstrip()
+        start = self.start + len(self.text) - len(text)
+        return _Piece(start=start, text=text.rstrip(), headings=self.headings)
+
+
+def join_title(title: str, heading: str, text: str) -> str:
+    """Return what is said of a passage when it is embedded: the document's title, then the headings above it.
+
+    A heading that `text` itself begins with is left out, and so is a title that is the first heading.
+    """
+    own = _HEADING.match(text.split("\n", 1)[0])
+    above = f"{_JOINT}{heading}".removesuffix(f"{_JOINT}{own[2]}") if own else f"{_JOINT}{heading}"
+    above = above.removeprefix(_JOINT)
+    if not title or above == title or above.startswith(title + _JOINT):
+        return above
+    return f"{title}{_JOINT}{above}" if above else title
+
+
+def _position(document: Document, offset: int, number: int, total: int) -> str:
+    if document.page_starts:
+        where = f"page {bisect_right(document.page_starts, offset)}"
+    elif document.place:
+        where = document.place
+    elif document.has_lines:
+        where = f"line {document.text.count(chr(10), 0, offset) + 1}"
+    else:
+        where = ""
+    part = f"part {number + 1} of {total}" if total > 1 and not (document.has_lines and not document.place) else ""
+    return ", ".join(each for each in (where, part) if each) or "whole"

@@ -1,0 +1,140 @@
+"""One named collection: the alias that readers go through, and the generations behind it.
+
+The name a user gives is an alias; the collection behind it is called `<name>_<digest of its fingerprint>`. So the model
+can be changed by building another generation beside it and moving the alias, which Milvus does atomically.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self, cast
+
+from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest
+from gemvec.milvus.connection import call_milvus, close_client, open_client
+from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
+from gemvec.milvus.generation import Generation
+from gemvec.milvus.schema import create_collection, create_indexes
+
+# Milvus takes 255 characters; the generation's digest and a joint come after the name.
+_MAX_NAME = 240
+_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{_MAX_NAME - 1}}}")
+
+
+class Collection:
+    """One named collection. Get it from `open_collection`; close it, or use it in a `with` block.
+
+    Methods wait for Milvus; call them in a thread from async code.
+
+    Attributes:
+        name: the alias.
+        uri: where Milvus is.
+        client: the `pymilvus.MilvusClient`, for whatever this class does not do.
+    """
+
+    def __init__(self, client: Any, uri: str, name: str) -> None:
+        self.client = client
+        self.uri = uri
+        self.name = name
+        self._loaded: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, and Milvus Lite's engine with the last one."""
+        close_client(self.client, self.uri)
+
+    def exists(self) -> bool:
+        """Whether there is a collection of this name."""
+        return self._describe(self.name) is not None
+
+    def resolve(self) -> Generation:
+        """Return what the alias leads to now, ready to be searched.
+
+        Raises:
+            CollectionNotFound: there is none.
+            FailedPrecondition: the collection was not made by gemvec.
+        """
+        described = self._describe(self.name)
+        if described is None:
+            raise CollectionNotFound(f"There is no collection {self.name!r} in {self.uri}.")
+        stored = described["properties"].get(PROPERTY)
+        if stored is None:
+            raise FailedPrecondition(f"Collection {self.name!r} was not made by gemvec; use another name.")
+        fingerprint = Fingerprint.parse(stored)
+        # By its own name, so that what is asked next cannot meet another generation when the alias moves.
+        return self._open(self._name_of(fingerprint), fingerprint)
+
+    def create(self, fingerprint: Fingerprint) -> Generation:
+        """Make the collection; finishes what an earlier attempt left half done."""
+        generation = self.create_beside(fingerprint)
+        call_milvus(self.client.create_alias, collection_name=generation.name, alias=self.name)
+        return generation
+
+    def create_beside(self, fingerprint: Fingerprint) -> Generation:
+        """Make, or find, the generation for `fingerprint` without moving the alias."""
+        name = self._name_of(fingerprint)
+        if self._describe(name) is None:
+            create_collection(self.client, name, fingerprint)
+        create_indexes(self.client, name)
+        return self._open(name, fingerprint)
+
+    def switch(self, generation: Generation) -> None:
+        """Move the alias to `generation`, atomically."""
+        call_milvus(self.client.alter_alias, collection_name=generation.name, alias=self.name)
+
+    def list_others(self) -> list[Generation]:
+        """Return the generations of this collection that the alias does not lead to."""
+        current = self.resolve().name
+        names = sorted(cast("list[str]", call_milvus(self.client.list_collections)))
+        found = [self._find(name) for name in names if name.startswith(self.name + "_") and name != current]
+        return [generation for generation in found if generation]
+
+    def drop(self, generation: Generation) -> None:
+        """Delete `generation` for good."""
+        call_milvus(self.client.drop_collection, generation.name)
+        self._loaded.discard(generation.name)
+
+    def _name_of(self, fingerprint: Fingerprint) -> str:
+        return f"{self.name}_{fingerprint.digest}"
+
+    def _find(self, name: str) -> Generation | None:
+        described = self._describe(name)
+        if described is None or PROPERTY not in described["properties"]:
+            return None
+        fingerprint = Fingerprint.parse(described["properties"][PROPERTY])
+        is_ours = name == self._name_of(fingerprint)
+        return Generation(client=self.client, name=name, fingerprint=fingerprint) if is_ours else None
+
+    def _describe(self, name: str) -> dict[str, Any] | None:
+        if not call_milvus(self.client.has_collection, name):
+            return None
+        return cast("dict[str, Any]", call_milvus(self.client.describe_collection, name))
+
+    def _open(self, name: str, fingerprint: Fingerprint) -> Generation:
+        if name not in self._loaded:
+            call_milvus(self.client.load_collection, name)
+            self._loaded.add(name)
+        return Generation(client=self.client, name=name, fingerprint=fingerprint)
+
+
+def open_collection(uri: str, name: str, *, token: str = "") -> Collection:
+    """Open Milvus at `uri` for the collection `name`, which need not exist yet.
+
+    >>> with open_collection("./my.db", "docs") as collection:  # doctest: +SKIP
+    ...     print(collection.resolve().fingerprint)
+
+    Raises:
+        InvalidRequest: Milvus takes no such name.
+        FailedPrecondition, TransportFailure, MissingDependency: see `open_client`.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"The collection name is {name!r}; it must have letters, digits and underscores only, not begin with a "
+            f"digit, and have at most {_MAX_NAME} characters.",
+            field="collection",
+        )
+    return Collection(open_client(uri, token), uri, name)

@@ -1,0 +1,107 @@
+"""Opening Milvus one way: `open_client` for Milvus Lite, a server and Zilliz Cloud; pymilvus loads only here.
+
+A Lite file belongs to one process. All clients of one process on one file share its engine, so `close_client` stops
+the engine when the last of them is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gemvec.errors import FailedPrecondition, GemvecError, MissingDependency, StorageFailure, TransportFailure
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_lite_clients: Counter[str] = Counter()
+
+
+def is_lite(uri: str) -> bool:
+    """Whether `uri` is a file of Milvus Lite, not the address of a server."""
+    return uri.endswith(".db") and "://" not in uri
+
+
+def open_client(uri: str, token: str = "") -> Any:
+    """Open Milvus.
+
+    Args:
+        uri: a path ending in `.db` for Milvus Lite, `http://host:19530` for a server, an `https` endpoint of Zilliz
+            Cloud.
+        token: `user:password` or an API key; empty for Lite.
+
+    Returns:
+        A connected `pymilvus.MilvusClient`.
+
+    Raises:
+        FailedPrecondition: another process has the Lite file open.
+        TransportFailure: no server answers at `uri`.
+        MissingDependency: pymilvus is not installed.
+    """
+    if not is_lite(uri) and "://" not in uri:
+        raise FailedPrecondition(f"{uri!r} is no Milvus: give a path ending in .db, or a server's http(s) address.")
+    pymilvus = _import_pymilvus()
+    if is_lite(uri):
+        Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        client = pymilvus.MilvusClient(uri=uri, token=token)
+    except Exception as error:
+        if is_lite(uri):
+            raise FailedPrecondition(
+                f"The Milvus Lite file {uri} cannot be opened: most likely another process has it open "
+                f"(one process at a time; for several use a Milvus server)."
+            ) from error
+        raise TransportFailure(f"No Milvus answers at {uri}: {error}") from error
+    if is_lite(uri):
+        with _lock:
+            _lite_clients[_lite_key(uri)] += 1
+    return client
+
+
+def close_client(client: Any, uri: str) -> None:
+    """Close `client`; the last one of a Lite file stops the engine, so that another process can open the file."""
+    client.close()
+    if not is_lite(uri):
+        return
+    with _lock:
+        _lite_clients[_lite_key(uri)] -= 1
+        is_last = _lite_clients[_lite_key(uri)] <= 0
+    if is_last:
+        from milvus_lite.server_manager import server_manager_instance
+
+        server_manager_instance.release_server(uri)
+
+
+def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Call a method of a client; whatever Milvus reports comes back as one of our errors.
+
+    Raises:
+        StorageFailure: Milvus refused or failed.
+        TransportFailure: the server cannot be reached.
+    """
+    pymilvus = _import_pymilvus()
+    try:
+        return call(*arguments, **options)
+    except pymilvus.MilvusException as error:
+        unavailable = pymilvus.exceptions.MilvusUnavailableException
+        kind: type[GemvecError] = TransportFailure if isinstance(error, unavailable) else StorageFailure
+        raise kind(f"Milvus: {error.message}") from error
+
+
+def _lite_key(uri: str) -> str:
+    return str(Path(uri).absolute())
+
+
+def _import_pymilvus() -> Any:
+    try:
+        import pymilvus
+    except ImportError as error:
+        raise MissingDependency("Milvus needs more packages: pip install 'gemvec[milvus]'") from error
+    # It logs every error that it also raises, with a traceback; callers get the error.
+    for name in ("pymilvus", "milvus_lite"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return pymilvus

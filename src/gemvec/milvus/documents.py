@@ -1,0 +1,100 @@
+"""What goes into a collection: `Document`, and `BadDocument` for one that could not be read or embedded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Literal, cast
+
+DocumentFormat = Literal["markdown", "text"]
+
+# Lengths of the collection's fields in bytes (Milvus counts bytes, and refuses a longer value).
+MAX_ID_BYTES = 1024
+MAX_METADATA_BYTES = 65_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One text to index.
+
+    Attributes:
+        id: names the document among all of the collection, the same from run to run.
+        text: the whole text.
+        title: goes with every chunk when it is embedded.
+        source: where it came from: a path as the user wrote it, or an address.
+        format: how its structure is marked; `markdown` has headings and code blocks.
+        metadata: JSON values to filter by.
+        place: where in `source` a record stands, such as `line 12`; empty when the source is this one document.
+        page_starts: character offsets at which pages begin (PDF); empty when there are none.
+        has_lines: whether lines of `text` are lines of the source, so that positions can name them.
+        read_bytes: bytes of all sources consumed when this document had been read, for progress.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+    source: str = ""
+    format: DocumentFormat = "text"
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    place: str = ""
+    page_starts: tuple[int, ...] = ()
+    has_lines: bool = True
+    read_bytes: int = 0
+
+    def hash(self, chunker_version: str) -> str:
+        """Return 32 characters that change when any row of the document would."""
+        content = (self.id, self.text, self.title, self.source, self.format, self.place, self.page_starts)
+        metadata = json.dumps(dict(self.metadata), sort_keys=True, ensure_ascii=False)
+        return blake2b(repr((content, metadata, chunker_version)).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadDocument:
+    """One document that was left out, and why.
+
+    Attributes:
+        source: the file.
+        reason: one sentence.
+        place: the record in it; empty when the whole file is meant.
+        id: its document id; empty when it is not known.
+        read_bytes: as in `Document`.
+    """
+
+    source: str
+    reason: str
+    place: str = ""
+    id: str = ""
+    read_bytes: int = 0
+
+
+def to_json(value: Any) -> Any:
+    """Return `value` as JSON can hold it: dates and the like as text, NaN as null."""
+    if isinstance(value, dict):
+        return {str(name): to_json(item) for name, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def check_document(document: Document) -> str | None:
+    """Return why `document` cannot be indexed, or None."""
+    try:
+        for text in (document.id, document.text, document.title, document.source):
+            text.encode()
+        metadata = json.dumps(dict(document.metadata), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "it has half a character (a lone surrogate)"
+    except (TypeError, ValueError) as error:
+        return f"its metadata is not JSON: {error}"
+    reasons = {
+        "it has no text": not document.text.strip(),
+        f"its id must have 1 to {MAX_ID_BYTES} bytes": not 0 < len(document.id.encode()) <= MAX_ID_BYTES,
+        "its id has control characters": any(character < " " for character in document.id),
+        f"its metadata has {len(metadata)} bytes, more than {MAX_METADATA_BYTES}": len(metadata) > MAX_METADATA_BYTES,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)

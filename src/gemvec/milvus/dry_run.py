@@ -1,0 +1,89 @@
+"""What an ingest would do, and what Google would bill for it: `plan_ingest` reads and compares, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gemvec.milvus.chunking import Chunk, Chunker
+from gemvec.milvus.collection import Collection
+from gemvec.milvus.documents import BadDocument, Document
+from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.prices import Bill, list_bills
+from gemvec.milvus.work import WorkFinder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestPlan:
+    """What an ingest would do.
+
+    Attributes:
+        documents: documents read, bad ones left out.
+        unchanged, added, changed: what would become of them.
+        chunks, tokens: of the documents that are added or changed, titles included in the tokens.
+        new_chunks, new_tokens: of the chunks that would be embedded.
+        are_tokens_exact: whether the model's tokenizer counted; otherwise tokens are an estimate.
+        bills: what Google would bill for the new tokens; its own tokenizer may count some percent more or less.
+        bad: documents that would be left out.
+    """
+
+    documents: int
+    unchanged: int
+    added: int
+    changed: int
+    chunks: int
+    tokens: int
+    new_chunks: int
+    new_tokens: int
+    are_tokens_exact: bool
+    bills: list[Bill]
+    bad: list[BadDocument]
+
+
+def plan_ingest(
+    collection: Collection | None,
+    documents: Iterable[Document | BadDocument],
+    *,
+    fingerprint: Fingerprint | None = None,
+    chunker: Chunker | None = None,
+) -> IngestPlan:
+    """Return what `ingest` with the same arguments would do.
+
+    Args:
+        collection: compared with; None when Milvus has no such place yet.
+        documents: what would be indexed.
+        fingerprint: which vectors are wanted; None takes whatever the collection has.
+        chunker: cuts documents and counts tokens.
+
+    Raises:
+        FingerprintMismatch: the collection holds other vectors than `fingerprint`'s.
+    """
+    chunker = chunker or Chunker()
+    generation = collection.resolve() if collection is not None and collection.exists() else None
+    if collection is not None and generation is not None and fingerprint is not None:
+        generation.fingerprint.check(fingerprint, collection=collection.name)
+    finder = WorkFinder(generation, chunker)
+    added = changed = chunks = tokens = new_chunks = new_tokens = 0
+    for work in finder.find(iter(documents)):
+        counts = {key: _count_tokens(chunker, chunk) for key, chunk in work.chunks.items()}
+        missing = work.missing
+        added, changed = added + (not work.states), changed + bool(work.states)
+        chunks, tokens = chunks + len(counts), tokens + sum(counts.values())
+        new_chunks, new_tokens = new_chunks + len(missing), new_tokens + sum(counts[key] for key in missing)
+    return IngestPlan(
+        documents=finder.documents,
+        unchanged=finder.unchanged,
+        added=added,
+        changed=changed,
+        chunks=chunks,
+        tokens=tokens,
+        new_chunks=new_chunks,
+        new_tokens=new_tokens,
+        are_tokens_exact=chunker.is_exact,
+        bills=list_bills(new_tokens),
+        bad=finder.bad,
+    )
+
+
+def _count_tokens(chunker: Chunker, chunk: Chunk) -> int:
+    return chunker.count_tokens(f"{chunk.title} {chunk.text}" if chunk.title else chunk.text)

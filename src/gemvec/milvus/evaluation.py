@@ -1,0 +1,285 @@
+"""How good embeddings are on given data: model x dimensionality x dense or hybrid search, and what an index loses.
+
+Sentence pairs give Spearman's correlation; retrieval sets give nDCG, recall and MRR, of Milvus' answers and of exact
+search side by side. A text is embedded once; lower dimensionalities are cut from its vector, as the model would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from gemvec.client.micro_batches import run_in_order
+from gemvec.errors import InvalidRequest
+from gemvec.milvus.datasets import Dataset, Passage, RetrievalSet, SentencePairs
+from gemvec.milvus.exact import fuse_ranks, search_exactly
+from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.metrics import Judgments, ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
+from gemvec.milvus.search import MAX_RESULTS
+from gemvec.milvus.trial import KnownQuestions, Scores, Trial, fill_trial, open_trials
+from gemvec.models.embed import Embedder, EmbedRequest, Float32Array, Priority, ServedModel
+from gemvec.models.vectors import truncate_dimensions
+from gemvec.wire.task_type import TaskType
+
+SearchKind = Literal["cosine", "dense", "hybrid"]
+
+_TEXTS_AT_ONCE, _CALLS_AT_ONCE = 512, 2
+# What `search` joins for a hybrid answer; a test sees that both agree.
+_CANDIDATES_PER_RESULT, _RRF_CONSTANT = 10, 60
+_TOP = 10
+
+OnProgress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """What to measure.
+
+    Attributes:
+        dimensions: dimensionalities; those above the model's own are left out. Empty: the model's own.
+        searches: `dense`, `hybrid` or both, for retrieval sets.
+        recall_at: how far down recall looks.
+        uri: the Milvus to measure; empty for a temporary Milvus Lite file.
+        token: for a Milvus server.
+    """
+
+    dimensions: tuple[int, ...] = ()
+    searches: tuple[Literal["dense", "hybrid"], ...] = ("dense",)
+    recall_at: tuple[int, ...] = (10, 100)
+    uri: str = ""
+    token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        for name, values, most in (
+            ("dimensions", self.dimensions, 2**16),
+            ("recall_at", self.recall_at, MAX_RESULTS - 1),
+        ):
+            for value in values:
+                if not 1 <= value <= most:
+                    raise InvalidRequest(f"{name} has value {value}; it must be 1 to {most}.", field=name)
+
+    @property
+    def depth(self) -> int:
+        """How many documents are asked for; one more, because a question that is itself a document is left out."""
+        return max(_TOP, *self.recall_at) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """The quality of one way to embed and search, on one set of data.
+
+    Attributes:
+        dataset: its name.
+        model: the name that was asked.
+        weights: what answered, such as `all-minilm-l6-v2@53aa5117`.
+        precision: `fast` or `exact`; empty where a server decides.
+        dimensionality: values in a vector.
+        search: `cosine` of sentence pairs; `dense` or `hybrid` search.
+        scores: by metric (`spearman`; `ndcg@10`, `mrr@10`, `recall@k`), 0 to 1 (Spearman from -1), as Milvus answered.
+        exact: the same with exact search of the vectors; empty for pairs.
+        index_recall: part of the exact first ten that Milvus found; None for pairs.
+    """
+
+    dataset: str
+    model: str
+    weights: str
+    precision: str
+    dimensionality: int
+    search: SearchKind
+    scores: dict[str, float]
+    exact: dict[str, float] = field(default_factory=dict[str, float])
+    index_recall: float | None = None
+
+
+def _ignore(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+async def evaluate(
+    embedder: Embedder,
+    datasets: Sequence[Dataset],
+    *,
+    model: str = "",
+    options: EvaluationOptions | None = None,
+    precision: str = "",
+    on_progress: OnProgress = _ignore,
+) -> list[Measurement]:
+    """Measure one model.
+
+    Args:
+        embedder: computes the vectors; put a cache around it to repeat for little.
+        datasets: from `load_datasets`.
+        model: a name that `embedder` serves; its first one when empty.
+        options: what to measure.
+        precision: what the embedder computes with, for the record.
+        on_progress: called as texts are embedded and questions answered.
+
+    Returns:
+        One measurement per set of data, dimensionality and kind of search, in this order.
+
+    Raises:
+        GemvecError: the embedder or Milvus failed.
+    """
+    served = embedder.get_model(model) if model else embedder.list_models()[0]
+    run = _Run(embedder, served, options or EvaluationOptions(), precision, on_progress)
+    found: list[Measurement] = []
+    for data in datasets:
+        measure = run.measure_pairs(data) if isinstance(data, SentencePairs) else run.measure_retrieval(data)
+        found += await measure
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    embedder: Embedder
+    served: ServedModel
+    options: EvaluationOptions
+    precision: str
+    on_progress: OnProgress
+
+    async def measure_pairs(self, pairs: SentencePairs) -> list[Measurement]:
+        rows = {text: row for row, text in enumerate(dict.fromkeys(pairs.first + pairs.second))}
+        requests = [self._request(text, TaskType.SEMANTIC_SIMILARITY) for text in rows]
+        vectors = await self._embed(f"{pairs.name}: embedding", requests)
+        first, second = [rows[text] for text in pairs.first], [rows[text] for text in pairs.second]
+        found: list[Measurement] = []
+        for dimensionality in self._dimensions(vectors):
+            cut = truncate_dimensions(vectors, dimensionality)
+            similarity = np.einsum("ij,ij->i", cut[first], cut[second])
+            # All similarities being equal, which leaves it undefined, is no correlation.
+            scores = {"spearman": float(np.nan_to_num(spearman(pairs.gold, similarity)))}
+            found.append(self._measurement(pairs.name, dimensionality, "cosine", scores))
+        return found
+
+    async def measure_retrieval(self, data: RetrievalSet) -> list[Measurement]:
+        corpus = {key: each for key, each in data.corpus.items() if each.text or each.title}
+        requests = [self._document_request(each) for each in corpus.values()]
+        documents = await self._embed(f"{data.name}: embedding documents", requests)
+        requests = [self._request(text, TaskType.RETRIEVAL_QUERY) for text in data.queries.values()]
+        questions = await self._embed(f"{data.name}: embedding questions", requests)
+        known = KnownQuestions(self.served, dict(zip(data.queries.values(), questions, strict=True)))
+        found: list[Measurement] = []
+        by_words: list[list[str]] | None = None  # the same for every dimensionality
+        with open_trials(self.options.uri, self.options.token) as collection:
+            for dimensionality in self._dimensions(documents):
+                fingerprint = Fingerprint.of(self.served, dimensionality)
+                cut = truncate_dimensions(documents, dimensionality)
+                trial = await asyncio.to_thread(fill_trial, collection, fingerprint, corpus, cut, known)
+                try:
+                    if by_words is None and "hybrid" in self.options.searches:
+                        by_words = await self._search_words(trial, data)
+                    exact = _Exact(truncate_dimensions(questions, dimensionality), cut, list(corpus), by_words)
+                    found += [await self._compare(trial, exact, data, kind) for kind in self.options.searches]
+                finally:
+                    await asyncio.to_thread(trial.drop)
+        return found
+
+    async def _search_words(self, trial: Trial, data: RetrievalSet) -> list[list[str]]:
+        questions, limit = list(data.queries.values()), self.options.depth * _CANDIDATES_PER_RESULT
+        on_answer = self._counter(f"{data.name}: word search", len(questions))
+        return await trial.answer_by_words(questions, limit, on_answer=on_answer)
+
+    async def _compare(
+        self, trial: Trial, exact: _Exact, data: RetrievalSet, kind: Literal["dense", "hybrid"]
+    ) -> Measurement:
+        """Measure Milvus' answers of one kind beside the exact ones."""
+        dimensionality = trial.generation.fingerprint.dimensionality
+        questions, depth, hybrid = list(data.queries.values()), self.options.depth, kind == "hybrid"
+        on_answer = self._counter(f"{data.name}: {kind} search, {dimensionality} dimensions", len(questions))
+        answers = await trial.answer(questions, depth, hybrid=hybrid, on_answer=on_answer)
+        rankings = _rank(data, answers)
+        exact_rankings = _rank(data, exact.answer(depth, hybrid=hybrid))
+        found = [overlap(rankings[query], exact_rankings[query], _TOP) for query in rankings]
+        return replace(
+            self._measurement(data.name, dimensionality, kind, self._judge(data, rankings)),
+            exact=self._judge(data, exact_rankings),
+            index_recall=float(np.mean(found)),
+        )
+
+    def _counter(self, what: str, total: int) -> Callable[[int], None]:
+        return lambda done: self.on_progress(what, done, total)
+
+    def _judge(self, data: RetrievalSet, rankings: Mapping[str, list[str]]) -> dict[str, float]:
+        """Return the mean of each metric over the questions."""
+
+        def mean(metric: Callable[[list[str], Judgments, int], float], k: int) -> float:
+            return float(np.mean([metric(rankings[query], judged, k) for query, judged in data.judgments.items()]))
+
+        recalls = {f"recall@{k}": mean(recall, k) for k in self.options.recall_at}
+        return {f"ndcg@{_TOP}": mean(ndcg, _TOP), f"mrr@{_TOP}": mean(reciprocal_rank, _TOP), **recalls}
+
+    async def _embed(self, what: str, requests: Sequence[EmbedRequest]) -> Float32Array:
+        """Return float32[requests, default_dimensionality]."""
+        done = 0
+
+        async def embed_run(positions: range) -> list[Float32Array]:
+            nonlocal done
+            some = requests[positions.start : positions.stop]
+            embeddings = await self.embedder.embed(self.served.name, some, priority=Priority.BATCH)
+            done += len(some)
+            self.on_progress(what, done, len(requests))
+            return [each.vector for each in embeddings]
+
+        self.on_progress(what, 0, len(requests))
+        starts = range(0, len(requests), _TEXTS_AT_ONCE)
+        runs = [range(start, min(start + _TEXTS_AT_ONCE, len(requests))) for start in starts]
+        return np.stack(await run_in_order(runs, embed_run, max_concurrency=_CALLS_AT_ONCE))
+
+    def _dimensions(self, vectors: Float32Array) -> list[int]:
+        native = vectors.shape[1]
+        wanted = dict.fromkeys(each for each in self.options.dimensions if each <= native)
+        return list(wanted) if wanted and self.served.takes_options else [native]
+
+    def _request(self, text: str, task_type: TaskType) -> EmbedRequest:
+        return EmbedRequest(text=text, task_type=task_type) if self.served.takes_options else EmbedRequest(text=text)
+
+    def _document_request(self, passage: Passage) -> EmbedRequest:
+        request = self._request(passage.text or passage.title, TaskType.RETRIEVAL_DOCUMENT)
+        has_title = self.served.takes_options and passage.title and passage.text
+        return replace(request, title=passage.title) if has_title else request
+
+    def _measurement(
+        self, dataset: str, dimensionality: int, search: SearchKind, scores: dict[str, float]
+    ) -> Measurement:
+        return Measurement(
+            dataset=dataset,
+            model=self.served.name,
+            weights=self.served.weights,
+            precision=self.precision,
+            dimensionality=dimensionality,
+            search=search,
+            scores=scores,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Exact:
+    """What exact search finds."""
+
+    questions: Float32Array
+    documents: Float32Array
+    document_ids: Sequence[str]
+    by_words: Sequence[list[str]] | None
+
+    def answer(self, limit: int, *, hybrid: bool) -> list[Scores]:
+        """Return the answers to all questions; for a hybrid search joined by rank with those by words."""
+        wanted = limit * _CANDIDATES_PER_RESULT if hybrid else limit
+        dense = search_exactly(self.questions, self.documents, self.document_ids, wanted)
+        if not hybrid:
+            return dense
+        return [
+            fuse_ranks([rank_documents(scores), words], constant=_RRF_CONSTANT, limit=limit)
+            for scores, words in zip(dense, self.by_words or (), strict=True)
+        ]
+
+
+def _rank(data: RetrievalSet, answers: Sequence[Scores]) -> dict[str, list[str]]:
+    """Return each question's documents, best first; one with the question's own id is the question, and left out."""
+    return {
+        query: [document for document in rank_documents(scores) if document != query]
+        for query, scores in zip(data.queries, answers, strict=True)
+    }

@@ -1,0 +1,55 @@
+"""Exact search: every question against every document, in blocks. What an index is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from gemvec.milvus.metrics import rank_documents
+from gemvec.models.embed import Float32Array
+
+# Similarities computed at once: 64 MiB.
+_VALUES_PER_BLOCK = 2**24
+
+
+def search_exactly(
+    questions: Float32Array, documents: Float32Array, document_ids: Sequence[str], limit: int
+) -> list[dict[str, float]]:
+    """Return the documents nearest to each question, with their cosine similarity.
+
+    Args:
+        questions: float32[questions, dimensionality], normalised.
+        documents: float32[documents, dimensionality], normalised.
+        document_ids: of each row of `documents`.
+        limit: most documents for a question.
+    """
+    found: list[dict[str, float]] = []
+    rows = max(1, _VALUES_PER_BLOCK // max(1, len(documents)))
+    for start in range(0, len(questions), rows):
+        similarities = questions[start : start + rows] @ documents.T
+        best = _largest(similarities, min(limit, len(documents)))
+        for row, places in zip(similarities, best, strict=True):
+            columns: list[int] = places.tolist()
+            found.append({document_ids[column]: float(row[column]) for column in columns})
+    return found
+
+
+def fuse_ranks(rankings: Iterable[Sequence[str]], *, constant: int, limit: int) -> dict[str, float]:
+    """Join several answers to one question by reciprocal rank: a document's score is the sum of 1 / (constant + rank).
+
+    Source: Cormack, Clarke, Buettcher, "Reciprocal rank fusion outperforms Condorcet" (2009).
+    """
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, document in enumerate(ranking, start=1):
+            scores[document] = scores.get(document, 0) + 1 / (constant + rank)
+    return {document: scores[document] for document in rank_documents(scores)[:limit]}
+
+
+def _largest(values: Float32Array, count: int) -> npt.NDArray[np.intp]:
+    """Return the columns of the `count` largest values of each row, in no particular order."""
+    if count == values.shape[1]:
+        return np.broadcast_to(np.arange(count), values.shape)
+    return np.argpartition(values, -count, axis=1)[:, -count:]

@@ -1,0 +1,146 @@
+"""A collection as a Parquet file, and back: from Milvus Lite to a server, or anywhere else.
+
+Rows pass through in groups of bounded size, however large the collection is. `parquet.py` knows the file's format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from gemvec.errors import InvalidRequest
+from gemvec.milvus.collection import Collection
+from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.generation import Generation
+from gemvec.milvus.parquet import count_rows_per_group, open_file, open_writer
+from gemvec.milvus.schema import ROW_FIELDS, Row
+
+OnProgress = Callable[[int, int], None]  # rows done, of how many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What an export did.
+
+    Attributes:
+        path: the file.
+        rows: in it.
+        file_bytes: its size.
+        fingerprint: what the vectors are.
+    """
+
+    path: str
+    rows: int
+    file_bytes: int
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        rows: in the files.
+        written: rows that were not in the collection, or different there.
+        fingerprint: what the vectors are.
+    """
+
+    rows: int
+    written: int
+    fingerprint: Fingerprint
+
+
+def _ignore(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def export_collection(collection: Collection, path: Path, *, on_progress: OnProgress = _ignore) -> ExportReport:
+    """Write a collection to a Parquet file, which is there whole at the end or not at all.
+
+    Args:
+        collection: what to write; not written to meanwhile.
+        path: the file, replaced when it exists.
+        on_progress: called as rows are written.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        StorageFailure: Milvus or the disk failed.
+    """
+    generation = collection.resolve()
+    total, rows = generation.count(), 0
+    with open_writer(path, generation.fingerprint) as write:
+        for group in _read_groups(generation):
+            write(group)
+            rows += len(group)
+            on_progress(rows, max(rows, total))
+    return ExportReport(path=str(path), rows=rows, file_bytes=path.stat().st_size, fingerprint=generation.fingerprint)
+
+
+def import_collection(
+    collection: Collection, paths: Sequence[Path], *, on_progress: OnProgress = _ignore
+) -> ImportReport:
+    """Write the rows of exported files into a collection, made when there is none.
+
+    Rows that are there already, and the same, are left alone: run again after an interruption, it goes on from there.
+    Rows that only the collection has stay.
+
+    Args:
+        collection: where to.
+        paths: files written by `export_collection`.
+        on_progress: called as rows are done.
+
+    Raises:
+        InvalidRequest: a file is not such a one.
+        FingerprintMismatch: the vectors of a file do not mix with those of another or of the collection.
+        StorageFailure: Milvus failed.
+    """
+    files = [open_file(path) for path in paths]
+    if not files:
+        raise InvalidRequest("There is no file to import.", field="paths")
+    fingerprint = files[0].fingerprint
+    existing = collection.resolve() if collection.exists() else None
+    for each in files:
+        (existing.fingerprint if existing else fingerprint).check(each.fingerprint, collection=collection.name)
+    generation = existing or collection.create(fingerprint)
+    total, rows, written = sum(each.rows for each in files), 0, 0
+    for group in (group for each in files for group in each.read_groups()):
+        fresh = group if existing is None else _leave_out_known(generation, group)
+        generation.upsert(fresh)
+        rows, written = rows + len(group), written + len(fresh)
+        on_progress(rows, total)
+    generation.finish()
+    return ImportReport(rows=rows, written=written, fingerprint=generation.fingerprint)
+
+
+def _read_groups(generation: Generation) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows as Milvus gives them, in groups of bounded size."""
+    rows = call_milvus(
+        generation.client.query_iterator,
+        generation.name,
+        batch_size=count_rows_per_group(generation.fingerprint),
+        output_fields=list(ROW_FIELDS),
+    )
+    try:
+        while group := call_milvus(rows.next):
+            yield list(cast("Iterable[dict[str, Any]]", group))
+    finally:
+        rows.close()
+
+
+def _leave_out_known(generation: Generation, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that the collection does not have just so."""
+    keys = [row.key for row in rows]
+    found = call_milvus(generation.client.get, generation.name, ids=keys, output_fields=list(ROW_FIELDS))
+    known = {each["key"]: each for each in cast("list[dict[str, Any]]", found)}
+    return [row for row in rows if row.key not in known or not _is_same(row, known[row.key])]
+
+
+def _is_same(row: Row, known: Mapping[str, Any]) -> bool:
+    entity = row.to_entity()
+    same_vector = np.array_equal(entity.pop("vector"), np.asarray(known["vector"], np.float32))
+    return same_vector and all(known[name] == value for name, value in entity.items())

@@ -1,0 +1,131 @@
+"""The rows of one collection in Milvus: read, written, deleted, made searchable."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+from gemvec.errors import StorageFailure
+from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.schema import Row, RowState
+from gemvec.models.embed import Float32Array
+
+# A server takes at most 64 MB a call; smaller calls keep ingest even.
+MAX_CALL_BYTES = 8 * 2**20
+# Ids named in one filter expression.
+_IDS_PER_FILTER = 1_000
+# Rows fetched at once by a scan, with texts and without. Milvus Lite goes through all rows for each fetch; a server
+# answers with at most 16,384 rows.
+_ROWS_PER_SCAN, _STATES_PER_SCAN = 4_000, 16_000
+_INDEX_POLL_SECONDS = 0.02
+_STATE_FIELDS = tuple(each.name for each in fields(RowState))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One collection as Milvus knows it. All vectors of a generation have one fingerprint.
+
+    Methods wait for Milvus; call them in a thread from async code. One writer at a time.
+
+    Attributes:
+        client: the `pymilvus.MilvusClient`.
+        name: the collection's own name, not its alias.
+        fingerprint: what its vectors are.
+    """
+
+    client: Any
+    name: str
+    fingerprint: Fingerprint
+
+    def upsert(self, rows: Sequence[Row]) -> None:
+        """Write rows, in calls of bounded size; a row with a known key is replaced."""
+        for group in _bounded(rows):
+            data = [row.to_entity() for row in group]
+            call_milvus(self.client.upsert, self.name, data)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete rows by key."""
+        for start in range(0, len(keys), _IDS_PER_FILTER):
+            call_milvus(self.client.delete, self.name, ids=list(keys[start : start + _IDS_PER_FILTER]))
+
+    def states_of(self, document_ids: Sequence[str]) -> Iterator[RowState]:
+        """Yield the state of every row of the given documents."""
+        for start in range(0, len(document_ids), _IDS_PER_FILTER):
+            wanted = f"document_id in {format_list(document_ids[start : start + _IDS_PER_FILTER])}"
+            rows = call_milvus(self.client.query, self.name, filter=wanted, output_fields=list(_STATE_FIELDS))
+            yield from (RowState(**{name: row[name] for name in _STATE_FIELDS}) for row in rows)
+
+    def states(self) -> Iterator[RowState]:
+        """Yield the state of every row; for many documents half the work of asking for each."""
+        for row in self._scan(_STATE_FIELDS, _STATES_PER_SCAN):
+            yield RowState(**{name: row[name] for name in _STATE_FIELDS})
+
+    def vectors_of(self, keys: Sequence[str]) -> dict[str, Float32Array]:
+        """Return the stored vectors, float32[dimensionality] each, by key."""
+        import numpy as np
+
+        found: dict[str, Float32Array] = {}
+        for start in range(0, len(keys), _IDS_PER_FILTER):
+            some = list(keys[start : start + _IDS_PER_FILTER])
+            rows = call_milvus(self.client.get, self.name, ids=some, output_fields=["key", "vector"])
+            found.update({row["key"]: np.asarray(row["vector"], dtype=np.float32) for row in rows})
+        return found
+
+    def scan(self, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield `fields` of every row, in no particular order."""
+        return self._scan(fields, _ROWS_PER_SCAN)
+
+    def _scan(self, fields: Sequence[str], rows_per_fetch: int) -> Iterator[dict[str, Any]]:
+        rows = call_milvus(self.client.query_iterator, self.name, batch_size=rows_per_fetch, output_fields=list(fields))
+        try:
+            while group := call_milvus(rows.next):
+                yield from cast("Iterable[dict[str, Any]]", group)
+        finally:
+            rows.close()
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        rows = call_milvus(self.client.query, self.name, filter="", output_fields=["count(*)"])
+        return int(rows[0]["count(*)"])
+
+    def finish(self, *, timeout_seconds: float = 600.0) -> None:
+        """Make what was written durable, and wait until its indexes are built, so that searches are fast.
+
+        Raises:
+            StorageFailure: an index is not built in time.
+        """
+        call_milvus(self.client.flush, self.name)
+        deadline = time.monotonic() + timeout_seconds
+        while waiting := [index for index in self._indexes() if not _is_built(index)]:
+            if time.monotonic() > deadline:
+                raise StorageFailure(f"Milvus has not built index {waiting[0]['index_name']!r} in {timeout_seconds} s.")
+            time.sleep(_INDEX_POLL_SECONDS)
+
+    def _indexes(self) -> list[dict[str, Any]]:
+        names = cast("list[str]", call_milvus(self.client.list_indexes, self.name))
+        return [call_milvus(self.client.describe_index, self.name, index) for index in names]
+
+
+def format_list(values: Iterable[str]) -> str:
+    """Return strings as a list literal of Milvus' filter language, which knows JSON's escapes but the one by code."""
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def _bounded(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    group, size = list[Row](), 0
+    for row in rows:
+        if group and size + row.size_bytes > MAX_CALL_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += row.size_bytes
+    if group:
+        yield group
+
+
+def _is_built(index: dict[str, Any]) -> bool:
+    return int(index.get("pending_index_rows") or 0) == 0 and index.get("state", "Finished") == "Finished"

@@ -1,0 +1,247 @@
+"""Documents into a collection, without doing work twice: `ingest`.
+
+It can be killed at any moment, and the next run goes on from there: the chunks that have no row are embedded, rows are
+written, and only when all rows of a document are there are its stale ones deleted (see `work.py`).
+
+Reading, cutting and writing of some documents happen while the model works on those before, so that it stays busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from gemvec.errors import InvalidRequest
+from gemvec.milvus.chunking import Chunker
+from gemvec.milvus.collection import Collection
+from gemvec.milvus.documents import BadDocument, Document
+from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
+from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.generation import Generation
+from gemvec.milvus.sources import Scope
+from gemvec.milvus.work import Work, WorkFinder
+from gemvec.models.embed import Embedder, Float32Array, Priority, ServedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an ingest is; given to `on_progress` after each write.
+
+    Attributes:
+        read_bytes: bytes of the sources that are done.
+        documents: documents done, unchanged ones included.
+        embedded: chunks that went through the model.
+        tokens: their tokens.
+    """
+
+    read_bytes: int
+    documents: int
+    embedded: int
+    tokens: int
+
+
+@dataclass(slots=True, kw_only=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes:
+        documents: documents read, bad ones left out.
+        unchanged, added, changed, removed: what became of documents; removed ones only with `prune`.
+        embedded: chunks that went through the model.
+        reused: chunks written anew with the vector they had.
+        deleted: rows deleted.
+        tokens: tokens of the embedded chunks, as the model counted them.
+        bad: documents left out, each with the reason.
+        seconds: how long it took, until everything was searchable.
+    """
+
+    documents: int = 0
+    unchanged: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    embedded: int = 0
+    reused: int = 0
+    deleted: int = 0
+    tokens: int = 0
+    bad: list[BadDocument] = field(default_factory=list[BadDocument])
+    seconds: float = 0.0
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the collection is not what it was before."""
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """Chunks that go through model and Milvus together; a long document may have several groups.
+
+    Attributes:
+        missing: what to embed.
+        finished: documents whose last missing chunk is in this group.
+        documents, read_bytes: for `Progress`.
+    """
+
+    missing: list[tuple[Work, str]] = field(default_factory=list[tuple[Work, str]])
+    finished: list[Work] = field(default_factory=list[Work])
+    documents: int = 0
+    read_bytes: int = 0
+
+
+async def ingest(
+    collection: Collection,
+    embedder: Embedder,
+    documents: Iterable[Document | BadDocument],
+    *,
+    fingerprint: Fingerprint | None = None,
+    chunker: Chunker | None = None,
+    prune: Sequence[Scope] = (),
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Bring a collection up to date with documents; it is made if it does not exist.
+
+    Args:
+        collection: where rows go. Nobody else may write to it meanwhile.
+        embedder: computes the vectors; asked for nothing when there is nothing to embed.
+        documents: what to index, such as `Sources(["docs"])`; each id once.
+        fingerprint: which vectors are wanted; None for the collection's own, or for the embedder's first model.
+        chunker: cuts documents; the default sizes when None.
+        prune: delete documents of these scopes that did not come (`Sources.scopes`).
+        on_progress: called after each write, from a thread.
+
+    Returns:
+        What was done; everything in the collection is searchable and its indexes are built.
+
+    Raises:
+        FingerprintMismatch: the collection holds other vectors than `fingerprint`'s, or there is something to
+            embed and `embedder` does not serve the collection's model.
+        StorageFailure: Milvus failed. Run again to go on from there.
+    """
+    started = time.monotonic()
+    generation = await asyncio.to_thread(_open_generation, collection, embedder, fingerprint)
+    finder = WorkFinder(generation, chunker or Chunker())
+    run = _Ingest(generation, embedder, finder, collection.name)
+    await run.go(finder.find(iter(documents)), on_progress or (lambda _: None))
+    if prune:
+        await asyncio.to_thread(run.prune, prune)
+    await asyncio.to_thread(generation.finish)
+    run.report.documents, run.report.unchanged, run.report.bad = finder.documents, finder.unchanged, finder.bad
+    run.report.seconds = time.monotonic() - started
+    return run.report
+
+
+def _open_generation(collection: Collection, embedder: Embedder, fingerprint: Fingerprint | None) -> Generation:
+    """Return the generation to write to, made if there is none; refuse one with other vectors than wanted."""
+    if collection.exists():
+        generation = collection.resolve()
+        if fingerprint is not None:
+            generation.fingerprint.check(fingerprint, collection=collection.name)
+        return generation
+    return collection.create(fingerprint or Fingerprint.of(embedder.list_models()[0]))
+
+
+class _Ingest:
+    """One run of `ingest`."""
+
+    def __init__(self, generation: Generation, embedder: Embedder, finder: WorkFinder, name: str) -> None:
+        self._generation = generation
+        self._embedder = embedder
+        self._finder = finder
+        self._name = name
+        self._refused: set[Work] = set()
+        self.report = IngestReport()
+
+    @cached_property
+    def _served(self) -> ServedModel:
+        """The model that makes the collection's vectors; not asked for before there is something to embed."""
+        return self._generation.fingerprint.find_served(self._embedder, collection=self._name)
+
+    async def go(self, works: Iterator[Work], on_progress: Callable[[Progress], None]) -> None:
+        def write(group: _Group, vectors: list[Float32Array]) -> None:
+            self._write(group, vectors)
+            on_progress(
+                Progress(
+                    read_bytes=group.read_bytes,
+                    documents=group.documents,
+                    embedded=self.report.embedded,
+                    tokens=self.report.tokens,
+                )
+            )
+
+        await embed_ahead(self._group(works), self._embed, write)
+
+    def _group(self, works: Iterator[Work]) -> Iterator[_Group]:
+        """Yield work in groups of as many chunks as the model takes at once; runs in a thread."""
+        group = _Group()
+        for work in works:
+            for key in work.missing:
+                group.missing.append((work, key))
+                if len(group.missing) == TEXTS_PER_GROUP:
+                    yield group
+                    group = _Group()
+            group.finished.append(work)
+            group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
+        group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
+        yield group
+
+    async def _embed(self, group: _Group) -> list[Float32Array]:
+        """Return the vector of each missing chunk; documents that the model refuses are taken out of the group."""
+        fingerprint = self._generation.fingerprint
+        served = await asyncio.to_thread(lambda: self._served) if group.missing else None
+        while served and group.missing:
+            group.missing = [item for item in group.missing if item[0] not in self._refused]
+            chunks = [work.chunks[key] for work, key in group.missing]
+            requests = [make_document_request(served, fingerprint, each.text, each.title) for each in chunks]
+            try:
+                embeddings = await self._embedder.embed(served.name, requests, priority=Priority.BATCH)
+            except InvalidRequest as error:
+                if error.index is None:
+                    raise
+                self._refuse(group.missing[error.index][0], error.message)
+                continue
+            self.report.tokens += sum(embedding.token_count for embedding in embeddings)
+            self.report.embedded += len(embeddings)
+            return [check_vector(embedding.vector, fingerprint) for embedding in embeddings]
+        return []
+
+    def _refuse(self, work: Work, reason: str) -> None:
+        self._refused.add(work)
+        self._finder.documents -= 1
+        document = work.document
+        self._finder.leave_out(BadDocument(source=document.source, place=document.place, reason=reason, id=document.id))
+
+    def _write(self, group: _Group, vectors: list[Float32Array]) -> None:
+        """Write rows, then delete stale ones of finished documents; runs in a thread."""
+        rows = [
+            work.to_row(key, vector)
+            for (work, key), vector in zip(group.missing, vectors, strict=True)
+            if work not in self._refused
+        ]
+        finished = [work for work in group.finished if work not in self._refused]
+        outdated = self._generation.vectors_of([key for work in finished for key in work.outdated])
+        rows.extend(work.to_row(key, outdated[key]) for work in finished for key in work.outdated)
+        self._generation.upsert(rows)
+        stale = [key for work in finished for key in work.stale]
+        partial = [key for work in group.finished if work in self._refused for key in work.missing]
+        self._generation.delete(stale + partial)
+        self.report.reused += len(outdated)
+        self.report.deleted += len(stale)
+        self.report.changed += sum(bool(work.states) for work in finished)
+        self.report.added += sum(not work.states for work in finished)
+
+    def prune(self, scopes: Sequence[Scope]) -> None:
+        """Delete the documents of `scopes` that did not come."""
+        vanished: dict[str, str] = {}  # key -> document id
+        for row in self._generation.scan(["key", "document_id", "source"]):
+            source, document_id = row["source"], row["document_id"]
+            if document_id in self._finder.seen or source in self._finder.unreadable_sources:
+                continue
+            if any(scope.holds(source) for scope in scopes):
+                vanished[row["key"]] = document_id
+        self._generation.delete(list(vanished))
+        self.report.deleted += len(vanished)
+        self.report.removed = len(set(vanished.values()))

@@ -1,0 +1,143 @@
+"""The rows of a collection and the schema that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
+from gemvec.models.embed import Float32Array
+
+# Bytes a row takes beside its text and vector: keys, title, source, metadata on average, and protobuf's own.
+_ROW_OVERHEAD_BYTES = 512
+_CUT_BYTES = {"title": 1024, "heading": 1024, "source": 2048, "words": 65_535}
+# What BM25 leaves out: English words that stand in every question. In other languages BM25 weighs them down by itself.
+_STOP_WORDS = """
+a about after again all also am an and any are as at be because been before being below between both but by
+can could did do does doing down during each few for from further get had has have having he her here hers him
+his how i if in into is it its itself just me more most must my no nor not now of off on once only or other
+our out over own same she should so some such than that the their them then there these they this those
+through to too under until up us very was we were what when where which while who whom why will with would you
+your
+""".split()  # noqa: SIM905 # shorter to read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One passage as it is stored.
+
+    Attributes:
+        key: primary key, see `Chunk.key`.
+        words: what BM25 reads, see `join_words`.
+        vector: float32[dimensionality], normalised.
+        document_hash: the same in all rows of a document that is completely indexed.
+        chunk: number of the passage in its document, from 0.
+        chunks: how many passages the document has.
+        Others: see `Document` and `Chunk`.
+    """
+
+    key: str
+    text: str
+    words: str
+    vector: Float32Array
+    document_id: str
+    document_hash: str
+    chunk: int
+    chunks: int
+    title: str
+    heading: str
+    source: str
+    position: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes the row takes on the wire."""
+        return len(self.text.encode()) + len(self.words.encode()) + self.vector.nbytes + _ROW_OVERHEAD_BYTES
+
+    def to_entity(self) -> dict[str, Any]:
+        """Return the row as pymilvus takes it; a title or source beyond its field's length is cut."""
+        entity = {name: getattr(self, name) for name in ROW_FIELDS}
+        for name, limit in _CUT_BYTES.items():
+            entity[name] = _cut(entity[name], limit)
+        return entity
+
+
+def join_words(title: str, heading: str, text: str) -> str:
+    """Return what BM25 reads of a passage."""
+    return "\n".join(part for part in (title, heading, text) if part)
+
+
+# Names of the fields of `Row`, in order.
+ROW_FIELDS = tuple(each.name for each in fields(Row))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowState:
+    """What must be known of a stored row to tell whether its document is up to date."""
+
+    key: str
+    document_id: str
+    document_hash: str
+    chunks: int
+
+
+def create_collection(client: Any, name: str, fingerprint: Fingerprint) -> None:
+    """Make collection `name`, without indexes."""
+    from pymilvus import DataType, Function, FunctionType
+
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
+    schema.add_field("text", DataType.VARCHAR, max_length=65_535)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=fingerprint.dimensionality)
+    schema.add_field(
+        "words",
+        DataType.VARCHAR,
+        max_length=65_535,
+        enable_analyzer=True,
+        analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": _STOP_WORDS}]},
+    )
+    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+    schema.add_field("document_id", DataType.VARCHAR, max_length=1024)
+    schema.add_field("document_hash", DataType.VARCHAR, max_length=32)
+    schema.add_field("chunk", DataType.INT64)
+    schema.add_field("chunks", DataType.INT64)
+    schema.add_field("title", DataType.VARCHAR, max_length=_CUT_BYTES["title"])
+    schema.add_field("heading", DataType.VARCHAR, max_length=_CUT_BYTES["heading"])
+    schema.add_field("source", DataType.VARCHAR, max_length=_CUT_BYTES["source"])
+    schema.add_field("position", DataType.VARCHAR, max_length=256)
+    schema.add_field("metadata", DataType.JSON)
+    bm25 = Function(
+        name="bm25", function_type=FunctionType.BM25, input_field_names=["words"], output_field_names=["sparse"]
+    )
+    schema.add_function(bm25)
+    call_milvus(
+        client.create_collection,
+        name,
+        schema=schema,
+        consistency_level="Strong",  # ingest asks what it has just written
+        properties={PROPERTY: fingerprint.format()},
+    )
+
+
+def create_indexes(client: Any, name: str) -> None:
+    """Make those indexes that collection `name` does not have yet: HNSW over vectors, BM25 over texts, document ids."""
+    wanted: dict[str, dict[str, Any]] = {
+        "vector": {"index_type": "HNSW", "metric_type": "COSINE", "params": {"M": 16, "efConstruction": 200}},
+        "sparse": {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25"},
+        "document_id": {"index_type": "INVERTED"},
+    }
+    existing = call_milvus(client.list_indexes, name)
+    for field, options in wanted.items():
+        if field not in existing:
+            indexes = client.prepare_index_params()
+            indexes.add_index(field, index_name=field, **options)
+            # Waiting here would be half a second an index; `Generation.finish` waits when there are rows.
+            call_milvus(client.create_index, name, indexes, sync=False)
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    data = text.encode()
+    return text if len(data) <= limit_bytes else data[:limit_bytes].decode(errors="ignore")

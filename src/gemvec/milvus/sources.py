@@ -1,0 +1,175 @@
+"""Where documents come from: folders, globs, files and standard input, as the user names them: `Sources`."""
+
+from __future__ import annotations
+
+import glob
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+from typing import IO
+
+from gemvec.errors import InvalidRequest
+from gemvec.milvus.documents import BadDocument, Document
+from gemvec.milvus.readers import READERS, UnreadableDocument, decode, read_file
+from gemvec.milvus.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
+
+STANDARD_INPUT = "-"
+_STANDARD_INPUT_NAME = "standard input"
+_SUFFIXES = frozenset(READERS) | frozenset(RECORD_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which of a collection's documents a source stands for, so that vanished ones can be told (`--prune`).
+
+    Attributes:
+        path: a folder, a file or a glob, as in the documents' `source`.
+        is_folder: whether everything below `path` is meant.
+    """
+
+    path: str
+    is_folder: bool = False
+
+    def holds(self, source: str) -> bool:
+        """Whether a document from `source` would be found again by reading this source."""
+        if source == self.path:
+            return True
+        if self.is_folder and self.path == ".":
+            return source != _STANDARD_INPUT_NAME and not PurePath(source).is_absolute()
+        if self.is_folder:
+            return source.startswith(self.path.rstrip("/") + "/")
+        return glob.has_magic(self.path) and _matches(source.split("/"), self.path.split("/"))
+
+
+class Sources:
+    """The documents of some sources, in a stable order; each document once, however many sources name it.
+
+    Args:
+        sources: folders (searched through, hidden and unknown files left out), globs, files, `-` for standard input.
+        fields: which fields of records mean what.
+        standard_input: what `-` reads; the process' own when None.
+
+    Raises:
+        InvalidRequest: a source does not exist.
+    """
+
+    def __init__(
+        self, sources: Sequence[str], *, fields: RecordFields | None = None, standard_input: IO[bytes] | None = None
+    ) -> None:
+        self._fields = fields or RecordFields()
+        self._standard_input = standard_input
+        self._paths: list[Path | None] = []
+        self.scopes: list[Scope] = []
+        for source in sources:
+            self._add(source)
+        named = {name_source(path) if path else STANDARD_INPUT: path for path in self._paths}
+        self._paths = list(named.values())
+        self.total_bytes = sum(path.stat().st_size for path in self._paths if path)
+
+    def __iter__(self) -> Iterator[Document | BadDocument]:
+        """Read everything; what cannot be read comes as a `BadDocument`."""
+        done, seen = 0, set[str]()
+        for path in self._paths:
+            for found in self._read(path):
+                if isinstance(found, Document) and found.id in seen:
+                    found = BadDocument(  # noqa: PLW2901 # the same item, told as what it is
+                        source=found.source, place=found.place, reason=f"id {found.id!r} came before", id=found.id
+                    )
+                seen.add(found.id)
+                yield replace(found, read_bytes=done + found.read_bytes)
+            done += path.stat().st_size if path and path.exists() else 0
+
+    def _add(self, source: str) -> None:
+        if source == STANDARD_INPUT:
+            self._paths.append(None)
+            self.scopes.append(Scope(path=_STANDARD_INPUT_NAME))
+            return
+        path = Path(source).expanduser()
+        if path.is_dir():
+            self._paths.extend(_walk(path))
+            self.scopes.append(Scope(path=name_source(path), is_folder=True))
+        elif path.exists():
+            self._paths.append(path)
+            self.scopes.append(Scope(path=name_source(path)))
+        elif found := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207 # Path.glob takes no absolute pattern
+            self._paths.extend(each for name in found if (each := Path(name)).is_file())
+            self.scopes.append(Scope(path=name_source(path)))
+        else:
+            raise InvalidRequest(f"There is no file, folder or match for {source!r}.", field="source")
+
+    def _read(self, path: Path | None) -> Iterator[Document | BadDocument]:
+        if path is None:
+            yield from self._read_standard_input()
+            return
+        source = name_source(path)
+        try:
+            if path.suffix.lower() in RECORD_SUFFIXES:
+                yield from read_records(path, source, self._fields)
+            else:
+                yield _to_document(path, source)
+        except UnreadableDocument as error:
+            yield BadDocument(source=source, reason=str(error))
+
+    def _read_standard_input(self) -> Iterator[Document | BadDocument]:
+        """JSON Lines when the first line is a JSON object, else one document."""
+        data = (self._standard_input or sys.stdin.buffer).read()
+        if _is_json_object(data.split(b"\n", 1)[0]):
+            yield from read_json_lines(io.BytesIO(data), _STANDARD_INPUT_NAME, self._fields)
+            return
+        try:
+            text = decode(data)
+        except UnreadableDocument as error:
+            yield BadDocument(source=_STANDARD_INPUT_NAME, reason=str(error))
+            return
+        yield Document(id=_STANDARD_INPUT_NAME, text=text, source=_STANDARD_INPUT_NAME, format="markdown")
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a glob; unlike fnmatch, `*` stays within one folder."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def name_source(path: Path) -> str:
+    """Return how a path is written in a collection: from the current folder when inside it, else whole."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 # resolve() would follow links, and ids would change with them
+    current = Path.cwd()
+    return (absolute.relative_to(current) if absolute.is_relative_to(current) else absolute).as_posix()
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__", "node_modules")))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
+                yield Path(root) / name
+
+
+def _to_document(path: Path, source: str) -> Document:
+    read = read_file(path)
+    return Document(
+        id=source,
+        text=read.text,
+        title=read.title or path.stem,
+        source=source,
+        format=read.format,
+        metadata=read.metadata,
+        page_starts=read.page_starts,
+        has_lines=read.has_lines,
+        read_bytes=path.stat().st_size,
+    )
+
+
+def _is_json_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,184 @@
+"""A retrieval set in Milvus for the length of a measurement: indexed as `ingest` does, asked as `search` does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+from gemvec.milvus.collection import Collection, open_collection
+from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.datasets import Passage
+from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.generation import Generation
+from gemvec.milvus.schema import Row, join_words
+from gemvec.milvus.search import search
+from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, Priority, ServedModel
+from gemvec.models.vectors import truncate_dimensions
+
+_ROWS_PER_WRITE = 1_000
+_MAX_TEXT_BYTES = 65_535
+
+Scores = dict[str, float]  # document id -> score, for one question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A filled collection, and the questions to ask it.
+
+    Attributes:
+        collection: holds one row a document; the row's `document_id` is the document's.
+        generation: the same.
+        embedder: knows the questions' vectors.
+    """
+
+    collection: Collection
+    generation: Generation
+    embedder: KnownQuestions
+
+    async def answer(
+        self, questions: Sequence[str], limit: int, *, hybrid: bool, on_answer: Callable[[int], None]
+    ) -> list[Scores]:
+        """Return what `gemvec search` finds for each question; `on_answer` hears how many are answered."""
+        found: list[Scores] = []
+        for question in questions:
+            hits = await search(self.collection, self.embedder, question, limit=limit, hybrid=hybrid)
+            found.append({hit.document_id: hit.score for hit in hits})
+            on_answer(len(found))
+        return found
+
+    async def answer_by_words(
+        self, questions: Sequence[str], limit: int, *, on_answer: Callable[[int], None]
+    ) -> list[list[str]]:
+        """Return the ids of what BM25 alone finds for each question, best first."""
+        found: list[list[str]] = []
+        for question in questions:
+            found.append(await asyncio.to_thread(self._search_words, question, limit))
+            on_answer(len(found))
+        return found
+
+    def drop(self) -> None:
+        """Delete the collection."""
+        call_milvus(self.collection.client.drop_alias, alias=self.collection.name)
+        self.collection.drop(self.generation)
+
+    def _search_words(self, question: str, limit: int) -> list[str]:
+        found = call_milvus(
+            self.generation.client.search,
+            self.generation.name,
+            data=[question],
+            anns_field="sparse",
+            limit=limit,
+            output_fields=["document_id"],
+            search_params={"metric_type": "BM25"},
+        )
+        # By order and not by score, which Lite gives the other sign.
+        return [str(each["entity"]["document_id"]) for each in cast("list[Any]", found[0])]
+
+
+class KnownQuestions:
+    """An embedder of questions whose vectors are already there.
+
+    Args:
+        served: the model that made them.
+        vectors: float32[native_dim] by question; cut to the dimensionality asked for.
+    """
+
+    def __init__(self, served: ServedModel, vectors: Mapping[str, Float32Array]) -> None:
+        self._served = served
+        self._vectors = vectors
+
+    def list_models(self) -> Sequence[ServedModel]:
+        """Return the one model."""
+        return [self._served]
+
+    def get_model(self, name: str) -> ServedModel:  # noqa: ARG002 # there is one
+        """Return the one model."""
+        return self._served
+
+    async def embed(
+        self,
+        model: str,  # noqa: ARG002 # there is one
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 # nothing is computed
+    ) -> list[Embedding]:
+        """Return the vectors of known questions."""
+        return [Embedding(self._vector(each), 0) for each in requests]
+
+    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
+        """Return zeros."""
+        return [0] * len(texts)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def _vector(self, request: EmbedRequest) -> Float32Array:
+        vector = self._vectors[request.text]
+        return truncate_dimensions(vector[None], request.output_dimensionality or vector.size)[0]
+
+
+@contextlib.contextmanager
+def open_trials(uri: str, token: str = "") -> Generator[Collection]:
+    """Open a collection of a name nobody uses, in Milvus at `uri`, or in a temporary Lite file when that is empty."""
+    name = f"gemvec_eval_{uuid.uuid4().hex[:12]}"
+    with (
+        tempfile.TemporaryDirectory(prefix="gemvec-eval-") as folder,
+        open_collection(uri or str(Path(folder) / "eval.db"), name, token=token) as collection,
+    ):
+        yield collection
+
+
+def fill_trial(
+    collection: Collection,
+    fingerprint: Fingerprint,
+    corpus: Mapping[str, Passage],
+    documents: Float32Array,
+    embedder: KnownQuestions,
+) -> Trial:
+    """Index a corpus; `drop` the trial before the next one.
+
+    Args:
+        collection: from `open_trials`.
+        fingerprint: of the vectors.
+        corpus: the documents.
+        documents: float32[documents, fingerprint.dimensionality], in the corpus' order.
+        embedder: for the questions.
+    """
+    trial = Trial(collection=collection, generation=collection.create(fingerprint), embedder=embedder)
+    items = list(corpus.items())
+    try:
+        for start in range(0, len(items), _ROWS_PER_WRITE):
+            group = slice(start, start + _ROWS_PER_WRITE)
+            rows = [_make_row(*item, vector) for item, vector in zip(items[group], documents[group], strict=True)]
+            trial.generation.upsert(rows)
+        trial.generation.finish()
+    except BaseException:
+        trial.drop()
+        raise
+    return trial
+
+
+def _make_row(document_id: str, passage: Passage, vector: Float32Array) -> Row:
+    text = (passage.text or passage.title).encode()[:_MAX_TEXT_BYTES].decode(errors="ignore")
+    return Row(
+        key=blake2b(document_id.encode(), digest_size=16).hexdigest(),
+        text=text,
+        words=join_words(passage.title, "", passage.text),
+        vector=vector,
+        document_id=document_id,
+        document_hash="",
+        chunk=0,
+        chunks=1,
+        title=passage.title,
+        heading="",
+        source="",
+        position="",
+        metadata={},
+    )

@@ -1,0 +1,181 @@
+"""What is to be done for each document, found by comparing it with the rows that are there: `WorkFinder`.
+
+A document is up to date when it has exactly the rows its hash and count promise. So the rows themselves say what has
+been done, and nothing else has to be remembered between runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gemvec.milvus.chunking import Chunk, Chunker
+from gemvec.milvus.documents import BadDocument, Document, check_document
+from gemvec.milvus.generation import Generation
+from gemvec.milvus.schema import Row, RowState, join_words
+from gemvec.models.embed import Float32Array
+
+# Documents looked up in one question to Milvus, and their bytes held in memory meanwhile.
+_DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20
+# When most rows of a collection will be asked for, all are read at once, up to so many (about 50 MB).
+_MAX_ROWS_READ_AT_ONCE = 100_000
+_ROWS_PER_ASKED_DOCUMENT = 4
+
+
+States = dict[str, dict[str, RowState]]  # document id -> key -> state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """One document that is not up to date.
+
+    Attributes:
+        document: the document.
+        document_hash: what its rows will carry.
+        chunks: its chunks by key.
+        states: its rows by key, as they are now.
+    """
+
+    document: Document
+    document_hash: str
+    chunks: dict[str, Chunk]
+    states: dict[str, RowState]
+
+    @property
+    def missing(self) -> list[str]:
+        """Keys of chunks that have no row and must be embedded."""
+        return [key for key in self.chunks if key not in self.states]
+
+    @property
+    def outdated(self) -> list[str]:
+        """Keys of rows whose vector is right and whose other fields are not."""
+        return [
+            key for key in self.chunks if key in self.states and self.states[key].document_hash != self.document_hash
+        ]
+
+    @property
+    def stale(self) -> list[str]:
+        """Keys of rows that are no chunk any more."""
+        return [key for key in self.states if key not in self.chunks]
+
+    def to_row(self, key: str, vector: Float32Array) -> Row:
+        """Return the row of chunk `key`."""
+        document, chunk = self.document, self.chunks[key]
+        return Row(
+            key=key,
+            text=chunk.text,
+            words=join_words(document.title, chunk.heading, chunk.text),
+            vector=vector,
+            document_id=document.id,
+            document_hash=self.document_hash,
+            chunk=chunk.number,
+            chunks=len(self.chunks),
+            title=document.title,
+            heading=chunk.heading,
+            source=document.source,
+            position=chunk.position,
+            metadata=dict(document.metadata),
+        )
+
+
+class WorkFinder:
+    """Tells what each document needs.
+
+    Args:
+        generation: the rows to compare with; None when there is no collection yet.
+        chunker: cuts documents that are not up to date.
+
+    Attributes:
+        documents: documents read, bad ones left out.
+        unchanged: documents that are up to date.
+        bad: documents left out.
+        seen: ids of all documents that came, bad ones included.
+        unreadable_sources: sources of bad documents whose id is not known.
+        read_bytes: bytes of the sources that have been read.
+    """
+
+    def __init__(self, generation: Generation | None, chunker: Chunker) -> None:
+        self._generation = generation
+        self._chunker = chunker
+        self.documents = 0
+        self.unchanged = 0
+        self.bad: list[BadDocument] = []
+        self.seen: set[str] = set()
+        self.unreadable_sources: set[str] = set()
+        self.read_bytes = 0
+        self._knows_all: bool | None = None  # None before the first question
+        self._states: States = {}  # of all rows, when all were read
+
+    def find(self, documents: Iterator[Document | BadDocument]) -> Iterator[Work]:
+        """Yield the documents that are not up to date, in order."""
+        for some in _gather(map(_checked, documents)):
+            states = self._look_up([each for each in some if isinstance(each, Document)])
+            for each in some:
+                self.read_bytes = each.read_bytes
+                if isinstance(each, BadDocument):
+                    self.leave_out(each)
+                elif work := self._compare(each, states.get(each.id, {})):
+                    yield work
+
+    def leave_out(self, bad: BadDocument) -> None:
+        """Note a document that is not indexed; its rows from earlier runs stay."""
+        self.bad.append(bad)
+        if bad.id:
+            self.seen.add(bad.id)
+        else:
+            self.unreadable_sources.add(bad.source)
+
+    def _look_up(self, documents: list[Document]) -> States:
+        if self._generation is None:
+            return {}
+        if self._knows_all is None:
+            self._knows_all = _will_need_all(self._generation.count(), len(documents))
+            self._states = _by_document(self._generation.states()) if self._knows_all else {}
+        if self._knows_all:
+            return self._states
+        return _by_document(self._generation.states_of([document.id for document in documents]))
+
+    def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
+        self.seen.add(document.id)
+        self.documents += 1
+        version = self._chunker.version
+        document_hash = document.hash(version)
+        if states and all(
+            state.document_hash == document_hash and state.chunks == len(states) for state in states.values()
+        ):
+            self.unchanged += 1
+            return None
+        chunks = {chunk.key(document.id, version): chunk for chunk in self._chunker.split(document)}
+        return Work(document=document, document_hash=document_hash, chunks=chunks, states=states)
+
+
+def _checked(each: Document | BadDocument) -> Document | BadDocument:
+    reason = check_document(each) if isinstance(each, Document) else None
+    if reason is None:
+        return each
+    return BadDocument(source=each.source, place=each.place, id=each.id, reason=reason, read_bytes=each.read_bytes)
+
+
+def _will_need_all(rows: int, documents: int) -> bool:
+    """Whether reading all rows at once is less work than asking for documents, of which the first ones have come."""
+    may_be_more = documents >= _DOCUMENTS_PER_LOOKUP
+    return rows <= _MAX_ROWS_READ_AT_ONCE and (may_be_more or rows <= documents * _ROWS_PER_ASKED_DOCUMENT)
+
+
+def _by_document(states: Iterable[RowState]) -> States:
+    found: States = {}
+    for state in states:
+        found.setdefault(state.document_id, {})[state.key] = state
+    return found
+
+
+def _gather(documents: Iterator[Document | BadDocument]) -> Iterator[list[Document | BadDocument]]:
+    some, size = list[Document | BadDocument](), 0
+    for document in documents:
+        some.append(document)
+        size += len(document.text) if isinstance(document, Document) else 0
+        if len(some) >= _DOCUMENTS_PER_LOOKUP or size >= _BYTES_PER_LOOKUP:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some

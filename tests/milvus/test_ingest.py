@@ -1,0 +1,143 @@
+"""Ingest converges: whatever a collection held, the next run leaves exactly the documents, and does nothing twice."""
+
+import asyncio
+
+import pytest
+
+from gemvec.errors import FingerprintMismatch, StorageFailure
+from gemvec.milvus import Chunker, ChunkOptions, Document, Fingerprint, Sources, ingest
+
+from .conftest import WordEmbedder, contents
+
+
+def run(collection, embedder, sources=("docs",), **options):
+    documents = Sources(sources)
+    prune = documents.scopes if options.pop("prune", False) else ()
+    return asyncio.run(ingest(collection, embedder, documents, prune=prune, **options))
+
+
+def test_every_chunk_of_every_document_is_stored(collection, embedder, folder):
+    report = run(collection, embedder)
+    rows = contents(collection)
+    assert report.documents == report.added == 3
+    assert report.embedded == len(rows)
+    assert {row["document_id"] for row in rows} == {"docs/batches.md", "docs/files.md", "docs/models.md"}
+    assert all(row["title"] in {"Batches", "Files", "Models"} for row in rows)
+
+
+def test_a_second_run_changes_nothing_and_embeds_nothing(collection, embedder, folder):
+    run(collection, embedder)
+    before, embedded = contents(collection), embedder.embedded_texts
+    report = run(collection, embedder)
+    assert report.unchanged == 3
+    assert not report.has_changed
+    assert contents(collection) == before
+    assert embedder.embedded_texts == embedded
+
+
+def test_a_changed_document_is_replaced_and_only_its_new_chunks_embedded(collection, embedder, folder):
+    chunker = Chunker(ChunkOptions(max_tokens=12, overlap_tokens=0))
+    run(collection, embedder, chunker=chunker)
+    path = folder / "batches.md"
+    path.write_text(path.read_text().replace("Send cancel to stop it.", "Cancelling keeps what is done."))
+    report = run(collection, embedder, chunker=chunker)
+    texts = " ".join(row["text"] for row in contents(collection))
+    assert (report.changed, report.unchanged, report.embedded) == (1, 2, 1)
+    assert "Cancelling keeps" in texts
+    assert "Send cancel" not in texts
+
+
+def test_changed_metadata_is_written_without_embedding(collection, embedder):
+    first = Document(id="a", text="The text stays.", metadata={"lang": "en"})
+    second = Document(id="a", text="The text stays.", metadata={"lang": "de"})
+    asyncio.run(ingest(collection, embedder, [first]))
+    report = asyncio.run(ingest(collection, embedder, [second]))
+    assert (report.reused, report.embedded) == (1, 0)
+    assert [row["metadata"] for row in contents(collection)] == [{"lang": "de"}]
+
+
+def test_a_vanished_document_stays_without_prune_and_goes_with_it(collection, embedder, folder):
+    run(collection, embedder)
+    (folder / "files.md").unlink()
+    assert run(collection, embedder).removed == 0
+    assert run(collection, embedder, prune=True).removed == 1
+    assert {row["document_id"] for row in contents(collection)} == {"docs/batches.md", "docs/models.md"}
+
+
+def test_prune_touches_only_what_the_sources_stand_for(collection, embedder, folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "note.txt").write_text("Another folder.")
+    run(collection, embedder, ["docs", "other"])
+    (tmp_path / "other" / "note.txt").unlink()
+    run(collection, embedder, ["docs"], prune=True)
+    assert "other/note.txt" in {row["document_id"] for row in contents(collection)}
+
+
+def test_a_document_that_became_unreadable_keeps_its_rows(collection, embedder, folder):
+    run(collection, embedder)
+    (folder / "files.md").write_bytes(b"\xff\xff\xff")
+    report = run(collection, embedder, prune=True)
+    assert [bad.source for bad in report.bad] == ["docs/files.md"]
+    assert "docs/files.md" in {row["document_id"] for row in contents(collection)}
+
+
+def test_a_document_the_model_refuses_does_not_stop_the_others(collection, embedder, folder):
+    (folder / "aaa.md").write_text("unembeddable")
+    report = run(collection, embedder)
+    assert [(bad.id, bad.reason) for bad in report.bad] == [("docs/aaa.md", "this text cannot be embedded")]
+    assert report.documents == report.added == 3
+
+
+def test_another_model_is_refused_with_both_named(collection, embedder, folder):
+    run(collection, embedder)
+    (folder / "new.md").write_text("Something new.")
+    other = WordEmbedder("words-b")
+    with pytest.raises(FingerprintMismatch, match=r"words-a@.*words-b@"):
+        run(collection, other)
+
+
+def test_another_dimensionality_is_refused_with_both_named(collection, embedder, folder):
+    run(collection, embedder)
+    other = Fingerprint.of(embedder.get_model("words-a"), 32)
+    with pytest.raises(FingerprintMismatch, match=r"64 dimensions.*32 dimensions"):
+        run(collection, embedder, fingerprint=other)
+
+
+class NanEmbedder(WordEmbedder):
+    async def embed(self, model, requests, **options):
+        embeddings = await super().embed(model, requests, **options)
+        embeddings[0].vector[0] = float("nan")
+        return embeddings
+
+
+def test_a_vector_with_nan_is_never_stored(collection, folder):
+    with pytest.raises(StorageFailure, match="not finite"):
+        run(collection, NanEmbedder())
+    assert contents(collection) == []
+
+
+def test_a_document_without_text_is_reported(collection, embedder, folder):
+    (folder / "empty.md").write_text("\n\n")
+    report = run(collection, embedder)
+    assert [(bad.id, bad.reason) for bad in report.bad] == [("docs/empty.md", "it has no text")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"text": " \n"}, "it has no text"),
+        ({"text": "half a \ud83d character"}, "half a character"),
+        ({"id": "half a \ud83d character"}, "half a character"),
+        ({"id": ""}, "its id must have 1 to 1024 bytes"),
+        ({"id": "é" * 600}, "its id must have 1 to 1024 bytes"),
+        ({"id": "a\nb"}, "control characters"),
+        ({"metadata": {"more": "y" * 70_000}}, "its metadata has 70"),
+        ({"metadata": {"when": object()}}, "its metadata is not JSON"),
+    ],
+)
+def test_what_milvus_would_not_take_is_left_out_and_the_others_written(collection, embedder, fields, reason):
+    good = Document(id="good", text="A good text.")
+    bad = Document(**{"id": "bad", "text": "A text.", **fields})
+    report = asyncio.run(ingest(collection, embedder, [bad, good]))
+    assert [reason in each.reason for each in report.bad] == [True]
+    assert [row["document_id"] for row in contents(collection)] == ["good"]

@@ -1,0 +1,79 @@
+import datetime as dt
+import json
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from gemvec.milvus.documents import BadDocument, Document
+from gemvec.milvus.readers import UnreadableDocument
+from gemvec.milvus.records import RecordFields, read_records
+
+RECORDS = [
+    {"id": "a", "title": "First", "text": "The first text.", "lang": "en"},
+    {"id": "b", "title": "Second", "text": "The second text.", "lang": "de"},
+]
+
+
+def write(path, records):
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(records), path)
+    elif path.suffix == ".csv":
+        path.write_text("id,title,text,lang\n" + "".join(",".join(each.values()) + "\n" for each in records))
+    else:
+        path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    return path
+
+
+def read(path, fields=None):
+    return list(read_records(path, path.name, fields or RecordFields()))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.csv", "a.parquet"])
+def test_every_record_is_a_document_and_other_fields_are_metadata(tmp_path, name):
+    documents = read(write(tmp_path / name, RECORDS))
+    assert [document.id for document in documents] == [f"{name}#a", f"{name}#b"]
+    assert [document.text for document in documents] == ["The first text.", "The second text."]
+    assert [document.title for document in documents] == ["First", "Second"]
+    assert documents[0].metadata == {"id": "a", "lang": "en"}
+    assert documents[1].place in {"line 2", "row 2"}
+    assert documents[-1].read_bytes == (tmp_path / name).stat().st_size
+
+
+def test_fields_can_be_named(tmp_path):
+    path = write(tmp_path / "a.jsonl", [{"nr": 7, "headline": "H", "story": "S", "text": "not this"}])
+    (document,) = read(path, RecordFields(text=("story",), id=("nr",), title=("headline",)))
+    assert (document.id, document.title, document.text) == ("a.jsonl#7", "H", "S")
+
+
+def test_a_record_without_id_keeps_its_id_when_it_moves(tmp_path):
+    first = read(write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}]))
+    second = read(write(tmp_path / "a.jsonl", [{"text": "zero"}, {"text": "one"}, {"text": "two"}]))
+    assert [document.id for document in first] == [document.id for document in second[1:]]
+
+
+def test_bad_lines_are_reported_with_their_place_and_the_others_read(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "good"}\nnot json\n[1]\n{"id": 1}\n\xff\n\n{"text": "good too"}\n')
+    found = read(path)
+    assert [each.text for each in found if isinstance(each, Document)] == ["good", "good too"]
+    assert [(each.place, each.reason) for each in found if isinstance(each, BadDocument)] == [
+        ("line 2", "it is not JSON"),
+        ("line 3", "it is not a JSON object"),
+        ("line 4", "it has no field text or content or body or passage"),
+        ("line 5", "it is not JSON"),
+    ]
+
+
+def test_dates_and_not_a_number_become_json(tmp_path):
+    path = tmp_path / "a.parquet"
+    when = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
+    write(path, [{"text": "x", "when": when, "share": float("nan"), "tags": ["a"]}])
+    assert read(path)[0].metadata == {"when": "2026-11-21 00:00:00+00:00", "share": None, "tags": ["a"]}
+
+
+def test_a_file_that_is_no_parquet_is_bad_as_a_whole(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR2")
+    with pytest.raises(UnreadableDocument, match="not Parquet"):
+        read(path)

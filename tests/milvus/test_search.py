@@ -1,0 +1,66 @@
+import asyncio
+
+import pytest
+
+from gemvec.errors import CollectionNotFound, FingerprintMismatch, InvalidRequest, StorageFailure
+from gemvec.milvus import Document, Sources, ingest, search
+
+from .conftest import WordEmbedder
+
+
+def ask(collection, embedder, question, **options):
+    return asyncio.run(search(collection, embedder, question, **options))
+
+
+@pytest.fixture
+def indexed(collection, embedder, folder):
+    asyncio.run(ingest(collection, embedder, Sources(["docs"])))
+    return collection
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_the_passage_that_answers_comes_first(indexed, embedder, hybrid):
+    hit = ask(indexed, embedder, "when does an upload of a file expire", hybrid=hybrid)[0]
+    assert hit.source == "docs/files.md"
+    assert "expires after two days" in hit.text
+    assert hit.title == "Files"
+    assert hit.position == "line 1"
+
+
+def test_dense_scores_are_cosines_in_falling_order(indexed, embedder):
+    scores = [hit.score for hit in ask(indexed, embedder, "a durable job", limit=3)]
+    assert scores == sorted(scores, reverse=True)
+    assert all(-1 <= score <= 1.001 for score in scores)
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_a_filter_on_metadata_leaves_out_the_rest(collection, embedder, hybrid):
+    documents = [Document(id=name, text=f"A word in {name}.", metadata={"lang": name}) for name in ("en", "de", "fr")]
+    asyncio.run(ingest(collection, embedder, documents))
+    hits = ask(collection, embedder, "word", hybrid=hybrid, where='metadata["lang"] == "de"')
+    assert [hit.document_id for hit in hits] == ["de"]
+
+
+def test_a_filter_that_milvus_does_not_understand_says_so(indexed, embedder):
+    with pytest.raises(StorageFailure, match="Milvus"):
+        ask(indexed, embedder, "word", where="lang ===")
+
+
+def test_another_model_is_refused_with_both_named(indexed):
+    with pytest.raises(FingerprintMismatch, match=r"words-a@.*words-b@"):
+        ask(indexed, WordEmbedder("words-b"), "word")
+
+
+def test_the_collections_own_model_is_chosen_among_several(indexed):
+    assert ask(indexed, WordEmbedder("words-b", "words-a"), "a durable job")[0].source == "docs/batches.md"
+
+
+def test_a_collection_that_does_not_exist_is_named(collection, embedder):
+    with pytest.raises(CollectionNotFound, match="docs"):
+        ask(collection, embedder, "word")
+
+
+@pytest.mark.parametrize(("question", "limit"), [("  ", 3), ("word", 0), ("word", 1001)])
+def test_questions_and_limits_are_checked(indexed, embedder, question, limit):
+    with pytest.raises(InvalidRequest):
+        ask(indexed, embedder, question, limit=limit)

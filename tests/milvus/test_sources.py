@@ -1,0 +1,108 @@
+import io
+import os
+
+import pytest
+
+from gemvec.errors import InvalidRequest
+from gemvec.milvus import BadDocument, Document, Sources
+from gemvec.milvus.sources import Scope
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("docs/b.md", "docs/a.txt", "docs/deep/c.rst", "docs/.hidden.md", "docs/.git/d.md", "docs/e.bin"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"Text of {name}.")
+    return tmp_path
+
+
+def ids(*sources, **options):
+    return [each.id for each in Sources(sources, **options)]
+
+
+def test_a_folder_is_searched_through_in_order_without_hidden_and_unknown_files(tree):
+    assert ids("docs") == ["docs/a.txt", "docs/b.md", "docs/deep/c.rst"]
+
+
+def test_globs_find_files(tree):
+    assert ids("docs/**/*.rst", "docs/*.md") == ["docs/deep/c.rst", "docs/b.md"]
+
+
+def test_a_file_named_twice_is_read_once(tree):
+    assert ids("docs/b.md", "docs", "./docs/../docs/b.md") == ["docs/b.md", "docs/a.txt", "docs/deep/c.rst"]
+
+
+def test_ids_do_not_depend_on_how_a_path_is_written(tree):
+    assert ids("docs") == ids(str(tree / "docs")) == ids("./docs/")
+
+
+def test_a_file_outside_the_current_folder_has_its_whole_path_as_id(tree, monkeypatch):
+    monkeypatch.chdir(tree / "docs" / "deep")
+    assert ids("../b.md") == [str(tree / "docs" / "b.md")]
+
+
+def test_a_source_that_does_not_exist_is_refused_at_once(tree):
+    with pytest.raises(InvalidRequest, match="'dosc'"):
+        Sources(["docs", "dosc"])
+
+
+def test_a_file_that_cannot_be_read_is_reported_and_the_others_come(tree):
+    (tree / "docs" / "b.md").write_bytes(b"\xff\xff")
+    found = list(Sources(["docs", "docs/e.bin"]))
+    assert [each.id for each in found if isinstance(each, Document)] == ["docs/a.txt", "docs/deep/c.rst"]
+    assert [each.source for each in found if isinstance(each, BadDocument)] == ["docs/b.md", "docs/e.bin"]
+
+
+def test_a_file_that_vanishes_meanwhile_is_reported(tree):
+    sources = Sources(["docs"])
+    (tree / "docs" / "b.md").unlink()
+    assert [each.source for each in sources if isinstance(each, BadDocument)] == ["docs/b.md"]
+
+
+def test_the_second_document_of_one_id_is_reported(tree):
+    (tree / "r.jsonl").write_text('{"id": 1, "text": "one"}\n{"id": 1, "text": "two"}\n')
+    first, second = Sources(["r.jsonl"])
+    assert first.text == "one"
+    assert second.reason == "id 'r.jsonl#1' came before"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [(b"Just text.", ["standard input"]), (b'{"id": 5, "text": "x"}\n{"text": ""}\n', ["standard input#5", ""])],
+)
+def test_standard_input_is_one_text_or_json_lines(data, expected):
+    assert ids("-", standard_input=io.BytesIO(data)) == expected
+
+
+def test_bytes_read_reach_the_total(tree):
+    sources = Sources(["docs"])
+    *_, last = sources
+    assert last.read_bytes == sources.total_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "source", "held"),
+    [
+        (Scope(path="docs", is_folder=True), "docs/deep/c.rst", True),
+        (Scope(path="docs", is_folder=True), "docs-old/c.rst", False),
+        (Scope(path=".", is_folder=True), "anything.md", True),
+        (Scope(path=".", is_folder=True), "/elsewhere/x.md", False),
+        (Scope(path="a.jsonl"), "a.jsonl", True),
+        (Scope(path="docs/*.md"), "docs/b.md", True),
+        (Scope(path="docs/*.md"), "docs/b.txt", False),
+        (Scope(path="docs/*.md"), "docs/deep/b.md", False),
+        (Scope(path="docs/**/*.md"), "docs/b.md", True),
+        (Scope(path="docs/**/*.md"), "docs/deep/er/b.md", True),
+        (Scope(path=".", is_folder=True), "standard input", False),
+    ],
+)
+def test_a_scope_holds_what_its_source_would_find(scope, source, held):
+    assert scope.holds(source) is held
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_link_in_a_circle_ends(tree):
+    (tree / "docs" / "loop").symlink_to(tree / "docs")
+    assert ids("docs") == ["docs/a.txt", "docs/b.md", "docs/deep/c.rst"]
