@@ -1,0 +1,145 @@
+"""What `gemvec batch results` writes: JSON lines as the server has them, a Parquet table, or one NumPy array.
+
+A file is whole or not there: it is written beside its name and renamed at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from gemvec.errors import BadSetting, GemvecError, MissingDependency
+from gemvec.storage.durable import translate_os_errors
+
+if TYPE_CHECKING:
+    from gemvec.client.batches import BatchClient
+    from gemvec.wire.jsonl import ResponseLine
+
+_ROWS_AT_ONCE = 4096
+
+
+def write_results(client: BatchClient, name: str, output: Path) -> int:
+    """Write a batch's results to a file whose ending says how: .jsonl, .parquet or .npy; return how many there are.
+
+    Raises:
+        BadSetting: the ending is another.
+        GemvecError: a request failed and the array has no place for an error.
+        MissingDependency: Parquet is asked for and pyarrow is not installed.
+    """
+    write = _WRITERS.get(output.suffix.lower())
+    if write is None:
+        raise BadSetting(f"--output has value {str(output)!r}: expected a name that ends in {', '.join(_WRITERS)}.")
+    with _whole(output) as partial:
+        return write(client, name, partial)
+
+
+def write_lines(client: BatchClient, name: str, target: BinaryIO) -> int:
+    """Write results as JSON lines and return how many there are."""
+    import msgspec
+
+    from gemvec.wire.jsonl import response_to_wire
+
+    count = 0
+    for result in client.results(name):
+        target.write(msgspec.json.encode(response_to_wire(result)) + b"\n")
+        count += 1
+    return count
+
+
+def _write_jsonl(client: BatchClient, name: str, path: Path) -> int:
+    with path.open("wb") as file:
+        return write_lines(client, name, file)
+
+
+def _write_array(client: BatchClient, name: str, path: Path) -> int:
+    """Write float32[requests, values], row by row."""
+    import numpy as np
+
+    count = client.get(name).stats.request_count
+    array: Any = None
+    row = 0
+    for row, result in enumerate(client.results(name), start=1):
+        if result.values is None:
+            raise GemvecError(
+                f"Request {row - 1} failed: {result.error_message.strip()} An array has no place for that; "
+                "write .jsonl or .parquet."
+            )
+        if array is None:
+            array = np.lib.format.open_memmap(path, "w+", np.float32, (count, len(result.values)))
+        if len(result.values) != array.shape[1]:
+            raise GemvecError(
+                f"Request {row - 1} has {len(result.values)} values, others have {array.shape[1]}; "
+                "write .jsonl or .parquet."
+            )
+        array[row - 1] = result.values
+    if row != count:
+        raise GemvecError(f"The batch has results for {row} of {count} requests; write .jsonl or .parquet.")
+    if array is not None:
+        array.flush()
+    return row
+
+
+def _write_parquet(client: BatchClient, name: str, path: Path) -> int:
+    """Write the columns key, embedding (float32), token_count, error_code and error_message."""
+    pa, parquet = _import_arrow()
+    schema = pa.schema(
+        [
+            ("key", pa.string()),
+            ("embedding", pa.list_(pa.float32())),
+            ("token_count", pa.int64()),
+            ("error_code", pa.int32()),
+            ("error_message", pa.string()),
+        ]
+    )
+    results, count = client.results(name), 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        while rows := list(islice(results, _ROWS_AT_ONCE)):
+            writer.write_table(pa.table(_columns(rows), schema=schema))
+            count += len(rows)
+    return count
+
+
+def _import_arrow() -> tuple[Any, Any]:
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ModuleNotFoundError as error:
+        raise MissingDependency("Parquet needs pyarrow: pip install 'gemvec[all]'") from error
+
+
+def _columns(rows: Sequence[ResponseLine]) -> dict[str, list[Any]]:
+    return {
+        "key": [_key_of(row) for row in rows],
+        "embedding": [row.values for row in rows],
+        "token_count": [row.token_count for row in rows],
+        "error_code": [row.error_code or None for row in rows],
+        "error_message": [row.error_message or None for row in rows],
+    }
+
+
+def _key_of(row: ResponseLine) -> str | None:
+    key = {**row.label, **row.label.get("metadata", {})}.get("key")
+    return None if key is None else str(key)
+
+
+_WRITERS: dict[str, Callable[[BatchClient, str, Path], int]] = {
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+    ".npy": _write_array,
+}
+
+
+@contextmanager
+def _whole(path: Path) -> Generator[Path]:
+    partial = path.with_name(f".{path.name}.part")
+    with translate_os_errors():
+        try:
+            yield partial
+            if partial.exists():
+                partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,219 @@
+"""`gemvec demo`: the main job from nothing, each step checked."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gemvec.cli.options import with_settings
+from gemvec.errors import GemvecError
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.milvus import Hit, IngestReport
+
+# The texts of Milvus' page on Gemini embeddings.
+DOCUMENTS = (
+    "Artificial intelligence was founded as an academic discipline in 1956.",
+    "Alan Turing was the first person to conduct substantial research in AI.",
+    "Born in Maida Vale, London, Turing was raised in southern England.",
+)
+QUERIES = ("When was artificial intelligence founded", "Where was Alan Turing born?")
+ANSWERS = (0, 2)
+
+# Asked of the project's own documentation: the question, and the file that must be among the passages found.
+QUESTIONS = (
+    ("How do I cancel a batch job?", "batches.md"),
+    ("What happens to a text that is longer than the model's window?", "models.md"),
+    ("How long is an uploaded file kept?", "files.md"),
+)
+PASSAGES_LOOKED_AT = 3
+
+NEXT_STEPS = (
+    ("gemvec serve", "a server for any Gemini, OpenAI or Milvus client"),
+    ("gemvec index FOLDER --uri ./my.db", "your own documents into Milvus"),
+    ('gemvec search "..." --uri ./my.db', "and answers out of it"),
+)
+
+
+@dataclass(slots=True)
+class Account:
+    """What the demo has done so far, shown as it happens and kept for --json."""
+
+    console: Console
+    steps: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    @contextmanager
+    def step(self, name: str, *, has_own_progress: bool = False) -> Generator[dict[str, Any]]:
+        """Time a step, and show it with what it says of itself in `detail`."""
+        outcome: dict[str, Any] = {"step": name}
+        started = time.perf_counter()
+        with nullcontext() if has_own_progress else self.console.status(f"{name} ..."):
+            yield outcome
+        outcome["seconds"] = round(time.perf_counter() - started, 3)
+        self.steps.append(outcome)
+        self.console.print(
+            f"[green]✓[/] [bold]{name}[/] [dim]{outcome['seconds']:.2f} s[/]  {escape(outcome['detail'])}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@with_settings("model", "precision", "cache_dir")
+def demo(
+    settings: Settings, *, as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False
+) -> None:
+    """Show the main job from nothing, with no key.
+
+    Serves, embeds as Google's and Milvus' pages do, indexes documents and asks them. Exit status 0 only if every step
+    really worked.
+
+    Examples:
+        gemvec demo
+        gemvec demo --json --precision exact
+    """
+    account = Account(Console(stderr=as_json))
+    with tempfile.TemporaryDirectory(prefix="gemvec-demo-") as folder:
+        # A folder of its own: a running server holds the user's.
+        run_demo(replace(settings, data_dir=Path(folder, "data")), account, Path(folder))
+    if as_json:
+        typer.echo(json.dumps(account.steps))
+    else:
+        show_next_steps(account.console)
+
+
+def run_demo(settings: Settings, account: Account, folder: Path) -> None:
+    """Go through every step; raises at the first that fails."""
+    from gemvec.cli.models import show_progress
+    from gemvec.models.catalogue import find_record
+    from gemvec.models.weights import fetch_model
+    from gemvec.server.run import serving
+    from gemvec.server.services import open_services
+
+    with account.step("Weights", has_own_progress=True) as outcome, show_progress() as progress:
+        path = fetch_model(find_record(settings.model[0]), settings.cache_dir, progress=progress)
+        outcome["detail"] = f"{settings.model[0]}, checked, in {path}"
+    with account.step("Server") as outcome:
+        services = open_services(settings)
+        outcome["detail"] = f"the model {services.default_model().weights} is loaded"
+    with serving(services) as url:
+        account.console.print(f"  serving the Gemini API at [cyan]{url}[/] for as long as this runs", highlight=False)
+        show_google_sdk(account, url)
+        show_milvus_class(account, url)
+        show_index(account, url, services.default_model().name, folder)
+
+
+def show_google_sdk(account: Account, url: str) -> None:
+    """Let Google's SDK call the server as Google's reference does."""
+    if importlib.util.find_spec("google.genai") is None:
+        account.console.print("[dim]- Google's SDK is not installed: pip install google-genai[/]")
+        return
+    with account.step("Google's SDK") as outcome:
+        from google import genai
+        from google.genai import types
+
+        client = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=url))
+        result = client.models.embed_content(
+            model="gemini-embedding-001",
+            contents="Hello World!",
+            config=types.EmbedContentConfig(output_dimensionality=10),
+        )
+        values = (result.embeddings or [types.ContentEmbedding()])[0].values or []
+        _require(len(values) == 10 and any(values), f"google-genai got {len(values)} values where it asked for 10")  # noqa: PLR2004 - as in Google's reference
+        outcome["detail"] = (
+            f'embed_content("Hello World!") = [{", ".join(f"{value:.3f}" for value in values[:3])}, ...]'
+        )
+
+
+def show_milvus_class(account: Account, url: str) -> None:
+    """Embed the documents and queries of Milvus' page, and see that each query is nearest to its answer."""
+    from gemvec.client import GeminiEmbeddingFunction
+
+    with account.step("Milvus' class") as outcome, GeminiEmbeddingFunction(base_url=url) as embed:
+        documents, queries = embed.encode_documents(list(DOCUMENTS)), embed.encode_queries(list(QUERIES))
+        nearest = [max(range(len(documents)), key=lambda place: float(query @ documents[place])) for query in queries]
+        _require(tuple(nearest) == ANSWERS, f"the queries of Milvus' page found the documents {nearest}")
+        outcome["detail"] = f"dim {embed.dim}, both queries of Milvus' page find their document"
+    for query, place in zip(QUERIES, nearest, strict=True):
+        account.console.print(
+            f"    [dim]{escape(query)}[/] → {escape(DOCUMENTS[place])}", highlight=False, soft_wrap=True
+        )
+
+
+def show_index(account: Account, url: str, model: str, folder: Path) -> None:
+    """Index the project's own documentation into Milvus Lite and ask it three questions."""
+    from gemvec.client import find_target, open_target
+    from gemvec.milvus import Sources, ingest, open_collection, search
+
+    with account.step("Milvus") as outcome, open_collection(str(folder / "demo.db"), "docs") as collection:
+
+        async def index_and_ask() -> tuple[IngestReport, list[list[Hit]]]:
+            embedder = open_target(find_target(url), model=model)
+            try:
+                report = await ingest(collection, embedder, Sources([str(documentation())]))
+                return report, [
+                    await search(collection, embedder, question, limit=PASSAGES_LOOKED_AT) for question, _ in QUESTIONS
+                ]
+            finally:
+                await embedder.close()
+
+        report, answers = asyncio.run(index_and_ask())
+        _require(not report.bad, f"documents could not be read: {[each.source for each in report.bad]}")
+        for (question, file), hits in zip(QUESTIONS, answers, strict=True):
+            found = [Path(hit.source).name for hit in hits]
+            _require(file in found, f"{question!r} found {found}, and not {file}")
+        outcome["detail"] = (
+            f"{report.documents} pages of our documentation are {report.embedded} passages in Milvus Lite; "
+            f"{len(QUESTIONS)} questions asked"
+        )
+    for (question, file), hits in zip(QUESTIONS, answers, strict=True):
+        best = next(hit for hit in hits if Path(hit.source).name == file)
+        show_passage(account.console, question, best)
+
+
+def show_passage(console: Console, question: str, hit: Hit) -> None:
+    """Show a question and the beginning of the passage that answers it."""
+    passage = " ".join(hit.text.split())
+    console.print(f"    [dim]{escape(question)}[/]", highlight=False)
+    where = f"{Path(hit.source).name} > {hit.heading}" if hit.heading else Path(hit.source).name
+    console.print(
+        f"    → [cyan]{escape(where)}[/] [dim]{hit.score:.2f}[/]  {escape(passage[:140])} ...", highlight=False
+    )
+
+
+def show_next_steps(console: Console) -> None:
+    """Say what to do now."""
+    console.print("\n[bold]Everything worked.[/] Next:")
+    for line, meaning in NEXT_STEPS:
+        console.print(f"  [cyan]{line:36}[/] {meaning}", highlight=False, soft_wrap=True)
+    console.print(
+        "  The vectors are an open model's, not Google's: never mix the two in one collection.", soft_wrap=True
+    )
+
+
+def _require(holds: bool, failure: str) -> None:
+    if not holds:
+        raise GemvecError(failure)
+
+
+def documentation() -> Path:
+    """Return the folder of the project's documentation: in the package, or beside it in a checkout."""
+    import gemvec
+
+    home = Path(gemvec.__file__).parent
+    found = next((each for each in (home / "documentation", home.parent.parent / "docs") if each.is_dir()), None)
+    if found is None:
+        raise GemvecError("The documentation did not come with this installation.")
+    return found

@@ -1,0 +1,204 @@
+"""`gemvec embed`: texts in, vectors out, as JSON lines or as one NumPy array."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gemvec.cli.options import with_settings
+from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, OpenTarget, Target, open_target
+from gemvec.errors import BadSetting, EmptyText, InvalidRequest
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.models.embed import Embedding, EmbedRequest
+    from gemvec.wire.task_type import TaskType
+
+# Texts embedded before their vectors are written: what an interrupted command loses.
+_TEXTS_AT_ONCE = 1024
+_SHOWN_CHARACTERS, _SHOWN_VALUES = 40, 4
+
+Write = Callable[[Sequence["EmbedRequest"], Sequence["Embedding"]], None]
+
+
+@with_settings(*TARGET_SETTINGS)
+def embed(
+    settings: Settings,
+    *,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts; each line of standard input without any.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="Embed each line of a file; of a .jsonl file each line's text and title."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File for the vectors: .npy (float32), else JSON lines.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model to embed with. [GEMVEC_MODEL]")] = None,
+    task_type: Annotated[str, typer.Option(help="What the vectors are for.")] = "RETRIEVAL_DOCUMENT",
+    dimensionality: Annotated[int | None, typer.Option(min=1, metavar="N", help="Values in each vector.")] = None,
+    base_url: BaseUrl = None,
+    google: Google = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, with all its values.")] = False,
+) -> None:
+    """Embed texts from arguments, a file or standard input.
+
+    Shows the first values of each vector; --json prints all of them, --output writes them to a file, in the order of
+    the texts. The model runs in this process unless --base-url or --google names a server.
+
+    Examples:
+        gemvec embed "What is the meaning of life?"
+        gemvec embed --file documents.txt --output vectors.npy
+        gemvec embed --task-type RETRIEVAL_QUERY --json < questions.txt
+        gemvec embed "hello" --google --dimensionality 768 --json
+    """
+    from gemvec.client.config import parse_task_type
+
+    target = Target.of(model=model, base_url=base_url, google=google)
+    requests = _read_requests(_open_lines(texts or [], file), parse_task_type(task_type), dimensionality)
+    with _open_output(output, as_json=as_json) as write:
+        asyncio.run(_embed(settings, target, requests, write))
+
+
+async def _embed(settings: Settings, target: Target, requests: list[EmbedRequest], write: Write) -> None:
+    from gemvec.client.progress import show_progress
+
+    async with open_target(settings, target) as opened:
+        name, requests = await asyncio.to_thread(_fit_to_model, opened, requests)
+        is_long = len(requests) > _TEXTS_AT_ONCE and sys.stderr.isatty()
+        with show_progress(len(requests), is_wanted=is_long) as advance:
+            for start in range(0, len(requests), _TEXTS_AT_ONCE):
+                part = requests[start : start + _TEXTS_AT_ONCE]
+                write(part, await opened.embedder.embed(name, part))
+                advance(len(part))
+
+
+def _fit_to_model(opened: OpenTarget, requests: list[EmbedRequest]) -> tuple[str, list[EmbedRequest]]:
+    """Return the name to ask for, and the requests without the options that it does not take."""
+    from gemvec.models.embed import EmbedRequest
+
+    served = opened.embedder.get_model(opened.model) if opened.model else opened.embedder.list_models()[0]
+    if served.takes_options:
+        return served.name, requests
+    return served.name, [EmbedRequest(text=each.text) for each in requests]
+
+
+def _open_lines(texts: list[str], file: Path | None) -> Iterator[tuple[str, str, str | None]]:
+    """Yield where each text stands, the text and its title.
+
+    Raises:
+        BadSetting: there are no texts, or texts from two places.
+        InvalidRequest: the file cannot be read.
+    """
+    if texts and file is not None:
+        raise BadSetting("Texts and --file name two places; give one.")
+    if texts:
+        return ((f"text {number}", text, None) for number, text in enumerate(texts, start=1))
+    if file is None and sys.stdin.isatty():
+        raise BadSetting("There is nothing to embed: give texts, --file, or lines on standard input.")
+    return _read_lines(file)
+
+
+def _read_lines(file: Path | None) -> Iterator[tuple[str, str, str | None]]:
+    name = "standard input" if file is None else str(file)
+    try:
+        content = sys.stdin.buffer.read() if file is None else file.read_bytes()
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"Cannot read {name}: {error}.", field="file") from error
+    is_jsonl = file is not None and file.suffix == ".jsonl"
+    for number, line in enumerate(text.split("\n") if text else [], start=1):
+        where = f"{name}, line {number}"
+        yield (where, *_read_object(line, where)) if is_jsonl else (where, line, None)
+
+
+def _read_object(line: str, where: str) -> tuple[str, str | None]:
+    import msgspec
+
+    class Document(msgspec.Struct):
+        text: str
+        title: str | None = None
+
+    try:
+        document = msgspec.json.decode(line, type=Document)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"{where}: {error}.", field="file") from error
+    return document.text, document.title
+
+
+def _read_requests(
+    lines: Iterator[tuple[str, str, str | None]], task_type: TaskType | None, dimensionality: int | None
+) -> list[EmbedRequest]:
+    from gemvec.models.embed import EmbedRequest
+    from gemvec.wire.task_type import TaskType
+
+    requests: list[EmbedRequest] = []
+    for where, text, title in lines:
+        if not text:
+            raise EmptyText(f"{where} is empty.", index=len(requests))
+        requests.append(
+            EmbedRequest(
+                text=text,
+                task_type=task_type or TaskType.TASK_TYPE_UNSPECIFIED,
+                title=title if task_type is TaskType.RETRIEVAL_DOCUMENT else None,
+                output_dimensionality=dimensionality,
+            )
+        )
+    return requests
+
+
+@contextmanager
+def _open_output(output: Path | None, *, as_json: bool) -> Generator[Write]:
+    """Give a function that writes texts and their vectors where they were asked for."""
+    if output is None:
+        yield _json_writer(sys.stdout.buffer) if as_json else _show
+    elif output.suffix == ".npy":
+        with _array_writer(output) as write:
+            yield write
+    else:
+        with output.open("wb") as stream:
+            yield _json_writer(stream)
+
+
+def _show(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> None:
+    console = Console()
+    for request, embedding in zip(requests, embeddings, strict=True):
+        line = " ".join(request.text.split())
+        text = line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
+        values = ", ".join(f"{value:.4f}" for value in embedding.vector[:_SHOWN_VALUES])
+        size = f"{embedding.vector.size} values, {embedding.token_count} tokens"
+        console.print(
+            f"[bold]{escape(text)}[/]  [cyan]\\[{values}, …][/]  [dim]{size}[/]", highlight=False, soft_wrap=True
+        )
+
+
+def _json_writer(stream: BinaryIO) -> Write:
+    import orjson
+
+    def write(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> None:
+        for request, embedding in zip(requests, embeddings, strict=True):
+            line = {"text": request.text, "embedding": embedding.vector, "tokenCount": embedding.token_count}
+            stream.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
+        stream.flush()
+
+    return write
+
+
+@contextmanager
+def _array_writer(output: Path) -> Generator[Write]:
+    """Collect the vectors and write float32[texts, values] when the block ends well."""
+    import numpy as np
+
+    from gemvec.models.embed import Float32Array
+
+    vectors: list[Float32Array] = []
+    yield lambda _, embeddings: vectors.extend(each.vector for each in embeddings)
+    np.save(output, np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32))
+    Console(stderr=True).print(f"{len(vectors)} vectors in {escape(str(output))}", highlight=False)

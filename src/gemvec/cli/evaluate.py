@@ -1,0 +1,204 @@
+"""`gemvec eval`: how good models are on the user's own data, by dimensionality, precision and kind of search."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gemvec.cli.options import with_settings
+from gemvec.cli.target import BaseUrl, Google, Target, open_target
+from gemvec.errors import BadSetting
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.milvus.datasets import Dataset
+    from gemvec.milvus.evaluation import EvaluationOptions, Measurement
+
+_PRECISIONS = ("fast", "exact")
+
+
+@with_settings("token", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
+def evaluate(
+    settings: Settings,
+    *,
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA",
+            help="STS .tsv files or folders of them; folders with corpus.jsonl, queries.jsonl and qrels/.",
+        ),
+    ],
+    model: Annotated[list[str] | None, typer.Option(help="Model to measure; repeat for more.")] = None,
+    dimensions: Annotated[
+        list[int] | None, typer.Option(help="Values in a vector; repeat for more. The model's own when left out.")
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fast or exact; give both to compare. GEMVEC_PRECISION when left out.")
+    ] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Measure hybrid search (BM25 and vectors) too.")] = False,
+    recall_at: Annotated[list[int] | None, typer.Option(help="Depth of recall; repeat for more. 10 and 100.")] = None,
+    split: Annotated[str, typer.Option(help="Which file of qrels/.")] = "test",
+    uri: Annotated[str, typer.Option(help="Milvus to measure; a temporary Milvus Lite when left out.")] = "",
+    base_url: BaseUrl = None,
+    google: Google = False,
+    html: Annotated[Path | None, typer.Option(help="Write a report with charts to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON.")] = False,
+) -> None:
+    """Measure how good embeddings are on your data.
+
+    Pairs of sentences with a score give Spearman's correlation; questions with judged documents (BEIR's layout) give
+    nDCG@10, MRR@10 and recall, as Milvus answers and as exact search would. A text is embedded once for all
+    dimensionalities, and what was embedded before comes from the cache.
+
+    Examples:
+        gemvec eval sts/ --precision exact --precision fast
+        gemvec eval my-data/ --dimensions 384 --dimensions 128 --html report.html
+        gemvec eval my-data/ --model all-minilm-l6-v2 --model ./my-model --hybrid
+    """
+    from gemvec.milvus.datasets import load_datasets
+    from gemvec.milvus.evaluation import EvaluationOptions
+
+    options = EvaluationOptions(
+        dimensions=tuple(dimensions or ()),
+        searches=("dense", "hybrid") if hybrid else ("dense",),
+        recall_at=tuple(recall_at or (10, 100)),
+        uri=uri,
+        token=settings.token,
+    )
+    targets = [Target.of(model=name, base_url=base_url, google=google) for name in model or [None]]
+    candidates = [
+        Candidate(settings=each, target=target)
+        for target in targets
+        for each in _with_precisions(settings, precision, target)
+    ]
+    console = Console(stderr=True)
+    measurements = asyncio.run(measure(candidates, load_datasets(data, split=split), options, console))
+    if html is not None:
+        write_report(measurements, html, console)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in measurements]))
+    else:
+        output = Console()
+        # In a pipe there is no width to keep to.
+        output = output if output.is_terminal else Console(width=160)
+        for table in make_tables(measurements):
+            output.print(table)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One model in one precision."""
+
+    settings: Settings
+    target: Target
+
+
+def _with_precisions(settings: Settings, precisions: Sequence[str] | None, target: Target) -> list[Settings]:
+    """Return the settings for each precision.
+
+    Raises:
+        BadSetting: a precision is none, or given where a server decides.
+    """
+    if precisions and target.base_url is not None:
+        raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
+    for each in precisions or ():
+        if each not in _PRECISIONS:
+            raise BadSetting(f"--precision has value {each!r}: expected one of {', '.join(_PRECISIONS)}.")
+    return [replace(settings, precision=each) for each in dict.fromkeys(precisions or ())] or [settings]
+
+
+async def measure(
+    candidates: Sequence[Candidate], datasets: Sequence[Dataset], options: EvaluationOptions, console: Console
+) -> list[Measurement]:
+    """Measure one candidate after the other, with a progress bar; sorted by set of data."""
+    from gemvec.milvus.evaluation import evaluate as evaluate_model
+
+    found: list[Measurement] = []
+    for each in candidates:
+        async with open_target(each.settings, each.target) as opened:
+            name = opened.model or ""
+            with show_progress(name or each.settings.model[0], console) as on_progress:
+                found += await evaluate_model(
+                    opened.embedder,
+                    datasets,
+                    model=name,
+                    options=options,
+                    precision="" if each.target.base_url else each.settings.precision,
+                    on_progress=on_progress,
+                )
+    order = [each.name for each in datasets]
+    return sorted(found, key=lambda measurement: order.index(measurement.dataset))
+
+
+@contextmanager
+def show_progress(model: str, console: Console) -> Generator[Callable[[str, int, int], None]]:
+    """Give a function that shows what is being done and how far it is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(model, total=None)
+        yield lambda what, done, total: bar.update(task, description=f"{model}, {what}", completed=done, total=total)
+
+
+def make_tables(measurements: Sequence[Measurement]) -> list[Table]:
+    """Return one table for all sets of pairs, and one for each retrieval set."""
+    from gemvec.milvus.report import group_by_dataset
+
+    pairs = [each for each in measurements if not each.exact]
+    groups = group_by_dataset(each for each in measurements if each.exact)
+    tables = [_make_pairs_table(pairs)] if pairs else []
+    return tables + [_make_retrieval_table(name, group) for name, group in groups.items()]
+
+
+def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
+    from gemvec.milvus.report import display
+
+    names = list(dict.fromkeys(each.dataset for each in measurements))
+    rows: dict[tuple[Any, ...], dict[str, float]] = {}
+    for each in measurements:
+        row = rows.setdefault((each.model, each.weights, each.precision, each.dimensionality), {})
+        row[each.dataset] = each.scores["spearman"]
+    table = Table(title="Spearman's correlation x 100", title_justify="left")
+    for name in ("model", "weights", "precision", "dimensions", *names):
+        table.add_column(name, justify="right" if name in {"dimensions", *names} else "left")
+    for variant, scores in rows.items():
+        table.add_row(*map(str, variant), *(display("spearman", scores.get(name)) for name in names))
+    return table
+
+
+def _make_retrieval_table(name: str, measurements: Sequence[Measurement]) -> Table:
+    """Return two rows a measurement: what Milvus answered, and exact search of the same vectors."""
+    from gemvec.milvus.report import display, variant
+
+    metrics = list(measurements[0].scores)
+    table = Table("model", title=name, title_justify="left")
+    for column in ("dims", *metrics, "index recall"):
+        table.add_column(column, justify="right")
+    for each in measurements:
+        scores, exact = ([display(metric, part[metric]) for metric in metrics] for part in (each.scores, each.exact))
+        recalled = display("index recall", each.index_recall)
+        table.add_row(variant(each), str(each.dimensionality), *scores, recalled)
+        table.add_row("  exact search", "", *exact, "", style="dim", end_section=True)
+    return table
+
+
+def write_report(measurements: Sequence[Measurement], path: Path, console: Console) -> None:
+    """Write the HTML report."""
+    from datetime import UTC, datetime
+
+    import gemvec
+    from gemvec.milvus.report import render_report
+
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    subtitle = f"Measured with gemvec {gemvec.__version__} on {made}"
+    path.write_text(render_report(measurements, subtitle=subtitle), encoding="utf-8")
+    console.print(f"Report: {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,104 @@
+"""`gemvec export` and `gemvec import`: a collection as a Parquet file, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gemvec.cli.options import with_settings
+from gemvec.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
+
+
+@with_settings("uri", "collection", "token")
+def export(
+    settings: Settings,
+    *,
+    file: Annotated[Path, typer.Argument(help="Parquet file to write; replaced when it exists.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a collection to a Parquet file.
+
+    It has vectors, texts, metadata and the fingerprint of the model. `gemvec import` reads it, and so does Milvus' own
+    bulk import.
+
+    Examples:
+        gemvec export docs.parquet
+        gemvec export docs.parquet --uri ./my.db --collection docs
+    """
+    from gemvec.milvus import open_collection
+    from gemvec.milvus.exchange import export_collection
+
+    console = Console(stderr=True)
+    with (
+        open_collection(settings.uri, settings.collection, token=settings.token) as collection,
+        show_progress("Exporting", console) as on_progress,
+    ):
+        report = export_collection(collection, file, on_progress=on_progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+        return
+    Console().print(
+        f"[green]Exported:[/] {report.rows:,} passages of {escape(str(report.fingerprint))}\n"
+        f"to {escape(report.path)}, {report.file_bytes / 2**20:,.1f} MiB",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@with_settings("uri", "collection", "token")
+def import_(
+    settings: Settings,
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Parquet files written by `gemvec export`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write exported files into a collection, made when there is none.
+
+    The collection may be on Milvus Lite, a server or Zilliz Cloud. Rows that are there already, and the same, are left
+    alone; interrupted, run the same command again. Vectors of another model than the collection's are refused.
+
+    Examples:
+        gemvec import docs.parquet --uri http://localhost:19530
+        gemvec import docs.parquet --uri "$ZILLIZ_URI" --token "$ZILLIZ_TOKEN"
+    """
+    from gemvec.milvus import open_collection
+    from gemvec.milvus.exchange import import_collection
+
+    console = Console(stderr=True)
+    with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
+        try:
+            with show_progress("Importing", console) as on_progress:
+                report = import_collection(collection, files, on_progress=on_progress)
+        except KeyboardInterrupt:
+            console.print("What is done is kept; run the same command again to go on.")
+            raise
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+        return
+    same = report.rows - report.written
+    Console().print(
+        f"[green]Imported:[/] {report.rows:,} passages of {escape(str(report.fingerprint))}\n"
+        f"into {escape(settings.collection)}: {report.written:,} written, {same:,} were there already",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def show_progress(what: str, console: Console) -> Generator[Callable[[int, int], None]]:
+    """Give a function that shows rows done of rows there are."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,139 @@
+"""`gemvec keys`: make, list and revoke the API keys of a server on this machine."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gemvec.cli.options import with_settings
+from gemvec.errors import InvalidRequest
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.server.keys import Key, KeyStore
+
+app = typer.Typer(help="Make, list and revoke the API keys of a server on this machine.", no_args_is_help=True)
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("create")
+@with_settings("data_dir", "database_url")
+def create(
+    settings: Settings,
+    *,
+    name: Annotated[str, typer.Argument(help="What to call the key.")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="A served name it may use; repeat for more. All when left out.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Texts it may have embedded a minute.")
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens it may have embedded a minute.")
+    ] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it stops working: 12h, 30d, 52w.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and show it, once.
+
+    Examples:
+        gemvec keys create laptop
+        gemvec keys create ci --requests-per-minute 600 --expires-in 30d
+    """
+    from gemvec.storage.timestamps import utc_now
+
+    key, secret = _store(settings).create(
+        name,
+        models=tuple(model or ()),
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        expires_at=utc_now() + _duration(expires_in) if expires_in else None,
+    )
+    if as_json:
+        typer.echo(json.dumps({"key": secret, **_to_json(key)}))
+        return
+    typer.echo(secret)
+    Console(stderr=True).print(f"This is the key [bold]{key.name}[/]. It is kept only as a hash: note it now.")
+
+
+@app.command("list")
+@with_settings("data_dir", "database_url")
+def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
+    """List every key, revoked and expired ones included.
+
+    Examples:
+        gemvec keys list
+        gemvec keys list --json
+    """
+    found = _store(settings).list()
+    if as_json:
+        typer.echo(json.dumps([_to_json(key) for key in found]))
+        return
+    table = Table("name", "id", "models", "texts/min", "tokens/min", "expires", "state")
+    for key in found:
+        shown = _to_json(key)
+        cells = [shown[name] for name in ("name", "id", "models", "requestsPerMinute", "tokensPerMinute", "expiresAt")]
+        table.add_row(*(_cell(each) for each in cells), shown["state"])
+    Console().print(table)
+
+
+@app.command("revoke")
+@with_settings("data_dir", "database_url")
+def revoke(
+    settings: Settings, name: Annotated[str, typer.Argument(help="Which key.")], as_json: AsJson = False
+) -> None:
+    """Stop a key from working.
+
+    A running server refuses it within a second.
+
+    Examples:
+        gemvec keys revoke laptop
+    """
+    key = _store(settings).revoke(name)
+    typer.echo(json.dumps(_to_json(key)) if as_json else f"{key.name} is revoked.")
+
+
+def _store(settings: Settings) -> KeyStore:
+    from gemvec.server.keys import KeyStore
+    from gemvec.storage.database import database_of, open_database
+
+    return KeyStore(open_database(database_of(settings)))
+
+
+def _duration(text: str) -> timedelta:
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    if not (unit and number.isdigit() and int(number)):
+        raise InvalidRequest(f"--expires-in has value {text!r}: expected a number and m, h, d or w, such as 30d.")
+    return timedelta(**{unit: int(number)})
+
+
+def _to_json(key: Key) -> dict[str, Any]:
+    from gemvec.storage.timestamps import utc_now
+    from gemvec.wire.message import format_timestamp
+
+    state = "revoked" if key.revoked_at else "active" if key.is_usable(utc_now()) else "expired"
+    return {
+        "name": key.name,
+        "id": key.key_id,
+        "models": list(key.models),
+        "requestsPerMinute": key.requests_per_minute,
+        "tokensPerMinute": key.tokens_per_minute,
+        "createdAt": format_timestamp(key.created_at),
+        "expiresAt": format_timestamp(key.expires_at) if key.expires_at else None,
+        "state": state,
+    }
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value) or "all"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON list
+    return "-" if value is None else str(value)

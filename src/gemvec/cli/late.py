@@ -1,0 +1,50 @@
+"""An embedder that loads its model when it is first needed: `LateEmbedder`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, ServedModel
+
+
+class LateEmbedder:
+    """An embedder that is opened when it is first asked for something, so that a run without work loads no model."""
+
+    def __init__(self, open_embedder: Callable[[], Embedder]) -> None:
+        self._open = open_embedder
+        self._lock = threading.Lock()
+        self._opened: Embedder | None = None
+
+    def open(self) -> Embedder:
+        """Return the embedder, opened now if it was not."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def list_models(self) -> Sequence[ServedModel]:
+        """See `Embedder`."""
+        return self.open().list_models()
+
+    def get_model(self, name: str) -> ServedModel:
+        """See `Embedder`."""
+        return self.open().get_model(name)
+
+    async def embed(
+        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+    ) -> list[Embedding]:
+        """See `Embedder`."""
+        opened = await asyncio.to_thread(self.open)
+        return await opened.embed(model, requests, priority=priority)
+
+    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+        """See `Embedder`."""
+        opened = await asyncio.to_thread(self.open)
+        return await opened.count_tokens(model, texts)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        if self._opened is not None:
+            await self._opened.close()

@@ -1,0 +1,160 @@
+"""`gemvec models`: what the catalogue knows, what is on this machine, and fetching it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
+from rich.table import Column, Table
+
+from gemvec.cli.options import with_settings
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.models.progress import Progress
+    from gemvec.models.record import ModelRecord
+
+app = typer.Typer(help="List models, and fetch their weights ahead of time.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+@with_settings("cache_dir")
+def list_models(settings: Settings, *, as_json: AsJson = False) -> None:
+    """List the models known by name, and others that were fetched.
+
+    Examples:
+        gemvec models list
+        gemvec models list --json
+    """
+    from gemvec.models.catalogue import RECORDS
+    from gemvec.models.weights import fetched_records
+
+    others = [each for each in fetched_records(settings.cache_dir) if each.id not in {known.id for known in RECORDS}]
+    rows = [_to_json(record, settings.cache_dir) for record in (*RECORDS, *others)]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table(Column("model", no_wrap=True), "values", "window", "here", "summary", box=None, header_style="bold")
+    for row in rows:
+        cells = [
+            str(row["nativeDim"]),
+            str(row["windowTokens"]),
+            "yes" if row["folder"] else "-",
+            escape(row["summary"]),
+        ]
+        table.add_row(escape(row["name"]), *cells)
+    Console().print(table)
+    Console(stderr=True).print("Any hub id or folder with a BERT-family model, an ONNX or an OpenVINO graph works too.")
+
+
+@app.command("fetch")
+@with_settings("cache_dir")
+def fetch(
+    settings: Settings,
+    *,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Catalogue ids or hub ids; the models to serve when left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is already here, or spoilt.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch weights, so that serving needs no network.
+
+    What is here already is only checked.
+
+    Examples:
+        gemvec models fetch
+        gemvec models fetch wordllama-256 intfloat/e5-small-v2
+        gemvec models fetch --force all-minilm-l6-v2
+    """
+    from gemvec.models.catalogue import find_record
+    from gemvec.models.weights import fetch_model
+
+    for name in models or settings.model:
+        record = find_record(name)
+        with show_progress() as progress:
+            folder = fetch_model(record, settings.cache_dir, progress=progress, force=force)
+        typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else f"{record.id}  {folder}")
+
+
+@app.command("path")
+@with_settings("cache_dir")
+def path(
+    settings: Settings,
+    *,
+    model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print the folder of a model's files, fetched and checked first.
+
+    Copy it to a machine without network, and serve it from there.
+
+    Examples:
+        gemvec models path all-minilm-l6-v2
+        cp -r "$(gemvec models path all-minilm-l6-v2)" ./my-model
+    """
+    from gemvec.models.catalogue import find_record
+    from gemvec.models.weights import fetch_model
+
+    record = find_record(model)
+    with show_progress() as progress:
+        folder = fetch_model(record, settings.cache_dir, progress=progress)
+    typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else str(folder))
+
+
+@contextlib.contextmanager
+def show_progress() -> Generator[Progress]:
+    """Give a `Progress` that shows on standard error: a bar on a terminal, one line a source elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _one_line_a_source(console)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(done_bytes: int, total_bytes: int, label: str) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label)
+            bars.update(tasks[label], completed=done_bytes, total=total_bytes or None)
+
+        yield report
+
+
+def _one_line_a_source(console: Console) -> Progress:
+    labels: set[str] = set()
+
+    def report(_done_bytes: int, total_bytes: int, label: str) -> None:
+        if label not in labels:
+            labels.add(label)
+            size = f", {total_bytes / 1e6:.1f} MB" if total_bytes else ""
+            console.print(f"fetching: {label}{size}", markup=False, highlight=False, soft_wrap=True)
+
+    return report
+
+
+def _to_json(record: ModelRecord, cache_dir: Path) -> dict[str, Any]:
+    from gemvec.models.weights import cached_folder, model_name
+
+    folder = cached_folder(record, cache_dir)
+    return {
+        "name": model_name(record),
+        "id": record.id,
+        "aliases": list(record.aliases),
+        "nativeDim": record.native_dim,
+        "windowTokens": record.window_tokens,
+        "licence": record.licence,
+        "sizeBytes": record.size_bytes or None,
+        "folder": str(folder) if folder.is_dir() else None,
+        "summary": record.summary,
+    }

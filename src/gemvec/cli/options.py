@@ -1,0 +1,71 @@
+"""Command-line options made from `Settings`, so that flag, variable, default, unit and help have one source."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from typing import Annotated, Any, cast, get_origin
+
+import typer
+
+from gemvec.settings import Settings, field_types, flag_name, variable_name
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command one option per named field of `Settings`, and the loaded `Settings` as its argument `settings`.
+
+    The decorated function declares `settings: Settings` and, after it, its own typer parameters.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(**given: Any) -> Any:
+            flags = {name: given.pop(name) or None if _is_many(name) else given.pop(name) for name in names}
+            return command(settings=Settings.load(**flags), **given)
+
+        own = [
+            each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "settings"
+        ]
+        parameters = [*own, *(_parameter(name) for name in names)]
+        signature = inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters])
+        run.__signature__ = signature  # type: ignore[attr-defined] # typer reads the signature to make options
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def _field(name: str) -> Field[Any]:
+    return next(each for each in fields(Settings) if each.name == name)
+
+
+def _is_many(name: str) -> bool:
+    return get_origin(field_types()[name]) is tuple
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    each = _field(name)
+    is_bool = field_types()[name] is bool
+    kind: Any = list[str] | None if _is_many(name) else bool | None if is_bool else str | None
+    option = typer.Option(
+        flag_name(name) + ("/--no-" + flag_name(name)[2:] if is_bool else ""),
+        help=_help(each),
+        show_default=False,
+        metavar=None if is_bool else (each.metadata["unit"] or name.rsplit("_", 1)[-1]).upper(),
+    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+
+
+def _help(each: Field[Any]) -> str:
+    return f"{each.metadata['help']} [{variable_name(each.name)}; default: {default_text(each)}]"
+
+
+def default_text(each: Field[Any]) -> str:
+    """Return a field's default as the help and the reference page show it."""
+    if each.default is MISSING:
+        return {"cache_dir": "~/.cache/gemvec", "data_dir": "~/.local/share/gemvec"}.get(each.name, "computed")
+    if isinstance(each.default, tuple):
+        return ", ".join(str(item) for item in cast("tuple[str, ...]", each.default)) or "none"
+    return str(each.default).lower() if isinstance(each.default, bool) else str(each.default) or "none"

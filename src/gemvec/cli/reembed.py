@@ -1,0 +1,99 @@
+"""`gemvec reembed`: a collection moved to another model while it is being searched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gemvec.cli.options import with_settings
+from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, Target, open_target
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.milvus import ReembedReport
+
+
+@with_settings("uri", "collection", "token", *TARGET_SETTINGS)
+def reembed(
+    settings: Settings,
+    *,
+    model: Annotated[str, typer.Option(help="Model to move to: catalogue id, hub id, folder, or a server's name.")],
+    dimensionality: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
+    ] = None,
+    base_url: BaseUrl = None,
+    google: Google = False,
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Delete the vectors of other models at the end; else they are kept.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Move a collection to another model, searchable throughout.
+
+    Builds the new vectors beside the old ones and switches at the end, at once for all readers. Interrupted, it goes on
+    where it was. The old vectors are kept, so that going back costs nothing, until --drop-old.
+
+    Examples:
+        gemvec reembed --model intfloat/e5-small-v2
+        gemvec reembed --model intfloat/e5-small-v2 --drop-old
+        gemvec reembed --model gemini-embedding-001 --google --collection docs
+    """
+    console = Console(stderr=True)
+    target = Target.of(model=model, base_url=base_url, google=google)
+    try:
+        report = asyncio.run(_reembed(settings, target, dimensionality, drop_old, console))
+    except KeyboardInterrupt:
+        console.print("What is done is kept; run the same command again to go on.")
+        raise
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+    else:
+        show(report, settings.collection, Console())
+
+
+async def _reembed(
+    settings: Settings, target: Target, dimensionality: int | None, drop_old: bool, console: Console
+) -> ReembedReport:
+    from gemvec.milvus import open_collection
+    from gemvec.milvus import reembed as reembed_collection
+
+    with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
+        async with open_target(settings, target) as opened:
+            fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
+            with show_progress(console) as on_progress:
+                return await reembed_collection(
+                    collection, opened.embedder, fingerprint, drop_old=drop_old, on_progress=on_progress
+                )
+
+
+@contextmanager
+def show_progress(console: Console) -> Generator[Callable[[int, int], None]]:
+    """Give a function that shows rows done of rows there are."""
+    columns = (TextColumn("Embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Embedding", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show(report: ReembedReport, collection: str, console: Console) -> None:
+    """Print the outcome for people."""
+    if report.old == report.new:
+        console.print(f"{escape(collection)} already holds vectors of {escape(str(report.new))}", highlight=False)
+    else:
+        console.print(
+            f"[green]Moved:[/] {report.rows:,} passages from {escape(str(report.old))}\n"
+            f"       to {escape(str(report.new))}; {report.embedded:,} embedded, {report.seconds:.1f} s",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for name in report.kept:
+        console.print(f"[dim]kept: {escape(name)} (--drop-old deletes it)[/]", highlight=False)

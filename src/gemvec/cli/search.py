@@ -1,0 +1,88 @@
+"""`gemvec search`: a question answered from a collection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gemvec.cli.options import with_settings
+from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, ModelName, Target, open_target
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.milvus import Hit
+
+_PASSAGE_CHARACTERS = 600
+
+
+@with_settings("uri", "collection", "token", *TARGET_SETTINGS)
+def search(
+    settings: Settings,
+    *,
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Most passages shown.")] = 5,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Match words (BM25) as well as meaning.")] = False,
+    where: Annotated[
+        str, typer.Option(help='Only passages that match this filter of Milvus, such as \'metadata["lang"] == "en"\'.')
+    ] = "",
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    google: Google = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the passages as JSON.")] = False,
+) -> None:
+    """Search a collection for the passages nearest to a question.
+
+    Shows each passage with its score, its source and where it stands there. The question is embedded by the model that
+    filled the collection; another one is refused.
+
+    Examples:
+        gemvec search "how do I cancel a batch?"
+        gemvec search "error 429" --hybrid -n 10 --uri ./my.db
+        gemvec search "refunds" --where 'metadata["lang"] == "en"' --json
+    """
+    target = Target.of(model=model, base_url=base_url, google=google)
+    hits = asyncio.run(_search(settings, target, question, limit=limit, hybrid=hybrid, where=where))
+    if as_json:
+        typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
+    else:
+        show(hits, Console())
+
+
+async def _search(
+    settings: Settings, target: Target, question: str, *, limit: int, hybrid: bool, where: str
+) -> list[Hit]:
+    from gemvec.milvus import open_collection
+    from gemvec.milvus import search as search_collection
+
+    with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
+        stored = collection.resolve().fingerprint
+        async with open_target(settings, target.or_model(stored.model)) as opened:
+            if target.model is not None:
+                wanted = await asyncio.to_thread(opened.get_fingerprint, stored.dimensionality)
+                stored.check(wanted, collection=collection.name)
+            return await search_collection(
+                collection, opened.embedder, question, limit=limit, hybrid=hybrid, where=where
+            )
+
+
+def show(hits: list[Hit], console: Console) -> None:
+    """Print passages for people."""
+    if not hits:
+        console.print("Nothing found.")
+    for number, hit in enumerate(hits, start=1):
+        where = ", ".join(part for part in (hit.source or hit.document_id, hit.position) if part)
+        heading = f"  {hit.heading or hit.title}"
+        console.print(
+            f"[bold]{number}.[/] [cyan]{escape(where)}[/] [dim]{hit.score:.3f}{escape(heading)}[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+        passage = hit.text if len(hit.text) <= _PASSAGE_CHARACTERS else hit.text[:_PASSAGE_CHARACTERS] + " ..."
+        console.print(escape(passage), style="default", highlight=False)
+        console.print()

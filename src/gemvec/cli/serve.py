@@ -1,0 +1,106 @@
+"""`gemvec serve`: the Gemini embeddings API on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+import gemvec
+from gemvec.cli.models import show_progress
+from gemvec.cli.options import with_settings
+from gemvec.logs import configure_logs
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.models.embed import ServedModel
+
+
+@with_settings(
+    "model",
+    "host",
+    "port",
+    "api_key",
+    "allow_anonymous",
+    "precision",
+    "long_text",
+    "streams",
+    "token_budget",
+    "max_waiting_tokens",
+    "max_request_bytes",
+    "max_header_bytes",
+    "client_timeout_seconds",
+    "limits",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "requests_per_day",
+    "inject",
+    "otlp_endpoint",
+    "model_in_body",
+    "shutdown_seconds",
+    "data_dir",
+    "database_url",
+    "file_expiry_seconds",
+    "max_file_bytes",
+    "max_owner_bytes",
+    "cache_dir",
+    "log_format",
+    "log_level",
+)
+def serve(settings: Settings) -> None:
+    """Serve the Gemini embeddings API from an open model.
+
+    Answers Gemini's, OpenAI's and text-embeddings-inference's embedding calls. Stops at Ctrl-C or SIGTERM, after it has
+    finished what is in progress.
+
+    Examples:
+        gemvec serve
+        gemvec serve --port 0 --model ./my-model
+        gemvec serve --host 0.0.0.0 --api-key "$KEY"
+        gemvec serve --limits google --inject 503=0.01,latency=200ms
+    """
+    from gemvec.server.auth import require_keys
+
+    require_keys(settings)
+    configure_logs(settings.log_format, settings.log_level)
+    from gemvec.server.keys import has_stored_keys
+    from gemvec.server.run import open_socket, url_of
+    from gemvec.server.run import serve as run
+    from gemvec.server.services import open_services
+
+    bound = open_socket(settings.host, settings.port)
+    with show_progress() as progress:
+        services = open_services(settings, progress=progress)
+    url, models = url_of(bound), services.embedder.list_models()
+    has_keys = bool(settings.api_key) or has_stored_keys(settings)
+    run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys))
+
+
+def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
+    """Print what is served by which weights, and how to point clients at it."""
+    default = models[0]
+    names = [each.name for each in models if each.weights == default.weights and each is not default]
+    gemini = next((name for name in names if name.startswith("gemini-embedding")), default.name)
+    console.print(f"[bold]gemvec {gemvec.__version__}[/] serves at [bold cyan]{url}[/]", highlight=False)
+    for each in models:
+        if each.name == each.model_id:
+            console.print(f"  [bold]{escape(each.weights)}[/], {each.native_dim} dimensions", highlight=False)
+    if names:
+        console.print(f"  {default.model_id} also answers to {', '.join(names)}", highlight=False, soft_wrap=True)
+    console.print("  [yellow]The vectors are not Google's: never mix the two in one collection.[/]\n", soft_wrap=True)
+    for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():
+        console.print(f"  [dim]{name:14}[/]{escape(line)}", highlight=False, soft_wrap=True)
+    console.print(f"\n  Browse the API at {url}/docs. Ctrl-C stops the server.", highlight=False, soft_wrap=True)
+
+
+def clients(url: str, model: str, key: str) -> dict[str, str]:
+    """Return, by client, the line that points it at the server."""
+    header = "" if key == "any" else f' -H "x-goog-api-key: {key}"'
+    body = '{"content":{"parts":[{"text":"hello"}]}}'
+    return {
+        "google-genai": f'genai.Client(api_key="{key}", http_options={{"base_url": "{url}"}})',
+        "curl": f"curl {url}/v1beta/models/{model}:embedContent{header} -d '{body}'",
+        "Milvus": f'gemvec.GeminiEmbeddingFunction("{model}", api_key="{key}", base_url="{url}")',
+    }

@@ -1,0 +1,129 @@
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gemvec.cli.app import run
+from scripted_server import ScriptedServer, serving
+
+TEXTS = ["one", "two words", "a third text"]
+
+
+@pytest.fixture
+def gemvec(monkeypatch, capfd, tiny_model, tmp_path):
+    """Run `gemvec embed` with the tiny model; returns the exit status, standard output and standard error."""
+    monkeypatch.setenv("GEMVEC_MODEL", str(tiny_model))
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def gemvec(*arguments, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["gemvec", "embed", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        status = run()
+        captured = capfd.readouterr()
+        return status, captured.out, captured.err
+
+    return gemvec
+
+
+def rows(output):
+    return [json.loads(line) for line in output.split("\n") if line]
+
+
+def test_arguments_are_shown_with_their_first_values(gemvec):
+    status, out, _ = gemvec("What is [bold]life[/]?", "b " * 100)
+    assert status == 0
+    first, second = out.splitlines()
+    assert first.startswith("What is [bold]life[/]?  [")
+    assert "32 values, " in first
+    assert second.startswith("b b b")
+    assert len(second.partition("  [")[0]) == 40
+
+
+def test_json_lines_hold_text_vector_and_tokens_in_order(gemvec):
+    status, out, err = gemvec("--json", *TEXTS)
+    assert (status, err) == (0, "")
+    assert [row["text"] for row in rows(out)] == TEXTS
+    for row in rows(out):
+        assert len(row["embedding"]) == 32
+        assert np.linalg.norm(row["embedding"]) == pytest.approx(1, abs=1e-4)
+        assert row["tokenCount"] > 0
+
+
+def test_lines_of_standard_input_are_texts(gemvec):
+    _, out, _ = gemvec("--json", stdin="one\r\ntwo words\na third\u2028text\n")
+    assert [row["text"] for row in rows(out)] == ["one", "two words", "a third\u2028text"]
+
+
+def test_nothing_on_standard_input_is_no_output(gemvec):
+    assert gemvec("--json", stdin="") == (0, "", "")
+
+
+def test_a_file_becomes_one_array_of_float32(gemvec, tmp_path):
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
+    status, out, err = gemvec("--file", tmp_path / "texts.txt", "--output", tmp_path / "vectors.npy")
+    assert (status, out) == (0, "")
+    assert "3 vectors" in err
+    vectors = np.load(tmp_path / "vectors.npy")
+    assert (vectors.shape, vectors.dtype) == ((3, 32), np.float32)
+
+
+def test_a_jsonl_file_gives_texts_and_titles(gemvec, tmp_path):
+    lines = [{"text": "one", "title": "T", "id": 5}, {"text": "one"}]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    status, _, _ = gemvec("-f", tmp_path / "texts.jsonl", "-o", tmp_path / "out.jsonl")
+    titled, plain = rows((tmp_path / "out.jsonl").read_text())
+    assert status == 0
+    assert titled["tokenCount"] > plain["tokenCount"]
+    assert titled["embedding"] != plain["embedding"]
+
+
+def test_dimensionality_is_what_was_asked_for(gemvec):
+    _, out, _ = gemvec("--json", "--dimensionality", 8, "one")
+    assert len(rows(out)[0]["embedding"]) == 8
+
+
+def test_gemini_names_are_served_by_the_default_model(gemvec):
+    _, out, _ = gemvec("--json", "--model", "embedding-001", "one")
+    assert len(rows(out)[0]["embedding"]) == 768
+
+
+def test_a_server_may_compute_the_vectors(gemvec):
+    server = ScriptedServer()
+    app = Starlette(routes=[Route("/{path:path}", server.answer, methods=["GET", "POST"])])
+    with serving(app) as server.url:
+        status, out, _ = gemvec(
+            "--json", "--base-url", server.url, "--model", "gemini-embedding-001", "--task-type", "clustering", *TEXTS
+        )
+    assert status == 0
+    assert len(rows(out)) == 3
+    assert {each["taskType"] for each in server.requests} == {"CLUSTERING"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "status"),
+    [
+        (["one", ""], "text 2 is empty", 1),
+        (["--file", "nowhere.txt"], "Cannot read nowhere.txt", 1),
+        (["--task-type", "SEARCH", "one"], "no task type 'SEARCH'", 1),
+        (["one", "--file", "a.txt"], "give one", 2),
+        (["one", "--google", "--base-url", "http://h"], "give one", 2),
+        (["one", "--dimensionality", "0"], "--dimensionality", 2),
+    ],
+)
+def test_what_cannot_be_embedded_ends_with_a_message(gemvec, arguments, message, status):
+    ended, out, err = gemvec(*arguments)
+    assert ended == status
+    assert out == ""
+    assert message in " ".join(err.split())
+
+
+def test_a_bad_line_is_named(gemvec, tmp_path):
+    (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n{"txt": "two"}\n')
+    status, _, err = gemvec("--file", tmp_path / "texts.jsonl")
+    assert status == 1
+    assert "texts.jsonl, line 2" in err

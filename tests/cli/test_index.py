@@ -1,0 +1,157 @@
+"""`gemvec index`, `search` and `reembed`: what a person and a script see; a real tiny model and a real Milvus Lite."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from gemvec.cli.app import app
+from gemvec.milvus import ChunkOptions
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "batches.md").write_text("---\nlang: en\n---\n# Batches\n\nCancel a batch with its cancel method.\n")
+    (folder / "files.md").write_text("---\nlang: de\n---\n# Files\n\nUploaded files expire.\n")
+    return folder
+
+
+def run(*arguments, code=0):
+    outcome = runner.invoke(app, [str(each) for each in arguments])
+    assert outcome.exit_code == code, (outcome.output, outcome.exception)
+    return outcome
+
+
+def fail(*arguments):
+    """Return the error's message; `app.run` prints it and ends with status 1 or 2."""
+    outcome = runner.invoke(app, [str(each) for each in arguments])
+    assert outcome.exception is not None
+    return outcome.exception.message
+
+
+@pytest.fixture
+def indexed(docs, tiny_model):
+    run("index", "docs", "--model", tiny_model)
+    return docs
+
+
+def test_a_folder_becomes_a_collection_that_answers(docs, tiny_model):
+    outcome = run("index", "docs", "--model", tiny_model)
+    assert "Ready: 2 documents (2 added); 2 passages embedded" in outcome.stdout
+    hits = json.loads(run("search", "cancel a batch", "--json").stdout)
+    assert {hit["source"] for hit in hits} == {"docs/batches.md", "docs/files.md"}
+    assert set(hits[0]) >= {"score", "text", "position", "heading", "title", "metadata", "chunk"}
+
+
+def test_a_second_run_finds_everything_unchanged_and_loads_no_model(indexed):
+    program = (
+        "import sys; from gemvec.cli.app import run; sys.argv[1:] = ['index', 'docs', '--json'];"
+        "assert run() == 0; assert 'openvino' not in sys.modules"
+    )
+    environ = {"PATH": "", "HOME": str(indexed.parent)}
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environ)
+    assert outcome.returncode == 0, outcome.stderr
+    assert json.loads(outcome.stdout)["unchanged"] == 2
+
+
+def test_vanished_documents_go_only_with_prune(indexed, tiny_model):
+    (indexed / "files.md").unlink()
+    assert json.loads(run("index", "docs", "--model", tiny_model, "--json").stdout)["removed"] == 0
+    assert json.loads(run("index", "docs", "--model", tiny_model, "--json", "--prune").stdout)["removed"] == 1
+
+
+def test_documents_left_out_are_told_and_written_to_the_error_report(docs, tiny_model, tmp_path):
+    (docs / "broken.pdf").write_bytes(b"no pdf")
+    outcome = run("index", "docs", "--model", tiny_model, "--error-report", "bad.jsonl")
+    assert "left out: docs/broken.pdf" in outcome.stderr
+    assert "2 documents" in outcome.stdout
+    (line,) = (tmp_path / "bad.jsonl").read_text().splitlines()
+    assert json.loads(line)["source"] == "docs/broken.pdf"
+
+
+def test_a_dry_run_counts_and_bills_and_makes_nothing(docs, tiny_model, tmp_path):
+    outcome = run("index", "docs", "--model", tiny_model, "--dry-run")
+    assert "2 documents: 2 new" in outcome.stdout
+    assert "gemini-embedding-001" in outcome.stdout
+    assert not (tmp_path / "gemvec.db").exists()
+
+
+def test_records_and_standard_input_are_indexed(docs, tiny_model):
+    lines = '{"nr": 1, "story": "One."}\n{"nr": 2, "story": "Two."}\n'
+    arguments = ["index", "-", "--text-field", "story", "--id-field", "nr", "--json", "--model", str(tiny_model)]
+    outcome = runner.invoke(app, arguments, input=lines)
+    assert json.loads(outcome.stdout)["added"] == 2
+
+
+def test_a_filter_on_metadata_leaves_out_the_rest(indexed, tiny_model):
+    where = 'metadata["lang"] == "de"'
+    hits = json.loads(run("search", "batch", "--where", where, "--json", "--model", tiny_model, "--hybrid").stdout)
+    assert [hit["source"] for hit in hits] == ["docs/files.md"]
+
+
+def test_passages_are_shown_with_source_and_place(indexed, tiny_model):
+    shown = run("search", "cancel a batch", "-n", "1", "--model", tiny_model).stdout
+    assert "1. docs/" in shown
+    assert ", line 4" in shown
+
+
+def test_another_model_is_refused_with_both_named(indexed, tiny_model, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    (other / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes()[:-4] + b"\0\0\0\0")
+    for arguments in (["search", "x"], ["index", "docs"]):
+        message = fail(*arguments, "--model", other)
+        assert "do not mix" in message
+        assert message.count("@") == 2
+
+
+def test_the_help_says_the_real_default_sizes():
+    shown = " ".join(run("index", "--help").output.replace("│", " ").split())
+    assert f"; {ChunkOptions().max_tokens} when not given" in shown
+    assert f"; {ChunkOptions().overlap_tokens} when not given" in shown
+
+
+def test_a_missing_source_and_collection_are_named(docs):
+    assert "'dosc'" in fail("index", "dosc")
+    assert "There is no collection 'docs'" in fail("search", "x")
+
+
+def test_google_and_a_base_url_exclude_each_other(docs):
+    assert "name two places" in fail("index", "docs", "--google", "--base-url", "http://127.0.0.1:1")
+
+
+def test_a_collection_moves_to_another_dimensionality_and_is_searched_after(indexed, tiny_model):
+    report = json.loads(run("reembed", "--model", tiny_model, "--dimensionality", "16", "--json").stdout)
+    assert (report["rows"], report["old"]["dimensionality"], report["new"]["dimensionality"]) == (2, 32, 16)
+    assert len(report["kept"]) == 1
+    assert len(json.loads(run("search", "batch", "--json", "--model", tiny_model).stdout)) == 2
+    dropped = run("reembed", "--model", tiny_model, "--dimensionality", "16", "--drop-old")
+    assert "already holds" in dropped.stdout
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(docs, tiny_model, tmp_path):
+    for number in range(60):
+        (docs / f"d{number}.md").write_text(f"# Document {number}\n\n" + "Many words to embed. " * 200)
+    command = [sys.executable, "-m", "gemvec", "index", "docs", "--model", str(tiny_model)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "gemvec.db" / "collections").glob("*/wal/*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+    report = json.loads(run("index", "docs", "--model", tiny_model, "--json").stdout)
+    assert report["documents"] == 62

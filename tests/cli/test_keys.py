@@ -1,0 +1,62 @@
+"""`gemvec keys`: what a person and a script see."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gemvec.cli.keys import app
+from gemvec.errors import InvalidRequest, NotFound
+from gemvec.server.auth import require_keys
+from gemvec.settings import Settings
+
+runner = CliRunner()
+
+
+def test_a_created_key_is_listed_until_it_is_revoked(tmp_path):
+    folder = ["--data-dir", str(tmp_path)]
+    made = json.loads(runner.invoke(app, ["create", "ci", "--expires-in", "30d", "--json", *folder]).stdout)
+    assert made["key"].startswith("gv-")
+    assert made["state"] == "active"
+    runner.invoke(app, ["revoke", "ci", *folder])
+    listed = json.loads(runner.invoke(app, ["list", "--json", *folder]).stdout)
+    assert [(key["name"], key["state"]) for key in listed] == [("ci", "revoked")]
+    assert "key" not in listed[0]
+
+
+def test_a_key_alone_goes_to_standard_output(tmp_path):
+    done = runner.invoke(app, ["create", "laptop", "--data-dir", str(tmp_path)])
+    assert done.stdout.strip().startswith("gv-")
+    assert "\n" not in done.stdout.strip()
+
+
+def test_a_wrong_duration_is_named(tmp_path):
+    done = runner.invoke(app, ["create", "x", "--expires-in", "soon", "--data-dir", str(tmp_path)])
+    assert "--expires-in has value 'soon'" in done.exception.message
+
+
+def test_the_limits_and_models_of_a_key_are_listed_for_people(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = ["--data-dir", str(tmp_path)]
+    options = ["--model", "a", "--model", "models/b", "--requests-per-minute", "60", "--tokens-per-minute", "9000"]
+    runner.invoke(app, ["create", "ci", *options, *folder])
+    runner.invoke(app, ["create", "open", *folder])
+    ci, anything = (line for line in runner.invoke(app, ["list", *folder]).stdout.splitlines() if "active" in line)
+    assert [each in ci for each in ("a, b", "60", "9000")] == [True] * 3
+    assert "all" in anything
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [(["create", "taken"], InvalidRequest), (["revoke", "unknown"], NotFound)]
+)
+def test_a_name_that_cannot_be_is_named(tmp_path, arguments, kind):
+    folder = ["--data-dir", str(tmp_path)]
+    runner.invoke(app, ["create", "taken", *folder])
+    done = runner.invoke(app, [*arguments, *folder])
+    assert isinstance(done.exception, kind)
+    assert arguments[1] in done.exception.message
+
+
+def test_a_key_works_at_the_server_of_the_same_folder(tmp_path):
+    runner.invoke(app, ["create", "laptop", "--data-dir", str(tmp_path)])
+    require_keys(Settings(host="0.0.0.0", data_dir=tmp_path))

@@ -1,0 +1,70 @@
+"""`gemvec models`: what a person and a script see."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gemvec.cli.models import app
+from gemvec.errors import ChecksumMismatch, ModelNotFound
+from hub_server import serving
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def hub(tiny_model, monkeypatch):
+    with serving(tiny_model) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments):
+    return runner.invoke(app, arguments)
+
+
+def listed():
+    return {row["name"]: row for row in json.loads(run("list", "--json").stdout)}
+
+
+def test_the_list_names_every_model_and_whether_it_is_here(cache):
+    assert listed()["all-minilm-l6-v2"]["folder"] is None
+    shown = run("list")
+    assert shown.exit_code == 0
+    assert "all-minilm-l6-v2" in shown.stdout
+
+
+def test_a_fetched_hub_model_is_listed_by_the_name_that_finds_it(hub, cache):
+    fetched = run("fetch", "acme/tiny")
+    assert fetched.exit_code == 0
+    assert fetched.stdout == f"tiny  {cache / 'models' / 'acme--tiny'}\n"
+    assert listed()["acme/tiny"]["folder"] == str(cache / "models" / "acme--tiny")
+    assert listed()["acme/tiny"]["nativeDim"] == 32
+
+
+def test_path_prints_the_folder_alone(hub, cache):
+    assert run("path", "acme/tiny").stdout == f"{cache / 'models' / 'acme--tiny'}\n"
+    assert json.loads(run("path", "acme/tiny", "--json").stdout)["folder"] == str(cache / "models" / "acme--tiny")
+
+
+def test_a_spoilt_model_is_refused_until_it_is_fetched_by_force(hub, cache):
+    run("fetch", "acme/tiny")
+    (cache / "models" / "acme--tiny" / "tokenizer.json").write_text("spoilt")
+    assert isinstance(run("fetch", "acme/tiny").exception, ChecksumMismatch)
+    assert run("fetch", "--force", "acme/tiny").exit_code == 0
+    assert run("path", "acme/tiny").exit_code == 0
+
+
+def test_what_is_fetched_without_a_name_is_what_would_be_served(hub, cache, monkeypatch):
+    monkeypatch.setenv("GEMVEC_MODEL", "acme/tiny")
+    assert run("fetch").stdout.startswith("tiny  ")
+
+
+def test_an_unknown_model_is_an_error(cache):
+    assert isinstance(run("fetch", "no-such-model").exception, ModelNotFound)
