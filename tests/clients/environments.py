@@ -1,0 +1,48 @@
+"""Where client programs run: a virtual environment per requirements file, one folder of Node.js packages.
+
+Made once and kept in the user's cache, under a name that changes with the pins.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+KEPT = Path.home() / ".cache" / "gemvec" / "test-clients"
+
+
+def python_of(requirements):
+    """Return the interpreter of the environment that has what `requirements/<name>.txt` pins."""
+    pins = HERE / "requirements" / f"{requirements}.txt"
+    folder = _folder(requirements, pins.read_bytes() + sys.version.encode())
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", pins]
+        subprocess.run(install, check=True)
+        (folder / "complete").touch()
+    return python
+
+
+def node_folder():
+    """Return a folder that has the pinned Node.js packages and the programs beside them; None without npm."""
+    if not (shutil.which("npm") and shutil.which("node")):
+        return None
+    folder = _folder("node", (HERE / "node" / "package.json").read_bytes())
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        shutil.copy(HERE / "node" / "package.json", folder)
+        install = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--no-package-lock"]
+        subprocess.run(install, cwd=folder, check=True)
+        (folder / "complete").touch()
+    for program in (HERE / "node").glob("*.mjs"):
+        shutil.copy(program, folder)
+    return folder
+
+
+def _folder(name, pins):
+    return KEPT / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}"

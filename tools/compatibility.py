@@ -1,0 +1,101 @@
+"""Write docs/compatibility.md: what of Google's API is the same here, and what each client did when it was last run.
+
+    python tools/compatibility.py [--check]
+
+The rows on the API are `compatibility_rows.toml`, each with the test that shows it; the rows on clients are what
+`pytest -m clients --client-results benchmarks/results/clients.json` wrote. `--check` changes nothing and fails where
+the page is stale or a row names a test that does not exist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PAGE = ROOT / "docs" / "compatibility.md"
+RESULTS = ROOT / "benchmarks" / "results" / "clients.json"
+INTRODUCTION = """\
+<!-- Written by tools/compatibility.py; change its rows or run the clients again. -->
+
+# Compatibility
+
+## Google's API
+
+Every endpoint and field of Google's reference for embeddings, and the test below `tests/` that shows the answer.
+"""
+CLIENTS = """\
+
+## Clients
+
+Each client ran as its users run it, unpatched, in a process and an environment of its own, pointed at `gemvec serve`
+by its own documented setting. To run them again: `pytest -m clients`. Google's Go SDK is shown in `examples/go`; the
+suite does not run it.
+"""
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows]) + "\n"
+
+
+def api_rows() -> list[dict[str, str]]:
+    """Return the rows on Google's API."""
+    rows: list[dict[str, str]] = tomllib.loads((HERE / "compatibility_rows.toml").read_text())["row"]
+    return rows
+
+
+def missing_tests(rows: list[dict[str, str]]) -> list[str]:
+    """Return the tests that rows name and that do not exist."""
+    missing: list[str] = []
+    for row in rows:
+        file, _, name = row["test"].partition("::")
+        path = ROOT / "tests" / file
+        if not path.is_file() or (name and f"def {name}(" not in path.read_text()):
+            missing.append(row["test"])
+    return missing
+
+
+def client_row(client: dict[str, Any]) -> list[str]:
+    """Return what one client did."""
+    checks: list[dict[str, Any]] = client["checks"]
+    works = ", ".join(each["check"] for each in checks if each["ok"])
+    differs = "; ".join(f"{each['check']}: {each['detail']}" for each in checks if not each["ok"]) or "-"
+    return [client["client"], client["version"] or "-", client["how"], works, differs.replace("|", "\\|")]
+
+
+def page(rows: list[dict[str, str]]) -> str:
+    """Return the whole page."""
+    api = [[f"`{row['name']}`", row["answer"], row["remark"] or "-", f"`{row['test']}`"] for row in rows]
+    clients = [client_row(each) for each in json.loads(RESULTS.read_text())]
+    return (
+        f"{INTRODUCTION}\n{table(['endpoint or field', 'here', 'remark', 'shown by'], api)}"
+        f"{CLIENTS}\n{table(['client', 'version', 'pointed here by', 'works', 'differs'], clients)}"
+    )
+
+
+def main() -> int:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description="Write docs/compatibility.md.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where something is stale")
+    check = parser.parse_args().check
+    rows = api_rows()
+    if missing := missing_tests(rows):
+        print("no such test: " + ", ".join(missing))
+        return 1
+    text = page(rows)
+    is_stale = not PAGE.exists() or PAGE.read_text() != text
+    if is_stale and not check:
+        PAGE.write_text(text)
+    if is_stale:
+        print(("stale: " if check else "written: ") + PAGE.name)
+    return 1 if is_stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
