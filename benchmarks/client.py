@@ -1,0 +1,217 @@
+"""What a call costs the client: gemvec beside google-genai, on answers of 100 vectors and of one, of 3072 values.
+
+    python benchmarks/client.py [--rounds 5] [--calls 30] [--output benchmarks/results/client.json]
+
+A server in a process of its own answers at once with vectors made beforehand, so that nothing but the client is
+measured: from texts to vectors, over HTTP, in CPU and wall seconds a call. Every case runs in a fresh process; cases
+take turns for `--rounds` rounds. `google-genai arrays` makes float64 arrays of the answer, as Milvus' own class does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MODEL = "gemini-embedding-001"
+DIMENSIONALITY = 3072
+TEXTS = {"100 texts": 100, "1 text": 1}
+PACKAGES = ("gemvec", "google-genai", "msgspec", "numpy", "uvicorn")
+WARM_UP_CALLS = 3
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Call = Callable[[list[str]], list[object]]
+
+
+def gemvec(url: str) -> Call:
+    """The class, as a user calls it."""
+    from gemvec import GeminiEmbeddingFunction
+
+    return GeminiEmbeddingFunction(MODEL, "key", base_url=url).encode_documents
+
+
+def google_genai(url: str) -> Call:
+    """The SDK, as Google's page calls it: lists of floats."""
+    from google import genai
+
+    client = genai.Client(api_key="key", http_options={"base_url": url})
+    return lambda texts: [each.values for each in client.models.embed_content(model=MODEL, contents=texts).embeddings]
+
+
+def google_genai_arrays(url: str) -> Call:
+    """The SDK and arrays of its answer, as Milvus' class makes them."""
+    lists = google_genai(url)
+    return lambda texts: [np.array(values) for values in lists(texts)]
+
+
+CASES: dict[str, Callable[[str], Call]] = {
+    "gemvec": gemvec,
+    "google-genai": google_genai,
+    "google-genai arrays": google_genai_arrays,
+}
+
+
+def measure(case: str, url: str, texts: int, calls: int) -> dict[str, float]:
+    """Return the median CPU and wall milliseconds of a call, and what the process needed besides."""
+    started = time.process_time()
+    call = CASES[case](url)
+    setup = time.process_time() - started
+    batch = [f"a short text, number {number}" for number in range(texts)]
+    for _ in range(WARM_UP_CALLS):
+        assert len(call(batch)) == texts
+    cpu, wall = [], []
+    for _ in range(calls):
+        cpu_started, wall_started = time.process_time(), time.perf_counter()
+        call(batch)
+        cpu.append(time.process_time() - cpu_started)
+        wall.append(time.perf_counter() - wall_started)
+    return {
+        "cpu_ms": statistics.median(cpu) * 1e3,
+        "wall_ms": statistics.median(wall) * 1e3,
+        "import_cpu_ms": setup * 1e3,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def serve() -> None:
+    """Answer every call with as many vectors as it has requests; print the address first."""
+    import uvicorn
+
+    vectors = np.random.default_rng(0).normal(size=(max(TEXTS.values()), DIMENSIONALITY)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = ["[" + ",".join(map(str, row)) + "]" for row in vectors]
+    answers = {
+        texts: ('{"embeddings":[' + ",".join(f'{{"values":{row}}}' for row in rows[:texts]) + "]}").encode()
+        for texts in TEXTS.values()
+    }
+
+    async def app(_: object, receive: Receive, send: Send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        answer = answers[body.count(b'"parts"')]
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def run() -> None:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        # The protocol is named so that asyncio switches Nagle's algorithm off, which would add 40 ms to short answers.
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+            await server.serve(sockets=[listener])
+
+    asyncio.run(run())
+
+
+def sgemm_gflops() -> float:
+    """Return the speed of a matrix product now: a figure for how busy the machine is."""
+    left = np.ones((1024, 1024), np.float32)
+    started = time.perf_counter()
+    for _ in range(5):
+        left @ left
+    return 5 * 2 * 1024**3 / (time.perf_counter() - started) / 1e9
+
+
+def run_rounds(rounds: int, calls: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Return each figure of each case, one per round."""
+    this = [sys.executable, __file__]
+    figures: dict[str, dict[str, dict[str, list[float]]]] = {name: {case: {} for case in CASES} for name in TEXTS}
+    with subprocess.Popen([*this, "--serve"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            url = server.stdout.readline().strip()
+            for _ in range(rounds):
+                for name, texts in TEXTS.items():
+                    for case in CASES:
+                        command = [*this, "--case", case, "--url", url, "--texts", str(texts), "--calls", str(calls)]
+                        output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+                        for figure, value in json.loads(output).items():
+                            figures[name][case].setdefault(figure, []).append(value)
+        finally:
+            server.terminate()
+    return figures
+
+
+def report(figures: dict[str, dict[str, dict[str, list[float]]]]) -> None:
+    """Print the medians, and the CPU beside google-genai's."""
+    for name, cases in figures.items():
+        print(f"\n{name}, {DIMENSIONALITY} values each")
+        base = statistics.median(cases["google-genai"]["cpu_ms"])
+        for case, values in cases.items():
+            middle = {figure: statistics.median(each) for figure, each in values.items()}
+            print(
+                f"  {case:20} CPU {middle['cpu_ms']:7.2f} ms ({middle['cpu_ms'] / base:4.0%})  "
+                f"wall {middle['wall_ms']:7.2f} ms  import {middle['import_cpu_ms']:5.0f} ms  "
+                f"peak {middle['peak_rss_mib']:4.0f} MiB"
+            )
+
+
+def main() -> None:
+    """Measure, print and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=30)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    parser.add_argument("--texts", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+    elif options.case:
+        print(json.dumps(measure(options.case, options.url, options.texts, options.calls)))
+    else:
+        before = sgemm_gflops()
+        figures = run_rounds(options.rounds, options.calls)
+        report(figures)
+        if options.output:
+            write(options.output, figures, [before, sgemm_gflops()])
+
+
+def processor_name() -> str:
+    """Return what the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def write(path: Path, figures: object, sgemm: list[float]) -> None:
+    """Write the figures with what they were measured on."""
+    result = {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        ).stdout.strip(),
+        "machine": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "sgemm_gflops": sgemm,
+        "figures": figures,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

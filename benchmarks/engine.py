@@ -1,0 +1,226 @@
+"""How fast texts become vectors in one process: gemvec's engine beside sentence-transformers, on the same texts.
+
+    python benchmarks/engine.py [--rounds 5] [--texts 2000] [--output benchmarks/results/engine.json]
+
+The texts are real: docstrings of the standard library of 13 to 256 tokens, about 57 on average, in an order that is
+always the same. Every case runs in a fresh process; cases take turns for `--rounds` rounds, so that ratios hold on a
+machine that others use too. sentence-transformers runs in an environment of its own, made on the first run; without it
+give `--only gemvec`. A sum at the end says how many times sentence-transformers' best fp32 speed gemvec reaches, round
+by round and by CPU second, which a busy machine blurs less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from engine_cases import CASES
+
+from gemvec.models.cores import count_cores
+from gemvec.models.tokenizer import load_tokenizer
+from gemvec.models.weights import LoadedModel, load_model
+from gemvec.settings import cache_home, process_environ
+
+MODEL = "all-minilm-l6-v2"
+SHORTEST_TOKENS, LONGEST_TOKENS = 13, 256
+# torch first and by itself: its own index has builds for graphics cards, gigabytes that a processor does not need.
+PEER_PACKAGES = ("torch==2.13.0", "sentence-transformers")
+PACKAGES = ("gemvec", "openvino", "tokenizers", "numpy")
+
+Rounds = dict[str, list[dict[str, float]]]
+
+
+def find_docstrings() -> Iterator[str]:
+    """Yield every docstring of the standard library's modules, white space made single."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, documented) and (text := ast.get_docstring(node)):
+                yield " ".join(text.split())
+
+
+def choose_texts(model: LoadedModel, wanted: int) -> tuple[list[str], float]:
+    """Return the texts and how many tokens they have on average, special tokens included."""
+    tokenizer = load_tokenizer(model.record, model.folder)
+    texts = list(dict.fromkeys(find_docstrings()))
+    lengths = [count + tokenizer.special_token_count for count in tokenizer.count_tokens(texts)]
+    chosen = [
+        (text, length)
+        for text, length in zip(texts, lengths, strict=True)
+        if SHORTEST_TOKENS <= length <= LONGEST_TOKENS
+    ]
+    random.Random(0).shuffle(chosen)
+    chosen = chosen[:wanted]
+    return [text for text, _ in chosen], sum(length for _, length in chosen) / len(chosen)
+
+
+def peer_python(folder: Path) -> Path:
+    """Return the Python that has sentence-transformers, made in `folder` if it is not there yet."""
+    python = folder / "bin" / "python"
+    if not (folder / "complete").is_file():
+        print(f"installing {' and '.join(PEER_PACKAGES)} into {folder}", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        for package in PEER_PACKAGES:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
+        (folder / "complete").touch()
+    return python
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all cases share: the peers' Python, where texts and vectors lie, the weights' folder, cores to use."""
+
+    peer_python: Path
+    folder: Path
+    model: Path
+    cores: int
+
+    def run(self, case: str) -> dict[str, float]:
+        """Return the figures of one case, measured in a process of its own."""
+        python = self.peer_python if case.startswith("sentence-transformers") else sys.executable
+        command = [python, Path(__file__).with_name("engine_cases.py"), case, self.folder, self.model, str(self.cores)]
+        environ = process_environ() | {"HF_HUB_OFFLINE": "1"}
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environ, text=True).stdout
+        return json.loads(output.splitlines()[-1])
+
+
+def run_rounds(cases: list[str], rounds: int, setup: Setup) -> Rounds:
+    """Return each case's figures, one set a round."""
+    figures: Rounds = {case: [] for case in cases}
+    for number in range(rounds):
+        for case in cases:
+            found = setup.run(case)
+            figures[case].append(found)
+            print(f"round {number + 1}  {case:37} {shown(found)}", flush=True)
+    return figures
+
+
+def shown(figures: dict[str, float]) -> str:
+    """Return figures on one line."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def compare(cases: list[str], folder: Path) -> dict[str, dict[str, float]]:
+    """Return the mean and lowest cosine of each case's vectors to those of exact."""
+    found = {case: np.load(folder / f"{case}.npy") for case in cases if (folder / f"{case}.npy").is_file()}
+    exact = found.get("gemvec exact", next(iter(found.values())))
+    cosines = {
+        case: (vectors * exact).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(exact, axis=1)
+        for case, vectors in found.items()
+    }
+    return {case: {"mean": float(each.mean()), "min": float(each.min())} for case, each in cosines.items()}
+
+
+def ratios(figures: Rounds) -> dict[str, dict[str, float]]:
+    """Return gemvec's speed as a multiple of others', the median over rounds, by wall clock and by CPU second."""
+    pairs = {
+        f"gemvec {precision} / {other}": (f"gemvec {precision}", other)
+        for precision in ("fast", "exact")
+        for other in (*[case for case in figures if case.startswith("sentence")], f"encoder alone, {precision}")
+    }
+    return {
+        name: {
+            figure: statistics.median(a[figure] / b[figure] for a, b in zip(figures[one], figures[other], strict=True))
+            for figure in ("texts_per_second", "texts_per_cpu_second")
+        }
+        for name, (one, other) in pairs.items()
+        if one in figures and other in figures
+    }
+
+
+def report(result: dict[str, object], figures: Rounds) -> None:
+    """Print the medians, the cosines and the ratios."""
+    print(f"\n{result['texts']} texts of {result['mean_tokens']:.1f} tokens, {result['cores']} cores\n")
+    for case, found in figures.items():
+        middle = {name: statistics.median(each[name] for each in found) for name in found[0]}
+        print(f"{case:37} {shown(middle)}")
+    print()
+    for case, cosine in result["cosine_to_exact"].items():
+        print(f"{case:37} cosine to exact: mean {cosine['mean']:.6f}, min {cosine['min']:.6f}")
+    print()
+    for name, ratio in result["ratios"].items():
+        print(f"{name:60} {ratio['texts_per_second']:5.2f} by wall, {ratio['texts_per_cpu_second']:5.2f} by CPU second")
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what the figures were measured on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    names = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = set(names.get("flags", "").split())
+    return {
+        "processor": names.get("model name", platform.processor()),
+        "instructions": sorted(flags & {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8"}),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "load_average": os.getloadavg(),
+    }
+
+
+def peer_versions(python: Path) -> dict[str, str]:
+    """Return the versions in the peers' environment."""
+    code = "from importlib.metadata import version; print(*map(version, ('torch', 'sentence-transformers')))"
+    return dict(zip(("torch", "sentence-transformers"), run_for_output(python, "-c", code).split(), strict=True))
+
+
+def run_for_output(*command: str | Path) -> str:
+    """Return what a command prints."""
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+
+
+def main() -> None:
+    """Measure, print and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=2000)
+    parser.add_argument("--only", default="", help="run only the cases whose name contains this")
+    parser.add_argument("--peers", type=Path, default=cache_home() / "benchmarks" / "sentence-transformers")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    cases = [case for case in CASES if options.only in case]
+    python = peer_python(options.peers) if any(case.startswith("sentence") for case in cases) else Path(sys.executable)
+    model, cores = load_model(MODEL, cache_home()), count_cores()
+    texts, mean_tokens = choose_texts(model, options.texts)
+    result: dict[str, object] = {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, check=True, text=True
+        ).stdout.strip(),
+        "machine": describe_machine(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "cores": cores,
+        "texts": len(texts),
+        "texts_sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
+        "mean_tokens": mean_tokens,
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+        figures = run_rounds(cases, options.rounds, Setup(python, folder, model.folder, cores))
+        result |= {"cosine_to_exact": compare(cases, folder), "ratios": ratios(figures)}
+    if python != Path(sys.executable):
+        result["versions"] |= peer_versions(python)
+    report(result, figures)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(result | {"figures": figures}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""How fast documents become a searchable collection, beside what the engine does alone in the same process.
+
+    python benchmarks/ingest.py [--passages 10000] [--output benchmarks/results/ingest.json]
+
+The passages are real: documentation of the standard library and of the packages installed here, cut as `gemvec index`
+cuts it. Measured: the engine alone on exactly the texts that ingest gives it; ingest into Milvus Lite until everything
+is searchable and indexed; a second ingest of the same documents, in this process and as `gemvec index` from the shell.
+The engine and ingest take turns, so that both see the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+
+from gemvec.milvus import Chunker, ChunkOptions, Document, Sources, ingest, open_collection
+from gemvec.milvus.work import WorkFinder
+from gemvec.models.embed import EmbedRequest, Priority
+from gemvec.models.local import open_embedder
+from gemvec.models.weights import load_model
+from gemvec.settings import Settings
+from gemvec.wire.task_type import TaskType
+
+MODEL = "all-minilm-l6-v2"
+SHORTEST_CHARACTERS = 120
+PACKAGES = ("gemvec", "openvino", "pymilvus", "milvus-lite", "numpy", "tokenizers")
+
+
+def find_docstrings(path: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Yield title and text of every docstring in a source file."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and (text := ast.get_docstring(node)) and len(text) >= SHORTEST_CHARACTERS:
+            yield f"{name} {getattr(node, 'name', '')}".strip(), text
+
+
+def find_modules() -> Iterator[tuple[str, Path]]:
+    """Yield name and file of every module of the standard library, then of the packages installed here."""
+    standard, installed = Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib"))
+    for root in (standard, installed):
+        for path in sorted(root.rglob("*.py")):
+            name = path.relative_to(root).with_suffix("").as_posix().replace("/", ".")
+            if not name.startswith(("site-packages.", "test.", "idlelib.", "lib2to3.")):
+                yield name, path
+
+
+def collect(folder: Path, tokenizer_file: Path, wanted: int) -> Path:
+    """Write `wanted` passages as JSON Lines, the same ones wherever the same packages are installed."""
+    chunker = Chunker(ChunkOptions(overlap_tokens=0), tokenizer_file)
+    passages: dict[str, dict[str, str]] = {}
+    for name, path in find_modules():
+        if len(passages) >= wanted:
+            break
+        for title, text in find_docstrings(path, name):
+            for chunk in chunker.split(Document(id="x", text=text)):
+                key = blake2b(chunk.text.encode(), digest_size=8).hexdigest()
+                if len(chunk.text) >= SHORTEST_CHARACTERS:
+                    passages.setdefault(key, {"id": key, "title": title, "text": chunk.text})
+    if len(passages) < wanted:
+        raise SystemExit(f"only {len(passages)} passages are documented here, {wanted} are wanted")
+    chosen = list(passages.values())[:wanted]
+    path = folder / "passages.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in chosen))
+    return path
+
+
+def requests_of(path: Path, chunker: Chunker) -> list[EmbedRequest]:
+    """Return exactly what ingest asks the model for."""
+    return [
+        EmbedRequest(text=chunk.text, title=chunk.title or None, task_type=TaskType.RETRIEVAL_DOCUMENT)
+        for work in WorkFinder(None, chunker).find(iter(Sources([str(path)])))
+        for chunk in work.chunks.values()
+    ]
+
+
+async def measure(settings: Settings, path: Path, folder: Path, chunker: Chunker, rounds: int) -> dict[str, object]:
+    """Return the seconds of each way, `rounds` times, in turns."""
+    embedder = open_embedder(settings)
+    requests = requests_of(path, chunker)
+    seconds: dict[str, list[float]] = {"engine": [], "ingest": [], "second_ingest": []}
+    tokens = 0
+    try:
+        await embedder.embed(MODEL, requests[:200])  # the first calls compile
+        for number in range(rounds):
+            started = time.perf_counter()
+            embeddings = await embedder.embed(MODEL, requests, priority=Priority.BATCH)
+            seconds["engine"].append(time.perf_counter() - started)
+            tokens = sum(each.token_count for each in embeddings)
+            with open_collection(str(folder / f"{number}.db"), "docs") as collection:
+                for name in ("ingest", "second_ingest"):
+                    report = await ingest(collection, embedder, Sources([str(path)]), chunker=chunker)
+                    seconds[name].append(report.seconds)
+                    assert report.documents == len(requests)
+                    assert report.has_changed == (name == "ingest")
+    finally:
+        await embedder.close()
+    return {"texts": len(requests), "tokens": tokens, "seconds": seconds}
+
+
+def time_command(path: Path, uri: Path, folder: Path) -> list[float]:
+    """Return the whole seconds of `gemvec index` on an empty collection, and again on the full one."""
+    command = [sys.executable, "-m", "gemvec", "index", str(path), "--uri", str(uri), "--embedding-cache-bytes", "0"]
+    seconds: list[float] = []
+    for _ in range(2):
+        started = time.perf_counter()
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "commit": commit,
+        "command": " ".join(["python", *sys.argv]),
+    }
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=None)
+    options = parser.parse_args()
+    settings = Settings.load(model=(MODEL,))
+    loaded = load_model(MODEL, settings.cache_dir)
+    chunker = Chunker(ChunkOptions(), loaded.folder / "tokenizer.json")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = collect(folder, loaded.folder / "tokenizer.json", options.passages)
+        measured = asyncio.run(measure(settings, path, folder, chunker, options.rounds))
+        command = time_command(path, folder / "command.db", folder)
+    medians = {name: statistics.median(times) for name, times in measured["seconds"].items()}
+    result = {
+        **describe_machine(),
+        "settings": {"model": MODEL, "precision": settings.precision, "chunks": asdict(chunker.options)},
+        **measured,
+        "engine_texts_per_second": round(measured["texts"] / medians["engine"], 1),
+        "ingest_texts_per_second": round(measured["texts"] / medians["ingest"], 1),
+        "ingest_share_of_engine": round(medians["engine"] / medians["ingest"], 3),
+        "second_ingest_share_of_first": round(medians["second_ingest"] / medians["ingest"], 4),
+        "command_seconds": [round(each, 2) for each in command],
+        "second_command_share_of_first": round(command[1] / command[0], 4),
+    }
+    print(json.dumps(result, indent=2))
+    if options.output:
+        options.output.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
