@@ -1,0 +1,42 @@
+"""A server on the real weights, and the folder and the variables that the documentation's code runs with."""
+
+import os
+import shutil
+
+import pytest
+
+from gemvec.server.run import serving
+from gemvec.server.services import open_services
+from gemvec.settings import Settings
+from pages import ROOT
+
+
+@pytest.fixture(scope="session")
+def serving_for_real():
+    """Return a context manager that serves all-minilm-l6-v2 with a data folder, and gives the server's address."""
+    return lambda folder: serving(open_services(Settings.load({}, data_dir=folder)))
+
+
+@pytest.fixture(scope="session")
+def live_server(serving_for_real, tmp_path_factory):
+    """The address of a server that tests share, which leave nothing on it."""
+    with serving_for_real(tmp_path_factory.mktemp("server") / "data") as url:
+        yield url
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with the documentation in it."""
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def environ(live_server, folder, monkeypatch):
+    """The variables of a shell in which GEMVEC_BASE_URL names the server; nothing outside `folder` is written."""
+    monkeypatch.setenv("GEMVEC_BASE_URL", live_server)
+    monkeypatch.setenv("GEMVEC_DATA_DIR", str(folder / "data"))
+    monkeypatch.setenv("GEMVEC_EMBEDDING_CACHE_BYTES", "0")
+    monkeypatch.setenv("GEMINI_API_KEY", "any")
+    return dict(os.environ)

@@ -1,0 +1,202 @@
+"""Write docs/reference/*.md from the code. `--check` changes nothing and fails where a page is stale.
+
+python tools/reference.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import click
+import typer
+
+from gemvec.cli.app import app
+from gemvec.cli.help import split_help
+from gemvec.cli.options import default_text
+from gemvec.errors import GemvecError
+from gemvec.server.errors import STATUSES
+from gemvec.server.routes import ROUTES
+from gemvec.settings import Settings, field_types, flag_name, variable_name
+
+PAGES = Path(__file__).parent.parent / "docs" / "reference"
+MODULES = ("gemvec", "gemvec.client", "gemvec.milvus")
+NOTE = "<!-- Written by tools/reference.py; change the code instead. -->\n\n"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table; line breaks and bars inside cells are made harmless."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |" for row in lines
+    )
+
+
+def commands_page() -> str:
+    """Describe every command and option of the command line, in the order of `gemvec --help`."""
+    root = typer.main.get_command(app)
+    sections = [section for path, command in walk(root, "gemvec") for section in command_section(path, command)]
+    return "# Commands\n\n" + "\n\n".join(sections)
+
+
+def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield each command below `command` with the words that call it, groups left out."""
+    if isinstance(command, click.Group) or hasattr(command, "commands"):
+        for name, child in command.commands.items():
+            yield from walk(child, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def command_section(path: str, command: Any) -> list[str]:
+    """Return a command's heading, help, examples and table of arguments and options."""
+    prose, examples = split_help(command.callback)
+    shown = "\n".join(["```console", *(f"$ {each}" for each in examples), "```"])
+    rows = [[f"`{words(each)}`", getattr(each, "help", "") or ""] for each in command.params if each.name != "help"]
+    return [f"## {path}", *prose, shown, table(["option", "meaning"], rows)]
+
+
+def words(parameter: Any) -> str:
+    """Return how a parameter is written on the command line."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).upper()
+    return ", ".join([*parameter.opts, *parameter.secondary_opts])
+
+
+def settings_page() -> str:
+    """Describe every field of Settings."""
+    rows = [
+        [
+            f"`{flag_name(each.name)}`",
+            f"`{variable_name(each.name)}`",
+            kind_of(field_types()[each.name], each.metadata["unit"]),
+            default_text(each),
+            each.metadata["help"],
+        ]
+        for each in fields(Settings)
+    ]
+    intro = (
+        "A flag wins over a variable, a variable over the default. Sizes take `20MiB` or `2GB`; lists take commas.\n\n"
+    )
+    return "# Settings\n\n" + intro + table(["flag", "variable", "value", "default", "meaning"], rows)
+
+
+def kind_of(kind: Any, unit: str) -> str:
+    """Return what a setting's value looks like."""
+    if get_origin(kind) is tuple:
+        return "list"
+    options = get_args(kind)
+    if options and all(isinstance(each, str) for each in options):
+        return ", ".join(f"`{each}`" for each in options)
+    names = {bool: "true or false", int: "whole number", float: "number", Path: "path", str: "text"}
+    name = next((names[each] for each in (kind, *options) if each in names), "text")
+    return f"{name} ({unit})" if unit else name
+
+
+def routes_page() -> str:
+    """Describe every route of the server."""
+    rows = [[f"`{each.method}`", f"`{each.path}`", each.summary] for each in ROUTES]
+    intro = (
+        "Gemini routes answer under `/v1beta`, `/v1`, `/v1alpha` and without a prefix. `/openapi.json` describes every "
+        "field; `/docs` shows it for people.\n\n"
+    )
+    return "# Routes\n\n" + intro + table(["method", "path", "what it does"], rows)
+
+
+def errors_page() -> str:
+    """Describe every error class and the status it is answered with."""
+    rows = [
+        [f"`{kind.__name__}`", str(status[0]), f"`{status[1]}`", (kind.__doc__ or "").strip().splitlines()[0]]
+        for kind, status in sorted(STATUSES.items(), key=lambda row: depth(row[0]))
+    ]
+    return "# Errors\n\n" + table(["class", "HTTP", "status", "when"], rows)
+
+
+def depth(kind: type[GemvecError]) -> tuple[str, ...]:
+    """Sort key that puts each class behind its base."""
+    return tuple(each.__name__ for each in reversed(kind.__mro__[:-3]))
+
+
+def python_page() -> str:
+    """Describe every public name and what can be called on it."""
+    parts, described = ["# Python"], set[str]()
+    for name in MODULES:
+        module = importlib.import_module(name)
+        rows = [
+            row for each in module.__all__ if each not in described for row in name_rows(each, getattr(module, each))
+        ]
+        described.update(module.__all__)
+        parts += [f"## {name}", first_paragraph(module), table(["name", "what it is"], rows)]
+    return "\n\n".join(parts)
+
+
+def name_rows(name: str, value: Any) -> Iterator[list[str]]:
+    """Yield the row of a public name and those of a class' public methods and properties."""
+    if not inspect.isclass(value):
+        described = first_paragraph(value) if inspect.isfunction(value) else "The version."
+        yield [f"`{name}{arguments(value)}`", described]
+        return
+    yield [f"`{name}`", first_paragraph(value)]
+    for member_name, member in vars(value).items():
+        called = getattr(member, "__func__", member)
+        if not member_name.startswith("_") and (inspect.isfunction(called) or isinstance(called, property)):
+            yield [f"`{name}.{member_name}{arguments(called)}`", first_paragraph(called)]
+
+
+def arguments(value: Any) -> str:
+    """Return a function's parameters as a caller sees them, without types; nothing for what is not called."""
+    if not inspect.isfunction(value):
+        return ""
+    signature = inspect.signature(value)
+    shown = [
+        each.replace(annotation=each.empty)
+        for each in signature.parameters.values()
+        if each.name not in {"self", "cls"}
+    ]
+    text = str(signature.replace(parameters=shown, return_annotation=signature.empty))
+    text = re.sub(r"<function [^>]*>", "...", text)
+    return re.sub(r"<([\w.]+): [^>]*>", r"\1", text)  # members of enumerations
+
+
+def first_paragraph(value: Any) -> str:
+    """Return the beginning of a docstring."""
+    return (inspect.getdoc(value) or "").partition("\n\n")[0]
+
+
+WRITERS: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "routes.md": routes_page,
+    "errors.md": errors_page,
+    "python.md": python_page,
+}
+
+
+def main() -> int:
+    """Write or check the pages."""
+    parser = argparse.ArgumentParser(description="Write docs/reference from the code.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a page is stale")
+    check = parser.parse_args().check
+    stale: list[str] = []
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, write in WRITERS.items():
+        text, page = NOTE + write().rstrip() + "\n", PAGES / name
+        if page.exists() and page.read_text() == text:
+            continue
+        stale.append(name)
+        if not check:
+            page.write_text(text)
+    if stale:
+        print(("stale: " if check else "written: ") + ", ".join(stale))
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
