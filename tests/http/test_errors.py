@@ -136,11 +136,22 @@ def test_an_unknown_route_is_not_found_in_googles_shape(http, path):
     assert (error["code"], error["status"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize("path", ["/v1/models/tiny:generateContent", "/v1/models/nope:embedContents"])
+def test_a_method_that_no_model_has_is_refused_in_googles_words(http, path):
+    response = http.post(path, json={"contents": []})
+    name, method = path.removeprefix("/v1/").split(":")
+    assert response.status_code == 404
+    assert response.json()["error"]["message"].startswith(
+        f"{name} is not found for API version v1, or is not supported for {method}. Call ListModels"
+    )
+
+
 @pytest.mark.parametrize(("method", "path", "allow"), [("DELETE", "/v1/models", "GET"), ("GET", "/embed", "POST")])
 def test_another_method_is_not_allowed(http, method, path, allow):
     response = http.request(method, path)
     assert (response.status_code, response.json()["error"]["code"]) == (405, 405)
     assert response.headers["allow"] == allow
+    assert f"takes {allow}" in response.json()["error"]["message"]
 
 
 def test_the_default_message_is_the_first_line_of_the_docstring():

@@ -20,6 +20,11 @@ def test_texts_are_embedded_in_order(http, address):
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
 
 
+def test_2048_inputs_are_one_call(http):
+    answer = http.post("/v1/embeddings", json={"input": ["a", "b"] * 1024, "dimensions": 2}).json()
+    assert [each["index"] for each in answer["data"]] == list(range(2048))
+
+
 def test_without_a_model_the_default_one_answers(http):
     answer = http.post("/v1/embeddings", json={"input": "a"}).json()
     assert answer["model"] == http.get("/v1/models").json()["models"][0]["name"].removeprefix("models/")
@@ -75,6 +80,7 @@ def test_an_unknown_model_is_not_found(http):
     response = http.post("/v1/embeddings", json={"input": "a", "model": "text-embedding-9"})
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"
+    assert "GET /v1/models" in response.json()["error"]["message"]
 
 
 def test_a_bad_key_is_unauthenticated(running):

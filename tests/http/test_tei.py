@@ -2,6 +2,21 @@
 
 import pytest
 
+TEIS_INFO = {
+    "model_id": str,
+    "model_sha": str,
+    "model_dtype": str,
+    "served_model_name": str,
+    "model_type": dict,
+    "max_concurrent_requests": int,
+    "max_input_length": int,
+    "max_batch_tokens": int,
+    "max_client_batch_size": int,
+    "auto_truncate": bool,
+    "tokenization_workers": int,
+    "version": str,
+}
+
 
 def test_inputs_are_embedded_in_order(http):
     vectors = http.post("/embed", json={"inputs": ["a", "b", "a"], "truncate": True}).json()
@@ -24,12 +39,34 @@ def test_bad_requests_are_answered_in_teis_shape(http, body):
     assert isinstance(response.json()["error"], str)
 
 
+def test_info_has_every_field_of_teis(http):
+    """`struct Info` of router/src/lib.rs; those that are not optional there are not null here."""
+    info = http.get("/info").json()
+    assert {name: type(info[name]) for name in TEIS_INFO} == TEIS_INFO
+    assert info["sha"] is info["docker_label"] is info["max_batch_requests"] is None
+    assert isinstance(info["model_type"]["embedding"], dict)
+
+
 def test_info_says_what_is_served(http):
     info = http.get("/info").json()
-    assert info["model_id"] == http.get("/").json()["weights"].partition("@")[0]
-    assert info["max_input_length"] > 0
+    assert f"{info['model_id']}@{info['model_sha']}" == http.get("/").json()["weights"]
+    assert info["served_model_name"] == info["models"][0]
     assert "gemini-embedding-001" in info["models"]
     assert info["limits"] == {"texts_per_call": None, "body_bytes": 20 * 2**20}
+
+
+@pytest.mark.parametrize(("limits", "most"), [("off", 2048), ("google", 100)])
+def test_info_tells_clients_how_many_inputs_to_send_at_once(running, limits, most):
+    with running(limits=limits) as http:
+        assert http.get("/info").json()["max_client_batch_size"] == most
+        assert http.post("/embed", json={"inputs": ["a"] * most}).status_code == 200
+
+
+def test_info_needs_a_key_where_the_api_does(running):
+    with running(api_key=("secret",)) as http:
+        refused = http.get("/info")
+        assert (refused.status_code, refused.json()["error_type"]) == (401, "Validation")
+        assert http.get("/info", headers={"authorization": "Bearer secret"}).status_code == 200
 
 
 def test_health_answers(http):

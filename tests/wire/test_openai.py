@@ -76,3 +76,9 @@ def test_responses_are_openais():
         "object": "list",
         "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "gemvec"}],
     }
+
+
+def test_a_missing_input_is_said_to_be_missing():
+    with pytest.raises(InvalidRequest, match="'input' is missing") as e:
+        openai.parse_embeddings_request(Message({}))
+    assert e.value.field == "input"

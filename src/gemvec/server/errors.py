@@ -8,6 +8,7 @@ not a `GemvecError` is INTERNAL, and its message is not even logged: it may quot
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +26,7 @@ from gemvec.wire import openai, status, tei
 
 log = get_logger("server")
 
+_METHOD_OF_A_MODEL = re.compile(r"(?:/(?P<version>v1|v1beta|v1alpha))?/models/(?P<model>[^/:]+):\w+")
 _ABOUT_QUOTAS = ("Learn more about Gemini API quotas", "https://ai.google.dev/gemini-api/docs/rate-limits")
 
 
@@ -147,10 +149,8 @@ def _details(error: Exception, message: str) -> list[dict[str, Any]]:
 
 
 def _status_and_message(error: Exception, scope: Scope) -> tuple[Status, str]:
-    if isinstance(error, HTTPException):  # Starlette's router: no such route, or no such method
-        if error.status_code == NOT_FOUND.http_code:
-            return NOT_FOUND, "There is no such route here. GET /openapi.json lists the routes, /docs shows them."
-        return Status(error.status_code, "UNIMPLEMENTED"), "The route is there, but not for this HTTP method."
+    if isinstance(error, HTTPException):
+        return _not_routed(error, scope)
     if isinstance(error, ModelNotFound):
         return STATUSES[ModelNotFound], _model_not_found(error.name, scope)
     if isinstance(error, ApiError):
@@ -160,6 +160,17 @@ def _status_and_message(error: Exception, scope: Scope) -> tuple[Status, str]:
     answered = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     is_ours = answered.http_code >= INTERNAL.http_code
     return answered, type(error).summary() if is_ours else error.message
+
+
+def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
+    """Say that there is no such route, or that it does not take this HTTP method."""
+    if error.status_code != NOT_FOUND.http_code:
+        allowed = (error.headers or {}).get("allow", "another method")
+        return Status(error.status_code, "UNIMPLEMENTED"), f"This route takes {allowed}, no other HTTP method."
+    if found := _METHOD_OF_A_MODEL.fullmatch(scope["path"]):  # generateContent and the like
+        scope["state"]["version"] = found["version"]
+        return NOT_FOUND, _model_not_found(found["model"], scope)
+    return NOT_FOUND, "There is no such route here. GET /openapi.json lists the routes, /docs shows them."
 
 
 def _model_not_found(name: str, scope: Scope) -> str:
@@ -203,7 +214,9 @@ def _code_for_keys(answer: Answer) -> int:
 def _openai(answer: Answer) -> tuple[int, dict[str, Any]]:
     code, error = _code_for_keys(answer), answer.error
     kind = _OPENAI_KINDS.get(code, "invalid_request_error" if code < INTERNAL.http_code else "server_error")
-    message = f"The model '{error.name}' does not exist." if isinstance(error, ModelNotFound) else answer.message
+    message = answer.message
+    if isinstance(error, ModelNotFound):
+        message = f"The model '{error.name}' does not exist. GET /v1/models lists those that do."
     param = error.field if isinstance(error, InvalidRequest) else None
     return code, openai.error_to_wire(message, kind, param=param, code=_OPENAI_NAMES.get(type(error)))
 

@@ -1,10 +1,12 @@
 """The route table: every route is one row. OpenAPI, `/docs` and the reference page are made from it.
 
 Rows that are `versioned` answer under `/v1`, `/v1beta`, `/v1alpha` and without a prefix. To add a route: write its
-handler in `<noun>.py`, its messages in `schemas.py`, and a row here.
+handler in `<noun>.py`, its messages in `schemas/<noun>.py`, and a row here.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from gemvec.server import batches, docs, embed, files, health, metrics, models, openai, tei, uploads
 from gemvec.server.errors import Dialect
@@ -18,6 +20,9 @@ PAGES = {
 
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
 _CONTENTS = [_CONTENT, {"content": {"parts": [{"text": "How does the brain work?"}]}, "outputDimensionality": 10}]
+
+# What watches the server or describes it: for anybody, and never in the way of what clients call.
+_Public = partial(Row, versioned=False, access="anybody", is_api=False)
 
 # In the order in which they are tried: the busiest first.
 ROUTES: tuple[Row, ...] = (
@@ -244,38 +249,29 @@ ROUTES: tuple[Row, ...] = (
         versioned=False,
         dialect=Dialect.TEI,
     ),
-    Row(
+    _Public(
         group="Health",
         method="GET",
         path="/healthz",
         handler=health.healthz,
         summary="Is the process alive?",
         response="Health",
-        versioned=False,
-        access="anybody",
-        is_api=False,
     ),
-    Row(
+    _Public(
         group="Health",
         method="GET",
         path="/readyz",
         handler=health.readyz,
         summary="Is the model loaded, and are requests taken?",
         response="Health",
-        versioned=False,
-        access="anybody",
-        is_api=False,
     ),
-    Row(
+    _Public(
         group="Health",
         method="GET",
         path="/health",
         handler=health.readyz,
         summary="The same, where text-embeddings-inference has it.",
         response="Health",
-        versioned=False,
-        access="anybody",
-        is_api=False,
         dialect=Dialect.TEI,
     ),
     Row(
@@ -287,35 +283,26 @@ ROUTES: tuple[Row, ...] = (
         versioned=False,
         is_api=False,
     ),
-    Row(
+    _Public(
         group="Documentation",
         method="GET",
         path="/openapi.json",
         handler=docs.openapi,
         summary="This API as an OpenAPI 3.1 document.",
-        versioned=False,
-        access="anybody",
-        is_api=False,
     ),
-    Row(
+    _Public(
         group="Documentation",
         method="GET",
         path="/docs",
         handler=docs.page,
         summary="This page.",
-        versioned=False,
-        access="anybody",
-        is_api=False,
     ),
-    Row(
+    _Public(
         group="Documentation",
         method="GET",
         path="/",
         handler=health.root,
         summary="What this is; a browser is sent to `/docs`.",
         response="Welcome",
-        versioned=False,
-        access="anybody",
-        is_api=False,
     ),
 )

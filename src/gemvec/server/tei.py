@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 import gemvec
+from gemvec.models.catalogue import find_known
 from gemvec.models.embed import EmbedRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.embed import embed, use_model
@@ -14,6 +17,9 @@ from gemvec.server.openai import texts_of
 from gemvec.server.services import services_of
 from gemvec.wire import tei
 from gemvec.wire.task_type import TaskType
+
+# What clients that ask are told to send at once where any number is taken: as many as OpenAI takes.
+_USUAL_TEXTS = 2048
 
 
 async def embed_inputs(request: Request) -> Response:
@@ -35,18 +41,21 @@ async def embed_inputs(request: Request) -> Response:
 
 async def info(request: Request) -> Response:
     """Describe the server and its default model."""
-    services, limiter = services_of(request), limiter_of(request)
-    model = services.default_model()
-    visible = limiter.visible(request.state.caller, services.embedder.list_models())
-    return answer(
-        request,
-        tei.info_to_wire(
-            model_id=model.model_id,
-            revision=model.revision,
-            token_limit=model.input_token_limit,
-            max_waiting_tokens=services.settings.max_waiting_tokens,
-            version=gemvec.__version__,
-            models=[each.name for each in visible],
-            limits=limiter.describe(request.state.caller, services.settings.max_request_bytes),
-        ),
+    services, limiter, caller = services_of(request), limiter_of(request), request.state.caller
+    model, settings = services.default_model(), services.settings
+    record, limits = find_known(model.model_id), limiter.describe(caller, settings.max_request_bytes)
+    described = tei.Info(
+        model_id=model.model_id,
+        served_model_name=model.name,
+        revision=model.revision,
+        pooling=record.pooling if record else None,
+        token_limit=model.input_token_limit,
+        token_budget=settings.token_budget,
+        most_waiting=settings.max_waiting_tokens,  # of one token each
+        texts_per_call=limits["texts_per_call"] or _USUAL_TEXTS,
+        cores=os.cpu_count() or 1,
+        version=gemvec.__version__,
+        models=[each.name for each in limiter.visible(caller, services.embedder.list_models())],
+        limits=limits,
     )
+    return answer(request, tei.info_to_wire(described))

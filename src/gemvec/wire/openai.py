@@ -66,6 +66,8 @@ def parse_inputs(value: Any, *, field: str) -> list[Input]:
         InvalidRequest: it is something else or nothing; `index` says which input.
         EmptyText: an input is empty.
     """
+    if value is None:
+        raise InvalidRequest(f"'{field}' is missing: a text, texts, or token ids.", field=field)
     if isinstance(value, list) and _is_token_ids(cast("list[Any]", value)):
         return [cast("list[int]", value)]
     items = cast("list[Any]", value) if isinstance(value, list) else [value]

@@ -1,6 +1,7 @@
 """The messages of text-embeddings-inference's routes, as Milvus' `tei` provider and TEI's own clients speak them.
 
-Fields that are not known are ignored, as TEI does. Contract: text-embeddings-inference, router/src/http/types.rs.
+Fields that are not known are ignored, as TEI does. Contract: text-embeddings-inference,
+router/src/http/types.rs and, for `GET info`, `struct Info` in router/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -80,27 +81,59 @@ def embed_response_to_wire(vectors: Sequence[Any]) -> list[Any]:
     return list(vectors)
 
 
-def info_to_wire(
-    *,
-    model_id: str,
-    revision: str,
-    token_limit: int,
-    max_waiting_tokens: int,
-    version: str,
-    models: Sequence[str],
-    limits: Mapping[str, int | None],
-) -> Any:
-    """Return the answer of `GET info`; `models` and `limits` are ours, TEI's clients pass over them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What a server says of itself.
+
+    Attributes:
+        model_id: catalogue id of the default model.
+        served_model_name: the default model's served name.
+        revision: first eight characters of the SHA-256 of its weights.
+        pooling: how token vectors become one, None where that is not known.
+        token_limit: longer texts are cut or refused.
+        token_budget: padded tokens in one micro-batch.
+        most_waiting: how many requests may wait at once.
+        texts_per_call: inputs that one call should have at most.
+        cores: processors that tokenize.
+        version: gemvec's version.
+        models: served names that the caller may use.
+        limits: what the caller may have, by name; None for any number.
+    """
+
+    model_id: str
+    served_model_name: str
+    revision: str
+    pooling: str | None
+    token_limit: int
+    token_budget: int
+    most_waiting: int
+    texts_per_call: int
+    cores: int
+    version: str
+    models: Sequence[str]
+    limits: Mapping[str, int | None]
+
+
+def info_to_wire(info: Info) -> dict[str, Any]:
+    """Return the answer of `GET info`: TEI's fields, all of them, then ours, which its clients pass over."""
     return {
-        "model_id": model_id,
-        "model_sha": revision,
-        "model_type": {"embedding": {}},
-        "max_input_length": token_limit,
-        "max_batch_tokens": max_waiting_tokens,
+        "model_id": info.model_id,
+        "model_sha": info.revision,
+        "model_dtype": "float32",  # of the vectors
+        "served_model_name": info.served_model_name,
+        "model_type": {"embedding": {"pooling": info.pooling} if info.pooling else {}},
+        "max_concurrent_requests": info.most_waiting,
+        "max_input_length": info.token_limit,
+        "max_batch_tokens": info.token_budget,
+        "max_batch_requests": None,
+        "max_client_batch_size": info.texts_per_call,
         "auto_truncate": False,
-        "version": version,
-        "models": list(models),
-        "limits": dict(limits),
+        "tokenization_workers": info.cores,
+        "version": info.version,
+        "sha": None,
+        "docker_label": None,
+        "models": list(info.models),
+        "limits": dict(info.limits),
     }
 
 
