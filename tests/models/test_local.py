@@ -1,9 +1,12 @@
 """From texts to vectors: names, prompts, windows, lengths and errors, over a real tiny BERT."""
 
 import asyncio
+import random
 import shutil
 import subprocess
 import sys
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -356,6 +359,26 @@ def test_all_minilm_l6_v2_reaches_its_published_scores(minilm, year, published):
         return [each.vector for each in embed(minilm, *texts, model="all-minilm-l6-v2")]
 
     assert sts.score(score, year) == pytest.approx(published, abs=0.05)
+
+
+@pytest.mark.weights
+def test_a_text_has_the_same_vector_in_any_company_and_order(minilm):
+    words = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split()
+    texts = [" ".join(words[start : start + 1 + start % 60]) for start in range(len(words))]
+    chance = random.Random(1)
+
+    async def embed_shuffled():
+        order = chance.sample(range(len(texts)), len(texts))
+        calls = [order[start : start + 128] for start in range(0, len(order), 128)]
+        answers = await asyncio.gather(
+            *(minilm.embed("all-minilm-l6-v2", [EmbedRequest(text=texts[row]) for row in call]) for call in calls)
+        )
+        pairs = zip(chain.from_iterable(calls), chain.from_iterable(answers), strict=True)
+        return np.stack([answer.vector for _, answer in sorted(pairs, key=lambda pair: pair[0])])
+
+    first, *others = (asyncio.run(embed_shuffled()) for _ in range(3))
+    for other in others:
+        assert np.einsum("ij,ij->i", first, other).min() >= 0.9999
 
 
 @pytest.mark.weights
