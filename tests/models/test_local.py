@@ -364,7 +364,7 @@ def test_all_minilm_l6_v2_reaches_its_published_scores(minilm, year, published):
 @pytest.mark.weights
 def test_a_text_has_the_same_vector_in_any_company_and_order(minilm):
     words = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split()
-    texts = [" ".join(words[start : start + 1 + start % 60]) for start in range(len(words))]
+    texts = [" ".join(words[start : start + 1 + start % 60]) for start in range(0, len(words), 3)]
     chance = random.Random(1)
 
     async def embed_shuffled():
