@@ -2,7 +2,7 @@
 
     python tools/compatibility.py [--check]
 
-The rows on the API are `compatibility_rows.toml`, each with the test that shows it; the rows on clients are what
+The rows on the API are in `compatibility_rows.toml`, each with the test that shows it; the rows on clients are what
 `pytest -m clients --client-results benchmarks/results/clients.json` wrote. `--check` changes nothing and fails where
 the page is stale or a row names a test that does not exist.
 """
@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tomllib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -34,8 +37,8 @@ CLIENTS = """\
 ## Clients
 
 Each client ran as its users run it, unpatched, in a process and an environment of its own, pointed at `gemvec serve`
-by its own documented setting. To run them again: `pytest -m clients`. Google's Go SDK is shown in `examples/go`; the
-suite does not run it.
+by its own documented setting. To run them again: `pytest -m clients`. That runs the programs in `examples/`, too; the
+one with Google's Go SDK only where there are a Go toolchain and the SDK's modules.
 """
 
 
@@ -44,21 +47,35 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows]) + "\n"
 
 
-def api_rows() -> list[dict[str, str]]:
-    """Return the rows on Google's API."""
-    rows: list[dict[str, str]] = tomllib.loads((HERE / "compatibility_rows.toml").read_text())["row"]
-    return rows
+class Row(NamedTuple):
+    """What gemvec does with one endpoint or field; `test` is file::name below tests/, or a file."""
+
+    name: str
+    answer: str
+    remark: str
+    test: str
 
 
-def missing_tests(rows: list[dict[str, str]]) -> list[str]:
+def api_sections() -> dict[str, list[Row]]:
+    """Return the rows on Google's API by the heading they stand under."""
+    sections: list[dict[str, Any]] = tomllib.loads((HERE / "compatibility_rows.toml").read_text())["section"]
+    return {section["title"]: [Row(*row) for row in section["rows"]] for section in sections}
+
+
+def missing_tests(rows: Iterable[Row]) -> list[str]:
     """Return the tests that rows name and that do not exist."""
     missing: list[str] = []
     for row in rows:
-        file, _, name = row["test"].partition("::")
+        file, _, name = row.test.partition("::")
         path = ROOT / "tests" / file
         if not path.is_file() or (name and f"def {name}(" not in path.read_text()):
-            missing.append(row["test"])
+            missing.append(row.test)
     return missing
+
+
+def _shown(name: str) -> str:
+    """Return a name of the API as code, anything else as it is."""
+    return f"`{name}`" if re.fullmatch(r"[\w.]+(, [\w.]+)*", name) else name
 
 
 def client_row(client: dict[str, Any]) -> list[str]:
@@ -69,12 +86,19 @@ def client_row(client: dict[str, Any]) -> list[str]:
     return [client["client"], client["version"] or "-", client["how"], works, differs.replace("|", "\\|")]
 
 
-def page(rows: list[dict[str, str]]) -> str:
+def page(sections: dict[str, list[Row]]) -> str:
     """Return the whole page."""
-    api = [[f"`{row['name']}`", row["answer"], row["remark"] or "-", f"`{row['test']}`"] for row in rows]
+    api = [
+        f"\n### {title}\n\n"
+        + table(
+            ["endpoint or field", "here", "remark", "shown by"],
+            [[_shown(row.name), row.answer, row.remark or "-", f"`{row.test}`"] for row in rows],
+        )
+        for title, rows in sections.items()
+    ]
     clients = [client_row(each) for each in json.loads(RESULTS.read_text())]
     return (
-        f"{INTRODUCTION}\n{table(['endpoint or field', 'here', 'remark', 'shown by'], api)}"
+        f"{INTRODUCTION}{''.join(api)}"
         f"{CLIENTS}\n{table(['client', 'version', 'pointed here by', 'works', 'differs'], clients)}"
     )
 
@@ -84,11 +108,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write docs/compatibility.md.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail where something is stale")
     check = parser.parse_args().check
-    rows = api_rows()
-    if missing := missing_tests(rows):
+    sections = api_sections()
+    if missing := missing_tests(chain.from_iterable(sections.values())):
         print("no such test: " + ", ".join(missing))
         return 1
-    text = page(rows)
+    text = page(sections)
     is_stale = not PAGE.exists() or PAGE.read_text() != text
     if is_stale and not check:
         PAGE.write_text(text)
