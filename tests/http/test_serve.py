@@ -1,6 +1,7 @@
 """`gemvec serve` as a process: what it prints, when it refuses to start, how it stops."""
 
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -24,7 +25,7 @@ class ServeProcess:
         with self._output.open("w") as output, self._errors.open("w") as errors:
             command = [*SERVE, "--data-dir", str(folder / "data"), *options]
             self.process = subprocess.Popen(command, stdout=output, stderr=errors)
-        while not (found := re.search(r"http://\S+:\d+", self.output)):
+        while not (found := re.search(r"http://[\d.]+:\d+", self.output + self.errors)):
             assert self.process.poll() is None, self.errors
             time.sleep(0.02)
         self.url = found[0]
@@ -77,6 +78,20 @@ def test_it_says_which_weights_serve_and_that_the_vectors_are_not_googles(server
     assert server.embed().headers["x-gemvec-model"] in server.output
     assert "not Google's" in server.output
     assert f"{server.url}/docs" in server.output
+
+
+def test_with_json_logs_every_line_is_json_and_the_first_says_what_is_served(tiny_folder, tmp_path):
+    with serving(tmp_path, "--model", str(tiny_folder), "--log-format", "json") as server:
+        answer = server.embed()
+        server.end()
+    first, request, *rest = [json.loads(line) for line in server.errors.splitlines()]
+    assert first["message"] == "serving"
+    assert (first["url"], first["weights"]) == (server.url, [answer.headers["x-gemvec-model"]])
+    assert "gemini-embedding-001" in first["models"]
+    assert first["asks_for_keys"] is False
+    assert request["request_id"] == answer.headers["x-request-id"]
+    assert [each["message"] for each in rest] == ["stopping"]
+    assert server.output == ""
 
 
 def test_the_lines_it_prints_work(server):

@@ -11,7 +11,7 @@ from rich.markup import escape
 import gemvec
 from gemvec.cli.models import show_progress
 from gemvec.cli.options import with_settings
-from gemvec.logs import configure_logs
+from gemvec.logs import configure_logs, get_logger
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,24 @@ def serve(settings: Settings) -> None:
         services = open_services(settings, progress=progress)
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)
-    run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys))
+    if settings.log_format == "json":  # whoever reads that reads no prose
+        run(services, bound, lambda: log_start(url, models, has_keys=has_keys))
+    else:
+        run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys))
+
+
+def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
+    """Log what is served by which weights."""
+    get_logger("server").info(
+        "serving",
+        extra={
+            "version": gemvec.__version__,
+            "url": url,
+            "weights": sorted({each.weights for each in models}),
+            "models": [each.name for each in models],
+            "asks_for_keys": has_keys,
+        },
+    )
 
 
 def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
