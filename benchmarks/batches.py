@@ -1,11 +1,19 @@
-"""What a durable batch costs over the engine alone, on the same short texts, and how much memory it takes.
+"""What a durable batch costs over the engine alone, on the same short texts in one file, and how much memory it takes.
 
     python benchmarks/batches.py [--texts 100000] [--rounds 3] [--output benchmarks/results/batches.json]
 
-`engine` embeds the texts with the model and throws the vectors away: chunks of 256, four at a time, as batches ask for
-them. `batch` takes the same texts from a JSONL file through the store and the runner to a finished file of results on
-disk, from the creation of the batch to its success. Every case runs in a fresh process; cases take turns for `--rounds`
-rounds. Peak RSS is that of the process, model included, and of the larger one of the two that run this model's chunks.
+Four cases, each in fresh processes, take turns for `--rounds` rounds:
+
+- `engine`: `LocalEmbedder` in one process is given the texts in chunks of 1,024, four at a time, as batches do it. The
+  texts are in memory before the clock starts, and the vectors are thrown away.
+- `engine_processes`: the same in two processes at once, half of the texts each: the topology that batches have.
+- `batch`: `gemvec serve` has the texts as an uploaded file; the clock runs from the call that creates the batch to its
+  success, the start of the processes that run its chunks included.
+- `batch_one_process`: the same, with those processes turned off.
+
+CPU seconds are those of all processes of a case, and count from the same moment. Memory is the sum of the resident sets
+of the server and its processes, shared pages counted in each, from the upload to the end of the download of the
+results, in which every line's key is checked.
 """
 
 from __future__ import annotations
@@ -15,27 +23,36 @@ import asyncio
 import json
 import os
 import platform
-import resource
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 MODEL = "wordllama-256"
-CHUNK = 256
+CHUNK = 1024
 IN_FLIGHT = 4
+PROCESSES = 2
 COMMON = (
     "the of and to in is that for it with as was on be by are this from or have an they which one you were all her "
     "there been if more when will would who so no said what up its about into them can only other time new some"
 )
 PACKAGES = ("gemvec", "numpy", "orjson", "msgspec", "sqlalchemy", "tokenizers")
+CASES = ("engine", "engine_processes", "batch", "batch_one_process")
+MIB = 2**20
+
+SERVE = "from gemvec.cli import main; main()"
+SERVE_IN_ONE_PROCESS = "from gemvec.batches import executor; executor.CHUNKS_WITHOUT_PROCESSES = 10**9; " + SERVE
+
+Figures = dict[str, float | list[float]]
 
 
 def texts(count: int) -> Iterator[str]:
@@ -43,7 +60,8 @@ def texts(count: int) -> Iterator[str]:
     common = COMMON.split()
     choose = np.random.default_rng(0)
     for _ in range(count):
-        yield " ".join(common[index] for index in choose.integers(0, len(common), choose.integers(4, 17)))
+        chosen: list[int] = choose.integers(0, len(common), int(choose.integers(4, 17))).tolist()
+        yield " ".join(common[index] for index in chosen)
 
 
 def write_input(path: Path, count: int) -> None:
@@ -54,8 +72,8 @@ def write_input(path: Path, count: int) -> None:
             file.write(json.dumps({"key": f"request_{number}", "request": request}) + "\n")
 
 
-async def engine(path: Path) -> dict[str, float]:
-    """Embed the texts and forget the vectors."""
+async def engine(path: Path, part: int, parts: int) -> Figures:
+    """Embed every `parts`-th text and forget the vectors; begin when a line comes on standard input."""
     from gemvec.models.embed import EmbedRequest, Priority
     from gemvec.models.local import open_embedder
     from gemvec.settings import Settings
@@ -63,8 +81,9 @@ async def engine(path: Path) -> dict[str, float]:
 
     embedder = open_embedder(Settings(model=(MODEL,)))
     with path.open() as file:
-        parts = [json.loads(line)["request"]["content"]["parts"][0]["text"] for line in file]
-    requests = [EmbedRequest(text=text, task_type=TaskType.RETRIEVAL_DOCUMENT) for text in parts]
+        lines = (line for number, line in enumerate(file) if number % parts == part)
+        found = [json.loads(line)["request"]["content"]["parts"][0]["text"] for line in lines]
+    requests = [EmbedRequest(text=text, task_type=TaskType.RETRIEVAL_DOCUMENT) for text in found]
     turns = asyncio.Semaphore(IN_FLIGHT)
 
     async def embed(start: int) -> None:
@@ -72,101 +91,175 @@ async def engine(path: Path) -> dict[str, float]:
             await embedder.embed(MODEL, requests[start : start + CHUNK], priority=Priority.BATCH)
 
     await embed(0)
+    print("ready", flush=True)
+    sys.stdin.readline()
     cpu, wall = time.process_time(), time.perf_counter()
     await asyncio.gather(*(embed(start) for start in range(0, len(requests), CHUNK)))
-    seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    figures: Figures = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     await embedder.close()
-    return seconds
-
-
-async def batch(path: Path) -> dict[str, float]:
-    """Run the texts as a batch."""
-    from gemvec.batches.executor import ProcessExecutor
-    from gemvec.batches.job import NewBatch
-    from gemvec.batches.runner import BatchRunner
-    from gemvec.batches.store import BatchStore
-    from gemvec.files.store import FileStore
-    from gemvec.models.embed import EmbedRequest
-    from gemvec.models.local import open_embedder
-    from gemvec.settings import Settings
-    from gemvec.storage.database import open_database
-
-    settings = Settings(model=(MODEL,))
-    embedder = open_embedder(settings)
-    weights = embedder.get_model(MODEL).weights
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        database = open_database(Path(folder) / "gemvec.sqlite3")
-        store = BatchStore(database, FileStore(database, Path(folder)), Path(folder))
-        with path.open("rb") as file:
-            uploaded = store.files.create("", iter(lambda: file.read(2**20), b""))
-        opened = partial(open_embedder, settings)
-        runner = BatchRunner(store, embedder, ProcessExecutor(embedder, opened, weights=[weights]))
-        await runner.start()
-        await embedder.embed(MODEL, [EmbedRequest(text="warm")])
-        cpu, wall = time.process_time(), time.perf_counter()
-        new = NewBatch(owner="", model=MODEL, weights=weights, chunk_requests=runner.chunk_requests(weights))
-        job = await asyncio.to_thread(store.create_from_file, new, uploaded.file_id)
-        created = time.perf_counter() - wall
-        runner.notify()
-        while not job.state.is_ended:
-            await asyncio.sleep(0.1)
-            job = await asyncio.to_thread(store.get, job.batch_id, "")
-        seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "create": created}
-        assert job.successful_count == job.request_count, job
-        assert job.output_file_id is not None
-        seconds["output_bytes"] = store.files.get(job.output_file_id, "").size_bytes
-        await runner.stop()
-        database.close()
-    await embedder.close()
-    return seconds
-
-
-CASES = {"engine": engine, "batch": batch}
-
-
-def measure(case: str, path: Path) -> dict[str, float]:
-    """Return the seconds of one case, and the peak memory of this process and of the largest one beside it."""
-    figures = asyncio.run(CASES[case](path))
-    here, beside = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    figures["cpu"] += beside.ru_utime + beside.ru_stime
-    return figures | {"peak_rss_mib": here.ru_maxrss / 1024, "peak_rss_beside_mib": beside.ru_maxrss / 1024}
-
-
-def run_rounds(path: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Return each figure of each case, one per round."""
-    figures: dict[str, dict[str, list[float]]] = {case: {} for case in CASES}
-    for _ in range(rounds):
-        for case in CASES:
-            command = [sys.executable, __file__, "--case", case, "--input", str(path)]
-            output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-            for name, value in json.loads(output).items():
-                figures[case].setdefault(name, []).append(value)
-            print(case, {name: round(values[-1], 2) for name, values in figures[case].items()}, flush=True)
     return figures
 
 
-def report(figures: dict[str, dict[str, list[float]]], count: int) -> dict[str, float]:
-    """Print the medians and return what the machinery costs beside the engine."""
+def run_engine(path: Path, parts: int) -> Figures:
+    """Run the engine in as many processes, which begin together; the last one's end counts."""
+    commands = [
+        [sys.executable, __file__, "--engine", f"{part}/{parts}", "--input", str(path)] for part in range(parts)
+    ]
+    running = [
+        subprocess.Popen(each, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) for each in commands
+    ]
+    for each in running:
+        assert each.stdout
+        assert each.stdout.readline() == "ready\n"
+    answers = [json.loads(each) for each in _answers(running)]
+    return {"wall": max(each["wall"] for each in answers), "cpu": sum(each["cpu"] for each in answers)}
+
+
+def _answers(running: list[subprocess.Popen[str]]) -> list[str]:
+    for each in running:
+        assert each.stdin
+        each.stdin.write("go\n")
+    return [each.communicate()[0] for each in running]
+
+
+class Tree:
+    """A process and its children, as the system sees them."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._is_ending = threading.Event()
+        self._sampler = threading.Thread(target=self._sample)
+        self.samples: list[float] = []  # MiB
+        self.most_processes = 0
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all so far, of children that have ended too."""
+        ticks = sum(int(field) for pid in self._pids() for field in _stat(pid)[11:15])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _pids(self) -> list[int]:
+        children = Path(f"/proc/{self._pid}/task").glob("*/children")
+        return [self._pid, *(int(pid) for each in children for pid in each.read_text().split())]
+
+    def _sample(self) -> None:
+        while not self._is_ending.wait(0.1):
+            pids = self._pids()
+            self.most_processes = max(self.most_processes, len(pids))
+            self.samples.append(sum(map(_resident_bytes, pids)) / MIB)
+
+    @contextmanager
+    def sampled(self) -> Generator[None]:
+        """Take samples of the memory."""
+        self._sampler.start()
+        try:
+            yield
+        finally:
+            self._is_ending.set()
+            self._sampler.join()
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(_stat(pid)[21]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # it has just ended
+        return 0
+
+
+def run_batch(path: Path, program: str, count: int) -> Figures:
+    """Run the texts as a batch of a server."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [sys.executable, "-c", program, "serve", "--port", "0", "--model", MODEL]
+        command += ["--data-dir", f"{folder}/data", "--log-level", "warning"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout
+            found = re.search(r"http://[\d.]+:\d+", server.stdout.readline())
+            assert found, "the server does not start"
+            tree = Tree(server.pid)
+            with tree.sampled():
+                figures = use_server(found[0], path, Path(folder) / "results.jsonl", tree, count)
+        finally:
+            server.terminate()
+            server.communicate()
+    tenths = [float(max(each)) for each in np.array_split(tree.samples, 10)]
+    return figures | {"peak_rss_mib": max(tenths), "rss_mib": tenths, "processes": tree.most_processes}
+
+
+def use_server(url: str, path: Path, results: Path, tree: Tree, count: int) -> Figures:
+    """Upload the texts, run the batch, download and check its results."""
+    from gemvec.client import find_target
+    from gemvec.client.batches import BatchClient
+
+    with BatchClient(find_target(url)) as batches:
+        uploaded = batches.files.upload(path, mime_type="jsonl")
+        cpu, wall = tree.cpu_seconds(), time.perf_counter()
+        batch = batches.create_from_file(MODEL, uploaded.name)
+        created = time.perf_counter() - wall
+        while not batch.state.is_ended:
+            time.sleep(0.1)
+            batch = batches.get(batch.batch_id)
+        figures: Figures = {"wall": time.perf_counter() - wall, "cpu": tree.cpu_seconds() - cpu, "create": created}
+        assert batch.stats.successful_request_count == count
+        assert batch.responses_file
+        with results.open("wb") as target:
+            batches.files.download(batch.responses_file, target)
+    check(results, count)
+    return figures | {"output_bytes": results.stat().st_size}
+
+
+def check(results: Path, count: int) -> None:
+    """Fail unless the results are those of the requests, all of them, in order."""
+    number = 0
+    with results.open("rb") as lines:
+        for line in lines:
+            assert line.startswith(b'{"key":"request_%d","response":{"embedding":{"values":[' % number)
+            number += 1
+    assert number == count
+
+
+def measure(case: str, path: Path, count: int) -> Figures:
+    """Return the figures of one case."""
+    if case.startswith("engine"):
+        return run_engine(path, PROCESSES if case == "engine_processes" else 1)
+    return run_batch(path, SERVE if case == "batch" else SERVE_IN_ONE_PROCESS, count)
+
+
+def run_rounds(path: Path, count: int, rounds: int) -> dict[str, list[Figures]]:
+    """Return the figures of each case, one dictionary a round."""
+    figures: dict[str, list[Figures]] = {case: [] for case in CASES}
+    for _ in range(rounds):
+        for case in CASES:
+            load = os.getloadavg()[0]
+            measured: Figures = {name: _rounded(value) for name, value in measure(case, path, count).items()}
+            figures[case].append(measured | {"load_before": load})
+            print(case, figures[case][-1], flush=True)
+    return figures
+
+
+def _rounded(value: float | list[float]) -> float | list[float]:
+    return [round(each) for each in value] if isinstance(value, list) else round(value, 2)
+
+
+def report(figures: dict[str, list[Figures]], count: int) -> dict[str, dict[str, float]]:
+    """Print the medians and return what each case costs over the engine in one process, and over that in two."""
     middle = {
-        case: {name: statistics.median(values) for name, values in each.items()} for case, each in figures.items()
+        case: {name: statistics.median(float(str(each[name])) for each in rounds) for name in ("wall", "cpu")}
+        for case, rounds in figures.items()
     }
     for case, each in middle.items():
-        print(
-            f"{case:7} {count / each['wall']:9,.0f} texts/s  wall {each['wall']:7.2f} s  CPU {each['cpu']:7.2f} s  "
-            f"peak {each['peak_rss_mib']:5.0f} and {each['peak_rss_beside_mib']:.0f} MiB"
-        )
-    cost = {name: middle["batch"][name] / middle["engine"][name] - 1 for name in ("wall", "cpu")}
-    print(f"the batch takes {cost['wall']:+.1%} wall and {cost['cpu']:+.1%} CPU over the engine alone")
+        print(f"{case:18} {count / each['wall']:8,.0f} texts/s  wall {each['wall']:7.2f} s  CPU {each['cpu']:7.2f} s")
+    cost = {
+        f"{case}_over_{alone}": {name: round(middle[case][name] / middle[alone][name] - 1, 3) for name in middle[case]}
+        for case in ("batch", "batch_one_process")
+        for alone in ("engine", "engine_processes")
+    }
+    for name, each in cost.items():
+        print(f"{name}: {each['wall']:+.1%} wall, {each['cpu']:+.1%} CPU")
     return cost
-
-
-def sgemm_gflops() -> float:
-    """Return the speed of a matrix product now: a figure for how busy the machine is."""
-    left = np.ones((1024, 1024), np.float32)
-    started = time.perf_counter()
-    for _ in range(5):
-        left @ left
-    return 5 * 2 * 1024**3 / (time.perf_counter() - started) / 1e9
 
 
 def main() -> None:
@@ -175,20 +268,20 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--engine", help=argparse.SUPPRESS)
     parser.add_argument("--input", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.case:
-        print(json.dumps(measure(options.case, options.input)))
+    if options.engine:
+        part, parts = map(int, options.engine.split("/"))
+        print(json.dumps(asyncio.run(engine(options.input, part, parts))))
         return
-    before = sgemm_gflops()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "input.jsonl"
         write_input(path, options.texts)
-        figures = run_rounds(path, options.rounds)
+        figures = run_rounds(path, options.texts, options.rounds)
     cost = report(figures, options.texts)
     if options.output:
-        write(options.output, figures, cost, [before, sgemm_gflops()], options.texts)
+        write(options.output, figures, cost, options.texts)
 
 
 def processor_name() -> str:
@@ -200,20 +293,19 @@ def processor_name() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
-def write(path: Path, figures: object, cost: dict[str, float], sgemm: list[float], count: int) -> None:
-    """Write the figures with what they were measured on."""
+def write(path: Path, figures: object, cost: object, count: int) -> None:
+    """Write the figures with what was compared and what they were measured on."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     result = {
         "command": " ".join(["python", *sys.argv]),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
+        "what": (__doc__ or "").partition("\n\nFour cases")[2].partition("\n\n")[2].splitlines(),
+        "commit": commit,
         "machine": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
-        "sgemm_gflops": sgemm,
         "model": MODEL,
         "texts": count,
-        "cost_over_the_engine": cost,
+        "cost": cost,
         "figures": figures,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """A server that keeps files and batches, in front of an embedder that computes at once.
 
-As a program, `python batch_server.py DATA_DIR [SETTING=VALUE ...]`: prints its URL and serves until it is stopped.
+As a program, `python batch_server.py DATA_DIR [SETTING=VALUE ...]`: prints its URL and serves until it is stopped. With
+`delay_seconds=VALUE` each call of the embedder takes so long.
 """
 
 import sys
@@ -15,11 +16,13 @@ from gemvec.settings import Settings
 from gemvec.storage.database import open_database
 from hash_embedder import HashEmbedder
 
+NAMES = ("hash", "gemini-embedding-001")
+
 
 def batch_services(embedder=None, **settings):
     """Return services that keep batches, and what closes them."""
     loaded = Settings.load({}, **settings)
-    embedder = embedder or HashEmbedder(names=("hash", "gemini-embedding-001"))
+    embedder = embedder or HashEmbedder(names=NAMES)
     database = open_database(loaded.database_url or loaded.data_dir / "gemvec.sqlite3")
     files = open_file_store(loaded, database)
     batches = open_batch_runner(loaded, database, files, embedder)
@@ -39,7 +42,9 @@ def batch_server(data_dir, embedder=None, **settings):
 
 def main():
     """Serve until SIGTERM."""
-    services, close = batch_services(data_dir=sys.argv[1], **dict(each.split("=", 1) for each in sys.argv[2:]))
+    settings = dict(each.split("=", 1) for each in sys.argv[2:])
+    embedder = HashEmbedder(names=NAMES, delay_seconds=float(settings.pop("delay_seconds", 0)))
+    services, close = batch_services(embedder, data_dir=sys.argv[1], **settings)
     bound = open_socket("127.0.0.1", 0)
     try:
         serve(services, bound, lambda: print(url_of(bound), flush=True))

@@ -33,8 +33,8 @@ async def running(store, embedder, **options):
         await runner.stop()
 
 
-async def until(condition, *, seconds=20):
-    """Wait until `condition` holds."""
+async def until(condition, *, seconds=120):
+    """Wait until `condition` holds; so long that only what never happens is given up, on a busy machine too."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is in a database
             await asyncio.sleep(0.005)

@@ -22,7 +22,7 @@ def vector_of(text, task_type=0, title=None, output_dimensionality=None):
 
 
 class HashEmbedder:
-    """Computes at once.
+    """Computes at once, unless a delay is asked for.
 
     Attributes:
         requests: every request that was computed, in order.
@@ -30,9 +30,10 @@ class HashEmbedder:
         gate: calls wait until it is set.
     """
 
-    def __init__(self, *, revision="12345678", names=(NAME,)):
+    def __init__(self, *, revision="12345678", names=(NAME,), delay_seconds=0):
         self.revision = revision
         self.names = names
+        self.delay_seconds = delay_seconds
         self.requests = []
         self.priorities = set()
         self.faults = []
@@ -64,7 +65,7 @@ class HashEmbedder:
         self.priorities.add(priority)
         if self.gate is not None:
             await self.gate.wait()
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.delay_seconds)
         if self.faults:
             raise self.faults.pop(0)
         for index, request in enumerate(requests):

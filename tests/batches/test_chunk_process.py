@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import pytest
 
 from batch_steps import ended, file_answers, line, new, running, until
 from gemvec.batches import executor as executor_module
+from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES
 from gemvec.batches.executor import CHUNKS_WITHOUT_PROCESSES, ProcessExecutor
-from gemvec.errors import ModelUnavailable
 from gemvec.wire.batches import BatchState
 from hash_embedder import HashEmbedder
 
@@ -24,21 +26,13 @@ TESTS = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def _children_find_the_embedder(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
 
 
 def create(store, count):
     content = b"".join(line(f"text {number}", key=str(number)) + b"\n" for number in range(count))
     file = store.files.create("", [content])
     return store.create_from_file(new(chunk_requests=100), file.file_id)
-
-
-class SlowEmbedder(HashEmbedder):
-    """Leaves most of the work to the processes."""
-
-    async def embed(self, model, requests, **options):
-        await asyncio.sleep(0.1)
-        return await super().embed(model, requests, **options)
 
 
 def broken():
@@ -60,9 +54,20 @@ def children():
     return found
 
 
+def ignores_signals(pid):
+    """Say whether a process has come so far that it leaves its end to the server."""
+    status = dict(each.split(":", 1) for each in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["SigIgn"], 16) >> signal.SIGTERM - 1 & 1
+
+
+def count_descriptors():
+    """Return how many files and connections this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def run(store, steps, **options):
     """Run `steps` beside a runner whose chunks run in processes."""
-    embedder = SlowEmbedder()
+    embedder = HashEmbedder(delay_seconds=0.1)  # leaves most of the work to the processes
 
     async def run():
         executor = ProcessExecutor(embedder, options.get("opened", HashEmbedder), weights=WEIGHTS)
@@ -75,9 +80,9 @@ def run(store, steps, **options):
 
 def test_a_large_batch_runs_in_processes_with_the_same_answers(store):
     async def steps(embedder, runner):
-        job = await ended(store, create(store, 20_000))
-        assert (job.state, job.successful_count) == (BatchState.SUCCEEDED, 20_000)
-        assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(20_000)]
+        job = await ended(store, create(store, 10_000))
+        assert (job.state, job.successful_count) == (BatchState.SUCCEEDED, 10_000)
+        assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(10_000)]
         assert 100 * CHUNKS_WITHOUT_PROCESSES <= len(embedder.requests) < 10_000
         assert len(children()) == 2
 
@@ -100,15 +105,15 @@ def test_other_models_stay_in_this_process():
 
 def test_killed_processes_are_replaced_and_nothing_is_lost(store):
     async def steps(embedder, runner):
-        job = create(store, 20_000)
+        job = create(store, 10_000)
         await until(
             lambda: len(children()) == 2 and len(embedder.requests) < store.get(job.batch_id, "").successful_count
         )
         for child in children():
             os.kill(child, signal.SIGKILL)
         job = await ended(store, job)
-        assert job.successful_count == 20_000
-        assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(20_000)]
+        assert job.successful_count == 10_000
+        assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(10_000)]
 
     run(store, steps)
 
@@ -118,6 +123,7 @@ def test_signals_to_all_processes_alike_do_not_end_them(store):
         job = create(store, 10_000)
         await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
         before = children()
+        await until(lambda: all(map(ignores_signals, before)))
         for child in before:
             os.kill(child, signal.SIGINT)
             os.kill(child, signal.SIGTERM)
@@ -140,15 +146,28 @@ def test_processes_end_when_they_are_not_needed_for_a_while(store, monkeypatch):
     run(store, steps)
 
 
-def test_other_weights_than_the_batchs_are_refused(store):
+def test_a_process_that_has_loaded_other_weights_computes_nothing(store):
     async def steps(embedder, runner):
-        job = create(store, 20_000)
-        await until(lambda: store.get(job.batch_id, "").waiting_reason)
-        kept = store.get(job.batch_id, "")
-        assert kept.waiting_reason == ModelUnavailable.summary()
-        assert kept.successful_count <= len(embedder.requests)  # what was computed here
+        job = await ended(store, create(store, 3000))
+        assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
 
     run(store, steps, opened=partial(HashEmbedder, revision="00000000"))
+
+
+def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
+    async def steps(embedder, runner):
+        job = create(store, 10_000)
+        await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
+        for child in children():
+            resource.prlimit(child, resource.RLIMIT_FSIZE, (10, 10))  # no part file fits
+        before = len(embedder.requests)
+        job = await ended(store, job)
+        assert (job.state, job.successful_count) == (BatchState.SUCCEEDED, 10_000)
+        assert len(embedder.requests) > before
+        assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(10_000)]
+
+    run(store, steps)
+    assert capfd.readouterr().err == ""  # neither texts nor paths
 
 
 def test_processes_that_cannot_start_are_done_without(store):
@@ -159,20 +178,67 @@ def test_processes_that_cannot_start_are_done_without(store):
     run(store, steps, opened=broken)
 
 
-def test_a_process_does_not_outlive_a_server_that_was_killed():
-    program = (
-        "import time; from gemvec.batches.chunk_process import ChunkProcesses; from hash_embedder import HashEmbedder; "
-        "print(*(child.pid for child in ChunkProcesses(HashEmbedder)._children), flush=True); time.sleep(60)"
-    )
-    server = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch):
+    def start(*_, **__):
+        raise BlockingIOError
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+    async def steps(embedder, runner):
+        before = count_descriptors()
+        job = await ended(store, create(store, 3000))
+        assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
+        assert count_descriptors() < before + PROCESSES * CHUNKS_EACH
+
+    run(store, steps)
+
+
+def test_waiting_for_processes_takes_no_thread_from_the_event_loop(store):
+    async def steps(embedder, runner):
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        job = create(store, 10_000)
+        await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
+        await asyncio.to_thread(store.get, job.batch_id, "")
+        await ended(store, job)
+
+    run(store, steps)
+
+
+KILLED = """
+import sys, threading, time
+from functools import partial
+from gemvec.batches.chunk_process import ChunkProcesses
+from gemvec.batches.job import ChunkTask
+from hash_embedder import HashEmbedder
+
+path = __import__("pathlib").Path(sys.argv[1])
+fields = dict(job_number=1, batch_id="b", model="hash", weights="hash@12345678", chunk_index=0, lease=1, input_offset=0)
+task = ChunkTask(**fields, input_path=path, input_bytes=path.stat().st_size, request_count=1, part_path=path / "none")
+processes = ChunkProcesses(partial(HashEmbedder, delay_seconds=1000))
+while len(processes._idle) < len(processes._starting) + len(processes._idle) or not processes._idle:
+    wire = processes._take()
+    if wire:
+        processes._give_back(wire)
+    time.sleep(0.01)
+for _ in list(processes._idle):
+    threading.Thread(target=processes.run, args=(task,)).start()
+print(*(child.pid for child in processes._children), flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_process_outlives_its_server_whatever_it_does(tmp_path, number):
+    """Every connection is busy with a chunk that takes longer than anybody waits."""
+    (tmp_path / "input").write_bytes(line("a"))
+    server = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "input"], stdout=subprocess.PIPE, text=True)
     pids = [int(pid) for pid in server.stdout.readline().split()]
-    assert all(Path(f"/proc/{pid}").exists() for pid in pids)
-    server.kill()
+    assert len(pids) == PROCESSES
+    assert all(_runs(pid) for pid in pids)
+    server.send_signal(number)
     server.wait()
     server.stdout.close()
-    give_up_at = time.monotonic() + 20
     while any(_runs(pid) for pid in pids):
-        assert time.monotonic() < give_up_at
         time.sleep(0.02)
 
 

@@ -1,8 +1,6 @@
 """The runner: batches run to their end whatever happens on the way, higher priorities first, and stop when told."""
 
 import asyncio
-import contextlib
-import os
 import resource
 from datetime import timedelta
 
@@ -13,7 +11,7 @@ from batch_steps import ended, file_answers, inline_answers, line, new, running,
 from gemvec.batches import lines
 from gemvec.batches.job import ChunkResult
 from gemvec.batches.store import BatchStore
-from gemvec.errors import ModelUnavailable, Overloaded, StorageFailure
+from gemvec.errors import ModelUnavailable, Overloaded
 from gemvec.files.store import FileStore
 from gemvec.storage.schema import chunks
 from gemvec.wire.batches import BatchState, BatchUpdate
@@ -302,45 +300,6 @@ def test_a_full_disk_parks_the_batch_and_it_goes_on_when_there_is_room(store, em
             job = await ended(store, job)
         assert_complete(file_answers(store, job), 3000)
         assert not list(store.folder.input_path(job.batch_id).parent.glob("*.part"))
-
-    run(steps())
-
-
-@contextlib.contextmanager
-def no_file_descriptors():
-    """Use up every file descriptor that this process may have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hoard = []
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-        with contextlib.suppress(OSError):
-            while True:
-                hoard.append(os.open(os.devnull, os.O_RDONLY))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for each in hoard:
-            os.close(each)
-
-
-def waiting_reason(store, job):
-    """Return why a batch waits, or None while the database has no connection left to say so."""
-    try:
-        return store.get(job.batch_id, "").waiting_reason
-    except StorageFailure:
-        return None
-
-
-def test_a_process_out_of_file_descriptors_parks_batches_and_goes_on_later(store, embedder):
-    async def steps():
-        async with running(store, embedder) as runner:
-            await ended(store, create(store, 10))  # the database has its connections
-            job = create(store, 600)
-            with no_file_descriptors():
-                runner.notify()
-                await until(lambda: waiting_reason(store, job))
-                assert str(store.folder.input_path(job.batch_id).parent) not in (waiting_reason(store, job) or "")
-            assert_complete(file_answers(store, await ended(store, job)), 600)
 
     run(steps())
 

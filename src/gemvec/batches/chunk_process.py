@@ -4,7 +4,9 @@ A table of token vectors embeds a text in 25 us; reading its line and writing 25
 again, and both hold the interpreter's lock. In processes of their own, which hold the model once more (a few MB),
 chunks use every core and leave the server's interpreter to those who wait. Larger models gain nothing by this.
 
-A child ends when the other ends of its connections are closed, so it cannot outlive the server, however that ends.
+A child says of a chunk what it counted, or that it failed, never why: the server runs the chunk itself then, where the
+error is raised as it is. It ends at once when the other end of its lifeline is closed, which the system does however
+the server ends.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
@@ -25,7 +28,6 @@ from typing import Any, TypeAlias
 from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.job import ChunkResult, ChunkTask
-from gemvec.errors import GemvecError, ModelUnavailable
 from gemvec.models.embed import Embedder
 
 PROCESSES = 2
@@ -47,29 +49,42 @@ class ChunkProcesses:
         Args:
             open_embedder: picklable; opens in each process what the server has open.
             processes: how many.
+
+        Raises:
+            OSError: the system has no room for more processes or connections; none is left running.
         """
         self._lock = threading.Lock()
         self._starting: list[Wire] = []
         self._idle: list[Wire] = []
         self._busy = 0
         self.is_broken = False
-        self._children = [self._start(open_embedder) for _ in range(processes)]
-        self._wires = list(self._starting)
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._wires: list[Wire] = []
+        with ExitStack() as failed:
+            failed.callback(self.close)
+            for _ in range(processes):
+                self._start(open_embedder)
+            failed.pop_all()
 
-    def _start(self, open_embedder: OpenEmbedder) -> subprocess.Popen[bytes]:
-        ours, theirs = zip(*(Pipe() for _ in range(CHUNKS_EACH)), strict=True)
-        handles = [each.fileno() for each in theirs]
-        child = subprocess.Popen(  # noqa: S603 - this interpreter and this module
-            [sys.executable, "-c", f"from {__name__} import serve; serve()", *map(str, handles)],
-            pass_fds=handles,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        for each in theirs:
-            each.close()
-        ours[0].send(open_embedder)
-        self._starting += ours
-        return child
+    def _start(self, open_embedder: OpenEmbedder) -> None:
+        with ExitStack() as handed_over:
+            theirs: list[Wire] = []
+            for _ in range(1 + CHUNKS_EACH):
+                our_end, their_end = Pipe()
+                self._wires.append(our_end)
+                theirs.append(handed_over.enter_context(their_end))
+            handles = [each.fileno() for each in theirs]
+            child = subprocess.Popen(  # noqa: S603 - this interpreter and this module
+                # -P: a server may run in a folder whose files have the names of modules
+                [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()", *map(str, handles)],
+                pass_fds=handles,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._children.append(child)
+        lifeline, *started = self._wires[-1 - CHUNKS_EACH :]
+        lifeline.send(open_embedder)
+        self._starting += started
 
     @property
     def is_idle(self) -> bool:
@@ -78,9 +93,7 @@ class ChunkProcesses:
             return self._busy == 0
 
     def run(self, task: ChunkTask) -> ChunkResult | None:
-        """Run one chunk and wait for it; return None when no process can take it, because all load or are busy.
-
-        Raises as `run_chunk`.
+        """Run one chunk and wait for it; return None when it failed, or all processes still load or are busy.
 
         Raises:
             ChildProcessError: the process has ended.
@@ -91,15 +104,12 @@ class ChunkProcesses:
                 return None
             try:
                 wire.send(task)
-                answer = wire.recv()
+                return wire.recv()
             finally:
                 self._give_back(wire)
         except (EOFError, OSError) as error:
             self.is_broken = True
             raise ChildProcessError("A process that runs chunks has ended.") from error
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     def _take(self) -> Wire | None:
         with self._lock:
@@ -128,41 +138,45 @@ class ChunkProcesses:
 
 
 def serve() -> None:
-    """Be a child; the command line has the handles of its connections."""
+    """Be a child; the command line has the handles of its connections, its lifeline first."""
     # Terminals and service managers signal all processes alike; when these end is the server's to say.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    wires: list[Wire] = [Connection(int(handle)) for handle in sys.argv[1:]]
-    with contextlib.suppress(EOFError):
-        asyncio.run(_serve(wires, wires[0].recv()))
+    lifeline, *wires = [Connection(int(handle)) for handle in sys.argv[1:]]
+    open_embedder: OpenEmbedder = lifeline.recv()
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    asyncio.run(_serve(wires, open_embedder))
+
+
+def _end_with(lifeline: Wire) -> None:
+    """Wait for the end of the server, and end."""
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(0)
 
 
 async def _serve(wires: list[Wire], open_embedder: OpenEmbedder) -> None:
     embedder = open_embedder()
     gc.freeze()  # what is loaded stays: the collector, which a chunk's many objects call often, need not look at it
-    await asyncio.gather(*(_answer(wire, embedder) for wire in wires))
+    try:
+        await asyncio.gather(*(_answer(wire, embedder) for wire in wires))
+    finally:
+        os._exit(1)  # an orderly end would wait for the threads that listen to the other connections
 
 
 async def _answer(wire: Wire, embedder: Embedder) -> None:
-    """Run the chunks that come over one connection, until its other end is closed."""
-    with contextlib.suppress(EOFError, OSError):
-        wire.send("ready")
-        while True:
-            task: ChunkTask = await asyncio.to_thread(wire.recv)
-            await asyncio.to_thread(wire.send, await _outcome(task, embedder))
+    """Run the chunks that come over one connection."""
+    wire.send("ready")
+    while True:
+        task: ChunkTask = await asyncio.to_thread(wire.recv)
+        await asyncio.to_thread(wire.send, await _outcome(task, embedder))
 
 
-def _check(weights: str, task: ChunkTask) -> None:
-    if weights != task.weights:  # the model's files were changed under the server
-        raise ModelUnavailable(f"The process that runs chunks has loaded {weights}.")
-
-
-async def _outcome(task: ChunkTask, embedder: Embedder) -> ChunkResult | Exception:
+async def _outcome(task: ChunkTask, embedder: Embedder) -> ChunkResult | None:
     try:
-        _check(embedder.get_model(task.model).weights, task)
+        if embedder.get_model(task.model).weights != task.weights:  # the model's files were changed under the server
+            return None
         return await run_chunk(task, embedder, ChunkFiles(task))
-    except (GemvecError, OSError, MemoryError) as error:
-        return error
-    except Exception as error:  # noqa: BLE001 - the server decides what becomes of the chunk
-        return RuntimeError(type(error).__name__)
+    except Exception:  # noqa: BLE001 - the server finds out by running the chunk itself
+        return None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
-from gemvec.batches.chunk_process import ChunkProcesses, OpenEmbedder
+from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES, ChunkProcesses, OpenEmbedder
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import CHUNK_REQUESTS
 from gemvec.logs import get_logger
@@ -23,7 +24,7 @@ _FAST_CHUNK_REQUESTS = 1024
 # A batch with more chunks is worth starting processes for.
 CHUNKS_WITHOUT_PROCESSES = 4
 _IDLE_SECONDS = 60.0
-# Processes that die without finishing a chunk are not replaced for ever.
+# Processes that cannot be started, or die without finishing a chunk, are not tried for ever.
 _MOST_DEATHS = 8
 
 _log = get_logger("batches")
@@ -80,6 +81,8 @@ class ProcessExecutor:
         self._open_embedder = open_embedder
         self._weights = weights
         self._starting = asyncio.Lock()
+        # Waiting for a process takes a thread; the event loop's own are few and serve those who wait for an answer.
+        self._waiters = ThreadPoolExecutor(PROCESSES * CHUNKS_EACH, thread_name_prefix="gemvec-chunks")
         self._deaths = 0  # since a process last finished a chunk
         self._processes: ChunkProcesses | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -95,13 +98,13 @@ class ProcessExecutor:
         return await self._run_beside(task) or await self._local.run(task)
 
     async def _run_beside(self, task: ChunkTask) -> ChunkResult | None:
-        """Run a chunk in a process; None when none can take it now."""
+        """Run a chunk in a process; None when none can take it now, or it failed there."""
         if self._deaths >= _MOST_DEATHS:
             return None
-        processes = await self._running()
         try:
-            result = await asyncio.to_thread(processes.run, task)
-        except ChildProcessError as error:
+            processes = await self._running()
+            result = await asyncio.get_running_loop().run_in_executor(self._waiters, processes.run, task)
+        except OSError as error:  # it has ended, or none can be started
             self._deaths += 1
             _log.warning("chunks go on in the server's own process", extra={"reason": str(error)})
             return None
@@ -114,6 +117,10 @@ class ProcessExecutor:
         """End the processes, if there are any."""
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        await self._end_processes()
+        self._waiters.shutdown()
+
+    async def _end_processes(self) -> None:
         processes, self._processes = self._processes, None
         if processes is not None:
             await asyncio.to_thread(processes.close)
@@ -121,7 +128,7 @@ class ProcessExecutor:
     async def _running(self) -> ChunkProcesses:
         async with self._starting:
             if self._processes is not None and self._processes.is_broken:
-                await self.close()
+                await self._end_processes()
             if self._processes is None:
                 self._processes = await asyncio.to_thread(ChunkProcesses, self._open_embedder)
             return self._processes
