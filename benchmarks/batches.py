@@ -48,6 +48,8 @@ COMMON = (
 PACKAGES = ("gemvec", "numpy", "orjson", "msgspec", "sqlalchemy", "tokenizers")
 CASES = ("engine", "engine_processes", "batch", "batch_one_process")
 MIB = 2**20
+# Asking costs the cores that are measured a few milliseconds each time.
+POLL_SECONDS = 0.5
 
 SERVE = "from gemvec.cli import main; main()"
 SERVE_IN_ONE_PROCESS = "from gemvec.batches import executor; executor.CHUNKS_WITHOUT_PROCESSES = 10**9; " + SERVE
@@ -142,7 +144,7 @@ class Tree:
         return [self._pid, *(int(pid) for each in children for pid in each.read_text().split())]
 
     def _sample(self) -> None:
-        while not self._is_ending.wait(0.1):
+        while not self._is_ending.wait(POLL_SECONDS):
             pids = self._pids()
             self.most_processes = max(self.most_processes, len(pids))
             self.samples.append(sum(map(_resident_bytes, pids)) / MIB)
@@ -200,7 +202,7 @@ def use_server(url: str, path: Path, results: Path, tree: Tree, count: int) -> F
         batch = batches.create_from_file(MODEL, uploaded.name)
         created = time.perf_counter() - wall
         while not batch.state.is_ended:
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
             batch = batches.get(batch.batch_id)
         figures: Figures = {"wall": time.perf_counter() - wall, "cpu": tree.cpu_seconds() - cpu, "create": created}
         assert batch.stats.successful_request_count == count

@@ -103,14 +103,18 @@ def test_other_models_stay_in_this_process():
     assert executor.chunk_requests(WEIGHTS[0]) > executor.chunk_requests("other@1") == 256
 
 
-def test_killed_processes_are_replaced_and_nothing_is_lost(store):
+def test_killed_processes_are_replaced_and_nothing_is_lost(store, monkeypatch):
+    monkeypatch.setattr(executor_module, "_PAUSE_SECONDS", 0.05)
+
     async def steps(embedder, runner):
         job = create(store, 10_000)
         await until(
             lambda: len(children()) == 2 and len(embedder.requests) < store.get(job.batch_id, "").successful_count
         )
-        for child in children():
+        killed = children()
+        for child in killed:
             os.kill(child, signal.SIGKILL)
+        await until(lambda: len(set(children()) - set(killed)) == 2)
         job = await ended(store, job)
         assert job.successful_count == 10_000
         assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(10_000)]

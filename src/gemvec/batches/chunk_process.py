@@ -1,8 +1,8 @@
 """Processes beside the server that run whole chunks, for models so fast that the interpreter is what limits them.
 
-A table of token vectors embeds a text in 25 us; reading its line and writing 256 values as JSON takes half of that
-again, and both hold the interpreter's lock. In processes of their own, which hold the model once more (a few MB),
-chunks use every core and leave the server's interpreter to those who wait. Larger models gain nothing by this.
+Where a vector is looked up in a table, reading its line and writing its values as JSON takes more than half as long
+again, and all of it holds the interpreter's lock. In processes of their own, each of which holds the model once more,
+chunks use two cores and leave the server's interpreter to those who wait. Larger models gain nothing by this.
 
 A child says of a chunk what it counted, or that it failed, never why: the server runs the chunk itself then, where the
 error is raised as it is. It ends at once when the other end of its lifeline is closed, which the system does however

@@ -24,8 +24,8 @@ _FAST_CHUNK_REQUESTS = 1024
 # A batch with more chunks is worth starting processes for.
 CHUNKS_WITHOUT_PROCESSES = 4
 _IDLE_SECONDS = 60.0
-# Processes that cannot be started, or die without finishing a chunk, are not tried for ever.
-_MOST_DEATHS = 8
+# Processes that died or could not be started are tried again after so long, not with every chunk.
+_PAUSE_SECONDS = 5.0
 
 _log = get_logger("batches")
 
@@ -83,7 +83,7 @@ class ProcessExecutor:
         self._starting = asyncio.Lock()
         # Waiting for a process takes a thread; the event loop's own are few and serve those who wait for an answer.
         self._waiters = ThreadPoolExecutor(PROCESSES * CHUNKS_EACH, thread_name_prefix="gemvec-chunks")
-        self._deaths = 0  # since a process last finished a chunk
+        self._not_before = 0.0  # in the event loop's time
         self._processes: ChunkProcesses | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -99,17 +99,16 @@ class ProcessExecutor:
 
     async def _run_beside(self, task: ChunkTask) -> ChunkResult | None:
         """Run a chunk in a process; None when none can take it now, or it failed there."""
-        if self._deaths >= _MOST_DEATHS:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._not_before:
             return None
         try:
             processes = await self._running()
-            result = await asyncio.get_running_loop().run_in_executor(self._waiters, processes.run, task)
+            result = await loop.run_in_executor(self._waiters, processes.run, task)
         except OSError as error:  # it has ended, or none can be started
-            self._deaths += 1
+            self._not_before = loop.time() + _PAUSE_SECONDS
             _log.warning("chunks go on in the server's own process", extra={"reason": str(error)})
             return None
-        if result is not None:
-            self._deaths = 0
         self._rest_later()
         return result
 
