@@ -35,15 +35,18 @@ def test_a_wrong_duration_is_named(tmp_path):
     assert "--expires-in has value 'soon'" in done.exception.message
 
 
-def test_the_limits_and_models_of_a_key_are_listed_for_people(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_the_limits_and_models_of_a_key_are_listed_for_people_in_eighty_columns(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     folder = ["--data-dir", str(tmp_path)]
-    options = ["--model", "a", "--model", "models/b", "--requests-per-minute", "60", "--tokens-per-minute", "9000"]
-    runner.invoke(app, ["create", "ci", *options, *folder])
+    models = ["gemini-embedding-exp-03-07", "all-minilm-l6-v2"]
+    options = ["--requests-per-minute", "60", "--tokens-per-minute", "9000", "--expires-in", "30d"]
+    runner.invoke(app, ["create", "ci", *options, "--model", models[0], "--model", f"models/{models[1]}", *folder])
     runner.invoke(app, ["create", "open", *folder])
-    ci, anything = (line for line in runner.invoke(app, ["list", *folder]).stdout.splitlines() if "active" in line)
-    assert [each in ci for each in ("a, b", "60", "9000")] == [True] * 3
-    assert "all" in anything
+    _, ci, more, anything = runner.invoke(app, ["list", *folder]).stdout.splitlines()
+    expires = json.loads(runner.invoke(app, ["list", "--json", *folder]).stdout)[0]["expiresAt"]
+    assert ci.split() == ["ci", models[0], "60", "9000", expires[:10], "active"]
+    assert more.split() == [models[1]]
+    assert anything.split() == ["open", "all", "-", "-", "-", "active"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gemvec.cli.options import with_settings
 from gemvec.errors import InvalidRequest
@@ -78,11 +78,12 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_to_json(key) for key in found]))
         return
-    table = Table("name", "id", "models", "texts/min", "tokens/min", "expires", "state")
+    table = Table("name", Column("models", overflow="fold"), "texts/min", "tokens/min", "expires", "state", box=None)
     for key in found:
         shown = _to_json(key)
-        cells = [shown[name] for name in ("name", "id", "models", "requestsPerMinute", "tokensPerMinute", "expiresAt")]
-        table.add_row(*(_cell(each) for each in cells), shown["state"])
+        cells = [shown[name] for name in ("name", "models", "requestsPerMinute", "tokensPerMinute")]
+        day = key.expires_at.date().isoformat() if key.expires_at else "-"
+        table.add_row(*(_cell(each) for each in cells), day, shown["state"])
     Console().print(table)
 
 
@@ -135,5 +136,5 @@ def _to_json(key: Key) -> dict[str, Any]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(str(each) for each in value) or "all"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON list
+        return "\n".join(str(each) for each in value) or "all"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON list
     return "-" if value is None else str(value)
