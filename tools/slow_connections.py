@@ -5,7 +5,7 @@
 A `gemvec serve` of its own answers a few ordinary callers, first alone, then while the slow connections last: a third
 send a head byte by byte, a third a body byte by byte, a third download a file and take it byte by byte; whoever is cut
 off comes back at once. Compared is the time of the ordinary callers' requests. The measuring process takes part of the
-machine, too; the quiet run has the same number of ordinary callers.
+machine, too (uvloop keeps that small); the quiet run has the same number of ordinary callers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import uvloop
 from served import Served, machine, served
 
 CALLERS = 4
@@ -133,9 +134,9 @@ def run(connections: int, lasting_seconds: float, *options: str) -> dict[str, An
     """Measure a server of its own, quiet and under slow connections."""
     with served(*options) as server:
         upload(server)
-        asyncio.run(measure(server, min(5, lasting_seconds), 0))  # everything is loaded and warm
-        quiet, _ = asyncio.run(measure(server, lasting_seconds, 0))
-        busy, ends = asyncio.run(measure(server, lasting_seconds, connections))
+        uvloop.run(measure(server, min(5, lasting_seconds), 0))  # everything is loaded and warm
+        quiet, _ = uvloop.run(measure(server, lasting_seconds, 0))
+        busy, ends = uvloop.run(measure(server, lasting_seconds, connections))
         ratio = float(np.percentile(busy, 99) / np.percentile(quiet, 99))
         return {
             "command": f"python tools/slow_connections.py --connections {connections} --seconds {lasting_seconds:g}",
