@@ -23,11 +23,9 @@ def test_every_variable_is_a_setting(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_command_is_one_the_command_line_reads(file):
-    root = typer.main.get_command(app)
-    lines = re.findall(r"^(?:RUN |ExecStart=/opt/gemvec/bin/)gemvec (.+)$", file.read_text(), re.MULTILINE)
-    lines += [
-        " ".join(re.findall(r'"(\w+)"', each)[1:]) for each in re.findall(r"^CMD (.+)$", file.read_text(), re.MULTILINE)
-    ]
+    root, text = typer.main.get_command(app), file.read_text()
+    lines = re.findall(r"^(?:RUN |ExecStart=/opt/gemvec/bin/)gemvec (.+)$", text, re.MULTILINE)
+    lines += re.findall(r'^CMD \["gemvec", "(\w+)"\]$', text, re.MULTILINE)
     assert "serve" in lines
     for line in lines:
         command, words = root, line.split()
