@@ -78,6 +78,9 @@ class Settings:
         4_000_000, "Tokens that may wait for the model before requests are refused with 429.", unit="tokens", minimum=1
     )
     cache_dir: Path = setting(cache_home, "Folder for fetched model weights.")
+    embedding_cache: bool = setting(
+        False, "Let the server keep embeddings in the cache folder and find them again; commands that embed always do."
+    )
     embedding_cache_bytes: int = setting(
         2**30, "Bound on the cache of embeddings in the cache folder; 0 keeps none.", unit="bytes", minimum=0
     )

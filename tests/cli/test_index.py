@@ -1,6 +1,7 @@
 """`gemvec index`, `search` and `reembed`: what a person and a script see; a real tiny model and a real Milvus Lite."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -54,12 +55,13 @@ def test_a_folder_becomes_a_collection_that_answers(docs, tiny_model):
     assert set(hits[0]) >= {"score", "text", "position", "heading", "title", "metadata", "chunk"}
 
 
-def test_a_second_run_finds_everything_unchanged_and_loads_no_model(indexed):
+def test_a_second_run_finds_everything_unchanged_and_loads_neither_model_nor_milvus(indexed):
     program = (
         "import sys; from gemvec.cli.app import run; sys.argv[1:] = ['index', 'docs', '--json'];"
-        "assert run() == 0; assert 'openvino' not in sys.modules"
+        "assert run() == 0;"
+        "assert not {'openvino', 'tokenizers', 'milvus_lite', 'pymilvus', 'pandas'} & set(sys.modules)"
     )
-    environ = {"PATH": "", "HOME": str(indexed.parent)}
+    environ = {"PATH": "", "HOME": str(indexed.parent), "GEMVEC_CACHE_DIR": os.environ["GEMVEC_CACHE_DIR"]}
     outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environ)
     assert outcome.returncode == 0, outcome.stderr
     assert json.loads(outcome.stdout)["unchanged"] == 2

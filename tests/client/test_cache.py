@@ -508,3 +508,61 @@ def test_a_bound_of_zero_leaves_the_embedder_as_it_is(tmp_path):
     settings = Settings.load({}, cache_dir=tmp_path)
     assert isinstance(with_cache(embedder, settings, source="here"), CachedEmbedder)
     assert with_cache(embedder, replace(settings, embedding_cache_bytes=0), source="here") is embedder
+
+
+# Weights that change behind a name
+
+
+class ChangingEmbedder(WordEmbedder):
+    """Serves `words` from new weights after so many calls of `embed`, as a server does that was started anew."""
+
+    def __init__(self, *, changes_after):
+        super().__init__()
+        self.calls_left = changes_after
+
+    def get_model(self, name):
+        self._record = getattr(self, "_record", None) or super().get_model(name)
+        return self._record
+
+    async def embed(self, model, requests, *, priority=Priority.INTERACTIVE):
+        self.calls_left -= 1
+        if self.calls_left == -1:
+            self._record = replace(self.get_model(model), revision="22222222")
+        found = await super().embed(model, requests, priority=priority)
+        return [Embedding(-each.vector, each.token_count) for each in found] if self.calls_left < 0 else found
+
+
+def test_what_other_weights_computed_is_not_kept_under_the_old_ones(cache):
+    embedder = ChangingEmbedder(changes_after=1)
+    cached = CachedEmbedder(embedder, cache, source="here")
+
+    async def ask(*texts):
+        return await cached.embed("words", [EmbedRequest(text=text) for text in texts])
+
+    async def ask_twice():
+        await ask("old", "both")
+        return await ask("both", "new")
+
+    both, new = asyncio.run(ask_twice())
+    cache.flush()
+    # One answer never mixes the two, though `both` was cached.
+    np.testing.assert_array_equal(both.vector, -embed_words("both"))
+    np.testing.assert_array_equal(new.vector, -embed_words("new"))
+    # And what the old weights computed is still theirs.
+    before = WordEmbedder()
+    assert_right(embed(before, cache, "old", "both"), ["old", "both"])
+    assert before.texts == []
+    assert_right(embed(before, cache, "new"), ["new"])
+
+
+class RestlessEmbedder(WordEmbedder):
+    """Serves other weights at each call."""
+
+    def get_model(self, name):
+        return replace(super().get_model(name), revision=f"{len(self.texts):08x}")
+
+
+def test_weights_that_never_rest_are_asked_without_the_cache(cache):
+    embedder = RestlessEmbedder()
+    assert_right(embed(embedder, cache, "a text"), ["a text"])
+    assert cache.stats().entries == 0

@@ -13,7 +13,7 @@ from gemvec.errors import InvalidRequest
 from gemvec.milvus.connection import close_client, open_client
 from gemvec.milvus.datasets import Passage, RetrievalSet, SentencePairs, load_datasets
 from gemvec.milvus.evaluation import EvaluationOptions, evaluate
-from gemvec.milvus.exact import fuse_ranks, search_exactly
+from gemvec.milvus.exact import search_exactly
 from gemvec.models.embed import EmbedRequest
 from gemvec.models.vectors import truncate_dimensions
 from gemvec.settings import Settings
@@ -160,11 +160,6 @@ def test_exact_search_finds_the_nearest_in_blocks_of_any_size(monkeypatch):
     names = [f"d{row}" for row in range(20)]
     for found, row in zip(search_exactly(questions, documents, names, 5), questions @ documents.T, strict=True):
         assert sorted(found, key=found.get, reverse=True) == [names[place] for place in np.argsort(-row)[:5]]
-
-
-def test_ranks_are_fused_by_their_reciprocals():
-    fused = fuse_ranks([["a", "b"], ["b"]], constant=60, limit=2)
-    assert fused == pytest.approx({"b": 1 / 62 + 1 / 61, "a": 1 / 61})
 
 
 @pytest.mark.weights

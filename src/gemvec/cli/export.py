@@ -41,7 +41,7 @@ def export(
 
     console = Console(stderr=True)
     with (
-        open_collection(settings.uri, settings.collection, token=settings.token) as collection,
+        open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection,
         show_progress("Exporting", console) as on_progress,
     ):
         report = export_collection(collection, file, on_progress=on_progress)

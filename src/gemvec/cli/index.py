@@ -120,7 +120,8 @@ class Order:
         uri = self.settings.uri
         if self.dry_run and is_lite(uri) and not Path(uri).exists():
             return asyncio.run(self._run_with(None))
-        with open_collection(uri, self.settings.collection, token=self.settings.token) as collection:
+        name, token, stamps = self.settings.collection, self.settings.token, self.settings.cache_dir / "collections"
+        with open_collection(uri, name, token=token, is_only_client=True, stamps=stamps) as collection:
             return asyncio.run(self._run_with(collection))
 
     async def _run_with(self, collection: Collection | None) -> IngestReport | IngestPlan:

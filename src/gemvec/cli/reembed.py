@@ -66,7 +66,8 @@ async def _reembed(
     from gemvec.milvus import open_collection
     from gemvec.milvus import reembed as reembed_collection
 
-    with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
+    with open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection:
+        collection.resolve()  # before a model is fetched for nothing
         async with open_target(settings, target) as opened:
             fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
             with show_progress(console) as on_progress:

@@ -60,7 +60,9 @@ async def _search(
     from gemvec.milvus import open_collection
     from gemvec.milvus import search as search_collection
 
-    with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
+    with open_collection(
+        settings.uri, settings.collection, token=settings.token, must_exist=True, is_only_client=True
+    ) as collection:
         stored = collection.resolve().fingerprint
         async with open_target(settings, target.or_model(stored.model)) as opened:
             if target.model is not None:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     "max_file_bytes",
     "max_owner_bytes",
     "cache_dir",
+    "embedding_cache",
+    "embedding_cache_bytes",
     "log_format",
     "log_level",
 )

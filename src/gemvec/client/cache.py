@@ -7,25 +7,28 @@ by exactly what made it: source, model, weights, task type, title, dimensionalit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from gemvec.client.cache_file import CacheStats, EmbeddingCache
-from gemvec.errors import InvalidRequest
+from gemvec.client.cache_key import make_keys
+from gemvec.errors import ApiError, InvalidRequest
 from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, ServedModel
 from gemvec.settings import Settings
 
 __all__ = ["CacheStats", "CachedEmbedder", "EmbeddingCache", "cache_path", "local_source", "open_cache", "with_cache"]
 
-# Part of every key; a change in what one key means needs another value.
-_KEY_LAYOUT = b"gemvec embedding 1"
-_KEY_BYTES = 20
+_Indexed = TypeVar("_Indexed", bound=InvalidRequest | ApiError)
+
 # What is computed is kept after so many texts at the latest: an interrupted or failing call repeats no more than these.
 # Few enough that a model in this process takes them at once, however long each is.
 _TEXTS_AT_ONCE = 1024
+# A server that changes its weights again and again while it answers gets as many tries; then the cache stands aside.
+_TRIES = 3
 # Looking up more texts than these would hold up the event loop, so a thread does it.
 _INLINE_LOOKUPS = 32
 
@@ -40,13 +43,36 @@ def open_cache(settings: Settings) -> EmbeddingCache:
     return EmbeddingCache(cache_path(settings), max_bytes=settings.embedding_cache_bytes)
 
 
+def find_cache(cache: bool | str | Path | EmbeddingCache, settings: Settings) -> EmbeddingCache:
+    """Return the cache that a caller means: True for that of `settings`, a path for another file."""
+    if isinstance(cache, EmbeddingCache):
+        return cache
+    if isinstance(cache, bool):
+        return open_cache(settings)
+    return EmbeddingCache(Path(cache), max_bytes=settings.embedding_cache_bytes)
+
+
+def with_own_cache(embedder: Embedder, cache: bool | str | Path | EmbeddingCache, *, base_url: str | None) -> Embedder:
+    """Return `embedder` with the cache around it that a caller means, see `find_cache`.
+
+    Args:
+        embedder: computes what is not in the cache.
+        cache: which one; False for none.
+        base_url: where the embedder asks; None when it computes in this process.
+    """
+    if cache is False:
+        return embedder
+    settings = Settings.load()
+    return CachedEmbedder(embedder, find_cache(cache, settings), source=base_url or local_source(settings))
+
+
 def local_source(settings: Settings) -> str:
     """Return what besides the weights decides the vectors of the model in this process."""
     return f"local precision={settings.precision} long_text={settings.long_text}"
 
 
 def with_cache(embedder: Embedder, settings: Settings, *, source: str) -> Embedder:
-    """Return `embedder` with the cache around it, or as it is when `embedding_cache_bytes` is 0.
+    """Return `embedder` with the cache of `settings` around it, or as it is when `embedding_cache_bytes` is 0.
 
     Args:
         embedder: computes what is not in the cache.
@@ -64,6 +90,10 @@ class _Flight:
 
     result: asyncio.Future[Embedding | None]
     priority: Priority
+
+
+class _WeightsChanged(Exception):  # caught here, an event and no error
+    """The server answered with other weights than the keys were made for."""
 
 
 class CachedEmbedder:
@@ -84,7 +114,7 @@ class CachedEmbedder:
         self.cache = cache
         self._source = source.encode()
         self._flights: dict[bytes, _Flight] = {}
-        self._known_names: set[str] = set()
+        self._served: dict[str, ServedModel] = {}
 
     def list_models(self) -> Sequence[ServedModel]:
         """Return every name that is served, the default model's own name first."""
@@ -126,11 +156,21 @@ class CachedEmbedder:
             InvalidRequest: a request cannot be embedded as asked; `index` says which.
             GemvecError: whatever else the embedder raises.
         """
-        if model not in self._known_names:
-            # The first time, a remote embedder asks its server; the event loop need not wait for that.
-            await asyncio.to_thread(self.embedder.get_model, model)
-            self._known_names.add(model)
-        keys = _make_keys(self._source, self.embedder.get_model(model), requests)
+        for _ in range(_TRIES):
+            served = self._served.get(model) or await self._describe(model)
+            with contextlib.suppress(_WeightsChanged):
+                return await self._embed(served, model, requests, priority)
+        return await self.embedder.embed(model, requests, priority=priority)
+
+    async def _describe(self, model: str) -> ServedModel:
+        # A remote embedder may ask its server; the event loop need not wait for that.
+        self._served[model] = await asyncio.to_thread(self.embedder.get_model, model)
+        return self._served[model]
+
+    async def _embed(
+        self, served: ServedModel, model: str, requests: Sequence[EmbedRequest], priority: Priority
+    ) -> list[Embedding]:
+        keys = make_keys(self._source, served, requests)
         missing: dict[bytes, int] = {}  # key -> position of the first request that has it
         for position, key in enumerate(keys):
             missing.setdefault(key, position)
@@ -141,7 +181,7 @@ class CachedEmbedder:
         while missing:
             flights = self._find_flights(missing, priority)
             own = {key: position for key, position in missing.items() if key not in flights}
-            found |= await self._compute(model, requests, own, priority)
+            found |= await self._compute(served, model, requests, own, priority)
             found |= await _wait_for(flights)
             # What another call failed to compute is this call's to compute.
             missing = {key: position for key, position in missing.items() if key not in found}
@@ -162,7 +202,12 @@ class CachedEmbedder:
         return {key: flight for key, flight in flights.items() if flight.priority <= priority}
 
     async def _compute(
-        self, model: str, requests: Sequence[EmbedRequest], missing: Mapping[bytes, int], priority: Priority
+        self,
+        served: ServedModel,
+        model: str,
+        requests: Sequence[EmbedRequest],
+        missing: Mapping[bytes, int],
+        priority: Priority,
     ) -> dict[bytes, Embedding]:
         """Embed the requests at the positions `missing`, keep the embeddings, and tell the calls that wait for them."""
         loop = asyncio.get_running_loop()
@@ -173,7 +218,13 @@ class CachedEmbedder:
         try:
             for start in range(0, len(keys), _TEXTS_AT_ONCE):
                 some = keys[start : start + _TEXTS_AT_ONCE]
-                computed |= await self._compute_some(model, requests, {key: missing[key] for key in some}, priority)
+                positions = [missing[key] for key in some]
+                embeddings = await self._compute_some(model, requests, positions, priority)
+                if await self._describe(model) is not served:
+                    raise _WeightsChanged
+                embedded = dict(zip(some, embeddings, strict=True))
+                self.cache.put(embedded)
+                computed |= embedded
         finally:
             for key, flight in flights.items():
                 flight.result.set_result(computed.get(key))
@@ -182,39 +233,12 @@ class CachedEmbedder:
         return computed
 
     async def _compute_some(
-        self, model: str, requests: Sequence[EmbedRequest], missing: Mapping[bytes, int], priority: Priority
-    ) -> dict[bytes, Embedding]:
-        positions = list(missing.values())
+        self, model: str, requests: Sequence[EmbedRequest], positions: Sequence[int], priority: Priority
+    ) -> list[Embedding]:
         try:
-            embeddings = await self.embedder.embed(model, [requests[each] for each in positions], priority=priority)
-        except InvalidRequest as error:
+            return await self.embedder.embed(model, [requests[each] for each in positions], priority=priority)
+        except (InvalidRequest, ApiError) as error:
             raise _at_callers_positions(error, positions) from error
-        computed = dict(zip(missing, embeddings, strict=True))
-        self.cache.put(computed)
-        return computed
-
-
-def _make_keys(source: bytes, served: ServedModel, requests: Sequence[EmbedRequest]) -> list[bytes]:
-    """Return the key of each request, 20 bytes; equal only for requests that get equal vectors."""
-    beginning = blake2b(digest_size=_KEY_BYTES)
-    parts = (_KEY_LAYOUT, source, served.name.encode(), served.weights.encode(), b"%d" % served.input_token_limit)
-    for part in parts:
-        _feed(beginning, part)
-    return [_make_key(beginning.copy(), served, request) for request in requests]
-
-
-def _make_key(key: blake2b, served: ServedModel, request: EmbedRequest) -> bytes:
-    dimensionality = request.output_dimensionality or served.default_dimensionality
-    key.update(b"%d %d %d " % (request.task_type, dimensionality, request.auto_truncate))
-    _feed(key, b"" if request.title is None else b"title " + request.title.encode(errors="surrogatepass"))
-    key.update(request.text.encode(errors="surrogatepass"))
-    return key.digest()
-
-
-def _feed(key: blake2b, part: bytes) -> None:
-    """Add a part with its length, so that no two lists of parts look the same."""
-    key.update(b"%d " % len(part))
-    key.update(part)
 
 
 async def _wait_for(flights: Mapping[bytes, _Flight]) -> dict[bytes, Embedding]:
@@ -240,13 +264,17 @@ def _copy(embedding: Embedding) -> Embedding:
     return Embedding(embedding.vector.copy(), embedding.token_count)
 
 
-def _at_callers_positions(error: InvalidRequest, positions: Sequence[int]) -> InvalidRequest:
+def _at_callers_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
     """Return `error` with its position among the computed requests turned into the caller's."""
+    if error.index is None:
+        return error
     translated = copy(error)
-    if error.index is not None:
-        translated.index = positions[error.index]
+    translated.index = positions[error.index]
+    if isinstance(translated, InvalidRequest):
         old, new = f"requests[{error.index}]", f"requests[{translated.index}]"
-        translated.message = error.message.replace(old, new)
-        translated.args = (translated.message,)
-        translated.field = error.field and error.field.replace(old, new)
+        translated.field = translated.field and translated.field.replace(old, new)
+    else:  # these words are `client/status.py`'s; the others are the server's
+        old, new = f"(text {error.index} of", f"(text {translated.index} of"
+    translated.message = translated.message.replace(old, new)
+    translated.args = (translated.message,)
     return translated

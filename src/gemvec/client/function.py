@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemvec.client.background import Held, arun, run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from google.genai import types
 
     from gemvec.client.batches import OnProgress
+    from gemvec.client.cache import EmbeddingCache
     from gemvec.client.config import ConfigLike
 
 # What genai.Client takes for Vertex AI, and for recording and replaying.
@@ -50,6 +52,7 @@ class GeminiEmbeddingFunction:
         timeout_seconds: float = 300.0,
         max_concurrency: int = 4,
         show_progress: bool = False,
+        cache: bool | str | Path | EmbeddingCache = False,
         **kwargs: Any,
     ) -> None:
         """Decide where texts will go; nothing is sent or loaded before the first call.
@@ -65,6 +68,8 @@ class GeminiEmbeddingFunction:
             timeout_seconds: one micro-batch with all its tries is done by then.
             max_concurrency: micro-batches under way at a time.
             show_progress: show a progress bar on standard error.
+            cache: keep embeddings and find them again: True for the file that the command line uses, a path for another
+                file, or an `EmbeddingCache`. Found is only what the same model, weights and options made of the text.
             **kwargs: other arguments of `genai.Client`, which are for Vertex AI and may only be None or False.
 
         Raises:
@@ -73,6 +78,7 @@ class GeminiEmbeddingFunction:
         """
         _refuse_unknown(kwargs)
         self.show_progress = show_progress
+        self._cache = cache
         self._model_name = model_name
         self._target = find_target(
             base_url, api_key=api_key, http_options=http_options or read_config(config).http_options
@@ -246,6 +252,9 @@ class GeminiEmbeddingFunction:
 
             if isinstance(embedder, RemoteEmbedder):
                 embeddings = await embedder.embed(self._model_name, requests, on_done=on_done)
+            elif not self._target.is_local:
+                embeddings = await embedder.embed(parse_model_name(self._model_name), requests)
+                on_done(embeddings)
             else:
                 embeddings = await embed_in_process(embedder, self._model_name, requests, on_done=on_done)
         return [each.vector for each in embeddings]
@@ -259,6 +268,11 @@ class GeminiEmbeddingFunction:
                 timeout_seconds=self._timeout_seconds,
                 max_concurrency=self._max_concurrency,
             )
+            if self._cache is not False:  # sqlite3 loads only then
+                from gemvec.client.cache import with_own_cache
+
+                base_url = None if self._target.is_local else self._target.base_url
+                embedder = with_own_cache(embedder, self._cache, base_url=base_url)
             self._held = Held(embedder, owner=self)
         return self._held.value
 

@@ -135,7 +135,9 @@ class RemoteEmbedder:
         return run(self._fetch_models())
 
     def get_model(self, name: str) -> ServedModel:
-        """Return what serves `name`; asks the server once a name, unless it is Google's.
+        """Return what serves `name`; asks the server once, and again when other weights have answered to the name.
+
+        Google's names are known.
 
         Raises:
             ModelNotFound: nothing does.
@@ -145,7 +147,7 @@ class RemoteEmbedder:
             known = find_gemini_name(name)
             if known is None:
                 raise ModelNotFound(f"Google serves no embedding model {name!r}.", name=name)
-            return _served_by_google(known)
+            return self._served.setdefault(name, _served_by_google(known))
         if name not in self._served:
             self._served[name] = run(self._fetch_model(name))
         return self._served[name]
@@ -171,9 +173,16 @@ class RemoteEmbedder:
         path = f"/{format_model_name(name)}:batchEmbedContents"
         request = Request(method="POST", path=path, body=join_requests(encoded[own]))
         answer = await self._call(request, start=positions.start, texts=len(positions))
+        self._compare_weights(name, answer)
         vectors, token_count = decode_answer(answer.body, len(positions))
         counts = share_tokens(token_count, estimates[own])
         return [Embedding(vector, count) for vector, count in zip(vectors, counts, strict=True)]
+
+    def _compare_weights(self, name: str, answer: Response) -> None:
+        """Forget what is known of a name when other weights than those have answered to it."""
+        known, answered = self._served.get(name), answer.headers.get(WEIGHTS_HEADER)
+        if known is not None and answered is not None and known.weights != answered:
+            self._served.pop(name, None)
 
     async def _call(self, request: Request, *, start: int = 0, texts: int | None = None) -> Response:
         async def send(seconds: float) -> Response:

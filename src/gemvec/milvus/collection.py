@@ -7,12 +7,14 @@ can be changed by building another generation beside it and moving the alias, wh
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Self, cast
 
 from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest
-from gemvec.milvus.connection import call_milvus, close_client, open_client
+from gemvec.milvus.connection import call_milvus, close_client, is_lite, open_client
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.generation import Generation
+from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import create_collection, create_indexes
 
 # Milvus takes 255 characters; the generation's digest and a joint come after the name.
@@ -28,7 +30,7 @@ class Collection:
     Attributes:
         name: the alias.
         uri: where Milvus is.
-        client: the `pymilvus.MilvusClient`, for whatever this class does not do.
+        client: the `pymilvus.MilvusClient`, for whatever this class does not do, or a `LiteClient`, which becomes one.
     """
 
     def __init__(self, client: Any, uri: str, name: str) -> None:
@@ -45,7 +47,10 @@ class Collection:
 
     def close(self) -> None:
         """Close the connection, and Milvus Lite's engine with the last one."""
-        close_client(self.client, self.uri)
+        if isinstance(self.client, LiteClient):
+            self.client.close()
+        else:
+            close_client(self.client, self.uri)
 
     def exists(self) -> bool:
         """Whether there is a collection of this name."""
@@ -121,14 +126,33 @@ class Collection:
         return Generation(client=self.client, name=name, fingerprint=fingerprint)
 
 
-def open_collection(uri: str, name: str, *, token: str = "") -> Collection:
+def open_collection(
+    uri: str,
+    name: str,
+    *,
+    token: str = "",
+    must_exist: bool = False,
+    is_only_client: bool = False,
+    stamps: Path | None = None,
+) -> Collection:
     """Open Milvus at `uri` for the collection `name`, which need not exist yet.
 
     >>> with open_collection("./my.db", "docs") as collection:  # doctest: +SKIP
     ...     print(collection.resolve().fingerprint)
 
+    Args:
+        uri: a path ending in `.db` for Milvus Lite, or the address of a server or of Zilliz Cloud.
+        name: the collection's name, an alias in Milvus.
+        token: `user:password` or an API key; empty for Lite.
+        must_exist: refuse a Lite file that does not exist instead of making one.
+        is_only_client: nothing else in this process opens the Lite file. It is then read without pymilvus, which loads
+            when something is written, and the first answer comes about a second sooner.
+        stamps: with `is_only_client`, a folder for notes between runs, so that an ingest that finds everything up to
+            date need not open the Lite file at all.
+
     Raises:
         InvalidRequest: Milvus takes no such name.
+        CollectionNotFound: there is no such file, and it must exist.
         FailedPrecondition, TransportFailure, MissingDependency: see `open_client`.
     """
     if not _NAME.fullmatch(name):
@@ -137,4 +161,8 @@ def open_collection(uri: str, name: str, *, token: str = "") -> Collection:
             f"digit, and have at most {_MAX_NAME} characters.",
             field="collection",
         )
-    return Collection(open_client(uri, token), uri, name)
+    if must_exist and is_lite(uri) and not Path(uri).exists():
+        raise CollectionNotFound(f"There is no collection {name!r}: the Milvus Lite file {uri} does not exist.")
+    is_light = is_only_client and is_lite(uri)
+    client = LiteClient(uri, name, stamps=stamps) if is_light else open_client(uri, token)
+    return Collection(client, uri, name)

@@ -1,19 +1,26 @@
 """Opening Milvus one way: `open_client` for Milvus Lite, a server and Zilliz Cloud; pymilvus loads only here.
 
 A Lite file belongs to one process. All clients of one process on one file share its engine, so `close_client` stops
-the engine when the last of them is closed.
+the engine when the last of them is closed. `lite.py` reads such a file without pymilvus.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from gemvec.errors import FailedPrecondition, GemvecError, MissingDependency, StorageFailure, TransportFailure
+from gemvec.errors import (
+    FailedPrecondition,
+    GemvecError,
+    MissingDependency,
+    StorageFailure,
+    TransportFailure,
+)
 
 T = TypeVar("T")
 
@@ -42,8 +49,7 @@ def open_client(uri: str, token: str = "") -> Any:
         TransportFailure: no server answers at `uri`.
         MissingDependency: pymilvus is not installed.
     """
-    if not is_lite(uri) and "://" not in uri:
-        raise FailedPrecondition(f"{uri!r} is no Milvus: give a path ending in .db, or a server's http(s) address.")
+    check_uri(uri)
     pymilvus = _import_pymilvus()
     if is_lite(uri):
         Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -51,15 +57,22 @@ def open_client(uri: str, token: str = "") -> Any:
         client = pymilvus.MilvusClient(uri=uri, token=token)
     except Exception as error:
         if is_lite(uri):
-            raise FailedPrecondition(
-                f"The Milvus Lite file {uri} cannot be opened: most likely another process has it open "
-                f"(one process at a time; for several use a Milvus server)."
-            ) from error
+            raise cannot_open(uri) from error
         raise TransportFailure(f"No Milvus answers at {uri}: {error}") from error
     if is_lite(uri):
         with _lock:
             _lite_clients[_lite_key(uri)] += 1
     return client
+
+
+def check_uri(uri: str) -> None:
+    """Refuse what is neither a Lite file nor an address.
+
+    Raises:
+        FailedPrecondition: it is neither.
+    """
+    if not is_lite(uri) and "://" not in uri:
+        raise FailedPrecondition(f"{uri!r} is no Milvus: give a path ending in .db, or a server's http(s) address.")
 
 
 def close_client(client: Any, uri: str) -> None:
@@ -83,13 +96,29 @@ def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
         StorageFailure: Milvus refused or failed.
         TransportFailure: the server cannot be reached.
     """
-    pymilvus = _import_pymilvus()
     try:
         return call(*arguments, **options)
-    except pymilvus.MilvusException as error:
-        unavailable = pymilvus.exceptions.MilvusUnavailableException
+    except Exception as error:
+        # Not imported to find out: a Lite file may be read without pymilvus.
+        exceptions: Any = sys.modules.get("pymilvus.exceptions")
+        if exceptions is None or not isinstance(error, exceptions.MilvusException):
+            raise
+        unavailable = exceptions.MilvusUnavailableException
         kind: type[GemvecError] = TransportFailure if isinstance(error, unavailable) else StorageFailure
-        raise kind(f"Milvus: {error.message}") from error
+        raise kind(f"Milvus: {cast('Any', error).message}") from error
+
+
+def cannot_open(uri: str) -> FailedPrecondition:
+    """Return the error for a Lite file that is locked."""
+    return FailedPrecondition(
+        f"The Milvus Lite file {uri} cannot be opened: most likely another process has it open "
+        f"(one process at a time; for several use a Milvus server)."
+    )
+
+
+def missing_packages() -> MissingDependency:
+    """Return the error for an installation without Milvus."""
+    return MissingDependency("Milvus needs more packages: pip install 'gemvec[milvus]'")
 
 
 def _lite_key(uri: str) -> str:
@@ -100,7 +129,7 @@ def _import_pymilvus() -> Any:
     try:
         import pymilvus
     except ImportError as error:
-        raise MissingDependency("Milvus needs more packages: pip install 'gemvec[milvus]'") from error
+        raise missing_packages() from error
     # It logs every error that it also raises, with a traceback; callers get the error.
     for name in ("pymilvus", "milvus_lite"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -16,8 +16,9 @@ import numpy as np
 from gemvec.client.micro_batches import run_in_order
 from gemvec.errors import InvalidRequest
 from gemvec.milvus.datasets import Dataset, Passage, RetrievalSet, SentencePairs
-from gemvec.milvus.exact import fuse_ranks, search_exactly
+from gemvec.milvus.exact import search_exactly
 from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.fusion import count_candidates, fuse
 from gemvec.milvus.metrics import Judgments, ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
 from gemvec.milvus.search import MAX_RESULTS
 from gemvec.milvus.trial import KnownQuestions, Scores, Trial, fill_trial, open_trials
@@ -28,8 +29,6 @@ from gemvec.wire.task_type import TaskType
 SearchKind = Literal["cosine", "dense", "hybrid"]
 
 _TEXTS_AT_ONCE, _CALLS_AT_ONCE = 512, 2
-# What `search` joins for a hybrid answer; a test sees that both agree.
-_CANDIDATES_PER_RESULT, _RRF_CONSTANT = 10, 60
 _TOP = 10
 
 OnProgress = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
@@ -163,7 +162,7 @@ class _Run:
         questions = await self._embed(f"{data.name}: embedding questions", requests)
         known = KnownQuestions(self.served, dict(zip(data.queries.values(), questions, strict=True)))
         found: list[Measurement] = []
-        by_words: list[list[str]] | None = None  # the same for every dimensionality
+        by_words: list[list[tuple[str, float]]] | None = None  # the same for every dimensionality
         with open_trials(self.options.uri, self.options.token) as collection:
             for dimensionality in self._dimensions(documents):
                 fingerprint = Fingerprint.of(self.served, dimensionality)
@@ -178,8 +177,8 @@ class _Run:
                     await asyncio.to_thread(trial.drop)
         return found
 
-    async def _search_words(self, trial: Trial, data: RetrievalSet) -> list[list[str]]:
-        questions, limit = list(data.queries.values()), self.options.depth * _CANDIDATES_PER_RESULT
+    async def _search_words(self, trial: Trial, data: RetrievalSet) -> list[list[tuple[str, float]]]:
+        questions, limit = list(data.queries.values()), count_candidates(self.options.depth)
         on_answer = self._counter(f"{data.name}: word search", len(questions))
         return await trial.answer_by_words(questions, limit, on_answer=on_answer)
 
@@ -263,16 +262,16 @@ class _Exact:
     questions: Float32Array
     documents: Float32Array
     document_ids: Sequence[str]
-    by_words: Sequence[list[str]] | None
+    by_words: Sequence[list[tuple[str, float]]] | None
 
     def answer(self, limit: int, *, hybrid: bool) -> list[Scores]:
-        """Return the answers to all questions; for a hybrid search joined by rank with those by words."""
-        wanted = limit * _CANDIDATES_PER_RESULT if hybrid else limit
+        """Return the answers to all questions; for a hybrid search joined with those by words."""
+        wanted = count_candidates(limit) if hybrid else limit
         dense = search_exactly(self.questions, self.documents, self.document_ids, wanted)
         if not hybrid:
             return dense
         return [
-            fuse_ranks([rank_documents(scores), words], constant=_RRF_CONSTANT, limit=limit)
+            dict(fuse([(each, scores[each]) for each in rank_documents(scores)], words)[:limit])
             for scores, words in zip(dense, self.by_words or (), strict=True)
         ]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from gemvec.milvus.metrics import rank_documents
 from gemvec.models.embed import Float32Array
 
 # Similarities computed at once: 64 MiB.
@@ -34,18 +33,6 @@ def search_exactly(
             columns: list[int] = places.tolist()
             found.append({document_ids[column]: float(row[column]) for column in columns})
     return found
-
-
-def fuse_ranks(rankings: Iterable[Sequence[str]], *, constant: int, limit: int) -> dict[str, float]:
-    """Join several answers to one question by reciprocal rank: a document's score is the sum of 1 / (constant + rank).
-
-    Source: Cormack, Clarke, Buettcher, "Reciprocal rank fusion outperforms Condorcet" (2009).
-    """
-    scores: dict[str, float] = {}
-    for ranking in rankings:
-        for rank, document in enumerate(ranking, start=1):
-            scores[document] = scores.get(document, 0) + 1 / (constant + rank)
-    return {document: scores[document] for document in rank_documents(scores)[:limit]}
 
 
 def _largest(values: Float32Array, count: int) -> npt.NDArray[np.intp]:

@@ -1,21 +1,20 @@
-"""Questions answered from a collection: dense, or hybrid (BM25 and vectors, joined by reciprocal rank)."""
+"""Questions answered from a collection: dense, or hybrid (vectors and BM25, joined by `fusion.py`)."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from gemvec.errors import InvalidRequest, StorageFailure
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.embed import embed_question
+from gemvec.milvus.fusion import count_candidates, fuse
 from gemvec.milvus.generation import Generation
 from gemvec.models.embed import Embedder, Float32Array
 
 _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "position", "metadata")
-# Candidates of each way that are joined; the constant 60 is that of the paper on reciprocal rank fusion.
-_CANDIDATES_PER_RESULT, _RRF_CONSTANT = 10, 60
 # HNSW's candidate list; recall against exact search is near 1 from here on.
 _SEARCH_BREADTH = 128
 MAX_RESULTS = 1_000
@@ -26,7 +25,7 @@ class Hit:
     """One passage found.
 
     Attributes:
-        score: cosine similarity (dense), or the sum of reciprocal ranks (hybrid); higher is better.
+        score: cosine similarity (dense), or what `fuse` gives, from 0 to 1 (hybrid); higher is better.
         Others: see `Row`.
     """
 
@@ -61,7 +60,7 @@ async def search(
         embedder: computes the question's vector.
         question: what to look for.
         limit: most passages wanted.
-        hybrid: also match words (BM25), and join both by reciprocal rank.
+        hybrid: also match words (BM25), and join both, see `fuse`.
         where: a filter in Milvus' language, such as `metadata["lang"] == "en" and source like "docs/%"`.
 
     Raises:
@@ -89,38 +88,38 @@ async def search(
 
 
 def _search_dense(generation: Generation, vector: Float32Array, limit: int, where: str) -> list[Hit]:
-    found = call_milvus(
-        generation.client.search,
-        generation.name,
-        data=[vector],
-        anns_field="vector",
-        limit=limit,
-        filter=where,
-        output_fields=list(_FIELDS),
-        search_params=_dense_params(limit),
-    )
-    return [_to_hit(each) for each in cast("list[Any]", found[0])]
+    params = {"metric_type": "COSINE", "params": {"ef": max(_SEARCH_BREADTH, limit)}}
+    return _ask(generation, ("vector", vector), params, limit, where)
+
+
+def _search_words(generation: Generation, question: str, limit: int, where: str) -> list[Hit]:
+    return _ask(generation, ("sparse", question), {"metric_type": "BM25"}, limit, where)
 
 
 def _search_hybrid(generation: Generation, vector: Float32Array, question: str, limit: int, where: str) -> list[Hit]:
-    from pymilvus import AnnSearchRequest, RRFRanker
+    wanted = count_candidates(limit)
+    dense = _search_dense(generation, vector, wanted, where)
+    words = _search_words(generation, question, wanted, where)
+    hits = {hit.key: hit for hit in (*dense, *words)}
+    joined = fuse([(hit.key, hit.score) for hit in dense], [(hit.key, hit.score) for hit in words])
+    return [replace(hits[key], score=score) for key, score in joined[:limit]]
 
-    wanted = limit * _CANDIDATES_PER_RESULT
-    dense = AnnSearchRequest([vector], "vector", _dense_params(wanted), limit=wanted, expr=where or None)
-    words = AnnSearchRequest([question], "sparse", {"metric_type": "BM25"}, limit=wanted, expr=where or None)
+
+def _ask(
+    generation: Generation, query: tuple[str, Float32Array | str], params: dict[str, Any], limit: int, where: str
+) -> list[Hit]:
+    field, asked = query
     found = call_milvus(
-        generation.client.hybrid_search,
+        generation.client.search,
         generation.name,
-        [dense, words],
-        ranker=RRFRanker(_RRF_CONSTANT),
+        data=[asked],
+        anns_field=field,
         limit=limit,
+        filter=where,
         output_fields=list(_FIELDS),
+        search_params=params,
     )
     return [_to_hit(each) for each in cast("list[Any]", found[0])]
-
-
-def _dense_params(limit: int) -> dict[str, Any]:
-    return {"metric_type": "COSINE", "params": {"ef": max(_SEARCH_BREADTH, limit)}}
 
 
 def _to_hit(found: Any) -> Hit:

@@ -55,9 +55,9 @@ class Trial:
 
     async def answer_by_words(
         self, questions: Sequence[str], limit: int, *, on_answer: Callable[[int], None]
-    ) -> list[list[str]]:
-        """Return the ids of what BM25 alone finds for each question, best first."""
-        found: list[list[str]] = []
+    ) -> list[list[tuple[str, float]]]:
+        """Return ids and scores of what BM25 alone finds for each question, best first."""
+        found: list[list[tuple[str, float]]] = []
         for question in questions:
             found.append(await asyncio.to_thread(self._search_words, question, limit))
             on_answer(len(found))
@@ -68,7 +68,7 @@ class Trial:
         call_milvus(self.collection.client.drop_alias, alias=self.collection.name)
         self.collection.drop(self.generation)
 
-    def _search_words(self, question: str, limit: int) -> list[str]:
+    def _search_words(self, question: str, limit: int) -> list[tuple[str, float]]:
         found = call_milvus(
             self.generation.client.search,
             self.generation.name,
@@ -78,8 +78,8 @@ class Trial:
             output_fields=["document_id"],
             search_params={"metric_type": "BM25"},
         )
-        # By order and not by score, which Lite gives the other sign.
-        return [str(each["entity"]["document_id"]) for each in cast("list[Any]", found[0])]
+        hits = cast("list[Any]", found[0])
+        return [(str(each["entity"]["document_id"]), float(each["distance"])) for each in hits]
 
 
 class KnownQuestions:

@@ -1,0 +1,50 @@
+"""Two rankings of one collection joined into one: `fuse`, a weighted sum of normalised scores.
+
+Scores and not ranks, because ranks alone let a weak list, such as BM25's without stemming, outvote a sure one: see
+`benchmarks/hybrid.py`, which compares both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Candidates of each way that are joined for an answer, at least and for each result.
+_MIN_CANDIDATES, _CANDIDATES_PER_RESULT = 50, 2
+# Share of meaning in the joined score; the rest is words. Anything from 0.6 to 0.8 measured about the same.
+MEANING_SHARE = 0.7
+
+
+def count_candidates(limit: int) -> int:
+    """Return how many candidates of each way are joined into an answer of `limit` passages."""
+    return max(_MIN_CANDIDATES, limit * _CANDIDATES_PER_RESULT)
+
+
+def fuse(
+    meaning: Sequence[tuple[str, float]], words: Sequence[tuple[str, float]], *, share: float = MEANING_SHARE
+) -> list[tuple[str, float]]:
+    """Join two rankings.
+
+    Each list's scores are stretched to 0 for its last and 1 for its first; what a list does not have counts 0 there.
+
+    Args:
+        meaning: keys and cosines of dense search, best first.
+        words: keys and BM25 scores, best first, of either sign (Milvus Lite turns it).
+        share: weight of the first list, 0 to 1.
+
+    Returns:
+        Keys and scores from 0 to 1, best first; equal scores by key.
+    """
+    joined: dict[str, float] = {}
+    for weight, ranking in ((share, meaning), (1 - share, words)):
+        for key, score in _stretch(ranking):
+            joined[key] = joined.get(key, 0.0) + weight * score
+    return sorted(joined.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _stretch(ranking: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    if not ranking:
+        return []
+    first, last = ranking[0][1], ranking[-1][1]
+    if first == last:
+        return [(key, 1.0) for key, _ in ranking]
+    return [(key, (score - last) / (first - last)) for key, score in ranking]

@@ -1,0 +1,253 @@
+"""A Milvus Lite file opened only as far as needed: `LiteClient`.
+
+pymilvus brings pandas and a gRPC server, together more than a second before the first answer. Reading does not need
+them, for Lite's engine runs in this process anyway; and an ingest that finds everything up to date does not even need
+the engine when the file is as the last one left it (`stamp.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gemvec.errors import StorageFailure
+from gemvec.milvus.connection import cannot_open, close_client, missing_packages, open_client
+from gemvec.milvus.stamp import MAX_STAMP_ROWS, STAMP_FIELDS, Stamp, load_stamp, read_state, save_stamp, stamp_path
+
+T = TypeVar("T")
+
+# A scan of more rows than these goes through pymilvus, which fetches them piece by piece.
+_MAX_ROWS_SCANNED = 100_000
+
+
+class LiteClient:
+    """The methods of `pymilvus.MilvusClient` that reading needs; any other opens one, which then does everything.
+
+    Safe to use from several threads. Until then the file is locked against every other client, also of this process.
+
+    Args:
+        uri: the file, which exists or is made.
+        name: the collection whose stamp counts.
+        stamps: folder of stamps; None to open the engine at once and leave no stamp.
+
+    Raises:
+        FailedPrecondition: the file is open already.
+        MissingDependency: Milvus Lite is not installed.
+    """
+
+    def __init__(self, uri: str, name: str, *, stamps: Path | None = None) -> None:
+        self._uri = uri
+        self._name = name
+        self._lock = threading.RLock()
+        self._stamp_path = stamp_path(stamps, uri, name) if stamps else None
+        self._stamp = load_stamp(self._stamp_path, uri) if self._stamp_path else None
+        self._engine: Any = None if self._stamp else _open_engine(uri)
+        self._client: Any = None
+        self._is_stamp_due = False
+        self._loaded: set[str] = set()  # what a client must load again after the engine has gone
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._become_client(), name)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file had to be opened."""
+        return self._engine is not None or self._client is not None
+
+    def close(self) -> None:
+        """Let the file go; leave a stamp if an ingest has ended."""
+        with self._lock:
+            self._close()
+            if self._is_stamp_due and self._stamp_path:
+                self._leave_stamp(self._stamp_path)
+
+    def has_collection(self, name: str) -> bool:
+        """Whether there is a collection or an alias `name`."""
+        if self._knows(name):
+            return True
+        return self._read(lambda engine: engine.has_collection(name), lambda client: client.has_collection(name))
+
+    def describe_collection(self, name: str) -> dict[str, Any]:
+        """Return the collection's properties, the only part of pymilvus' description that reading needs."""
+        if stamp := self._knows(name):
+            return {"properties": stamp.properties}
+        return self._read(
+            lambda engine: {"properties": dict(engine.get_collection(name).schema.properties)},
+            lambda client: client.describe_collection(name),
+        )
+
+    def load_collection(self, name: str) -> None:
+        """Read indexes into memory; those that an interrupted ingest left out are built."""
+        self._loaded.add(name)
+        if not self._knows(name):
+            self._read(lambda engine: engine.get_collection(name).load(), lambda client: client.load_collection(name))
+
+    def flush(self, name: str) -> None:
+        """Make what was written durable; an ingest does this at its end."""
+        if not self._knows(name):
+            self._is_stamp_due = True
+            self._read(lambda engine: engine.get_collection(name).flush(), lambda client: client.flush(name))
+
+    def list_indexes(self, name: str) -> list[str]:
+        """Return the names of the indexes that may not be built yet: with pymilvus only, for loading builds them."""
+        return self._client.list_indexes(name) if self._client else []
+
+    def query(self, name: str, *, filter: str, output_fields: list[str]) -> list[dict[str, Any]]:  # noqa: A002 # pymilvus' word
+        """Return `output_fields` of the rows that match `filter`, or their number."""
+        is_count = output_fields == ["count(*)"] and not filter
+        if is_count and (stamp := self._knows(name)):
+            return [{"count(*)": len(stamp.rows)}]
+
+        def read(engine: Any) -> list[dict[str, Any]]:
+            found = _loaded(engine, name)
+            if is_count:
+                return [{"count(*)": found.num_entities}]
+            return [_decoded(found, row) for row in found.query(filter or None, output_fields=output_fields)]
+
+        return self._read(read, lambda client: client.query(name, filter=filter, output_fields=output_fields))
+
+    def query_iterator(self, name: str, *, batch_size: int, output_fields: list[str]) -> Any:
+        """Return an iterator over `output_fields` of all rows, with `next` and `close`."""
+        if (stamp := self._knows(name)) and set(output_fields) <= set(STAMP_FIELDS):
+            return _Rows(stamp.select(output_fields), batch_size)
+
+        def read(engine: Any) -> Any:
+            found = _loaded(engine, name)
+            is_small = found.num_entities <= _MAX_ROWS_SCANNED
+            if not is_small:
+                return None
+            return _Rows([_decoded(found, row) for row in found.query(output_fields=output_fields)], batch_size)
+
+        def ask(client: Any) -> Any:
+            return client.query_iterator(name, batch_size=batch_size, output_fields=output_fields)
+
+        return self._read(read, ask) or ask(self._become_client())
+
+    def search(
+        self,
+        name: str,
+        *,
+        data: Sequence[Any],
+        anns_field: str,
+        limit: int,
+        filter: str = "",  # noqa: A002 # pymilvus' word
+        output_fields: list[str],
+        search_params: dict[str, Any],
+    ) -> list[list[dict[str, Any]]]:
+        """Return the rows nearest to each of `data`, as pymilvus does."""
+
+        def read(engine: Any) -> list[list[dict[str, Any]]]:
+            found = _loaded(engine, name)
+            answers = found.search(
+                list(data),
+                top_k=limit,
+                metric_type=search_params["metric_type"],
+                expr=filter or None,
+                output_fields=output_fields,
+                anns_field=anns_field,
+                search_params=search_params.get("params"),
+            )
+            for hit in (hit for hits in answers for hit in hits):
+                hit |= {found.pk_field: hit["id"], "entity": _decoded(found, hit["entity"])}
+            return answers
+
+        def ask(client: Any) -> list[list[dict[str, Any]]]:
+            return client.search(
+                name,
+                data=data,
+                anns_field=anns_field,
+                limit=limit,
+                filter=filter,
+                output_fields=output_fields,
+                search_params=search_params,
+            )
+
+        return self._read(read, ask)
+
+    def _knows(self, name: str) -> Stamp | None:
+        """Return the stamp if it is about `name` and nothing has opened the file since."""
+        with self._lock:
+            return self._stamp if self._stamp and not self.is_open and name in self._stamp.names else None
+
+    def _read(self, read: Callable[[Any], T], ask: Callable[[Any], T]) -> T:
+        with self._lock:
+            if self._client is None:
+                self._engine = self._engine or _open_engine(self._uri)
+                try:
+                    return read(self._engine)
+                except Exception as error:  # the engine raises ValueError and others beside its own
+                    raise StorageFailure(f"Milvus: {error}") from error
+        return ask(self._client)
+
+    def _become_client(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._close()
+                self._client = open_client(self._uri)
+                for name in self._loaded:
+                    self._client.load_collection(name)
+            return self._client
+
+    def _close(self) -> None:
+        if self._client is not None:
+            close_client(self._client, self._uri)
+            self._client = None
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _leave_stamp(self, path: Path) -> None:
+        engine = _open_engine(self._uri)
+        try:
+            found = _loaded(engine, self._name)
+            rows = found.query(output_fields=list(STAMP_FIELDS)) if found.num_entities <= MAX_STAMP_ROWS else None
+        finally:
+            engine.close()
+        if rows is not None:
+            stamp = Stamp(
+                state=read_state(self._uri),
+                names=(self._name, found.name),
+                properties=dict(found.schema.properties),
+                rows=[tuple(row[field] for field in STAMP_FIELDS) for row in rows],
+            )
+            save_stamp(path, stamp)
+
+
+class _Rows:
+    """Rows that are all here, in the shape of pymilvus' `QueryIterator`."""
+
+    def __init__(self, rows: list[dict[str, Any]], batch_size: int) -> None:
+        self._groups = iter([rows[start : start + batch_size] for start in range(0, len(rows), batch_size)])
+
+    def next(self) -> list[dict[str, Any]]:
+        return next(self._groups, list[dict[str, Any]]())
+
+    def close(self) -> None:
+        self._groups = iter(())
+
+
+def _open_engine(uri: str) -> Any:
+    try:
+        from milvus_lite import MilvusLite, MilvusLiteError
+    except ImportError as error:
+        raise missing_packages() from error
+    Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return MilvusLite(uri)
+    except (MilvusLiteError, OSError) as error:
+        raise cannot_open(uri) from error
+
+
+def _loaded(engine: Any, name: str) -> Any:
+    found = engine.get_collection(name)
+    found.load()
+    return found
+
+
+def _decoded(collection: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """Return `row` with JSON as what it says; the engine gives its text."""
+    names = [field.name for field in collection.schema.fields if field.dtype.name == "JSON"]
+    return row | {name: json.loads(row[name]) for name in names if isinstance(row.get(name), str)}

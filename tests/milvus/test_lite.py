@@ -1,0 +1,133 @@
+"""A Lite file opened only as far as needed says the same as pymilvus, and never what was true before."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
+from gemvec.milvus import Document, Sources, ingest, open_collection, search
+
+from .conftest import WordEmbedder, contents
+
+QUESTION = "when does an upload of a file expire"
+
+
+@pytest.fixture
+def uri(tmp_path, folder):
+    """A Lite file in which `docs` is indexed."""
+    uri = str(tmp_path / "a.db")
+    with open_collection(uri, "docs") as collection:
+        asyncio.run(ingest(collection, WordEmbedder(), Sources(["docs"])))
+    return uri
+
+
+def index(uri, stamps, *, prune=False):
+    """Index `docs` as the command line does; return the report, and whether the file had to be opened."""
+    sources = Sources(["docs"])
+    with open_collection(uri, "docs", is_only_client=True, stamps=stamps) as collection:
+        work = ingest(collection, WordEmbedder(), sources, prune=sources.scopes if prune else ())
+        report = asyncio.run(work)
+        return report, collection.client.is_open
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.parametrize("where", ["", 'source like "docs/f%"'])
+def test_without_pymilvus_the_same_passages_are_found(uri, hybrid, where):
+    answers = []
+    for is_only_client in (False, True):
+        with open_collection(uri, "docs", is_only_client=is_only_client) as collection:
+            hits = asyncio.run(search(collection, WordEmbedder(), QUESTION, hybrid=hybrid, where=where))
+            answers.append([(hit.key, pytest.approx(hit.score, abs=1e-5), hit.text, hit.metadata) for hit in hits])
+    assert answers[0] == answers[1]
+    assert answers[0]
+
+
+def test_a_search_loads_no_pymilvus(uri):
+    code = f"""
+import asyncio, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import WordEmbedder
+from gemvec.milvus import open_collection, search
+with open_collection({uri!r}, "docs", is_only_client=True) as collection:
+    assert asyncio.run(search(collection, WordEmbedder(), {QUESTION!r}, hybrid=True))
+assert "pymilvus" not in sys.modules
+"""
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_a_filter_that_lite_does_not_understand_says_so(uri):
+    with (
+        open_collection(uri, "docs", is_only_client=True) as collection,
+        pytest.raises(StorageFailure, match="Milvus"),
+    ):
+        asyncio.run(search(collection, WordEmbedder(), "word", where="lang ==="))
+
+
+def test_what_is_read_first_can_be_written_and_searched_after(uri):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        assert asyncio.run(search(collection, WordEmbedder(), QUESTION))
+        asyncio.run(ingest(collection, WordEmbedder(), [Document(id="new", text="A new document about whales.")]))
+        assert asyncio.run(search(collection, WordEmbedder(), "whales"))[0].document_id == "new"
+
+
+def test_a_file_read_by_its_engine_is_closed_to_other_processes_until_the_end(uri):
+    code = f"from gemvec.milvus import open_collection; open_collection({uri!r}, 'docs').close()"
+    with open_collection(uri, "docs", is_only_client=True):
+        with pytest.raises(FailedPrecondition, match="has it open"):
+            open_collection(uri, "docs", is_only_client=True)
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 1
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_that_must_exist_is_not_made(tmp_path):
+    with pytest.raises(CollectionNotFound, match="does not exist"):
+        open_collection(str(tmp_path / "folder" / "none.db"), "docs", must_exist=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unchanged_run_does_not_open_the_file(uri, tmp_path):
+    stamps = tmp_path / "stamps"
+    assert index(uri, stamps, prune=True)[1]
+    report, is_open = index(uri, stamps, prune=True)
+    assert (report.unchanged, report.has_changed, is_open) == (3, False, False)
+
+
+def test_a_stamp_does_not_hide_a_changed_document(uri, tmp_path, folder):
+    stamps = tmp_path / "stamps"
+    index(uri, stamps)
+    (folder / "files.md").write_text("# Files\n\nOther words.\n")
+    (folder / "models.md").unlink()
+    report, _ = index(uri, stamps, prune=True)
+    assert (report.unchanged, report.changed, report.removed) == (1, 1, 1)
+    report, is_open = index(uri, stamps, prune=True)
+    assert (report.unchanged, is_open) == (2, False)
+
+
+def test_a_stamp_ends_when_anybody_else_changes_the_collection(uri, tmp_path):
+    stamps = tmp_path / "stamps"
+    index(uri, stamps)
+    with open_collection(uri, "docs") as collection:
+        rows = contents(collection)
+        collection.resolve().delete([rows[0]["key"]])
+    report, _ = index(uri, stamps)
+    assert (report.unchanged, report.changed + report.added) == (2, 1)
+    with open_collection(uri, "docs") as collection:
+        assert contents(collection) == rows
+
+
+def test_a_damaged_stamp_is_none(uri, tmp_path):
+    stamps = tmp_path / "stamps"
+    index(uri, stamps)
+    (stamp,) = stamps.iterdir()
+    stamp.write_bytes(stamp.read_bytes()[:-20])
+    assert index(uri, stamps)[0].unchanged == 3
+
+
+def test_a_collection_in_another_place_has_no_stamp(uri, tmp_path):
+    stamps = tmp_path / "stamps"
+    index(uri, stamps)
+    assert index(str(tmp_path / "b.db"), stamps)[0].added == 3
