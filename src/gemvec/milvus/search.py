@@ -78,7 +78,7 @@ async def search(
         try:
             if hybrid:
                 return await asyncio.to_thread(_search_hybrid, generation, vector, question, limit, where)
-            return await asyncio.to_thread(_search_dense, generation, vector, limit, where)
+            return await asyncio.to_thread(search_dense, generation, vector, limit, where)
         except StorageFailure:
             # Between the two calls the alias may have moved and the old generation been dropped.
             latest = await asyncio.to_thread(collection.resolve)
@@ -87,19 +87,21 @@ async def search(
             generation = latest
 
 
-def _search_dense(generation: Generation, vector: Float32Array, limit: int, where: str) -> list[Hit]:
+def search_dense(generation: Generation, vector: Float32Array, limit: int, where: str) -> list[Hit]:
+    """Return the passages nearest in meaning, best first."""
     params = {"metric_type": "COSINE", "params": {"ef": max(_SEARCH_BREADTH, limit)}}
     return _ask(generation, ("vector", vector), params, limit, where)
 
 
-def _search_words(generation: Generation, question: str, limit: int, where: str) -> list[Hit]:
+def search_words(generation: Generation, question: str, limit: int, where: str) -> list[Hit]:
+    """Return the passages that share words with a question, by BM25, best first; Lite's scores are negative."""
     return _ask(generation, ("sparse", question), {"metric_type": "BM25"}, limit, where)
 
 
 def _search_hybrid(generation: Generation, vector: Float32Array, question: str, limit: int, where: str) -> list[Hit]:
     wanted = count_candidates(limit)
-    dense = _search_dense(generation, vector, wanted, where)
-    words = _search_words(generation, question, wanted, where)
+    dense = search_dense(generation, vector, wanted, where)
+    words = search_words(generation, question, wanted, where)
     hits = {hit.key: hit for hit in (*dense, *words)}
     joined = fuse([(hit.key, hit.score) for hit in dense], [(hit.key, hit.score) for hit in words])
     return [replace(hits[key], score=score) for key, score in joined[:limit]]

@@ -1,0 +1,167 @@
+"""How well words, meaning and both together find the right passage, for several ways to join the two.
+
+    python benchmarks/hybrid.py [--passages 2500] [--questions 400] [--output benchmarks/results/hybrid.json]
+
+Two sets. `documentation`: the questions of `tests/milvus/questions.jsonl` about this project's pages. `docstrings`: the
+first sentence of a docstring is asked, the rest of it is the passage to be found among those of other docstrings of the
+standard library. The model is the default one. `rank` is reciprocal rank fusion (constant 60), `score 0.7` is what
+`gemvec search --hybrid` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gemvec.milvus import Chunker, ChunkOptions, Document, Generation, Hit, Sources, ingest, open_collection
+from gemvec.milvus.embed import embed_question
+from gemvec.milvus.fusion import fuse
+from gemvec.milvus.search import search_dense, search_words
+from gemvec.models.embed import Embedder
+from gemvec.models.local import open_embedder
+from gemvec.models.weights import load_model
+from gemvec.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "benchmarks")]
+from ingest import find_docstrings, find_modules  # noqa: E402 # a neighbour, not a package
+
+CANDIDATES, RRF_CONSTANT = 50, 60
+IsRight = Callable[[Hit], bool]
+Ranking = list[tuple[str, float]]
+
+
+def join_ranks(meaning: Ranking, words: Ranking) -> Ranking:
+    """Return reciprocal rank fusion."""
+    scores: dict[str, float] = {}
+    for ranking in (meaning, words):
+        for rank, (key, _) in enumerate(ranking, start=1):
+            scores[key] = scores.get(key, 0) + 1 / (RRF_CONSTANT + rank)
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+WAYS: dict[str, Callable[[Ranking, Ranking], Ranking]] = {
+    "meaning": lambda meaning, _: meaning,
+    "words": lambda _, words: words,
+    "rank": join_ranks,
+    **{f"score {share}": lambda m, w, share=share: fuse(m, w, share=share) for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
+}
+
+
+def squeeze(text: str) -> str:
+    """Return the text with single blanks."""
+    return " ".join(text.split())
+
+
+def load_questions() -> list[tuple[str, IsRight]]:
+    """Return the questions about our own pages, each with what tells its right passages."""
+    lines = (ROOT / "tests/milvus/questions.jsonl").read_text().splitlines()
+
+    def judge(answers: Sequence[dict[str, str]]) -> IsRight:
+        return lambda hit: any(
+            hit.source == each["source"] and squeeze(each["passage"]) in squeeze(hit.text) for each in answers
+        )
+
+    return [(each["question"], judge(each["answers"])) for each in map(json.loads, lines)]
+
+
+def collect_docstrings(wanted: int) -> dict[str, str]:
+    """Return the rest of docstrings by their first sentence."""
+    found: dict[str, str] = {}
+    for name, path in find_modules():
+        for _, text in find_docstrings(path, name):
+            first, _, rest = text.partition("\n\n")
+            first, rest = squeeze(first), rest.strip()[:500]
+            if len(rest) > 150 and 30 < len(first) < 200:
+                found.setdefault(first, rest)
+            if len(found) == wanted:
+                return found
+    return found
+
+
+async def measure(
+    embedder: Embedder, generation: Generation, questions: Sequence[tuple[str, IsRight]]
+) -> dict[str, dict[str, float]]:
+    """Return hit@1, hit@3, hit@10 and mean reciprocal rank of each way."""
+    ranks: dict[str, list[int | None]] = {way: [] for way in WAYS}
+    for question, is_right in questions:
+        vector = await embed_question(embedder, generation.fingerprint, question, collection="docs")
+        dense = search_dense(generation, vector, CANDIDATES, "")
+        words = search_words(generation, question, CANDIDATES, "")
+        hits = {hit.key: hit for hit in (*dense, *words)}
+        lists = [[(hit.key, hit.score) for hit in ranking] for ranking in (dense, words)]
+        for way, join in WAYS.items():
+            places = (place for place, (key, _) in enumerate(join(*lists), start=1) if is_right(hits[key]))
+            ranks[way].append(next(places, None))
+    return {way: _score(found) for way, found in ranks.items()}
+
+
+def _score(ranks: Sequence[int | None]) -> dict[str, float]:
+    hits = {f"hit@{k}": sum(rank is not None and rank <= k for rank in ranks) / len(ranks) for k in (1, 3, 10)}
+    mrr = sum(1 / rank for rank in ranks if rank) / len(ranks)
+    return {name: round(value, 4) for name, value in {**hits, "mrr": mrr}.items()}
+
+
+async def run(passages: int, asked: int, folder: Path) -> dict[str, object]:
+    """Index and ask both sets."""
+    settings = Settings.load()
+    tokenizer = load_model(settings.model[0], settings.cache_dir).folder / "tokenizer.json"
+    embedder = open_embedder(settings)
+    result: dict[str, object] = {}
+    with open_collection(str(folder / "pages.db"), "docs") as collection:
+        sources = Sources([str(ROOT / "docs"), str(ROOT / "README.md")])
+        pages = [each for each in sources if isinstance(each, Document)]
+        await ingest(
+            collection, embedder, [_relative(each) for each in pages], chunker=Chunker(tokenizer_file=tokenizer)
+        )
+        questions = load_questions()
+        result["documentation"] = {"questions": len(questions)} | await measure(
+            embedder, collection.resolve(), questions
+        )
+    items = list(collect_docstrings(passages).items())
+    random.Random(1).shuffle(items)  # not a secret
+    with open_collection(str(folder / "docstrings.db"), "docs") as collection:
+        documents = [Document(id=str(number), text=rest) for number, (_, rest) in enumerate(items)]
+        await ingest(collection, embedder, documents, chunker=Chunker(ChunkOptions(max_tokens=256)))
+        known = [(first, _is_document(str(number))) for number, (first, _) in enumerate(items[:asked])]
+        result["docstrings"] = {"questions": len(known), "passages": len(items)} | await measure(
+            embedder, collection.resolve(), known
+        )
+    await embedder.close()
+    return result
+
+
+def _relative(document: Document) -> Document:
+    return replace(document, source=document.source.removeprefix(f"{ROOT}/"))
+
+
+def _is_document(wanted: str) -> IsRight:
+    return lambda hit: hit.document_id == wanted
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--passages", type=int, default=2500)
+    parser.add_argument("--questions", type=int, default=400)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        measured = asyncio.run(run(options.passages, options.questions, Path(name)))
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    text = json.dumps({"command": " ".join(["python", *sys.argv]), "commit": commit, **measured}, indent=2)
+    print(text)
+    if options.output:
+        options.output.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
