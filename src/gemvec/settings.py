@@ -6,6 +6,8 @@ A command-line flag wins over a variable, a variable over the default.
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import types
 import typing
@@ -38,7 +40,15 @@ def data_home(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "gemvec"
 
 
-def setting(default: Any, summary: str, *, unit: str = "", minimum: float | None = None, secret: bool = False) -> Any:
+def setting(
+    default: Any,
+    summary: str,
+    *,
+    unit: str = "",
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    secret: bool = False,
+) -> Any:
     """Declare one field of `Settings`.
 
     Args:
@@ -46,9 +56,10 @@ def setting(default: Any, summary: str, *, unit: str = "", minimum: float | None
         summary: one sentence for `--help` and the reference page.
         unit: the unit of a number, such as `seconds` or `bytes`; `bytes` accepts `2GiB`.
         minimum: the smallest number allowed.
+        maximum: the largest.
         secret: keep the value out of reprs and logs.
     """
-    metadata = {"help": summary, "unit": unit, "minimum": minimum, "secret": secret}
+    metadata = {"help": summary, "unit": unit, "minimum": minimum, "maximum": maximum, "secret": secret}
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
@@ -59,7 +70,7 @@ class Settings:
     """What can be set. Build with `Settings.load`, which reads the environment and checks every value."""
 
     host: str = setting("127.0.0.1", "Address the server listens on.")
-    port: int = setting(8000, "Port the server listens on; 0 picks a free one.", minimum=0)
+    port: int = setting(8000, "Port the server listens on; 0 picks a free one.", minimum=0, maximum=65_535)
     model: tuple[str, ...] = setting(
         ("all-minilm-l6-v2",),
         "Models to serve: catalogue ids, hub ids or folders. The first one also answers to the Gemini names.",
@@ -213,9 +224,12 @@ def _checked(each: Field[Any], value: Any, source: str) -> Any:
         parsed = _parse(field_types()[each.name], value, is_bytes=each.metadata["unit"] == "bytes")
     except (ValueError, KeyError) as error:
         raise BadSetting(f"{source} has value {shown}: {_expected(field_types()[each.name])}.") from error
-    minimum = each.metadata["minimum"]
-    if minimum is not None and parsed < minimum:
-        raise BadSetting(f"{source} has value {shown}: must be at least {minimum:g}.")
+    for bound, is_kept, words in (
+        (each.metadata["minimum"], operator.ge, "at least"),
+        (each.metadata["maximum"], operator.le, "at most"),
+    ):
+        if math.isfinite(bound) and not is_kept(parsed, bound):
+            raise BadSetting(f"{source} has value {shown}: must be {words} {bound:g}.")
     return parsed
 
 

@@ -53,7 +53,7 @@ def upload(http, content):
 
 
 def finished(http, name):
-    for _ in range(2000):
+    for _ in range(12_000):
         operation = http.get(f"/v1beta/{name}").json()
         if operation["done"]:
             return operation
