@@ -55,13 +55,13 @@ def test_every_named_passage_is_in_its_page():
 
 
 @pytest.mark.weights
-def test_nine_of_ten_questions_find_their_passage_among_the_first_three(tmp_path, monkeypatch):
+def test_nine_of_ten_questions_find_their_passage_among_the_first_three_dense_and_hybrid(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     missed = {}
     for hybrid in (False, True):
         ranks = asyncio.run(ask_all(str(tmp_path / "docs.db"), hybrid=hybrid))
         missed["hybrid" if hybrid else "dense"] = [question for question, place in ranks.items() if place is None]
-    assert min(len(questions) for questions in missed.values()) <= len(QUESTIONS) // 10, missed
+    assert max(len(questions) for questions in missed.values()) <= len(QUESTIONS) // 10, missed
 
 
 @pytest.mark.weights
