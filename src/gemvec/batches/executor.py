@@ -19,8 +19,8 @@ from gemvec.logs import get_logger
 from gemvec.models.embed import Embedder
 from gemvec.storage.durable import Hook
 
-# A fast model is through with these in 30 ms; what a chunk costs besides is spread over more of them.
-_FAST_CHUNK_REQUESTS = 1024
+# A fast model is through with these in an eighth of a second; what a chunk costs besides is spread over more of them.
+_FAST_CHUNK_REQUESTS = 4096
 # A batch with more chunks is worth starting processes for.
 CHUNKS_WITHOUT_PROCESSES = 4
 _IDLE_SECONDS = 60.0
