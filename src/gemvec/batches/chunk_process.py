@@ -29,11 +29,14 @@ from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.models.embed import Embedder
+from gemvec.settings import process_environ
 
 PROCESSES = 2
 # In each process one chunk waits for the disk while another is computed.
 CHUNKS_EACH = 2
 
+# A chunk makes tens of thousands of objects and no cycles; collecting every few hundred takes a twentieth of the time.
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _NICENESS = 10  # interactive requests, which the server answers itself, go first
 
 OpenEmbedder = Callable[[], Embedder]
@@ -78,6 +81,8 @@ class ChunkProcesses:
                 # -P: a server may run in a folder whose files have the names of modules
                 [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()", *map(str, handles)],
                 pass_fds=handles,
+                # The tokenizer's threads: there are as many processes as cores are worth having.
+                env={"RAYON_NUM_THREADS": "1", **process_environ()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
@@ -158,7 +163,8 @@ def _end_with(lifeline: Wire) -> None:
 
 async def _serve(wires: list[Wire], open_embedder: OpenEmbedder) -> None:
     embedder = open_embedder()
-    gc.freeze()  # what is loaded stays: the collector, which a chunk's many objects call often, need not look at it
+    gc.freeze()  # what is loaded stays: the collector need not look at it
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         await asyncio.gather(*(_answer(wire, embedder) for wire in wires))
     finally:
