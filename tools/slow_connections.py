@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 import sys
 import time
 from collections import Counter
@@ -90,6 +91,7 @@ Way = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def slow(server: Served, way: Way, until: float, ends: Counter[str]) -> None:
     """Keep one slow connection open; count how often the server cut it off."""
+    await asyncio.sleep(random.uniform(0, BYTE_SECONDS))
     while time.monotonic() < until:
         # A small buffer, so that an answer waits at the server and not here.
         reader, writer = await asyncio.open_connection(server.host, server.port, limit=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -28,6 +29,9 @@ from gemvec.wire.status import error_to_wire
 log = get_logger("files")
 
 _SWEEP_SECONDS = 600.0
+# Hundreds of downloads may begin at once. Were each read by a thread of its own, these would keep the interpreter from
+# those who wait for an embedding.
+_readers = ThreadPoolExecutor(2, thread_name_prefix="gemvec-downloads")
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(; ?[\w-]+=[\w.-]+)*", re.ASCII)
 _RANGE_NOT_SATISFIABLE = 416
@@ -125,7 +129,13 @@ def _send(request: Request, content: FileContent, wanted: str, headers: dict[str
     headers = headers | {"content-length": str(stop - start)}
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(content.read(start, stop), status, headers)
+    return StreamingResponse(_read(content, start, stop), status, headers)
+
+
+async def _read(content: FileContent, start: int, stop: int) -> AsyncGenerator[bytes]:
+    loop, blocks = asyncio.get_running_loop(), content.read(start, stop)
+    while block := await loop.run_in_executor(_readers, next, blocks, b""):
+        yield block
 
 
 def _parse_range(wanted: str, size: int) -> tuple[int, int] | None:

@@ -23,6 +23,9 @@ log = get_logger("server")
 
 # Longer than clients and proxies keep an idle connection, so that none writes into one that is being closed.
 _KEEP_ALIVE_SECONDS = 75
+# What the kernel may hold of an answer that a client does not take. By itself it would take up to 4 MiB for each: a few
+# hundred slow downloads would keep both the kernel and the event loop busy filling them, while others wait.
+_SEND_BUFFER_BYTES = 2**18
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -36,6 +39,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # every connection inherits it
         bound.bind(address)
     except OSError as error:
         raise BadSetting(f"Cannot listen on --host {host} --port {port}: {error.strerror}.") from error
