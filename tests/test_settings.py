@@ -37,6 +37,7 @@ def test_lists_are_separated_by_commas():
         ("max_request_bytes", "12 parsecs", "expected a whole number"),
         ("allow_anonymous", "perhaps", "expected true or false"),
         ("precision", "sloppy", "expected one of"),
+        ("data_dir", "~nobody-of-this-name/data", "cannot be used"),
         ("client_timeout_seconds", "nan", "at least 0.1"),
     ],
 )

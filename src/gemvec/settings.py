@@ -222,7 +222,7 @@ def _checked(each: Field[Any], value: Any, source: str) -> Any:
     shown = "(hidden)" if each.metadata["secret"] else repr(value)
     try:
         parsed = _parse(field_types()[each.name], value, is_bytes=each.metadata["unit"] == "bytes")
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:  # RuntimeError: ~name, and there is no such user
         raise BadSetting(f"{source} has value {shown}: {_expected(field_types()[each.name])}.") from error
     for bound, is_kept, words in (
         (each.metadata["minimum"], operator.ge, "at least"),
