@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from gemvec.errors import StorageFailure, StorageFull
-from gemvec.storage.durable import TEMPORARY_SUFFIX, Step, write_durably
+from gemvec.storage.durable import TEMPORARY_SUFFIX, Step, replacing, write_durably
 
 STEPS = get_args(Step)
 
@@ -82,3 +82,30 @@ def test_a_full_disk_is_storage_full_and_leaves_nothing(tmp_path):
 def test_a_missing_folder_is_a_storage_failure(tmp_path):
     with pytest.raises(StorageFailure):
         write_durably(tmp_path / "nowhere" / "a", b"x")
+
+
+def test_a_replaced_file_has_what_was_written_beside_it(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with replacing(path) as beside:
+        beside.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_while_replacing_leaves_the_old_file_alone(tmp_path, error):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(error), replacing(path) as beside:
+        beside.write_bytes(b"half")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_where_nothing_was_written_nothing_is_replaced(tmp_path):
+    with replacing(tmp_path / "a"):
+        pass
+    assert names(tmp_path) == []

@@ -5,15 +5,14 @@ A file is whole or not there: it is written beside its name and renamed at the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gemvec.errors import BadSetting, GemvecError, MissingDependency
-from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.durable import replacing
 
 if TYPE_CHECKING:
     from gemvec.client.batches import BatchClient
@@ -33,7 +32,7 @@ def write_results(client: BatchClient, name: str, output: Path) -> int:
     write = _WRITERS.get(output.suffix.lower())
     if write is None:
         raise BadSetting(f"--output has value {str(output)!r}: expected a name that ends in {', '.join(_WRITERS)}.")
-    with _whole(output) as partial:
+    with replacing(output) as partial:
         return write(client, name, partial)
 
 
@@ -130,16 +129,3 @@ _WRITERS: dict[str, Callable[[BatchClient, str, Path], int]] = {
     ".parquet": _write_parquet,
     ".npy": _write_array,
 }
-
-
-@contextmanager
-def _whole(path: Path) -> Generator[Path]:
-    partial = path.with_name(f".{path.name}.part")
-    with translate_os_errors():
-        try:
-            yield partial
-            if partial.exists():
-                partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise

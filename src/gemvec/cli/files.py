@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
 from gemvec.cli.target import Target
-from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.durable import replacing
 
 if TYPE_CHECKING:
     from gemvec.client.files import FileClient, Progress
@@ -198,16 +198,8 @@ def _bar(label: str) -> Generator[Progress]:
 
 def _to_path(files: FileClient, name: str, path: Path, progress: Progress) -> int:
     """Download to a path that then has the whole file, or is left as it was."""
-    partial = path.with_name(f".{path.name}.part")
-    with translate_os_errors():
-        try:
-            with partial.open("w+b") as file:
-                size = files.download(name, file, progress=progress)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    return size
+    with replacing(path) as partial, partial.open("w+b") as file:
+        return files.download(name, file, progress=progress)
 
 
 def _to_standard_output(files: FileClient, name: str, progress: Progress) -> int:

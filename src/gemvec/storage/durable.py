@@ -56,6 +56,27 @@ def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | 
     return size
 
 
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Yield a name beside `path` to write to; at the end `path` has what is there, or on an error is left as it was.
+
+    For what a user asked for and can ask for again: unlike `write_durably` it does not wait for the disk.
+
+    Raises:
+        StorageFull: there is no room.
+        StorageFailure: writing failed for another reason.
+    """
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    with translate_os_errors():
+        try:
+            yield temporary
+            if temporary.exists():
+                temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
