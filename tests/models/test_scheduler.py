@@ -196,6 +196,15 @@ def test_work_goes_on_after_a_failure():
     np.testing.assert_array_equal(run(scenario), [[1, 7]])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_is_an_error(value):
+    async def scenario(scheduler, _):
+        with pytest.raises(ArithmeticError, match="not finite"):
+            await scheduler.encode([[value]], Priority.INTERACTIVE)
+
+    run(scenario)
+
+
 def test_an_interactive_call_is_computed_before_a_batch_job_that_came_first():
     async def scenario(scheduler, encoder):
         encoder.gate.clear()

@@ -98,9 +98,14 @@ def test_a_replaced_file_has_what_was_written_beside_it(tmp_path):
 def test_an_error_while_replacing_leaves_the_old_file_alone(tmp_path, error):
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(error), replacing(path) as beside:
-        beside.write_bytes(b"half")
-        raise error
+
+    def fail_half_way():
+        with replacing(path) as beside:
+            beside.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        fail_half_way()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
 

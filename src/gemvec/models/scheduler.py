@@ -106,6 +106,7 @@ class Scheduler:
         Raises:
             Overloaded: too many tokens wait.
             ModelUnavailable: the scheduler is closed, or another process started it.
+            ArithmeticError: a vector of the micro-batch is not finite.
         """
         if self._process_id != os.getpid():
             raise ModelUnavailable("The model was opened before this process was forked; open it here.")
@@ -155,7 +156,7 @@ class Scheduler:
         while items := self._next_items():
             started = time.perf_counter()
             try:
-                vectors = self._encoder.encode([item.token_ids for item in items], stream)
+                vectors = _finite(self._encoder.encode([item.token_ids for item in items], stream))
             except Exception as error:  # noqa: BLE001 - whatever it is, the callers must learn of it
                 self._fail(items, error)
             else:
@@ -203,6 +204,13 @@ class Scheduler:
                 self._line.drop(call)
         for call in calls:
             call.tell(lambda answer: answer.set_exception(error))
+
+
+def _finite(vectors: Float32Array) -> Float32Array:
+    """Refuse what cannot be normalised: it would become a vector of zeros, which looks like an answer."""
+    if not np.isfinite(vectors).all():
+        raise ArithmeticError("The network gave a vector that is not finite.")
+    return vectors
 
 
 def _pending(item: Item) -> _PendingCall:
