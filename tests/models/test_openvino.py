@@ -13,6 +13,7 @@ import pytest
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.openvino import OpenVinoEncoder
+from gemvec.models.runtime import openvino
 from gemvec.models.weights import load_model
 
 TEXTS = [[2, 7, 8, 3], [2, 9, 3], [2, *range(20, 60), 3], [2, 50, 51, 50, 3]]
@@ -69,6 +70,21 @@ def test_fast_vectors_point_where_exact_ones_do(tiny_model, tmp_path):
         OpenVinoEncoder(model, precision=precision, streams=1).encode(TEXTS, 0) for precision in ("exact", "fast")
     )
     assert cosines(exact, fast).min() >= 0.9998
+
+
+def test_attention_is_computed_by_kernels_that_exist_not_by_generated_ones(tiny_model, tmp_path, monkeypatch):
+    compile_model, compiled = openvino.Core.compile_model, []
+
+    def compile_and_keep(*args):
+        compiled.append(compile_model(*args))
+        return compiled[-1]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_and_keep)
+    OpenVinoEncoder(load_model(str(tiny_model), tmp_path), precision="exact", streams=1)
+    operations = compiled[0].get_runtime_model().get_ops()
+    kinds = {operation.get_rt_info()["layerType"].value for operation in operations}
+    assert "Softmax" in kinds
+    assert "Subgraph" not in kinds
 
 
 def test_vectors_of_another_length_than_recorded_are_refused(tiny_model, tmp_path):

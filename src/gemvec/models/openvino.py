@@ -23,6 +23,10 @@ from gemvec.settings import Precision
 
 # Kernels kept, each for one shape of one operation; enough for all full micro-batches.
 _KEPT_KERNELS = 128
+# Snippets are kernels that OpenVINO generates for a whole subgraph, here for attention. With 2026.4.1 the fp32 one for
+# one width at times scrambled the attention, without an error and for as long as the model was open, in processes that
+# had opened other models before. The library's own kernels are as fast.
+_SNIPPETS_MODE = "DISABLE"
 # Enough work for the kernels of large micro-batches to be chosen, which may pack the weights in a way of their own.
 _WARM_UP_ROWS, _WARM_UP_TOKENS = 4, 64
 
@@ -113,5 +117,6 @@ def _compile(model: openvino.Model, precision: Precision, streams: int) -> openv
             # Pinned threads of two processes, a server and a batch worker, would share a core and leave another idle.
             "ENABLE_CPU_PINNING": False,
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
+            "SNIPPETS_MODE": _SNIPPETS_MODE,
         },
     )
