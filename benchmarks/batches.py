@@ -4,7 +4,7 @@
 
 Four cases, each in fresh processes, take turns for `--rounds` rounds:
 
-- `engine`: `LocalEmbedder` in one process is given the texts in chunks of 2,048, four at a time, as batches do it. The
+- `engine`: `LocalEmbedder` in one process is given the texts in chunks of 4,096, four at a time, as batches do it. The
   texts are in memory before the clock starts, and the vectors are thrown away.
 - `engine_processes`: the same in two processes at once, half of the texts each: the topology that batches have.
 - `batch`: `gemvec serve` has the texts as an uploaded file; the clock runs from the call that creates the batch to its
@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 
 MODEL = "wordllama-256"
-CHUNK = 2048
+CHUNK = 4096
 IN_FLIGHT = 4
 PROCESSES = 2
 COMMON = (
