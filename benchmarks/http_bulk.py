@@ -2,15 +2,16 @@
 
     python benchmarks/http_bulk.py [--rounds 5] [--texts 2000] [--output benchmarks/results/http_bulk.json]
 
-Bulk: the texts of `engine.py`, once through `LocalEmbedder.embed` in a fresh process, once through a fresh server
-as `GeminiEmbeddingFunction` sends them, in turns; server and client share the machine's cores. Start: seconds from the
-command `gemvec serve` to the first embedding over HTTP, with the weights in the cache. Latency: one short query at a
-time against the idle server.
+Bulk: the texts of `engine.py`, `TURN` of them at a time, once through `LocalEmbedder.embed` in this process and once
+through a fresh server as `GeminiEmbeddingFunction` sends them, in turns so short that both meet the same moods of a
+shared machine; server and client share its cores. Start: seconds from the command `gemvec serve` to the first embedding
+over HTTP, with the weights in the cache. Latency: one short query at a time against the idle server.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import platform
 import resource
@@ -29,55 +30,44 @@ from engine import MODEL, PACKAGES, choose_texts, describe_machine
 from engine_cases import WARM_UP_TEXTS
 
 from gemvec import GeminiEmbeddingFunction
+from gemvec.models.embed import EmbedRequest, Priority
+from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
-from gemvec.settings import cache_home
+from gemvec.settings import Precision, Settings, cache_home
 from sts import serving
 
 QUERY = b'{"content":{"parts":[{"text":"what is the meaning of life"}]}}'
 QUERIES = 200
+TURN = 1000
 MIB = 2**20
 
 
-def in_process(texts: list[str], precision: str) -> float:
-    """Return texts a second of the engine, measured by this script in a fresh process."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(texts, file)
-        file.flush()
-        command = [sys.executable, __file__, "--engine", file.name, "--precision", precision]
-        printed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    return float(printed.splitlines()[-1])
-
-
-def measure_engine(texts: list[str], precision: str) -> float:
-    """Return texts a second of the engine in this process."""
-    import asyncio
-
-    from gemvec.models.embed import EmbedRequest, Priority
-    from gemvec.models.local import open_embedder
-    from gemvec.settings import Settings
-
+def measure_bulk(texts: list[str], precision: Precision) -> dict[str, float]:
+    """Return texts a second of the engine and through a server, the share that is left, and a query's latency."""
     embedder = open_embedder(Settings(model=(MODEL,), precision=precision))
 
     def embed(some: list[str]) -> None:
         requests = [EmbedRequest(text=text) for text in some]
         asyncio.run(embedder.embed(MODEL, requests, priority=Priority.BATCH))
 
-    return timed(embed, texts)
-
-
-def through_http(texts: list[str], precision: str) -> dict[str, float]:
-    """Return texts a second through a fresh server, the server's memory, and the latency of a query afterwards."""
     with serving(MODEL, precision) as url, GeminiEmbeddingFunction(MODEL, base_url=url) as function:
-        speed = timed(function.encode_documents, texts)
-        return {"texts_per_second": speed, **latency(url)}
+        turns = [texts[start : start + TURN] for start in range(0, len(texts), TURN)]
+        for warm in (embed, function.encode_documents):
+            warm(texts[:WARM_UP_TEXTS])
+        pairs = [(seconds(embed, each), seconds(function.encode_documents, each)) for each in turns]
+        engine, served = (sum(each) for each in zip(*pairs, strict=True))
+        speeds = {"engine_texts_per_second": len(texts) / engine, "texts_per_second": len(texts) / served}
+        share = statistics.median(alone / through for alone, through in pairs)
+        result = {**speeds, "share": share, **latency(url)}
+    asyncio.run(embedder.close())
+    return result
 
 
-def timed(embed: Callable[[list[str]], object], texts: list[str]) -> float:
-    """Return texts a second, after some to warm up."""
-    embed(texts[:WARM_UP_TEXTS])
+def seconds(embed: Callable[[list[str]], object], texts: list[str]) -> float:
+    """Return how long texts take."""
     started = time.perf_counter()
     embed(texts)
-    return len(texts) / (time.perf_counter() - started)
+    return time.perf_counter() - started
 
 
 def latency(url: str) -> dict[str, float]:
@@ -85,15 +75,15 @@ def latency(url: str) -> dict[str, float]:
     import http.client
 
     connection = http.client.HTTPConnection(url.removeprefix("http://"))
-    seconds: list[float] = []
+    took: list[float] = []
     for _ in range(QUERIES):
         started = time.perf_counter()
         connection.request("POST", f"/v1beta/models/{MODEL}:embedContent", QUERY)
         connection.getresponse().read()
-        seconds.append(time.perf_counter() - started)
+        took.append(time.perf_counter() - started)
         time.sleep(0.005)
     connection.close()
-    ordered = sorted(seconds)
+    ordered = sorted(took)
     return {"query_ms_p50": 1000 * statistics.median(ordered), "query_ms_p99": 1000 * ordered[int(0.99 * QUERIES)]}
 
 
@@ -122,8 +112,7 @@ def start_up(port: int) -> dict[str, float]:
                     break
             except OSError:
                 time.sleep(0.01)
-        seconds = time.perf_counter() - began
-        return {"first_embedding_seconds": seconds, **memory(server.pid)}
+        return {"first_embedding_seconds": time.perf_counter() - began, **memory(server.pid)}
 
 
 def memory(pid: int) -> dict[str, float]:
@@ -141,23 +130,12 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--precision", default="fast")
     parser.add_argument("--port", type=int, default=18_765)
-    parser.add_argument("--engine", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    if options.engine:
-        print(measure_engine(json.loads(options.engine.read_text()), options.precision))
-        return
     texts, mean_tokens = choose_texts(load_model(MODEL, cache_home()), options.texts)
     rounds: list[dict[str, float]] = []
     for _ in range(options.rounds):
-        engine, served, start = (
-            in_process(texts, options.precision),
-            through_http(texts, options.precision),
-            start_up(options.port),
-        )
-        rounds.append(
-            {"engine_texts_per_second": engine, "share": served["texts_per_second"] / engine, **served, **start}
-        )
+        rounds.append(measure_bulk(texts, options.precision) | start_up(options.port))
         print("  ".join(f"{name} {value:.4g}" for name, value in rounds[-1].items()), flush=True)
     middle = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
     print("median\n" + "\n".join(f"  {name:26} {value:.4g}" for name, value in middle.items()))

@@ -25,9 +25,9 @@ def test_a_server_with_the_default_model_takes_what_the_guide_says():
     assert measured["peak_rss_mib"] < 300
 
 
-def test_http_adds_little_to_the_models_work():
-    assert "a few hundredths" in sizing()
-    assert result("http_bulk.json")["median"]["share"] > 0.95
+def test_http_leaves_as_much_of_the_models_speed_as_the_guide_says():
+    assert "nine tenths" in sizing()
+    assert result("http_bulk.json")["median"]["share"] > 0.9
 
 
 def test_fuzzing_found_nothing_and_memory_stays_where_the_guide_says():
