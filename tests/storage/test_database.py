@@ -1,6 +1,7 @@
 """Either database keeps what was committed, drops what was not, and fails with gemvec's own errors."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -156,6 +157,23 @@ def test_sqlite_survives_a_power_cut_by_its_settings(tmp_path):
         assert pragmas == ["wal", 2]
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     database.close()
+
+
+def test_many_that_open_a_new_sqlite_file_at_once_wait_for_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("gemvec.storage.database.migrate", lambda connection: None)  # so that all are equally fast
+
+    def open_together(path):
+        together = threading.Barrier(4)
+
+        def open_one(_):
+            together.wait()
+            open_database(path).close()
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(open_one, range(4)))
+
+    for number in range(150):
+        open_together(tmp_path / str(number))
 
 
 def test_a_full_disk_is_storage_full_and_the_next_write_works(tmp_path):

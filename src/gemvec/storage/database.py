@@ -7,6 +7,7 @@ they wait at the start and never fail half-way, foreign keys on. PostgreSQL: psy
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from gemvec.storage.migrations import migrate
 
 DATABASE_NAME = "gemvec.sqlite3"
 BUSY_TIMEOUT_SECONDS = 30
+_BUSY_PAUSE_SECONDS = 0.005
 _POSTGRESQL_DISK_FULL = "53100"
 _WRITES = "gemvec_writes"
 
@@ -109,8 +111,23 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _write_ahead(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # Of several connections that turn a new file to WAL at once, SQLite lets one and fails the others without waiting.
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
