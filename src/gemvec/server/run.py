@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -133,6 +134,13 @@ class _Server(uvicorn.Server):
             is_over = time.monotonic() >= self._drain_until
             self.should_exit = self.should_exit or is_over or self._gate.in_progress == 0
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and cut off who has not read an answer to its end: an event loop with open connections cannot close."""
+        await super().shutdown(sockets)
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop closes them in its next turn
 
 
 def _raise_file_limit() -> None:
