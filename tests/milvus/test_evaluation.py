@@ -1,9 +1,6 @@
 """What `evaluate` reports is what independent tools say of the same vectors and of Milvus' own answers."""
 
 import asyncio
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +11,12 @@ from scipy import stats
 
 from gemvec.errors import InvalidRequest
 from gemvec.milvus.connection import close_client, open_client
-from gemvec.milvus.datasets import Passage, RetrievalSet, SentencePairs
+from gemvec.milvus.datasets import Passage, RetrievalSet, SentencePairs, load_datasets
 from gemvec.milvus.evaluation import EvaluationOptions, evaluate
 from gemvec.milvus.exact import search_exactly
 from gemvec.models.embed import EmbedRequest
 from gemvec.models.vectors import truncate_dimensions
+from gemvec.settings import Settings
 
 STS = next((path / "shared/data/sts" for path in Path(__file__).parents if (path / "shared/data/sts").is_dir()), None)
 WORDS = ["cat", "dog", "cow", "purrs", "barks", "moos", "farm", "house", "grass", "milk", "sun", "rain"]
@@ -169,8 +167,14 @@ def test_exact_search_finds_the_nearest_in_blocks_of_any_size(monkeypatch):
 @pytest.mark.skipif(STS is None, reason="the SemEval test sets are not part of the project")
 @pytest.mark.parametrize("precision", ["exact", "fast"])
 def test_the_published_sts_scores_are_reproduced(precision):
-    # As a user would: a command of its own.
-    command = [sys.executable, "-m", "gemvec", "eval", str(STS), "--precision", precision, "--json"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    scores = {each["dataset"]: 100 * each["scores"]["spearman"] for each in json.loads(found.stdout)}
+    from gemvec.models.local import open_embedder
+
+    async def run():
+        embedder = open_embedder(Settings.load(precision=precision))
+        try:
+            return await evaluate(embedder, load_datasets([STS]), precision=precision)
+        finally:
+            await embedder.close()
+
+    scores = {each.dataset: 100 * each.scores["spearman"] for each in asyncio.run(run())}
     assert scores == pytest.approx({"STS13": 80.60, "STS14": 75.59}, abs=0.05)

@@ -38,7 +38,7 @@ CHUNKS_EACH = 2
 # A chunk makes tens of thousands of objects and no cycles; collecting every few hundred takes a twentieth of the time.
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # One thread for the tokenizer: there are as many processes as cores are worth having. Two heaps of the C library for
-# all threads: with one each, chunks that move between threads leave 60 MiB unused.
+# all threads: with one each, chunks that move between threads leave a few tens of MiB unused.
 _ENVIRON = {"RAYON_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _NICENESS = 10  # interactive requests, which the server answers itself, go first
 

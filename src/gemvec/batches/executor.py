@@ -20,7 +20,7 @@ from gemvec.models.embed import Embedder
 from gemvec.storage.durable import Hook
 
 # A fast model is through with these in 120 ms; what a chunk costs besides is spread over more of them. Half as many
-# would take a twentieth more time and 70 MiB less in all processes together.
+# would take a twentieth more time and 100 MiB less in all processes together.
 _FAST_CHUNK_REQUESTS = 4096
 # A batch with more chunks is worth starting processes for.
 CHUNKS_WITHOUT_PROCESSES = 4

@@ -21,7 +21,7 @@ from gemvec.milvus.embed import check_vector
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.schema import ROW_FIELDS, Row
 from gemvec.models.embed import Float32Array
-from gemvec.storage.durable import TEMPORARY_SUFFIX, sync_folder, translate_os_errors
+from gemvec.storage.durable import replacing, sync_folder, translate_os_errors
 
 # A group's vectors as Python objects take about eight times their bytes: this keeps it below 100 MB.
 _GROUP_BYTES = 8 * 2**20
@@ -92,20 +92,14 @@ def open_writer(path: Path, fingerprint: Fingerprint) -> Generator[Callable[[Seq
     """
     parquet = _import_parquet()
     schema = _make_schema(fingerprint)
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        # Keys and vectors are all different: a dictionary of them would only cost.
+        with parquet.ParquetWriter(file, schema, use_dictionary=["document_id", "source"]) as writer:
+            yield lambda rows: writer.write_table(_to_table(rows, schema))
+        file.flush()
+        os.fsync(file.fileno())
     with translate_os_errors():
-        try:
-            with temporary.open("wb") as file:
-                # Keys and vectors are all different: a dictionary of them would only cost.
-                with parquet.ParquetWriter(file, schema, use_dictionary=["document_id", "source"]) as writer:
-                    yield lambda rows: writer.write_table(_to_table(rows, schema))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-            sync_folder(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        sync_folder(path.parent)
 
 
 def count_rows_per_group(fingerprint: Fingerprint) -> int:
