@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import gzip
+import http.client
 import os
 import pickle
 import socket
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gemvec.client import connections
-from gemvec.client.transport import Request, Transport
+from gemvec.client.transport import Request, Transport, _Exchange
 from gemvec.errors import BadSetting, TransportFailure
 from scripted_server import Answer, ScriptedServer, serving
 
@@ -135,6 +136,37 @@ def test_cancelling_closes_the_connection_at_once(server, transport):
         assert not thread.is_alive()
 
 
+def test_a_connection_whose_answer_comes_after_closing_is_not_kept(server, transport):
+    server.delay_of = lambda texts: 0.2
+
+    async def close_meanwhile():
+        sending = asyncio.create_task(transport.send(POST, timeout_seconds=10))
+        await server.wait_for_request()
+        await transport.close()
+        assert (await sending).code == 200
+        assert not transport._pool._idle
+
+    asyncio.run(close_meanwhile())
+    assert send(transport).code == 200
+    assert len(transport._pool._idle) == 1
+
+
+def test_a_connection_cancelled_just_when_its_answer_is_complete_is_closed(server, transport, monkeypatch):
+    exchange = _Exchange(transport._pool, POST, {}, 10)
+    read_headers = http.client.HTTPResponse.getheaders
+    sockets = []
+
+    def cancel_then_read(answer):
+        sockets.append(exchange._connection.sock)
+        exchange.abort()
+        return read_headers(answer)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "getheaders", cancel_then_read)
+    assert exchange.run().code == 200
+    assert not transport._pool._idle
+    assert [each.fileno() for each in sockets] == [-1]
+
+
 def test_pickling_keeps_address_key_and_headers(server, transport):
     copy = pickle.loads(pickle.dumps(transport))
     send(copy)
@@ -234,6 +266,26 @@ def test_https_goes_through_a_proxy_as_a_tunnel(tls_server, trusted, monkeypatch
     assert proxy.heard.startswith(b"CONNECT embeddings.example:443 HTTP/1.")
     assert b"Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.heard
     assert "proxy-authorization" not in tls_server.seen[0]["headers"]
+
+
+def test_a_proxy_that_breaks_off_leaves_no_connection_open(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up():
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.recv(65536)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        transport = Transport("https://embeddings.example")
+        made = transport._pool.make()
+        monkeypatch.setattr(transport._pool, "make", lambda: made)
+        with pytest.raises(TransportFailure, match="Nothing answers at"):
+            send(transport)
+        thread.join()
+    assert made.sock is None
 
 
 @contextlib.contextmanager

@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 
 import httpx
 import pytest
 
 from gemvec.cli.serve import clients
+from gemvec.errors import BadSetting
+from gemvec.server.run import open_socket
 
 SERVE = [sys.executable, "-m", "gemvec", "serve", "--port", "0"]
 
@@ -149,3 +152,10 @@ def test_a_taken_port_is_a_clear_error():
         code, message = refused("--port", str(taken.getsockname()[1]))
     assert code == 2
     assert "in use" in message
+
+
+def test_an_address_that_is_refused_leaves_no_socket_open():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BadSetting, match="in use") as caught:
+        open_socket(*taken.getsockname())
+    *_, frame = (frame for frame, _ in traceback.walk_tb(caught.tb) if frame.f_code is open_socket.__code__)
+    assert frame.f_locals["bound"].fileno() == -1

@@ -6,6 +6,7 @@ short one a sixth. What those libraries have and this needs is here: reuse, prox
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
@@ -27,7 +28,11 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class ConnectionPool:
-    """Connections to the host of one base URL."""
+    """Connections to the host of one base URL.
+
+    Attributes:
+        closings: how many times it has been closed.
+    """
 
     def __init__(self, base_url: str) -> None:
         parts = urlsplit(base_url)
@@ -37,6 +42,7 @@ class ConnectionPool:
         self._authority, self._path = parts.netloc, parts.path
         self._proxy = _find_proxy(parts.scheme, self._host)
         self._idle: deque[tuple[float, http.client.HTTPConnection]] = deque()
+        self.closings = 0
         self._pid = os.getpid()
 
     @property
@@ -52,7 +58,7 @@ class ConnectionPool:
     def take(self) -> http.client.HTTPConnection | None:
         """Return an idle connection that the server has not closed, if there is one."""
         if self._pid != os.getpid():
-            self.close()  # these are the parent's: only this process' handles of them are closed
+            self._close_idle()  # these are the parent's: only this process' handles of them are closed
             self._pid = os.getpid()
         while True:
             try:
@@ -73,15 +79,28 @@ class ConnectionPool:
             connection.set_tunnel(self._host, self._port, headers=_proxy_headers(self._proxy))
         return connection
 
-    def give_back(self, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection whose answer has been read for the next request."""
-        if connection.sock is not None:  # http.client has closed it when the server said so
-            self._idle.append((time.monotonic(), connection))
+    def give_back(self, connection: http.client.HTTPConnection, closings: int) -> None:
+        """Keep a connection whose answer has been read for the next request, unless the pool was closed meanwhile.
+
+        Args:
+            connection: what `take` or `make` returned.
+            closings: what the attribute said before that.
+        """
+        if connection.sock is None:  # http.client has closed it when the server said so
+            return
+        self._idle.append((time.monotonic(), connection))
+        if closings != self.closings:  # looked at last, so that a `close` at this very moment misses nothing
+            self._close_idle()
 
     def close(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            self._idle.pop()[1].close()
+        """Close the idle connections, and those that are in use as soon as they are given back."""
+        self.closings += 1
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):  # several threads may be at it
+            while True:
+                self._idle.pop()[1].close()
 
 
 def _is_quiet(connection: http.client.HTTPConnection) -> bool:

@@ -126,6 +126,8 @@ class _Exchange:
         self._request = request
         self._headers = headers
         self._seconds = seconds
+        self._closings = pool.closings
+        self._lock = threading.Lock()  # so that `abort` never meets a connection that is another exchange's by now
         self._connection: http.client.HTTPConnection | None = None
         self._is_aborted = False
         self.is_connected = False
@@ -138,35 +140,48 @@ class _Exchange:
             with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
                 return self._over(connection)
             self.is_connected = False  # the server closed it at this very moment: a new one decides
-        self._stop_if_aborted()
         connection = self._pool.make()
         connection.timeout = min(_CONNECT_SECONDS, self._seconds)
-        connection.connect()
-        self.is_connected = True
         return self._over(connection)
 
     def abort(self) -> None:
         """End the exchange if it is still under way."""
-        self._is_aborted = True
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._is_aborted = True
+            if self._connection is not None and self._connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _over(self, connection: http.client.HTTPConnection) -> Response:
-        self._connection = connection
+        with self._lock:
+            self._connection = connection
         try:
+            if connection.sock is None:
+                self._connect(connection)
             answer = self._exchange(connection)
         except BaseException:
+            self._let_go()
             connection.close()
             raise
-        finally:
-            self._connection = None
-        self._pool.give_back(connection)
+        if self._let_go():
+            connection.close()
+        else:
+            self._pool.give_back(connection, self._closings)
         return answer
 
-    def _exchange(self, connection: http.client.HTTPConnection) -> Response:
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
         self._stop_if_aborted()
+        connection.connect()
+        self.is_connected = True
+
+    def _let_go(self) -> bool:
+        """Take the connection out of reach of `abort`; return whether it has come before."""
+        with self._lock:
+            self._connection = None
+            return self._is_aborted
+
+    def _exchange(self, connection: http.client.HTTPConnection) -> Response:
+        self._stop_if_aborted()  # `abort` may have found nothing to shut down
         connection.sock.settimeout(self._seconds)
         request = self._request
         connection.request(request.method, self._pool.target(request.path), request.body or None, dict(self._headers))
