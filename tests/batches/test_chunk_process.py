@@ -67,7 +67,8 @@ def count_descriptors():
 
 def run(store, steps, **options):
     """Run `steps` beside a runner whose chunks run in processes."""
-    embedder = HashEmbedder(delay_seconds=0.1)  # leaves most of the work to the processes
+    # Long enough that processes start before this one is through, on a busy machine too.
+    embedder = HashEmbedder(delay_seconds=options.get("delay_seconds", 0.5))
 
     async def run():
         executor = ProcessExecutor(embedder, options.get("opened", HashEmbedder), weights=WEIGHTS)
@@ -147,7 +148,7 @@ def test_processes_end_when_they_are_not_needed_for_a_while(store, monkeypatch):
         runner.notify()
         assert (await ended(store, job)).successful_count == 2000
 
-    run(store, steps)
+    run(store, steps, delay_seconds=0.1)
 
 
 def test_a_process_that_has_loaded_other_weights_computes_nothing(store):
@@ -155,7 +156,7 @@ def test_a_process_that_has_loaded_other_weights_computes_nothing(store):
         job = await ended(store, create(store, 3000))
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
 
-    run(store, steps, opened=partial(HashEmbedder, revision="00000000"))
+    run(store, steps, opened=partial(HashEmbedder, revision="00000000"), delay_seconds=0)
 
 
 def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
@@ -164,6 +165,7 @@ def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
         await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
         for child in children():
             resource.prlimit(child, resource.RLIMIT_FSIZE, (10, 10))  # no part file fits
+        embedder.delay_seconds = 0
         before = len(embedder.requests)
         job = await ended(store, job)
         assert (job.state, job.successful_count) == (BatchState.SUCCEEDED, 10_000)
@@ -179,7 +181,7 @@ def test_processes_that_cannot_start_are_done_without(store):
         job = await ended(store, create(store, 3000))
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
 
-    run(store, steps, opened=broken)
+    run(store, steps, opened=broken, delay_seconds=0)
 
 
 def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch):
@@ -194,7 +196,7 @@ def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch)
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
         assert count_descriptors() < before + PROCESSES * CHUNKS_EACH
 
-    run(store, steps)
+    run(store, steps, delay_seconds=0)
 
 
 def test_waiting_for_processes_takes_no_thread_from_the_event_loop(store):
