@@ -53,6 +53,7 @@ class ScriptedServer:
         self.script = []
         self.default_dimensionality = DIMENSIONALITY
         self.delay_of = lambda texts: 0.0
+        self.refused = set()  # texts that it takes no call with
         self.seen = []  # what came: method, path, headers, body, client_port
         self.under_way = self.most_under_way = 0
         self._has_request = threading.Event()
@@ -89,13 +90,20 @@ class ScriptedServer:
             self.under_way -= 1
 
     async def _answer(self, request, body):
-        scripted = self.script.pop(0) if self.script else Answer(body=self._embed(body))
+        scripted = self.script.pop(0) if self.script else self.respond(body)
         await asyncio.sleep(scripted.delay or self.delay_of([_text(each) for each in body.get("requests", [])]))
         content = scripted.body if isinstance(scripted.body, bytes) else json.dumps(scripted.body).encode()
         headers = {"content-type": "application/json"} | scripted.headers
         if scripted.cut:
             headers["content-length"] = str(len(content) + 10)
         return Response(content, scripted.code, headers)
+
+    def respond(self, body):
+        """Embed, or refuse the first text that is to be refused."""
+        for index, each in enumerate(body.get("requests", [])):
+            if _text(each) in self.refused:
+                return Answer(400, error_body(400, "INVALID_ARGUMENT", f"requests[{index}].content is refused"))
+        return Answer(body=self._embed(body))
 
     def _embed(self, body):
         requests = body.get("requests", [])

@@ -75,6 +75,15 @@ class Settings:
         ("all-minilm-l6-v2",),
         "Models to serve: catalogue ids, hub ids or folders. The first one also answers to the Gemini names.",
     )
+    upstream: str = setting(
+        "",
+        "Serve no model of this machine but another server's: google, or the address of a gemvec server. Its key comes "
+        "from GEMINI_API_KEY.",
+    )
+    upstream_texts_per_minute: int = setting(
+        0, "Most texts sent to the upstream server in a minute, for each model; 0 for any number.", minimum=0
+    )
+    upstream_tokens_per_minute: int = setting(0, "Most tokens, likewise, as estimated.", unit="tokens", minimum=0)
     precision: Precision = setting(
         "fast", "fast: bf16 where the processor has it (cosine at least 0.9998 to fp32); exact: fp32."
     )

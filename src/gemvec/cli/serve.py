@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 @with_settings(
     "model",
+    "upstream",
+    "upstream_texts_per_minute",
+    "upstream_tokens_per_minute",
     "host",
     "port",
     "api_key",
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     "log_level",
 )
 def serve(settings: Settings) -> None:
-    """Serve the Gemini embeddings API from an open model.
+    """Serve the Gemini embeddings API, from an open model or a server.
 
     Answers Gemini's, OpenAI's and text-embeddings-inference's embedding calls. Stops at Ctrl-C or SIGTERM, after it has
     finished what is in progress.
@@ -61,6 +64,7 @@ def serve(settings: Settings) -> None:
         gemvec serve
         gemvec serve --port 0 --model ./my-model
         gemvec serve --host 0.0.0.0 --api-key "$KEY"
+        gemvec serve --upstream google --upstream-texts-per-minute 1500
         gemvec serve --limits google --inject 503=0.01,latency=200ms
     """
     from gemvec.server.auth import require_keys
@@ -80,7 +84,7 @@ def serve(settings: Settings) -> None:
     if settings.log_format == "json":  # whoever reads that reads no prose
         run(services, bound, lambda: log_start(url, models, has_keys=has_keys))
     else:
-        run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys))
+        run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys, upstream=settings.upstream))
 
 
 def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
@@ -97,7 +101,7 @@ def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> Non
     )
 
 
-def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
+def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_keys: bool, upstream: str = "") -> None:
     """Print what is served by which weights, and how to point clients at it."""
     default = models[0]
     names = [each.name for each in models if each.weights == default.weights and each is not default]
@@ -108,7 +112,11 @@ def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_k
             console.print(f"  [bold]{escape(each.weights)}[/], {each.native_dim} dimensions", highlight=False)
     if names:
         console.print(f"  {default.model_id} also answers to {', '.join(names)}", highlight=False, soft_wrap=True)
-    console.print("  [yellow]The vectors are not Google's: never mix the two in one collection.[/]\n", soft_wrap=True)
+    if upstream:
+        console.print(f"  [yellow]Texts are sent on to {escape(upstream)}, which embeds them.[/]", soft_wrap=True)
+    if upstream != "google":
+        console.print("  [yellow]The vectors are not Google's: never mix the two in one collection.[/]", soft_wrap=True)
+    console.print()
     for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():
         console.print(f"  [dim]{name:14}[/]{escape(line)}", highlight=False, soft_wrap=True)
     console.print(f"\n  Browse the API at {url}/docs. Ctrl-C stops the server.", highlight=False, soft_wrap=True)

@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from gemvec.client.cache_file import CacheStats, EmbeddingCache
 from gemvec.client.cache_key import make_keys
+from gemvec.client.positions import at_positions
 from gemvec.errors import ApiError, InvalidRequest
 from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, ServedModel
 from gemvec.settings import Settings
 
 __all__ = ["CacheStats", "CachedEmbedder", "EmbeddingCache", "cache_path", "local_source", "open_cache", "with_cache"]
-
-_Indexed = TypeVar("_Indexed", bound=InvalidRequest | ApiError)
 
 # What is computed is kept after so many texts at the latest: an interrupted or failing call repeats no more than these.
 # Few enough that a model in this process takes them at once, however long each is.
@@ -238,7 +235,7 @@ class CachedEmbedder:
         try:
             return await self.embedder.embed(model, [requests[each] for each in positions], priority=priority)
         except (InvalidRequest, ApiError) as error:
-            raise _at_callers_positions(error, positions) from error
+            raise at_positions(error, positions) from error
 
 
 async def _wait_for(flights: Mapping[bytes, _Flight]) -> dict[bytes, Embedding]:
@@ -262,19 +259,3 @@ def _spread(keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> list[Emb
 
 def _copy(embedding: Embedding) -> Embedding:
     return Embedding(embedding.vector.copy(), embedding.token_count)
-
-
-def _at_callers_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
-    """Return `error` with its position among the computed requests turned into the caller's."""
-    if error.index is None:
-        return error
-    translated = copy(error)
-    translated.index = positions[error.index]
-    if isinstance(translated, InvalidRequest):
-        old, new = f"requests[{error.index}]", f"requests[{translated.index}]"
-        translated.field = translated.field and translated.field.replace(old, new)
-    else:  # these words are `client/status.py`'s; the others are the server's
-        old, new = f"(text {error.index} of", f"(text {translated.index} of"
-    translated.message = translated.message.replace(old, new)
-    translated.args = (translated.message,)
-    return translated

@@ -100,7 +100,7 @@ class RemoteEmbedder:
         known = find_gemini_name(name)
         prepared = [self._prepare(name, request, index) for index, request in enumerate(requests)]
         encoded = [encode_request(name, request, index) for index, request in enumerate(prepared)]
-        estimates = [_estimate(request.text, known) for request in prepared]
+        estimates = [estimate_text_tokens(request.text, known) for request in prepared]
 
         async def embed_run(positions: range) -> list[Embedding]:
             embeddings = await self._embed_run(name, positions, encoded, estimates)
@@ -151,6 +151,10 @@ class RemoteEmbedder:
         if name not in self._served:
             self._served[name] = run(self._fetch_model(name))
         return self._served[name]
+
+    def knows(self, name: str) -> bool:
+        """Whether `get_model` need not ask: it was asked before, and no other weights have answered since."""
+        return name in self._served
 
     async def close(self) -> None:
         """Close the connections of the running event loop; another call opens new ones."""
@@ -247,7 +251,8 @@ def share_tokens(token_count: int, estimates: Sequence[int]) -> list[int]:
     return [token_count * end // total - token_count * start // total for start, end in pairwise(bounds)]
 
 
-def _estimate(text: str, known: GeminiName | None) -> int:
+def estimate_text_tokens(text: str, known: GeminiName | None) -> int:
+    """Return how many tokens of a text a model counts, rather too many than too few, and no more than it reads."""
     tokens = estimate_tokens(len(text) if text.isascii() else len(text.encode(errors="replace")))
     return min(tokens, known.input_token_limit) if known else tokens
 

@@ -27,6 +27,7 @@ _STATUSES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_KEY_CODES = {401, 403}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")  # google.protobuf.Duration in JSON
 _REQUEST = re.compile(r"\brequests\[([0-9]+)\]")
 _SHOWN_CHARACTERS = 300
@@ -91,6 +92,12 @@ class ErrorAnswer:
         index = start + within if within is not None and texts is not None and within < texts else None
         message = self.message if index is None else f"{self.message.rstrip()} (text {index} of this call)"
         return ApiError(self.code, self.status, message, list(self.details), index=index)
+
+
+def is_about_the_key(error: ApiError) -> bool:
+    """Whether the server takes no request with this key; Google says 400 where others say 401."""
+    reasons = [cast("Mapping[str, Any]", each).get("reason") for each in error.details if isinstance(each, dict)]
+    return error.code in _KEY_CODES or "API_KEY_INVALID" in reasons
 
 
 def parse_error(response: Response) -> ErrorAnswer:

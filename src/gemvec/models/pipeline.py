@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemvec.errors import BadDimensionality, EmptyText, InputTooLong, TitleNotAllowed, UnsupportedTaskType
+from gemvec.errors import EmptyText, InputTooLong
+from gemvec.models.checks import check_request
 from gemvec.models.cores import count_cores
 from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, ServedModel
 from gemvec.models.encoder import Encoder
@@ -22,10 +23,7 @@ from gemvec.models.vectors import fit_dimensions
 from gemvec.models.weights import LoadedModel
 from gemvec.models.windows import Window, merge_windows
 from gemvec.settings import Settings
-from gemvec.wire.task_type import TaskType
 
-# Longest vector anybody may ask for, unless the network's own is longer: that of Google's models.
-_LONGEST_VECTOR = 3072
 # Token limit of a model under its own name, when it embeds long texts in windows: the largest of the Gemini names.
 _LONGEST_TEXT_TOKENS = 8192
 # A static model has no padding and no network: one stream and large micro-batches.
@@ -156,42 +154,6 @@ def _open_encoder(model: LoadedModel, settings: Settings, streams: int) -> Encod
     from gemvec.models.openvino import OpenVinoEncoder
 
     return OpenVinoEncoder(model, precision=settings.precision, streams=streams)
-
-
-def check_request(request: EmbedRequest, served: ServedModel, index: int) -> None:
-    """Refuse what cannot be embedded as asked.
-
-    Args:
-        request: what to embed, and how.
-        served: the name it was sent to.
-        index: its place in the call, for the error.
-
-    Raises:
-        EmptyText: there is no text.
-        TitleNotAllowed: it has a title and another task type than RETRIEVAL_DOCUMENT.
-        UnsupportedTaskType: it has a task type, and the served name takes none.
-        BadDimensionality: nobody can have vectors of this length from the served name.
-    """
-    if not request.text:
-        raise EmptyText(field="content", index=index)
-    if request.title and request.task_type != TaskType.RETRIEVAL_DOCUMENT:
-        raise TitleNotAllowed(field="title", index=index)
-    if request.task_type != TaskType.TASK_TYPE_UNSPECIFIED and not served.takes_options:
-        raise UnsupportedTaskType(f"{served.name} takes no task type.", field="task_type", index=index)
-    wanted = request.output_dimensionality
-    if wanted is None:
-        return
-    if not served.takes_options:
-        raise BadDimensionality(
-            f"{served.name} gives {served.default_dimensionality} values, no other number.",
-            field="output_dimensionality",
-            index=index,
-        )
-    longest = max(_LONGEST_VECTOR, served.native_dim)
-    if not 1 <= wanted <= longest:
-        raise BadDimensionality(
-            f"output_dimensionality is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from gemvec.client.cache import CachedEmbedder
+from gemvec.client.upstream import UpstreamEmbedder
 from gemvec.errors import StorageFailure
 from gemvec.logs import get_logger
 from gemvec.models.scheduler import Load
@@ -56,6 +57,8 @@ class Gauges(Collector):
         if isinstance(embedder, CachedEmbedder):
             yield from _cache_metrics(embedder)
             embedder = embedder.embedder
+        if isinstance(embedder, UpstreamEmbedder):
+            yield from _upstream_metrics(embedder)
         yield from _load_metrics(getattr(embedder, "loads", {}))
         if self._services.database is None:
             return
@@ -79,6 +82,14 @@ def _cache_metrics(embedder: CachedEmbedder) -> Iterator[Metric]:
     yield CounterMetricFamily("gemvec_cache_misses", "Texts that had to be computed.", value=stats.misses)
     yield GaugeMetricFamily("gemvec_cache_entries", "Embeddings in the cache.", value=stats.entries)
     yield GaugeMetricFamily("gemvec_cache_bytes", "What they take on disk.", value=stats.used_bytes)
+
+
+def _upstream_metrics(embedder: UpstreamEmbedder) -> Iterator[Metric]:
+    yield CounterMetricFamily("gemvec_upstream_calls", "Calls begun to the upstream server.", value=embedder.calls)
+    yield CounterMetricFamily("gemvec_upstream_texts", "The texts in them.", value=embedder.texts)
+    yield GaugeMetricFamily(
+        "gemvec_upstream_waiting_texts", "Texts that wait to be sent there.", value=embedder.waiting_texts
+    )
 
 
 def _stored_metrics(database: Database) -> Iterator[Metric]:

@@ -86,11 +86,12 @@ def open_services(settings: Settings, *, progress: Progress | None = None) -> Se
         DataFolderLocked: another server uses the data folder.
         StorageFailure: the data folder or the database cannot be used.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
+        BadSetting: the upstream server is none, or has no key to be asked with.
+        TransportFailure: the upstream server does not answer.
     """
-    from gemvec.client.cache import local_source, with_cache
-    from gemvec.models.local import open_embedder
     from gemvec.server.batches import open_batch_runner, running
     from gemvec.server.files import open_file_store, sweeping
+    from gemvec.server.upstream import open_served_embedder
     from gemvec.storage.database import database_of, open_database
     from gemvec.storage.lock import FolderLock
 
@@ -99,10 +100,8 @@ def open_services(settings: Settings, *, progress: Progress | None = None) -> Se
         database = open_database(database_of(settings))
         opened.callback(database.close)
         files = open_file_store(settings, database)
-        embedder: Embedder = open_embedder(settings, progress=progress)
+        embedder = open_served_embedder(settings, progress=progress)
         storage = opened.pop_all()
-    if settings.embedding_cache:
-        embedder = with_cache(embedder, settings, source=local_source(settings))
     batches = open_batch_runner(settings, database, files, embedder)
     lifespans = (
         partial(_closing_storage, storage),

@@ -1,0 +1,244 @@
+"""Embeds for many callers by asking one server: `UpstreamEmbedder`, the embedder of `gemvec serve --upstream`.
+
+Texts that wait for one model go in the same call, whoever asked for them. Nothing waits for company: a call goes as
+soon as fewer than `max_concurrency` are under way and the rate allows one more. Interactive texts go before batches'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from itertools import count, islice
+
+from gemvec.client.micro_batches import MicroBatchLimits
+from gemvec.client.positions import at_positions
+from gemvec.client.rate import Rate, RateMeter
+from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
+from gemvec.client.status import is_about_the_key
+from gemvec.client.waiting import Call, Item, Line
+from gemvec.errors import ApiError, InvalidRequest, ModelNotFound, ModelUnavailable, Overloaded, ShuttingDown
+from gemvec.models.checks import check_request
+from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
+from gemvec.models.gemini_names import find_gemini_name
+
+# Who waits for an answer is told at once when it would take longer; a batch waits for as long as it takes.
+_PATIENCE_SECONDS = 60.0
+_SHORTEST_RETRY_SECONDS = 1.0
+# Answers that say nothing against a text: no key, no model, too slow, too much.
+_NOT_ABOUT_A_TEXT = {401, 403, 404, 408, 429}
+_REFUSALS = range(400, 500)
+
+
+class UpstreamEmbedder:
+    """An `Embedder` that asks a server on behalf of many callers; belongs to one event loop.
+
+    Which names are served, by which weights, is settled when it is made. When the server later answers with other
+    weights, the name answers no more: their vectors do not mix.
+
+    Attributes:
+        calls: calls to the server that were begun.
+        texts: the texts in them.
+    """
+
+    def __init__(
+        self,
+        remote: RemoteEmbedder,
+        *,
+        rate: Rate,
+        max_waiting_tokens: int,
+        limits: MicroBatchLimits | None = None,
+        max_concurrency: int = 4,
+    ) -> None:
+        """Ask the server which models it has, unless it is Google's, whose names are known.
+
+        Args:
+            remote: asks the server; closed with this one.
+            rate: what may be sent in a minute, for each model.
+            max_waiting_tokens: estimated tokens that may wait before calls are refused.
+            limits: how large one call to the server may be.
+            max_concurrency: calls under way at a time.
+
+        Raises:
+            ApiError: the server refused to say.
+            TransportFailure: no answer came.
+        """
+        self._remote = remote
+        self._rate = rate
+        self._max_waiting_tokens = max_waiting_tokens
+        self._limits = limits or MicroBatchLimits()
+        self._max_concurrency = max_concurrency
+        self._served = {each.name: remote.get_model(each.name) for each in remote.list_models()}
+        self._lines: dict[tuple[Priority, str], Line] = {}
+        self._meters = {name: RateMeter(rate) for name in self._served}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._numbers = count()
+        self.calls = self.texts = 0
+
+    @property
+    def waiting_texts(self) -> int:
+        """How many texts wait to be sent."""
+        return sum(len(line.items) for line in self._lines.values())
+
+    def list_models(self) -> list[ServedModel]:
+        """Return every name that is served."""
+        return list(self._served.values())
+
+    def get_model(self, name: str) -> ServedModel:
+        """Return what serves `name`.
+
+        Raises:
+            ModelNotFound: nothing does.
+        """
+        try:
+            return self._served[name]
+        except KeyError:
+            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
+
+    async def embed(
+        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+    ) -> list[Embedding]:
+        """Embed texts, together with those of other callers; see `Embedder.embed`.
+
+        The server counts the tokens of a call, not of a text: token counts are shares by estimate, which add up.
+
+        Raises:
+            ModelUnavailable: the server refuses this server's key, or answers with other weights than at the start.
+            ApiError: the server refused; `index` says which text it refused, where it named one.
+            TransportFailure: no answer came from the server in time.
+        """
+        served = self.get_model(model)
+        for index, request in enumerate(requests):
+            check_request(request, served, index)
+        if not requests:
+            return []
+        known = find_gemini_name(model)
+        call = Call(next(self._numbers), len(requests))
+        line = self._lines.setdefault((priority, model), Line())
+        items = [
+            Item(call, position, request, estimate_text_tokens(request.text, known))
+            for position, request in enumerate(requests)
+        ]
+        self._admit(line, items, priority)
+        line.append(items)
+        self._send_what_may_go()
+        try:
+            return await call.answer
+        except BaseException:
+            line.drop(call)  # the caller has gone, or another of its texts was refused
+            raise
+
+    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text as the server counts them, in one call a text."""
+        return await self._remote.count_tokens(self.get_model(model).name, texts)
+
+    async def close(self) -> None:
+        """Let calls under way finish, refuse what still waits, and close the connections."""
+        for line in self._lines.values():
+            for item in line.take_all():
+                item.call.fail(ShuttingDown())
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        await self._remote.close()
+
+    def _admit(self, line: Line, items: Sequence[Item], priority: Priority) -> None:
+        """Refuse what would wait too long; a call of any size is taken when no other waits.
+
+        Raises:
+            Overloaded: says how long until trying again makes sense.
+        """
+        waiting = sum(each.tokens for each in self._lines.values())
+        seconds = self._rate.seconds_for(len(line.items), line.tokens)
+        is_full = waiting + sum(each.tokens for each in items) > self._max_waiting_tokens
+        is_late = priority is Priority.INTERACTIVE and seconds > _PATIENCE_SECONDS
+        if waiting and (is_full or is_late):
+            raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _PATIENCE_SECONDS))
+
+    def _send_what_may_go(self) -> None:
+        """Start calls; when the rate allows none now, come back as soon as it does."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while len(self._under_way) < self._max_concurrency and (found := self._find_line()):
+            model, line = found
+            items = self._take(line, self._meters[model])
+            task = asyncio.create_task(self._send(model, line, items))
+            self._under_way.add(task)
+            task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._send_what_may_go()
+
+    def _find_line(self) -> tuple[str, Line] | None:
+        """Return the most urgent line whose first text may be sent now, and its model."""
+        soonest = math.inf
+        waiting = {key: line for key, line in self._lines.items() if line.items}
+        for priority, model in sorted(waiting, key=lambda key: (key[0], waiting[key].items[0].call.number)):
+            line = waiting[priority, model]
+            seconds = self._meters[model].seconds_until(1, line.items[0].tokens)
+            if not seconds:
+                return model, line
+            soonest = min(soonest, seconds)
+        if soonest < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(soonest, self._send_what_may_go)
+        return None
+
+    def _take(self, line: Line, meter: RateMeter) -> list[Item]:
+        """Take as many texts as one call may have, the first in any case, and count them against the rate."""
+        first, texts, tokens = line.items[0], 1, line.items[0].tokens
+        for item in islice(line.items, 1, self._limits.max_texts):
+            is_apart = item.call is not first.call and (item.call.goes_alone or first.call.goes_alone)
+            is_full = tokens + item.tokens > self._limits.max_tokens
+            if is_apart or is_full or not meter.has_room(texts + 1, tokens + item.tokens):
+                break
+            texts, tokens = texts + 1, tokens + item.tokens
+        meter.note(texts, tokens)
+        self.calls, self.texts = self.calls + 1, self.texts + texts
+        return line.take(texts)
+
+    async def _send(self, model: str, line: Line, items: Sequence[Item]) -> None:
+        try:
+            embeddings = await self._remote.embed(model, [each.request for each in items])
+            self._check_weights(model)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must learn of it
+            self._refuse(line, items, error)
+        else:
+            for item, embedding in zip(items, embeddings, strict=True):
+                item.call.deliver(item.position, embedding)
+
+    def _check_weights(self, model: str) -> None:
+        if not self._remote.knows(model):
+            raise ModelUnavailable(
+                f"{model} was served by {self._served[model].weights} when this server started, and is answered by "
+                f"{self._remote.weights} now: restart this server to serve those."
+            )
+
+    def _refuse(self, line: Line, items: Sequence[Item], error: Exception) -> None:
+        """Tell the callers; where one of several has a bad text, let each go by itself and see which."""
+        calls = list(dict.fromkeys(item.call for item in items))
+        if _is_about_a_text(error) and len(calls) > 1:
+            for call in calls:
+                call.goes_alone = True
+            line.put_back(items)
+            return
+        if isinstance(error, (ApiError, InvalidRequest)) and len(calls) == 1:
+            error = at_positions(error, [item.position for item in items])
+        for call in calls:
+            call.fail(_as_ours(error))
+
+
+def _is_about_a_text(error: Exception) -> bool:
+    if isinstance(error, ApiError):
+        return error.code in _REFUSALS and error.code not in _NOT_ABOUT_A_TEXT and not is_about_the_key(error)
+    return isinstance(error, InvalidRequest)
+
+
+def _as_ours(error: Exception) -> Exception:
+    """Return what the caller is told: a key that the server refuses is not the caller's."""
+    if isinstance(error, ApiError) and is_about_the_key(error):
+        return ModelUnavailable(f"The upstream server refuses this server's key: {error.message}")
+    return error

@@ -1,0 +1,46 @@
+"""What a served name can be asked for, wherever its vectors are computed: `check_request`."""
+
+from __future__ import annotations
+
+from gemvec.errors import BadDimensionality, EmptyText, TitleNotAllowed, UnsupportedTaskType
+from gemvec.models.embed import EmbedRequest, ServedModel
+from gemvec.wire.task_type import TaskType
+
+# Longest vector anybody may ask for, unless the network's own is longer: that of Google's models.
+_LONGEST_VECTOR = 3072
+
+
+def check_request(request: EmbedRequest, served: ServedModel, index: int) -> None:
+    """Refuse what cannot be embedded as asked.
+
+    Args:
+        request: what to embed, and how.
+        served: the name it was sent to.
+        index: its place in the call, for the error.
+
+    Raises:
+        EmptyText: there is no text.
+        TitleNotAllowed: it has a title and another task type than RETRIEVAL_DOCUMENT.
+        UnsupportedTaskType: it has a task type, and the served name takes none.
+        BadDimensionality: nobody can have vectors of this length from the served name.
+    """
+    if not request.text:
+        raise EmptyText(field="content", index=index)
+    if request.title and request.task_type != TaskType.RETRIEVAL_DOCUMENT:
+        raise TitleNotAllowed(field="title", index=index)
+    if request.task_type != TaskType.TASK_TYPE_UNSPECIFIED and not served.takes_options:
+        raise UnsupportedTaskType(f"{served.name} takes no task type.", field="task_type", index=index)
+    wanted = request.output_dimensionality
+    if wanted is None:
+        return
+    if not served.takes_options:
+        raise BadDimensionality(
+            f"{served.name} gives {served.default_dimensionality} values, no other number.",
+            field="output_dimensionality",
+            index=index,
+        )
+    longest = max(_LONGEST_VECTOR, served.native_dim)
+    if not 1 <= wanted <= longest:
+        raise BadDimensionality(
+            f"output_dimensionality is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
+        )

@@ -1,0 +1,65 @@
+"""Where a server's vectors come from: a model of this machine, or another server (`--upstream`)."""
+
+from __future__ import annotations
+
+from gemvec.client.cache import local_source, with_cache
+from gemvec.client.rate import Rate
+from gemvec.client.remote import RemoteEmbedder
+from gemvec.client.retries import RetryPolicy
+from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target
+from gemvec.client.transport import Transport
+from gemvec.client.upstream import UpstreamEmbedder
+from gemvec.errors import BadSetting, KeyMissing
+from gemvec.models.embed import Embedder
+from gemvec.models.progress import Progress
+from gemvec.settings import Settings
+
+GOOGLE = "google"
+
+# Long enough to sit out a busy moment, short enough to tell whoever waits: they try again, a batch does so by itself.
+_RETRIES = RetryPolicy(timeout_seconds=60.0, attempt_seconds=30.0)
+
+
+def open_served_embedder(settings: Settings, *, progress: Progress | None = None) -> Embedder:
+    """Return what computes a server's vectors, with the cache around it that the settings ask for.
+
+    Embeddings of an upstream server are kept unless `embedding_cache_bytes` is 0: each costs a call or money.
+
+    Raises:
+        BadSetting: the upstream server is none, or has no key to be asked with.
+        ModelUnavailable: the weights could not be found, fetched, or trusted.
+        TransportFailure: the upstream server does not answer.
+    """
+    if settings.upstream:
+        target = find_upstream(settings)
+        return with_cache(_open_upstream(target, settings), settings, source=target.base_url)
+    from gemvec.models.local import open_embedder
+
+    embedder: Embedder = open_embedder(settings, progress=progress)
+    return with_cache(embedder, settings, source=local_source(settings)) if settings.embedding_cache else embedder
+
+
+def find_upstream(settings: Settings) -> Target:
+    """Return where a server with `settings.upstream` sends texts.
+
+    Raises:
+        BadSetting: it is no address, it has no key, or a model of this machine is asked for as well.
+    """
+    if settings.model != Settings().model:
+        raise BadSetting("--model and --upstream name two places where vectors come from; give one.")
+    if settings.upstream == LOCAL:
+        raise BadSetting("--upstream has value 'local': without --upstream the model of this machine is served.")
+    try:
+        return find_target(GOOGLE_URL if settings.upstream == GOOGLE else settings.upstream)
+    except KeyMissing as error:
+        raise BadSetting(f"--upstream google needs a key of Google's: set {' or '.join(KEY_VARIABLES)}.") from error
+    except BadSetting as error:
+        raise BadSetting(f"--upstream: {error.message}") from error
+
+
+def _open_upstream(target: Target, settings: Settings) -> UpstreamEmbedder:
+    remote = RemoteEmbedder(
+        Transport(target.base_url, api_key=target.api_key, headers=target.headers), retries=_RETRIES
+    )
+    rate = Rate(texts=settings.upstream_texts_per_minute, tokens=settings.upstream_tokens_per_minute)
+    return UpstreamEmbedder(remote, rate=rate, max_waiting_tokens=settings.max_waiting_tokens)
