@@ -49,10 +49,9 @@ def open_upstream(server):
     opened = []
 
     def open_upstream(*, rate=NO_RATE, weights="tiny@00000000", retries=QUICK, **options):
-        server.script = [list_of_models(MODEL), described(MODEL, weights), described(MODEL, weights)]
+        server.script = [list_of_models(MODEL), described(MODEL, weights)]
         remote = RemoteEmbedder(Transport(f"{server.url}/v1beta"), retries=retries)
         opened.append(UpstreamEmbedder(remote, rate=rate, max_waiting_tokens=options.pop("most", 10**6), **options))
-        server.script.clear()
         server.seen.clear()
         return opened[-1]
 

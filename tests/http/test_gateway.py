@@ -106,7 +106,7 @@ def test_a_batch_waits_out_a_quota_that_is_used_up(tmp_path):
     behind = ScriptedServer()
     app = Starlette(routes=[Route("/{path:path}", behind.answer, methods=["GET", "POST"])])
     listed = Answer(body={"models": [{"name": f"models/{MODEL}"}]})
-    behind.script = [listed, Answer(body={}), Answer(body={}), quota_exceeded("3600s")]
+    behind.script = [listed, Answer(body={}), quota_exceeded("3600s")]
     with serving_app(app) as url:
         settings = Settings(upstream=url, data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
         with serving(open_services(settings)) as gateway_url:

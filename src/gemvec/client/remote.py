@@ -204,11 +204,12 @@ class RemoteEmbedder:
         while True:
             answer = await self._call(Request(method="GET", path=f"/models?pageSize=1000&pageToken={token}"))
             page = msgspec.json.decode(answer.body)
-            names += [each["name"] for each in page.get("models", []) if _embeds(each)]
+            names += [parse_model_name(each["name"]) for each in page.get("models", []) if _embeds(each)]
             token = page.get("nextPageToken", "")
             if not token:
                 break
-        return [await self._fetch_model(parse_model_name(name)) for name in names]
+        self._served = {name: await self._fetch_model(name) for name in names}
+        return list(self._served.values())
 
     async def _fetch_model(self, name: str) -> ServedModel:
         try:
