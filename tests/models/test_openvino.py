@@ -13,7 +13,7 @@ import pytest
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.openvino import OpenVinoEncoder
-from gemvec.models.runtime import openvino
+from gemvec.models.runtime import openvino, opset
 from gemvec.models.weights import load_model
 
 TEXTS = [[2, 7, 8, 3], [2, 9, 3], [2, *range(20, 60), 3], [2, 50, 51, 50, 3]]
@@ -100,6 +100,18 @@ def test_weights_that_do_not_fit_their_config_are_refused(tiny_model, tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 16}))
     with pytest.raises(UnsupportedModel, match="cannot be run"):
         OpenVinoEncoder(load_model(str(folder), tmp_path), precision="exact", streams=1)
+
+
+def test_a_network_whose_streams_do_not_agree_is_refused(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    ids = opset.parameter([-1, -1], np.int64, name="input_ids")
+    shape = opset.concat([opset.shape_of(ids), opset.constant(np.array([32]))], 0)
+    noise = opset.random_uniform(shape, opset.constant(0.0, np.float32), opset.constant(1.0, np.float32), "f32")
+    noise.output(0).set_names({"last_hidden_state"})
+    openvino.save_model(openvino.Model([noise], [ids], "noise"), folder / "openvino_model.xml")
+    with pytest.raises(UnsupportedModel, match="other vectors for the same texts on each stream"):
+        OpenVinoEncoder(load_model(str(folder), tmp_path), precision="exact", streams=2)
 
 
 PROBE = """
