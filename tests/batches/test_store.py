@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import orjson
 import pytest
 from sqlalchemy import func, select
 
@@ -173,6 +174,30 @@ def test_a_cancelled_inline_batch_answers_every_request(any_store):
     assert len(answers) == 300
     assert all("response" in answer for answer in answers[:256])
     assert answers[299] == {"key": "299", "error": {"code": 1, "message": "The batch was cancelled."}}
+
+
+def test_what_is_lost_of_an_inline_batch_is_an_error_at_its_place(any_store):
+    job = any_store.create_inline(new(), [line(str(number), key=str(number)) for number in range(600)])
+    first, _ = work_off(any_store, most=2)
+    any_store.cancel(job.batch_id, "")
+    first.part_path.unlink()
+    answers = inline_answers(any_store, any_store.get(job.batch_id, ""))
+    assert [answer.get("error", {}).get("code") for answer in answers] == [15] * 256 + [None] * 256 + [1] * 88
+    any_store.folder.input_path(job.batch_id).unlink()
+    answers = inline_answers(any_store, any_store.get(job.batch_id, ""))
+    assert [answer.get("error", {}).get("code") for answer in answers] == [15] * 256 + [None] * 256 + [15] * 88
+
+
+def test_the_responses_of_a_batch_that_is_deleted_meanwhile_are_whole_chunks_and_then_none(any_store):
+    job = any_store.create_inline(new(), [line(str(number), key=str(number)) for number in range(600)])
+    work_off(any_store)
+    blocks = any_store.inline_responses(any_store.get(job.batch_id, ""))
+    assert len(orjson.loads(b"[" + next(blocks) + b"]")) == 256
+    any_store.delete(job.batch_id, "")
+    with pytest.raises(BatchNotFound):
+        list(blocks)
+    with pytest.raises(BatchNotFound):
+        list(any_store.inline_responses(job))
 
 
 def test_a_second_cancel_changes_nothing(any_store):

@@ -10,6 +10,7 @@ from google import genai
 from google.genai import errors, types
 
 from batch_server import batch_server
+from gemvec.batches.store import BatchStore
 from hash_embedder import HashEmbedder, vector_of
 
 MODEL = "/v1beta/models/gemini-embedding-001"
@@ -153,6 +154,29 @@ def test_pages_end_without_a_token(http):
         token = page["nextPageToken"]
     assert seen[:5] == made[::-1]
     assert len(seen) == len(set(seen))
+
+
+def test_a_list_is_whole_though_one_of_its_batches_is_deleted_meanwhile_and_one_is_damaged(tmp_path, monkeypatch):
+    list_batches = BatchStore.list
+
+    def list_then_delete(store, *args, **options):
+        page = list_batches(store, *args, **options)
+        store.delete(names[0].removeprefix("batches/"), "")
+        return page
+
+    with batch_server(tmp_path) as url, httpx.Client(base_url=url, timeout=120) as http:
+        names = [create_inline(http, 2)["name"] for _ in range(3)]
+        for name in names:
+            finished(http, name)
+        for part in (tmp_path / names[1]).glob("0*.jsonl"):
+            part.unlink()
+        monkeypatch.setattr(BatchStore, "list", list_then_delete)
+        operations = http.get("/v1beta/batches").json()["operations"]
+    listed = {each["name"]: each["response"]["inlinedResponses"]["inlinedResponses"] for each in operations}
+    assert list(listed) == names[::-1]
+    assert listed[names[0]] == []
+    assert [answer["error"]["code"] for answer in listed[names[1]]] == [15, 15]
+    assert [answer["metadata"]["key"] for answer in listed[names[2]]] == [0, 1]
 
 
 def test_an_update_changes_what_the_mask_names(http):

@@ -132,7 +132,7 @@ def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | Non
         DataLost: the file is gone, or shorter than it was.
         StorageFailure: it cannot be read.
     """
-    with translate_os_errors(), _open(path) as file:
+    with translate_os_errors(), open_kept(path) as file:
         file.seek(offset)
         left = size_bytes
         if offset == 0 and file.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
@@ -149,7 +149,12 @@ def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | Non
                 yield line
 
 
-def _open(path: Path) -> BufferedReader:
+def open_kept(path: Path) -> BufferedReader:
+    """Open a file that a batch cannot do without.
+
+    Raises:
+        DataLost: it is gone.
+    """
     try:
         return path.open("rb")
     except FileNotFoundError as error:

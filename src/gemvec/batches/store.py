@@ -219,10 +219,14 @@ class BatchStore:
         """Yield the responses of an ended inline batch as elements of a JSON array, commas included.
 
         There is one for every request; those that were never computed have the batch's error.
+
+        Raises:
+            BatchNotFound: it has been deleted meanwhile; what was yielded are the responses of whole chunks.
         """
         with self.database.read() as connection:
+            self._find(connection, job.batch_id, job.owner)
             chunks = rows.list_chunks(connection, job.job_number)
-        return inline_responses(self.folder, job, chunks)
+        yield from inline_responses(self.folder, job, chunks, lambda: self.get(job.batch_id, job.owner))
 
     def end(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from gemvec.batches.executor import ProcessExecutor
 from gemvec.batches.job import Job, NewBatch
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
-from gemvec.errors import InvalidRequest
+from gemvec.errors import BatchNotFound, InvalidRequest
 from gemvec.files.store import FileStore
 from gemvec.models.catalogue import find_known
 from gemvec.models.embed import Embedder, ServedModel
@@ -34,7 +34,7 @@ from gemvec.wire.batches import (
     parse_create_batch_request,
 )
 from gemvec.wire.names import parse_model_name, parse_resource_id
-from gemvec.wire.operations import write_operation, write_operations
+from gemvec.wire.operations import InlineOutput, write_operation, write_operations
 from gemvec.wire.status import RPC_CODES
 
 _JSON = "application/json; charset=utf-8"
@@ -124,7 +124,7 @@ async def get_batch(request: Request) -> Response:
     """Describe a batch, with its results when it has ended."""
     store = _store_of(request)
     job = await asyncio.to_thread(store.get, _batch_id(request), request.state.owner)
-    return await _send(_operation(store, job))
+    return await _send(_operation(job, lambda: store.inline_responses(job)))
 
 
 async def list_batches(request: Request) -> Response:
@@ -133,7 +133,7 @@ async def list_batches(request: Request) -> Response:
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = _store_of(request), request.state.owner
     page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
-    operations = (_operation(store, job) for job in page.jobs)
+    operations = (_operation(job, partial(_responses_while_there, store, job)) for job in page.jobs)
     return await _send(write_operations(operations, page.next_page_token))
 
 
@@ -171,9 +171,15 @@ async def _changed(request: Request, pieces: Iterable[bytes]) -> Response:
     return await _send(pieces)
 
 
-def _operation(store: BatchStore, job: Job) -> Iterator[bytes]:
+def _operation(job: Job, responses: InlineOutput) -> Iterator[bytes]:
     batch = _to_wire(job)
-    return write_operation(batch, (lambda: store.inline_responses(job)) if batch.has_inline_output else None)
+    return write_operation(batch, responses if batch.has_inline_output else None)
+
+
+def _responses_while_there(store: BatchStore, job: Job) -> Iterator[bytes]:
+    """Yield a batch's responses; one that is deleted while a list is written does not spoil the list."""
+    with suppress(BatchNotFound):
+        yield from store.inline_responses(job)
 
 
 def _to_wire(job: Job) -> EmbedContentBatch:
