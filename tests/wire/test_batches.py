@@ -184,3 +184,8 @@ def test_what_our_client_writes_our_server_reads():
 def test_a_state_that_does_not_exist_is_refused():
     with pytest.raises(InvalidRequest):
         parse_batch(Message({"name": "batches/b", "state": "BATCH_STATE_DREAMING"}))
+
+
+def test_a_state_that_nobody_has_set_is_the_first():
+    for fields in ({}, {"state": "BATCH_STATE_UNSPECIFIED"}):
+        assert parse_batch(Message({"name": "batches/b", **fields})).state is BatchState.PENDING

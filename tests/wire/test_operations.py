@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gemvec.errors import InvalidRequest
 from gemvec.wire.batches import BatchState, BatchStats, EmbedContentBatch
 from gemvec.wire.message import Message
 from gemvec.wire.operations import parse_operation, write_operation, write_operations
@@ -94,3 +95,14 @@ def test_the_client_reads_what_the_server_writes(state):
 def test_an_operation_of_a_file_batch_is_read():
     read = parse_operation(Message(written(batch(BatchState.SUCCEEDED, responses_file="batch-b1"))))
     assert (read.batch.responses_file, read.responses) == ("batch-b1", ())
+
+
+def test_a_batch_of_another_method_is_read_and_only_its_results_are_refused():
+    """Google lists batches of generateContent beside those of embedContent."""
+    operation = written(batch(BatchState.SUCCEEDED), results)
+    other = [{"response": {"candidates": []}, "metadata": {"key": "k1"}}]
+    operation["metadata"]["output"]["inlinedResponses"]["inlinedResponses"] = other
+    read = parse_operation(Message(operation))
+    assert (read.batch.batch_id, read.batch.state) == ("b1", BatchState.SUCCEEDED)
+    with pytest.raises(InvalidRequest, match="neither an embedding nor an error"):
+        _ = read.responses

@@ -20,6 +20,7 @@ from gemvec.wire.message import Message, format_timestamp, shown, snake_case
 from gemvec.wire.names import format_model_name, parse_model_name, parse_resource_id
 
 _PREFIX = "BATCH_STATE_"
+_UNSPECIFIED = "UNSPECIFIED"  # what an enum is before anybody has set it
 _MAX_DISPLAY_NAME = 512
 _CHANGEABLE = ("display_name", "priority")
 
@@ -265,7 +266,8 @@ def parse_batch(batch: Message) -> EmbedContentBatch:
         InvalidRequest: a field has a value it cannot have.
     """
     stats = batch.take_message("batch_stats") or Message({}, batch.path_of("batch_stats"))
-    state = (batch.take_text("state") or "BATCH_STATE_PENDING").removeprefix(_PREFIX)
+    state = (batch.take_text("state") or _UNSPECIFIED).removeprefix(_PREFIX)
+    state = BatchState.PENDING if state == _UNSPECIFIED else state
     if state not in BatchState.__members__:
         raise InvalidRequest(f"Invalid value at '{batch.path_of('state')}', {shown(state)}")
     output = batch.take_message("output") or Message({})

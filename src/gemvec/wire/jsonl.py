@@ -221,7 +221,7 @@ def parse_response(message: Message) -> ResponseLine:
     response = message.take_message("response")
     embedding = response.take_message("embedding") if response else None
     if response is None or embedding is None:
-        raise InvalidRequest("The line has neither a response with an embedding nor an error.")
+        raise InvalidRequest("A result has neither an embedding nor an error.")
     return ResponseLine(
         label=label, values=embedding.take_list("values"), token_count=response.take_int64("token_count")
     )

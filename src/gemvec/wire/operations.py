@@ -6,7 +6,7 @@ stands twice, in `metadata.output` and in `response`, and may be large: it is wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,11 +30,20 @@ class BatchAndOutput:
 
     Attributes:
         batch: the batch itself.
-        responses: inline results in the order of the requests; empty when there are none or they are in a file.
+        inlined: inline results as they came.
     """
 
     batch: EmbedContentBatch
-    responses: tuple[ResponseLine, ...] = ()
+    inlined: Sequence[Any] = ()
+
+    @property
+    def responses(self) -> tuple[ResponseLine, ...]:
+        """Inline results in the order of the requests; empty when there are none or they are in a file.
+
+        Raises:
+            InvalidRequest: they are no embeddings: Google keeps batches of other methods under the same names.
+        """
+        return tuple(parse_response(Message(each, f"inlined_responses[{n}]")) for n, each in enumerate(self.inlined))
 
 
 def write_operation(batch: EmbedContentBatch, inline_output: InlineOutput | None = None) -> Iterator[bytes]:
@@ -109,5 +118,4 @@ def parse_operation(operation: Message) -> BatchAndOutput:
         batch = replace(batch, error_code=code or 0, error_message=message or "")
     output = Message(metadata).take_message("output") or operation.take_message("response") or Message({})
     inlined = output.take_message("inlined_responses") or Message({})
-    responses = tuple(parse_response(each) for each in inlined.take_messages("inlined_responses"))
-    return BatchAndOutput(batch=batch, responses=responses)
+    return BatchAndOutput(batch=batch, inlined=inlined.take_list("inlined_responses"))
