@@ -15,6 +15,7 @@ from gemvec.client.files import FileClient
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import Target, find_target
 from gemvec.errors import ApiError, BadResourceName, BadSetting, TransportFailure
+from scripted_server import Answer
 
 MIB = 2**20
 PATIENT = RetryPolicy(timeout_seconds=30, unreachable_seconds=30, first_delay_seconds=0.01, max_delay_seconds=0.2)
@@ -180,6 +181,24 @@ def test_a_wrong_key_is_told_at_once_and_chunks_carry_none(tmp_path, content):
             files.upload(content)
         with FileClient(find_target(url, api_key="right")) as files:
             assert files.upload(content).size_bytes == content.stat().st_size
+
+
+@pytest.mark.parametrize(("host", "key"), [("127.0.0.1", "k"), ("localhost", None)])
+def test_a_download_is_followed_to_where_it_is_and_the_key_stays_at_home(server, host, key):
+    """Google answers with a redirect."""
+    elsewhere = server.url.replace("127.0.0.1", host)
+    server.script = [Answer(302, b"moved", {"location": f"{elsewhere}/download/f"}), Answer(body=b"line\n")]
+    with FileClient(find_target(server.url, api_key="k")) as files:
+        assert download(files, "files/f") == b"line\n"
+    assert [each["headers"].get("x-goog-api-key") for each in server.seen] == ["k", key]
+    assert {each["headers"]["accept-encoding"] for each in server.seen} == {"identity"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"location": "/v1beta/files/f:download"}], ids=["nowhere", "for ever"])
+def test_a_redirect_that_leads_nowhere_is_no_content(server, headers):
+    server.script = [Answer(302, b"moved", headers) for _ in range(1000)]
+    with FileClient(find_target(server.url), retries=HURRIED) as files, pytest.raises((ApiError, TransportFailure)):
+        files.download("files/f", io.BytesIO())
 
 
 def test_this_process_keeps_no_files():

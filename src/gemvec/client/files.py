@@ -53,8 +53,12 @@ class FileClient:
         self._retries = retries or RetryPolicy()
         self._base_url = target.base_url
         self._keys = {**target.headers, **({"x-goog-api-key": target.api_key} if target.api_key else {})}
-        agent = {"user-agent": f"gemvec/{gemvec.__version__}"}
-        self._http = httpx.Client(headers=agent, timeout=self._retries.attempt_seconds)
+        self._http = httpx.Client(
+            headers={"user-agent": f"gemvec/{gemvec.__version__}"},
+            timeout=self._retries.attempt_seconds,
+            follow_redirects=True,  # Google's downloads are elsewhere
+            event_hooks={"request": [self._keep_keys]},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +143,10 @@ class FileClient:
         url, patience, etag = self._url_of(name) + ":download", _Patience(self._retries), ""
         while True:
             start = target.tell()
-            headers = self._keys | ({"range": f"bytes={start}-", "if-range": etag} if start and etag else {})
+            # Compressed, it would have other offsets than the file.
+            headers = self._keys | {"accept-encoding": "identity"}
+            if start and etag:
+                headers |= {"range": f"bytes={start}-", "if-range": etag}
             try:
                 with self._streaming("GET", url, params={"alt": "media"}, headers=headers) as answer:
                     etag = answer.headers.get("etag", "")
@@ -226,14 +233,24 @@ class FileClient:
         """Send a request; give the answer before its body, or raise what it says went wrong."""
         try:
             with self._http.stream(method, url, **content) as answer:
-                if answer.is_error:
+                if not answer.is_success:
                     body = answer.read()
                     raise parse_error(Response(code=answer.status_code, headers=answer.headers, body=body)).to_error()
                 yield answer
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             connected = not isinstance(error, httpx.ConnectError)
             where = "broke off" if connected else "does not answer"
             raise TransportFailure(f"{self._base_url} {where}: {error}", connected=connected) from error
+
+    def _keep_keys(self, request: httpx.Request) -> None:
+        """Take the keys off a request that a redirect sends to another server."""
+        if _origin_of(request.url) != _origin_of(httpx.URL(self._base_url)):
+            for name in self._keys:
+                request.headers.pop(name, None)
+
+
+def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 class _Patience:
