@@ -126,6 +126,16 @@ def test_a_file_batch_is_answered_in_a_file(http):
     assert http.get(f"/v1beta/{file}").json()["mimeType"] == "application/jsonl"
 
 
+def test_a_download_of_results_goes_on_where_it_broke_off(http):
+    name = upload(http, jsonl({"key": "1", "request": REQUEST}, {"key": "2", "request": REQUEST}))
+    created = http.post(f"{MODEL}:asyncBatchEmbedContent", json={"batch": {"inputConfig": {"fileName": name}}}).json()
+    file = finished(http, created["name"])["metadata"]["output"]["responsesFile"]
+    whole = http.get(f"/v1beta/{file}:download")
+    rest = {"range": "bytes=10-", "if-range": whole.headers["etag"]}
+    answered = http.get(f"/v1beta/{file}:download", headers=rest)
+    assert (answered.status_code, answered.content) == (206, whole.content[10:])
+
+
 @pytest.mark.parametrize("prefix", ["/v1beta", "/v1", "/v1alpha", ""])
 def test_every_version_prefix_serves_batches(http, prefix):
     created = create(http, {"request": REQUEST}, path=f"{prefix}/models/hash").json()

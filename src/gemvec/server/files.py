@@ -101,14 +101,15 @@ async def download_file(request: Request) -> Response:
     store, file_id, owner = files_of(request), _file_id(request), request.state.owner
     file = await asyncio.to_thread(store.get, file_id, owner)
     content = await asyncio.to_thread(store.open_content, file_id, owner)
-    etag = f'"{file.sha256}"' if file.sha256 else None
+    etag = f'"{file.sha256 or file_id}"'  # the name of a batch's results is given once
     headers = {
         "accept-ranges": "bytes",
         # Whoever uploaded a file chose its type: a browser must neither show it nor guess another one.
         "content-type": file.mime_type if _MEDIA_TYPE.fullmatch(file.mime_type) else "application/octet-stream",
         "content-disposition": f'attachment; filename="{file_id}"',
         "x-content-type-options": "nosniff",
-    } | ({"etag": etag} if etag else {})
+        "etag": etag,
+    }
     wanted = request.headers.get("range", "")
     if request.headers.get("if-range", etag) != etag:
         wanted = ""
