@@ -21,7 +21,7 @@ from gemvec.wire.task_type import TaskType
 from hash_embedder import HashEmbedder, vector_of
 
 MODEL = "gemini-embedding-001"
-IMPATIENT = RetryPolicy(timeout_seconds=5, unreachable_seconds=0.3, first_delay_seconds=0.01)
+IMPATIENT = RetryPolicy(timeout_seconds=120, unreachable_seconds=0.3, first_delay_seconds=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,15 @@ def test_a_deleted_batch_is_gone(client):
             call(name)
     with pytest.raises(ApiError, match="NOT_FOUND"):
         list(client.results(name))
+
+
+def test_an_upload_whose_batch_is_refused_is_not_left_behind(client, tmp_path):
+    (tmp_path / "refused.jsonl").write_bytes(b"\n\n")
+    with pytest.raises(ApiError, match="holds no request"):
+        client.create_from_file(MODEL, tmp_path / "refused.jsonl")
+    with pytest.raises(ApiError, match="NOT_FOUND"):
+        client.create("no-such-model", requests_of(20_000), display_name="refused.jsonl")
+    assert not [file for file in client.files.list() if file.display_name == "refused.jsonl"]
 
 
 def test_a_cancelled_batch_has_ended(stuck):
@@ -209,6 +218,7 @@ def test_texts_become_normalised_vectors_and_the_batch_is_deleted(client, count)
         assert np.allclose(embedding.vector, normalised(vector_of(f"text {number}")))
         assert embedding.token_count == len(f"text {number}")
     assert not [batch for batch in itertools.islice(client.list(), 5) if batch.display_name == "texts"]
+    assert not [file for file in client.files.list() if file.display_name == "texts"]
     assert bool(told) == bool(count)
 
 

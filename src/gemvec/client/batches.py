@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -22,7 +23,7 @@ from gemvec.client.retries import RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
-from gemvec.errors import InvalidRequest, TransportFailure
+from gemvec.errors import ApiError, InvalidRequest, TransportFailure
 from gemvec.models.embed import EmbedRequest
 from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
 from gemvec.wire.batches import BatchUpdate, EmbedContentBatch, create_batch_to_wire, parse_batch
@@ -37,6 +38,7 @@ _INLINE_BYTES = 2 * 2**20
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS, _POLL_GROWTH = 0.1, 10.0, 1.5
 
 _OK = 200
+_SERVER_ERRORS = 500
 # The server has not taken the request in: it may be sent again.
 _NOT_ACCEPTED = {429, 503}
 
@@ -66,6 +68,7 @@ class BatchClient:
         self._retries = retries or RetryPolicy(attempt_seconds=target.attempt_seconds)
         self._transport = Transport(target.base_url, api_key=target.api_key, headers=target.headers)
         self._is_google = (urlsplit(target.base_url).hostname or "").endswith(".googleapis.com")
+        self._uploaded: dict[str, str] = {}  # batch id -> the file that was uploaded for it
         self.files = FileClient(target, retries=self._retries)
 
     def __enter__(self) -> Self:
@@ -109,8 +112,7 @@ class BatchClient:
             with open(file.name, "wb") as target:  # noqa: PTH123 - a path beside the one that deletes it
                 size = self._write(name, requests, keys, target)
             if size > _INLINE_BYTES:
-                uploaded = self.files.upload(Path(file.name), display_name=display_name, mime_type="jsonl")
-                return self.create_from_file(name, uploaded.name, display_name=display_name, priority=priority)
+                return self._create_from_path(name, Path(file.name), display_name, display_name, priority)
             lines = [msgspec.json.decode(line) for line in Path(file.name).read_bytes().splitlines()]
         inline = [{"request": line["request"], "metadata": {"key": line["key"]}} for line in lines]
         return self._create(name, create_batch_to_wire(display_name=display_name, priority=priority, requests=inline))
@@ -124,11 +126,11 @@ class BatchClient:
             ApiError: the server refused.
             TransportFailure: the server cannot be reached; or the connection broke and the batch may be there.
         """
+        name = parse_model_name(model)
         if isinstance(file, Path):
-            file = self.files.upload(file, display_name=file.name, mime_type="jsonl").name
+            return self._create_from_path(name, file, file.name, display_name, priority)
         file_id = parse_resource_id(file, "files", field="file")
-        body = create_batch_to_wire(display_name=display_name, priority=priority, file_id=file_id)
-        return self._create(parse_model_name(model), body)
+        return self._create(name, create_batch_to_wire(display_name=display_name, priority=priority, file_id=file_id))
 
     def get(self, name: str) -> EmbedContentBatch:
         """Describe a batch.
@@ -185,12 +187,14 @@ class BatchClient:
         self._call("POST", f"{_path_of(name)}:cancel")
 
     def delete(self, name: str) -> None:
-        """Delete a batch, at a gemvec server with its input and results.
+        """Delete a batch, at a gemvec server with its input and results; also the file this client uploaded for it.
 
         Raises:
             ApiError: there is no such batch.
         """
         self._call("DELETE", _path_of(name))
+        if uploaded := self._uploaded.pop(parse_resource_id(name, "batches"), None):
+            self._delete_upload(uploaded)
 
     def update(self, name: str, changes: BatchUpdate) -> EmbedContentBatch:
         """Change a batch's display name, its priority, or both, and return it.
@@ -241,6 +245,24 @@ class BatchClient:
         return EmbedRequest(
             text=text, output_dimensionality=request.output_dimensionality, auto_truncate=request.auto_truncate
         )
+
+    def _create_from_path(
+        self, model: str, path: Path, file_name: str, display_name: str, priority: int
+    ) -> EmbedContentBatch:
+        """Upload a file and hand it in; it goes with the batch, or at once when the batch is refused."""
+        uploaded = self.files.upload(path, display_name=file_name, mime_type="jsonl").name
+        try:
+            batch = self.create_from_file(model, uploaded, display_name=display_name, priority=priority)
+        except ApiError as error:
+            if error.code < _SERVER_ERRORS:
+                self._delete_upload(uploaded)
+            raise
+        self._uploaded[batch.batch_id] = uploaded
+        return batch
+
+    def _delete_upload(self, name: str) -> None:
+        with suppress(ApiError, TransportFailure):  # it expires anyway
+            self.files.delete(name)
 
     def _create(self, model: str, body: dict[str, Any]) -> EmbedContentBatch:
         path = f"/models/{model}:asyncBatchEmbedContent"
