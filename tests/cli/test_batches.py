@@ -7,10 +7,13 @@ import sys
 import numpy as np
 import pytest
 from pyarrow import parquet, table
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from batch_server import batch_server
 from gemvec.cli.app import run
 from hash_embedder import HashEmbedder, vector_of
+from scripted_server import Answer, ScriptedServer, serving
 
 ROWS = [{"id": "x", "text": "a", "title": "A"}, {"id": "y", "text": "b, c", "title": ""}, {"id": "z", "text": "d"}]
 
@@ -186,6 +189,42 @@ def test_a_batch_that_does_not_succeed_ends_with_status_1(gemvec, source, tmp_pa
         status, out, err = gemvec("wait", name, "--base-url", url)
         assert (status, "cancelled" in out, "cancelled" in err) == (1, True, True)
         assert json.loads(gemvec("wait", name, "--base-url", url, "--json")[1])["state"] == "BATCH_STATE_CANCELLED"
+
+
+@pytest.fixture
+def other_server():
+    """A server that answers as it is told, in Google's words."""
+    server = ScriptedServer()
+    with serving(Starlette(routes=[Route("/{path:path}", server.answer)])) as server.url:
+        yield server
+
+
+FAILED = {
+    "name": "batches/b",
+    "metadata": {"name": "batches/b", "state": "BATCH_STATE_FAILED"},
+    "done": True,
+    "error": {"code": 3, "message": "why it failed"},
+}
+
+
+def test_why_a_batch_failed_is_told(gemvec, other_server):
+    other_server.script = [Answer(body=FAILED) for _ in range(3)]
+    assert "why it failed" in gemvec("get", "b", "--base-url", other_server.url)[1]
+    out = gemvec("get", "b", "--base-url", other_server.url, "--json")[1]
+    assert json.loads(out)["error"] == {"code": 3, "message": "why it failed"}
+    status, _, err = gemvec("wait", "b", "--base-url", other_server.url)
+    assert (status, "why it failed" in err) == (1, True)
+
+
+@pytest.mark.parametrize(("results", "said"), [(0, "results for 0 of 0"), (2, "more results than its 0")])
+def test_counts_that_do_not_fit_the_results_become_no_array(gemvec, other_server, tmp_path, results, said):
+    inlined = [{"response": {"embedding": {"values": [1]}}}] * results
+    output = {"inlinedResponses": {"inlinedResponses": inlined}}
+    batch = FAILED | {"metadata": FAILED["metadata"] | {"output": output}}
+    other_server.script = [Answer(body=batch) for _ in range(3)]
+    status, _, err = gemvec("results", "b", "--base-url", other_server.url, "-o", tmp_path / "vectors.npy")
+    assert (status, said in err) == (1, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_uploaded_file_is_named(gemvec, source, url):

@@ -67,6 +67,8 @@ def _write_array(client: BatchClient, name: str, path: Path) -> int:
                 f"Request {row - 1} failed: {result.error_message.strip()} An array has no place for that; "
                 "write .jsonl or .parquet."
             )
+        if row > count:
+            raise GemvecError(f"The batch has more results than its {count} requests; write .jsonl or .parquet.")
         if array is None:
             array = np.lib.format.open_memmap(path, "w+", np.float32, (count, len(result.values)))
         if len(result.values) != array.shape[1]:
@@ -75,10 +77,9 @@ def _write_array(client: BatchClient, name: str, path: Path) -> int:
                 "write .jsonl or .parquet."
             )
         array[row - 1] = result.values
-    if row != count:
+    if array is None or row != count:
         raise GemvecError(f"The batch has results for {row} of {count} requests; write .jsonl or .parquet.")
-    if array is not None:
-        array.flush()
+    array.flush()
     return row
 
 

@@ -283,4 +283,5 @@ def _done(batch: EmbedContentBatch) -> int:
 def _json(batch: EmbedContentBatch) -> str:
     from gemvec.wire.batches import batch_to_wire
 
-    return json.dumps(batch_to_wire(batch))
+    error = {"error": {"code": batch.error_code, "message": batch.error_message}} if batch.error_code else {}
+    return json.dumps(batch_to_wire(batch) | error)
