@@ -65,14 +65,31 @@ def count_descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def run(store, steps, **options):
+class PatientEmbedder(HashEmbedder):
+    """Computes the first chunks, which always stay in this process, and more only once the processes are ready.
+
+    However slow the machine is, most of a batch is left for them then.
+    """
+
+    executor = None
+
+    async def embed(self, model, requests, **options):
+        if len(self.requests) >= 100 * CHUNKS_WITHOUT_PROCESSES:
+            await until(self._others_are_ready)
+        return await super().embed(model, requests, **options)
+
+    def _others_are_ready(self):
+        processes = self.executor._processes
+        return processes is None or all(wire.poll() for wire in list(processes._starting))
+
+
+def run(store, steps, embedder=None, opened=HashEmbedder):
     """Run `steps` beside a runner whose chunks run in processes."""
-    # Long enough that processes start before this one is through, on a busy machine too.
-    embedder = HashEmbedder(delay_seconds=options.get("delay_seconds", 0.5))
+    embedder = embedder or PatientEmbedder()
 
     async def run():
-        executor = ProcessExecutor(embedder, options.get("opened", HashEmbedder), weights=WEIGHTS)
-        async with running(store, embedder, executor=executor) as runner:
+        embedder.executor = ProcessExecutor(embedder, opened, weights=WEIGHTS)
+        async with running(store, embedder, executor=embedder.executor) as runner:
             await steps(embedder, runner)
 
     asyncio.run(run())
@@ -105,7 +122,7 @@ def test_other_models_stay_in_this_process():
 
 
 def test_killed_processes_are_replaced_and_nothing_is_lost(store, monkeypatch):
-    monkeypatch.setattr(executor_module, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(executor_module, "_PAUSE_SECONDS", 0)
 
     async def steps(embedder, runner):
         job = create(store, 10_000)
@@ -139,16 +156,17 @@ def test_signals_to_all_processes_alike_do_not_end_them(store):
 
 
 def test_processes_end_when_they_are_not_needed_for_a_while(store, monkeypatch):
-    monkeypatch.setattr(executor_module, "_IDLE_SECONDS", 0.05)
-
     async def steps(embedder, runner):
         await ended(store, create(store, 2000))
-        await until(lambda: children() == [])
-        job = create(store, 2000)
-        runner.notify()
-        assert (await ended(store, job)).successful_count == 2000
+        assert len(children()) == 2
+        monkeypatch.setattr(executor_module, "_IDLE_SECONDS", 0.05)
+        for _ in range(2):  # they are started again when they are needed again
+            job = create(store, 2000)
+            runner.notify()
+            assert (await ended(store, job)).successful_count == 2000
+            await until(lambda: children() == [])
 
-    run(store, steps, delay_seconds=0.1)
+    run(store, steps)
 
 
 def test_a_process_that_has_loaded_other_weights_computes_nothing(store):
@@ -156,7 +174,7 @@ def test_a_process_that_has_loaded_other_weights_computes_nothing(store):
         job = await ended(store, create(store, 3000))
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
 
-    run(store, steps, opened=partial(HashEmbedder, revision="00000000"), delay_seconds=0)
+    run(store, steps, opened=partial(HashEmbedder, revision="00000000"))
 
 
 def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
@@ -165,7 +183,6 @@ def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
         await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
         for child in children():
             resource.prlimit(child, resource.RLIMIT_FSIZE, (10, 10))  # no part file fits
-        embedder.delay_seconds = 0
         before = len(embedder.requests)
         job = await ended(store, job)
         assert (job.state, job.successful_count) == (BatchState.SUCCEEDED, 10_000)
@@ -181,7 +198,7 @@ def test_processes_that_cannot_start_are_done_without(store):
         job = await ended(store, create(store, 3000))
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
 
-    run(store, steps, opened=broken, delay_seconds=0)
+    run(store, steps, opened=broken)
 
 
 def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch):
@@ -196,7 +213,7 @@ def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch)
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
         assert count_descriptors() < before + PROCESSES * CHUNKS_EACH
 
-    run(store, steps, delay_seconds=0)
+    run(store, steps)
 
 
 def test_waiting_for_processes_takes_no_thread_from_the_event_loop(store):

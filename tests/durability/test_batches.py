@@ -62,7 +62,7 @@ def test_killed_at_random_moments_nothing_is_lost(campaign):
 
 
 def test_sigterm_parks_and_nothing_is_computed_twice(campaign):
-    create = ["file:1:5000"]
+    create = ["file:1:10000"]
     for _ in range(3):
         assert campaign.live(create=create, stop="computed", countdown=9) == "stopped"
         create = []
