@@ -331,6 +331,13 @@ def test_an_ended_batch_is_deleted_when_its_time_is_up(database, data_dir):
     assert store.get(opened.batch_id, "")
 
 
+def test_what_is_kept_is_no_other_users_to_read_whoever_made_the_data_folder(sqlite, tmp_path):
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o755)
+    BatchStore(sqlite, FileStore(sqlite, data_dir), data_dir)
+    assert {each.name: each.stat().st_mode & 0o077 for each in data_dir.iterdir()} == {"batches": 0, "files": 0}
+
+
 def test_recovery_removes_orphans_and_void_parts_and_nothing_else(any_store):
     progress = Progress(any_store)
     content = b"".join(line(str(number)) + b"\n" for number in range(600))

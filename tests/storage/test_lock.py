@@ -1,6 +1,7 @@
 """A data folder has one server; the operating system frees it when that server ends, however it ends."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import textwrap
 
 import pytest
 
-from gemvec.errors import DataFolderLocked, StorageFailure
+from gemvec.errors import DataFolderLocked, StorageFailure, StorageFull
 from gemvec.storage.lock import FolderLock
 
 
@@ -56,3 +57,14 @@ def test_a_folder_that_cannot_be_made_is_a_storage_failure(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageFailure):
         FolderLock(tmp_path / "file" / "folder")
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_locked(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StorageFull):
+            FolderLock(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    FolderLock(tmp_path).release()

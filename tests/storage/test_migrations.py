@@ -83,7 +83,7 @@ def test_processes_that_open_an_empty_database_together_all_succeed(database_url
         process.stdin.write(b"\n")
         process.stdin.flush()
     for process in started:
-        process.communicate(timeout=60)
+        process.communicate()
         assert process.returncode == 0
     database = open_database(database_url)
     assert numbers(database) == [each.number for each in MIGRATIONS]

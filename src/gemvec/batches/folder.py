@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gemvec.storage.durable import sync_folder, translate_os_errors, write_durably
+from gemvec.storage.durable import make_folder, sync_folder, translate_os_errors, write_durably
 
 _INPUT_NAME = "input.jsonl"
 
@@ -22,8 +22,7 @@ class BatchFolder:
     def __init__(self, data_dir: Path) -> None:
         """Open the folder, made when missing."""
         self._folder = data_dir.resolve() / "batches"
-        with translate_os_errors():
-            self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
 
     def input_path(self, batch_id: str) -> Path:
         """Return where a batch's input is."""

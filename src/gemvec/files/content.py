@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemvec.errors import FailedPrecondition, StorageFailure
-from gemvec.storage.durable import sync_folder, translate_os_errors
+from gemvec.storage.durable import make_folder, sync_folder, translate_os_errors
 
 BLOCK_BYTES = 2**20
 # A client that takes its download slowly keeps about two of these in memory, and there may be hundreds of them.
@@ -81,8 +81,7 @@ class ContentFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with translate_os_errors():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
 
     def path_of(self, content_id: str) -> Path:
         """Return where the bytes of `content_id` are."""

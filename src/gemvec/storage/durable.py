@@ -77,6 +77,18 @@ def replacing(path: Path) -> Generator[Path]:
             raise
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that is missing, for its owner alone; its name survives a power cut.
+
+    Raises:
+        StorageFailure: it cannot be made.
+    """
+    with translate_os_errors():
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from gemvec.errors import DataFolderLocked
-from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.durable import make_folder, translate_os_errors
 
 LOCK_NAME = "gemvec.lock"
 
@@ -26,10 +26,10 @@ class FolderLock:
 
         Raises:
             DataFolderLocked: another server holds it; the message names the folder and the process.
-            StorageFailure: the folder cannot be used.
+            StorageFailure: the folder cannot be used; StorageFull when there is no room in it.
         """
+        make_folder(folder)
         with translate_os_errors():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,8 +37,13 @@ class FolderLock:
             holder = os.pread(self._descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
             raise DataFolderLocked(f"Another gemvec server (process {holder}) uses the data folder {folder}.") from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            with translate_os_errors():
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let another server have the folder."""
