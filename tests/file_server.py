@@ -62,7 +62,7 @@ class FileServerProcess:
     def end(self, with_signal):
         """End the process and return what it logged."""
         self.process.send_signal(with_signal)
-        return self.process.communicate(timeout=30)[1]
+        return self.process.communicate()[1]
 
     def peak_memory_bytes(self):
         """Return the largest memory the process ever had resident."""

@@ -25,7 +25,7 @@ def url(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def http(url):
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=120) as client:
         yield client
 
 
@@ -54,12 +54,10 @@ def upload(http, content):
 
 
 def finished(http, name):
-    for _ in range(12_000):
-        operation = http.get(f"/v1beta/{name}").json()
-        if operation["done"]:
-            return operation
+    """Wait as long as it takes; a test that hangs is ended by whoever runs it."""
+    while not (operation := http.get(f"/v1beta/{name}").json())["done"]:
         time.sleep(0.005)
-    raise AssertionError(operation)
+    return operation
 
 
 def jsonl(*objects):
@@ -258,8 +256,8 @@ def test_a_file_without_requests_is_refused(http):
 
 def test_batches_belong_to_the_key_that_made_them(tmp_path):
     with batch_server(tmp_path, api_key="mine,theirs") as url:
-        mine = httpx.Client(base_url=url, headers={"x-goog-api-key": "mine"})
-        theirs = httpx.Client(base_url=url, headers={"x-goog-api-key": "theirs"})
+        mine = httpx.Client(base_url=url, timeout=120, headers={"x-goog-api-key": "mine"})
+        theirs = httpx.Client(base_url=url, timeout=120, headers={"x-goog-api-key": "theirs"})
         with mine, theirs:
             file = upload(mine, jsonl({"request": REQUEST}))
             stolen = {"batch": {"inputConfig": {"fileName": file}}}
@@ -283,9 +281,9 @@ def test_batches_belong_to_the_key_that_made_them(tmp_path):
 def test_a_restarted_server_goes_on_with_what_it_accepted(tmp_path):
     slow = HashEmbedder(names=("gemini-embedding-001",))
     slow.faults = [MemoryError()] * 1000
-    with batch_server(tmp_path, slow) as url, httpx.Client(base_url=url) as http:
+    with batch_server(tmp_path, slow) as url, httpx.Client(base_url=url, timeout=120) as http:
         name = create_inline(http, 1000)["name"]
-    with batch_server(tmp_path) as url, httpx.Client(base_url=url) as http:
+    with batch_server(tmp_path) as url, httpx.Client(base_url=url, timeout=120) as http:
         metadata = finished(http, name)["metadata"]
     assert metadata["batchStats"]["successfulRequestCount"] == "1000"
 
@@ -293,14 +291,10 @@ def test_a_restarted_server_goes_on_with_what_it_accepted(tmp_path):
 def test_a_parked_batch_says_what_it_waits_for(tmp_path):
     stuck = HashEmbedder(names=("gemini-embedding-001",))
     stuck.faults = [MemoryError()] * 1000
-    with batch_server(tmp_path, stuck) as url, httpx.Client(base_url=url) as http:
+    with batch_server(tmp_path, stuck) as url, httpx.Client(base_url=url, timeout=120) as http:
         name = create_inline(http)["name"]
-        for _ in range(500):
-            metadata = http.get(f"/v1beta/{name}").json()["metadata"]
-            if "waitingReason" in metadata:
-                break
+        while not http.get(f"/v1beta/{name}").json()["metadata"].get("waitingReason"):
             time.sleep(0.01)
-        assert metadata["waitingReason"]
         assert http.post(f"/v1beta/{name}:cancel").json() == {}
         cancelled = http.get(f"/v1beta/{name}").json()
     assert cancelled["error"] == {"code": 1, "message": "The batch was cancelled."}
@@ -311,12 +305,10 @@ def test_a_parked_batch_says_what_it_waits_for(tmp_path):
 
 
 def waited(sdk, job):
-    for _ in range(2000):
-        job = sdk.batches.get(name=job.name)
-        if job.done:
-            return job
+    while not job.done:
         time.sleep(0.005)
-    raise AssertionError(job)
+        job = sdk.batches.get(name=job.name)
+    return job
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental.*")

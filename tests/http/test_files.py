@@ -50,7 +50,7 @@ def url(tmp_path_factory):
 
 @pytest.fixture
 def http(url):
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=120) as client:
         yield client
 
 
@@ -499,7 +499,7 @@ def test_a_page_that_cannot_be_is_refused(http, query):
 
 
 def test_chunks_need_no_key_and_everything_else_does(tmp_path):
-    with file_server(tmp_path, api_key="one,two") as url, httpx.Client(base_url=url) as http:
+    with file_server(tmp_path, api_key="one,two") as url, httpx.Client(base_url=url, timeout=120) as http:
         assert begin(http).status_code == 403
         assert begin(http, **{"x-goog-api-key": "wrong"}).status_code == 400
         upload_url = begin(http, {"file": {"name": "data"}}, **{"x-goog-api-key": "one"}).headers["x-goog-upload-url"]
@@ -509,7 +509,7 @@ def test_chunks_need_no_key_and_everything_else_does(tmp_path):
 
 
 def test_another_keys_file_is_not_found(tmp_path):
-    with file_server(tmp_path, api_key="one,two") as url, httpx.Client(base_url=url) as http:
+    with file_server(tmp_path, api_key="one,two") as url, httpx.Client(base_url=url, timeout=120) as http:
         upload_url = begin(http, {"file": {"name": "data"}}, **{"x-goog-api-key": "one"}).headers["x-goog-upload-url"]
         send(http, upload_url, "upload, finalize", b"x")
         two = {"x-goog-api-key": "two"}
@@ -522,7 +522,7 @@ def test_another_keys_file_is_not_found(tmp_path):
 
 
 def test_rows_may_be_in_postgresql(tmp_path, postgresql_url):
-    with file_server(tmp_path, database_url=postgresql_url) as url, httpx.Client(base_url=url) as http:
+    with file_server(tmp_path, database_url=postgresql_url) as url, httpx.Client(base_url=url, timeout=120) as http:
         name = upload(http, b"x", {"file": {"displayName": "dn"}})["name"]
         assert http.get(f"/v1beta/{name}:download").content == b"x"
         assert [each["displayName"] for each in http.get("/v1beta/files").json()["files"]] == ["dn"]
@@ -530,12 +530,15 @@ def test_rows_may_be_in_postgresql(tmp_path, postgresql_url):
 
 
 def test_the_limit_on_request_bodies_does_not_bound_uploads(tmp_path):
-    with file_server(tmp_path, max_request_bytes="1000") as url, httpx.Client(base_url=url) as http:
+    with file_server(tmp_path, max_request_bytes="1000") as url, httpx.Client(base_url=url, timeout=120) as http:
         assert upload(http, b"x" * 5000)["sizeBytes"] == "5000"
 
 
 def test_a_file_or_an_owner_beyond_the_limits_is_refused(tmp_path):
-    with file_server(tmp_path, max_file_bytes="10", max_owner_bytes="15") as url, httpx.Client(base_url=url) as http:
+    with (
+        file_server(tmp_path, max_file_bytes="10", max_owner_bytes="15") as url,
+        httpx.Client(base_url=url, timeout=120) as http,
+    ):
         refused = begin(http, **{"X-Goog-Upload-Header-Content-Length": "11"})
         assert (refused.status_code, refused.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
         refused = send(http, begin(http).headers["x-goog-upload-url"], "upload, finalize", b"x" * 11)

@@ -42,22 +42,22 @@ def send_part_of_a_chunk(url, path, offset, announced, content):
 
 def test_an_upload_goes_on_after_the_server_was_killed_in_the_middle_of_a_chunk(tmp_path):
     content = os.urandom(20 * MIB)
-    with FileServerProcess(tmp_path) as server:
-        started = httpx.post(f"{server.url}/upload/v1beta/files", headers=START, json={"file": {"name": "data"}})
+    with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=120) as http:
+        started = http.post("/upload/v1beta/files", headers=START, json={"file": {"name": "data"}})
         path = urlsplit(started.headers["x-goog-upload-url"]).path
-        first = httpx.post(server.url + path, headers=command("upload"), content=content[: 8 * MIB])
+        first = http.post(path, headers=command("upload"), content=content[: 8 * MIB])
         assert first.headers["x-goog-upload-status"] == "active"
         connection = send_part_of_a_chunk(server.url, path, 8 * MIB, 12 * MIB, content[8 * MIB : 13 * MIB])
         server.end(signal.SIGKILL)
         connection.close()
-    with FileServerProcess(tmp_path) as server:
-        asked = httpx.post(server.url + path, headers=command("query"))
+    with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=120) as http:
+        asked = http.post(path, headers=command("query"))
         received = int(asked.headers["x-goog-upload-size-received"])
         assert asked.headers["x-goog-upload-status"] == "active"
         assert 8 * MIB <= received <= 13 * MIB
-        rest = httpx.post(server.url + path, headers=command("upload, finalize", received), content=content[received:])
+        rest = http.post(path, headers=command("upload, finalize", received), content=content[received:])
         assert rest.headers["x-goog-upload-status"] == "final"
-        assert httpx.get(f"{server.url}/v1beta/files/data:download").content == content
+        assert http.get("/v1beta/files/data:download").content == content
     assert len(list((tmp_path / "files").iterdir())) == 1
 
 
@@ -89,7 +89,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_a_clear_error_and_the_upload_goes_on_when_there_is_room(small_disk):
     content = os.urandom(12 * MIB)
-    with FileServerProcess(small_disk) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+    with FileServerProcess(small_disk) as server, httpx.Client(base_url=server.url, timeout=120) as http:
         too_large = http.post(
             "/upload/v1beta/files", headers=START | {"X-Goog-Upload-Header-Content-Length": str(64 * MIB)}
         )
@@ -139,7 +139,7 @@ def test_memory_does_not_grow_with_a_files_size(tmp_path):
 
 @on_linux
 def test_a_reader_that_leaves_in_the_middle_harms_nobody(tmp_path):
-    with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+    with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=120) as http:
         file = http.post("/upload/v1beta/files?uploadType=media", content=b"x" * 32 * MIB).json()["file"]
         for _ in range(20):
             with http.stream("GET", f"/v1beta/{file['name']}:download") as answered:
@@ -152,7 +152,7 @@ def test_a_reader_that_leaves_in_the_middle_harms_nobody(tmp_path):
 
 @on_linux
 def test_a_server_out_of_file_descriptors_recovers(tmp_path):
-    with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+    with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=120) as http:
         file = http.post("/upload/v1beta/files?uploadType=media", content=b"x").json()["file"]
         started = [http.post("/upload/v1beta/files", headers=START) for _ in range(9)]
         used = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
@@ -175,7 +175,10 @@ def test_a_server_out_of_file_descriptors_recovers(tmp_path):
 
 def test_neither_keys_nor_upload_urls_nor_names_reach_the_log_or_an_error(tmp_path):
     key, canary = {"x-goog-api-key": "canary-key"}, "canary-text"
-    with FileServerProcess(tmp_path, api_key="canary-key") as server, httpx.Client(base_url=server.url) as http:
+    with (
+        FileServerProcess(tmp_path, api_key="canary-key") as server,
+        httpx.Client(base_url=server.url, timeout=120) as http,
+    ):
         body = {"file": {"displayName": canary, "mimeType": canary}}
         started = http.post("/upload/v1beta/files", headers=START | key, json=body)
         path = urlsplit(started.headers["x-goog-upload-url"]).path
