@@ -18,6 +18,7 @@ from gemvec.errors import (
     UploadedFileNotFound,
 )
 from gemvec.files.store import FileStore
+from gemvec.storage.pages import format_page_token
 from gemvec.storage.schema import chunks, files, jobs
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
@@ -115,7 +116,9 @@ def test_pages_show_every_batch_once_newest_first(any_store):
     assert shown == made[::-1]
 
 
-@pytest.mark.parametrize("token", ["nonsense", "WzEsIngiXQ"])
+@pytest.mark.parametrize(
+    "token", ["nonsense", "WzEsIngiXQ", *(format_page_token(utc_now(), "9" * digits) for digits in (19, 5000))]
+)
 def test_a_page_token_of_others_is_refused(store, token):
     with pytest.raises(InvalidRequest):
         store.list("", page_token=token)

@@ -11,7 +11,7 @@ from gemvec.errors import InvalidRequest
 from gemvec.storage.pages import format_page_token, page_size_within, parse_page_token
 
 
-@given(st.datetimes(timezones=st.just(UTC)), st.text())
+@given(st.datetimes(timezones=st.just(UTC)), st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 def test_a_token_gives_back_the_moment_and_the_id(moment, item_id):
     assert parse_page_token(format_page_token(moment, item_id)) == (moment, item_id)
 
@@ -26,6 +26,11 @@ def test_any_other_text_is_refused_or_reads_as_a_token(text):
 def test_a_token_that_is_not_ours_is_refused(text):
     with pytest.raises(InvalidRequest):
         parse_page_token(text)
+
+
+def test_an_id_that_no_database_keeps_is_refused():
+    with pytest.raises(InvalidRequest):
+        parse_page_token(format_page_token(datetime.now(UTC), "a\0b"))
 
 
 def test_a_token_is_fit_for_a_url():

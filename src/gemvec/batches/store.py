@@ -6,6 +6,7 @@ here; what the runner does to a job is in `progress.py`. Another owner's batch i
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ from gemvec.wire.batches import BatchState, BatchUpdate
 
 _ID_LENGTH = 36
 _ID_ALPHABET = string.ascii_lowercase + string.digits
+_JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # an int64, whatever the digits
 _DEFAULT_PAGE_SIZE = 50
 _LARGEST_PAGE_SIZE = 1000
 
@@ -285,6 +287,6 @@ def _some(spans: list[LineSpan]) -> list[LineSpan]:
 
 def _number_of(page_token: str) -> int:
     _, number = parse_page_token(page_token)
-    if not number.isdecimal():
+    if not _JOB_NUMBER.fullmatch(number):
         raise InvalidRequest("* page_token: the page token is not valid\n", field="page_token")
     return int(number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
@@ -15,6 +16,7 @@ from gemvec.errors import InvalidRequest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_Key = tuple[int, Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]]  # no database looks for a NUL
 
 
 def format_page_token(moment: datetime, item_id: str) -> str:
@@ -31,7 +33,7 @@ def parse_page_token(token: str, *, field: str = "page_token") -> tuple[datetime
     """
     try:
         decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        microseconds, item_id = msgspec.json.decode(decoded, type=tuple[int, str])
+        microseconds, item_id = msgspec.json.decode(decoded, type=_Key)
         return _EPOCH + microseconds * _MICROSECOND, item_id
     except (ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise InvalidRequest(f"* {field}: the page token is not valid\n", field=field) from error
