@@ -11,6 +11,7 @@ from google.genai import errors, types
 
 from batch_server import batch_server
 from gemvec.batches.store import BatchStore
+from gemvec.errors import DataFolderLocked
 from hash_embedder import HashEmbedder, vector_of
 
 MODEL = "/v1beta/models/gemini-embedding-001"
@@ -276,6 +277,14 @@ def test_batches_belong_to_the_key_that_made_them(tmp_path):
                 assert theirs.request(method, f"/v1beta/{path}", json=body).status_code == 404
             assert theirs.get("/v1beta/batches").json()["operations"] == []
             assert mine.get(f"/v1beta/{created['name']}").status_code == 200
+
+
+def test_a_second_server_is_kept_off_the_database_with_the_first_ones_batches(running_whole, tmp_path, postgresql_url):
+    first, second = (running_whole(tmp_path / name, database_url=postgresql_url) for name in ("first", "second"))
+    with first as http:
+        with pytest.raises(DataFolderLocked, match="database"), second:
+            pass
+        assert http.get("/v1beta/batches").status_code == 200
 
 
 def test_a_restarted_server_goes_on_with_what_it_accepted(tmp_path):

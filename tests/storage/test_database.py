@@ -1,6 +1,10 @@
 """Either database keeps what was committed, drops what was not, and fails with gemvec's own errors."""
 
+import subprocess
+import sys
+import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -8,7 +12,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from gemvec.errors import BadSetting, StorageFailure, StorageFull
+from gemvec.errors import BadSetting, DataFolderLocked, StorageFailure, StorageFull
 from gemvec.storage.database import open_database
 from gemvec.storage.schema import chunks, files, jobs
 
@@ -148,6 +152,47 @@ def test_a_reader_on_sqlite_sees_one_moment_and_stops_no_writer(tmp_path):
             writer.execute(insert(jobs), job())
         assert reader.scalar(select(func.count()).select_from(jobs)) == 0
     database.close()
+
+
+def test_one_server_at_a_time_holds_a_postgresql_and_others_may_still_write(postgresql_url):
+    first, second = open_database(postgresql_url), open_database(postgresql_url)
+    with first.held():
+        with pytest.raises(DataFolderLocked, match="Another gemvec server uses the database"), second.held():
+            pass
+        with second.write() as connection:
+            connection.execute(insert(jobs), job())
+    with second.held():
+        pass
+    first.close()
+    second.close()
+
+
+def test_a_postgresql_whose_server_was_killed_can_be_held_again(postgresql_url):
+    program = textwrap.dedent(f"""
+        import time
+        from gemvec.storage.database import open_database
+        with open_database({postgresql_url!r}).held():
+            print("held", flush=True)
+            time.sleep(1000)
+    """)
+    holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    database = open_database(postgresql_url)
+    with pytest.raises(DataFolderLocked), database.held():
+        pass
+    holder.kill()
+    holder.communicate()
+    while not _can_be_held(database):  # PostgreSQL notices at once, in a process of its own
+        time.sleep(0.01)
+    database.close()
+
+
+def _can_be_held(database):
+    try:
+        with database.held():
+            return True
+    except DataFolderLocked:
+        return False
 
 
 def test_sqlite_survives_a_power_cut_by_its_settings(tmp_path):

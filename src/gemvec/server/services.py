@@ -83,7 +83,7 @@ def open_services(settings: Settings, *, progress: Progress | None = None) -> Se
         progress: told how far a fetch of weights has come.
 
     Raises:
-        DataFolderLocked: another server uses the data folder.
+        DataFolderLocked: another server uses the data folder or the database.
         StorageFailure: the data folder or the database cannot be used.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
         BadSetting: the upstream server is none, or has no key to be asked with.
@@ -99,6 +99,7 @@ def open_services(settings: Settings, *, progress: Progress | None = None) -> Se
         opened.enter_context(FolderLock(settings.data_dir))
         database = open_database(database_of(settings))
         opened.callback(database.close)
+        opened.enter_context(database.held())
         files = open_file_store(settings, database)
         embedder = open_served_embedder(settings, progress=progress)
         storage = opened.pop_all()

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
-from gemvec.errors import BadSetting, MissingDependency, StorageFailure, StorageFull
+from gemvec.errors import BadSetting, DataFolderLocked, MissingDependency, StorageFailure, StorageFull
 from gemvec.settings import Settings
 from gemvec.storage.migrations import migrate
 
@@ -25,6 +25,12 @@ BUSY_TIMEOUT_SECONDS = 30
 _BUSY_PAUSE_SECONDS = 0.005
 _POSTGRESQL_DISK_FULL = "53100"
 _WRITES = "gemvec_writes"
+# Advisory locks are numbers: "gemv", and one for the schema, as a database may have a gemvec in each.
+_HOLD = text(f"SELECT pg_try_advisory_lock({0x67656D76}, hashtext(current_schema()))")
+_KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
+_NOTICE_WHO_VANISHED = text(
+    "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _KEEPALIVES.items())
+)
 
 
 class Database:
@@ -52,6 +58,29 @@ class Database:
         """
         with _translated(), self._writers.begin() as connection:
             yield connection
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Keep other servers off this database while the block lasts; a SQLite file is kept by its folder's lock.
+
+        PostgreSQL lets go when the connection ends, however it ends; a machine that vanished is noticed in a minute.
+
+        Raises:
+            DataFolderLocked: another server holds it.
+        """
+        if self._readers.dialect.name == "sqlite":
+            yield
+            return
+        with _translated():
+            connection = self._readers.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with connection:
+            connection.detach()  # closed at the end, not given back
+            with _translated():
+                connection.execute(_NOTICE_WHO_VANISHED)
+                is_ours = connection.scalar(_HOLD)
+            if not is_ours:
+                raise DataFolderLocked("Another gemvec server uses the database.")
+            yield
 
     def close(self) -> None:
         """Close every connection."""
