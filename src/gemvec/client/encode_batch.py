@@ -27,7 +27,7 @@ def encode_batch(
     display_name: str = "",
     on_progress: OnProgress | None = None,
 ) -> list[Embedding]:
-    """Embed texts through a batch, wait for it, and delete it once its results are here.
+    """Embed texts through a batch, wait for it, and delete it with its upload once its results are here.
 
     Args:
         client: where to.
