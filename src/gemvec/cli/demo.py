@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,12 +86,25 @@ def demo(
     """
     account = Account(Console(stderr=as_json))
     with tempfile.TemporaryDirectory(prefix="gemvec-demo-") as folder:
-        # A folder of its own: a running server holds the user's.
-        run_demo(replace(settings, data_dir=Path(folder, "data")), account, Path(folder))
+        run_demo(own_settings(settings, Path(folder)), account, Path(folder))
     if as_json:
         typer.echo(json.dumps(account.steps))
     else:
         show_next_steps(account.console)
+
+
+def own_settings(settings: Settings, folder: Path) -> Settings:
+    """Return the settings that the demo names, and nothing that is set for a real server: its keys, limits, database.
+
+    What is kept is kept in `folder`, for a running server holds the user's.
+    """
+    return Settings.load(
+        {},
+        model=settings.model,
+        precision=settings.precision,
+        cache_dir=settings.cache_dir,
+        data_dir=folder / "data",
+    )
 
 
 def run_demo(settings: Settings, account: Account, folder: Path) -> None:
@@ -124,7 +137,9 @@ def show_google_sdk(account: Account, url: str) -> None:
         from google import genai
         from google.genai import types
 
-        client = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=url))
+        # Whatever the shell says of Vertex AI or of a proxy: the server is on this machine.
+        options = types.HttpOptions(base_url=url, client_args={"trust_env": False})
+        client = genai.Client(vertexai=False, api_key="any", http_options=options)
         result = client.models.embed_content(
             model="gemini-embedding-001",
             contents="Hello World!",
