@@ -16,6 +16,7 @@ FOR_REAL_SERVERS = {
     "GEMVEC_INJECT": "503=1",
     "GOOGLE_GENAI_USE_VERTEXAI": "true",
     "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
 }
 
 

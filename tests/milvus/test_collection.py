@@ -32,6 +32,12 @@ def make_row(number, **fields):
     return Row(**{**row, **fields})
 
 
+def test_a_proxy_in_the_environment_is_not_asked_for_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with open_collection(str(tmp_path / "a.db"), "docs") as collection:
+        assert collection.create(FINGERPRINT).count() == 0
+
+
 def test_a_collection_is_found_again_with_its_fingerprint(tmp_path):
     uri = str(tmp_path / "a.db")
     with open_collection(uri, "docs") as collection:

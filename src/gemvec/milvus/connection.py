@@ -51,10 +51,12 @@ def open_client(uri: str, token: str = "") -> Any:
     """
     check_uri(uri)
     pymilvus = _import_pymilvus()
+    options: dict[str, Any] = {}
     if is_lite(uri):
         Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
+        options = {"grpc_options": {"grpc.enable_http_proxy": 0}}  # its engine listens on this machine
     try:
-        client = pymilvus.MilvusClient(uri=uri, token=token)
+        client = pymilvus.MilvusClient(uri=uri, token=token, **options)
     except Exception as error:
         if is_lite(uri):
             raise cannot_open(uri) from error
