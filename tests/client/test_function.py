@@ -13,6 +13,7 @@ from gemvec.errors import (
     ApiError,
     BadDimensionality,
     BadResourceName,
+    BadSetting,
     EmptyText,
     InvalidRequest,
     KeyMissing,
@@ -370,6 +371,13 @@ def test_arguments_of_vertex_ai_are_refused_unless_they_are_off(argument):
     with pytest.raises(InvalidRequest, match=f"{argument} belongs to Vertex AI"):
         GeminiEmbeddingFunction(api_key="key", **{argument: "x"})
     GeminiEmbeddingFunction(api_key="key", **{argument: None})
+
+
+@pytest.mark.parametrize("argument", ["max_concurrency", "timeout_seconds"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_bound_that_would_let_no_text_through_is_refused(argument, value):
+    with pytest.raises(BadSetting, match=f"{argument} has value {value}: must be"):
+        GeminiEmbeddingFunction(api_key="key", **{argument: value})
 
 
 def test_an_unknown_argument_is_a_type_error():

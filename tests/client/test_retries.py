@@ -159,6 +159,17 @@ def test_an_address_where_nothing_listens_is_given_up_sooner():
     assert 5.0 < sum(attempts.slept) < 15.0
 
 
+def test_a_try_after_a_sleep_that_took_too_long_has_no_time_left_but_not_less():
+    attempts = Attempts(BUSY)
+
+    async def oversleep(seconds):
+        attempts.now += 50.0
+
+    attempts.sleep = oversleep
+    assert attempts.run(timeout_seconds=20.0) is BUSY
+    assert attempts.allowed == [20.0, 0.0]
+
+
 def test_no_try_may_outlast_its_own_limit_or_the_deadline():
     attempts = Attempts(BROKEN, seconds=40.0)
     with pytest.raises(TransportFailure):

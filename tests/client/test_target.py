@@ -57,12 +57,56 @@ def test_the_api_version_is_added_unless_the_address_has_one(url, expected):
     assert find_target(url).base_url == expected
 
 
+def test_white_space_around_an_address_or_a_key_is_not_part_of_it():
+    target = find_target(f" {URL}\n", api_key="key\n")
+    assert (target.base_url, target.api_key) == (f"{URL}/v1beta", "key")
+    assert find_target(URL, api_key=" ").api_key is None
+
+
+@pytest.mark.parametrize("key", ["s3cret\r\ns3cret", "s3cret\x00", "s3cret\u043a"])
+def test_a_key_that_no_request_can_carry_is_refused_without_showing_it(key):
+    with pytest.raises(BadSetting, match="API key") as caught:
+        find_target(URL, api_key=key)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x": "s3cret\n"}, {"x": 5}, {"x y": "s3cret"}, {"": "s3cret"}, {5: "a"}, "s3cret"]
+)
+def test_headers_that_no_request_can_carry_are_refused_without_showing_their_values(headers):
+    with pytest.raises(InvalidRequest, match=r"http_options\.headers") as caught:
+        find_target(URL, http_options={"headers": headers})
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [0, -5, "5", float("nan"), True])
+def test_a_timeout_that_is_no_time_is_refused(timeout):
+    with pytest.raises(InvalidRequest, match=r"http_options\.timeout has value"):
+        find_target(URL, http_options={"timeout": timeout})
+
+
 def test_an_api_version_that_is_named_is_used():
     assert find_target(URL, http_options={"api_version": "v1"}).base_url == f"{URL}/v1"
     assert find_target(URL, http_options={"apiVersion": ""}).base_url == URL
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "127.0.0.1", "ftp://h", "http://", "locl"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "127.0.0.1",
+        "ftp://h",
+        "http://",
+        "locl",
+        "http://h:port",
+        "http://h:99999",
+        "http://h:0",
+        "http://[::1",
+        "http://h/a b",
+        "http://h/\u00e9",
+        "http://h/a\nb",
+    ],
+)
 def test_what_is_no_address_is_refused_with_its_value(url):
     with pytest.raises(BadSetting, match="base_url has value"):
         find_target(url)

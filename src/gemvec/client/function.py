@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 from gemvec.client.background import Held, arun, run
 from gemvec.client.config import EmbedOptions, read_config
 from gemvec.client.in_process import embed_in_process
+from gemvec.client.micro_batches import check_concurrency
 from gemvec.client.progress import show_progress
 from gemvec.client.remote import RemoteEmbedder
+from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import find_target, open_target
 from gemvec.client.texts import Usage, document_requests, query_requests
 from gemvec.errors import BadDimensionality, InvalidRequest
@@ -74,7 +76,8 @@ class GeminiEmbeddingFunction:
 
         Raises:
             KeyMissing: neither a key nor an address is known.
-            InvalidRequest: the model name, the config or an option cannot be used.
+            InvalidRequest: the model name or the config cannot be used.
+            BadSetting: another argument cannot.
         """
         _refuse_unknown(kwargs)
         self.show_progress = show_progress
@@ -83,7 +86,8 @@ class GeminiEmbeddingFunction:
         self._target = find_target(
             base_url, api_key=api_key, http_options=http_options or read_config(config).http_options
         )
-        self._timeout_seconds = timeout_seconds
+        self._retries = RetryPolicy(timeout_seconds=timeout_seconds, attempt_seconds=self._target.attempt_seconds)
+        check_concurrency(max_concurrency)
         self._max_concurrency = max_concurrency
         self._usage = Usage()
         self._probed_dim: int | None = None
@@ -263,10 +267,7 @@ class GeminiEmbeddingFunction:
         """Return the embedder of this process, opened if it was not; always on the background loop."""
         if self._held is None or not self._held.is_usable:
             embedder = open_target(
-                self._target,
-                model=self._model_name,
-                timeout_seconds=self._timeout_seconds,
-                max_concurrency=self._max_concurrency,
+                self._target, model=self._model_name, retries=self._retries, max_concurrency=self._max_concurrency
             )
             if self._cache is not False:  # sqlite3 loads only then
                 from gemvec.client.cache import with_own_cache

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gemvec.errors import BadSetting
+
 T = TypeVar("T")
 
 
@@ -59,10 +61,20 @@ def split(byte_counts: Sequence[int], token_counts: Sequence[int], limits: Micro
     return runs
 
 
+def check_concurrency(max_concurrency: int) -> None:
+    """Refuse a bound under which nothing would ever be done.
+
+    Raises:
+        BadSetting: it is less than 1.
+    """
+    if max_concurrency < 1:
+        raise BadSetting(f"max_concurrency has value {max_concurrency!r}: must be at least 1.")
+
+
 async def run_in_order(
     runs: Sequence[range], work: Callable[[range], Awaitable[list[T]]], *, max_concurrency: int
 ) -> list[T]:
-    """Do `work` on each run, at most `max_concurrency` at a time, and return all results in the order of the runs.
+    """Do `work` on each run, at most `max_concurrency` (from 1) at a time; return all results in the order of the runs.
 
     The first error ends everything that is still under way and is raised.
     """

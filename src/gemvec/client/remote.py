@@ -12,7 +12,7 @@ import msgspec
 
 from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
-from gemvec.client.micro_batches import MicroBatchLimits, estimate_tokens, run_in_order, split
+from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
 from gemvec.client.retries import RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.transport import Request, Response, Transport
@@ -54,7 +54,11 @@ class RemoteEmbedder:
             retries: how long to keep trying.
             limits: how large one call may be.
             max_concurrency: calls under way at a time.
+
+        Raises:
+            BadSetting: no call may be under way.
         """
+        check_concurrency(max_concurrency)
         self.weights: str | None = None
         self._transport = transport
         self._retries = retries or RetryPolicy()

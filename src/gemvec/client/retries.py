@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 
 from gemvec.client.status import parse_error
 from gemvec.client.transport import Response
-from gemvec.errors import TransportFailure
+from gemvec.errors import BadSetting, TransportFailure
 from gemvec.logs import get_logger
 
 ATTEMPT_SECONDS = 60.0
@@ -46,6 +46,10 @@ class RetryPolicy:
     unreachable_seconds: float = 15.0
     first_delay_seconds: float = 0.5
     max_delay_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.timeout_seconds > 0:
+            raise BadSetting(f"timeout_seconds has value {self.timeout_seconds!r}: must be more than 0.")
 
 
 def is_transient(code: int) -> bool:
@@ -116,7 +120,7 @@ async def send_with_retries(
     attempt = 0
     while True:
         attempt += 1
-        left = policy.timeout_seconds - (clock() - start)
+        left = max(policy.timeout_seconds - (clock() - start), 0.0)  # a sleep may take longer than asked
         outcome = await _try(send, min(policy.attempt_seconds, left))
         if isinstance(outcome, Response) and not is_transient(outcome.code):
             return outcome

@@ -25,6 +25,10 @@ KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 _API_VERSION = "v1beta"
 _VERSIONED = re.compile(r"/v[0-9]+[a-z0-9]*$")
+_PATH = re.compile(r"[!-~]*")
+# What RFC 9110 lets headers be called, and hold.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t -~\xa0-\xff]*")
 
 # Of google-genai's HttpOptions: `retry_options` is ignored, for transient failures are tried again anyway.
 _HTTP_OPTIONS = {"base_url", "api_version", "headers", "timeout", "retry_options"}
@@ -69,44 +73,43 @@ def find_target(base_url: str | None = None, *, api_key: str | None = None, http
 
     Raises:
         KeyMissing: nothing says where to go.
-        BadSetting: the address is none.
+        BadSetting: the address is none, or the key cannot be sent.
         MissingDependency: `local` needs packages that are not installed.
         InvalidRequest: `http_options` has something that has no meaning here.
     """
     options = _read_http_options(http_options)
     url = base_url or options.get("base_url") or read_variable(*URL_VARIABLES)
-    key = api_key or read_variable(*KEY_VARIABLES)
+    key = _read_key(api_key or read_variable(*KEY_VARIABLES))
     if url == LOCAL:
         require_packages()
         return Target(base_url=LOCAL)
     headers: dict[str, str] = options.get("headers") or {}
     if key is None and (url is None or url.startswith(GOOGLE_URL)) and not _hold_key(headers):
         raise KeyMissing(_WAYS)
-    timeout = options.get("timeout")
     return Target(
         base_url=_versioned(url or GOOGLE_URL, options.get("api_version")),
         api_key=key,
         headers=headers,
-        attempt_seconds=timeout / 1000 if timeout else ATTEMPT_SECONDS,
+        attempt_seconds=options["timeout"] / 1000 if "timeout" in options else ATTEMPT_SECONDS,
     )
 
 
 def open_target(
-    target: Target, *, model: str = "gemini-embedding-001", timeout_seconds: float = 300.0, max_concurrency: int = 4
+    target: Target, *, model: str = "gemini-embedding-001", retries: RetryPolicy | None = None, max_concurrency: int = 4
 ) -> Embedder:
     """Return the embedder that asks `target`; close it when done.
 
     Args:
         target: what `find_target` found.
         model: the name that will be asked for; an in-process model other than the Gemini names' is loaded by it.
-        timeout_seconds: one call with all its tries ends by then.
+        retries: how long to keep trying.
         max_concurrency: calls under way at a time.
     """
     if target.is_local:
         return open_in_process(model)
     return RemoteEmbedder(
         Transport(target.base_url, api_key=target.api_key, headers=target.headers),
-        retries=RetryPolicy(timeout_seconds=timeout_seconds, attempt_seconds=target.attempt_seconds),
+        retries=retries or RetryPolicy(attempt_seconds=target.attempt_seconds),
         max_concurrency=max_concurrency,
     )
 
@@ -125,7 +128,34 @@ def _read_http_options(options: object) -> dict[str, Any]:
     given = {name: value for name, value in given.items() if value is not None}
     for name in sorted(given.keys() - _HTTP_OPTIONS):
         raise InvalidRequest(f"http_options.{name} has no meaning here.", field=f"http_options.{name}")
+    _check_headers(given.get("headers", {}))
+    timeout = given.get("timeout", 1)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise InvalidRequest(
+            f"http_options.timeout has value {timeout!r}: expected milliseconds.", field="http_options.timeout"
+        )
     return given
+
+
+def _check_headers(headers: object) -> None:
+    """Refuse what no HTTP request can carry; values are not shown, for they may be keys."""
+    if not isinstance(headers, Mapping):
+        raise InvalidRequest("http_options.headers is no dict of strings.", field="http_options.headers")
+    for name, value in cast("Mapping[object, object]", headers).items():
+        is_name = isinstance(name, str) and _HEADER_NAME.fullmatch(name)
+        if not is_name or not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise InvalidRequest(
+                f"http_options.headers holds {name!r}, which is no header of one line of text.",
+                field="http_options.headers",
+            )
+
+
+def _read_key(key: str | None) -> str | None:
+    """Return the key without the white space around it, which files and variables often have."""
+    key = (key or "").strip()
+    if not _HEADER_VALUE.fullmatch(key):
+        raise BadSetting("The API key holds characters that no key has, such as a line break; it is not shown here.")
+    return key or None
 
 
 def _hold_key(headers: Mapping[str, str]) -> bool:
@@ -133,12 +163,22 @@ def _hold_key(headers: Mapping[str, str]) -> bool:
 
 
 def _versioned(url: str, version: str | None) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    url = url.strip()
+    if not _is_address(url):
         raise BadSetting(f"base_url has value {url!r}: expected http://host:port, https://host or local.")
+    parts = urlsplit(url)
     if parts.username or parts.query or parts.fragment:
         raise BadSetting("base_url has a user, query or fragment: give keys as api_key, other things as headers.")
     url = url.rstrip("/")
     if version is None and _VERSIONED.search(parts.path.rstrip("/")):
         return url
     return f"{url}/{_API_VERSION if version is None else version}".rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is missing
+        return False
+    return is_complete and url.isprintable() and _PATH.fullmatch(parts.path) is not None
