@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from google.genai import types
 
@@ -58,6 +59,17 @@ def test_an_unknown_task_type_is_refused_with_those_that_exist(given):
 def test_an_impossible_dimensionality_is_refused_with_its_value(value):
     with pytest.raises(BadDimensionality, match="output_dimensionality has value"):
         read_config({"output_dimensionality": value})
+
+
+def test_a_whole_number_of_numpy_is_a_dimensionality():
+    dimensionality = read_config({"output_dimensionality": np.int64(768)}).output_dimensionality
+    assert (dimensionality, type(dimensionality)) == (768, int)
+
+
+@pytest.mark.parametrize("value", ["false", 0, "no"])
+def test_auto_truncate_is_true_or_false_and_nothing_that_may_mean_either(value):
+    with pytest.raises(InvalidRequest, match="auto_truncate has value"):
+        read_config({"auto_truncate": value})
 
 
 def test_an_unknown_option_is_refused_by_name():

@@ -139,6 +139,12 @@ def test_titles_go_with_their_documents(server, function):
     assert [each.get("title") for each in server.requests] == ["Turing", "Encyclopedia", None]
 
 
+@pytest.mark.parametrize("titles", [("T", None), iter(["T", None]), np.array(["T", ""])], ids=type)
+def test_any_iterable_of_titles_will_do(server, function, titles):
+    function.encode_documents(["a", "b"], titles=titles)
+    assert [each.get("title") for each in server.requests] == ["T", None]
+
+
 @pytest.mark.parametrize("titles", [["only one"], "ab", ["a", 5]])
 def test_titles_that_do_not_fit_the_documents_are_refused(server, function, titles):
     with pytest.raises(InvalidRequest, match="titles"):

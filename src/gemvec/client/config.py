@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from gemvec.errors import BadDimensionality, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
@@ -82,9 +83,9 @@ def read_config(config: ConfigLike) -> EmbedOptions:
         )
     return EmbedOptions(
         task_type=task_type,
-        title=title or None,
+        title=str(title) if title else None,  # numpy's strings are of another class
         output_dimensionality=_dimensionality(values.get("output_dimensionality")),
-        auto_truncate=bool(values.get("auto_truncate", True)),
+        auto_truncate=_is_cut(values.get("auto_truncate", True)),
         http_options=values.get("http_options"),
     )
 
@@ -127,9 +128,21 @@ def _items(config: object) -> dict[str, Any]:
 def _dimensionality(value: Any) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    try:
+        number = 0 if isinstance(value, bool) else index(value)  # numpy's whole numbers will do
+    except TypeError:
+        number = 0
+    if number < 1:
         raise BadDimensionality(
             f"config.output_dimensionality has value {value!r}: expected a whole number from 1.",
             field="output_dimensionality",
+        )
+    return number
+
+
+def _is_cut(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(
+            f"config.auto_truncate has value {value!r}: expected True or False.", field="auto_truncate"
         )
     return value

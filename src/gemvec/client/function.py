@@ -145,7 +145,7 @@ class GeminiEmbeddingFunction:
         return self._usage
 
     def encode_documents(
-        self, documents: Iterable[str] | str, *, titles: Sequence[str | None] | None = None
+        self, documents: Iterable[str] | str, *, titles: Iterable[str | None] | None = None
     ) -> list[Float32Array]:
         """Embed documents, with task type RETRIEVAL_DOCUMENT unless the config says another.
 
@@ -167,7 +167,7 @@ class GeminiEmbeddingFunction:
         self,
         documents: Iterable[str] | str,
         *,
-        titles: Sequence[str | None] | None = None,
+        titles: Iterable[str | None] | None = None,
         display_name: str = "",
         on_progress: OnProgress | None = None,
     ) -> list[Float32Array]:
@@ -207,7 +207,7 @@ class GeminiEmbeddingFunction:
         return self.encode_documents(texts)
 
     async def aencode_documents(
-        self, documents: Iterable[str] | str, *, titles: Sequence[str | None] | None = None
+        self, documents: Iterable[str] | str, *, titles: Iterable[str | None] | None = None
     ) -> list[Float32Array]:
         """Embed documents without blocking the event loop; like `encode_documents`."""
         return await self._arun(document_requests(documents, titles, self._read_options()))

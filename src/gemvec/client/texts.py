@@ -29,7 +29,7 @@ class Usage:
 
 
 def document_requests(
-    documents: Iterable[str] | str, titles: Sequence[str | None] | None, options: EmbedOptions
+    documents: Iterable[str] | str, titles: Iterable[str | None] | None, options: EmbedOptions
 ) -> list[EmbedRequest]:
     """Return one request per document.
 
@@ -91,22 +91,27 @@ def _read_texts(texts: Iterable[str] | str, noun: str) -> list[str]:
             )
         if not text:
             raise EmptyText(f"{noun}[{index}] is empty.", field=f"{noun}[{index}]", index=index)
-    # numpy's strings are strings of another class, which the JSON encoder does not take.
-    return [text if type(text) is str else str.__str__(text) for text in given if isinstance(text, str)]
+    return [_plain(text) for text in given if isinstance(text, str)]
 
 
-def _read_titles(titles: Sequence[object], count: int) -> list[str | None]:
-    if isinstance(titles, str) or len(titles) != count:
+def _plain(text: str) -> str:
+    """Return the string itself: numpy's strings are of another class, which the JSON encoder does not take."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def _read_titles(titles: Iterable[object], count: int) -> list[str | None]:
+    given = [] if isinstance(titles, str) else list(titles)
+    if len(given) != count:
         raise InvalidRequest(
             f"titles must be a list with one title or None for each of {count} documents.", field="titles"
         )
     read: list[str | None] = []
-    for index, title in enumerate(titles):
+    for index, title in enumerate(given):
         if title is not None and not isinstance(title, str):
             raise InvalidRequest(
                 f"titles[{index}] is a {type(title).__name__}: expected a string or None.",
                 field=f"titles[{index}]",
                 index=index,
             )
-        read.append(title)
+        read.append(None if title is None else _plain(title))
     return read
