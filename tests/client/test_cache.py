@@ -194,13 +194,20 @@ def test_a_caller_may_change_the_vectors_it_got(cache):
 # Texts in flight
 
 
+async def described(embedder, cache):
+    """Put the cache around an embedder, and ask it for its model, so that calls reach it at once and in order."""
+    cached = CachedEmbedder(embedder, cache, source="here")
+    await cached._describe("words")
+    return cached
+
+
 def test_equal_texts_in_flight_are_computed_once(cache):
     async def run():
         gate = asyncio.Event()
         embedder = WordEmbedder(gate=gate)
-        cached = CachedEmbedder(embedder, cache, source="here")
+        cached = await described(embedder, cache)
         calls = [asyncio.create_task(cached.embed("words", [EmbedRequest(text="same")])) for _ in range(4)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         gate.set()
         return embedder.texts, [embedding for call in calls for embedding in await call]
 
@@ -212,9 +219,9 @@ def test_equal_texts_in_flight_are_computed_once(cache):
 def test_a_waiting_call_computes_what_a_failing_call_did_not(cache):
     async def run():
         gate = asyncio.Event()
-        cached = CachedEmbedder(WordEmbedder(gate=gate, failures=[Overloaded()]), cache, source="here")
+        cached = await described(WordEmbedder(gate=gate, failures=[Overloaded()]), cache)
         calls = [asyncio.create_task(cached.embed("words", [EmbedRequest(text="same")])) for _ in range(3)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         gate.set()
         return await asyncio.gather(*calls, return_exceptions=True)
 
@@ -228,11 +235,11 @@ def test_a_waiting_call_computes_what_a_failing_call_did_not(cache):
 def test_a_cancelled_call_takes_no_other_with_it(cache, victim):
     async def run():
         gate = asyncio.Event()
-        cached = CachedEmbedder(WordEmbedder(gate=gate), cache, source="here")
+        cached = await described(WordEmbedder(gate=gate), cache)
         calls = [asyncio.create_task(cached.embed("words", [EmbedRequest(text="same")])) for _ in range(3)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         calls.pop(victim).cancel()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         gate.set()
         return await asyncio.gather(*calls)
 
@@ -244,13 +251,13 @@ def test_an_interactive_call_does_not_wait_for_a_batch(cache):
     async def run():
         gate = asyncio.Event()
         embedder = WordEmbedder(gate=gate)
-        cached = CachedEmbedder(embedder, cache, source="here")
+        cached = await described(embedder, cache)
         request = [EmbedRequest(text="same")]
         calls = [
             asyncio.create_task(cached.embed("words", request, priority=priority))
             for priority in (Priority.BATCH, Priority.INTERACTIVE, Priority.BATCH)
         ]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(*calls)
         return embedder.computed

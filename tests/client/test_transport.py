@@ -114,6 +114,15 @@ def test_a_server_that_speaks_no_http_is_a_failure():
         thread.join()
 
 
+def test_a_connection_that_takes_too_long_is_said_to():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,  # it never answers the greeting of TLS
+        pytest.raises(TransportFailure, match=r"Nothing answers at .*: no answer within 0\.05 s") as caught,
+    ):
+        send(Transport(f"https://127.0.0.1:{silent.getsockname()[1]}"), timeout_seconds=0.05)
+    assert not caught.value.connected
+
+
 def test_a_slow_answer_ends_at_the_timeout(server, transport):
     server.script = [Answer(200, {}, delay=30)]
     with pytest.raises(TransportFailure, match=r"within 0\.05 s"):

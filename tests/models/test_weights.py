@@ -91,7 +91,11 @@ def fetching(tmp_path, hub):
     """
     here = Path(__file__).parent
     paths = [here, here.parent, here.parent.parent / "tools"]
-    environ = os.environ | {"HF_ENDPOINT": hub.url, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    environ = os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DOWNLOAD_TIMEOUT": "60",  # as long as the hub may stall while another process starts
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+    }
     number = len(list(tmp_path.glob("model-*")))
     command = [sys.executable, "-c", textwrap.dedent(script), str(number)]
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

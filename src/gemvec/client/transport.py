@@ -92,11 +92,11 @@ class Transport:
             async with asyncio.timeout(timeout_seconds):
                 return await _in_thread(exchange.run)
         except (OSError, http.client.HTTPException, zlib.error) as error:
-            reason = str(error) or type(error).__name__
+            allowed = timeout_seconds if exchange.is_connected else min(_CONNECT_SECONDS, timeout_seconds)
+            is_late = isinstance(error, TimeoutError)
+            reason = f"no answer within {allowed:g} s" if is_late else str(error) or type(error).__name__
             if not exchange.is_connected:
                 raise TransportFailure(f"Nothing answers at {self.base_url}: {reason}", connected=False) from error
-            if isinstance(error, TimeoutError):
-                reason = f"no answer within {timeout_seconds:g} s"
             raise TransportFailure(f"{self.base_url} broke off: {reason}") from error
         finally:
             exchange.abort()
