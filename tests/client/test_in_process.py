@@ -13,6 +13,7 @@ from gemvec.client import find_target, open_target
 from gemvec.client.in_process import require_packages
 from gemvec.errors import InputTooLong, MissingDependency
 from gemvec.models.embed import EmbedRequest
+from hub_server import serving
 
 TEXTS = ["Born in Maida Vale, London.", "Where was Alan Turing born?", "Where was Alan Turing born?"]
 
@@ -53,9 +54,22 @@ def test_many_texts_are_embedded_in_order(function):
 
 def test_an_error_names_its_index_among_all_texts(function):
     function.config = {"auto_truncate": False}
-    with pytest.raises(InputTooLong) as caught:
+    with pytest.raises(InputTooLong, match=r"takes up to 8192\. \(text 599 of this call\)") as caught:
         function.encode_documents(["a"] * 599 + ["word " * 20_000])
     assert caught.value.index == 599
+
+
+def test_weights_that_are_fetched_are_shown_to_arrive_and_nothing_else_is(tiny_model, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path))
+    with serving(tiny_model) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        shown = []
+        for _ in range(2):
+            with GeminiEmbeddingFunction("acme/tiny", base_url="local") as function:
+                function.encode_queries(["a"])
+            shown.append(capfd.readouterr())
+    assert shown[0].err.startswith("fetching: model hub acme/tiny@main")
+    assert (shown[0].out, *shown[1]) == ("", "", "")
 
 
 def test_async_methods_share_the_model_with_sync_ones(function):

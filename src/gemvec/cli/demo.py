@@ -109,13 +109,13 @@ def own_settings(settings: Settings, folder: Path) -> Settings:
 
 def run_demo(settings: Settings, account: Account, folder: Path) -> None:
     """Go through every step; raises at the first that fails."""
-    from gemvec.cli.models import show_progress
+    from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
     from gemvec.models.weights import fetch_model
     from gemvec.server.run import serving
     from gemvec.server.services import open_services
 
-    with account.step("Weights", has_own_progress=True) as outcome, show_progress() as progress:
+    with account.step("Weights", has_own_progress=True) as outcome, show_fetch() as progress:
         path = fetch_model(find_record(settings.model[0]), settings.cache_dir, progress=progress)
         outcome["detail"] = f"{settings.model[0]}, checked, in {path}"
     with account.step("Server") as outcome:

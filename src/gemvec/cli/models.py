@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
 from gemvec.cli.options import with_settings
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.models.progress import Progress
     from gemvec.models.record import ModelRecord
 
 app = typer.Typer(help="List models, and fetch their weights ahead of time.", no_args_is_help=True)
@@ -77,12 +72,13 @@ def fetch(
         gemvec models fetch wordllama-256 intfloat/e5-small-v2
         gemvec models fetch --force all-minilm-l6-v2
     """
+    from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
     from gemvec.models.weights import fetch_model
 
     for name in models or settings.model:
         record = find_record(name)
-        with show_progress() as progress:
+        with show_fetch() as progress:
             folder = fetch_model(record, settings.cache_dir, progress=progress, force=force)
         typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else f"{record.id}  {folder}")
 
@@ -103,44 +99,14 @@ def path(
         gemvec models path all-minilm-l6-v2
         cp -r "$(gemvec models path all-minilm-l6-v2)" ./my-model
     """
+    from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
     from gemvec.models.weights import fetch_model
 
     record = find_record(model)
-    with show_progress() as progress:
+    with show_fetch() as progress:
         folder = fetch_model(record, settings.cache_dir, progress=progress)
     typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else str(folder))
-
-
-@contextlib.contextmanager
-def show_progress() -> Generator[Progress]:
-    """Give a `Progress` that shows on standard error: a bar on a terminal, one line a source elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _one_line_a_source(console)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(done_bytes: int, total_bytes: int, label: str) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label)
-            bars.update(tasks[label], completed=done_bytes, total=total_bytes or None)
-
-        yield report
-
-
-def _one_line_a_source(console: Console) -> Progress:
-    labels: set[str] = set()
-
-    def report(_done_bytes: int, total_bytes: int, label: str) -> None:
-        if label not in labels:
-            labels.add(label)
-            size = f", {total_bytes / 1e6:.1f} MB" if total_bytes else ""
-            console.print(f"fetching: {label}{size}", markup=False, highlight=False, soft_wrap=True)
-
-    return report
 
 
 def _to_json(record: ModelRecord, cache_dir: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 
 import gemvec
-from gemvec.cli.models import show_progress
 from gemvec.cli.options import with_settings
 from gemvec.logs import configure_logs, get_logger
 from gemvec.settings import Settings
@@ -71,13 +70,14 @@ def serve(settings: Settings) -> None:
 
     require_keys(settings)
     configure_logs(settings.log_format, settings.log_level)
+    from gemvec.client.progress import show_fetch
     from gemvec.server.keys import has_stored_keys
     from gemvec.server.run import open_socket, url_of
     from gemvec.server.run import serve as run
     from gemvec.server.services import open_services
 
     bound = open_socket(settings.host, settings.port)
-    with show_progress() as progress:
+    with show_fetch() as progress:
         services = open_services(settings, progress=progress)
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)

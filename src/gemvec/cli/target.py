@@ -106,8 +106,8 @@ async def open_target(settings: Settings, target: Target) -> AsyncGenerator[Open
 
 def _open_in_process(settings: Settings, name: str | None) -> OpenTarget:
     from gemvec.cli.late import LateEmbedder
-    from gemvec.cli.models import show_progress
     from gemvec.client.in_process import require_packages
+    from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_known
     from gemvec.models.gemini_names import find_gemini_name
     from gemvec.models.weights import load_model
@@ -115,7 +115,7 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenTarget:
     require_packages()
     is_alias = name is not None and find_gemini_name(name) is not None
     weights = settings.model[0] if name is None or is_alias else name
-    with show_progress() as progress:
+    with show_fetch() as progress:
         loaded = load_model(weights, settings.cache_dir, progress=progress)
 
     def open_model() -> Embedder:

@@ -10,7 +10,7 @@ from gemvec.client.background import Held, arun, run
 from gemvec.client.config import EmbedOptions, read_config
 from gemvec.client.in_process import embed_in_process
 from gemvec.client.micro_batches import check_concurrency
-from gemvec.client.progress import show_progress
+from gemvec.client.progress import show_fetch, show_progress
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import find_target, open_target
@@ -266,9 +266,14 @@ class GeminiEmbeddingFunction:
     async def _hold(self) -> Embedder:
         """Return the embedder of this process, opened if it was not; always on the background loop."""
         if self._held is None or not self._held.is_usable:
-            embedder = open_target(
-                self._target, model=self._model_name, retries=self._retries, max_concurrency=self._max_concurrency
-            )
+            with show_fetch() as progress:
+                embedder = open_target(
+                    self._target,
+                    model=self._model_name,
+                    retries=self._retries,
+                    max_concurrency=self._max_concurrency,
+                    progress=progress,
+                )
             if self._cache is not False:  # sqlite3 loads only then
                 from gemvec.client.cache import with_own_cache
 

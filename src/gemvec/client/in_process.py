@@ -10,6 +10,7 @@ from gemvec.client.micro_batches import run_in_order
 from gemvec.errors import InvalidRequest, MissingDependency
 from gemvec.models.embed import Embedder, Embedding, EmbedRequest
 from gemvec.models.gemini_names import find_gemini_name
+from gemvec.models.progress import Progress
 from gemvec.settings import Settings
 
 # Texts handed to the model at a time: it sorts by length what waits, and refuses to let too much wait.
@@ -30,16 +31,18 @@ def require_packages() -> None:
             )
 
 
-def open_in_process(model: str) -> Embedder:
+def open_in_process(model: str, *, progress: Progress | None = None) -> Embedder:
     """Load a model: the one that `model` names, or the default one for Google's names.
 
     Args:
         model: one of Google's names, a catalogue id, a hub id or a folder.
+        progress: told how far a fetch of its weights has come.
     """
     from gemvec.models.local import open_embedder
 
     name = model.removeprefix("models/")
-    return open_embedder(Settings.load() if find_gemini_name(name) else Settings.load(model=(name,)))
+    settings = Settings.load() if find_gemini_name(name) else Settings.load(model=(name,))
+    return open_embedder(settings, progress=progress)
 
 
 async def embed_in_process(
@@ -62,7 +65,10 @@ async def embed_in_process(
         try:
             embeddings = await embedder.embed(name, requests[positions.start : positions.stop])
         except InvalidRequest as error:
-            error.index = None if error.index is None else error.index + positions.start
+            if error.index is not None:
+                error.index += positions.start
+                error.message = f"{error.message.rstrip()} (text {error.index} of this call)"
+                error.args = (error.message,)
             raise
         on_done(embeddings)
         return embeddings

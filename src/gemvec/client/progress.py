@@ -1,15 +1,21 @@
-"""A progress bar on standard error: rich's where it is installed, else a line of counts."""
+"""What goes on, on standard error: how many texts are embedded, and how a model's weights arrive."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gemvec.models.progress import Progress
 
 
 @contextlib.contextmanager
 def show_progress(total: int, *, is_wanted: bool) -> Generator[Callable[[int], None]]:
-    """Show how many of `total` texts are embedded while the block runs.
+    """Show how many of `total` texts are embedded while the block runs: rich's bar, without rich a line of counts.
 
     Yields:
         A function to call, from any thread, with the number of texts just done.
@@ -42,3 +48,56 @@ def _plain(total: int) -> Callable[[int], None]:
         sys.stderr.write(f"\rembedding {finished}/{total} texts" + ("\n" if finished >= total else ""))
 
     return advance
+
+
+@contextlib.contextmanager
+def show_fetch() -> Generator[Progress]:
+    """Show how a model's weights arrive: a bar on a terminal, one line a source elsewhere; nothing if none do.
+
+    Yields:
+        What to give to whatever may fetch them. Its first call needs rich, which comes with what runs models.
+    """
+    with contextlib.ExitStack() as until_end:
+        show: Progress | None = None
+
+        def report(done_bytes: int, total_bytes: int, label: str) -> None:
+            nonlocal show
+            if show is None:
+                from rich.console import Console
+
+                console = Console(stderr=True)
+                show = (
+                    until_end.enter_context(_bar_a_source(console)) if console.is_terminal else _line_a_source(console)
+                )
+            show(done_bytes, total_bytes, label)
+
+        yield report
+
+
+@contextlib.contextmanager
+def _bar_a_source(console: Console) -> Generator[Progress]:
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(done_bytes: int, total_bytes: int, label: str) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label)
+            bars.update(tasks[label], completed=done_bytes, total=total_bytes or None)
+
+        yield report
+
+
+def _line_a_source(console: Console) -> Progress:
+    labels: set[str] = set()
+
+    def report(_done_bytes: int, total_bytes: int, label: str) -> None:
+        if label not in labels:
+            labels.add(label)
+            size = f", {total_bytes / 1e6:.1f} MB" if total_bytes else ""
+            console.print(f"fetching: {label}{size}", markup=False, highlight=False, soft_wrap=True)
+
+    return report

@@ -14,6 +14,7 @@ from gemvec.client.retries import ATTEMPT_SECONDS, RetryPolicy
 from gemvec.client.transport import Transport
 from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
 from gemvec.models.embed import Embedder
+from gemvec.models.progress import Progress
 from gemvec.settings import read_variable
 from gemvec.wire.message import snake_case
 
@@ -95,7 +96,12 @@ def find_target(base_url: str | None = None, *, api_key: str | None = None, http
 
 
 def open_target(
-    target: Target, *, model: str = "gemini-embedding-001", retries: RetryPolicy | None = None, max_concurrency: int = 4
+    target: Target,
+    *,
+    model: str = "gemini-embedding-001",
+    retries: RetryPolicy | None = None,
+    max_concurrency: int = 4,
+    progress: Progress | None = None,
 ) -> Embedder:
     """Return the embedder that asks `target`; close it when done.
 
@@ -104,9 +110,10 @@ def open_target(
         model: the name that will be asked for; an in-process model other than the Gemini names' is loaded by it.
         retries: how long to keep trying.
         max_concurrency: calls under way at a time.
+        progress: told how far a fetch of an in-process model's weights has come.
     """
     if target.is_local:
-        return open_in_process(model)
+        return open_in_process(model, progress=progress)
     return RemoteEmbedder(
         Transport(target.base_url, api_key=target.api_key, headers=target.headers),
         retries=retries or RetryPolicy(attempt_seconds=target.attempt_seconds),
