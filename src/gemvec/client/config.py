@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Options of EmbedContentConfig that only Vertex AI takes.
 _VERTEX_ONLY = ("mime_type", "document_ocr", "audio_track_extraction")
+# What genai.Client takes for Vertex AI, and for recording and replaying.
+_VERTEX_ARGUMENTS = ("vertexai", "enterprise", "credentials", "project", "location", "debug_config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,22 @@ def read_config(config: ConfigLike) -> EmbedOptions:
         auto_truncate=_is_cut(values.get("auto_truncate", True)),
         http_options=values.get("http_options"),
     )
+
+
+def refuse_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse what is no argument of `genai.Client`, and those of its arguments that ask for Vertex AI.
+
+    Raises:
+        InvalidRequest: one is for Vertex AI, and is neither None nor False.
+        TypeError: there is no such argument.
+    """
+    for name, value in arguments.items():
+        if name not in _VERTEX_ARGUMENTS:
+            raise TypeError(f"GeminiEmbeddingFunction() got an unexpected keyword argument {name!r}")
+        if value:
+            raise InvalidRequest(
+                f"{name} belongs to Vertex AI, which gemvec does not speak: give api_key or base_url.", field=name
+            )
 
 
 def parse_task_type(value: TaskType | str | int | None) -> TaskType | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemvec.client.background import Held, arun, run
-from gemvec.client.config import EmbedOptions, read_config
+from gemvec.client.config import EmbedOptions, read_config, refuse_arguments
 from gemvec.client.in_process import embed_in_process
 from gemvec.client.micro_batches import check_concurrency
 from gemvec.client.progress import show_fetch, show_progress
@@ -15,7 +15,7 @@ from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import find_target, open_target
 from gemvec.client.texts import Usage, document_requests, query_requests
-from gemvec.errors import BadDimensionality, InvalidRequest
+from gemvec.errors import BadDimensionality
 from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Float32Array
 from gemvec.models.gemini_names import GeminiName, find_gemini_name
 from gemvec.wire.names import parse_model_name
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from gemvec.client.batches import OnProgress
     from gemvec.client.cache import EmbeddingCache
     from gemvec.client.config import ConfigLike
-
-# What genai.Client takes for Vertex AI, and for recording and replaying.
-_VERTEX_ARGUMENTS = ("vertexai", "enterprise", "credentials", "project", "location", "debug_config")
 
 
 class GeminiEmbeddingFunction:
@@ -79,7 +76,7 @@ class GeminiEmbeddingFunction:
             InvalidRequest: the model name or the config cannot be used.
             BadSetting: another argument cannot.
         """
-        _refuse_unknown(kwargs)
+        refuse_arguments(kwargs)
         self.show_progress = show_progress
         self._cache = cache
         self._model_name = model_name
@@ -298,13 +295,3 @@ class GeminiEmbeddingFunction:
                 field="output_dimensionality",
             )
         return EmbedOptions(takes_task_type=False, auto_truncate=options.auto_truncate)
-
-
-def _refuse_unknown(arguments: Mapping[str, Any]) -> None:
-    for name, value in arguments.items():
-        if name not in _VERTEX_ARGUMENTS:
-            raise TypeError(f"GeminiEmbeddingFunction() got an unexpected keyword argument {name!r}")
-        if value:
-            raise InvalidRequest(
-                f"{name} belongs to Vertex AI, which gemvec does not speak: give api_key or base_url.", field=name
-            )
