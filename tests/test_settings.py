@@ -24,6 +24,11 @@ def test_sizes_take_units(text, size):
     assert parse_bytes(text) == size
 
 
+def test_an_empty_variable_is_one_that_is_not_set():
+    environ = {variable_name(each.name): "" for each in fields(Settings)}
+    assert Settings.load(environ) == Settings.load({})
+
+
 def test_lists_are_separated_by_commas():
     assert Settings.load({"GEMVEC_MODEL": "one, two,"}).model == ("one", "two")
 
@@ -35,6 +40,9 @@ def test_lists_are_separated_by_commas():
         ("port", "65536", "at most 65535"),
         ("port", "-1", "at least 0"),
         ("max_request_bytes", "12 parsecs", "expected a whole number"),
+        ("max_request_bytes", "inf", "expected a whole number"),
+        ("file_expiry_seconds", "inf", "at most"),
+        ("batch_expiry_seconds", "1e300", "at most"),
         ("allow_anonymous", "perhaps", "expected true or false"),
         ("precision", "sloppy", "expected one of"),
         ("data_dir", "~nobody-of-this-name/data", "cannot be used"),

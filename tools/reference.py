@@ -83,7 +83,8 @@ def settings_page() -> str:
         for each in fields(Settings)
     ]
     intro = (
-        "A flag wins over a variable, a variable over the default. Sizes take `20MiB` or `2GB`; lists take commas.\n\n"
+        "A flag wins over a variable, a variable that is not empty over the default. "
+        "Sizes take `20MiB` or `2GB`; lists take commas.\n\n"
     )
     return "# Settings\n\n" + intro + table(["flag", "variable", "value", "default", "meaning"], rows)
 

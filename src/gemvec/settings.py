@@ -1,7 +1,7 @@
 """Every setting of gemvec, once: flag, GEMVEC_* variable, default, unit and help come from the same field.
 
 This is the only module that reads the environment. It must never know where a setting is used.
-A command-line flag wins over a variable, a variable over the default.
+A command-line flag wins over a variable, a variable that is not empty over the default.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LogFormat = Literal["pretty", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+_CENTURY_SECONDS = 100 * 365 * 86400.0  # beyond it, dates end
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -108,16 +109,26 @@ class Settings:
     database_url: str = setting(
         "", "PostgreSQL URL of the files and batches database; empty: a SQLite file in the data folder.", secret=True
     )
-    file_expiry_seconds: float = setting(48 * 3600.0, "How long an uploaded file is kept.", unit="seconds", minimum=1)
+    file_expiry_seconds: float = setting(
+        48 * 3600.0, "How long an uploaded file is kept.", unit="seconds", minimum=1, maximum=_CENTURY_SECONDS
+    )
     max_file_bytes: int = setting(2 * 2**30, "Largest file that may be uploaded.", unit="bytes", minimum=1)
     max_owner_bytes: int = setting(
         20 * 2**30, "What the uploaded files of one API key may take together.", unit="bytes", minimum=1
     )
     batch_expiry_seconds: float = setting(
-        48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1
+        48 * 3600.0,
+        "How long a batch may wait and run before it expires.",
+        unit="seconds",
+        minimum=1,
+        maximum=_CENTURY_SECONDS,
     )
     batch_retention_seconds: float = setting(
-        42 * 86400.0, "How long an ended batch is kept, with its input and its results.", unit="seconds", minimum=1
+        42 * 86400.0,
+        "How long an ended batch is kept, with its input and its results.",
+        unit="seconds",
+        minimum=1,
+        maximum=_CENTURY_SECONDS,
     )
     uri: str = setting(
         "./gemvec.db", "Milvus: a path ending in .db for Milvus Lite, or the address of a server or of Zilliz Cloud."
@@ -168,7 +179,7 @@ class Settings:
         """Combine flags, GEMVEC_* variables and defaults.
 
         Args:
-            environ: the environment; the process' own when None.
+            environ: the environment; the process' own when None. An empty variable is one that is not set.
             **flags: values by field name; None means not given. Strings are parsed like variables.
 
         Raises:
@@ -180,7 +191,7 @@ class Settings:
             given = flags.pop(each.name, None)
             if given is not None:
                 values[each.name] = _checked(each, given, flag_name(each.name))
-            elif (text := environ.get(variable_name(each.name))) is not None:
+            elif text := environ.get(variable_name(each.name)):
                 values[each.name] = _checked(each, text, variable_name(each.name))
         if flags:
             raise BadSetting(f"There is no setting named {min(flags)!r}.")
@@ -231,7 +242,7 @@ def _checked(each: Field[Any], value: Any, source: str) -> Any:
     shown = "(hidden)" if each.metadata["secret"] else repr(value)
     try:
         parsed = _parse(field_types()[each.name], value, is_bytes=each.metadata["unit"] == "bytes")
-    except (ValueError, KeyError, RuntimeError) as error:  # RuntimeError: ~name, and there is no such user
+    except (ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: ~name, and there is no such user
         raise BadSetting(f"{source} has value {shown}: {_expected(field_types()[each.name])}.") from error
     for bound, is_kept, words in (
         (each.metadata["minimum"], operator.ge, "at least"),
