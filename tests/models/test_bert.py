@@ -98,6 +98,12 @@ def test_a_variant_the_graph_does_not_have_is_refused(folder, change):
         read_config(folder / "config.json")
 
 
+def test_a_network_of_no_heads_is_refused(folder):
+    change_config(folder, num_attention_heads=0)
+    with pytest.raises(UnsupportedModel, match="num_attention_heads"):
+        read_config(folder / "config.json")
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "bert"}'])
 def test_a_config_that_says_too_little_is_refused(tmp_path, content):
     (tmp_path / "config.json").write_text(content)

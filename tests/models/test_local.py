@@ -20,6 +20,7 @@ from gemvec.errors import (
     ModelNotFound,
     ModelUnavailable,
     TitleNotAllowed,
+    UnsupportedModel,
     UnsupportedTaskType,
 )
 from gemvec.models.bert import build_bert, read_config
@@ -272,6 +273,13 @@ def test_two_models_of_one_name_are_refused(open_tiny, folder, tmp_path):
 
 def test_a_model_named_twice_is_served_once(open_tiny, folder):
     assert len(open_tiny(folder, folder).list_models()) == 7
+
+
+def test_a_window_that_fits_no_text_is_refused(open_tiny, folder, tmp_path):
+    narrow = shutil.copytree(folder, tmp_path / "narrow")
+    (narrow / "sentence_bert_config.json").write_text('{"max_seq_length": 2}')
+    with pytest.raises(UnsupportedModel, match="2 tokens, fits no text"):
+        open_tiny(narrow)
 
 
 def test_no_model_is_a_bad_setting():

@@ -10,6 +10,7 @@ transformers' BertModel.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -27,15 +28,16 @@ _FIRST_POSITION = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
 _WORDS = "embeddings.word_embeddings.weight"
 # Added to the attention scores of padding: exp of it is 0 in any precision.
 _MASKED = np.float32(-1e9)
+_Size = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class BertConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What of config.json the graph depends on; the names are transformers'."""
 
     model_type: str
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
+    hidden_size: _Size
+    num_hidden_layers: _Size
+    num_attention_heads: _Size
     layer_norm_eps: float = 1e-12
     hidden_act: str = "gelu"
     position_embedding_type: str = "absolute"

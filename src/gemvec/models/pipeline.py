@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemvec.errors import EmptyText, InputTooLong
+from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
 from gemvec.models.checks import check_request
 from gemvec.models.cores import count_cores
 from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, ServedModel
@@ -53,6 +53,8 @@ class Pipeline:
             prefix_ids=self.tokenizer.prefix_ids,
             suffix_ids=self.tokenizer.suffix_ids,
         )
+        if self._window.room < 1:
+            raise UnsupportedModel(f"The window of {model.folder}, {model.record.window_tokens} tokens, fits no text.")
         self.own_name = self._serve(model)
         is_static = model.record.engine == "static"
         streams = 1 if is_static else settings.streams or count_cores()
