@@ -191,6 +191,16 @@ def test_a_caller_may_change_the_vectors_it_got(cache):
     assert_right(embed(embedder, cache, "text", "text"), ["text", "text"])
 
 
+def test_embeddings_are_told_of_as_they_are_found_and_computed(cache):
+    embed(WordEmbedder(), cache, "known")
+    texts = ["known", *(f"text {number}" for number in range(2000)), "known", "text 0"]
+    told = []
+    cached = CachedEmbedder(WordEmbedder(), cache, source="here")
+    requests = [EmbedRequest(text=text) for text in texts]
+    asyncio.run(cached.embed("words", requests, on_done=lambda embeddings: told.append(len(embeddings))))
+    assert told == [2, 1025, 976]
+
+
 # Texts in flight
 
 

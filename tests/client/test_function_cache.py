@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,11 +109,15 @@ def test_a_cache_may_be_shared_by_functions(served, tmp_path):
     assert embedder.texts == 1
 
 
-def test_a_function_with_a_cache_may_be_pickled(served, tmp_path):
-    _, url = served
-    function = pickle.loads(pickle.dumps(open_function(url, tmp_path / "mine.sqlite3")))
-    assert len(function.encode_documents(["a text"])) == 1
-    function.close()
+@pytest.mark.parametrize("cache_of", [Path, lambda path: EmbeddingCache(path, max_bytes=2**20)])
+def test_a_function_with_a_cache_may_be_pickled(served, tmp_path, cache_of):
+    embedder, url = served
+    with open_function(url, cache_of(tmp_path / "mine.sqlite3")) as function:
+        function.encode_documents(["a text"])
+        pickled = pickle.dumps(function)
+    with pickle.loads(pickled) as other:
+        other.encode_documents(["a text"])
+    assert embedder.texts == 1
 
 
 def test_a_refused_text_is_named_by_its_place_among_all(served, tmp_path):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, Ser
 from gemvec.settings import Settings
 
 __all__ = ["CacheStats", "CachedEmbedder", "EmbeddingCache", "cache_path", "local_source", "open_cache", "with_cache"]
+
+_OnDone = Callable[[Sequence[Embedding]], None]
 
 # What is computed is kept after so many texts at the latest: an interrupted or failing call repeats no more than these.
 # Few enough that a model in this process takes them at once, however long each is.
@@ -89,6 +92,21 @@ class _Flight:
     priority: Priority
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What one call asks for, and how often each key is among it."""
+
+    model: str
+    requests: Sequence[EmbedRequest]
+    priority: Priority
+    on_done: _OnDone | None
+    times: Mapping[bytes, int]
+
+    def tell(self, some: Mapping[bytes, Embedding]) -> None:
+        if some and self.on_done is not None:
+            self.on_done([embedding for key, embedding in some.items() for _ in range(self.times[key])])
+
+
 class _WeightsChanged(Exception):  # caught here, an event and no error
     """The server answered with other weights than the keys were made for."""
 
@@ -137,7 +155,12 @@ class CachedEmbedder:
             await asyncio.to_thread(self.cache.close)
 
     async def embed(
-        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+        self,
+        model: str,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: _OnDone | None = None,
     ) -> list[Embedding]:
         """Embed texts, from the cache where it holds them.
 
@@ -145,6 +168,7 @@ class CachedEmbedder:
             model: a served name.
             requests: what to embed; any number, each with its own options.
             priority: whether anybody waits for the answer.
+            on_done: called with embeddings as they are found or computed, in whatever order.
 
         Returns:
             One embedding per request, in the same order.
@@ -156,8 +180,11 @@ class CachedEmbedder:
         for _ in range(_TRIES):
             served = self._served.get(model) or await self._describe(model)
             with contextlib.suppress(_WeightsChanged):
-                return await self._embed(served, model, requests, priority)
-        return await self.embedder.embed(model, requests, priority=priority)
+                return await self._embed(served, model, requests, priority, on_done)
+        embeddings = await self.embedder.embed(model, requests, priority=priority)
+        if on_done is not None:
+            on_done(embeddings)
+        return embeddings
 
     async def _describe(self, model: str) -> ServedModel:
         # A remote embedder may ask its server; the event loop need not wait for that.
@@ -165,21 +192,30 @@ class CachedEmbedder:
         return self._served[model]
 
     async def _embed(
-        self, served: ServedModel, model: str, requests: Sequence[EmbedRequest], priority: Priority
+        self,
+        served: ServedModel,
+        model: str,
+        requests: Sequence[EmbedRequest],
+        priority: Priority,
+        on_done: _OnDone | None,
     ) -> list[Embedding]:
         keys = make_keys(self._source, served, requests)
+        call = _Call(model, requests, priority, on_done, Counter(keys))
         missing: dict[bytes, int] = {}  # key -> position of the first request that has it
         for position, key in enumerate(keys):
             missing.setdefault(key, position)
         found = await self._look_up(list(missing))
         self._count(keys, found)
+        call.tell(found)
         for key in found:
             del missing[key]
         while missing:
             flights = self._find_flights(missing, priority)
             own = {key: position for key, position in missing.items() if key not in flights}
-            found |= await self._compute(served, model, requests, own, priority)
-            found |= await _wait_for(flights)
+            found |= await self._compute(served, call, own)
+            waited_for = await _wait_for(flights)
+            call.tell(waited_for)
+            found |= waited_for
             # What another call failed to compute is this call's to compute.
             missing = {key: position for key, position in missing.items() if key not in found}
         return _spread(keys, found)
@@ -198,17 +234,10 @@ class CachedEmbedder:
         flights = {key: flight for key in keys if (flight := self._flights.get(key))}
         return {key: flight for key, flight in flights.items() if flight.priority <= priority}
 
-    async def _compute(
-        self,
-        served: ServedModel,
-        model: str,
-        requests: Sequence[EmbedRequest],
-        missing: Mapping[bytes, int],
-        priority: Priority,
-    ) -> dict[bytes, Embedding]:
+    async def _compute(self, served: ServedModel, call: _Call, missing: Mapping[bytes, int]) -> dict[bytes, Embedding]:
         """Embed the requests at the positions `missing`, keep the embeddings, and tell the calls that wait for them."""
         loop = asyncio.get_running_loop()
-        flights = {key: _Flight(loop.create_future(), priority) for key in missing}
+        flights = {key: _Flight(loop.create_future(), call.priority) for key in missing}
         self._flights.update(flights)
         computed: dict[bytes, Embedding] = {}
         keys = list(missing)
@@ -216,12 +245,13 @@ class CachedEmbedder:
             for start in range(0, len(keys), _TEXTS_AT_ONCE):
                 some = keys[start : start + _TEXTS_AT_ONCE]
                 positions = [missing[key] for key in some]
-                embeddings = await self._compute_some(model, requests, positions, priority)
-                if await self._describe(model) is not served:
+                embeddings = await self._compute_some(call, positions)
+                if await self._describe(call.model) is not served:
                     raise _WeightsChanged
                 embedded = dict(zip(some, embeddings, strict=True))
                 self.cache.put(embedded)
                 computed |= embedded
+                call.tell(embedded)
         finally:
             for key, flight in flights.items():
                 flight.result.set_result(computed.get(key))
@@ -229,11 +259,10 @@ class CachedEmbedder:
                     del self._flights[key]
         return computed
 
-    async def _compute_some(
-        self, model: str, requests: Sequence[EmbedRequest], positions: Sequence[int], priority: Priority
-    ) -> list[Embedding]:
+    async def _compute_some(self, call: _Call, positions: Sequence[int]) -> list[Embedding]:
+        some = [call.requests[each] for each in positions]
         try:
-            return await self.embedder.embed(model, [requests[each] for each in positions], priority=priority)
+            return await self.embedder.embed(call.model, some, priority=call.priority)
         except (InvalidRequest, ApiError) as error:
             raise at_positions(error, positions) from error
 

@@ -10,6 +10,7 @@ This module must never know how a key is made (`cache.py` does) or what an embed
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -100,14 +101,17 @@ class _Work:
 class EmbeddingCache:
     """Embeddings by key in one SQLite file.
 
-    Safe to use from several threads and processes and after a fork. `close` writes what waits and lets the file go;
-    a closed cache opens again by itself.
+    Safe to use from several threads and processes and after a fork; a pickle of it names the file. `close` writes what
+    waits and lets the file go; a closed cache opens again by itself.
     """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self.path = path
         self.max_bytes = max_bytes
         self._start()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(EmbeddingCache, max_bytes=self.max_bytes), (self.path,)
 
     def _start(self) -> None:
         self._pid = os.getpid()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from gemvec.client.background import Held, arun, run
 from gemvec.client.config import EmbedOptions, read_config, refuse_arguments
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from google.genai import types
 
     from gemvec.client.batches import OnProgress
-    from gemvec.client.cache import EmbeddingCache
+    from gemvec.client.cache import CachedEmbedder, EmbeddingCache
     from gemvec.client.config import ConfigLike
 
 
@@ -254,8 +254,8 @@ class GeminiEmbeddingFunction:
             if isinstance(embedder, RemoteEmbedder):
                 embeddings = await embedder.embed(self._model_name, requests, on_done=on_done)
             elif not self._target.is_local:
-                embeddings = await embedder.embed(parse_model_name(self._model_name), requests)
-                on_done(embeddings)
+                cached = cast("CachedEmbedder", embedder)
+                embeddings = await cached.embed(parse_model_name(self._model_name), requests, on_done=on_done)
             else:
                 embeddings = await embed_in_process(embedder, self._model_name, requests, on_done=on_done)
         return [each.vector for each in embeddings]
