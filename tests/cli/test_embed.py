@@ -122,6 +122,23 @@ def test_what_cannot_be_embedded_ends_with_a_message(gemvec, arguments, message,
     assert message in " ".join(err.split())
 
 
+@pytest.mark.parametrize("name", ["vectors.npy", "vectors.jsonl"])
+def test_a_place_where_nothing_can_be_written_is_named_before_anything_is_embedded(gemvec, tmp_path, name):
+    output = tmp_path / "missing" / name
+    status, out, err = gemvec("--base-url", "http://127.0.0.1:9", "--output", output, "one")
+    assert (status, out) == (1, "")
+    assert str(output.parent) in err
+
+
+def test_an_array_that_is_not_finished_leaves_the_one_before_it(gemvec, tmp_path):
+    output = tmp_path / "vectors.npy"
+    assert gemvec("--output", output, "one")[0] == 0
+    before = output.read_bytes()
+    assert gemvec("--output", output, "--dimensionality", 5000, "one")[0] == 1
+    assert output.read_bytes() == before
+    assert [path.name for path in tmp_path.glob("*vectors*")] == ["vectors.npy"]
+
+
 def test_a_bad_line_is_named(gemvec, tmp_path):
     (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n{"txt": "two"}\n')
     status, _, err = gemvec("--file", tmp_path / "texts.jsonl")

@@ -156,14 +156,20 @@ def _read_requests(
 
 @contextmanager
 def _open_output(output: Path | None, *, as_json: bool) -> Generator[Write]:
-    """Give a function that writes texts and their vectors where they were asked for."""
+    """Give a function that writes texts and their vectors where they were asked for.
+
+    Raises:
+        StorageFailure: nothing can be written there; said before anything is embedded.
+    """
+    from gemvec.storage.durable import translate_os_errors
+
     if output is None:
         yield _json_writer(sys.stdout.buffer) if as_json else _show
     elif output.suffix == ".npy":
         with _array_writer(output) as write:
             yield write
     else:
-        with output.open("wb") as stream:
+        with translate_os_errors(), output.open("wb") as stream:
             yield _json_writer(stream)
 
 
@@ -197,8 +203,10 @@ def _array_writer(output: Path) -> Generator[Write]:
     import numpy as np
 
     from gemvec.models.embed import Float32Array
+    from gemvec.storage.durable import replacing
 
     vectors: list[Float32Array] = []
-    yield lambda _, embeddings: vectors.extend(each.vector for each in embeddings)
-    np.save(output, np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32))
+    with replacing(output) as partial, partial.open("wb") as stream:
+        yield lambda _, embeddings: vectors.extend(each.vector for each in embeddings)
+        np.save(stream, np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32))
     Console(stderr=True).print(f"{len(vectors)} vectors in {escape(str(output))}", highlight=False)
