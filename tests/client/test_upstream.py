@@ -203,11 +203,12 @@ def test_a_key_that_the_upstream_refuses_is_not_the_callers_fault(server, open_u
 
 
 def test_an_upstream_that_breaks_off_fails_those_whose_texts_it_had(server, open_upstream):
-    embedder = open_upstream(retries=RetryPolicy(timeout_seconds=0.2, first_delay_seconds=1.0), max_concurrency=1)
+    embedder = open_upstream(retries=RetryPolicy(timeout_seconds=2.0, first_delay_seconds=1.0), max_concurrency=1)
     first = server.respond({"requests": [{"content": {"parts": [{"text": "first"}]}}]})
-    server.script = [replace(first, delay=0.1), Answer(200, {"embeddings": []}, cut=True)]
+    server.script = [replace(first, delay=0.1), *[Answer(200, {"embeddings": []}, cut=True)] * 1000]
     answers = asyncio.run(in_turn(server, embedder, ["a"], ["b"]))
     assert [type(each) for each in answers] == [TransportFailure, TransportFailure]
+    server.script.clear()
     assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for("c"))), "c")
 
 
