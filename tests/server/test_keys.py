@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from gemvec.errors import InvalidRequest, NotFound
+from gemvec.errors import InvalidRequest, NotFound, StorageFailure
 from gemvec.server.keys import KeyRing, KeyStore
 from gemvec.storage.database import open_database
 from gemvec.storage.timestamps import utc_now
@@ -42,6 +42,13 @@ class CountingStore:
     def is_in_use(self):
         self.asked += 1
         return self._store.is_in_use()
+
+
+class BrokenStore:
+    """A store whose database cannot be read."""
+
+    def is_in_use(self):
+        raise StorageFailure("the disk is gone")
 
 
 def test_a_key_is_found_by_its_secret(store):
@@ -126,6 +133,23 @@ def test_a_ring_stops_asking_whether_keys_are_in_use_once_they_are(store):
     for clock.now in (1.0, 2.0, 3.0):
         assert asyncio.run(ring.is_in_use())
     assert counting.asked == 2
+
+
+def test_who_asks_a_ring_while_it_looks_waits_for_what_it_finds(store):
+    store.create("laptop")
+    ring = KeyRing(store, Clock())
+
+    async def ask():
+        return await asyncio.gather(*(ring.is_in_use() for _ in range(3)))
+
+    assert asyncio.run(ask()) == [True, True, True], "or the first callers of a started server would need no key"
+
+
+def test_a_ring_that_could_not_look_believes_nothing():
+    ring = KeyRing(BrokenStore(), Clock())
+    for _ in range(2):
+        with pytest.raises(StorageFailure):
+            asyncio.run(ring.is_in_use())
 
 
 def test_guesses_do_not_fill_a_rings_memory(store):

@@ -168,11 +168,12 @@ class KeyRing:
         self._in_use_until = float("-inf")
 
     async def is_in_use(self) -> bool:
-        """Say whether a key was ever made."""
+        """Say whether a key was ever made; never before that was read, or callers would slip in meanwhile."""
         now = self._clock()
         if not self._is_in_use and now >= self._in_use_until:
+            is_in_use = await asyncio.to_thread(self._store.is_in_use)
+            self._is_in_use = self._is_in_use or is_in_use  # one who asked later may have had the newer answer first
             self._in_use_until = now + _BELIEVED_SECONDS
-            self._is_in_use = await asyncio.to_thread(self._store.is_in_use)
         return self._is_in_use
 
     async def find(self, secret: str) -> Key | None:
