@@ -30,9 +30,24 @@ def test_a_key_alone_goes_to_standard_output(tmp_path):
     assert "\n" not in done.stdout.strip()
 
 
-def test_a_wrong_duration_is_named(tmp_path):
-    done = runner.invoke(app, ["create", "x", "--expires-in", "soon", "--data-dir", str(tmp_path)])
-    assert "--expires-in has value 'soon'" in done.exception.message
+@pytest.mark.parametrize("time", ["soon", "d", "0d", "-1d", "1.5d", "¹d", "999999999d", "9" * 30 + "w"])
+def test_a_wrong_duration_is_named(tmp_path, time):
+    done = runner.invoke(app, ["create", "x", f"--expires-in={time}", "--data-dir", str(tmp_path)])
+    assert f"--expires-in has value {time!r}" in done.exception.message
+
+
+def test_a_limit_that_no_database_holds_is_refused(tmp_path):
+    done = runner.invoke(app, ["create", "x", "--requests-per-minute", str(2**63), "--data-dir", str(tmp_path)])
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["[/x]", "[red]", "  padded "])
+def test_a_name_is_shown_as_it_is(tmp_path, name):
+    folder = ["--data-dir", str(tmp_path)]
+    made = runner.invoke(app, ["create", name, *folder])
+    assert f"This is the key {name.strip()}. " in made.stderr
+    assert runner.invoke(app, ["list", *folder]).stdout.splitlines()[1].split()[0] == name.strip()
+    assert runner.invoke(app, ["revoke", name, *folder]).stdout == f"{name.strip()} is revoked.\n"
 
 
 def test_the_limits_and_models_of_a_key_are_listed_for_people_in_eighty_columns(tmp_path, monkeypatch):

@@ -92,8 +92,19 @@ def test_two_keys_cannot_share_a_name(store):
     store.create("laptop")
     with pytest.raises(InvalidRequest, match="laptop"):
         store.create("laptop")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "a" * 129])
+def test_a_key_needs_a_name_that_can_be_told(store, name):
     with pytest.raises(InvalidRequest, match="needs a name"):
-        store.create("  ")
+        store.create(name)
+
+
+@pytest.mark.parametrize("model", ["", "a,b", "models/"])
+def test_what_names_no_model_is_refused(store, model):
+    with pytest.raises(InvalidRequest, match="model"):
+        store.create("ci", models=(model,))
+    assert store.list() == [], "or the key would be for every model"
 
 
 def test_revoking_an_unknown_key_says_so(store):

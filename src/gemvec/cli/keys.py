@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from gemvec.cli.options import with_settings
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, list and revoke the API keys of a server on this machine.", no_args_is_help=True)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MOST = 2**63 - 1  # what a database holds
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -33,10 +38,10 @@ def create(
         list[str] | None, typer.Option(help="A served name it may use; repeat for more. All when left out.")
     ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Texts it may have embedded a minute.")
+        int | None, typer.Option(min=1, max=_MOST, metavar="N", help="Texts it may have embedded a minute.")
     ] = None,
     tokens_per_minute: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Tokens it may have embedded a minute.")
+        int | None, typer.Option(min=1, max=_MOST, metavar="N", help="Tokens it may have embedded a minute.")
     ] = None,
     expires_in: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it stops working: 12h, 30d, 52w.")
@@ -49,20 +54,23 @@ def create(
         gemvec keys create laptop
         gemvec keys create ci --requests-per-minute 600 --expires-in 30d
     """
-    from gemvec.storage.timestamps import utc_now
-
-    key, secret = _store(settings).create(
-        name,
-        models=tuple(model or ()),
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
-        expires_at=utc_now() + _duration(expires_in) if expires_in else None,
-    )
+    with _opened(settings) as store:
+        key, secret = store.create(
+            name,
+            models=tuple(model or ()),
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            expires_at=_end_of(expires_in) if expires_in is not None else None,
+        )
     if as_json:
         typer.echo(json.dumps({"key": secret, **_to_json(key)}))
         return
     typer.echo(secret)
-    Console(stderr=True).print(f"This is the key [bold]{key.name}[/]. It is kept only as a hash: note it now.")
+    Console(stderr=True).print(
+        f"This is the key [bold]{escape(key.name)}[/]. It is kept only as a hash: note it now.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command("list")
@@ -74,7 +82,8 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
         gemvec keys list
         gemvec keys list --json
     """
-    found = _store(settings).list()
+    with _opened(settings) as store:
+        found = store.list()
     if as_json:
         typer.echo(json.dumps([_to_json(key) for key in found]))
         return
@@ -99,22 +108,34 @@ def revoke(
     Examples:
         gemvec keys revoke laptop
     """
-    key = _store(settings).revoke(name)
+    with _opened(settings) as store:
+        key = store.revoke(name)
     typer.echo(json.dumps(_to_json(key)) if as_json else f"{key.name} is revoked.")
 
 
-def _store(settings: Settings) -> KeyStore:
+@contextmanager
+def _opened(settings: Settings) -> Generator[KeyStore]:
     from gemvec.server.keys import KeyStore
     from gemvec.storage.database import database_of, open_database
 
-    return KeyStore(open_database(database_of(settings)))
+    database = open_database(database_of(settings))
+    try:
+        yield KeyStore(database)
+    finally:
+        database.close()
 
 
-def _duration(text: str) -> timedelta:
-    number, unit = text[:-1], _UNITS.get(text[-1:])
-    if not (unit and number.isdigit() and int(number)):
-        raise InvalidRequest(f"--expires-in has value {text!r}: expected a number and m, h, d or w, such as 30d.")
-    return timedelta(**{unit: int(number)})
+def _end_of(life: str) -> datetime:
+    """Return when a key that is made now and has this life ends."""
+    from gemvec.storage.timestamps import utc_now
+
+    found = re.fullmatch("([0-9]+)([mhdw])", life)
+    try:
+        if found and (number := int(found[1])):
+            return utc_now() + timedelta(**{_UNITS[found[2]]: number})
+    except (OverflowError, ValueError):  # beyond the year 9999, or more digits than Python reads
+        pass
+    raise InvalidRequest(f"--expires-in has value {life!r}: expected a number and m, h, d or w, such as 30d.")
 
 
 def _to_json(key: Key) -> dict[str, Any]:
@@ -136,5 +157,5 @@ def _to_json(key: Key) -> dict[str, Any]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
-        return "\n".join(str(each) for each in value) or "all"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON list
-    return "-" if value is None else str(value)
+        return "\n".join(escape(str(each)) for each in value) or "all"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON list
+    return "-" if value is None else escape(str(value))

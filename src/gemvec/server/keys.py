@@ -24,8 +24,10 @@ from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.schema import keys
 from gemvec.storage.timestamps import utc_now
+from gemvec.wire.names import parse_model_name
 
 PREFIX = "gv-"
+_LONGEST_NAME = 128
 
 # How long a running server believes what it read: a key that is revoked meanwhile works so much longer.
 _BELIEVED_SECONDS = 1.0
@@ -82,16 +84,17 @@ class KeyStore:
             What is kept of it, and the key itself, which cannot be had again.
 
         Raises:
-            InvalidRequest: the name is empty or taken.
+            InvalidRequest: the name cannot be one or is taken, or one of the models has no model's name.
         """
-        if not name.strip():
-            raise InvalidRequest("A key needs a name.", field="name")
+        name = name.strip()
+        if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
+            raise InvalidRequest(f"A key needs a name of up to {_LONGEST_NAME} characters on one line.", field="name")
         secret = PREFIX + secrets.token_urlsafe(32)
         row: dict[str, Any] = {
             "key_id": secrets.token_hex(8),
-            "name": name.strip(),
+            "name": name,
             "sha256": _hash(secret),
-            "models": ",".join(each.removeprefix("models/") for each in models),
+            "models": ",".join(parse_model_name(each) for each in models),
             "requests_per_minute": requests_per_minute,
             "tokens_per_minute": tokens_per_minute,
             "created_at": utc_now(),
@@ -102,7 +105,7 @@ class KeyStore:
                 connection.execute(insert(keys).values(row))
         except IntegrityError as error:
             raise InvalidRequest(f"There is a key named {name!r} already.", field="name") from error
-        return self.get(name.strip()), secret
+        return self.get(name), secret
 
     def get(self, name: str) -> Key:
         """Return the key called `name`.
@@ -110,6 +113,7 @@ class KeyStore:
         Raises:
             NotFound: there is none.
         """
+        name = name.strip()
         with self._database.read() as connection:
             row = connection.execute(select(keys).where(keys.c.name == name)).first()
         if row is None:
@@ -146,6 +150,7 @@ class KeyStore:
         Raises:
             NotFound: there is no such key.
         """
+        name = name.strip()
         with self._database.write() as connection:
             unrevoked = (keys.c.name == name) & keys.c.revoked_at.is_(None)
             connection.execute(update(keys).where(unrevoked).values(revoked_at=utc_now()))
