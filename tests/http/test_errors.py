@@ -146,12 +146,20 @@ def test_a_method_that_no_model_has_is_refused_in_googles_words(http, path):
     )
 
 
-@pytest.mark.parametrize(("method", "path", "allow"), [("DELETE", "/v1/models", "GET"), ("GET", "/embed", "POST")])
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("DELETE", "/v1/models", "GET"), ("GET", "/v1/models/tiny:embedContent", "POST")],
+)
 def test_another_method_is_not_allowed(http, method, path, allow):
     response = http.request(method, path)
     assert (response.status_code, response.json()["error"]["code"]) == (405, 405)
     assert response.headers["allow"] == allow
     assert f"takes {allow}" in response.json()["error"]["message"]
+
+
+def test_another_method_is_refused_in_the_shape_of_the_route(http):
+    assert http.get("/v1/embeddings").json()["error"]["type"] == "invalid_request_error"
+    assert http.get("/embed").json()["error_type"] == "Validation"
 
 
 def test_the_default_message_is_the_first_line_of_the_docstring():

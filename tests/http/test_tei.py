@@ -1,5 +1,7 @@
-"""text-embeddings-inference's routes, as Milvus' `tei` provider calls them."""
+"""text-embeddings-inference's routes, as Milvus' `tei` provider and Hugging Face's client call them."""
 
+import huggingface_hub
+import numpy as np
 import pytest
 
 TEIS_INFO = {
@@ -22,6 +24,16 @@ def test_inputs_are_embedded_in_order(http):
     vectors = http.post("/embed", json={"inputs": ["a", "b", "a"], "truncate": True}).json()
     assert vectors[0] == vectors[2] != vectors[1]
     assert http.post("/embed", json={"inputs": "a", "truncate": True}).json() == vectors[:1]
+
+
+def test_hugging_faces_client_is_pointed_at_the_servers_address(server_url, http):
+    """So do LangChain and Haystack, which use it."""
+    with huggingface_hub.InferenceClient(server_url) as client:
+        vectors = client.feature_extraction(["a", "b"], truncate=True)
+        with pytest.raises(huggingface_hub.errors.HfHubHTTPError, match="must not be empty"):
+            client.feature_extraction("")
+    huggingface_hub.close_session()
+    np.testing.assert_array_equal(vectors, np.float32(http.post("/embed", json={"inputs": ["a", "b"]}).json()))
 
 
 def test_the_default_model_answers_with_its_own_dimensionality(http):

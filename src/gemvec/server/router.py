@@ -50,6 +50,7 @@ class Router:
         if found["version"] and not row.versioned:
             raise HTTPException(_NOT_FOUND)
         if method not in methods:
+            scope["state"]["dialect"] = row.dialect
             raise HTTPException(_METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(methods))})
         scope["path_params"] = {name: found[f"p{index}_{name}"] for name in _PARAMETER.findall(row.path)}
         version = (found["version"] or "").lstrip("/")

@@ -241,6 +241,18 @@ ROUTES: tuple[Row, ...] = (
     ),
     Row(
         group="text-embeddings-inference",
+        method="POST",
+        path="/",
+        handler=tei.embed_inputs,
+        summary="The same, where Hugging Face's clients call it.",
+        request="TEIEmbedRequest",
+        response="TEIEmbedResponse",
+        example={"inputs": "What is the meaning of life?"},
+        versioned=False,
+        dialect=Dialect.TEI,
+    ),
+    Row(
+        group="text-embeddings-inference",
         method="GET",
         path="/info",
         handler=tei.info,

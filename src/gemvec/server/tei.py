@@ -1,4 +1,4 @@
-"""text-embeddings-inference's `POST /embed` and `GET /info`, which Milvus' `tei` provider and TEI's clients call."""
+"""text-embeddings-inference's routes, which Milvus' `tei` provider, Hugging Face's and other clients of TEI call."""
 
 from __future__ import annotations
 
