@@ -30,6 +30,8 @@ log = get_logger("server")
 _MOST_HEADERS = 100
 # A client on a bad mobile network does better than this.
 _LEAST_BYTES_A_SECOND = 500
+# A check that comes later than this share of the timeout says nothing about the client.
+_OWN_HALT = 0.1
 # What a client may still send of a request that was answered already; many look at the answer only afterwards.
 _MOST_IGNORED_BYTES = 64 * 2**20
 
@@ -146,6 +148,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = _Phase.BODY
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """Expect the client to take what is left of the answer, which uvicorn keeps even when it closes."""
+        super().on_response_complete()
+        self._rest()
+        self._watch_or_rest()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
@@ -209,8 +217,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Watching
 
+    def _has_to_take(self) -> bool:
+        """Whether the client keeps back an answer: one that is complete, or cannot go on before it takes some."""
+        is_complete = self._answering is None or self._answering.response_complete
+        return self.flow.write_paused or (is_complete and self.transport.get_write_buffer_size() > 0)
+
+    def _has_to_send(self) -> bool:
+        return self._phase is not _Phase.WHOLE and not self.transport.is_closing()
+
     def _watch_or_rest(self) -> None:
-        if self._phase is _Phase.WHOLE and not self.flow.write_paused:
+        if not (self._has_to_take() or self._has_to_send()):
             self._rest()
         elif self._watch is None:
             self._set_watch()
@@ -223,19 +239,26 @@ class BoundedProtocol(HttpToolsProtocol):
     def _set_watch(self) -> None:
         self._received_bytes = 0
         self._unsent_bytes = self.transport.get_write_buffer_size()
-        self._watch = self.loop.call_later(self._bounds.timeout_seconds, self._check)
+        due_at = self.loop.time() + self._bounds.timeout_seconds
+        self._watch = self.loop.call_at(due_at, self._check, due_at)
 
-    def _check(self) -> None:
+    def _check(self, due_at: float) -> None:
         """Close the connection if its client has been too slow; else go on watching."""
-        if self.transport.is_closing():
+        self._watch = None
+        has_to_take = self._has_to_take()
+        if not (has_to_take or self._has_to_send()):
             return
         taken_bytes = self._unsent_bytes - self.transport.get_write_buffer_size()
-        least_bytes = _LEAST_BYTES_A_SECOND * self._bounds.timeout_seconds
-        is_clients_turn = self.flow.write_paused or not self.flow.read_paused
-        if not is_clients_turn or max(self._received_bytes, taken_bytes) >= least_bytes:
+        is_steady = max(self._received_bytes, taken_bytes) >= _LEAST_BYTES_A_SECOND * self._bounds.timeout_seconds
+        # Where this process itself came to a halt, what arrived meanwhile has not been read yet.
+        is_late = self.loop.time() > due_at + _OWN_HALT * self._bounds.timeout_seconds
+        if is_steady or is_late or (self.flow.read_paused and not has_to_take):
             self._set_watch()
-        elif self._phase is _Phase.NOTHING:
+        elif self._phase is _Phase.NOTHING and not has_to_take:
             self.transport.close()
         else:
             log.info("closed a slow connection", extra={"received": self._received_bytes, "taken": taken_bytes})
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", "The request did not come in time.")
+            if has_to_take:
+                self._break_off()
+            else:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", "The request did not come in time.")
