@@ -10,7 +10,7 @@ from http_mutations import Request, mutate
 
 @pytest.mark.slow
 def test_a_few_hundred_requests_nobody_should_send_do_no_harm():
-    result, faults = run(count=600, seed=random.randrange(10**6))
+    result, faults = run(count=600, seed=1)  # always the same, so that a failure is about what has changed
     assert not faults, json.dumps(result, indent=1)
     assert result["requests"] == 600
     assert {"200", "400", "404"} <= set(result["answers"]), "what was sent reached the handlers"

@@ -167,7 +167,8 @@ def short_windows(seconds, **limits):
 
 def test_our_client_finishes_two_thousand_texts_and_no_error_reaches_the_caller(running_whole, tmp_path):
     texts = [f"text number {number}" for number in range(2000)]
-    with running_whole(tmp_path, limits=short_windows(0.5, requests=500, tokens=5000)) as http:
+    # Fewer texts a window than the client sends at once.
+    with running_whole(tmp_path, limits=short_windows(1, requests=300, tokens=5000)) as http:
         base_url = str(http.base_url)
         function = GeminiEmbeddingFunction(
             "gemini-embedding-001", api_key="any", base_url=base_url, config={"output_dimensionality": 8}

@@ -123,6 +123,13 @@ def test_a_caller_that_leaves_cancels_its_work(log, running, held):
         assert client.post(EMBED, json=BODY).status_code == 200
 
 
+def is_stopping(client):
+    try:
+        return client.get("/readyz").status_code == 503
+    except httpx.TransportError:  # it has stopped
+        return True
+
+
 @contextlib.contextmanager
 def stopping(held, **settings):
     """Tell a server to stop while one request is in progress; give a client and the list that gets its answer."""
@@ -135,7 +142,7 @@ def stopping(held, **settings):
             first.start()
             eventually(lambda: held.held == 1)
             closing.start()
-            eventually(lambda: client.get("/readyz").status_code == 503)
+            eventually(lambda: is_stopping(client))
             yield client, answers
         finally:
             held.released.set()

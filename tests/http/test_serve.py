@@ -87,13 +87,14 @@ def test_with_json_logs_every_line_is_json_and_the_first_says_what_is_served(tin
     with serving(tmp_path, "--model", str(tiny_folder), "--log-format", "json") as server:
         answer = server.embed()
         server.end()
-    first, request, *rest = [json.loads(line) for line in server.errors.splitlines()]
+    first, *others = [json.loads(line) for line in server.errors.splitlines()]
     assert first["message"] == "serving"
     assert (first["url"], first["weights"]) == (server.url, [answer.headers["x-gemvec-model"]])
     assert "gemini-embedding-001" in first["models"]
     assert first["asks_for_keys"] is False
+    assert sorted(each["message"] for each in others) == ["request", "stopping"]
+    request = next(each for each in others if each["message"] == "request")
     assert request["request_id"] == answer.headers["x-request-id"]
-    assert [each["message"] for each in rest] == ["stopping"]
     assert server.output == ""
 
 
