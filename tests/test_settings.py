@@ -47,6 +47,8 @@ def test_lists_are_separated_by_commas():
         ("precision", "sloppy", "expected one of"),
         ("data_dir", "~nobody-of-this-name/data", "cannot be used"),
         ("client_timeout_seconds", "nan", "at least 0.1"),
+        ("client_timeout_seconds", "inf", "at most"),
+        ("file_expiry_seconds", "1e300", "at most"),
     ],
 )
 @pytest.mark.parametrize("by_flag", [True, False])

@@ -24,6 +24,8 @@ Limits = Literal["off", "google"]
 LogFormat = Literal["pretty", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+# A hundred years: moments further away than any clock or calendar can tell are of no use.
+_LONGEST_SECONDS = 100 * 365.25 * 86_400
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _CENTURY_SECONDS = 100 * 365 * 86400.0  # beyond it, dates end
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -60,6 +62,8 @@ def setting(
         maximum: the largest.
         secret: keep the value out of reprs and logs.
     """
+    if unit == "seconds":
+        maximum = min(maximum, _LONGEST_SECONDS)
     metadata = {"help": summary, "unit": unit, "minimum": minimum, "maximum": maximum, "secret": secret}
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
