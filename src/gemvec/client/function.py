@@ -64,7 +64,8 @@ class GeminiEmbeddingFunction:
             base_url: address of a gemvec server, or `local` for the model in this process; else that of
                 `http_options`, GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL; else Google's.
             http_options: google-genai's `types.HttpOptions` or a dict: base_url, api_version, headers, timeout.
-            timeout_seconds: one micro-batch with all its tries is done by then.
+            timeout_seconds: one micro-batch with all its tries is done by then; counted anew while the server rations
+                (429 with a time to come back) and takes others of the same call.
             max_concurrency: micro-batches under way at a time.
             show_progress: show a progress bar on standard error.
             cache: keep embeddings and find them again: True for the file that the command line uses, a path for another

@@ -13,7 +13,7 @@ import msgspec
 from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
-from gemvec.client.retries import RetryPolicy, send_with_retries
+from gemvec.client.retries import Progress, RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.errors import ApiError, EmptyText, ModelNotFound
@@ -105,9 +105,10 @@ class RemoteEmbedder:
         prepared = [self._prepare(name, request, index) for index, request in enumerate(requests)]
         encoded = [encode_request(name, request, index) for index, request in enumerate(prepared)]
         estimates = [estimate_text_tokens(request.text, known) for request in prepared]
+        progress = Progress()
 
         async def embed_run(positions: range) -> list[Embedding]:
-            embeddings = await self._embed_run(name, positions, encoded, estimates)
+            embeddings = await self._embed_run(name, positions, encoded, estimates, progress)
             if on_done is not None:
                 on_done(embeddings)
             return embeddings
@@ -175,12 +176,12 @@ class RemoteEmbedder:
         return request
 
     async def _embed_run(
-        self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int]
+        self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int], progress: Progress
     ) -> list[Embedding]:
         own = slice(positions.start, positions.stop)
         path = f"/{format_model_name(name)}:batchEmbedContents"
         request = Request(method="POST", path=path, body=join_requests(encoded[own]))
-        answer = await self._call(request, start=positions.start, texts=len(positions))
+        answer = await self._call(request, start=positions.start, texts=len(positions), progress=progress)
         self._compare_weights(name, answer)
         vectors, token_count = decode_answer(answer.body, len(positions))
         counts = share_tokens(token_count, estimates[own])
@@ -192,11 +193,13 @@ class RemoteEmbedder:
         if known is not None and answered is not None and known.weights != answered:
             self._served.pop(name, None)
 
-    async def _call(self, request: Request, *, start: int = 0, texts: int | None = None) -> Response:
+    async def _call(
+        self, request: Request, *, start: int = 0, texts: int | None = None, progress: Progress | None = None
+    ) -> Response:
         async def send(seconds: float) -> Response:
             return await self._transport.send(request, timeout_seconds=seconds)
 
-        response = await send_with_retries(send, self._retries)
+        response = await send_with_retries(send, self._retries, progress=progress)
         if response.code != _OK:
             raise parse_error(response).to_error(start=start, texts=texts)
         self.weights = response.headers.get(WEIGHTS_HEADER, self.weights)

@@ -8,6 +8,7 @@ jitter"), so that callers who failed together do not come back together.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -33,7 +34,8 @@ class RetryPolicy:
     """How long to keep trying.
 
     Attributes:
-        timeout_seconds: one call with all its tries ends by then.
+        timeout_seconds: one call with all its tries ends by then; counted anew where the server asks to wait and has
+            taken a sibling meanwhile.
         attempt_seconds: one try ends by then.
         unreachable_seconds: while nothing listens at the address, tries end by then: a server restarts in seconds, a
             wrong address stays wrong.
@@ -50,6 +52,17 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if not self.timeout_seconds > 0:
             raise BadSetting(f"timeout_seconds has value {self.timeout_seconds!r}: must be more than 0.")
+
+
+@dataclass(slots=True)
+class Progress:
+    """When one of several calls under way together last got through.
+
+    Attributes:
+        at: on the clock of `send_with_retries`.
+    """
+
+    at: float = -math.inf
 
 
 def is_transient(code: int) -> bool:
@@ -97,6 +110,7 @@ async def send_with_retries(
     send: Callable[[float], Awaitable[Response]],
     policy: RetryPolicy,
     *,
+    progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
@@ -106,6 +120,7 @@ async def send_with_retries(
     Args:
         send: sends once; is given the seconds it may take.
         policy: how long to keep trying.
+        progress: shared with the calls that are under way together: where the server rations, some wait for others.
         clock: monotonic seconds.
         sleep: waits so many seconds.
         draw: a random number in [0, 1).
@@ -117,14 +132,18 @@ async def send_with_retries(
         TransportFailure: the last try brought no answer.
     """
     start = clock()
+    progress = progress or Progress()
     attempt = 0
     while True:
         attempt += 1
         left = max(policy.timeout_seconds - (clock() - start), 0.0)  # a sleep may take longer than asked
         outcome = await _try(send, min(policy.attempt_seconds, left))
         if isinstance(outcome, Response) and not is_transient(outcome.code):
+            progress.at = clock()
             return outcome
         hint = hinted_delay(outcome, datetime.now(UTC)) if isinstance(outcome, Response) else None
+        if hint is not None:
+            start = max(start, progress.at)
         delay = next_delay(policy, attempt=attempt, hint=hint, jitter=draw())
         if clock() - start + delay >= _patience(policy, outcome):
             return _given_up(outcome, attempt)
