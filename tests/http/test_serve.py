@@ -128,6 +128,23 @@ def test_a_request_in_progress_survives_a_stop(tiny_folder, tmp_path):
         assert "Traceback" not in server.errors
 
 
+def test_a_second_ctrl_c_stops_at_once_and_without_a_traceback(tiny_folder, tmp_path):
+    with serving(tmp_path, "--model", str(tiny_folder), "--shutdown-seconds", "3600") as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as caller:
+            caller.sendall(
+                b"POST /v1/models/tiny:embedContent HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+                b"content-length: 9\r\n\r\n"
+            )
+            assert caller.recv(100).startswith(b"HTTP/1.1 100")
+            server.process.send_signal(signal.SIGINT)
+            while httpx.get(server.url + "/readyz").status_code == 200:
+                pass
+            assert server.end(signal.SIGINT) == 0
+        assert "Traceback" not in server.errors
+        assert " error " not in server.errors, "nor is a refusal while it stops an error of the server"
+
+
 def test_keys_are_asked_for_and_never_printed(tiny_folder, tmp_path):
     with serving(tmp_path, "--model", str(tiny_folder), "--api-key", "canary-key") as server:
         assert server.embed().status_code == 403

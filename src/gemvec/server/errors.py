@@ -113,7 +113,7 @@ def error_response(error: Exception, scope: Scope) -> Response:
     """Return the answer to a request that failed, in the shape of the route's dialect; log what is our fault."""
     answer = of_error(error, scope)
     scope["state"]["error"] = answer.status.name
-    if answer.status.http_code >= INTERNAL.http_code:
+    if answer.status.http_code >= INTERNAL.http_code and not isinstance(error, errors.ShuttingDown):
         _log(error, answer.status, scope)
     shape = scope["state"].get("dialect", Dialect.GEMINI).shape
     code, body = shape(answer)

@@ -140,6 +140,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, and cut off who has not read an answer to its end: an event loop with open connections cannot close."""
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves the application to be torn down with the loop, and logs that as a fault
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
         for connection in self.server_state.connections:
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop closes them in its next turn
