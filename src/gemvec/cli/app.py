@@ -83,4 +83,10 @@ def run() -> int:
     except GemvecError as error:
         errors.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
         return 2 if isinstance(error, BadSetting) else 1
+    except ModuleNotFoundError as error:
+        if (error.name or "gemvec").startswith("gemvec"):
+            raise
+        advice = f"this command needs {error.name}: pip install 'gemvec[all]'"
+        errors.print(f"[bold red]error:[/] {escape(advice)}", highlight=False, soft_wrap=True)
+        return 1
     return 0

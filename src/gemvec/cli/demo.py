@@ -130,7 +130,7 @@ def run_demo(settings: Settings, account: Account, folder: Path) -> None:
 
 def show_google_sdk(account: Account, url: str) -> None:
     """Let Google's SDK call the server as Google's reference does."""
-    if importlib.util.find_spec("google.genai") is None:
+    if not _has_google_sdk():
         account.console.print("[dim]- Google's SDK is not installed: pip install google-genai[/]")
         return
     with account.step("Google's SDK") as outcome:
@@ -150,6 +150,13 @@ def show_google_sdk(account: Account, url: str) -> None:
         outcome["detail"] = (
             f'embed_content("Hello World!") = [{", ".join(f"{value:.3f}" for value in values[:3])}, ...]'
         )
+
+
+def _has_google_sdk() -> bool:
+    try:
+        return importlib.util.find_spec("google.genai") is not None
+    except ModuleNotFoundError:  # there is not even a package `google`
+        return False
 
 
 def show_milvus_class(account: Account, url: str) -> None:
