@@ -1,0 +1,121 @@
+"""What the pages say of speed, size and quality is what the results say that they name."""
+
+import json
+import statistics
+
+import pytest
+
+from pages import ROOT
+
+MIB = 2**20
+
+
+def result(name):
+    return json.loads((ROOT / "benchmarks" / "results" / name).read_text())
+
+
+def page(name):
+    return " ".join((ROOT / name).read_text().split())
+
+
+def sizing():
+    return (ROOT / "docs" / "operations.md").read_text().partition("## Sizing\n")[2].partition("\n## ")[0]
+
+
+def test_the_readme_says_how_much_faster_the_engine_is():
+    measured = result("engine.json")
+    peers = [case for case in measured["figures"] if case.startswith("sentence-transformers fp32")]
+    fast, exact = (
+        min(measured["ratios"][f"gemvec {precision} / {peer}"]["texts_per_cpu_second"] for peer in peers)
+        for precision in ("fast", "exact")
+    )
+    assert f"embeds {fast:.1f} times as many texts per CPU second" in page("README.md")
+    assert f"in fp32 too (`--precision exact`), {exact:.1f} times as many" in page("README.md")
+    assert {len(rounds) for rounds in measured["figures"].values()} == {5}
+    assert (measured["machine"]["processor"], measured["cores"]) == ("AMD EPYC", 2)
+
+
+def test_the_pages_say_which_scores_were_measured():
+    measured = result("sts.json")["results"]
+    scores = {(each["dataset"], each["precision"]): f"{each['spearman']:.2f}" for each in measured}
+    published = {each["dataset"]: f"{each['reference']:.2f}" for each in measured}
+    for name, reference in published.items():
+        row = f"| {name} | {scores[name, 'exact']} | {scores[name, 'fast']} | {reference} |"
+        assert row in page("docs/models.md")
+    for precision in ("exact", "fast"):
+        row = f"| `{precision}`, through HTTP | {scores['STS13', precision]} | {scores['STS14', precision]} |"
+        assert row in page("docs/evaluation.md")
+    assert f"| published for all-MiniLM-L6-v2 | {published['STS13']} | {published['STS14']} |" in page(
+        "docs/evaluation.md"
+    )
+
+
+def test_the_page_on_indexing_says_how_often_each_search_is_right():
+    measured = result("hybrid.json")
+    for name, questions in (("documentation", "37 questions about"), ("docstrings", "400 docstrings among 2,500")):
+        row = page("docs/indexing.md").partition(f"| {questions}")[2]
+        quoted = [float(each.strip(" %")) for each in row.split("|")[1:5]]
+        joined = ("meaning", "words", "rank", "score 0.7")
+        assert quoted == [pytest.approx(100 * measured[name][each]["hit@3"], abs=0.051) for each in joined]
+        assert measured[name]["questions"] == int(questions.split()[0])
+
+
+def test_the_page_on_batches_says_what_a_batch_costs():
+    measured, text = result("batches.json"), page("docs/batches.md")
+
+    def middle(case, figure):
+        return statistics.median(each[figure] for each in measured["figures"][case])
+
+    rows = {
+        "engine": "the engine alone, in one process, vectors thrown away",
+        "engine_processes": "the engine alone, in two processes",
+        "batch": "a batch, from its creation to its success",
+        "batch_one_process": "a batch without the processes",
+    }
+    for case, words in rows.items():
+        quoted = [float(each) for each in text.partition(f"| {words} |")[2].split("|")[:2]]
+        assert quoted == [pytest.approx(middle(case, figure), abs=0.051) for figure in ("wall", "cpu")]
+        if case.startswith("batch"):
+            peak = max(each["peak_rss_mib"] for each in measured["figures"][case])
+            assert f"{peak:.0f} MiB" in text.partition(f"| {words} |")[2].split("|")[2]
+    cost = measured["cost"]
+    assert f"{cost['batch_over_engine']['wall']:.0%}".replace("%", " % more time") in text
+    assert f"{cost['batch_over_engine_processes']['wall']:.0%}".replace("%", " % more than it takes in two") in text
+    assert (measured["texts"], {len(rounds) for rounds in measured["figures"].values()}) == (1_000_000, {2})
+
+
+def test_the_page_on_batches_says_how_often_they_were_killed():
+    measured = result("batch_crashes.json")
+    assert (measured["kills_at_random_moments"], measured["violations"]) == (200, 0)
+    assert measured["chunks_in_flight"] == measured["at_random_moments"]["most_chunks_again_after_one_kill"] == 4
+    assert "at most the four chunks in flight" in page("docs/batches.md")
+
+
+def test_a_server_with_the_default_model_takes_what_the_guide_says():
+    assert "about 200 MiB" in sizing()
+    assert "under 300 MiB while large calls" in sizing()
+    measured = result("http_bulk.json")["median"]
+    assert measured["rss_mib"] == pytest.approx(200, rel=0.15)
+    assert measured["peak_rss_mib"] < 300
+
+
+def test_http_leaves_as_much_of_the_models_speed_as_the_guide_says():
+    assert "nine tenths" in sizing()
+    assert result("http_bulk.json")["median"]["share"] > 0.9
+
+
+def test_fuzzing_found_nothing_and_memory_stays_where_the_guide_says():
+    assert "under 400 MiB, and no longer growing" in sizing()
+    fuzzed = result("fuzz.json")
+    assert fuzzed["requests"] == 200_000
+    assert fuzzed["faults"] == []
+    assert max(fuzzed["memory_bytes"]) < 400 * MIB
+    assert fuzzed["memory_growth_bytes"] < 16 * MIB
+
+
+def test_slow_connections_disturb_others_as_little_as_the_guide_says():
+    assert "less than twice as long" in sizing()
+    slow = result("slow_connections.json")
+    assert (slow["connections"], slow["seconds"]) == (500, 120)
+    assert slow["p99_ratio"] < 2
+    assert slow["memory_bytes"] < 300 * MIB
