@@ -28,6 +28,17 @@ from gemvec.settings import Settings, field_types, flag_name, variable_name
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 MODULES = ("gemvec", "gemvec.client", "gemvec.milvus")
+OTHER_VARIABLES = {
+    "GEMVEC_BASE_URL": "Server that the client, `gemvec batch` and `gemvec files` ask unless they are told another; "
+    "for the client `local` is the model in its own process.",
+    "GOOGLE_GEMINI_BASE_URL": "The same, as google-genai reads it, where GEMVEC_BASE_URL is not set.",
+    "GEMINI_API_KEY": "Key that is sent to that server, or to Google.",
+    "GOOGLE_API_KEY": "The same, where GEMINI_API_KEY is not set.",
+    "HF_ENDPOINT": "Model hub that weights are fetched from, instead of the public one.",
+    "XDG_CACHE_HOME": "Folder that takes the place of `~/.cache` in the default of `--cache-dir`.",
+    "XDG_DATA_HOME": "Folder that takes the place of `~/.local/share` in the default of `--data-dir`.",
+    "HTTPS_PROXY": "Proxy on the way to `https://` addresses; likewise HTTP_PROXY and NO_PROXY.",
+}
 NOTE = "<!-- Written by tools/reference.py; change the code instead. -->\n\n"
 
 
@@ -86,7 +97,9 @@ def settings_page() -> str:
         "A flag wins over a variable, a variable that is not empty over the default. "
         "Sizes take `20MiB` or `2GB`; lists take commas.\n\n"
     )
-    return "# Settings\n\n" + intro + table(["flag", "variable", "value", "default", "meaning"], rows)
+    settings = table(["flag", "variable", "value", "default", "meaning"], rows)
+    others = table(["variable", "meaning"], [[f"`{name}`", meaning] for name, meaning in OTHER_VARIABLES.items()])
+    return f"# Settings\n\n{intro}{settings}\n\n## Other variables\n\n{others}"
 
 
 def kind_of(kind: Any, unit: str) -> str:

@@ -101,7 +101,7 @@ class Settings:
     max_waiting_tokens: int = setting(
         4_000_000, "Tokens that may wait for the model before requests are refused with 429.", unit="tokens", minimum=1
     )
-    cache_dir: Path = setting(cache_home, "Folder for fetched model weights.")
+    cache_dir: Path = setting(cache_home, "Folder for fetched model weights and cached embeddings.")
     embedding_cache: bool = setting(
         False, "Let the server keep embeddings in the cache folder and find them again; commands that embed always do."
     )

@@ -117,6 +117,14 @@ def test_every_setting_is_documented_with_its_flag_and_its_variable():
         assert f"`{flag_name(each.name)}` | `{variable_name(each.name)}`" in page
 
 
+def test_every_other_variable_that_is_read_is_documented():
+    page = (GENERATED / "settings.md").read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r'"((?:GEMVEC|GEMINI|GOOGLE|HF|XDG)(?:_[A-Z]+)+)"', sources))
+    assert {"GEMVEC_BASE_URL", "XDG_CACHE_HOME"} <= named
+    assert not [name for name in named if f"`{name}`" not in page]
+
+
 def test_every_route_is_documented():
     page = (GENERATED / "routes.md").read_text()
     for row in ROUTES:
