@@ -4,6 +4,7 @@ Every package but those that an install brings is hidden from a Python of its ow
 """
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -84,6 +85,16 @@ def test_every_package_that_is_imported_is_one_that_an_install_brings():
         if package not in {"gemvec", *sys.stdlib_module_names} and not DISTRIBUTIONS.get(package, set()) & brought
     }
     assert not missing
+
+
+@pytest.mark.parametrize("install", [each for each in INSTALLS if each != "bench"])
+def test_the_tested_set_has_what_an_install_asks_for(install):
+    text = (ROOT / "requirements" / "tested.txt").read_text()
+    tested = {
+        canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([\w.+]+)", text, re.MULTILINE)
+    }
+    asked = [each for each in map(Requirement, INSTALLS[install]) if each.name != "gemvec"]
+    assert not [str(each) for each in asked if tested.get(canonicalize_name(each.name), "none") not in each.specifier]
 
 
 @pytest.mark.parametrize("install", ROOMS)
