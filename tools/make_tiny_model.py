@@ -8,10 +8,10 @@ same bytes on every machine: the weights are read off SHAKE-256, and no serialis
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import string
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -198,4 +198,6 @@ def write_tiny_model(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(write_tiny_model(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description="Write the tiny model that tests embed with.")
+    parser.add_argument("folder", type=Path)
+    print(write_tiny_model(parser.parse_args().folder))

@@ -15,7 +15,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import click
 import typer
 
 from gemvec.cli.app import app
@@ -59,7 +58,7 @@ def commands_page() -> str:
 
 def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield each command below `command` with the words that call it, groups left out."""
-    if isinstance(command, click.Group) or hasattr(command, "commands"):
+    if hasattr(command, "commands"):
         for name, child in command.commands.items():
             yield from walk(child, f"{path} {name}")
     else:
