@@ -100,6 +100,8 @@ def test_with_json_logs_every_line_is_json_and_the_first_says_what_is_served(tin
 
 def test_the_lines_it_prints_work(server):
     lines = clients(server.url, "gemini-embedding-001", "any")
+    while "Ctrl-C stops the server" not in server.output:  # the last of them; the address is in the first
+        time.sleep(0.02)
     assert all(line in server.output for line in lines.values())
     assert '"values":[' in run(["bash", "-c", lines["curl"] + " -s"])
     ask = "client.models.embed_content(model='gemini-embedding-001', contents='hello').embeddings[0].values"
