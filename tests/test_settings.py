@@ -11,6 +11,12 @@ from gemvec.errors import BadSetting
 from gemvec.settings import Settings, flag_name, parse_bytes, variable_name
 
 
+@pytest.mark.parametrize("given", [{"api_key": [""]}, {"api_key": " , "}, {"model": [" "]}])
+def test_a_list_of_nothing_is_not_taken_for_no_list(given):
+    with pytest.raises(BadSetting, match=r"--(api-key|model) has value .*: expected at least one"):
+        Settings.load({}, **given)
+
+
 def test_a_flag_goes_before_a_variable_and_a_variable_before_the_default():
     environ = {"GEMVEC_PORT": "9000", "GEMVEC_COLLECTION": "theirs"}
     settings = Settings.load(environ, port=9001)

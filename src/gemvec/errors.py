@@ -14,6 +14,7 @@ GemvecError
  + KeyMissing              no API key where one is required
  + KeyInvalid              an API key that is not known
  + ModelForbidden          an API key that is not for this model
+ + PageForbidden           a web page of another site, where nobody needs a key
  + NotFound
  |   + ModelNotFound
  |   + UploadedFileNotFound
@@ -134,6 +135,10 @@ class KeyInvalid(GemvecError):
 
 class ModelForbidden(GemvecError):
     """The API key may not use this model."""
+
+
+class PageForbidden(GemvecError):
+    """A web page of another site may not call a server that asks for no key."""
 
 
 class NotFound(GemvecError):

@@ -249,7 +249,10 @@ def _checked(each: Field[Any], value: Any, source: str) -> Any:
 def _parse(kind: Any, value: Any, *, is_bytes: bool) -> Any:
     if get_origin(kind) is tuple:
         items = value.split(",") if isinstance(value, str) else list(cast("list[Any]", value))
-        return tuple(item for each in items if (item := str(each).strip()))
+        found = tuple(item for each in items if (item := str(each).strip()))
+        if items and not found:  # `--api-key "$KEY"` where KEY is not set must not mean: no key
+            raise ValueError(value)
+        return found
     if get_origin(kind) is types.UnionType:
         kind = next(option for option in get_args(kind) if option is not type(None))
     if not isinstance(value, str):
@@ -280,6 +283,8 @@ def _boolean(value: str) -> bool:
 def _expected(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "expected one of " + ", ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return "expected at least one"
     return {bool: "expected true or false", int: "expected a whole number", float: "expected a number"}.get(
         kind, "cannot be used"
     )

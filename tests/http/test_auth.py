@@ -56,6 +56,22 @@ def test_health_and_documentation_need_no_key(locked, path):
     assert locked.get(path).status_code == 200
 
 
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "http://127.0.0.1:1", "null", ""])
+def test_a_page_of_another_site_may_not_call_a_server_without_keys(http, origin):
+    response = http.get(MODELS, headers={"origin": origin})
+    assert (response.status_code, response.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert response.json()["error"]["message"].startswith("A web page of another site")
+
+
+def test_the_servers_own_pages_may_call_it(http):
+    assert http.get(MODELS, headers={"origin": str(http.base_url).rstrip("/")}).status_code == 200
+
+
+def test_a_page_that_has_a_key_may_call_from_anywhere(locked):
+    headers = {"origin": "https://elsewhere.example", "x-goog-api-key": KEYS[0]}
+    assert locked.get(MODELS, headers=headers).status_code == 200
+
+
 def test_every_other_route_needs_a_key(locked):
     for path, methods in locked.get("/openapi.json").json()["paths"].items():
         for method, operation in methods.items():

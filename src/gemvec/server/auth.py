@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from starlette.requests import HTTPConnection
 
-from gemvec.errors import BadSetting, KeyInvalid, KeyMissing
+from gemvec.errors import BadSetting, KeyInvalid, KeyMissing, PageForbidden
 from gemvec.server.keys import Key, KeyRing, has_stored_keys
 from gemvec.settings import Settings
 
@@ -58,8 +58,10 @@ class Authenticator:
         Raises:
             KeyMissing: keys are asked for and none was presented.
             KeyInvalid: the key is not one of them.
+            PageForbidden: none are asked for, and a browser sent it for a page of another site.
         """
         if not self._digests and not (self._ring and await self._ring.is_in_use()):
+            _refuse_foreign_pages(request)
             return ANONYMOUS
         key = presented_key(request)
         if key is None:
@@ -87,6 +89,13 @@ def bearer_token(request: HTTPConnection) -> str | None:
     """Return the token of `Authorization: Bearer`, or None."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _refuse_foreign_pages(request: HTTPConnection) -> None:
+    """Refuse what a page of another site sends to this machine by way of its user's browser, which says so."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.lower().partition("://")[2] != request.headers.get("host", "").lower():
+        raise PageForbidden
 
 
 def require_keys(settings: Settings) -> None:
