@@ -96,6 +96,15 @@ def test_an_unchanged_run_does_not_open_the_file(uri, tmp_path):
     assert (report.unchanged, report.has_changed, is_open) == (3, False, False)
 
 
+def test_an_unchanged_run_of_long_documents_does_not_open_the_file_either(uri, tmp_path, folder):
+    paragraphs = [f"Paragraph {number} of many. " + "It goes on and on. " * 20 for number in range(40)]
+    (folder / "long.md").write_text("\n\n".join(paragraphs))
+    stamps = tmp_path / "stamps"
+    assert index(uri, stamps)[0].embedded >= len(paragraphs)
+    report, is_open = index(uri, stamps)
+    assert (report.unchanged, is_open) == (4, False)
+
+
 def test_a_stamp_does_not_hide_a_changed_document(uri, tmp_path, folder):
     stamps = tmp_path / "stamps"
     index(uri, stamps)

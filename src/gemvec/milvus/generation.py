@@ -11,6 +11,7 @@ from typing import Any, cast
 from gemvec.errors import StorageFailure
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import Row, RowState
 from gemvec.models.embed import Float32Array
 
@@ -51,6 +52,11 @@ class Generation:
         """Delete rows by key."""
         for start in range(0, len(keys), _IDS_PER_FILTER):
             call_milvus(self.client.delete, self.name, ids=list(keys[start : start + _IDS_PER_FILTER]))
+
+    @property
+    def remembers_states(self) -> bool:
+        """Whether `states` need not ask Milvus."""
+        return isinstance(self.client, LiteClient) and self.client.remembers(self.name)
 
     def states_of(self, document_ids: Sequence[str]) -> Iterator[RowState]:
         """Yield the state of every row of the given documents."""

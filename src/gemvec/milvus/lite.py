@@ -64,6 +64,10 @@ class LiteClient:
             if self._is_stamp_due and self._stamp_path:
                 self._leave_stamp(self._stamp_path)
 
+    def remembers(self, name: str) -> bool:
+        """Whether the stamp says all that tells whether documents of collection `name` are up to date."""
+        return self._knows(name) is not None
+
     def has_collection(self, name: str) -> bool:
         """Whether there is a collection or an alias `name`."""
         if self._knows(name):

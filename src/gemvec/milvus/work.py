@@ -129,7 +129,9 @@ class WorkFinder:
         if self._generation is None:
             return {}
         if self._knows_all is None:
-            self._knows_all = _will_need_all(self._generation.count(), len(documents))
+            self._knows_all = self._generation.remembers_states or _will_need_all(
+                self._generation.count(), len(documents)
+            )
             self._states = _by_document(self._generation.states()) if self._knows_all else {}
         if self._knows_all:
             return self._states
