@@ -1,38 +1,43 @@
 """The `gemvec` command: one table of commands, and how an error ends one.
 
-A command module imports only light things at its top; models, servers and Milvus load inside the command.
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Only the module of the command that was called is imported, and it imports only light things at its top; models, servers
+and Milvus load inside the command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 import gemvec
-from gemvec.cli import batches, cache, files, keys, models
-from gemvec.cli.demo import demo
-from gemvec.cli.embed import embed
-from gemvec.cli.evaluate import evaluate
-from gemvec.cli.export import export, import_
 from gemvec.cli.help import show_examples
-from gemvec.cli.index import index
-from gemvec.cli.reembed import reembed
-from gemvec.cli.search import search
-from gemvec.cli.serve import serve
 from gemvec.errors import BadSetting, GemvecError
 
-app = typer.Typer(
-    name="gemvec",
-    help="The Gemini embeddings API on your own machine, and the shortest way from documents to Milvus.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_START, _MILVUS, _SERVER, _HERE = "Start here", "Documents in Milvus", "At a server", "On this machine"
+
+# Name -> module, the command or group in it, panel of the help.
+_COMMANDS = {
+    "demo": ("demo", "demo", _START),
+    "serve": ("serve", "serve", _START),
+    "embed": ("embed", "embed", _START),
+    "index": ("index", "index", _MILVUS),
+    "search": ("search", "search", _MILVUS),
+    "reembed": ("reembed", "reembed", _MILVUS),
+    "eval": ("evaluate", "evaluate", _MILVUS),
+    "export": ("export", "export", _MILVUS),
+    "import": ("export", "import_", _MILVUS),
+    "batch": ("batches", "app", _SERVER),
+    "files": ("files", "app", _SERVER),
+    "models": ("models", "app", _HERE),
+    "keys": ("keys", "app", _HERE),
+    "cache": ("cache", "app", _HERE),
+}
 
 
 def _show_version(wanted: bool) -> None:
@@ -41,8 +46,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def _root(  # pyright: ignore[reportUnusedFunction] # typer calls it
+def _root(
     *,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -51,30 +55,40 @@ def _root(  # pyright: ignore[reportUnusedFunction] # typer calls it
     """The Gemini embeddings API on your own machine, and the shortest way from documents to Milvus."""
 
 
-_START, _MILVUS, _SERVER, _HERE = "Start here", "Documents in Milvus", "At a server", "On this machine"
+@cache
+def make_app(*names: str) -> typer.Typer:
+    """Return the command line with the named commands, or with all of them."""
+    app = typer.Typer(
+        name="gemvec",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in names or _COMMANDS:
+        module, attribute, panel = _COMMANDS[name]
+        found = getattr(import_module(f"gemvec.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(found)
+    show_examples(app)
+    return app
 
-app.command("demo", rich_help_panel=_START)(demo)
-app.command("serve", rich_help_panel=_START)(serve)
-app.command("embed", rich_help_panel=_START)(embed)
-app.command("index", rich_help_panel=_MILVUS)(index)
-app.command("search", rich_help_panel=_MILVUS)(search)
-app.command("reembed", rich_help_panel=_MILVUS)(reembed)
-app.command("eval", rich_help_panel=_MILVUS)(evaluate)
-app.command("export", rich_help_panel=_MILVUS)(export)
-app.command("import", rich_help_panel=_MILVUS)(import_)
-app.add_typer(batches.app, name="batch", rich_help_panel=_SERVER)
-app.add_typer(files.app, name="files", rich_help_panel=_SERVER)
-app.add_typer(models.app, name="models", rich_help_panel=_HERE)
-app.add_typer(keys.app, name="keys", rich_help_panel=_HERE)
-app.add_typer(cache.app, name="cache", rich_help_panel=_HERE)
-show_examples(app)
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # the whole command line, for who looks at all of it
+        return make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run() -> int:
     """Run the command line and return its exit status."""
     errors = Console(stderr=True)
+    called = [name for name in sys.argv[1:2] if name in _COMMANDS]
     try:
-        app()
+        make_app(*called)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:

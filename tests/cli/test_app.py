@@ -1,0 +1,50 @@
+"""The `gemvec` process: it starts with what its command needs, and ends at once but in order."""
+
+import subprocess
+import sys
+
+
+def start(*arguments, before=""):
+    program = f"import sys; sys.argv = ['gemvec', *{arguments!r}]\n{before}\nfrom gemvec.cli import main\nmain()"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+SHOW_MODULES_AT_THE_END = """
+import gemvec.cli.app as app, atexit
+run = app.run
+def run_and_tell():
+    atexit.register(lambda: print(*sys.modules, flush=False))
+    return run()
+app.run = run_and_tell
+"""
+
+
+def test_a_command_loads_no_other_command_and_what_it_registers_at_exit_is_called():
+    outcome = start("search", "--uri", "./none.db", "question", before=SHOW_MODULES_AT_THE_END)
+    modules = outcome.stdout.split()
+    assert {"gemvec.cli.search", "gemvec.milvus"} <= set(modules)
+    assert not {"gemvec.cli.index", "gemvec.cli.serve", "gemvec.milvus.evaluation", "gemvec.client.remote"} & set(
+        modules
+    )
+    assert outcome.returncode == 1
+    assert "does not exist" in outcome.stderr
+
+
+def test_all_commands_are_in_the_help():
+    outcome = start("--help")
+    assert outcome.returncode == 0
+    assert all(f" {name} " in outcome.stdout for name in ("demo", "search", "import", "batch", "cache"))
+
+
+def test_a_misspelt_command_is_refused_with_the_right_one():
+    outcome = start("serach")
+    assert outcome.returncode == 2
+    assert "search" in outcome.stderr
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback():
+    command = [sys.executable, "-c", "from gemvec.cli import main; main()", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode != 0
