@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
-from gemvec.milvus import Document, Sources, ingest, open_collection, search
+from gemvec.milvus import Collection, Document, Sources, ingest, open_collection, search
+from gemvec.milvus.lite import LiteClient
 
 from .conftest import WordEmbedder, contents
 
@@ -126,6 +127,20 @@ def test_a_stamp_ends_when_anybody_else_changes_the_collection(uri, tmp_path):
     assert (report.unchanged, report.changed + report.added) == (2, 1)
     with open_collection(uri, "docs") as collection:
         assert contents(collection) == rows
+
+
+def test_an_ingest_ends_well_when_another_opens_the_file_as_soon_as_it_can(uri, tmp_path):
+    others = []
+
+    class Awaited(LiteClient):
+        def _close(self):
+            super()._close()
+            others.append(LiteClient(uri, "docs"))
+
+    with Collection(Awaited(uri, "docs", stamps=tmp_path / "stamps"), uri, "docs") as collection:
+        assert asyncio.run(ingest(collection, WordEmbedder(), Sources(["docs"]))).unchanged == 3
+    others.pop().close()
+    assert index(uri, tmp_path / "stamps")[1]
 
 
 def test_a_damaged_stamp_is_none(uri, tmp_path):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gemvec.errors import StorageFailure
+from gemvec.errors import FailedPrecondition, StorageFailure
 from gemvec.milvus.connection import cannot_open, close_client, missing_packages, open_client
 from gemvec.milvus.stamp import MAX_STAMP_ROWS, STAMP_FIELDS, Stamp, load_stamp, read_state, save_stamp, stamp_path
 
@@ -62,7 +63,8 @@ class LiteClient:
         with self._lock:
             self._close()
             if self._is_stamp_due and self._stamp_path:
-                self._leave_stamp(self._stamp_path)
+                with suppress(FailedPrecondition):  # another has opened the file: no stamp
+                    self._leave_stamp(self._stamp_path)
 
     def remembers(self, name: str) -> bool:
         """Whether the stamp says all that tells whether documents of collection `name` are up to date."""
@@ -207,17 +209,19 @@ class LiteClient:
         engine = _open_engine(self._uri)
         try:
             found = _loaded(engine, self._name)
-            rows = found.query(output_fields=list(STAMP_FIELDS)) if found.num_entities <= MAX_STAMP_ROWS else None
-        finally:
-            engine.close()
-        if rows is not None:
+            if found.num_entities > MAX_STAMP_ROWS:
+                return
             stamp = Stamp(
-                state=read_state(self._uri),
+                state=read_state(self._uri),  # while nobody else can write
                 names=(self._name, found.name),
                 properties=dict(found.schema.properties),
-                rows=[tuple(row[field] for field in STAMP_FIELDS) for row in rows],
+                rows=[
+                    tuple(row[field] for field in STAMP_FIELDS) for row in found.query(output_fields=[*STAMP_FIELDS])
+                ],
             )
-            save_stamp(path, stamp)
+        finally:
+            engine.close()
+        save_stamp(path, stamp)
 
 
 class _Rows:
