@@ -151,6 +151,14 @@ def test_a_damaged_stamp_is_none(uri, tmp_path):
     assert index(uri, stamps)[0].unchanged == 3
 
 
+def test_a_file_that_vanishes_while_states_are_compared_only_ends_the_stamp(uri, tmp_path):
+    stamps = tmp_path / "stamps"
+    index(uri, stamps)
+    (Path(uri) / "vanished").symlink_to("nowhere")  # listed, and not there
+    report, is_open = index(uri, stamps)
+    assert (report.unchanged, is_open) == (3, True)
+
+
 def test_a_collection_in_another_place_has_no_stamp(uri, tmp_path):
     stamps = tmp_path / "stamps"
     index(uri, stamps)

@@ -76,6 +76,8 @@ def read_state(uri: str) -> str:
         folders.sort()
         for name in sorted(files):
             path = os.path.join(folder, name)  # noqa: PTH118 # half the time of pathlib
-            known = os.stat(path)  # noqa: PTH116 # the same
-            found.update(f"{path}\0{known.st_size}\0{known.st_mtime_ns}\0{known.st_ino}\n".encode())
+            found.update(f"{path}\0".encode())
+            with contextlib.suppress(FileNotFoundError):  # gone since: another process has the database open
+                known = os.stat(path)  # noqa: PTH116 # the same
+                found.update(f"{known.st_size}\0{known.st_mtime_ns}\0{known.st_ino}\n".encode())
     return found.hexdigest()
