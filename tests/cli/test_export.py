@@ -51,8 +51,10 @@ def test_a_collection_moves_to_another_milvus(gemvec, filled):
     assert "0 written, 4 were there already" in gemvec(*arguments)
 
 
-def test_a_file_that_is_no_export_is_an_error_that_names_it(gemvec, tmp_path):
-    (tmp_path / "x.parquet").write_bytes(b"no parquet")
-    outcome = CliRunner().invoke(app, ["import", "x.parquet"])
+@pytest.mark.parametrize("name", ["broken.parquet", "missing.parquet"])
+def test_a_file_that_is_no_export_is_an_error_that_names_it_and_makes_no_database(gemvec, tmp_path, name):
+    (tmp_path / "broken.parquet").write_bytes(b"no parquet")
+    outcome = CliRunner().invoke(app, ["import", name])
     assert outcome.exit_code == 1
-    assert "x.parquet" in outcome.exception.message
+    assert name in outcome.exception.message
+    assert not (tmp_path / "gemvec.db").exists()

@@ -74,8 +74,11 @@ def import_(
     """
     from gemvec.milvus import open_collection
     from gemvec.milvus.exchange import import_collection
+    from gemvec.milvus.parquet import open_file
 
     console = Console(stderr=True)
+    for file in files:
+        open_file(file)  # before a database is made for nothing
     with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
         try:
             with show_progress("Importing", console) as on_progress:
