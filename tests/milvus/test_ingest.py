@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gemvec.errors import FingerprintMismatch, StorageFailure
-from gemvec.milvus import Chunker, ChunkOptions, Document, Fingerprint, Sources, ingest
+from gemvec.milvus import BadDocument, Chunker, ChunkOptions, Document, Fingerprint, Sources, ingest
 
 from .conftest import WordEmbedder, contents
 
@@ -79,6 +79,13 @@ def test_a_document_that_became_unreadable_keeps_its_rows(collection, embedder, 
     report = run(collection, embedder, prune=True)
     assert [bad.source for bad in report.bad] == ["docs/files.md"]
     assert "docs/files.md" in {row["document_id"] for row in contents(collection)}
+
+
+def test_documents_of_a_folder_that_became_unreadable_keep_their_rows(collection, embedder, folder):
+    run(collection, embedder)
+    unreadable = [BadDocument(source="docs", reason="it cannot be read")]
+    report = asyncio.run(ingest(collection, embedder, unreadable, prune=Sources(["docs"]).scopes))
+    assert (report.removed, len({row["document_id"] for row in contents(collection)})) == (0, 3)
 
 
 def test_a_document_the_model_refuses_does_not_stop_the_others(collection, embedder, folder):

@@ -41,6 +41,12 @@ def test_front_matter_gives_title_and_metadata_and_keeps_line_numbers():
     assert read.text == "\n\n\n\n\n# Heading\n"
 
 
+def test_line_ends_of_windows_are_line_ends():
+    read = read_markdown(b"---\r\ntitle: T\r\n---\r\n# Heading\r\n\r\nText.\r\n")
+    assert (read.title, read.text) == ("T", "\n\n\n# Heading\n\nText.\n")
+    assert read_markdown(b"# Heading\r\n\r\nText.\r\n").title == "Heading"
+
+
 def test_front_matter_that_is_no_yaml_makes_the_document_bad():
     with pytest.raises(UnreadableDocument, match="front matter"):
         read_markdown(b"---\na: [\n---\ntext\n")

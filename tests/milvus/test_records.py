@@ -65,6 +65,24 @@ def test_bad_lines_are_reported_with_their_place_and_the_others_read(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": ["a"]}', "its field 'text' is no text"),
+        (b'{"text": "a", "id": {"b": 1}}', "its field 'id' is no text"),
+        (b'{"text": "a", "title": ["b"]}', "its field 'title' is no text"),
+        (b'{"text": "a", "n": ' + b"9" * 5000 + b"}", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
+    ],
+)
+def test_a_line_that_is_json_of_another_kind_is_reported(tmp_path, line, reason):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line + b'\n{"text": 5, "id": 1, "title": 2}\n')
+    bad, good = read(path)
+    assert bad.reason == reason
+    assert (good.text, good.id, good.title) == ("5", "a.jsonl#1", "2")
+
+
 def test_dates_and_not_a_number_become_json(tmp_path):
     path = tmp_path / "a.parquet"
     when = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)

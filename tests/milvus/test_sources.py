@@ -1,5 +1,6 @@
 import io
 import os
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,39 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_come(tree):
     found = list(Sources(["docs", "docs/e.bin"]))
     assert [each.id for each in found if isinstance(each, Document)] == ["docs/a.txt", "docs/deep/c.rst"]
     assert [each.source for each in found if isinstance(each, BadDocument)] == ["docs/b.md", "docs/e.bin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("date.md", b"---\nwhen: 2024-99-99\n---\ntext\n"),
+        ("itself.md", b"---\na: &a [*a]\n---\ntext\n"),
+        ("deep.html", b"<div>" * 5000 + b"text" + b"</div>" * 5000),
+    ],
+)
+def test_a_file_that_its_reader_fails_on_is_reported_and_the_others_come(tree, name, content):
+    (tree / "docs" / name).write_bytes(content)
+    found = list(Sources(["docs"]))
+    assert [each.source for each in found if isinstance(each, BadDocument)] == [f"docs/{name}"]
+    assert len(found) == 4
+
+
+def test_a_link_to_nowhere_is_reported_and_a_pipe_left_alone(tree):
+    (tree / "docs" / "link.md").symlink_to("nowhere.md")
+    os.mkfifo(tree / "docs" / "pipe.md")
+    found = list(Sources(["docs", "docs/*.md"]))
+    assert [each.id for each in found if isinstance(each, Document)] == ["docs/a.txt", "docs/b.md", "docs/deep/c.rst"]
+    assert [each.source for each in found if isinstance(each, BadDocument)] == ["docs/link.md"]
+
+
+def test_a_folder_that_cannot_be_read_is_reported(tree, monkeypatch):
+    monkeypatch.chdir(tree / "docs" / "deep")
+    for _ in range(25):  # longer than a path may be
+        Path("d" * 200).mkdir()
+        os.chdir("d" * 200)
+    os.chdir(tree)
+    (bad,) = [each for each in Sources(["docs"]) if isinstance(each, BadDocument)]
+    assert bad.source.startswith("docs/deep/ddd")
 
 
 def test_a_file_that_vanishes_meanwhile_is_reported(tree):

@@ -238,7 +238,7 @@ class _Ingest:
         vanished: dict[str, str] = {}  # key -> document id
         for row in self._generation.scan(["key", "document_id", "source"]):
             source, document_id = row["source"], row["document_id"]
-            if document_id in self._finder.seen or source in self._finder.unreadable_sources:
+            if document_id in self._finder.seen or self._finder.is_unreadable(source):
                 continue
             if any(scope.holds(source) for scope in scopes):
                 vanished[row["key"]] = document_id

@@ -5,6 +5,7 @@ HTML and reStructuredText become Markdown, so that headings and code blocks of a
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,14 +42,14 @@ _FURNITURE = ["script", "style", "nav", "header", "footer", "aside", "noscript",
 
 
 def decode(data: bytes) -> str:
-    """Return the text of a file: UTF-8 with or without a mark, or UTF-16 with one.
+    """Return the text of a file, UTF-8 with or without a mark, or UTF-16 with one; lines end with a line feed.
 
     Raises:
         UnreadableDocument: it is neither.
     """
     encoding = "utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        return re.sub(r"\r\n?", "\n", data.decode(encoding))
     except UnicodeDecodeError as error:
         raise UnreadableDocument(f"it is not {encoding.removesuffix('-sig')} text: {error.reason}") from error
 
@@ -138,6 +139,7 @@ def read_pdf(data: bytes) -> ReadText:
         from pypdf.errors import PyPdfError
     except ImportError as error:
         raise MissingDependency("PDF needs more packages: pip install 'gemvec[milvus]'") from error
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs what it also raises
     try:
         reader = PdfReader(io.BytesIO(data))
         pages = [page.extract_text() for page in reader.pages]

@@ -36,6 +36,9 @@ class RecordFields:
         if text_field is None:
             return BadDocument(source=source, place=place, reason=f"it has no field {' or '.join(self.text)}")
         id_field, title_field = _first(record, self.id), _first(record, self.title)
+        for name in (text_field, id_field, title_field):
+            if name and isinstance(record[name], list | dict):
+                return BadDocument(source=source, place=place, reason=f"its field {name!r} is no text")
         return Document(
             id=f"{source}#{record[id_field] if id_field else _hash(record)}",
             text=str(record[text_field]),
@@ -75,7 +78,7 @@ def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Itera
         place = f"line {number}"
         try:
             record = json.loads(decode(line))
-        except (json.JSONDecodeError, UnreadableDocument):
+        except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
             yield BadDocument(source=source, place=place, reason="it is not JSON", read_bytes=read_bytes)
             continue
         if not isinstance(record, dict):
@@ -118,7 +121,7 @@ def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Doc
 
 
 def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if record.get(name) not in {None, ""}), None)
+    return next((name for name in names if record.get(name) not in (None, "")), None)
 
 
 def _hash(record: Mapping[str, Any]) -> str:

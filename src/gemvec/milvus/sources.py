@@ -7,13 +7,13 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import IO
 
-from gemvec.errors import InvalidRequest
+from gemvec.errors import GemvecError, InvalidRequest
 from gemvec.milvus.documents import BadDocument, Document
 from gemvec.milvus.readers import READERS, UnreadableDocument, decode, read_file
 from gemvec.milvus.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
@@ -64,16 +64,18 @@ class Sources:
         self._fields = fields or RecordFields()
         self._standard_input = standard_input
         self._paths: list[Path | None] = []
+        self._unreadable: list[BadDocument] = []  # folders
         self.scopes: list[Scope] = []
         for source in sources:
             self._add(source)
         named = {name_source(path) if path else STANDARD_INPUT: path for path in self._paths}
         self._paths = list(named.values())
-        self.total_bytes = sum(path.stat().st_size for path in self._paths if path)
+        self.total_bytes = sum(_count_bytes(path) for path in self._paths if path)
 
     def __iter__(self) -> Iterator[Document | BadDocument]:
         """Read everything; what cannot be read comes as a `BadDocument`."""
         done, seen = 0, set[str]()
+        yield from self._unreadable
         for path in self._paths:
             for found in self._read(path):
                 if isinstance(found, Document) and found.id in seen:
@@ -82,7 +84,7 @@ class Sources:
                     )
                 seen.add(found.id)
                 yield replace(found, read_bytes=done + found.read_bytes)
-            done += path.stat().st_size if path and path.exists() else 0
+            done += _count_bytes(path) if path else 0
 
     def _add(self, source: str) -> None:
         if source == STANDARD_INPUT:
@@ -91,7 +93,7 @@ class Sources:
             return
         path = Path(source).expanduser()
         if path.is_dir():
-            self._paths.extend(_walk(path))
+            self._paths.extend(_walk(path, self._leave_out_folder))
             self.scopes.append(Scope(path=name_source(path), is_folder=True))
         elif path.exists():
             self._paths.append(path)
@@ -101,6 +103,10 @@ class Sources:
             self.scopes.append(Scope(path=name_source(path)))
         else:
             raise InvalidRequest(f"There is no file, folder or match for {source!r}.", field="source")
+
+    def _leave_out_folder(self, error: OSError) -> None:
+        source = name_source(Path(str(error.filename)))
+        self._unreadable.append(BadDocument(source=source, reason=f"the folder cannot be read: {error.strerror}"))
 
     def _read(self, path: Path | None) -> Iterator[Document | BadDocument]:
         if path is None:
@@ -114,6 +120,10 @@ class Sources:
                 yield _to_document(path, source)
         except UnreadableDocument as error:
             yield BadDocument(source=source, reason=str(error))
+        except GemvecError:
+            raise
+        except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
+            yield BadDocument(source=source, reason=f"it cannot be read: {str(error) or type(error).__name__}")
 
     def _read_standard_input(self) -> Iterator[Document | BadDocument]:
         """JSON Lines when the first line is a JSON object, else one document."""
@@ -145,12 +155,22 @@ def name_source(path: Path) -> str:
     return (absolute.relative_to(current) if absolute.is_relative_to(current) else absolute).as_posix()
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
+def _count_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # reading it says why
+        return 0
+
+
+def _walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield the files to read; also a link to nowhere, so that it is reported, but no pipe, which never ends."""
+    for root, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__", "node_modules")))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
-                yield Path(root) / name
+            path = Path(root) / name
+            is_known = not name.startswith(".") and path.suffix.lower() in _SUFFIXES
+            if is_known and (path.is_file() or not path.exists()):
+                yield path
 
 
 def _to_document(path: Path, source: str) -> Document:
@@ -164,7 +184,7 @@ def _to_document(path: Path, source: str) -> Document:
         metadata=read.metadata,
         page_starts=read.page_starts,
         has_lines=read.has_lines,
-        read_bytes=path.stat().st_size,
+        read_bytes=_count_bytes(path),
     )
 
 

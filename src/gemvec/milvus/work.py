@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from gemvec.milvus.chunking import Chunk, Chunker
 from gemvec.milvus.documents import BadDocument, Document, check_document
@@ -90,7 +91,7 @@ class WorkFinder:
         unchanged: documents that are up to date.
         bad: documents left out.
         seen: ids of all documents that came, bad ones included.
-        unreadable_sources: sources of bad documents whose id is not known.
+        unreadable_sources: sources of bad documents whose id is not known; files, and folders.
         read_bytes: bytes of the sources that have been read.
     """
 
@@ -124,6 +125,12 @@ class WorkFinder:
             self.seen.add(bad.id)
         else:
             self.unreadable_sources.add(bad.source)
+
+    def is_unreadable(self, source: str) -> bool:
+        """Whether `source`, or a folder that it is in, could not be read."""
+        if not self.unreadable_sources:
+            return False
+        return any(str(path) in self.unreadable_sources for path in (source, *PurePosixPath(source).parents))
 
     def _look_up(self, documents: list[Document]) -> States:
         if self._generation is None:
