@@ -42,6 +42,15 @@ def test_a_small_document_is_one_chunk():
     assert (chunk.number, chunk.text, chunk.position) == (0, "One sentence.", "line 1")
 
 
+@pytest.mark.parametrize("joint", [" ", "\n\n"])
+def test_nothing_of_a_very_long_text_is_lost_and_each_part_says_its_line(joint):
+    words = [f"word{number}" for number in range(12_000)]
+    chunks = split(joint.join(words), format="text")
+    assert [word for chunk in chunks for word in chunk.text.split()] == words
+    line = {word: number if joint == "\n\n" else 0 for number, word in enumerate(words)}
+    assert all(chunk.position == f"line {2 * line[chunk.text.split()[0]] + 1}" for chunk in chunks)
+
+
 def test_a_document_of_nothing_but_space_has_no_chunk():
     assert split(" \n\t\n") == []
 

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 # Part of every key: raise it when the same options would cut the same document differently.
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 
 # A "word" without spaces (base64, minified code) is one token however long it is; Milvus takes 65,535 bytes a field.
 MAX_CHUNK_CHARACTERS = 8_000
+# The splitter looks through all that is left of a text for each chunk: a long text is cut into stretches first.
+_STRETCH_CHARACTERS = 50_000
 
 _JOINT = " > "  # between headings
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
@@ -181,22 +183,21 @@ class Chunker:
         if self._fits(whole.text):
             yield whole
             return
+        for offset, stretch in _cut_roughly(whole.text, _STRETCH_CHARACTERS):
+            for start, part in self._split_stretch(stretch):
+                yield _Piece(start=whole.start + offset + start, text=part, headings=piece.headings)
+
+    def _split_stretch(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yield the parts of a text and where they begin; a heading goes with what follows."""
         start: int | None = None
-        for offset, part in self._splitter.chunk_indices(whole.text):
+        for offset, part in self._splitter.chunk_indices(text):
             end = offset + len(part)
             start = offset if start is None else start
-            if end < len(whole.text) and all(_HEADING.match(line) for line in part.splitlines() if line.strip()):
+            if end < len(text) and all(_HEADING.match(line) for line in part.splitlines() if line.strip()):
                 continue
-            for inner, bounded in self._bound(whole.text[start:end]):
-                yield _Piece(start=whole.start + start + inner, text=bounded, headings=piece.headings)
+            for inner, bounded in _cut_roughly(text[start:end], MAX_CHUNK_CHARACTERS):
+                yield start + inner, bounded
             start = None
-
-    def _bound(self, text: str) -> list[tuple[int, str]]:
-        from semantic_text_splitter import TextSplitter
-
-        return (
-            [(0, text)] if len(text) <= MAX_CHUNK_CHARACTERS else TextSplitter(MAX_CHUNK_CHARACTERS).chunk_indices(text)
-        )
 
     def _fits(self, text: str) -> bool:
         limit = self.options.max_tokens * (1 + SCRAP_SHARE)
@@ -229,6 +230,12 @@ class _Piece:
         text = self.text.lstrip()
         start = self.start + len(self.text) - len(text)
         return _Piece(start=start, text=text.rstrip(), headings=self.headings)
+
+
+def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:
+    from semantic_text_splitter import TextSplitter
+
+    return [(0, text)] if len(text) <= max_characters else TextSplitter(max_characters).chunk_indices(text)
 
 
 def join_title(title: str, heading: str, text: str) -> str:
