@@ -1,6 +1,7 @@
 """Ingest converges: whatever a collection held, the next run leaves exactly the documents, and does nothing twice."""
 
 import asyncio
+import functools
 
 import pytest
 
@@ -140,6 +141,9 @@ def test_a_document_without_text_is_reported(collection, embedder, folder):
         ({"id": "a\nb"}, "control characters"),
         ({"metadata": {"more": "y" * 70_000}}, "its metadata has 70"),
         ({"metadata": {"when": object()}}, "its metadata is not JSON"),
+        ({"metadata": {"number": 2**64}}, "its metadata is not JSON"),
+        ({"metadata": functools.reduce(lambda inner, _: {"in": inner}, range(300), {})}, "its metadata is not JSON"),
+        ({"metadata": {"half": "a \ud83d character"}}, "its metadata is not JSON"),
     ],
 )
 def test_what_milvus_would_not_take_is_left_out_and_the_others_written(collection, embedder, fields, reason):

@@ -90,6 +90,11 @@ def test_dates_and_not_a_number_become_json(tmp_path):
     assert read(path)[0].metadata == {"when": "2026-11-21 00:00:00+00:00", "share": None, "tags": ["a"]}
 
 
+def test_an_integer_beyond_64_bits_becomes_text(tmp_path):
+    (document,) = read(write(tmp_path / "a.jsonl", [{"text": "x", "large": 2**63 - 1, "larger": 2**63, "yes": True}]))
+    assert document.metadata == {"large": 2**63 - 1, "larger": str(2**63), "yes": True}
+
+
 def test_a_file_that_is_no_parquet_is_bad_as_a_whole(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR2")

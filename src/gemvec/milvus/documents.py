@@ -71,25 +71,29 @@ class BadDocument:
 
 
 def to_json(value: Any) -> Any:
-    """Return `value` as JSON can hold it: dates and the like as text, NaN as null."""
+    """Return `value` as Milvus' JSON can hold it: dates and integers beyond 64 bits as text, NaN as null."""
     if isinstance(value, dict):
         return {str(name): to_json(item) for name, item in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def check_document(document: Document) -> str | None:
     """Return why `document` cannot be indexed, or None."""
+    import orjson
+
     try:
         for text in (document.id, document.text, document.title, document.source):
             text.encode()
-        metadata = json.dumps(dict(document.metadata), ensure_ascii=False).encode()
+        metadata = orjson.dumps(dict(document.metadata))  # as pymilvus does
     except UnicodeEncodeError:
         return "it has half a character (a lone surrogate)"
-    except (TypeError, ValueError) as error:
+    except orjson.JSONEncodeError as error:
         return f"its metadata is not JSON: {error}"
     reasons = {
         "it has no text": not document.text.strip(),
