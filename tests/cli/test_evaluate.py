@@ -70,6 +70,7 @@ def test_people_get_tables_and_a_report(run, sts, beir, tmp_path):
     [
         (["--precision", "fp8"], "--precision has value 'fp8'"),
         (["--precision", "fast", "--base-url", "http://127.0.0.1:9"], "--precision is the server's to decide"),
+        (["--html", "none/report.html"], "--html names none/report.html, which cannot be written"),
         (["--dimensions", "0"], "dimensions has value 0"),
         (["missing.tsv"], "missing.tsv"),
     ],

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from typer.testing import CliRunner
@@ -140,6 +141,30 @@ def test_a_collection_moves_to_another_dimensionality_and_is_searched_after(inde
     assert len(json.loads(run("search", "batch", "--json", "--model", tiny_model).stdout)) == 2
     dropped = run("reembed", "--model", tiny_model, "--dimensionality", "16", "--drop-old")
     assert "already holds" in dropped.stdout
+
+
+def test_ctrl_c_ends_a_run_that_waits_for_standard_input(docs):
+    command = [sys.executable, "-m", "gemvec", "index", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"words " * 2**18)  # more than the pipe holds: when it is written, the run reads
+        process.stdin.flush()
+        for _ in range(6):  # Python overlooks a signal that comes just before it waits; people press again
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+                break
+        process.kill()
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("none/bad.jsonl", "there is no folder none"), ("docs", "it is a folder")]
+)
+def test_an_error_report_that_cannot_be_written_is_refused_before_the_work(docs, tmp_path, path, reason):
+    message = fail("index", "docs", "--error-report", path)
+    assert message == f"--error-report names {path}, which cannot be written: {reason}."
+    assert not (tmp_path / "gemvec.db").exists()
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(docs, tiny_model, tmp_path):

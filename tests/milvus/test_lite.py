@@ -84,6 +84,15 @@ def test_a_file_read_by_its_engine_is_closed_to_other_processes_until_the_end(ur
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("is_only_client", [False, True])
+def test_a_file_of_another_kind_is_told_from_one_that_is_open(tmp_path, is_only_client):
+    path = tmp_path / "old.db"
+    path.write_bytes(b"SQLite format 3\0")
+    with pytest.raises(FailedPrecondition, match=r"old\.db is a file; .* folder"):
+        open_collection(str(path), "docs", is_only_client=is_only_client)
+    assert path.read_bytes() == b"SQLite format 3\0"
+
+
 def test_a_file_that_must_exist_is_not_made(tmp_path):
     with pytest.raises(CollectionNotFound, match="does not exist"):
         open_collection(str(tmp_path / "folder" / "none.db"), "docs", must_exist=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import check_can_be_written, with_settings
 from gemvec.cli.target import BaseUrl, Google, Target, open_target
 from gemvec.errors import BadSetting
 from gemvec.settings import Settings
@@ -68,6 +68,7 @@ def evaluate(
     from gemvec.milvus.datasets import load_datasets
     from gemvec.milvus.evaluation import EvaluationOptions
 
+    check_can_be_written(html, "--html")
     options = EvaluationOptions(
         dimensions=tuple(dimensions or ()),
         searches=("dense", "hybrid") if hybrid else ("dense",),

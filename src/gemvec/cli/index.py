@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import shlex
+import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import check_can_be_written, with_settings
 from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, ModelName, Target, open_target
 from gemvec.settings import Settings
 
@@ -75,13 +77,17 @@ def index(
     """
     from gemvec.milvus import ChunkOptions, RecordFields, Sources
 
+    check_can_be_written(error_report, "--error-report")
     sizes = {"max_tokens": chunk_tokens, "overlap_tokens": overlap_tokens}
     named = {"text": text_field, "id": id_field, "title": title_field}
+    fields = RecordFields(**{name: (field,) for name, field in named.items() if field})
+    # All of it now: Ctrl-C interrupts the main thread only, and documents are read in another.
+    standard_input = io.BytesIO(sys.stdin.buffer.read()) if "-" in sources else None
     order = Order(
         settings=settings,
         target=Target.of(model=model, base_url=base_url, google=google),
         dimensionality=dimensionality,
-        sources=Sources(sources, fields=RecordFields(**{name: (field,) for name, field in named.items() if field})),
+        sources=Sources(sources, fields=fields, standard_input=standard_input),
         chunks=ChunkOptions(**{name: size for name, size in sizes.items() if size is not None}),
         prune=prune,
         dry_run=dry_run,

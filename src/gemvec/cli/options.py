@@ -6,10 +6,12 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Annotated, Any, cast, get_origin
 
 import typer
 
+from gemvec.errors import BadSetting
 from gemvec.settings import Settings, field_types, flag_name, variable_name
 
 
@@ -73,3 +75,16 @@ def default_text(each: Field[Any]) -> str:
     if isinstance(each.default, tuple):
         return ", ".join(str(item) for item in cast("tuple[str, ...]", each.default)) or "none"
     return str(each.default).lower() if isinstance(each.default, bool) else str(each.default) or "none"
+
+
+def check_can_be_written(path: Path | None, flag: str) -> None:
+    """Refuse a file that could not be written in the end, before the work that it is to tell of.
+
+    Raises:
+        BadSetting: it is a folder, or there is none for it.
+    """
+    if path is None:
+        return
+    reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+    if path.is_dir() or not path.parent.is_dir():
+        raise BadSetting(f"{flag} names {path}, which cannot be written: {reason}.")

@@ -111,7 +111,11 @@ def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
 
 def cannot_open(uri: str) -> FailedPrecondition:
-    """Return the error for a Lite file that is locked."""
+    """Return the error for a Lite database that is locked, or is none."""
+    if Path(uri).is_file():
+        return FailedPrecondition(
+            f"{uri} is a file; Milvus Lite keeps a database in a folder (version 2 kept it in a file). Name another."
+        )
     return FailedPrecondition(
         f"The Milvus Lite file {uri} cannot be opened: most likely another process has it open "
         f"(one process at a time; for several use a Milvus server)."
