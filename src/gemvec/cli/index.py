@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -81,8 +81,7 @@ def index(
     sizes = {"max_tokens": chunk_tokens, "overlap_tokens": overlap_tokens}
     named = {"text": text_field, "id": id_field, "title": title_field}
     fields = RecordFields(**{name: (field,) for name, field in named.items() if field})
-    # All of it now: Ctrl-C interrupts the main thread only, and documents are read in another.
-    standard_input = io.BytesIO(sys.stdin.buffer.read()) if "-" in sources else None
+    standard_input = _read_standard_input() if "-" in sources else None
     order = Order(
         settings=settings,
         target=Target.of(model=model, base_url=base_url, google=google),
@@ -103,6 +102,16 @@ def index(
         typer.echo(json.dumps(asdict(outcome), ensure_ascii=False))
     else:
         show(outcome, settings, Console())
+
+
+def _read_standard_input() -> IO[bytes]:
+    """Read all of it now: documents are read in another thread, which Ctrl-C does not interrupt."""
+    found = io.BytesIO()
+    read = cast("io.BufferedReader", sys.stdin.buffer).read1  # piece by piece, so that no signal is overlooked for long
+    while some := read():
+        found.write(some)
+    found.seek(0)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

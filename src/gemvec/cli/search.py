@@ -86,5 +86,6 @@ def show(hits: list[Hit], console: Console) -> None:
             soft_wrap=True,
         )
         passage = hit.text if len(hit.text) <= _PASSAGE_CHARACTERS else hit.text[:_PASSAGE_CHARACTERS] + " ..."
-        console.print(escape(passage), style="default", highlight=False)
+        # In a pipe a passage keeps its lines.
+        console.print(escape(passage), style="default", highlight=False, soft_wrap=not console.is_terminal)
         console.print()
