@@ -37,7 +37,7 @@ def test_all_commands_are_in_the_help():
 
 
 def test_a_misspelt_command_is_refused_with_the_right_one():
-    outcome = start("serach")
+    outcome = start("sserch")
     assert outcome.returncode == 2
     assert "search" in outcome.stderr
 
