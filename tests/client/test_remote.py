@@ -1,4 +1,6 @@
 import asyncio
+import threading
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -227,6 +229,27 @@ def test_google_s_models_are_known_without_asking(server):
     with pytest.raises(ModelNotFound):
         google.get_model("gemini-embedding-99")
     assert server.seen == []
+
+
+def test_closing_ends_what_asks_a_silent_server_in_another_thread(server, embedder):
+    server.script = [Answer(200, {}, delay=60)]
+    outcomes = []
+
+    def ask():
+        try:
+            outcomes.append(embedder.get_model("tiny"))
+        except CancelledError as error:
+            outcomes.append(error)
+
+    async def close():
+        await server.wait_for_request()
+        await embedder.close()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    asyncio.run(close())
+    thread.join(30)
+    assert [type(each) for each in outcomes] == [CancelledError]
 
 
 def test_tokens_are_counted_by_the_server_text_by_text(server, embedder):

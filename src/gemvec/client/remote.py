@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +23,8 @@ from gemvec.models.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_nam
 from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
 from gemvec.wire.names import format_model_name, parse_model_name
 from gemvec.wire.task_type import TaskType
+
+T = TypeVar("T")
 
 WEIGHTS_HEADER = "x-gemvec-model"
 
@@ -66,6 +69,7 @@ class RemoteEmbedder:
         self._max_concurrency = max_concurrency
         self._host = urlsplit(transport.base_url).hostname or ""
         self._served: dict[str, ServedModel] = {}
+        self._asking: set[asyncio.Future[Any]] = set()
 
     def __repr__(self) -> str:
         return f"RemoteEmbedder({self._transport!r})"
@@ -137,7 +141,7 @@ class RemoteEmbedder:
         """Return every name that is served; asks the server, unless it is Google's, whose names are known."""
         if self.is_google:
             return [_served_by_google(each) for each in GEMINI_NAMES if each.retired_at is None]
-        return run(self._fetch_models())
+        return run(self._until_closed(self._fetch_models()))
 
     def get_model(self, name: str) -> ServedModel:
         """Return what serves `name`; asks the server once, and again when other weights have answered to the name.
@@ -154,7 +158,7 @@ class RemoteEmbedder:
                 raise ModelNotFound(f"Google serves no embedding model {name!r}.", name=name)
             return self._served.setdefault(name, _served_by_google(known))
         if name not in self._served:
-            self._served[name] = run(self._fetch_model(name))
+            self._served[name] = run(self._until_closed(self._fetch_model(name)))
         return self._served[name]
 
     def knows(self, name: str) -> bool:
@@ -162,7 +166,9 @@ class RemoteEmbedder:
         return name in self._served
 
     async def close(self) -> None:
-        """Close the connections of the running event loop; another call opens new ones."""
+        """Close the connections, and end what asks about models in other threads; another call opens new ones."""
+        for task in list(self._asking):
+            task.get_loop().call_soon_threadsafe(task.cancel)
         await self._transport.close()
 
     def _prepare(self, name: str, request: EmbedRequest, index: int) -> EmbedRequest:
@@ -204,6 +210,15 @@ class RemoteEmbedder:
             raise parse_error(response).to_error(start=start, texts=texts)
         self.weights = response.headers.get(WEIGHTS_HEADER, self.weights)
         return response
+
+    async def _until_closed(self, asking: Coroutine[Any, Any, T]) -> T:
+        """Do what a thread waits for, which nobody could end that waits for the thread."""
+        task = asyncio.ensure_future(asking)
+        self._asking.add(task)
+        try:
+            return await task
+        finally:
+            self._asking.discard(task)
 
     async def _fetch_models(self) -> list[ServedModel]:
         names: list[str] = []
