@@ -231,6 +231,21 @@ def test_a_caller_who_leaves_takes_along_what_was_not_sent(server, open_upstream
     assert embedder.waiting_texts == 0
 
 
+def test_a_call_whose_callers_have_all_left_makes_room_for_another(server, open_upstream):
+    embedder = open_upstream(max_concurrency=1)
+    server.delay_of = lambda texts: 60.0 if texts == ["gone", "gone too"] else 0.0
+
+    async def embed():
+        gone = asyncio.create_task(embedder.embed(MODEL, requests_for("gone", "gone too")))
+        await server.wait_for_request()
+        stays = asyncio.create_task(embedder.embed(MODEL, requests_for("stays")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await stays
+
+    assert_embeds(asyncio.run(embed()), "stays")
+
+
 def test_more_than_the_rate_waits_and_the_rest_goes_together(server, open_upstream, monkeypatch):
     monkeypatch.setattr("gemvec.client.rate._MINUTE_SECONDS", 0.3)
     embedder = open_upstream(rate=Rate(texts=4))

@@ -71,7 +71,7 @@ class UpstreamEmbedder:
         self._served = {each.name: remote.get_model(each.name) for each in remote.list_models()}
         self._lines: dict[tuple[Priority, str], Line] = {}
         self._meters = {name: RateMeter(rate) for name in self._served}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], Sequence[Item]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._numbers = count()
         self.calls = self.texts = 0
@@ -125,8 +125,9 @@ class UpstreamEmbedder:
         self._send_what_may_go()
         try:
             return await call.answer
-        except BaseException:
-            line.drop(call)  # the caller has gone, or another of its texts was refused
+        except BaseException:  # the caller has gone, or another of its texts was refused
+            line.drop(call)
+            self._end_what_nobody_waits_for()
             raise
 
     async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
@@ -166,11 +167,11 @@ class UpstreamEmbedder:
             model, line = found
             items = self._take(line, self._meters[model])
             task = asyncio.create_task(self._send(model, line, items))
-            self._under_way.add(task)
+            self._under_way[task] = items
             task.add_done_callback(self._has_ended)
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         self._send_what_may_go()
 
     def _find_line(self) -> tuple[str, Line] | None:
@@ -199,6 +200,11 @@ class UpstreamEmbedder:
         meter.note(texts, tokens)
         self.calls, self.texts = self.calls + 1, self.texts + texts
         return line.take(texts)
+
+    def _end_what_nobody_waits_for(self) -> None:
+        for task, items in self._under_way.items():
+            if all(item.call.answer.done() for item in items):
+                task.cancel()
 
     async def _send(self, model: str, line: Line, items: Sequence[Item]) -> None:
         try:
