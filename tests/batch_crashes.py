@@ -194,7 +194,7 @@ def check_answers(store, job):
     assert job.state is BatchState.SUCCEEDED
     kind, seed, count = parse_name(job.display_name)
     if kind == "inline":
-        answers = orjson.loads(b"[" + b"".join(store.inline_responses(job)) + b"]")
+        answers = orjson.loads(b"[" + b"".join(store.inline_output(job)()) + b"]")
     else:
         content = b"".join(store.files.open_content(job.output_file_id, "").read())
         answers = [orjson.loads(each) for each in content.splitlines()]

@@ -48,7 +48,7 @@ async def ended(store, job, owner=""):
 
 def inline_answers(store, job):
     """Return the results of an inline batch."""
-    return orjson.loads(b"[" + b"".join(store.inline_responses(job)) + b"]")
+    return orjson.loads(b"[" + b"".join(store.inline_output(job)()) + b"]")
 
 
 def file_answers(store, job):

@@ -116,6 +116,13 @@ def test_pages_show_every_batch_once_newest_first(any_store):
     assert shown == made[::-1]
 
 
+def test_no_page_has_more_than_100_batches_whatever_is_asked_for(store):
+    for _ in range(101):
+        store.create_inline(new(), [line("a")])
+    page = store.list("", page_size=2**31 - 1)
+    assert (len(page.jobs), page.next_page_token is None) == (100, False)
+
+
 @pytest.mark.parametrize(
     "token", ["nonsense", "WzEsIngiXQ", *(format_page_token(utc_now(), "9" * digits) for digits in (19, 5000))]
 )
@@ -194,13 +201,13 @@ def test_what_is_lost_of_an_inline_batch_is_an_error_at_its_place(any_store):
 def test_the_responses_of_a_batch_that_is_deleted_meanwhile_are_whole_chunks_and_then_none(any_store):
     job = any_store.create_inline(new(), [line(str(number), key=str(number)) for number in range(600)])
     work_off(any_store)
-    blocks = any_store.inline_responses(any_store.get(job.batch_id, ""))
+    blocks = any_store.inline_output(any_store.get(job.batch_id, ""))()
     assert len(orjson.loads(b"[" + next(blocks) + b"]")) == 256
     any_store.delete(job.batch_id, "")
     with pytest.raises(BatchNotFound):
         list(blocks)
     with pytest.raises(BatchNotFound):
-        list(any_store.inline_responses(job))
+        any_store.inline_output(job)
 
 
 def test_a_second_cancel_changes_nothing(any_store):

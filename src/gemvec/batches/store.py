@@ -34,7 +34,7 @@ _ID_LENGTH = 36
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # an int64, whatever the digits
 _DEFAULT_PAGE_SIZE = 50
-_LARGEST_PAGE_SIZE = 1000
+_LARGEST_PAGE_SIZE = 100  # inline results are in the list
 
 
 class BatchStore:
@@ -158,7 +158,7 @@ class BatchStore:
 
         Args:
             owner: whose batches.
-            page_size: how many; 50 when None or 0, 1000 at most.
+            page_size: how many; 50 when None or 0, 100 at most.
             page_token: from the page before; None or "" for the first.
 
         Raises:
@@ -217,18 +217,20 @@ class BatchStore:
             rows.delete_job(connection, job.job_number)
         self.folder.remove(batch_id)
 
-    def inline_responses(self, job: Job) -> Iterator[bytes]:
-        """Yield the responses of an ended inline batch as elements of a JSON array, commas included.
+    def inline_output(self, job: Job) -> Callable[[], Iterator[bytes]]:
+        """Return what yields the responses of an ended inline batch as elements of a JSON array, commas included.
 
-        There is one for every request; those that were never computed have the batch's error.
+        There is one for every request; those that were never computed have the batch's error. It may be called again
+        and asks the database for nothing; it raises BatchNotFound where the batch has been deleted meanwhile, and what
+        it yielded are the responses of whole chunks.
 
         Raises:
-            BatchNotFound: it has been deleted meanwhile; what was yielded are the responses of whole chunks.
+            BatchNotFound: the batch has been deleted already.
         """
         with self.database.read() as connection:
             self._find(connection, job.batch_id, job.owner)
             chunks = rows.list_chunks(connection, job.job_number)
-        yield from inline_responses(self.folder, job, chunks, lambda: self.get(job.batch_id, job.owner))
+        return lambda: inline_responses(self.folder, job, chunks, lambda: self.get(job.batch_id, job.owner))
 
     def end(
         self,

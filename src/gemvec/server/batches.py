@@ -124,7 +124,8 @@ async def get_batch(request: Request) -> Response:
     """Describe a batch, with its results when it has ended."""
     store = _store_of(request)
     job = await asyncio.to_thread(store.get, _batch_id(request), request.state.owner)
-    return await _send(_operation(job, lambda: store.inline_responses(job)))
+    output = await asyncio.to_thread(_inline_output, store, job)
+    return await _send(write_operation(_to_wire(job), output))
 
 
 async def list_batches(request: Request) -> Response:
@@ -133,8 +134,7 @@ async def list_batches(request: Request) -> Response:
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = _store_of(request), request.state.owner
     page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
-    operations = (_operation(job, partial(_responses_while_there, store, job)) for job in page.jobs)
-    return await _send(write_operations(operations, page.next_page_token))
+    return await _send(write_operations(_operations(store, page.jobs), page.next_page_token))
 
 
 async def update_batch(request: Request) -> Response:
@@ -171,15 +171,25 @@ async def _changed(request: Request, pieces: Iterable[bytes]) -> Response:
     return await _send(pieces)
 
 
-def _operation(job: Job, responses: InlineOutput) -> Iterator[bytes]:
-    batch = _to_wire(job)
-    return write_operation(batch, responses if batch.has_inline_output else None)
+def _operations(store: BatchStore, jobs: Iterable[Job]) -> Iterator[Iterator[bytes]]:
+    """Yield what a list says of each batch; one that is deleted while the list is written does not spoil the list."""
+    for job in jobs:
+        with suppress(BatchNotFound):
+            output = _inline_output(store, job)
+            yield write_operation(_to_wire(job), output and partial(_while_there, output))
 
 
-def _responses_while_there(store: BatchStore, job: Job) -> Iterator[bytes]:
-    """Yield a batch's responses; one that is deleted while a list is written does not spoil the list."""
+def _inline_output(store: BatchStore, job: Job) -> InlineOutput | None:
+    return store.inline_output(job) if _has_inline_output(job) else None
+
+
+def _has_inline_output(job: Job) -> bool:
+    return job.state.is_ended and job.input_file_id is None
+
+
+def _while_there(output: InlineOutput) -> Iterator[bytes]:
     with suppress(BatchNotFound):
-        yield from store.inline_responses(job)
+        yield from output()
 
 
 def _to_wire(job: Job) -> EmbedContentBatch:
@@ -199,7 +209,7 @@ def _to_wire(job: Job) -> EmbedContentBatch:
         updated_at=job.updated_at,
         ended_at=job.ended_at,
         responses_file=job.output_file_id,
-        has_inline_output=job.state.is_ended and job.input_file_id is None,
+        has_inline_output=_has_inline_output(job),
         error_code=RPC_CODES[job.error_status] if job.error_status else 0,
         error_message=job.error_message or "",
         waiting_reason=job.waiting_reason or "",
