@@ -52,6 +52,27 @@ def test_front_matter_that_is_no_yaml_makes_the_document_bad():
         read_markdown(b"---\na: [\n---\ntext\n")
 
 
+@pytest.mark.parametrize(
+    "front_matter",
+    [
+        pytest.param("a: &a [1, *a]", id="holds itself"),
+        pytest.param("a: " + "[" * 5000 + "]" * 5000, id="nested 5000 deep"),
+        pytest.param(
+            "a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)),
+            id="9 to the power of 19 values",
+        ),
+    ],
+)
+def test_front_matter_that_would_fill_the_memory_makes_the_document_bad(front_matter):
+    with pytest.raises(UnreadableDocument, match="front matter"):
+        read_markdown(f"---\n{front_matter}\n---\ntext\n".encode())
+
+
+def test_front_matter_may_name_a_value_and_use_it_again():
+    read = read_markdown(b"---\nauthor: &me [Ada, Alan]\neditor: *me\n---\ntext\n")
+    assert read.metadata == {"author": ["Ada", "Alan"], "editor": ["Ada", "Alan"]}
+
+
 def test_a_rule_at_the_top_is_no_front_matter():
     assert read_markdown(b"---\nJust a sentence.\n---\nText.\n").text.endswith("Text.\n")
 

@@ -83,6 +83,22 @@ def to_json(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
+def has_more_values(value: Any, most: int) -> bool:
+    """Whether `value` holds more than `most` others, those it shares or repeats counted each time they stand in it.
+
+    A few lines of YAML that name each other hold billions, or are without end; written out they would fill the memory.
+    """
+    waiting, count = [value], 0
+    while waiting and count + len(waiting) <= most:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            waiting += cast("dict[Any, Any]", found).values()
+        elif isinstance(found, list | tuple):
+            waiting += cast("Sequence[Any]", found)
+        count += 1
+    return count + len(waiting) > most
+
+
 def check_document(document: Document) -> str | None:
     """Return why `document` cannot be indexed, or None."""
     import orjson

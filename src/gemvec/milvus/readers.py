@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gemvec.errors import MissingDependency
-from gemvec.milvus.documents import DocumentFormat, to_json
+from gemvec.milvus.documents import MAX_METADATA_BYTES, DocumentFormat, has_more_values, to_json
 
 
 class UnreadableDocument(ValueError):
@@ -75,10 +75,12 @@ def _split_front_matter(text: str) -> tuple[str, dict[str, Any]]:
 
     try:
         loaded = yaml.safe_load(found[1])
-    except yaml.YAMLError as error:
-        raise UnreadableDocument("its front matter is not YAML") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UnreadableDocument("its front matter is not YAML, or nested too deeply") from error
     if not isinstance(loaded, dict):
         return text, {}
+    if has_more_values(loaded, MAX_METADATA_BYTES):
+        raise UnreadableDocument(f"its front matter has more than {MAX_METADATA_BYTES} values, repeated ones counted")
     values = {str(name): to_json(value) for name, value in cast("dict[Any, Any]", loaded).items()}
     # Blank lines in its place keep the numbers of the lines that follow.
     return "\n" * found[0].count("\n") + text[found.end() :], values
