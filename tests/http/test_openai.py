@@ -76,6 +76,11 @@ def test_bad_requests_are_answered_in_openais_shape(http, body, param):
     assert response.json()["error"].items() >= {"type": "invalid_request_error", "param": param}.items()
 
 
+def test_an_error_names_the_field_that_the_caller_sent(http):
+    error = http.post("/v1/embeddings", json={"input": "a", "dimensions": 100_000}).json()["error"]
+    assert error["message"].startswith("dimensions is 100000")
+
+
 def test_an_unknown_model_is_not_found(http):
     response = http.post("/v1/embeddings", json={"input": "a", "model": "text-embedding-9"})
     assert response.status_code == 404

@@ -37,7 +37,8 @@ async def create_embeddings(request: Request) -> Response:
     try:
         embeddings = await embed(request, model, requests)
     except InvalidRequest as error:
-        error.field = _FIELDS.get(error.field or "", "input")
+        ours, error.field = error.field, _FIELDS.get(error.field or "", "input")
+        error.message = error.message.replace(ours or error.field, error.field)
         raise
     write = functools.partial(openai.vector_to_wire, encoding_format="base64")
     is_base64 = asked.encoding_format == "base64"
