@@ -2,6 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+FULL = Path("/dev/full")
 
 
 def start(*arguments, before=""):
@@ -48,3 +53,13 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
     assert process.returncode != 0
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.parametrize("arguments", [("--help",), ("models", "list"), ("models", "list", "--json")])
+def test_an_output_that_is_full_gets_an_error_and_no_traceback(arguments):
+    command = [sys.executable, "-c", "from gemvec.cli import main; main()", *arguments]
+    with FULL.open("w") as full:
+        outcome = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert outcome.returncode == 1
+    assert outcome.stderr == "error: there is no room to write to.\n"

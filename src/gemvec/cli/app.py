@@ -6,6 +6,7 @@ and Milvus load inside the command. Exit status: 0 done, 1 failed, 2 wrong usage
 
 from __future__ import annotations
 
+import errno
 import sys
 from functools import cache
 from importlib import import_module
@@ -85,22 +86,27 @@ def __getattr__(name: str) -> Any:
 
 def run() -> int:
     """Run the command line and return its exit status."""
-    errors = Console(stderr=True)
     called = [name for name in sys.argv[1:2] if name in _COMMANDS]
     try:
         make_app(*called)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
-        errors.print("interrupted")
+        Console(stderr=True).print("interrupted")
         return 130
     except GemvecError as error:
-        errors.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-        return 2 if isinstance(error, BadSetting) else 1
+        return _failed(error.message, 2 if isinstance(error, BadSetting) else 1)
     except ModuleNotFoundError as error:
         if (error.name or "gemvec").startswith("gemvec"):
             raise
-        advice = f"this command needs {error.name}: pip install 'gemvec[all]'"
-        errors.print(f"[bold red]error:[/] {escape(advice)}", highlight=False, soft_wrap=True)
-        return 1
+        return _failed(f"this command needs {error.name}: pip install 'gemvec[all]'")
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        return _failed("there is no room to write to.")
     return 0
+
+
+def _failed(message: str, status: int = 1) -> int:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return status
