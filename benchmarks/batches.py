@@ -22,7 +22,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -32,10 +31,10 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from machine import describe_run
 
 MODEL = "wordllama-256"
 CHUNK = 4096
@@ -286,25 +285,11 @@ def main() -> None:
         write(options.output, figures, cost, options.texts)
 
 
-def processor_name() -> str:
-    """Return what the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-
-
 def write(path: Path, figures: object, cost: object, count: int) -> None:
     """Write the figures with what was compared and what they were measured on."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     result = {
-        "command": " ".join(["python", *sys.argv]),
+        **describe_run(PACKAGES),
         "what": (__doc__ or "").partition("\n\nFour cases")[2].partition("\n\n")[2].splitlines(),
-        "commit": commit,
-        "machine": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
         "model": MODEL,
         "texts": count,
         "cost": cost,

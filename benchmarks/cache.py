@@ -12,17 +12,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sysconfig
 import tempfile
 import time
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from machine import describe_run
 
 from gemvec.client.cache import CachedEmbedder, EmbeddingCache
 from gemvec.models.embed import Embedder, EmbedRequest
@@ -94,14 +92,7 @@ def main() -> None:
         for case, rounds in figures.items()
     }
     result: dict[str, Any] = {
-        "command": f"python benchmarks/cache.py --texts {options.texts} --rounds {options.rounds}",
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "load_average_at_the_end": round(os.getloadavg()[0], 2),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
+        **describe_run(PACKAGES),
         "texts": len(texts),
         "medians": medians,
         "overhead_of_all_missing": {

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import resource
 import socket
 import statistics
@@ -21,11 +19,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import describe_run
 
 MODEL = "gemini-embedding-001"
 DIMENSIONALITY = 3072
@@ -187,25 +185,10 @@ def main() -> None:
             write(options.output, figures, [before, sgemm_gflops()])
 
 
-def processor_name() -> str:
-    """Return what the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-
-
 def write(path: Path, figures: object, sgemm: list[float]) -> None:
     """Write the figures with what they were measured on."""
     result = {
-        "command": " ".join(["python", *sys.argv]),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
-        "machine": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        **describe_run(PACKAGES),
         "sgemm_gflops": sgemm,
         "figures": figures,
     }

@@ -15,8 +15,6 @@ import argparse
 import ast
 import hashlib
 import json
-import os
-import platform
 import random
 import statistics
 import subprocess
@@ -26,11 +24,11 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from engine_cases import CASES
+from machine import describe_run
 
 from gemvec.models.cores import count_cores
 from gemvec.models.tokenizer import load_tokenizer
@@ -158,20 +156,6 @@ def report(result: dict[str, object], figures: Rounds) -> None:
         print(f"{name:60} {ratio['texts_per_second']:5.2f} by wall, {ratio['texts_per_cpu_second']:5.2f} by CPU second")
 
 
-def describe_machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    names = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    flags = set(names.get("flags", "").split())
-    return {
-        "processor": names.get("model name", platform.processor()),
-        "instructions": sorted(flags & {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8"}),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "load_average": os.getloadavg(),
-    }
-
-
 def peer_versions(python: Path) -> dict[str, str]:
     """Return the versions in the peers' environment."""
     code = "from importlib.metadata import version; print(*map(version, ('torch', 'sentence-transformers')))"
@@ -197,13 +181,7 @@ def main() -> None:
     model, cores = load_model(MODEL, cache_home()), count_cores()
     texts, mean_tokens = choose_texts(model, options.texts)
     result: dict[str, object] = {
-        "command": " ".join(["python", *sys.argv]),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, check=True, text=True
-        ).stdout.strip(),
-        "machine": describe_machine(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        **describe_run(PACKAGES),
         "cores": cores,
         "texts": len(texts),
         "texts_sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(),

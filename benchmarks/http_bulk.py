@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -23,11 +22,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
-from engine import MODEL, PACKAGES, choose_texts, describe_machine
+from engine import MODEL, PACKAGES, choose_texts
 from engine_cases import WARM_UP_TEXTS
+from machine import describe_run
 
 from gemvec import GeminiEmbeddingFunction
 from gemvec.models.embed import EmbedRequest, Priority
@@ -141,13 +140,7 @@ def main() -> None:
     print("median\n" + "\n".join(f"  {name:26} {value:.4g}" for name, value in middle.items()))
     if options.output:
         result = {
-            "command": " ".join(["python", *sys.argv]),
-            "commit": subprocess.run(
-                ["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, check=True, text=True
-            ).stdout.strip(),
-            "machine": describe_machine(),
-            "python": platform.python_version(),
-            "versions": {name: version(name) for name in PACKAGES},
+            **describe_run(PACKAGES),
             "precision": options.precision,
             "texts": len(texts),
             "mean_tokens": mean_tokens,

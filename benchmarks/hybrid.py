@@ -14,12 +14,13 @@ import argparse
 import asyncio
 import json
 import random
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from ingest import find_docstrings, find_modules
+from machine import describe_run
 
 from gemvec.milvus import Chunker, ChunkOptions, Document, Generation, Hit, Sources, ingest, open_collection
 from gemvec.milvus.embed import embed_question
@@ -31,8 +32,6 @@ from gemvec.models.weights import load_model
 from gemvec.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks")]
-from ingest import find_docstrings, find_modules  # noqa: E402 # a neighbour, not a package
 
 CANDIDATES, RRF_CONSTANT = 50, 60
 IsRight = Callable[[Hit], bool]
@@ -156,8 +155,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         measured = asyncio.run(run(options.passages, options.questions, Path(name)))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    text = json.dumps({"command": " ".join(["python", *sys.argv]), "commit": commit, **measured}, indent=2)
+    text = json.dumps({**describe_run(), **measured}, indent=2)
     print(text)
     if options.output:
         options.output.write_text(text + "\n")

@@ -16,7 +16,6 @@ import ast
 import asyncio
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,9 +25,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from machine import describe_run
 
 from gemvec.milvus import Chunker, ChunkOptions, Document, Sources, ingest, open_collection
 from gemvec.milvus.work import WorkFinder
@@ -140,23 +140,6 @@ def time_commands(path: Path, uri: Path, folder: Path) -> dict[str, float]:
     return seconds
 
 
-def describe_machine() -> dict[str, object]:
-    """Return what the figures depend on."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "commit": commit,
-        "command": " ".join(["python", *sys.argv]),
-    }
-
-
 def main() -> None:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -174,7 +157,7 @@ def main() -> None:
         commands = time_commands(path, folder / "command.db", folder)
     medians = {name: statistics.median(times) for name, times in measured["seconds"].items()}
     result = {
-        **describe_machine(),
+        **describe_run(PACKAGES),
         "settings": {"model": MODEL, "precision": settings.precision, "chunks": asdict(chunker.options)},
         **measured,
         "engine_texts_per_second": round(measured["texts"] / medians["engine"], 1),

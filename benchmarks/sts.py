@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -22,9 +20,10 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from machine import describe_run
 
 from gemvec.client import find_target, open_target
 from gemvec.milvus.datasets import Dataset, load_datasets
@@ -93,26 +92,6 @@ def describe(measurement: Measurement, precision: str, references: dict[str, flo
     }
 
 
-def describe_machine() -> dict[str, Any]:
-    """Return where and with what this was measured."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "processor": processor_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "commit": commit,
-    }
-
-
-def processor_name() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> int:
     """Measure both precisions and say whether the published figures are met."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -129,7 +108,7 @@ def main() -> int:
             measured = asyncio.run(measure(url, options.model, datasets))
         results += [describe(each, precision, references) for each in measured]
     command = f"python benchmarks/sts.py FOLDER --model {options.model}"
-    outcome = {"command": command, **describe_machine(), "seconds": round(time.perf_counter() - started, 1)}
+    outcome = {**describe_run(PACKAGES), "command": command, "seconds": round(time.perf_counter() - started, 1)}
     text = json.dumps({**outcome, "tolerance": TOLERANCE, "results": results}, indent=2)
     print(text)
     if options.output:
