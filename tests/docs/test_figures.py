@@ -119,3 +119,23 @@ def test_slow_connections_disturb_others_as_little_as_the_guide_says():
     assert (slow["connections"], slow["seconds"]) == (500, 120)
     assert slow["p99_ratio"] < 2
     assert slow["memory_bytes"] < 300 * MIB
+
+
+def test_the_page_on_the_client_says_what_a_call_costs():
+    measured, text = result("client.json")["figures"]["100 texts"], page("docs/client.md")
+    ours, theirs = (
+        {name: statistics.median(values) for name, values in measured[case].items()}
+        for case in ("gemvec", "google-genai")
+    )
+    assert f"costs {ours['cpu_ms']:.0f} ms of CPU, google-genai's to lists of floats {theirs['cpu_ms']:.0f}" in text
+    seconds = f"{ours['import_cpu_ms'] / 1000:.1f} s where that SDK costs {theirs['import_cpu_ms'] / 1000:.1f}"
+    assert f"`import gemvec` costs {seconds}" in text
+
+
+def test_the_page_on_the_cache_says_what_it_costs_and_gives():
+    measured, text = result("cache.json"), page("docs/cache.md")
+    assert "no more than a hundredth" in text
+    assert max(measured["overhead_of_all_missing"].values()) < 0.01
+    assert "80,000 a second" in text
+    assert measured["texts_per_second_when_all_are_found"] == pytest.approx(80_000, rel=0.1)
+    assert (measured["texts"], measured["machine"]["cores"]) == (3000, 2)
