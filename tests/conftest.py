@@ -1,6 +1,7 @@
 """Fixtures that every suite shares: a clean environment, and no network beyond this machine."""
 
 import os
+import shutil
 import signal
 import socket
 
@@ -44,6 +45,13 @@ def network_refused(request, monkeypatch):
 def tiny_model(tmp_path_factory):
     """Return the folder of a real BERT of 32 dimensions and a window of 64 tokens; do not write into it."""
     return write_tiny_model(tmp_path_factory.mktemp("tiny_model"))
+
+
+@pytest.fixture(scope="session")
+def curl():
+    """Skip what a shell does with curl where that is not installed; CI has it."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
 
 
 def pytest_configure():

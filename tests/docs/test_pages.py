@@ -27,7 +27,9 @@ def live_server(serving_for_real, tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*experimental.*")  # Google's SDK says so of all batches
 @pytest.mark.parametrize("page", RUN, ids=name)
-def test_the_blocks_of_a_page_run_and_print_what_they_say(page, live_server, folder, environ):
+def test_the_blocks_of_a_page_run_and_print_what_they_say(page, live_server, folder, environ, request):
+    if "curl " in page.read_text():
+        request.getfixturevalue("curl")
     run_page(page, live_server, folder, environ)
 
 

@@ -84,6 +84,7 @@ def test_googles_python_runs_with_one_text_and_with_three(google_variables):
     assert vectors == [[10], [10, 10, 10]]
 
 
+@pytest.mark.usefixtures("curl")
 def test_googles_shell_commands_run(live_server):
     commands = re.findall(r"^curl .*?(?=\n\n)", reference(), re.DOTALL | re.MULTILINE)
     found = []

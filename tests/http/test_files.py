@@ -137,6 +137,7 @@ def test_the_sdk_does_the_same_asynchronously(sdk):
     assert asyncio.run(_roundtrip(sdk)) == b"x" * 9 * MIB
 
 
+@pytest.mark.usefixtures("curl")
 def test_googles_curl_commands_upload_a_file(url, tmp_path):
     command = GOOGLES_CURL.replace("https://generativelanguage.googleapis.com", url)
     environ = {"GEMINI_API_KEY": "any-key", "PATH": "/usr/local/bin:/usr/bin:/bin"}

@@ -51,10 +51,12 @@ def shell(command, server_url):
     return json.loads(done.stdout)
 
 
+@pytest.mark.usefixtures("curl")
 def test_googles_curl_command_for_one_content(server_url):
     assert len(shell(EMBED, server_url)["embedding"]["values"]) == 3072
 
 
+@pytest.mark.usefixtures("curl")
 def test_googles_curl_command_for_several_contents(server_url):
     assert [len(each["values"]) for each in shell(BATCH, server_url)["embeddings"]] == [3072] * 3
 

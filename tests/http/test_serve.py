@@ -98,6 +98,7 @@ def test_with_json_logs_every_line_is_json_and_the_first_says_what_is_served(tin
     assert server.output == ""
 
 
+@pytest.mark.usefixtures("curl")
 def test_the_lines_it_prints_work(server):
     lines = clients(server.url, "gemini-embedding-001", "any")
     while "Ctrl-C stops the server" not in server.output:  # the last of them; the address is in the first

@@ -156,7 +156,9 @@ class Message:
             return None
         number = _whole_number(value)
         try:
-            return kind[str(value).upper()] if number is None else kind(number)
+            if number is not None:
+                return kind(number)
+            return kind[value.upper() if isinstance(value, str) else ""]
         except (KeyError, ValueError):
             type_url = f"type.googleapis.com/google.ai.generativelanguage.v1beta.{kind.__name__}"
             raise self._invalid(name, type_url, value) from None
