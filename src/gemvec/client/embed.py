@@ -111,10 +111,14 @@ def normalised(vector: Float32Array) -> Float32Array:
     wide = vector.astype(np.float64)  # squares of float32 may be beyond float32
     square = float(np.dot(wide, wide))
     if not vector.size or not math.isfinite(square):
-        raise ApiError(BAD_ANSWER, "INTERNAL", "An embedding has no values, or values that are not finite.")
+        raise _not_finite()
     if square == 0 or abs(square - 1) <= _UNIT_TOLERANCE:
         return vector
     return (wide / math.sqrt(square)).astype(np.float32)
+
+
+def _not_finite() -> ApiError:
+    return ApiError(BAD_ANSWER, "INTERNAL", "An embedding has no values, or values that are not finite.")
 
 
 def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]]:
@@ -145,5 +149,8 @@ def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]]:
 def _to_array(values: list[float]) -> Float32Array:
     # Twice as fast as numpy.array(values, dtype=float32), and the result is writable.
     data = bytearray(4 * len(values))
-    struct.pack_into(f"{len(values)}f", data, 0, *values)  # infinity where a value is beyond float32
+    try:
+        struct.pack_into(f"{len(values)}f", data, 0, *values)
+    except OverflowError as error:  # Python 3.14; earlier ones make it an infinity
+        raise _not_finite() from error
     return np.frombuffer(data, dtype=np.float32)
