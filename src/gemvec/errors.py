@@ -138,7 +138,7 @@ class ModelForbidden(GemvecError):
 
 
 class PageForbidden(GemvecError):
-    """A web page of another site may not call a server that asks for no key."""
+    """A web page of another site may not call this server, which asks for no key; --allow-origin lets it."""
 
 
 class NotFound(GemvecError):

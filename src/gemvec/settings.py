@@ -129,6 +129,9 @@ class Settings:
     token: str = setting("", "What Milvus asks for: user:password, or an API key of Zilliz Cloud.", secret=True)
     collection: str = setting("docs", "Name of the collection in Milvus.")
     api_key: tuple[str, ...] = setting((), "Keys that callers must present; none means no key is needed.", secret=True)
+    allow_origin: tuple[str, ...] = setting(
+        (), "Origins of web pages that may call the server, such as http://localhost:3000; * for all."
+    )
     allow_anonymous: bool = setting(False, "Listen beyond this machine without any API key.")
     model_in_body: bool = setting(
         False, "Let the model named in the body win over the URL's, as the gemini provider of Milvus' server needs."

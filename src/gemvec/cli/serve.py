@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "port",
     "api_key",
     "allow_anonymous",
+    "allow_origin",
     "precision",
     "long_text",
     "streams",

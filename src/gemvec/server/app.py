@@ -20,6 +20,7 @@ from gemvec.server.keys import KeyRing, KeyStore
 from gemvec.server.limits import Limiter, limits_of
 from gemvec.server.metrics import Measured, Metrics
 from gemvec.server.middleware import AccessLog, Authenticated, BodyLimit, ErrorAnswers, Gate, Gated, RequestId
+from gemvec.server.origins import answer_browsers, check_origins
 from gemvec.server.router import Router
 from gemvec.server.routes import ROUTES
 from gemvec.server.row import Handler, Row
@@ -33,9 +34,10 @@ def create_app(services: Services) -> Starlette:
     `app.state` has `services`, `gate` (close it to drain), `rows` (the route table), `limiter` and `metrics`.
 
     Raises:
-        BadSetting: `inject` or `otlp_endpoint` cannot be used.
+        BadSetting: `inject`, `otlp_endpoint` or `allow_origin` cannot be used.
     """
     settings, gate = services.settings, Gate()
+    check_origins(settings.allow_origin)
     limiter, metrics = Limiter(services.limits or limits_of(settings)), Metrics(services)
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
     layers = _layers(services, gate, limiter, tracing)
@@ -45,6 +47,7 @@ def create_app(services: Services) -> Starlette:
             Middleware(RequestId),
             Middleware(AccessLog),
             Middleware(Measured, metrics=metrics),
+            *answer_browsers(settings.allow_origin),
             Middleware(ErrorAnswers),
         ],
         exception_handlers={HTTPException: _answer_router},
@@ -59,7 +62,7 @@ def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing |
     """Return what puts around a row's handler the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     ring = KeyRing(KeyStore(services.database)) if services.database else None
-    authenticator = Authenticator(settings.api_key, ring)
+    authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin)
 
     def layers(row: Row) -> ASGIApp:
         app: ASGIApp = _Handled(row.handler)

@@ -13,8 +13,9 @@ from hashlib import sha256
 
 from starlette.requests import HTTPConnection
 
-from gemvec.errors import BadSetting, KeyInvalid, KeyMissing, PageForbidden
+from gemvec.errors import BadSetting, KeyInvalid, KeyMissing
 from gemvec.server.keys import Key, KeyRing, has_stored_keys
+from gemvec.server.origins import refuse_foreign_pages
 from gemvec.settings import Settings
 
 _KEY_MISSING = (
@@ -47,10 +48,14 @@ ANONYMOUS = Caller(owner="")
 class Authenticator:
     """Tells callers by their key."""
 
-    def __init__(self, keys: tuple[str, ...], ring: KeyRing | None = None) -> None:
-        """Accept `keys` and those of the ring; without any, everybody is anonymous whatever key they present."""
+    def __init__(self, keys: tuple[str, ...], ring: KeyRing | None = None, *, origins: tuple[str, ...] = ()) -> None:
+        """Accept `keys` and those of the ring.
+
+        Without any, everybody is anonymous whatever key they present, but web pages: only those of `origins` may call.
+        """
         self._digests = [sha256(key.encode()).digest() for key in keys]
         self._ring = ring
+        self._origins = origins
 
     async def authenticate(self, request: HTTPConnection) -> Caller:
         """Return whose request it is.
@@ -61,7 +66,7 @@ class Authenticator:
             PageForbidden: none are asked for, and a browser sent it for a page of another site.
         """
         if not self._digests and not (self._ring and await self._ring.is_in_use()):
-            _refuse_foreign_pages(request)
+            refuse_foreign_pages(request, self._origins)
             return ANONYMOUS
         key = presented_key(request)
         if key is None:
@@ -89,13 +94,6 @@ def bearer_token(request: HTTPConnection) -> str | None:
     """Return the token of `Authorization: Bearer`, or None."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _refuse_foreign_pages(request: HTTPConnection) -> None:
-    """Refuse what a page of another site sends to this machine by way of its user's browser, which says so."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.lower().partition("://")[2] != request.headers.get("host", "").lower():
-        raise PageForbidden
 
 
 def require_keys(settings: Settings) -> None:

@@ -72,8 +72,8 @@ def serve(services: Services, bound: socket.socket, announce: Callable[[], None]
 def serving(services: Services, host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
     """Serve in a thread for as long as the context lasts; gives the server's URL."""
     started = threading.Event()
-    bound = open_socket(host, port)
     server = _Server(services, started.set)
+    bound = open_socket(host, port)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="gemvec server", daemon=True)
     thread.start()
     while not started.wait(0.05):

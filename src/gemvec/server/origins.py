@@ -1,0 +1,75 @@
+"""Which web pages may call: this server's own, and those of the origins that the operator names.
+
+A browser sends whatever a page asks for, also to this machine, and says whose page it is in `Origin`. Without a key to
+ask for, that header is all that tells a page from its user's own programs. And whether a page may read an answer the
+browser asks of the server: https://fetch.spec.whatwg.org/#http-cors-protocol.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+
+from gemvec.errors import BadSetting, PageForbidden
+
+_ANY = "*"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+# What an answer has beside its body that clients read.
+_READ_HEADERS = (
+    "x-goog-upload-url",
+    "x-goog-upload-control-url",
+    "x-goog-upload-status",
+    "x-goog-upload-size-received",
+    "x-gemvec-model",
+    "x-request-id",
+    "retry-after",
+    "content-range",
+)
+
+
+def check_origins(origins: Collection[str]) -> None:
+    """Refuse what no browser would ever send.
+
+    Raises:
+        BadSetting: one is no origin.
+    """
+    for each in origins:
+        if each not in {_ANY, "null"} and not _ORIGIN.fullmatch(each):
+            raise BadSetting(
+                f"--allow-origin has value {each!r}: expected * or scheme and host in lower case, with the port if the "
+                "address has one and nothing behind it, such as https://app.example or http://localhost:3000."
+            )
+
+
+def answer_browsers(origins: Collection[str]) -> list[Middleware]:
+    """Return what tells browsers that pages of these origins may read answers; nothing when there are none."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=_METHODS,
+            allow_headers=(_ANY,),
+            allow_private_network=True,
+            expose_headers=_READ_HEADERS,
+        )
+    ]
+
+
+def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> None:
+    """Refuse what a page of another site sends by way of its user's browser.
+
+    Raises:
+        PageForbidden: it is neither this server's page nor one of these origins.
+    """
+    origin = request.headers.get("origin")
+    if origin is None or origin in origins or _ANY in origins:
+        return
+    if origin.lower().partition("://")[2] != request.headers.get("host", "").lower():
+        raise PageForbidden
