@@ -96,6 +96,21 @@ def test_a_document_the_model_refuses_does_not_stop_the_others(collection, embed
     assert report.documents == report.added == 3
 
 
+def test_the_second_document_of_one_id_is_left_out_in_every_run(collection, embedder):
+    documents = [Document(id="a", text="The first text."), Document(id="a", text="Another text.")]
+    for _ in range(3):
+        report = asyncio.run(ingest(collection, embedder, documents))
+        assert [(bad.id, bad.reason) for bad in report.bad] == [("a", "id 'a' came before")]
+        assert (report.documents, [row["text"] for row in contents(collection)]) == (1, ["The first text."])
+
+
+def test_the_second_record_of_one_id_is_reported_with_its_place(collection, embedder, folder):
+    (folder / "r.jsonl").write_text('{"id": 1, "text": "one"}\n{"id": 1, "text": "two"}\n')
+    report = run(collection, embedder, ["docs/r.jsonl"])
+    assert [(bad.place, bad.reason) for bad in report.bad] == [("line 2", "id 'docs/r.jsonl#1' came before")]
+    assert [row["text"] for row in contents(collection)] == ["one"]
+
+
 def test_another_model_is_refused_with_both_named(collection, embedder, folder):
     run(collection, embedder)
     (folder / "new.md").write_text("Something new.")

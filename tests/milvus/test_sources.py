@@ -95,13 +95,6 @@ def test_a_file_that_vanishes_meanwhile_is_reported(tree):
     assert [each.source for each in sources if isinstance(each, BadDocument)] == ["docs/b.md"]
 
 
-def test_the_second_document_of_one_id_is_reported(tree):
-    (tree / "r.jsonl").write_text('{"id": 1, "text": "one"}\n{"id": 1, "text": "two"}\n')
-    first, second = Sources(["r.jsonl"])
-    assert first.text == "one"
-    assert second.reason == "id 'r.jsonl#1' came before"
-
-
 @pytest.mark.parametrize(
     ("data", "expected"),
     [(b"Just text.", ["standard input"]), (b'{"id": 5, "text": "x"}\n{"text": ""}\n', ["standard input#5", ""])],

@@ -107,7 +107,7 @@ async def ingest(
     Args:
         collection: where rows go. Nobody else may write to it meanwhile.
         embedder: computes the vectors; asked for nothing when there is nothing to embed.
-        documents: what to index, such as `Sources(["docs"])`; each id once.
+        documents: what to index, such as `Sources(["docs"])`; the second of one id is left out.
         fingerprint: which vectors are wanted; None for the collection's own, or for the embedder's first model.
         chunker: cuts documents; the default sizes when None.
         prune: delete documents of these scopes that did not come (`Sources.scopes`).

@@ -47,7 +47,7 @@ class Scope:
 
 
 class Sources:
-    """The documents of some sources, in a stable order; each document once, however many sources name it.
+    """The documents of some sources, in a stable order; each file once, however many sources name it.
 
     Args:
         sources: folders (searched through, hidden and unknown files left out), globs, files, `-` for standard input.
@@ -74,15 +74,10 @@ class Sources:
 
     def __iter__(self) -> Iterator[Document | BadDocument]:
         """Read everything; what cannot be read comes as a `BadDocument`."""
-        done, seen = 0, set[str]()
+        done = 0
         yield from self._unreadable
         for path in self._paths:
             for found in self._read(path):
-                if isinstance(found, Document) and found.id in seen:
-                    found = BadDocument(  # noqa: PLW2901 # the same item, told as what it is
-                        source=found.source, place=found.place, reason=f"id {found.id!r} came before", id=found.id
-                    )
-                seen.add(found.id)
                 yield replace(found, read_bytes=done + found.read_bytes)
             done += _count_bytes(path) if path else 0
 

@@ -104,6 +104,7 @@ class WorkFinder:
         self.seen: set[str] = set()
         self.unreadable_sources: set[str] = set()
         self.read_bytes = 0
+        self._compared: set[str] = set()  # ids
         self._knows_all: bool | None = None  # None before the first question
         self._states: States = {}  # of all rows, when all were read
 
@@ -115,6 +116,8 @@ class WorkFinder:
                 self.read_bytes = each.read_bytes
                 if isinstance(each, BadDocument):
                     self.leave_out(each)
+                elif each.id in self._compared:  # two would take each other's rows for their own, and delete them
+                    self.leave_out(_bad(each, f"id {each.id!r} came before"))
                 elif work := self._compare(each, states.get(each.id, {})):
                     yield work
 
@@ -146,6 +149,7 @@ class WorkFinder:
 
     def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
         self.seen.add(document.id)
+        self._compared.add(document.id)
         self.documents += 1
         version = self._chunker.version
         document_hash = document.hash(version)
@@ -160,9 +164,13 @@ class WorkFinder:
 
 def _checked(each: Document | BadDocument) -> Document | BadDocument:
     reason = check_document(each) if isinstance(each, Document) else None
-    if reason is None:
-        return each
-    return BadDocument(source=each.source, place=each.place, id=each.id, reason=reason, read_bytes=each.read_bytes)
+    return each if isinstance(each, BadDocument) or reason is None else _bad(each, reason)
+
+
+def _bad(document: Document, reason: str) -> BadDocument:
+    return BadDocument(
+        source=document.source, place=document.place, id=document.id, reason=reason, read_bytes=document.read_bytes
+    )
 
 
 def _will_need_all(rows: int, documents: int) -> bool:
