@@ -111,6 +111,17 @@ def test_the_second_record_of_one_id_is_reported_with_its_place(collection, embe
     assert [row["text"] for row in contents(collection)] == ["one"]
 
 
+def test_a_record_whose_text_was_emptied_keeps_its_rows_and_lets_vanished_ones_go(collection, embedder, folder):
+    records = folder / "records.csv"
+    records.write_text("id,text\n1,One is here.\n2,Two is here.\n3,Three is here.\n")
+    run(collection, embedder)
+    records.write_text("id,text\n1,One is here.\n2,\n")
+    report = run(collection, embedder, prune=True)
+    assert (report.removed, [bad.id for bad in report.bad]) == (1, ["docs/records.csv#2"])
+    kept = {row["document_id"] for row in contents(collection) if row["source"] == "docs/records.csv"}
+    assert kept == {"docs/records.csv#1", "docs/records.csv#2"}
+
+
 def test_another_model_is_refused_with_both_named(collection, embedder, folder):
     run(collection, embedder)
     (folder / "new.md").write_text("Something new.")

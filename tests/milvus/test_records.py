@@ -71,6 +71,8 @@ def test_bad_lines_are_reported_with_their_place_and_the_others_read(tmp_path):
         (b'{"text": ["a"]}', "its field 'text' is no text"),
         (b'{"text": "a", "id": {"b": 1}}', "its field 'id' is no text"),
         (b'{"text": "a", "title": ["b"]}', "its field 'title' is no text"),
+        (b'{"text": "", "id": 2}', "its field 'text' is empty"),
+        (b'{"content": null}', "its field 'content' is empty"),
         (b'{"text": "a", "n": ' + b"9" * 5000 + b"}", "it is not JSON"),
         (b"[" * 100_000, "it is not JSON"),
     ],

@@ -32,21 +32,25 @@ class RecordFields:
 
         Its id is `source#id`; without an id, a hash of the record, so that it stays the same when lines move.
         """
-        text_field = _first(record, self.text)
-        if text_field is None:
-            return BadDocument(source=source, place=place, reason=f"it has no field {' or '.join(self.text)}")
-        id_field, title_field = _first(record, self.id), _first(record, self.title)
+        text_field, id_field, title_field = (_first(record, names) for names in (self.text, self.id, self.title))
+        document_id = f"{source}#{record[id_field]}" if id_field and not _is_nested(record[id_field]) else ""
         for name in (text_field, id_field, title_field):
-            if name and isinstance(record[name], list | dict):
-                return BadDocument(source=source, place=place, reason=f"its field {name!r} is no text")
+            if name and _is_nested(record[name]):
+                return BadDocument(source=source, place=place, reason=f"its field {name!r} is no text", id=document_id)
+        if text_field is None:
+            return BadDocument(source=source, place=place, reason=self._say_no_text(record), id=document_id)
         return Document(
-            id=f"{source}#{record[id_field] if id_field else _hash(record)}",
+            id=document_id or f"{source}#{_hash(record)}",
             text=str(record[text_field]),
             title=str(record[title_field]) if title_field else "",
             source=source,
             metadata={name: to_json(value) for name, value in record.items() if name not in {text_field, title_field}},
             place=place,
         )
+
+    def _say_no_text(self, record: Mapping[str, Any]) -> str:
+        empty = next((name for name in self.text if name in record), None)
+        return f"its field {empty!r} is empty" if empty else f"it has no field {' or '.join(self.text)}"
 
 
 def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
@@ -122,6 +126,10 @@ def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Doc
 
 def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     return next((name for name in names if record.get(name) not in (None, "")), None)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict)
 
 
 def _hash(record: Mapping[str, Any]) -> str:
