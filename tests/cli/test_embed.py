@@ -92,6 +92,13 @@ def test_gemini_names_are_served_by_the_default_model(gemvec):
     assert len(rows(out)[0]["embedding"]) == 768
 
 
+def test_a_dimensionality_that_a_name_does_not_give_is_refused(gemvec):
+    status, out, err = gemvec("--json", "--model", "embedding-001", "--dimensionality", 5, "one")
+    assert (status, out) == (1, "")
+    assert "embedding-001 gives 768 values, no other number" in " ".join(err.split())
+    assert gemvec("--json", "--model", "embedding-001", "--dimensionality", 768, "one")[0] == 0
+
+
 def test_a_server_may_compute_the_vectors(gemvec):
     server = ScriptedServer()
     app = Starlette(routes=[Route("/{path:path}", server.answer, methods=["GET", "POST"])])
@@ -126,8 +133,8 @@ def test_what_cannot_be_embedded_ends_with_a_message(gemvec, arguments, message,
 def test_a_place_where_nothing_can_be_written_is_named_before_anything_is_embedded(gemvec, tmp_path, name):
     output = tmp_path / "missing" / name
     status, out, err = gemvec("--base-url", "http://127.0.0.1:9", "--output", output, "one")
-    assert (status, out) == (1, "")
-    assert str(output.parent) in err
+    assert (status, out) == (2, "")
+    assert f"--output names {output}, which cannot be written: there is no folder {output.parent}." in err
 
 
 def test_an_array_that_is_not_finished_leaves_the_one_before_it(gemvec, tmp_path):

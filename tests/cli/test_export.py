@@ -58,3 +58,11 @@ def test_a_file_that_is_no_export_is_an_error_that_names_it_and_makes_no_databas
     assert outcome.exit_code == 1
     assert name in outcome.exception.message
     assert not (tmp_path / "gemvec.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("none/docs.parquet", "there is no folder none"), ("gemvec.db", "it is a folder")]
+)
+def test_a_place_where_no_export_can_be_written_is_named_before_the_work(gemvec, filled, path, reason):
+    outcome = CliRunner().invoke(app, ["export", path])
+    assert outcome.exception.message == f"FILE names {path}, which cannot be written: {reason}."

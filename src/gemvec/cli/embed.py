@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import check_can_be_written, with_settings
 from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, OpenTarget, Target, open_target
 from gemvec.errors import BadSetting, EmptyText, InvalidRequest
 from gemvec.settings import Settings
@@ -62,6 +62,7 @@ def embed(
     from gemvec.client.config import parse_task_type
 
     target = Target.of(model=model, base_url=base_url, google=google)
+    check_can_be_written(output, "--output")
     requests = _read_requests(_open_lines(texts or [], file), parse_task_type(task_type), dimensionality)
     with _open_output(output, as_json=as_json) as write:
         asyncio.run(_embed(settings, target, requests, write))
@@ -81,13 +82,21 @@ async def _embed(settings: Settings, target: Target, requests: list[EmbedRequest
 
 
 def _fit_to_model(opened: OpenTarget, requests: list[EmbedRequest]) -> tuple[str, list[EmbedRequest]]:
-    """Return the name to ask for, and the requests without the options that it does not take."""
+    """Return the name to ask for, and the requests without what it does not take and nobody misses.
+
+    Another dimensionality than the one it gives stays, to be refused.
+    """
     from gemvec.models.embed import EmbedRequest
 
     served = opened.embedder.get_model(opened.model) if opened.model else opened.embedder.list_models()[0]
     if served.takes_options:
         return served.name, requests
-    return served.name, [EmbedRequest(text=each.text) for each in requests]
+    usual = served.default_dimensionality
+    wanted = [None if each.output_dimensionality == usual else each.output_dimensionality for each in requests]
+    return served.name, [
+        EmbedRequest(text=each.text, output_dimensionality=length)
+        for each, length in zip(requests, wanted, strict=True)
+    ]
 
 
 def _open_lines(texts: list[str], file: Path | None) -> Iterator[tuple[str, str, str | None]]:

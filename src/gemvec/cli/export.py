@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import check_can_be_written, with_settings
 from gemvec.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.
 def export(
     settings: Settings,
     *,
-    file: Annotated[Path, typer.Argument(help="Parquet file to write; replaced when it exists.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file to write; replaced when it exists.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a collection to a Parquet file.
@@ -44,6 +44,8 @@ def export(
         open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection,
         show_progress("Exporting", console) as on_progress,
     ):
+        collection.resolve()  # that there is nothing to export is said first
+        check_can_be_written(file, "FILE")
         report = export_collection(collection, file, on_progress=on_progress)
     if as_json:
         typer.echo(json.dumps(asdict(report)))
