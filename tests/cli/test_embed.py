@@ -99,6 +99,14 @@ def test_a_dimensionality_that_a_name_does_not_give_is_refused(gemvec):
     assert gemvec("--json", "--model", "embedding-001", "--dimensionality", 768, "one")[0] == 0
 
 
+def test_a_base_url_of_local_is_this_process_with_its_options(gemvec):
+    text = " ".join(f"word{number}" for number in range(3_000))
+    for long_text in ("windows", "truncate"):
+        _, here, _ = gemvec("--json", "--long-text", long_text, text)
+        _, local, _ = gemvec("--json", "--long-text", long_text, "--base-url", "local", text)
+        assert local == here
+
+
 def test_a_server_may_compute_the_vectors(gemvec):
     server = ScriptedServer()
     app = Starlette(routes=[Route("/{path:path}", server.answer, methods=["GET", "POST"])])

@@ -110,7 +110,7 @@ def _with_precisions(settings: Settings, precisions: Sequence[str] | None, targe
     Raises:
         BadSetting: a precision is none, or given where a server decides.
     """
-    if precisions and target.base_url is not None:
+    if precisions and not target.is_here:
         raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
     for each in precisions or ():
         if each not in _PRECISIONS:
@@ -134,7 +134,7 @@ async def measure(
                     datasets,
                     model=name,
                     options=options,
-                    precision="" if each.target.base_url else each.settings.precision,
+                    precision=each.settings.precision if each.target.is_here else "",
                     on_progress=on_progress,
                 )
     order = [each.name for each in datasets]

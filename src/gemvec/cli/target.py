@@ -36,7 +36,7 @@ class Target:
     """Where a command embeds.
 
     Attributes:
-        base_url: a server's address, Google's included; None for this process.
+        base_url: a server's address, Google's included; None or `local` for this process.
         model: the name to ask for; None for the target's default.
     """
 
@@ -57,6 +57,11 @@ class Target:
         from gemvec.client.target import GOOGLE_URL
 
         return cls(base_url=GOOGLE_URL, model=model or "gemini-embedding-001")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process computes."""
+        return self.base_url in {None, "local"}
 
     def or_model(self, name: str | None) -> Target:
         """Return this target with the model `name` where none was asked for."""
@@ -96,8 +101,10 @@ async def open_target(settings: Settings, target: Target) -> AsyncGenerator[Open
     """
     from gemvec.client.cache import local_source, with_cache
 
-    opened = _open_in_process(settings, target.model) if target.base_url is None else _open_remote(target)
-    embedder = with_cache(opened.embedder, settings, source=target.base_url or local_source(settings))
+    here = target.is_here
+    opened = _open_in_process(settings, target.model) if here else _open_remote(target)
+    source = local_source(settings) if here else target.base_url or ""
+    embedder = with_cache(opened.embedder, settings, source=source)
     try:
         yield replace(opened, embedder=embedder)
     finally:
