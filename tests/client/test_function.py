@@ -192,6 +192,17 @@ def test_one_string_is_one_text(function):
     assert_vectors_of(function.encode_queries("one query"), ["one query"])
 
 
+@pytest.mark.parametrize(("texts", "kind"), [(None, "NoneType"), (5, "int")])
+def test_what_holds_no_texts_is_refused(texts, kind):
+    function = GeminiEmbeddingFunction(api_key="key")
+    with pytest.raises(InvalidRequest, match=f"documents is a {kind}: expected strings"):
+        function.encode_documents(texts)
+    with pytest.raises(InvalidRequest, match=f"queries is a {kind}: expected strings"):
+        function.encode_queries(texts)
+    with pytest.raises(InvalidRequest, match="titles must be a list"):
+        function.encode_documents(["a"], titles=5)
+
+
 @pytest.mark.parametrize(("bad", "kind"), [(None, "NoneType"), (5, "int"), (b"a", "bytes"), (["a"], "list")])
 def test_what_is_no_string_is_refused_with_its_index_and_nothing_is_sent(server, function, bad, kind):
     with pytest.raises(InvalidRequest, match=rf"documents\[2\] is a {kind}") as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from gemvec.client.config import EmbedOptions
 from gemvec.errors import EmptyText, InvalidRequest, TitleNotAllowed
@@ -80,8 +81,10 @@ def _task_type(options: EmbedOptions, usual: TaskType) -> TaskType:
     return (options.task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
 
 
-def _read_texts(texts: Iterable[str] | str, noun: str) -> list[str]:
-    given: list[object] = [texts] if isinstance(texts, str) else list(texts)
+def _read_texts(texts: object, noun: str) -> list[str]:
+    if not isinstance(texts, Iterable):
+        raise InvalidRequest(f"{noun} is a {type(texts).__name__}: expected strings.", field=noun)
+    given: list[object] = [texts] if isinstance(texts, str) else list(cast("Iterable[object]", texts))
     for index, text in enumerate(given):
         if not isinstance(text, str):
             raise InvalidRequest(
@@ -99,8 +102,9 @@ def _plain(text: str) -> str:
     return text if type(text) is str else str.__str__(text)
 
 
-def _read_titles(titles: Iterable[object], count: int) -> list[str | None]:
-    given = [] if isinstance(titles, str) else list(titles)
+def _read_titles(titles: object, count: int) -> list[str | None]:
+    is_list = isinstance(titles, Iterable) and not isinstance(titles, str)
+    given = list(cast("Iterable[object]", titles)) if is_list else []
     if len(given) != count:
         raise InvalidRequest(
             f"titles must be a list with one title or None for each of {count} documents.", field="titles"
