@@ -81,6 +81,9 @@ def test_documents_left_out_are_told_and_written_to_the_error_report(docs, tiny_
     assert "2 documents" in outcome.stdout
     (line,) = (tmp_path / "bad.jsonl").read_text().splitlines()
     assert json.loads(line)["source"] == "docs/broken.pdf"
+    for options in ([], ["--dry-run"]):
+        told = json.loads(run("index", "docs", "--model", tiny_model, "--json", *options).stdout)["bad"]
+        assert told == [json.loads(line)]
 
 
 def test_a_dry_run_counts_and_bills_and_makes_nothing(docs, tiny_model, tmp_path):
@@ -130,6 +133,19 @@ def test_the_help_says_the_real_default_sizes():
     shown = " ".join(run("index", "--help").output.replace("│", " ").split())
     assert f"; {ChunkOptions().max_tokens} when not given" in shown
     assert f"; {ChunkOptions().overlap_tokens} when not given" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--chunk-tokens", "0", "--chunk-tokens"),
+        ("--overlap-tokens", "-1", "--overlap-tokens"),
+        ("--overlap-tokens", "128", "overlap_tokens is 128; it must be at least 0 and less than the most tokens of a"),
+    ],
+)
+def test_a_wrong_size_is_refused_in_the_words_of_the_options(docs, option, value, message):
+    outcome = runner.invoke(app, ["index", "docs", option, value])
+    assert message in outcome.output + str(outcome.exception)
 
 
 def test_a_missing_source_and_collection_are_named(docs):

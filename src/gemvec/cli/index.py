@@ -47,9 +47,12 @@ def index(
     base_url: BaseUrl = None,
     google: Google = False,
     prune: Annotated[bool, typer.Option("--prune", help="Delete documents of these sources that are gone.")] = False,
-    chunk_tokens: Annotated[int | None, typer.Option(help="Most tokens in a passage; 128 when not given.")] = None,
+    chunk_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Most tokens in a passage; 128 when not given.")
+    ] = None,
     overlap_tokens: Annotated[
-        int | None, typer.Option(help="Tokens repeated where a paragraph has to be cut; 16 when not given.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="Tokens repeated where a paragraph has to be cut; 16 when not given."),
     ] = None,
     text_field: Annotated[str | None, typer.Option(help="Field of records that is the text.")] = None,
     id_field: Annotated[str | None, typer.Option(help="Field of records that is the id.")] = None,
@@ -99,7 +102,8 @@ def index(
         raise
     report_bad(outcome.bad, error_report, order.console)
     if as_json:
-        typer.echo(json.dumps(asdict(outcome), ensure_ascii=False))
+        told = asdict(outcome) | {"bad": [_describe(each) for each in outcome.bad]}
+        typer.echo(json.dumps(told, ensure_ascii=False))
     else:
         show(outcome, settings, Console())
 
@@ -197,10 +201,7 @@ def show_progress(console: Console, total_bytes: int) -> Generator[Callable[[Ing
 def report_bad(bad: Sequence[BadDocument], path: Path | None, console: Console) -> None:
     """Tell which documents were left out and why: the first ones on the terminal, all of them in the file `path`."""
     if path is not None:
-        lines = [
-            json.dumps({name: getattr(each, name) for name in ("source", "place", "id", "reason")}) for each in bad
-        ]
-        path.write_text("".join(line + "\n" for line in lines))
+        path.write_text("".join(json.dumps(_describe(each)) + "\n" for each in bad))
     for each in bad[:_BAD_DOCUMENTS_SHOWN]:
         where = f"{each.source}, {each.place}" if each.place else each.source
         console.print(f"[yellow]left out:[/] {escape(where)}: {escape(each.reason)}", highlight=False, soft_wrap=True)
@@ -208,6 +209,10 @@ def report_bad(bad: Sequence[BadDocument], path: Path | None, console: Console) 
         more = len(bad) - _BAD_DOCUMENTS_SHOWN
         hint = f"see {path}" if path else "--error-report FILE writes them all"
         console.print(f"[yellow]left out:[/] {more:,} more; {hint}", highlight=False, soft_wrap=True)
+
+
+def _describe(bad: BadDocument) -> dict[str, str]:
+    return {name: getattr(bad, name) for name in ("source", "place", "id", "reason")}
 
 
 def show(outcome: IngestReport | IngestPlan, settings: Settings, console: Console) -> None:

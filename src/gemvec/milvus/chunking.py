@@ -56,8 +56,8 @@ class ChunkOptions:
             raise InvalidRequest(f"max_tokens is {self.max_tokens}; it must be at least 1.", field="max_tokens")
         if not 0 <= self.overlap_tokens < self.max_tokens:
             raise InvalidRequest(
-                f"overlap_tokens is {self.overlap_tokens}; it must be at least 0 and less than max_tokens "
-                f"({self.max_tokens}).",
+                f"overlap_tokens is {self.overlap_tokens}; it must be at least 0 and less than the most tokens of a "
+                f"passage, {self.max_tokens}.",
                 field="overlap_tokens",
             )
 

@@ -121,7 +121,7 @@ def _readable(path: Path) -> Generator[None]:
 
 
 def _not_exported(path: Path, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"{path} is no file written by `gemvec export`: {reason}.", field=str(path))
+    return InvalidRequest(f"{path} is no file written by `gemvec export`: {reason.rstrip('.')}.", field=str(path))
 
 
 def _make_schema(fingerprint: Fingerprint) -> Any:
