@@ -157,6 +157,13 @@ def test_google_and_a_base_url_exclude_each_other(docs):
     assert "name two places" in fail("index", "docs", "--google", "--base-url", "http://127.0.0.1:1")
 
 
+def test_a_target_that_cannot_be_asked_makes_no_database(docs, tmp_path, monkeypatch):
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no API key" in fail("index", "docs", "--google")
+    assert not (tmp_path / "gemvec.db").exists()
+
+
 def test_a_collection_moves_to_another_dimensionality_and_is_searched_after(indexed, tiny_model):
     report = json.loads(run("reembed", "--model", tiny_model, "--dimensionality", "16", "--json").stdout)
     assert (report["rows"], report["old"]["dimensionality"], report["new"]["dimensionality"]) == (2, 32, 16)

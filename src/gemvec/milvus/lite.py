@@ -30,7 +30,7 @@ class LiteClient:
     Safe to use from several threads. Until then the file is locked against every other client, also of this process.
 
     Args:
-        uri: the file, which exists or is made.
+        uri: the file, which exists or is made by whatever needs it first.
         name: the collection whose stamp counts.
         stamps: folder of stamps; None to open the engine at once and leave no stamp.
 
@@ -45,7 +45,7 @@ class LiteClient:
         self._lock = threading.RLock()
         self._stamp_path = stamp_path(stamps, uri, name) if stamps else None
         self._stamp = load_stamp(self._stamp_path, uri) if self._stamp_path else None
-        self._engine: Any = None if self._stamp else _open_engine(uri)
+        self._engine: Any = None if self._stamp or not Path(uri).exists() else _open_engine(uri)
         self._client: Any = None
         self._is_stamp_due = False
         self._loaded: set[str] = set()  # what a client must load again after the engine has gone
@@ -74,6 +74,8 @@ class LiteClient:
         """Whether there is a collection or an alias `name`."""
         if self._knows(name):
             return True
+        if not self.is_open and not Path(self._uri).exists():
+            return False
         return self._read(lambda engine: engine.has_collection(name), lambda client: client.has_collection(name))
 
     def describe_collection(self, name: str) -> dict[str, Any]:
