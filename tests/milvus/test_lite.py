@@ -1,6 +1,7 @@
 """A Lite file opened only as far as needed says the same as pymilvus, and never what was true before."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
-from gemvec.milvus import Collection, Document, Sources, ingest, open_collection, search
+from gemvec.milvus import Collection, Document, Fingerprint, Sources, ingest, open_collection, search
 from gemvec.milvus.lite import LiteClient
 
 from .conftest import WordEmbedder, contents
 
+FINGERPRINT = Fingerprint(model="m", weights="m@00000000", dimensionality=4)
 QUESTION = "when does an upload of a file expire"
 
 
@@ -91,6 +93,29 @@ def test_a_file_of_another_kind_is_told_from_one_that_is_open(tmp_path, is_only_
     with pytest.raises(FailedPrecondition, match=r"old\.db is a file; .* folder"):
         open_collection(str(path), "docs", is_only_client=is_only_client)
     assert path.read_bytes() == b"SQLite format 3\0"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("is_only_client", [False, True])
+def test_a_folder_that_may_not_be_written_to_is_told_from_a_file_that_is_open(tmp_path, is_only_client):
+    folder = tmp_path / "read only"
+    folder.mkdir(mode=0o500)
+    with (
+        pytest.raises(FailedPrecondition, match=f"{folder} may not be written to"),
+        open_collection(str(folder / "new.db"), "docs", is_only_client=is_only_client) as collection,
+    ):
+        collection.create(FINGERPRINT)
+
+
+@pytest.mark.parametrize("is_only_client", [False, True])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, is_only_client):
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / "file" / "new.db"
+    with (
+        pytest.raises(FailedPrecondition, match=f"there is no folder {path.parent}"),
+        open_collection(str(path), "docs", is_only_client=is_only_client) as collection,
+    ):
+        collection.create(FINGERPRINT)
 
 
 def test_a_file_that_must_exist_is_not_made(tmp_path):

@@ -7,6 +7,7 @@ the engine when the last of them is closed. `lite.py` reads such a file without 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections import Counter
@@ -53,7 +54,7 @@ def open_client(uri: str, token: str = "") -> Any:
     pymilvus = _import_pymilvus()
     options: dict[str, Any] = {}
     if is_lite(uri):
-        Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
+        make_folder_for(uri)
         options = {"grpc_options": {"grpc.enable_http_proxy": 0}}  # its engine listens on this machine
     try:
         client = pymilvus.MilvusClient(uri=uri, token=token, **options)
@@ -110,12 +111,31 @@ def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
         raise kind(f"Milvus: {cast('Any', error).message}") from error
 
 
+def make_folder_for(uri: str) -> None:
+    """Make the folder that a Lite database stands in.
+
+    Raises:
+        FailedPrecondition: it cannot be made.
+    """
+    folder = Path(uri).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedPrecondition(
+            f"The Milvus Lite file {uri} cannot be opened: there is no folder {folder}, and none can be made "
+            f"({error.strerror})."
+        ) from error
+
+
 def cannot_open(uri: str) -> FailedPrecondition:
-    """Return the error for a Lite database that is locked, or is none."""
+    """Return the error for a Lite database that is locked, may not be written, or is none."""
     if Path(uri).is_file():
         return FailedPrecondition(
             f"{uri} is a file; Milvus Lite keeps a database in a folder (version 2 kept it in a file). Name another."
         )
+    place = Path(uri) if Path(uri).is_dir() else Path(uri).absolute().parent
+    if not os.access(place, os.W_OK):
+        return FailedPrecondition(f"The Milvus Lite file {uri} cannot be opened: {place} may not be written to.")
     return FailedPrecondition(
         f"The Milvus Lite file {uri} cannot be opened: most likely another process has it open "
         f"(one process at a time; for several use a Milvus server)."

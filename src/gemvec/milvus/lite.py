@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gemvec.errors import FailedPrecondition, StorageFailure
-from gemvec.milvus.connection import cannot_open, close_client, missing_packages, open_client
+from gemvec.milvus.connection import cannot_open, close_client, make_folder_for, missing_packages, open_client
 from gemvec.milvus.stamp import MAX_STAMP_ROWS, STAMP_FIELDS, Stamp, load_stamp, read_state, save_stamp, stamp_path
 
 T = TypeVar("T")
@@ -244,7 +244,7 @@ def _open_engine(uri: str) -> Any:
         from milvus_lite import MilvusLite, MilvusLiteError
     except ImportError as error:
         raise missing_packages() from error
-    Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
+    make_folder_for(uri)
     try:
         return MilvusLite(uri)
     except (MilvusLiteError, OSError) as error:
