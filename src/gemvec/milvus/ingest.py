@@ -33,7 +33,7 @@ class Progress:
     Attributes:
         read_bytes: bytes of the sources that are done.
         documents: documents done, unchanged ones included.
-        embedded: chunks that went through the model.
+        embedded: chunks that the embedder was asked for.
         tokens: their tokens.
     """
 
@@ -50,7 +50,7 @@ class IngestReport:
     Attributes:
         documents: documents read, bad ones left out.
         unchanged, added, changed, removed: what became of documents; removed ones only with `prune`.
-        embedded: chunks that went through the model.
+        embedded: chunks that the embedder was asked for, those that its cache held included.
         reused: chunks written anew with the vector they had.
         deleted: rows deleted.
         tokens: tokens of the embedded chunks, as the model counted them.

@@ -33,7 +33,8 @@ class ReembedReport:
     Attributes:
         old, new: fingerprints before and after; equal when there was nothing to do.
         rows: rows of the collection.
-        embedded: rows that went through the model; fewer than `rows` when an earlier run had begun.
+        embedded: rows that the embedder was asked for, those that its cache held included; fewer than `rows` when an
+            earlier run had begun.
         kept: names of Milvus collections with other models' vectors that are still there.
         seconds: how long it took.
     """
