@@ -44,6 +44,10 @@ def test_a_file_outside_the_current_folder_has_its_whole_path_as_id(tree, monkey
     assert ids("../b.md") == [str(tree / "docs" / "b.md")]
 
 
+def test_one_string_is_one_source(tree):
+    assert [each.id for each in Sources("docs")] == ids("docs")
+
+
 def test_a_source_that_does_not_exist_is_refused_at_once(tree):
     with pytest.raises(InvalidRequest, match="'dosc'"):
         Sources(["docs", "dosc"])

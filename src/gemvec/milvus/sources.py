@@ -50,7 +50,8 @@ class Sources:
     """The documents of some sources, in a stable order; each file once, however many sources name it.
 
     Args:
-        sources: folders (searched through, hidden and unknown files left out), globs, files, `-` for standard input.
+        sources: folders (searched through, hidden and unknown files left out), globs, files, `-` for standard input;
+            one string is one source.
         fields: which fields of records mean what.
         standard_input: what `-` reads; the process' own when None.
 
@@ -66,7 +67,7 @@ class Sources:
         self._paths: list[Path | None] = []
         self._unreadable: list[BadDocument] = []  # folders
         self.scopes: list[Scope] = []
-        for source in sources:
+        for source in [sources] if isinstance(sources, str) else sources:
             self._add(source)
         named = {name_source(path) if path else STANDARD_INPUT: path for path in self._paths}
         self._paths = list(named.values())
