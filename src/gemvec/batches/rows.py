@@ -7,7 +7,7 @@ in a circle. `FOR UPDATE` matters on PostgreSQL; on SQLite a writing transaction
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,7 @@ def chunk_of(row: RowMapping) -> Chunk:
 def insert_job(connection: Connection, job: Job, spans: Iterable[LineSpan]) -> Job:
     """Add a job and its chunks; return it with its number."""
     values = {name: value for name, value in asdict(job).items() if name != "job_number"}
-    number = connection.scalar(insert(jobs).values(values).returning(jobs.c.job_number))
+    number = connection.execute(insert(jobs).values(values).returning(jobs.c.job_number)).scalar_one()
     rows = [
         {
             "job_number": number,
@@ -57,7 +57,7 @@ def insert_job(connection: Connection, job: Job, spans: Iterable[LineSpan]) -> J
         for index, span in enumerate(spans)
     ]
     connection.execute(insert(chunks), rows)
-    return find_job(connection, job.batch_id, job.owner) or job
+    return replace(job, job_number=number)
 
 
 def find_job(connection: Connection, batch_id: str, owner: str, *, for_update: bool = False) -> Job | None:
