@@ -25,7 +25,7 @@ def format_page_token(moment: datetime, item_id: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def parse_page_token(token: str, *, field: str = "page_token") -> tuple[datetime, str]:
+def parse_page_token(token: str) -> tuple[datetime, str]:
     """Return the moment and the id that a token was made of.
 
     Raises:
@@ -36,15 +36,15 @@ def parse_page_token(token: str, *, field: str = "page_token") -> tuple[datetime
         microseconds, item_id = msgspec.json.decode(decoded, type=_Key)
         return _EPOCH + microseconds * _MICROSECOND, item_id
     except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise InvalidRequest(f"* {field}: the page token is not valid\n", field=field) from error
+        raise InvalidRequest("* page_token: the page token is not valid\n", field="page_token") from error
 
 
-def page_size_within(asked: int | None, *, default: int, largest: int, field: str = "page_size") -> int:
+def page_size_within(asked: int | None, *, default: int, largest: int) -> int:
     """Return the number of items on a page: the default when none is asked for, never more than the largest.
 
     Raises:
         InvalidRequest: a negative number is asked for.
     """
     if asked is not None and asked < 0:
-        raise InvalidRequest(f"* {field}: {asked} is negative\n", field=field)
+        raise InvalidRequest(f"* page_size: {asked} is negative\n", field="page_size")
     return min(asked or default, largest)
