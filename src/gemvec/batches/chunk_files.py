@@ -15,7 +15,6 @@ from gemvec.models.embed import Embedding, EmbedRequest
 from gemvec.storage.durable import Hook, write_durably
 from gemvec.wire.embed import EmbedContentRequest
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
-from gemvec.wire.task_type import TaskType
 
 _BLOCK_BYTES = 2**18  # stays in the processor's cache
 
@@ -90,10 +89,4 @@ def _prepare(request: EmbedContentRequest | InvalidRequest, model: str) -> Embed
         return Failure("INVALID_ARGUMENT", request.message)
     if request.model is not None and request.model != model:
         return Failure("INVALID_ARGUMENT", f"* request.model: models/{request.model} is not the batch's models/{model}")
-    return EmbedRequest(
-        text=request.text,
-        task_type=request.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
-        title=request.title,
-        output_dimensionality=request.output_dimensionality,
-        auto_truncate=request.auto_truncate,
-    )
+    return EmbedRequest.from_wire(request)

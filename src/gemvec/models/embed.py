@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from gemvec.wire.task_type import TaskType
+
+if TYPE_CHECKING:
+    from gemvec.wire.embed import EmbedContentRequest
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -42,6 +45,17 @@ class EmbedRequest:
     title: str | None = None
     output_dimensionality: int | None = None
     auto_truncate: bool = True
+
+    @classmethod
+    def from_wire(cls, asked: EmbedContentRequest) -> Self:
+        """Return what a request of the Gemini API asks for; which model it names is the caller's to look at."""
+        return cls(
+            text=asked.text,
+            task_type=asked.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
+            title=asked.title,
+            output_dimensionality=asked.output_dimensionality,
+            auto_truncate=asked.auto_truncate,
+        )
 
 
 @dataclass(frozen=True, slots=True)

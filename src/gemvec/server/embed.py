@@ -22,14 +22,13 @@ from gemvec.wire.embed import (
 )
 from gemvec.wire.models import count_tokens_response_to_wire, parse_count_tokens_request
 from gemvec.wire.names import parse_model_name
-from gemvec.wire.task_type import TaskType
 
 
 async def embed_content(request: Request) -> Response:
     """Embed one content."""
     asked = await read_body(request, parse_embed_request)
     model = use_model(request, _model_named(request, [asked]))
-    embeddings = await embed(request, model, [_from_wire(asked)])
+    embeddings = await embed(request, model, [EmbedRequest.from_wire(asked)])
     vectors = await write_vectors([each.vector for each in embeddings])
     return answer(request, embed_response_to_wire(vectors[0], count_tokens_of(embeddings)))
 
@@ -38,7 +37,8 @@ async def batch_embed_contents(request: Request) -> Response:
     """Embed several contents, each with options of its own."""
     asked = await read_body(request, parse_batch_embed_request)
     model = use_model(request, _model_named(request, asked))
-    embeddings = await embed(request, model, [_from_wire(each) for each in asked], "requests[{index}].{field}")
+    requests = [EmbedRequest.from_wire(each) for each in asked]
+    embeddings = await embed(request, model, requests, "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
     return answer(request, batch_embed_response_to_wire(vectors, count_tokens_of(embeddings)))
 
@@ -94,16 +94,6 @@ async def embed(
 def count_tokens_of(embeddings: Sequence[Embedding]) -> int:
     """Return the tokens of all texts together."""
     return sum(each.token_count for each in embeddings)
-
-
-def _from_wire(asked: EmbedContentRequest) -> EmbedRequest:
-    return EmbedRequest(
-        text=asked.text,
-        task_type=asked.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
-        title=asked.title,
-        output_dimensionality=asked.output_dimensionality,
-        auto_truncate=asked.auto_truncate,
-    )
 
 
 def _model_named(request: Request, asked: Sequence[EmbedContentRequest]) -> str:
