@@ -6,6 +6,7 @@ A command-line flag wins over a variable, a variable that is not empty over the 
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import os
@@ -30,15 +31,15 @@ _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
+def cache_home() -> Path:
     """Where fetched weights and caches go: $XDG_CACHE_HOME/gemvec, else ~/.cache/gemvec."""
-    base = environ.get("XDG_CACHE_HOME")
+    base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "gemvec"
 
 
-def data_home(environ: Mapping[str, str] = os.environ) -> Path:
+def data_home() -> Path:
     """Where files and batches live: $XDG_DATA_HOME/gemvec, else ~/.local/share/gemvec."""
-    base = environ.get("XDG_DATA_HOME")
+    base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "gemvec"
 
 
@@ -204,15 +205,15 @@ def variable_name(name: str) -> str:
     return "GEMVEC_" + name.upper()
 
 
+@functools.cache
 def field_types() -> dict[str, Any]:
-    """Return the resolved type of every field of `Settings`, by name."""
+    """Return the resolved type of every field of `Settings`, by name; resolving them takes half a millisecond."""
     return typing.get_type_hints(Settings)
 
 
-def read_variable(*names: str, environ: Mapping[str, str] | None = None) -> str | None:
+def read_variable(*names: str) -> str | None:
     """Return the first non-empty variable of `names`; for variables that others define (GEMINI_API_KEY)."""
-    environ = os.environ if environ is None else environ
-    return next((environ[name] for name in names if environ.get(name)), None)
+    return next((value for name in names if (value := os.environ.get(name))), None)
 
 
 def process_environ() -> dict[str, str]:

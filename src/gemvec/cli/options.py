@@ -39,21 +39,17 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return decorate
 
 
-# Resolving annotations takes half a millisecond, and every command names a dozen settings.
-_types = functools.cache(field_types)
-
-
 def _field(name: str) -> Field[Any]:
     return next(each for each in fields(Settings) if each.name == name)
 
 
 def _is_many(name: str) -> bool:
-    return get_origin(_types()[name]) is tuple
+    return get_origin(field_types()[name]) is tuple
 
 
 def _parameter(name: str) -> inspect.Parameter:
     each = _field(name)
-    is_bool = _types()[name] is bool
+    is_bool = field_types()[name] is bool
     kind: Any = list[str] | None if _is_many(name) else bool | None if is_bool else str | None
     option = typer.Option(
         flag_name(name) + ("/--no-" + flag_name(name)[2:] if is_bool else ""),
