@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire import jsonl
-from gemvec.wire.embed import EmbedContentRequest
+from gemvec.wire.embed import EmbedContentRequest, embed_request_to_wire
 from gemvec.wire.jsonl import (
     error_line_to_wire,
     format_error_line,
     format_response_line,
     parse_request_line,
     parse_response_line,
-    request_line_to_wire,
     response_line_to_wire,
 )
 from gemvec.wire.task_type import TaskType
@@ -63,7 +62,7 @@ def request(text="a", **options):
 
 @given(LABELS, REQUESTS)
 def test_a_line_survives_the_wire(label, asked):
-    read = parse_request_line(orjson.dumps(request_line_to_wire(label, asked)))
+    read = parse_request_line(orjson.dumps({**label, "request": embed_request_to_wire(asked)}))
     assert read.label == label
     assert read.request == asked
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from gemvec.errors import InvalidRequest
-from gemvec.wire.embed import EmbedContentRequest, embed_request_to_wire, parse_embed_request
+from gemvec.wire.embed import EmbedContentRequest, parse_embed_request
 from gemvec.wire.message import INT32, Message, parse_json, shown
 from gemvec.wire.names import parse_model_name
 from gemvec.wire.status import RPC_CODES, status_to_wire
@@ -151,11 +151,6 @@ def _take_key(message: Message) -> dict[str, Any]:
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         raise InvalidRequest(f"Invalid value at 'key' (TYPE_STRING), {shown(key)}", field="key")
     return {"key": key}
-
-
-def request_line_to_wire(label: dict[str, Any], request: EmbedContentRequest) -> dict[str, Any]:
-    """Return the object that a line of input holds."""
-    return {**label, "request": embed_request_to_wire(request)}
 
 
 def response_line_to_wire(label: dict[str, Any], values: Any, token_count: int) -> dict[str, Any]:
