@@ -57,7 +57,8 @@ def choose_texts(model: LoadedModel, wanted: int) -> tuple[list[str], float]:
     """Return the texts and how many tokens they have on average, special tokens included."""
     tokenizer = load_tokenizer(model.record, model.folder)
     texts = list(dict.fromkeys(find_docstrings()))
-    lengths = [count + tokenizer.special_token_count for count in tokenizer.count_tokens(texts)]
+    special = len(tokenizer.prefix_ids) + len(tokenizer.suffix_ids)
+    lengths = [count + special for count in tokenizer.count_tokens(texts)]
     chosen = [
         (text, length)
         for text, length in zip(texts, lengths, strict=True)

@@ -41,11 +41,6 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
 
-    @property
-    def special_token_count(self) -> int:
-        """Special tokens around each text."""
-        return len(self.prefix_ids) + len(self.suffix_ids)
-
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, special tokens left out, in the same order."""
         return [each.ids for each in self._encode(texts)]
