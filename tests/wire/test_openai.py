@@ -58,7 +58,7 @@ def test_an_unknown_encoding_format_is_refused():
 
 @given(st.lists(st.floats(width=32, allow_nan=False), max_size=20))
 def test_base64_is_little_endian_float32(values):
-    wire = openai.vector_to_wire(np.float32(values), "base64")
+    wire = openai.vector_to_base64(np.float32(values))
     assert np.frombuffer(base64.b64decode(wire), "<f4").tolist() == np.float32(values).tolist()
 
 

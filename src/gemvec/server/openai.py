@@ -40,9 +40,8 @@ async def create_embeddings(request: Request) -> Response:
         ours, error.field = error.field, _FIELDS.get(error.field or "", "input")
         error.message = error.message.replace(ours or error.field, error.field)
         raise
-    write = functools.partial(openai.vector_to_wire, encoding_format="base64")
-    is_base64 = asked.encoding_format == "base64"
-    values = await write_vectors([each.vector for each in embeddings], write if is_base64 else None)
+    write = openai.vector_to_base64 if asked.encoding_format == "base64" else None
+    values = await write_vectors([each.vector for each in embeddings], write)
     token_count = count_tokens_of(embeddings)
     return answer(request, openai.embeddings_response_to_wire(values, model=model.name, token_count=token_count))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire.message import Message, shown
@@ -90,15 +91,13 @@ def _is_token_ids(value: list[Any]) -> bool:
     return bool(value) and all(type(each) is int and each >= 0 for each in value)
 
 
-def vector_to_wire(vector: Any, encoding_format: EncodingFormat) -> Any:
-    """Return a float32[dim] array as OpenAI sends it: as it is, or its little-endian bytes in base64."""
-    if encoding_format == "float":
-        return vector
+def vector_to_base64(vector: npt.NDArray[np.float32]) -> str:
+    """Return a float32[dim] array as OpenAI sends it to who asks for base64: its bytes, little-endian."""
     return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()
 
 
 def embeddings_response_to_wire(values: Sequence[Any], *, model: str, token_count: int) -> dict[str, Any]:
-    """Return the answer of `POST embeddings`; `values` are vectors as `vector_to_wire` gives them, in order."""
+    """Return the answer of `POST embeddings`; `values` are lists or base64, in order."""
     return {
         "object": "list",
         "data": [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(values)],
