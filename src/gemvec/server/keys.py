@@ -120,11 +120,6 @@ class KeyStore:
             raise NotFound(f"There is no key named {name!r}.")
         return _key(row)
 
-    def find(self, secret: str) -> Key | None:
-        """Return the usable key that `secret` is, or None."""
-        key = self.find_by_hash(_hash(secret))
-        return key if key and key.is_usable(utc_now()) else None
-
     def find_by_hash(self, sha256: str) -> Key | None:
         """Return the key with this hash, usable or not, or None.
 
