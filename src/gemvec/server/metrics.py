@@ -29,10 +29,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import gemvec
 from gemvec.models.embed import Embedding, ServedModel
 from gemvec.server.gauges import Gauges
+from gemvec.server.middleware import CALLER_LEFT
 from gemvec.server.services import Services
 from gemvec.wire.status import RPC_CODES
 
-CALLER_LEFT = 499  # what is noted of a caller that went away before the answer; never sent
 _METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 # From a cached answer to a batch of long texts behind a full queue, in seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)

@@ -1,7 +1,7 @@
 """What every request passes through, as small ASGI classes: id, access log, error answers, draining, key, body limit.
 
 The first three stand around the whole application; the others around each route, because which of them apply is the
-route's own (`routes.Row`). What they learn about a request is on `request.state`: `request_id`, `row`, `version`,
+route's own (`row.Row`). What they learn about a request is on `request.state`: `request_id`, `row`, `version`,
 `dialect`, `caller`, `owner`, `model`, `error`.
 """
 
@@ -22,8 +22,8 @@ from gemvec.server.errors import error_response
 
 access_log = get_logger("access")
 
-# What the access log says of a caller that went away before the answer; never sent.
-_CALLER_LEFT = 499
+# What access log and metrics say of a caller that went away before the answer; never sent.
+CALLER_LEFT = 499
 
 
 class RequestId:
@@ -61,7 +61,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = _CALLER_LEFT
+        status = CALLER_LEFT
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
