@@ -1,5 +1,6 @@
 """The client's batches against a real server: handed in, followed, fetched, and never handed in twice."""
 
+import io
 import itertools
 import json
 import socket
@@ -201,11 +202,13 @@ def test_what_was_not_accepted_is_sent_again(status):
 def test_the_newer_family_is_told_its_task_in_the_text_at_google():
     google = BatchClient(Target(base_url="https://generativelanguage.googleapis.com/v1beta", api_key="k"))
     request = EmbedRequest(text="a", task_type=TaskType.RETRIEVAL_DOCUMENT, title="t", output_dimensionality=5)
-    prepared = google._prepare("gemini-embedding-2", request)
-    assert (prepared.text, prepared.task_type, prepared.title) == ("title: t | text: a", 0, None)
-    assert prepared.output_dimensionality == 5
-    assert google._prepare("gemini-embedding-001", request) is request
+    newer, older = io.BytesIO(), io.BytesIO()
+    google._write("gemini-embedding-2", [request], None, newer)
+    google._write("gemini-embedding-001", [request], None, older)
     google.close()
+    told = {"content": {"parts": [{"text": "title: t | text: a"}]}, "outputDimensionality": 5}
+    assert json.loads(newer.getvalue())["request"] == told | {"model": "models/gemini-embedding-2"}
+    assert json.loads(older.getvalue())["request"]["title"] == "t"
 
 
 @pytest.mark.parametrize("count", [0, 3, 20_000])

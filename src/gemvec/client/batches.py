@@ -12,20 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from gemvec.client.background import run
 from gemvec.client.embed import encode_request
 from gemvec.client.files import FileClient
+from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.retries import RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.errors import ApiError, InvalidRequest, TransportFailure
 from gemvec.models.embed import EmbedRequest
-from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
 from gemvec.wire.batches import BatchUpdate, EmbedContentBatch, create_batch_to_wire, parse_batch
 from gemvec.wire.jsonl import ResponseLine, parse_response_line
 from gemvec.wire.message import Message, parse_message
@@ -67,7 +67,7 @@ class BatchClient:
             raise InvalidRequest("Batches are kept by a server: give its base_url.", field="base_url")
         self._retries = retries or RetryPolicy(attempt_seconds=target.attempt_seconds)
         self._transport = Transport(target.base_url, api_key=target.api_key, headers=target.headers)
-        self._is_google = (urlsplit(target.base_url).hostname or "").endswith(".googleapis.com")
+        self._is_google = is_google(target.base_url)
         self._uploaded: dict[str, str] = {}  # batch id -> the file that was uploaded for it
         self.files = FileClient(target, retries=self._retries)
 
@@ -233,18 +233,10 @@ class BatchClient:
         named = iter(keys) if keys is not None else None
         for index, request in enumerate(requests):
             key = str(index) if named is None else next(named)
-            encoded = encode_request(model, self._prepare(model, request), index)
+            fitted = fit_to_google(model, request) if self._is_google else request
+            encoded = encode_request(model, fitted, index)
             target.write(b'{"key":' + msgspec.json.encode(key) + b',"request":' + encoded + b"}\n")
         return target.tell()
-
-    def _prepare(self, model: str, request: EmbedRequest) -> EmbedRequest:
-        """Return the request as this server wants it: at Google the newer family is told its task in the text."""
-        if not (self._is_google and model.startswith("gemini-embedding-2")):
-            return request
-        text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
-        return EmbedRequest(
-            text=text, output_dimensionality=request.output_dimensionality, auto_truncate=request.auto_truncate
-        )
 
     def _create_from_path(
         self, model: str, path: Path, file_name: str, display_name: str, priority: int

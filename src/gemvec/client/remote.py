@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import msgspec
 
 from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
+from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
 from gemvec.client.retries import Progress, RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
@@ -20,9 +20,7 @@ from gemvec.client.transport import Request, Response, Transport
 from gemvec.errors import ApiError, EmptyText, ModelNotFound
 from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
 from gemvec.models.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
-from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
 from gemvec.wire.names import format_model_name, parse_model_name
-from gemvec.wire.task_type import TaskType
 
 T = TypeVar("T")
 
@@ -77,7 +75,7 @@ class RemoteEmbedder:
     @property
     def is_google(self) -> bool:
         """Whether the server is Google's own."""
-        return self._host.endswith(".googleapis.com")
+        return is_google(self._transport.base_url)
 
     async def embed(
         self,
@@ -175,11 +173,7 @@ class RemoteEmbedder:
         """Return the request as this server wants it."""
         if not request.text:
             raise EmptyText(f"Text {index} is empty.", index=index)
-        if self.is_google and name.startswith("gemini-embedding-2"):
-            # At Google this family ignores taskType and title; it is told in the text.
-            text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
-            return replace(request, text=text, task_type=TaskType.TASK_TYPE_UNSPECIFIED, title=None)
-        return request
+        return fit_to_google(name, request) if self.is_google else request
 
     async def _embed_run(
         self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int], progress: Progress

@@ -1,0 +1,28 @@
+"""What Google's own server wants otherwise than every other that speaks its API."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from gemvec.models.embed import EmbedRequest
+from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
+from gemvec.wire.task_type import TaskType
+
+
+def is_google(base_url: str) -> bool:
+    """Whether the server at an address is Google's own."""
+    return (urlsplit(base_url).hostname or "").endswith(".googleapis.com")
+
+
+def fit_to_google(model: str, request: EmbedRequest) -> EmbedRequest:
+    """Return the request as Google wants it: the newer family ignores task type and title, and is told in the text.
+
+    Args:
+        model: the name without `models/`.
+        request: what to embed, and how.
+    """
+    if not model.startswith("gemini-embedding-2"):
+        return request
+    text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
+    return replace(request, text=text, task_type=TaskType.TASK_TYPE_UNSPECIFIED, title=None)
