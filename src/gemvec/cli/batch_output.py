@@ -112,17 +112,12 @@ def _import_arrow() -> tuple[Any, Any]:
 
 def _columns(rows: Sequence[ResponseLine]) -> dict[str, list[Any]]:
     return {
-        "key": [_key_of(row) for row in rows],
+        "key": [row.key for row in rows],
         "embedding": [row.values for row in rows],
         "token_count": [row.token_count for row in rows],
         "error_code": [row.error_code or None for row in rows],
         "error_message": [row.error_message or None for row in rows],
     }
-
-
-def _key_of(row: ResponseLine) -> str | None:
-    key = {**row.label, **row.label.get("metadata", {})}.get("key")
-    return None if key is None else str(key)
 
 
 _WRITERS: dict[str, Callable[[BatchClient, str, Path], int]] = {

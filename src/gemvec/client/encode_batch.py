@@ -60,9 +60,8 @@ def encode_batch(
 
 
 def _embedding_of(result: ResponseLine, index: int, name: str) -> Embedding:
-    key = {**result.label, **result.label.get("metadata", {})}.get("key")
-    if key != str(index):
-        raise ApiError(BAD_ANSWER, "INTERNAL", f"Result {index} of {name} is that of request {key}.")
+    if result.key != str(index):
+        raise ApiError(BAD_ANSWER, "INTERNAL", f"Result {index} of {name} is that of request {result.key}.")
     if result.values is None:
         raise _error_of(result.error_code, f"{result.error_message.strip()} (text {index} of {name})", index)
     return Embedding(normalised(np.array(result.values, dtype=np.float32)), result.token_count or 0)

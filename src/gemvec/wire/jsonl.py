@@ -55,6 +55,12 @@ class ResponseLine:
     error_code: int = 0
     error_message: str = ""
 
+    @property
+    def key(self) -> str | None:
+        """The request's key, which inline requests have in their metadata; None when it has none."""
+        key = {**self.label, **self.label.get("metadata", {})}.get("key")
+        return None if key is None else str(key)
+
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
     text: str
