@@ -12,21 +12,8 @@ import msgspec
 
 from gemvec.client.transport import Response
 from gemvec.errors import ApiError
+from gemvec.wire.status import HTTP_STATUSES
 
-# Statuses for answers whose body names none, such as those of a proxy in between.
-_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    413: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
 _KEY_CODES = {401, 403}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")  # google.protobuf.Duration in JSON
 _REQUEST = re.compile(r"\brequests\[([0-9]+)\]")
@@ -108,7 +95,7 @@ def parse_error(response: Response) -> ErrorAnswer:
         error = _Error(message=response.body[:_SHOWN_CHARACTERS].decode(errors="replace").strip())
     return ErrorAnswer(
         code=response.code,
-        status=error.status or _STATUSES.get(response.code, "UNKNOWN"),
+        status=error.status or HTTP_STATUSES.get(response.code, "UNKNOWN"),
         message=error.message or _phrase(response.code),
         details=error.details,
     )

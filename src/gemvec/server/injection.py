@@ -13,23 +13,12 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.errors import ApiError, BadSetting, GemvecError, Overloaded
+from gemvec.wire.status import HTTP_STATUSES
 
 _LATENCY = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s)")
 _STATUSES = range(400, 600)
 _TOO_MANY_REQUESTS = 429
 _MESSAGE = "A fault that this server was told to inject."
-# The canonical names of the statuses that clients tell apart. Source: google.rpc.Code.
-_NAMES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,4 +94,4 @@ def _fault(status: int) -> GemvecError:
     if status == _TOO_MANY_REQUESTS:
         return Overloaded(_MESSAGE)
     # Passed on as it is, as what a server behind this one answered would be.
-    return ApiError(status, _NAMES.get(status, "UNKNOWN"), _MESSAGE)
+    return ApiError(status, HTTP_STATUSES.get(status, "UNKNOWN"), _MESSAGE)

@@ -26,6 +26,21 @@ RPC_CODES = {
     "UNAUTHENTICATED": 16,
 }
 
+# The names that go with HTTP numbers, where an error does not say its own.
+HTTP_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
 _DETAIL = "type.googleapis.com/google.rpc."
 
 
