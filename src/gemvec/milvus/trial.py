@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
 
 from gemvec.milvus.collection import Collection, open_collection
 from gemvec.milvus.connection import call_milvus
@@ -18,7 +17,7 @@ from gemvec.milvus.datasets import Passage
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import Row, join_words
-from gemvec.milvus.search import search
+from gemvec.milvus.search import search, search_words
 from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, Priority, ServedModel
 from gemvec.models.vectors import truncate_dimensions
 
@@ -59,7 +58,8 @@ class Trial:
         """Return ids and scores of what BM25 alone finds for each question, best first."""
         found: list[list[tuple[str, float]]] = []
         for question in questions:
-            found.append(await asyncio.to_thread(self._search_words, question, limit))
+            hits = await asyncio.to_thread(search_words, self.generation, question, limit, "")
+            found.append([(hit.document_id, hit.score) for hit in hits])
             on_answer(len(found))
         return found
 
@@ -67,19 +67,6 @@ class Trial:
         """Delete the collection."""
         call_milvus(self.collection.client.drop_alias, alias=self.collection.name)
         self.collection.drop(self.generation)
-
-    def _search_words(self, question: str, limit: int) -> list[tuple[str, float]]:
-        found = call_milvus(
-            self.generation.client.search,
-            self.generation.name,
-            data=[question],
-            anns_field="sparse",
-            limit=limit,
-            output_fields=["document_id"],
-            search_params={"metric_type": "BM25"},
-        )
-        hits = cast("list[Any]", found[0])
-        return [(str(each["entity"]["document_id"]), float(each["distance"])) for each in hits]
 
 
 class KnownQuestions:
