@@ -5,7 +5,7 @@ Rows pass through in groups of bounded size, however large the collection is. `p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -74,7 +74,7 @@ def export_collection(collection: Collection, path: Path, *, on_progress: OnProg
     generation = collection.resolve()
     total, rows = generation.count(), 0
     with open_writer(path, generation.fingerprint) as write:
-        for group in _read_groups(generation):
+        for group in generation.scan_groups(ROW_FIELDS, count_rows_per_group(generation.fingerprint)):
             write(group)
             rows += len(group)
             on_progress(rows, max(rows, total))
@@ -115,21 +115,6 @@ def import_collection(
         on_progress(rows, total)
     generation.finish()
     return ImportReport(rows=rows, written=written, fingerprint=generation.fingerprint)
-
-
-def _read_groups(generation: Generation) -> Iterator[list[dict[str, Any]]]:
-    """Yield rows as Milvus gives them, in groups of bounded size."""
-    rows = call_milvus(
-        generation.client.query_iterator,
-        generation.name,
-        batch_size=count_rows_per_group(generation.fingerprint),
-        output_fields=list(ROW_FIELDS),
-    )
-    try:
-        while group := call_milvus(rows.next):
-            yield list(cast("Iterable[dict[str, Any]]", group))
-    finally:
-        rows.close()
 
 
 def _leave_out_known(generation: Generation, rows: Sequence[Row]) -> list[Row]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any, cast
 
 from gemvec.errors import StorageFailure
@@ -33,7 +34,7 @@ class Generation:
     Methods wait for Milvus; call them in a thread from async code. One writer at a time.
 
     Attributes:
-        client: the `pymilvus.MilvusClient`.
+        client: the `pymilvus.MilvusClient`, or a `LiteClient`, which becomes one.
         name: the collection's own name, not its alias.
         fingerprint: what its vectors are.
     """
@@ -67,8 +68,8 @@ class Generation:
 
     def states(self) -> Iterator[RowState]:
         """Yield the state of every row; for many documents half the work of asking for each."""
-        for row in self._scan(_STATE_FIELDS, _STATES_PER_SCAN):
-            yield RowState(**{name: row[name] for name in _STATE_FIELDS})
+        for group in self.scan_groups(_STATE_FIELDS, _STATES_PER_SCAN):
+            yield from (RowState(**{name: row[name] for name in _STATE_FIELDS}) for row in group)
 
     def vectors_of(self, keys: Sequence[str]) -> dict[str, Float32Array]:
         """Return the stored vectors, float32[dimensionality] each, by key."""
@@ -83,13 +84,14 @@ class Generation:
 
     def scan(self, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield `fields` of every row, in no particular order."""
-        return self._scan(fields, _ROWS_PER_SCAN)
+        return chain.from_iterable(self.scan_groups(fields, _ROWS_PER_SCAN))
 
-    def _scan(self, fields: Sequence[str], rows_per_fetch: int) -> Iterator[dict[str, Any]]:
-        rows = call_milvus(self.client.query_iterator, self.name, batch_size=rows_per_fetch, output_fields=list(fields))
+    def scan_groups(self, fields: Sequence[str], rows_per_group: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield `fields` of every row as `scan` does, in groups of at most so many rows."""
+        rows = call_milvus(self.client.query_iterator, self.name, batch_size=rows_per_group, output_fields=list(fields))
         try:
             while group := call_milvus(rows.next):
-                yield from cast("Iterable[dict[str, Any]]", group)
+                yield list(cast("Iterable[dict[str, Any]]", group))
         finally:
             rows.close()
 
