@@ -138,10 +138,7 @@ class Chunker:
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of `text` by the measure that sizes chunks."""
-        if self._tokenizer is None:
-            return estimate_tokens(text)
-        # The fast way leaves out where each token stands in the text, half of the work.
-        return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
+        return self._count_all([text])[0]
 
     @cached_property
     def _tokenizer(self) -> Tokenizer | None:
@@ -206,6 +203,7 @@ class Chunker:
     def _count_all(self, texts: list[str]) -> list[int]:
         if self._tokenizer is None:
             return [estimate_tokens(text) for text in texts]
+        # The fast way leaves out where each token stands in the text, half of the work.
         return [len(each.ids) for each in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
