@@ -17,14 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gemvec.errors import UnsupportedModel
+from gemvec.models.folder import FIRST_POSITIONS
 from gemvec.models.graph import Inputs
 from gemvec.models.pooling import add_pooling
 from gemvec.models.record import Pooling
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import Tensors
 
-# First position by model_type; RoBERTa counts from padding_idx + 1.
-_FIRST_POSITION = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
 _WORDS = "embeddings.word_embeddings.weight"
 # Added to the attention scores of padding: exp of it is 0 in any precision.
 _MASKED = np.float32(-1e9)
@@ -53,8 +52,8 @@ def read_config(path: Path) -> BertConfig:
         config = msgspec.json.decode(path.read_bytes(), type=BertConfig)
     except (OSError, msgspec.DecodeError) as error:
         raise UnsupportedModel(f"{path} cannot be read: {error}") from error
-    if config.model_type not in _FIRST_POSITION:
-        raise UnsupportedModel(f"{path} has model_type {config.model_type!r}, expected {', '.join(_FIRST_POSITION)}.")
+    if config.model_type not in FIRST_POSITIONS:
+        raise UnsupportedModel(f"{path} has model_type {config.model_type!r}, expected {', '.join(FIRST_POSITIONS)}.")
     if (config.hidden_act, config.position_embedding_type) != ("gelu", "absolute"):
         raise UnsupportedModel(
             f"{path} has hidden_act {config.hidden_act!r} and position_embedding_type"
@@ -102,7 +101,7 @@ class _Layers:
 
     def embed(self, input_ids: openvino.Output, positions: openvino.Output) -> openvino.Output:
         """Add word, position and type vectors; every token is of type 0."""
-        first = _FIRST_POSITION[self._config.model_type]
+        first = FIRST_POSITIONS[self._config.model_type]
         places = self._tensor("embeddings.position_embeddings.weight")[first:]
         kind = self._tensor("embeddings.token_type_embeddings.weight")[0]
         words = opset.gather(self._constant(_WORDS), input_ids, np.int64(0))

@@ -27,10 +27,9 @@ WEIGHTS: tuple[tuple[str, Engine], ...] = (
     ("model.onnx", "onnx"),
     ("onnx/model.onnx", "onnx"),
 )
-# Networks of BERT's shape, whose graph is built from safetensors; any other needs an ONNX or OpenVINO graph.
-BERT_FAMILY = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
-# RoBERTa numbers positions from padding_idx + 1, so two of its position vectors serve no token.
-_OFFSET_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "camembert": 2}
+# Networks of BERT's shape by model_type, whose graph is built from safetensors; any other needs an ONNX or OpenVINO
+# graph. RoBERTa numbers positions from padding_idx + 1, so two of its position vectors serve no token.
+FIRST_POSITIONS = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
 _SANE_WINDOW = 1_000_000  # tokenizers say 1e30 for "none known"
 
 
@@ -130,12 +129,12 @@ def choose_weights(paths: Collection[str], model_type: str, *, where: str) -> tu
     """
     present = [each for each in WEIGHTS if each[0] in paths]
     for path, engine in present:
-        if engine != "bert" or model_type in BERT_FAMILY:
+        if engine != "bert" or model_type in FIRST_POSITIONS:
             return path, engine
     if present:
         raise UnsupportedModel(
             f"{where} holds a model of type {model_type or 'unknown'!r}. From safetensors gemvec runs"
-            f" {', '.join(sorted(BERT_FAMILY))}; for others it needs an ONNX or OpenVINO graph"
+            f" {', '.join(sorted(FIRST_POSITIONS))}; for others it needs an ONNX or OpenVINO graph"
             " (onnx/model.onnx or openvino/openvino_model.xml)."
         )
     raise UnsupportedModel(f"{where} has none of {', '.join(path for path, _ in WEIGHTS)}.")
@@ -187,7 +186,7 @@ def _window_tokens(folder: Path, config: dict[str, Any]) -> int:
     asked = (_read_json(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int):
-        positions -= _OFFSET_POSITIONS.get(str(config.get("model_type")), 0)
+        positions -= FIRST_POSITIONS.get(str(config.get("model_type")), 0)
     named = (_read_json(folder, "tokenizer_config.json") or {}).get("model_max_length")
     limits = [
         int(value) for value in (asked, positions, named) if isinstance(value, int | float) and 0 < value < _SANE_WINDOW
