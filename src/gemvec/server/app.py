@@ -31,7 +31,8 @@ from gemvec.server.tracing import Traced, Tracing, open_tracing
 def create_app(services: Services) -> Starlette:
     """Return the ASGI application that serves `services`.
 
-    `app.state` has `services`, `gate` (close it to drain), `rows` (the route table), `limiter` and `metrics`.
+    `app.state` has `services`, `gate` (close it to drain), `rows` (the route table), `limiter`, `metrics` and
+    `tracing`.
 
     Raises:
         BadSetting: `inject`, `otlp_endpoint` or `allow_origin` cannot be used.
