@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from gemvec.cli.files import ApiKey, AsJson, BaseUrl, Google
+from gemvec.cli.files import ApiKey, BaseUrl, Google
+from gemvec.cli.options import AsJson
 from gemvec.cli.target import Target
 from gemvec.errors import BadSetting, GemvecError
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import AsJson, with_settings
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.client.cache import CacheStats
 
 app = typer.Typer(help="See and clear the cache that saves embedding a text twice.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("stats")

@@ -14,10 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gemvec.cli.options import check_can_be_written, with_settings
+from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
 from gemvec.settings import Settings
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 
 
 @with_settings("uri", "collection", "token")
@@ -25,7 +23,7 @@ def export(
     settings: Settings,
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file to write; replaced when it exists.")],
-    as_json: AsJson = False,
+    as_json: AsJsonOutcome = False,
 ) -> None:
     """Write a collection to a Parquet file.
 
@@ -63,7 +61,7 @@ def import_(
     settings: Settings,
     *,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Parquet files written by `gemvec export`.")],
-    as_json: AsJson = False,
+    as_json: AsJsonOutcome = False,
 ) -> None:
     """Write exported files into a collection, made when there is none.
 

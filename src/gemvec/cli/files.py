@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
+from gemvec.cli.options import AsJson
 from gemvec.cli.target import Target
 from gemvec.storage.durable import replacing
 
@@ -33,7 +34,6 @@ BaseUrl = Annotated[
 ]
 Google = Annotated[bool, typer.Option("--google", help="Ask Google; the key comes from GEMINI_API_KEY.")]
 ApiKey = Annotated[str | None, typer.Option(help="The server's key, else GEMINI_API_KEY or GOOGLE_API_KEY.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _STANDARD_OUTPUT = "-"
 _TYPES = {".jsonl": "application/jsonl", ".parquet": "application/vnd.apache.parquet"}

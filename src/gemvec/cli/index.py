@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gemvec.cli.options import check_can_be_written, with_settings
+from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
 from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, ModelName, Target, open_target
 from gemvec.settings import Settings
 
@@ -63,7 +63,7 @@ def index(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what Google would bill; change nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    as_json: AsJsonOutcome = False,
 ) -> None:
     """Index documents into Milvus, searchable at the end.
 

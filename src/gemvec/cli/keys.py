@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import AsJson, with_settings
 from gemvec.errors import InvalidRequest
 from gemvec.settings import Settings
 
@@ -25,7 +25,6 @@ app = typer.Typer(help="Make, list and revoke the API keys of a server on this m
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST = 2**63 - 1  # what a database holds
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("create")

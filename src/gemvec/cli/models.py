@@ -11,15 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import AsJson, with_settings
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.models.record import ModelRecord
 
 app = typer.Typer(help="List models, and fetch their weights ahead of time.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")

@@ -14,6 +14,9 @@ import typer
 from gemvec.errors import BadSetting
 from gemvec.settings import Settings, field_types, flag_name, variable_name
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJsonOutcome = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
+
 
 def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command one option per named field of `Settings`, and the loaded `Settings` as its argument `settings`.

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gemvec.cli.options import with_settings
+from gemvec.cli.options import AsJsonOutcome, with_settings
 from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, Target, open_target
 from gemvec.settings import Settings
 
@@ -35,7 +35,7 @@ def reembed(
     drop_old: Annotated[
         bool, typer.Option("--drop-old", help="Delete the vectors of other models at the end; else they are kept.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    as_json: AsJsonOutcome = False,
 ) -> None:
     """Move a collection to another model, searchable throughout.
 
