@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
+from gemvec.cli.progress import show_rows
 from gemvec.settings import Settings
 
 
@@ -40,7 +38,7 @@ def export(
     console = Console(stderr=True)
     with (
         open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection,
-        show_progress("Exporting", console) as on_progress,
+        show_rows("Exporting", console) as on_progress,
     ):
         collection.resolve()  # that there is nothing to export is said first
         check_can_be_written(file, "FILE")
@@ -81,7 +79,7 @@ def import_(
         open_file(file)  # before a database is made for nothing
     with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
         try:
-            with show_progress("Importing", console) as on_progress:
+            with show_rows("Importing", console) as on_progress:
                 report = import_collection(collection, files, on_progress=on_progress)
         except KeyboardInterrupt:
             console.print("What is done is kept; run the same command again to go on.")
@@ -96,12 +94,3 @@ def import_(
         highlight=False,
         soft_wrap=True,
     )
-
-
-@contextmanager
-def show_progress(what: str, console: Console) -> Generator[Callable[[int, int], None]]:
-    """Give a function that shows rows done of rows there are."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gemvec.cli.options import AsJsonOutcome, with_settings
+from gemvec.cli.progress import show_rows
 from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, Target, open_target
 from gemvec.settings import Settings
 
@@ -70,19 +68,10 @@ async def _reembed(
         collection.resolve()  # before a model is fetched for nothing
         async with open_target(settings, target) as opened:
             fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
-            with show_progress(console) as on_progress:
+            with show_rows("Embedding", console) as on_progress:
                 return await reembed_collection(
                     collection, opened.embedder, fingerprint, drop_old=drop_old, on_progress=on_progress
                 )
-
-
-@contextmanager
-def show_progress(console: Console) -> Generator[Callable[[int, int], None]]:
-    """Give a function that shows rows done of rows there are."""
-    columns = (TextColumn("Embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Embedding", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def show(report: ReembedReport, collection: str, console: Console) -> None:
