@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -18,13 +18,11 @@ from rich.table import Table
 from gemvec.cli.options import check_can_be_written, with_settings
 from gemvec.cli.target import BaseUrl, Google, Target, open_target
 from gemvec.errors import BadSetting
-from gemvec.settings import Settings
+from gemvec.settings import Precision, Settings
 
 if TYPE_CHECKING:
     from gemvec.milvus.datasets import Dataset
     from gemvec.milvus.evaluation import EvaluationOptions, Measurement
-
-_PRECISIONS = ("fast", "exact")
 
 
 @with_settings("token", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
@@ -113,8 +111,8 @@ def _with_precisions(settings: Settings, precisions: Sequence[str] | None, targe
     if precisions and not target.is_here:
         raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
     for each in precisions or ():
-        if each not in _PRECISIONS:
-            raise BadSetting(f"--precision has value {each!r}: expected one of {', '.join(_PRECISIONS)}.")
+        if each not in get_args(Precision):
+            raise BadSetting(f"--precision has value {each!r}: expected one of {', '.join(get_args(Precision))}.")
     return [replace(settings, precision=each) for each in dict.fromkeys(precisions or ())] or [settings]
 
 
