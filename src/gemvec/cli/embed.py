@@ -88,7 +88,7 @@ def _fit_to_model(opened: OpenTarget, requests: list[EmbedRequest]) -> tuple[str
     """
     from gemvec.models.embed import EmbedRequest
 
-    served = opened.embedder.get_model(opened.model) if opened.model else opened.embedder.list_models()[0]
+    served = opened.get_model()
     if served.takes_options:
         return served.name, requests
     usual = served.default_dimensionality

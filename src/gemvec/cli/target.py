@@ -15,7 +15,7 @@ from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.milvus import Fingerprint
-    from gemvec.models.embed import Embedder
+    from gemvec.models.embed import Embedder, ServedModel
 
 # The settings that decide what a model in this process computes, and those of the cache around it.
 TARGET_SETTINGS = ("precision", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
@@ -84,12 +84,15 @@ class OpenTarget:
     opening_name: str | None = None
     tokenizer_file: Path | None = None
 
+    def get_model(self) -> ServedModel:
+        """Return what the embedder is asked for."""
+        return self.embedder.get_model(self.model) if self.model else self.embedder.list_models()[0]
+
     def get_fingerprint(self, dimensionality: int | None = None) -> Fingerprint:
         """Return which vectors a collection of this model has."""
         from gemvec.milvus import Fingerprint
 
-        served = self.embedder.get_model(self.model) if self.model else self.embedder.list_models()[0]
-        fingerprint = Fingerprint.of(served, dimensionality)
+        fingerprint = Fingerprint.of(self.get_model(), dimensionality)
         return replace(fingerprint, model=self.opening_name) if self.opening_name else fingerprint
 
 
