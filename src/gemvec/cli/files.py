@@ -97,7 +97,7 @@ def list_files(
         box=None,
     )
     for file in found:
-        expires = f"{file.expiration_time:%Y-%m-%d %H:%M}" if file.expiration_time else "never"
+        expires = f"{file.expires_at:%Y-%m-%d %H:%M}" if file.expires_at else "never"
         shown = (file.name, file.display_name, f"{file.size_bytes:,}", file.mime_type, expires)
         table.add_row(*(escape(each) for each in shown))
     Console().print(table)

@@ -56,9 +56,9 @@ class FileResource:
         display_name: "" when there is none.
         mime_type: "" when it is not known.
         size_bytes: number of bytes.
-        create_time: when the upload was complete.
-        update_time: when it last changed.
-        expiration_time: when it will be deleted; None if never.
+        created_at: when the upload was complete.
+        updated_at: when it last changed.
+        expires_at: when it will be deleted; None if never.
         sha256: hexadecimal SHA-256 of the bytes; "" when it is not known.
         uri: where the resource is.
         download_uri: where the bytes are; "" when they cannot be downloaded.
@@ -70,9 +70,9 @@ class FileResource:
     display_name: str = ""
     mime_type: str = ""
     size_bytes: int = 0
-    create_time: datetime | None = None
-    update_time: datetime | None = None
-    expiration_time: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
     sha256: str = ""
     uri: str = ""
     download_uri: str = ""
@@ -111,9 +111,9 @@ def parse_file(message: Message) -> FileResource:
         display_name=message.take_text("display_name") or "",
         mime_type=message.take_text("mime_type") or "",
         size_bytes=message.take_int64("size_bytes") or 0,
-        create_time=message.take_timestamp("create_time"),
-        update_time=message.take_timestamp("update_time"),
-        expiration_time=message.take_timestamp("expiration_time"),
+        created_at=message.take_timestamp("create_time"),
+        updated_at=message.take_timestamp("update_time"),
+        expires_at=message.take_timestamp("expiration_time"),
         sha256=_parse_sha256(message.take_text("sha256_hash") or ""),
         uri=message.take_text("uri") or "",
         download_uri=message.take_text("download_uri") or "",
@@ -129,9 +129,9 @@ def file_to_wire(file: FileResource) -> dict[str, Any]:
         "displayName": file.display_name,
         "mimeType": file.mime_type,
         "sizeBytes": str(file.size_bytes),
-        "createTime": file.create_time and format_timestamp(file.create_time),
-        "updateTime": file.update_time and format_timestamp(file.update_time),
-        "expirationTime": file.expiration_time and format_timestamp(file.expiration_time),
+        "createTime": file.created_at and format_timestamp(file.created_at),
+        "updateTime": file.updated_at and format_timestamp(file.updated_at),
+        "expirationTime": file.expires_at and format_timestamp(file.expires_at),
         "sha256Hash": base64.b64encode(file.sha256.encode()).decode(),
         "uri": file.uri,
         "downloadUri": file.download_uri,
