@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gemvec.client.cache_file import CacheStats, EmbeddingCache
 from gemvec.client.cache_key import make_keys
@@ -43,27 +44,22 @@ def open_cache(settings: Settings) -> EmbeddingCache:
     return EmbeddingCache(cache_path(settings), max_bytes=settings.embedding_cache_bytes)
 
 
-def find_cache(cache: bool | str | Path | EmbeddingCache, settings: Settings) -> EmbeddingCache:
-    """Return the cache that a caller means: True for that of `settings`, a path for another file."""
-    if isinstance(cache, EmbeddingCache):
-        return cache
-    if isinstance(cache, bool):
-        return open_cache(settings)
-    return EmbeddingCache(Path(cache), max_bytes=settings.embedding_cache_bytes)
-
-
-def with_own_cache(embedder: Embedder, cache: bool | str | Path | EmbeddingCache, *, base_url: str | None) -> Embedder:
-    """Return `embedder` with the cache around it that a caller means, see `find_cache`.
+def with_own_cache(
+    embedder: Embedder, cache: Literal[True] | str | Path | EmbeddingCache, *, base_url: str | None
+) -> Embedder:
+    """Return `embedder` with the cache around it that a caller means.
 
     Args:
         embedder: computes what is not in the cache.
-        cache: which one; False for none.
+        cache: True for the one that the command line uses, a path for another file.
         base_url: where the embedder asks; None when it computes in this process.
     """
-    if cache is False:
-        return embedder
     settings = Settings.load()
-    return CachedEmbedder(embedder, find_cache(cache, settings), source=base_url or local_source(settings))
+    if cache is True:
+        cache = open_cache(settings)
+    elif not isinstance(cache, EmbeddingCache):
+        cache = EmbeddingCache(Path(cache), max_bytes=settings.embedding_cache_bytes)
+    return CachedEmbedder(embedder, cache, source=base_url or local_source(settings))
 
 
 def local_source(settings: Settings) -> str:
