@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemvec.client.retries import (
-    Progress,
+    LastAnswer,
     RetryPolicy,
     hinted_delay,
     is_transient,
@@ -140,34 +140,34 @@ def test_a_hint_beyond_the_deadline_ends_the_tries_at_once():
 
 
 def test_who_waits_because_others_get_through_does_not_run_out_of_time():
-    progress, attempts = Progress(), Attempts(*[QUOTA] * 9, OK)
+    last_answer, attempts = LastAnswer(), Attempts(*[QUOTA] * 9, OK)
 
     async def sleep(seconds):  # meanwhile the server takes a sibling
         attempts.now += seconds
-        progress.at = attempts.now
+        last_answer.at = attempts.now
 
-    def run(progress):
+    def run(last_answer):
         work = send_with_retries(
             attempts.send,
             RetryPolicy(timeout_seconds=30.0),
-            progress=progress,
+            last_answer=last_answer,
             clock=lambda: attempts.now,
             sleep=sleep,
         )
         return asyncio.run(work)
 
-    assert run(progress) is OK
-    assert progress.at == attempts.now
+    assert run(last_answer) is OK
+    assert last_answer.at == attempts.now
     attempts.outcomes = [QUOTA]
-    assert run(Progress()) is QUOTA
+    assert run(LastAnswer()) is QUOTA
 
 
 def test_the_progress_of_others_buys_a_broken_server_no_time():
-    progress, attempts = Progress(at=1e9), Attempts(BUSY)
+    last_answer, attempts = LastAnswer(at=1e9), Attempts(BUSY)
     work = send_with_retries(
         attempts.send,
         RetryPolicy(timeout_seconds=20.0),
-        progress=progress,
+        last_answer=last_answer,
         clock=lambda: attempts.now,
         sleep=attempts.sleep,
     )

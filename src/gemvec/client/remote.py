@@ -14,7 +14,7 @@ from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
 from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
-from gemvec.client.retries import Progress, RetryPolicy, send_with_retries
+from gemvec.client.retries import LastAnswer, RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.errors import ApiError, EmptyText, ModelNotFound
@@ -107,10 +107,10 @@ class RemoteEmbedder:
         prepared = [self._prepare(name, request, index) for index, request in enumerate(requests)]
         encoded = [encode_request(name, request, index) for index, request in enumerate(prepared)]
         estimates = [estimate_text_tokens(request.text, known) for request in prepared]
-        progress = Progress()
+        last_answer = LastAnswer()
 
         async def embed_run(positions: range) -> list[Embedding]:
-            embeddings = await self._embed_run(name, positions, encoded, estimates, progress)
+            embeddings = await self._embed_run(name, positions, encoded, estimates, last_answer)
             if on_done is not None:
                 on_done(embeddings)
             return embeddings
@@ -176,12 +176,12 @@ class RemoteEmbedder:
         return fit_to_google(name, request) if self.is_google else request
 
     async def _embed_run(
-        self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int], progress: Progress
+        self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int], last_answer: LastAnswer
     ) -> list[Embedding]:
         own = slice(positions.start, positions.stop)
         path = f"/{format_model_name(name)}:batchEmbedContents"
         request = Request(method="POST", path=path, body=join_requests(encoded[own]))
-        answer = await self._call(request, start=positions.start, texts=len(positions), progress=progress)
+        answer = await self._call(request, start=positions.start, texts=len(positions), last_answer=last_answer)
         self._compare_weights(name, answer)
         vectors, token_count = decode_answer(answer.body, len(positions))
         counts = share_tokens(token_count, estimates[own])
@@ -194,12 +194,12 @@ class RemoteEmbedder:
             self._served.pop(name, None)
 
     async def _call(
-        self, request: Request, *, start: int = 0, texts: int | None = None, progress: Progress | None = None
+        self, request: Request, *, start: int = 0, texts: int | None = None, last_answer: LastAnswer | None = None
     ) -> Response:
         async def send(seconds: float) -> Response:
             return await self._transport.send(request, timeout_seconds=seconds)
 
-        response = await send_with_retries(send, self._retries, progress=progress)
+        response = await send_with_retries(send, self._retries, last_answer=last_answer)
         if response.code != _OK:
             raise parse_error(response).to_error(start=start, texts=texts)
         self.weights = response.headers.get(WEIGHTS_HEADER, self.weights)

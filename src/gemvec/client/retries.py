@@ -55,7 +55,7 @@ class RetryPolicy:
 
 
 @dataclass(slots=True)
-class Progress:
+class LastAnswer:
     """When one of several calls under way together last got through.
 
     Attributes:
@@ -110,7 +110,7 @@ async def send_with_retries(
     send: Callable[[float], Awaitable[Response]],
     policy: RetryPolicy,
     *,
-    progress: Progress | None = None,
+    last_answer: LastAnswer | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
@@ -120,7 +120,7 @@ async def send_with_retries(
     Args:
         send: sends once; is given the seconds it may take.
         policy: how long to keep trying.
-        progress: shared with the calls that are under way together: where the server rations, some wait for others.
+        last_answer: shared with the calls that are under way together: where the server rations, some wait for others.
         clock: monotonic seconds.
         sleep: waits so many seconds.
         draw: a random number in [0, 1).
@@ -132,18 +132,18 @@ async def send_with_retries(
         TransportFailure: the last try brought no answer.
     """
     start = clock()
-    progress = progress or Progress()
+    last_answer = last_answer or LastAnswer()
     attempt = 0
     while True:
         attempt += 1
         left = max(policy.timeout_seconds - (clock() - start), 0.0)  # a sleep may take longer than asked
         outcome = await _try(send, min(policy.attempt_seconds, left))
         if isinstance(outcome, Response) and not is_transient(outcome.code):
-            progress.at = clock()
+            last_answer.at = clock()
             return outcome
         hint = hinted_delay(outcome, datetime.now(UTC)) if isinstance(outcome, Response) else None
         if hint is not None:
-            start = max(start, progress.at)
+            start = max(start, last_answer.at)
         delay = next_delay(policy, attempt=attempt, hint=hint, jitter=draw())
         if clock() - start + delay >= _patience(policy, outcome):
             return _given_up(outcome, attempt)
