@@ -69,13 +69,13 @@ def measure(case: str, url: str, texts: int, calls: int) -> dict[str, float]:
     started = time.process_time()
     call = CASES[case](url)
     setup = time.process_time() - started
-    batch = [f"a short text, number {number}" for number in range(texts)]
+    sent = [f"a short text, number {number}" for number in range(texts)]
     for _ in range(WARM_UP_CALLS):
-        assert len(call(batch)) == texts
+        assert len(call(sent)) == texts
     cpu, wall = [], []
     for _ in range(calls):
         cpu_started, wall_started = time.process_time(), time.perf_counter()
-        call(batch)
+        call(sent)
         cpu.append(time.process_time() - cpu_started)
         wall.append(time.perf_counter() - wall_started)
     return {
