@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.documents import MAX_ID_BYTES
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.models.embed import Float32Array
 
 # Bytes a row takes beside its text and vector: keys, title, source, metadata on average, and protobuf's own.
 _ROW_OVERHEAD_BYTES = 512
-_CUT_BYTES = {"title": 1024, "heading": 1024, "source": 2048, "words": 65_535}
+MAX_TEXT_BYTES = 65_535  # most that Milvus takes in a field
+_CUT_BYTES = {"title": 1024, "heading": 1024, "source": 2048, "words": MAX_TEXT_BYTES}
 # What BM25 leaves out: English words that stand in every question. In other languages BM25 weighs them down by itself.
 _STOP_WORDS = """
 a about after again all also am an and any are as at be because been before being below between both but by
@@ -61,7 +63,7 @@ class Row:
         """Return the row as pymilvus takes it; a title or source beyond its field's length is cut."""
         entity = {name: getattr(self, name) for name in ROW_FIELDS}
         for name, limit in _CUT_BYTES.items():
-            entity[name] = _cut(entity[name], limit)
+            entity[name] = cut_text(entity[name], limit)
         return entity
 
 
@@ -90,17 +92,17 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint) -> None:
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
-    schema.add_field("text", DataType.VARCHAR, max_length=65_535)
+    schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=fingerprint.dimensionality)
     schema.add_field(
         "words",
         DataType.VARCHAR,
-        max_length=65_535,
+        max_length=_CUT_BYTES["words"],
         enable_analyzer=True,
         analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": _STOP_WORDS}]},
     )
     schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
-    schema.add_field("document_id", DataType.VARCHAR, max_length=1024)
+    schema.add_field("document_id", DataType.VARCHAR, max_length=MAX_ID_BYTES)
     schema.add_field("document_hash", DataType.VARCHAR, max_length=32)
     schema.add_field("chunk", DataType.INT64)
     schema.add_field("chunks", DataType.INT64)
@@ -138,6 +140,7 @@ def create_indexes(client: Any, name: str) -> None:
             call_milvus(client.create_index, name, indexes, sync=False)
 
 
-def _cut(text: str, limit_bytes: int) -> str:
+def cut_text(text: str, limit_bytes: int) -> str:
+    """Return the beginning of a text that takes at most so many bytes in UTF-8, cut between characters."""
     data = text.encode()
     return text if len(data) <= limit_bytes else data[:limit_bytes].decode(errors="ignore")

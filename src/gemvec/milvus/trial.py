@@ -16,13 +16,12 @@ from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.datasets import Passage
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.generation import Generation
-from gemvec.milvus.schema import Row, join_words
+from gemvec.milvus.schema import MAX_TEXT_BYTES, Row, cut_text, join_words
 from gemvec.milvus.search import search, search_words
 from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, Priority, ServedModel
 from gemvec.models.vectors import truncate_dimensions
 
 _ROWS_PER_WRITE = 1_000
-_MAX_TEXT_BYTES = 65_535
 
 Scores = dict[str, float]  # document id -> score, for one question
 
@@ -153,10 +152,9 @@ def fill_trial(
 
 
 def _make_row(document_id: str, passage: Passage, vector: Float32Array) -> Row:
-    text = (passage.text or passage.title).encode()[:_MAX_TEXT_BYTES].decode(errors="ignore")
     return Row(
         key=blake2b(document_id.encode(), digest_size=16).hexdigest(),
-        text=text,
+        text=cut_text(passage.text or passage.title, MAX_TEXT_BYTES),
         words=join_words(passage.title, "", passage.text),
         vector=vector,
         document_id=document_id,
