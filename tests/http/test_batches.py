@@ -113,6 +113,7 @@ def test_a_file_batch_is_answered_in_a_file(http):
     ).json()
     http.delete(f"/v1beta/{name}")
     operation = finished(http, created["name"])
+    assert created["metadata"]["inputConfig"] == operation["metadata"]["inputConfig"] == {"fileName": name}
     file = operation["metadata"]["output"]["responsesFile"]
     assert file == "files/batch-" + created["name"].removeprefix("batches/")
     assert operation["response"]["responsesFile"] == file

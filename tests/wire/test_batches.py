@@ -35,6 +35,7 @@ BATCHES = st.builds(
     created_at=MOMENTS,
     updated_at=MOMENTS,
     ended_at=MOMENTS,
+    input_file=st.none() | st.just("abc"),
     responses_file=st.none() | st.just("batch-abc"),
     waiting_reason=st.sampled_from(["", "no room"]),
 )

@@ -208,6 +208,7 @@ def _to_wire(job: Job) -> EmbedContentBatch:
         created_at=job.created_at,
         updated_at=job.updated_at,
         ended_at=job.ended_at,
+        input_file=job.input_file_id,
         responses_file=job.output_file_id,
         has_inline_output=_has_inline_output(job),
         error_code=RPC_CODES[job.error_status] if job.error_status else 0,

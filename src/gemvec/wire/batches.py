@@ -95,6 +95,7 @@ class EmbedContentBatch:
         created_at: aware UTC, like every moment here.
         updated_at: when anything last changed, progress included.
         ended_at: None until the state is an ended one.
+        input_file: id of the file of requests, which may be gone by now; None when they came inline.
         responses_file: id of the file of results, `batch-...`; None when the requests came inline or nothing is done.
         has_inline_output: whether results travel inside the batch.
         error_code: google.rpc.Code number when the batch failed, was cancelled or expired, else 0.
@@ -111,6 +112,7 @@ class EmbedContentBatch:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     ended_at: datetime | None = None
+    input_file: str | None = None
     responses_file: str | None = None
     has_inline_output: bool = False
     error_code: int = 0
@@ -252,6 +254,8 @@ def batch_to_wire(batch: EmbedContentBatch) -> dict[str, Any]:
     }
     moments = {"createTime": batch.created_at, "updateTime": batch.updated_at, "endTime": batch.ended_at}
     wire |= {name: format_timestamp(moment) for name, moment in moments.items() if moment is not None}
+    if batch.input_file is not None:  # inline requests are not sent back
+        wire["inputConfig"] = {"fileName": f"files/{batch.input_file}"}
     if batch.responses_file is not None:
         wire["output"] = {"responsesFile": f"files/{batch.responses_file}"}
     if batch.waiting_reason:
@@ -270,6 +274,8 @@ def parse_batch(batch: Message) -> EmbedContentBatch:
     state = BatchState.PENDING if state == _UNSPECIFIED else state
     if state not in BatchState.__members__:
         raise InvalidRequest(f"Invalid value at '{batch.path_of('state')}', {shown(state)}")
+    config = batch.take_message("input_config") or Message({})
+    input_file = config.take_text("file_name")
     output = batch.take_message("output") or Message({})
     responses_file = output.take_text("responses_file")
     return EmbedContentBatch(
@@ -287,6 +293,7 @@ def parse_batch(batch: Message) -> EmbedContentBatch:
         created_at=batch.take_timestamp("create_time"),
         updated_at=batch.take_timestamp("update_time"),
         ended_at=batch.take_timestamp("end_time"),
+        input_file=input_file.removeprefix("files/") if input_file else None,
         responses_file=responses_file.removeprefix("files/") if responses_file else None,
         has_inline_output=output.take("inlined_responses") is not None,
         waiting_reason=batch.take_text("waiting_reason") or "",

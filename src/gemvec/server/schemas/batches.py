@@ -14,7 +14,7 @@ SCHEMAS: dict[str, Schema] = {
         model=text("`models/{model}`; may be left out, and must be the URL's where it is there."),
         displayName=text("A name for people, at most 512 characters."),
         inputConfig=message(
-            "One of the two.",
+            "One of the two; in answers the file, inline requests are not sent back.",
             fileName=text("`files/{file}`: JSONL, one `{key, request}` a line."),
             requests=message("Inline requests.", requests=many(ref("InlinedEmbedContentRequest"), "At least one.")),
         ),
