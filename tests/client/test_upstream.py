@@ -254,6 +254,24 @@ def test_more_than_the_rate_waits_and_the_rest_goes_together(server, open_upstre
     assert [len(texts_of(body)) for body in server.bodies] == [4, 4, 2]
 
 
+def test_batches_leave_what_the_rate_allows_to_whoever_waits_for_an_answer(server, open_upstream):
+    embedder = open_upstream(rate=Rate(tokens=100))
+
+    async def embed():
+        await embedder.embed(MODEL, requests_for("used " * 40))  # of 67 tokens
+        large = asyncio.create_task(embedder.embed(MODEL, requests_for("large " * 25)))  # of 50
+        await asyncio.sleep(0)
+        batch = asyncio.create_task(embedder.embed(MODEL, requests_for("small"), priority=Priority.BATCH))
+        await asyncio.sleep(0)
+        assert embedder.waiting_texts == 2
+        large.cancel()
+        await asyncio.gather(large, return_exceptions=True)
+        assert embedder.waiting_texts == 0
+        assert_embeds(await batch, "small")
+
+    asyncio.run(embed())
+
+
 def test_who_would_wait_longer_than_a_minute_is_told_so(server, open_upstream):
     embedder = open_upstream(rate=Rate(texts=2))
 

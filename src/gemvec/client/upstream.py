@@ -128,6 +128,7 @@ class UpstreamEmbedder:
         except BaseException:  # the caller has gone, or another of its texts was refused
             line.drop(call)
             self._end_what_nobody_waits_for()
+            self._send_what_may_go()
             raise
 
     async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
@@ -175,14 +176,21 @@ class UpstreamEmbedder:
         self._send_what_may_go()
 
     def _find_line(self) -> tuple[str, Line] | None:
-        """Return the most urgent line whose first text may be sent now, and its model."""
+        """Return the most urgent line whose first text may be sent now, and its model.
+
+        A line that the rate holds back holds back the less urgent ones of its model: they would use up what it needs.
+        """
         soonest = math.inf
+        held: set[str] = set()
         waiting = {key: line for key, line in self._lines.items() if line.items}
         for priority, model in sorted(waiting, key=lambda key: (key[0], waiting[key].items[0].call.number)):
+            if model in held:
+                continue
             line = waiting[priority, model]
             seconds = self._meters[model].seconds_until(1, line.items[0].tokens)
             if not seconds:
                 return model, line
+            held.add(model)
             soonest = min(soonest, seconds)
         if soonest < math.inf:
             self._timer = asyncio.get_running_loop().call_later(soonest, self._send_what_may_go)
