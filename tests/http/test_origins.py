@@ -9,9 +9,12 @@ MODELS, EMBED = "/v1beta/models", "/v1beta/models/gemini-embedding-001:embedCont
 BODY = {"content": {"parts": [{"text": "a"}]}}
 
 
+NAMED = (APP, "null", "https://app.example:80", "http://[::1]:3000", "http://127.0.0.1", "chrome-extension://abcdef")
+
+
 @pytest.fixture(scope="module")
 def http(running):
-    with running(allow_origin=(APP, "null")) as client:
+    with running(allow_origin=NAMED) as client:
         yield client
 
 
@@ -19,7 +22,7 @@ def ask(http, origin, **headers):
     return http.options(EMBED, headers={"origin": origin, "access-control-request-method": "POST"} | headers)
 
 
-@pytest.mark.parametrize("origin", [APP, "null"])
+@pytest.mark.parametrize("origin", NAMED)
 def test_a_page_of_a_named_origin_may_call_and_read(http, origin):
     asked = ask(http, origin, **{"access-control-request-headers": "content-type,x-goog-api-key,x-goog-api-client"})
     assert asked.status_code == 200
@@ -70,7 +73,20 @@ def test_a_key_is_still_asked_for(running):
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://app.example/", "app.example", "https://app.example/page", "HTTPS://A.example"]
+    "origin",
+    [
+        "https://app.example/",
+        "app.example",
+        "https://app.example/page",
+        "HTTPS://A.example",
+        "https://App.example",
+        "https://*.app.example",
+        "https://user@app.example",
+        "https://äpp.example",
+        "https://app.example:",
+        "https://app.example:443",
+        "http://app.example:80",
+    ],
 )
 def test_what_no_browser_sends_is_refused_at_the_start(running, origin):
     with pytest.raises(BadSetting, match="--allow-origin"), running(allow_origin=(origin,)):

@@ -17,7 +17,10 @@ from starlette.requests import HTTPConnection
 from gemvec.errors import BadSetting, PageForbidden
 
 _ANY = "*"
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
+# As browsers write it: no port where it is the scheme's own.
+_ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]+)?", re.ASCII
+)
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 # What an answer has beside its body that clients read.
 _READ_HEADERS = (
@@ -41,8 +44,8 @@ def check_origins(origins: Collection[str]) -> None:
     for each in origins:
         if each not in {_ANY, "null"} and not _ORIGIN.fullmatch(each):
             raise BadSetting(
-                f"--allow-origin has value {each!r}: expected * or scheme and host in lower case, with the port if the "
-                "address has one and nothing behind it, such as https://app.example or http://localhost:3000."
+                f"--allow-origin has value {each!r}: expected * or scheme and host in lower case, whole, with the port "
+                "unless it is the scheme's own and nothing behind it, such as https://app.example or http://localhost:3000."
             )
 
 
