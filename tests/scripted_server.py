@@ -29,6 +29,13 @@ def error_body(code, status, message, *details):
     return {"error": {"code": code, "status": status, "message": message, "details": list(details)}}
 
 
+def bad_request(field):
+    """What a server answers that refuses what stands there."""
+    violations = [{"field": field, "description": f"{field} is refused"}]
+    detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}
+    return error_body(400, "INVALID_ARGUMENT", f"{field} is refused", detail)
+
+
 def quota_exceeded(retry_delay):
     """Google's 429 with a RetryInfo."""
     retry_info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": retry_delay}
@@ -102,7 +109,7 @@ class ScriptedServer:
         """Embed, or refuse the first text that is to be refused."""
         for index, each in enumerate(body.get("requests", [])):
             if _text(each) in self.refused:
-                return Answer(400, error_body(400, "INVALID_ARGUMENT", f"requests[{index}].content is refused"))
+                return Answer(400, bad_request(f"requests[{index}].content"))
         return Answer(body=self._embed(body))
 
     def _embed(self, body):

@@ -293,7 +293,7 @@ class ApiError(GemvecError):
     Attributes:
         code: HTTP status code.
         status: canonical status name, such as `RESOURCE_EXHAUSTED`.
-        details: the answer's `error.details`, as they came.
+        details: the answer's `error.details`; where they name a text, by its position in the caller's one call.
         index: position of the offending text among those of the caller's one call, or None.
     """
 

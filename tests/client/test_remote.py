@@ -107,7 +107,8 @@ def test_an_error_about_one_text_names_its_index_among_all(server):
         embed(embedder, ["a"] * 25)
     asyncio.run(embedder.close())
     assert caught.value.index == 12
-    assert (caught.value.code, caught.value.status, caught.value.details) == (400, "INVALID_ARGUMENT", [detail])
+    assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
+    assert caught.value.details == [{**detail, "fieldViolations": [{"field": "requests[12].title"}]}]
     assert len(server.seen) == 2  # what came after it was not sent
 
 

@@ -32,6 +32,7 @@ def test_an_error_about_one_text_names_its_place_in_the_call(body):
     error = answer(400, body).to_error(start=200, texts=50)
     assert error.index == 203
     assert "text 203 of this call" in str(error)
+    assert "requests[3]" not in str((error.message, error.details))
 
 
 def test_a_place_that_was_not_asked_for_is_none():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from gemvec.errors import ApiError, InvalidRequest
 
+_Json = TypeVar("_Json")
 _Indexed = TypeVar("_Indexed", bound=InvalidRequest | ApiError)
 
 
@@ -21,12 +23,31 @@ def at_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
     if error.index is None:
         return error
     translated = copy(error)
-    translated.index = positions[error.index]
+    old, new = error.index, positions[error.index]
+    translated.index = new
+    translated.message = renumbered(error.message, old, new)
     if isinstance(translated, InvalidRequest):
-        old, new = f"requests[{error.index}]", f"requests[{translated.index}]"
-        translated.field = translated.field and translated.field.replace(old, new)
-    else:  # these words are `client/status.py`'s; the others are the server's
-        old, new = f"(text {error.index} of", f"(text {translated.index} of"
-    translated.message = translated.message.replace(old, new)
+        translated.field = renumbered(translated.field, old, new)
+    else:
+        translated.message = translated.message.replace(
+            f"(text {old} of", f"(text {new} of"
+        )  # `client/status.py`'s words
+        translated.details = renumbered(translated.details, old, new)
     translated.args = (translated.message,)
     return translated
+
+
+def renumbered(value: _Json, old: int, new: int) -> _Json:
+    """Return a JSON value in which `requests[old]` is `requests[new]`, wherever it is written."""
+    renumber: Callable[[Any], Any] = partial(renumbered, old=old, new=new)
+    found: Any = value
+    match found:
+        case str():
+            found = found.replace(f"requests[{old}]", f"requests[{new}]")
+        case list():
+            found = [renumber(each) for each in cast("list[Any]", found)]
+        case dict():
+            found = {name: renumber(each) for name, each in cast("dict[str, Any]", found).items()}
+        case _:
+            pass
+    return found

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from gemvec.client.positions import renumbered
 from gemvec.client.transport import Response
 from gemvec.errors import ApiError
 from gemvec.wire.status import HTTP_STATUSES
@@ -76,9 +77,12 @@ class ErrorAnswer:
             texts: how many texts the micro-batch has; None when the request embeds nothing.
         """
         within = self.request_index
-        index = start + within if within is not None and texts is not None and within < texts else None
-        message = self.message if index is None else f"{self.message.rstrip()} (text {index} of this call)"
-        return ApiError(self.code, self.status, message, list(self.details), index=index)
+        if within is None or texts is None or within >= texts:
+            return ApiError(self.code, self.status, self.message, list(self.details))
+        index = start + within
+        message = f"{renumbered(self.message, within, index).rstrip()} (text {index} of this call)"
+        details = renumbered(list(self.details), within, index)
+        return ApiError(self.code, self.status, message, details, index=index)
 
 
 def is_about_the_key(error: ApiError) -> bool:
