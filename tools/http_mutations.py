@@ -32,7 +32,7 @@ class Request:
 
     def to_bytes(self) -> bytes:
         """Return the request as it is sent on a connection of its own."""
-        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: x", "Connection: close"]
+        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: localhost", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.body or self.method in {"POST", "PATCH"}:
             lines.append(f"Content-Length: {len(self.body)}")

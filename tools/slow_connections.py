@@ -34,8 +34,8 @@ MOST_RATIO = 2.0
 
 _TEXT = json.dumps({"content": {"parts": [{"text": "How much wood would a woodchuck chuck?"}]}}).encode()
 _PATH = "/v1beta/models/tiny:embedContent"
-REQUEST = f"POST {_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(_TEXT)}\r\n\r\n".encode() + _TEXT
-DOWNLOAD = b"GET /v1beta/files/large:download HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = f"POST {_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(_TEXT)}\r\n\r\n".encode() + _TEXT
+DOWNLOAD = b"GET /v1beta/files/large:download HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FILE_BYTES = 16 * 2**20  # more than the kernel keeps for a connection
 
 

@@ -63,6 +63,35 @@ def test_a_page_of_another_site_may_not_call_a_server_without_keys(http, origin)
     assert response.json()["error"]["message"].startswith("A web page of another site")
 
 
+@pytest.mark.parametrize("host", ["elsewhere.example", "elsewhere.example:8000", "localhost.elsewhere.example"])
+def test_a_page_whose_name_leads_here_may_not_call_a_server_without_keys(http, host):
+    response = http.get(MODELS, headers={"host": host})
+    assert response.status_code == 403
+    assert host in response.json()["error"]["message"]
+    assert http.get(MODELS, headers={"host": host, "origin": f"http://{host}"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8000", "app.localhost:3000", "127.0.0.1", "[::1]:8000", "192.168.1.5:8000", ""]
+)
+def test_this_machine_goes_by_its_addresses_and_by_localhost(http, host):
+    assert http.get(MODELS, headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "settings", [{"allow_origin": ("https://elsewhere.example",)}, {"allow_origin": ("*",)}, {"api_key": KEYS}]
+)
+def test_a_name_that_leads_here_may_be_allowed_or_asked_for_a_key(running, settings):
+    with running(**settings) as http:
+        headers = {"host": "elsewhere.example", "x-goog-api-key": KEYS[0]}
+        assert http.get(MODELS, headers=headers).status_code == 200
+
+
+def test_a_server_for_other_machines_goes_by_any_name(running):
+    with running(host="0.0.0.0", allow_anonymous=True) as http:
+        assert http.get(MODELS, headers={"host": "server.example"}).status_code == 200
+
+
 def test_the_servers_own_pages_may_call_it(http):
     assert http.get(MODELS, headers={"origin": str(http.base_url).rstrip("/")}).status_code == 200
 

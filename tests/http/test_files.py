@@ -295,7 +295,7 @@ def test_a_chunk_that_breaks_off_is_kept_and_not_finalized(http):
     content = os.urandom(4 * MIB)
     upload_url = urlsplit(begin(http).headers["x-goog-upload-url"])
     head = (
-        f"POST {upload_url.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n"
+        f"POST {upload_url.path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
         "X-Goog-Upload-Command: upload, finalize\r\nX-Goog-Upload-Offset: 0\r\n\r\n"
     )
     with socket.create_connection((upload_url.hostname, upload_url.port)) as connection:
@@ -463,7 +463,7 @@ def raw_request(url, method, path):
     """Send a path as it is, which HTTP clients would tidy up."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answered = b""
         while block := connection.recv(65536):
             answered += block

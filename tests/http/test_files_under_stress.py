@@ -34,7 +34,7 @@ def send_part_of_a_chunk(url, path, offset, announced, content):
     """Send the beginning of a request and leave the connection open."""
     address = urlsplit(url)
     connection = socket.create_connection((address.hostname, address.port))
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {announced}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in command("upload, finalize", offset).items())
     connection.sendall(head.encode() + b"\r\n" + content)
     return connection

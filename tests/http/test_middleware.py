@@ -114,7 +114,8 @@ def test_a_caller_that_leaves_cancels_its_work(log, running, held):
         with socket.create_connection((client.base_url.host, client.base_url.port)) as caller:
             body = json.dumps(BODY).encode()
             caller.sendall(
-                b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (EMBED.encode(), len(body), body)
+                b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b"
+                % (EMBED.encode(), len(body), body)
             )
             eventually(lambda: held.held == 1)
         eventually(lambda: held.cancelled == 1)

@@ -13,7 +13,7 @@ from gemvec.logs import configure_logs
 
 EMBED = "/v1beta/models/tiny:embedContent"
 BODY = json.dumps({"content": {"parts": [{"text": "hello"}]}}).encode()
-HEAD = f"POST {EMBED} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(BODY)}\r\n".encode()
+HEAD = f"POST {EMBED} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(BODY)}\r\n".encode()
 PATIENCE = 0.3
 
 

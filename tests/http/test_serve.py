@@ -117,8 +117,8 @@ def test_a_request_in_progress_survives_a_stop(tiny_folder, tmp_path):
         body = b'{"content": {"parts": [{"text": "Hello"}]}}'
         with socket.create_connection((host, int(port)), timeout=60) as caller:
             caller.sendall(
-                b"POST /v1/models/gemini-embedding-001:embedContent HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
-                b"content-length: %d\r\n\r\n" % len(body)
+                b"POST /v1/models/gemini-embedding-001:embedContent HTTP/1.1\r\nhost: localhost\r\n"
+                b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body)
             )
             assert caller.recv(100).startswith(b"HTTP/1.1 100")  # the server waits for the body
             server.process.terminate()
@@ -136,7 +136,7 @@ def test_a_second_ctrl_c_stops_at_once_and_without_a_traceback(tiny_folder, tmp_
         host, port = server.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=60) as caller:
             caller.sendall(
-                b"POST /v1/models/tiny:embedContent HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+                b"POST /v1/models/tiny:embedContent HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n"
                 b"content-length: 9\r\n\r\n"
             )
             assert caller.recv(100).startswith(b"HTTP/1.1 100")

@@ -34,7 +34,7 @@ def test_the_server_stops_cleanly_though_somebody_leaves_an_answer_unread(tiny_m
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with serving(Services(settings=settings, embedder=embedder)) as url:
             connection.connect((urlsplit(url).hostname, urlsplit(url).port))
-            head = f"POST /v1beta/{one['model']}:batchEmbedContents HTTP/1.1\r\nhost: x\r\n"
+            head = f"POST /v1beta/{one['model']}:batchEmbedContents HTTP/1.1\r\nhost: localhost\r\n"
             connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
         gc.collect()  # what is still open would complain now, which is an error here

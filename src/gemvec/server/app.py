@@ -63,7 +63,7 @@ def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing |
     """Return what puts around a row's handler the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     ring = KeyRing(KeyStore(services.database)) if services.database else None
-    authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin)
+    authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin, host=settings.host)
 
     def layers(row: Row) -> ASGIApp:
         app: ASGIApp = _Handled(row.handler)

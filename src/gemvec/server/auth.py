@@ -48,14 +48,18 @@ ANONYMOUS = Caller(owner="")
 class Authenticator:
     """Tells callers by their key."""
 
-    def __init__(self, keys: tuple[str, ...], ring: KeyRing | None = None, *, origins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, keys: tuple[str, ...], ring: KeyRing | None = None, *, origins: tuple[str, ...] = (), host: str = ""
+    ) -> None:
         """Accept `keys` and those of the ring.
 
-        Without any, everybody is anonymous whatever key they present, but web pages: only those of `origins` may call.
+        Without any, everybody is anonymous whatever key they present, but web pages: only those of `origins` may call,
+        and those of the server itself, which listens on `host`.
         """
         self._digests = [sha256(key.encode()).digest() for key in keys]
         self._ring = ring
         self._origins = origins
+        self._is_local = _is_loopback(host)
 
     async def authenticate(self, request: HTTPConnection) -> Caller:
         """Return whose request it is.
@@ -66,7 +70,7 @@ class Authenticator:
             PageForbidden: none are asked for, and a browser sent it for a page of another site.
         """
         if not self._digests and not (self._ring and await self._ring.is_in_use()):
-            refuse_foreign_pages(request, self._origins)
+            refuse_foreign_pages(request, self._origins, is_local=self._is_local)
             return ANONYMOUS
         key = presented_key(request)
         if key is None:

@@ -1,20 +1,22 @@
 """Which web pages may call: this server's own, and those of the origins that the operator names.
 
 A browser sends whatever a page asks for, also to this machine, and says whose page it is in `Origin`. Without a key to
-ask for, that header is all that tells a page from its user's own programs. And whether a page may read an answer the
-browser asks of the server: https://fetch.spec.whatwg.org/#http-cors-protocol.
+ask for, that header and `Host` are all that tells a page from its user's own programs. And whether a page may read an
+answer the browser asks of the server: https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from ipaddress import ip_address
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from gemvec.errors import BadSetting, PageForbidden
+from gemvec.wire.message import shown
 
 _ANY = "*"
 # As browsers write it: no port where it is the scheme's own.
@@ -65,14 +67,41 @@ def answer_browsers(origins: Collection[str]) -> list[Middleware]:
     ]
 
 
-def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> None:
+def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str], *, is_local: bool) -> None:
     """Refuse what a page of another site sends by way of its user's browser.
+
+    Args:
+        request: what was sent.
+        origins: whose pages may call beside this server's own.
+        is_local: whether the server listens for this machine alone. A name other than localhost that leads to it may be
+            a site's, made to do so that the browser takes the site's page for one of this server's (DNS rebinding).
 
     Raises:
         PageForbidden: it is neither this server's page nor one of these origins.
     """
-    origin = request.headers.get("origin")
-    if origin is None or origin in origins or _ANY in origins:
+    origin, host = request.headers.get("origin"), request.headers.get("host", "").lower()
+    if _ANY in origins or origin in origins:
         return
-    if origin.lower().partition("://")[2] != request.headers.get("host", "").lower():
+    if is_local and not _is_of_this_machine(host) and host not in map(_host_of, origins):
+        raise PageForbidden(
+            "This server asks for no key and listens for its own machine alone: it does not go by the name "
+            f"{shown(host)}, unless that is the host of an --allow-origin."
+        )
+    if origin is not None and _host_of(origin.lower()) != host:
         raise PageForbidden
+
+
+def _host_of(origin: str) -> str:
+    return origin.partition("://")[2]
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """Whether a Host header has an address, localhost, or nothing, as that of no browser has."""
+    name = re.sub(r":[0-9]*$", "", host)
+    if name == "localhost" or name.endswith(".localhost") or not name:
+        return True
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
