@@ -19,6 +19,8 @@ from gemvec.errors import BadSetting, PageForbidden
 from gemvec.wire.message import shown
 
 _ANY = "*"
+# Kept for a machine and its network, like every name without a dot; Docker's host.docker.internal is one.
+_PRIVATE_ENDS = (".localhost", ".local", ".internal")
 # As browsers write it: no port where it is the scheme's own.
 _ORIGIN = re.compile(
     r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]+)?", re.ASCII
@@ -73,8 +75,8 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str], *, i
     Args:
         request: what was sent.
         origins: whose pages may call beside this server's own.
-        is_local: whether the server listens for this machine alone. A name other than localhost that leads to it may be
-            a site's, made to do so that the browser takes the site's page for one of this server's (DNS rebinding).
+        is_local: whether the server listens for this machine alone. A public name that leads to it may be a site's, set
+            so that the browser takes the site's page for one of this server's (DNS rebinding).
 
     Raises:
         PageForbidden: it is neither this server's page nor one of these origins.
@@ -82,7 +84,7 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str], *, i
     origin, host = request.headers.get("origin"), request.headers.get("host", "").lower()
     if _ANY in origins or origin in origins:
         return
-    if is_local and not _is_of_this_machine(host) and host not in map(_host_of, origins):
+    if is_local and not _is_private(host) and host not in map(_host_of, origins):
         raise PageForbidden(
             "This server asks for no key and listens for its own machine alone: it does not go by the name "
             f"{shown(host)}, unless that is the host of an --allow-origin."
@@ -95,13 +97,13 @@ def _host_of(origin: str) -> str:
     return origin.partition("://")[2]
 
 
-def _is_of_this_machine(host: str) -> bool:
-    """Whether a Host header has an address, localhost, or nothing, as that of no browser has."""
+def _is_private(host: str) -> bool:
+    """Whether a Host header has an address, or a name that no site can have."""
     name = re.sub(r":[0-9]*$", "", host)
-    if name == "localhost" or name.endswith(".localhost") or not name:
+    if "." not in name or name.endswith(_PRIVATE_ENDS):
         return True
     try:
-        ip_address(name.removeprefix("[").removesuffix("]"))
+        ip_address(name.strip("[]"))
     except ValueError:
         return False
     return True
