@@ -104,7 +104,6 @@ class WorkFinder:
         self.seen: set[str] = set()
         self.unreadable_sources: set[str] = set()
         self.read_bytes = 0
-        self._compared: set[str] = set()  # ids
         self._knows_all: bool | None = None  # None before the first question
         self._states: States = {}  # of all rows, when all were read
 
@@ -116,7 +115,7 @@ class WorkFinder:
                 self.read_bytes = each.read_bytes
                 if isinstance(each, BadDocument):
                     self.leave_out(each)
-                elif each.id in self._compared:  # two would take each other's rows for their own, and delete them
+                elif each.id in self.seen:  # two would take each other's rows for their own, and delete them
                     self.leave_out(_bad(each, f"id {each.id!r} came before"))
                 elif work := self._compare(each, states.get(each.id, {})):
                     yield work
@@ -149,7 +148,6 @@ class WorkFinder:
 
     def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
         self.seen.add(document.id)
-        self._compared.add(document.id)
         self.documents += 1
         version = self._chunker.version
         document_hash = document.hash(version)
