@@ -108,7 +108,7 @@ def _with_precisions(settings: Settings, precisions: Sequence[str] | None, targe
     Raises:
         BadSetting: a precision is none, or given where a server decides.
     """
-    if precisions and not target.is_here:
+    if precisions and target.server is not None:
         raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
     for each in precisions or ():
         if each not in get_args(Precision):
@@ -132,7 +132,7 @@ async def measure(
                     datasets,
                     model=name,
                     options=options,
-                    precision=each.settings.precision if each.target.is_here else "",
+                    precision="" if each.target.server else each.settings.precision,
                     on_progress=on_progress,
                 )
     order = [each.name for each in datasets]

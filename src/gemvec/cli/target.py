@@ -59,9 +59,9 @@ class Target:
         return cls(base_url=GOOGLE_URL, model=model or "gemini-embedding-001")
 
     @property
-    def is_here(self) -> bool:
-        """Whether this process computes."""
-        return self.base_url in {None, "local"}
+    def server(self) -> str | None:
+        """The address of who computes; None for this process."""
+        return None if self.base_url == "local" else self.base_url
 
     def or_model(self, name: str | None) -> Target:
         """Return this target with the model `name` where none was asked for."""
@@ -104,10 +104,8 @@ async def open_target(settings: Settings, target: Target) -> AsyncGenerator[Open
     """
     from gemvec.client.cache import local_source, with_cache
 
-    here = target.is_here
-    opened = _open_in_process(settings, target.model) if here else _open_remote(target)
-    source = local_source(settings) if here else target.base_url or ""
-    embedder = with_cache(opened.embedder, settings, source=source)
+    opened = _open_in_process(settings, target.model) if target.server is None else _open_remote(target)
+    embedder = with_cache(opened.embedder, settings, source=target.server or local_source(settings))
     try:
         yield replace(opened, embedder=embedder)
     finally:
