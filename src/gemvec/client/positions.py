@@ -29,9 +29,8 @@ def at_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
     if isinstance(translated, InvalidRequest):
         translated.field = renumbered(translated.field, old, new)
     else:
-        translated.message = translated.message.replace(
-            f"(text {old} of", f"(text {new} of"
-        )  # `client/status.py`'s words
+        # `client/status.py`'s words; the others are the server's.
+        translated.message = translated.message.replace(f"(text {old} of", f"(text {new} of")
         translated.details = renumbered(translated.details, old, new)
     translated.args = (translated.message,)
     return translated

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, TypeVar, cast
@@ -155,13 +156,13 @@ class Message:
         if value is None:
             return None
         number = _whole_number(value)
-        try:
+        with suppress(KeyError, ValueError):
             if number is not None:
                 return kind(number)
-            return kind[value.upper() if isinstance(value, str) else ""]
-        except (KeyError, ValueError):
-            type_url = f"type.googleapis.com/google.ai.generativelanguage.v1beta.{kind.__name__}"
-            raise self._invalid(name, type_url, value) from None
+            if isinstance(value, str):
+                return kind[value.upper()]
+        type_url = f"type.googleapis.com/google.ai.generativelanguage.v1beta.{kind.__name__}"
+        raise self._invalid(name, type_url, value)
 
     def take_message(self, name: str) -> Message | None:
         """Return a field that holds another message."""
