@@ -75,10 +75,10 @@ def write_input(path: Path, count: int) -> None:
 
 async def engine(path: Path, part: int, parts: int) -> Figures:
     """Embed every `parts`-th text and forget the vectors; begin when a line comes on standard input."""
-    from gemvec.models.embed import EmbedRequest, Priority
+    from gemvec.embedding.embed import EmbedRequest, Priority
+    from gemvec.embedding.task_type import TaskType
     from gemvec.models.local import open_embedder
     from gemvec.settings import Settings
-    from gemvec.wire.task_type import TaskType
 
     embedder = open_embedder(Settings(model=(MODEL,)))
     with path.open() as file:

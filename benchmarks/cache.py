@@ -23,7 +23,8 @@ from typing import Any
 from machine import describe_run
 
 from gemvec.client.cache import CachedEmbedder, EmbeddingCache
-from gemvec.models.embed import Embedder, EmbedRequest
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.embedder import Embedder
 from gemvec.models.local import open_embedder
 from gemvec.settings import Settings
 

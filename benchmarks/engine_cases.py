@@ -67,7 +67,7 @@ def sentence_transformers(run: Run, batch_size: int, dtype: str) -> Figures:
 def open_local(run: Run, precision: str) -> tuple[object, float]:
     """Return an embedder and the seconds from the import of gemvec to the first vector."""
     started = time.perf_counter()
-    from gemvec.models.embed import EmbedRequest
+    from gemvec.embedding.embed import EmbedRequest
     from gemvec.models.local import open_embedder
     from gemvec.settings import Settings
 
@@ -79,7 +79,7 @@ def open_local(run: Run, precision: str) -> tuple[object, float]:
 def gemvec(run: Run, precision: str) -> Figures:
     """The whole pipeline in one call: `LocalEmbedder.embed`."""
     embedder, load_seconds = open_local(run, precision)
-    from gemvec.models.embed import EmbedRequest, Priority
+    from gemvec.embedding.embed import EmbedRequest, Priority
 
     name = embedder.list_models()[0].name
 
@@ -148,7 +148,7 @@ def sort_into_micro_batches(token_ids: Sequence[Sequence[int]], budget: int) -> 
 def latency(run: Run, precision: str) -> Figures:
     """A short query alone, and behind a bulk job; the latter from the moment it was due, every 50 ms."""
     embedder, _ = open_local(run, precision)
-    from gemvec.models.embed import EmbedRequest, Priority
+    from gemvec.embedding.embed import EmbedRequest, Priority
 
     name = embedder.list_models()[0].name
     query = [EmbedRequest(text=QUERY)]

@@ -29,7 +29,7 @@ from engine_cases import WARM_UP_TEXTS
 from machine import describe_run
 
 from gemvec import GeminiEmbeddingFunction
-from gemvec.models.embed import EmbedRequest, Priority
+from gemvec.embedding.embed import EmbedRequest, Priority
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
 from gemvec.settings import Precision, Settings, cache_home

@@ -22,11 +22,11 @@ from pathlib import Path
 from ingest import find_docstrings, find_modules
 from machine import describe_run
 
+from gemvec.embedding.embedder import Embedder
 from gemvec.milvus import Chunker, ChunkOptions, Document, Generation, Hit, Sources, ingest, open_collection
 from gemvec.milvus.embed import embed_question
 from gemvec.milvus.fusion import fuse
 from gemvec.milvus.search import search_dense, search_words
-from gemvec.models.embed import Embedder
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings

@@ -30,13 +30,13 @@ from typing import Any
 
 from machine import describe_run
 
+from gemvec.embedding.embed import EmbedRequest, Priority
+from gemvec.embedding.task_type import TaskType
 from gemvec.milvus import Chunker, ChunkOptions, Document, Sources, ingest, open_collection
 from gemvec.milvus.work import WorkFinder
-from gemvec.models.embed import EmbedRequest, Priority
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
-from gemvec.wire.task_type import TaskType
 
 MODEL = "all-minilm-l6-v2"
 SHORTEST_CHARACTERS = 120

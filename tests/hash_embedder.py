@@ -8,8 +8,9 @@ from hashlib import sha256
 
 import numpy as np
 
+from gemvec.embedding.embed import Embedding, Priority
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, ModelNotFound
-from gemvec.models.embed import Embedding, Priority, ServedModel
 
 DIMENSIONS = 4
 NAME = "hash"

@@ -5,8 +5,9 @@ from zlib import crc32
 
 import numpy as np
 
+from gemvec.embedding.embed import Embedding, Priority
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, ModelNotFound
-from gemvec.models.embed import Embedding, Priority, ServedModel
 
 DIMENSIONS = 64
 

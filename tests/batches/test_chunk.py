@@ -11,6 +11,8 @@ from gemvec.batches import lines
 from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.job import ChunkTask
+from gemvec.embedding.embed import Priority
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import (
     ApiError,
     DataLost,
@@ -20,8 +22,6 @@ from gemvec.errors import (
     ShuttingDown,
     TransportFailure,
 )
-from gemvec.models.embed import Priority
-from gemvec.wire.task_type import TaskType
 from hash_embedder import HashEmbedder, vector_of
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from gemvec.cli.app import app
 from gemvec.client.cache import open_cache
-from gemvec.models.embed import Embedding
+from gemvec.embedding.embed import Embedding
 from gemvec.settings import Settings
 
 

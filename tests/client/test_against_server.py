@@ -7,8 +7,8 @@ import pytest
 
 from gemvec import GeminiEmbeddingFunction
 from gemvec.client import find_target, open_target
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import ApiError, ModelNotFound
-from gemvec.models.embed import EmbedRequest
 from gemvec.models.local import open_embedder
 from gemvec.server.run import serving
 from gemvec.server.services import Services

@@ -15,10 +15,10 @@ from gemvec.client.batches import BatchClient
 from gemvec.client.encode_batch import encode_batch
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import Target, find_target
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import ApiError, InvalidRequest, TransportFailure
-from gemvec.models.embed import EmbedRequest
 from gemvec.wire.batches import BatchState, BatchUpdate
-from gemvec.wire.task_type import TaskType
 from hash_embedder import HashEmbedder, vector_of
 
 MODEL = "gemini-embedding-001"

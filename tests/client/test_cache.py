@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from gemvec.client import cache_table
 from gemvec.client.cache import CachedEmbedder, EmbeddingCache, local_source, open_cache, with_cache
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, ModelNotFound, Overloaded
-from gemvec.models.embed import Embedding, EmbedRequest, Priority
 from gemvec.settings import Settings
-from gemvec.wire.task_type import TaskType
 from word_embedder import DIMENSIONS, WordEmbedder, embed_words
 
 MIB = 2**20
@@ -470,7 +470,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from gemvec.client.cache_file import EmbeddingCache
-from gemvec.models.embed import Embedding
+from gemvec.embedding.embed import Embedding
 
 cache, number = EmbeddingCache(Path(sys.argv[1]), max_bytes=2**26), int(sys.argv[2])
 for row in range(100):

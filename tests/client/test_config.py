@@ -4,8 +4,8 @@ from google.genai import types
 
 from gemvec.client import EmbedConfig
 from gemvec.client.config import parse_task_type, read_config
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
-from gemvec.wire.task_type import TaskType
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gemvec.client.embed import decode_answer, encode_request, join_requests, normalised
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import ApiError, InvalidRequest
-from gemvec.models.embed import EmbedRequest
 from gemvec.wire.embed import parse_batch_embed_request
 from gemvec.wire.message import parse_message
-from gemvec.wire.task_type import TaskType
 
 VECTORS = arrays(
     np.float32, st.integers(1, 40), elements=st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: abs(x) > 1e-15)

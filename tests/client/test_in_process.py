@@ -11,8 +11,8 @@ import pytest
 from gemvec import GeminiEmbeddingFunction
 from gemvec.client import find_target, open_target
 from gemvec.client.in_process import require_packages
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InputTooLong, MissingDependency
-from gemvec.models.embed import EmbedRequest
 from hub_server import serving
 
 TEXTS = ["Born in Maida Vale, London.", "Where was Alan Turing born?", "Where was Alan Turing born?"]

@@ -12,9 +12,9 @@ from gemvec.client.micro_batches import MicroBatchLimits
 from gemvec.client.remote import share_tokens
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.transport import Transport
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import ApiError, BadResourceName, EmptyText, ModelNotFound, TransportFailure
-from gemvec.models.embed import EmbedRequest
-from gemvec.wire.task_type import TaskType
 from scripted_server import Answer, error_body, quota_exceeded, unit_vector_of
 
 QUICK = RetryPolicy(timeout_seconds=5.0, first_delay_seconds=0.001)

@@ -10,6 +10,8 @@ from gemvec.client.rate import Rate
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.transport import Transport
 from gemvec.client.upstream import UpstreamEmbedder
+from gemvec.embedding.embed import EmbedRequest, Priority
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import (
     ApiError,
     BadDimensionality,
@@ -20,8 +22,6 @@ from gemvec.errors import (
     TitleNotAllowed,
     TransportFailure,
 )
-from gemvec.models.embed import EmbedRequest, Priority
-from gemvec.wire.task_type import TaskType
 from scripted_server import Answer, error_body, quota_exceeded, unit_vector_of
 
 QUICK = RetryPolicy(timeout_seconds=5.0, first_delay_seconds=0.001)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, ModelNotFound
 from gemvec.milvus import open_collection
-from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
 
 
 class WordEmbedder:

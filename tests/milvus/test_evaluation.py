@@ -9,12 +9,12 @@ import pytest
 import pytrec_eval
 from scipy import stats
 
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
 from gemvec.milvus.connection import close_client, open_client
 from gemvec.milvus.datasets import Passage, RetrievalSet, SentencePairs, load_datasets
 from gemvec.milvus.evaluation import EvaluationOptions, evaluate
 from gemvec.milvus.exact import search_exactly
-from gemvec.models.embed import EmbedRequest
 from gemvec.models.vectors import truncate_dimensions
 from gemvec.settings import Settings
 

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
+from gemvec.embedding.gemini_names import GEMINI_NAMES, find_gemini_name
 from gemvec.errors import ModelNotFound, UnsupportedModel
 from gemvec.models.catalogue import ALL_MINILM_L6_V2, RECORDS, find_record
 from gemvec.models.folder import Manifest, id_of, write_manifest
-from gemvec.models.gemini_names import GEMINI_NAMES, find_gemini_name
 from gemvec.models.prompts import BGE, E5, NO_PROMPTS
 from gemvec.models.record import FolderSource, HubSource, ModelFile
 from gemvec.settings import Settings

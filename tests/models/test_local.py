@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import sts
+from gemvec.embedding.embed import EmbedRequest, Priority
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import (
     BadDimensionality,
     BadSetting,
@@ -24,13 +26,11 @@ from gemvec.errors import (
     UnsupportedTaskType,
 )
 from gemvec.models.bert import build_bert, read_config
-from gemvec.models.embed import EmbedRequest, Priority
 from gemvec.models.local import open_embedder
 from gemvec.models.runtime import openvino
 from gemvec.models.tensors import Tensors
 from gemvec.models.tokenizer import Tokenizer
 from gemvec.settings import Settings
-from gemvec.wire.task_type import TaskType
 from reference_bert import read_parts, reference_bert
 
 CLS, SEP = 2, 3
@@ -330,7 +330,7 @@ def test_a_closed_embedder_says_so(open_tiny):
 
 UNFINISHED = """
 import asyncio, sys
-from gemvec.models.embed import EmbedRequest
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.models.local import open_embedder
 from gemvec.settings import Settings
 

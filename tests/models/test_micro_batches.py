@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gemvec.embedding.embed import Priority
 from gemvec.errors import Overloaded
-from gemvec.models.embed import Priority
 from gemvec.models.micro_batches import Call, WaitingLine
 from gemvec.models.widths import padded_width
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.models.prompts import BGE, E5, EMBEDDINGGEMMA, NO_PROMPTS, apply_prompt, prompts_from_config
-from gemvec.wire.task_type import TaskType
 
 QUERIES = [
     TaskType.RETRIEVAL_QUERY,

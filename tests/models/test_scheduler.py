@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gemvec.embedding.embed import Priority
 from gemvec.errors import ModelUnavailable, Overloaded
-from gemvec.models.embed import Priority
 from gemvec.models.scheduler import Scheduler
 
 CALLS = st.lists(
@@ -279,7 +279,7 @@ FORKED = """
 import asyncio, os
 import numpy as np
 from gemvec.errors import ModelUnavailable
-from gemvec.models.embed import Priority
+from gemvec.embedding.embed import Priority
 from gemvec.models.scheduler import Scheduler
 
 class Zeros:

@@ -9,7 +9,8 @@ from google.genai import types
 
 from gemvec import GeminiEmbeddingFunction, GemvecError
 from gemvec.client import EmbedConfig, RemoteEmbedder, Usage, find_target, open_target
-from gemvec.models.embed import Embedder, Embedding, EmbedRequest
+from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.embedder import Embedder
 from gemvec.pymilvus import model
 
 Vectors = list[npt.NDArray[np.float32]]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadResourceName, EmptyText, InvalidRequest
 from gemvec.wire.embed import (
     EmbedContentRequest,
@@ -17,7 +18,6 @@ from gemvec.wire.embed import (
     parse_embed_request,
 )
 from gemvec.wire.message import Message, parse_message
-from gemvec.wire.task_type import TaskType
 
 REQUESTS = st.builds(
     EmbedContentRequest,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire import jsonl
 from gemvec.wire.embed import EmbedContentRequest, embed_request_to_wire
@@ -19,7 +20,6 @@ from gemvec.wire.jsonl import (
     parse_response_line,
     response_line_to_wire,
 )
-from gemvec.wire.task_type import TaskType
 
 LABELS = st.fixed_dictionaries({}, optional={"key": st.text() | st.integers(-(2**53), 2**53)})
 REQUESTS = st.builds(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
 from gemvec.wire.message import (
     MAX_DEPTH,
@@ -23,7 +24,6 @@ from gemvec.wire.message import (
     parse_timestamp,
     snake_case,
 )
-from gemvec.wire.task_type import TaskType
 
 JSON = st.recursive(
     st.none()

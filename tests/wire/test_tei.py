@@ -2,10 +2,10 @@
 
 import pytest
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire import tei
 from gemvec.wire.message import Message
-from gemvec.wire.task_type import TaskType
 
 
 def read(**body):

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from gemvec.batches.chunk_files import ChunkFiles, Failure
 from gemvec.batches.job import ChunkResult, ChunkTask
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import Embedder
 from gemvec.errors import ApiError, GemvecError, InvalidRequest, Overloaded
 from gemvec.logs import get_logger
-from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority
 
 _BAD_REQUEST = 400
 # A refused chunk is tried this often before it is tried in halves, in case it is larger than what may ever wait.

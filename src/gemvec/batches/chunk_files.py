@@ -10,8 +10,8 @@ import orjson
 
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import MAX_LINE_BYTES, read_lines
+from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.errors import DataLost, InvalidRequest
-from gemvec.models.embed import Embedding, EmbedRequest
 from gemvec.storage.durable import Hook, write_durably
 from gemvec.wire.embed import EmbedContentRequest
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
@@ -89,4 +89,4 @@ def _prepare(request: EmbedContentRequest | InvalidRequest, model: str) -> Embed
         return Failure("INVALID_ARGUMENT", request.message)
     if request.model is not None and request.model != model:
         return Failure("INVALID_ARGUMENT", f"* request.model: models/{request.model} is not the batch's models/{model}")
-    return EmbedRequest.from_wire(request)
+    return request.to_embed_request()

@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.job import ChunkResult, ChunkTask
-from gemvec.models.embed import Embedder
+from gemvec.embedding.embedder import Embedder
 from gemvec.settings import process_environ
 
 PROCESSES = 2

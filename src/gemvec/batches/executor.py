@@ -15,8 +15,8 @@ from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES, ChunkProcesses, OpenEmbedder
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import CHUNK_REQUESTS
+from gemvec.embedding.embedder import Embedder
 from gemvec.logs import get_logger
-from gemvec.models.embed import Embedder
 from gemvec.storage.durable import Hook
 
 # A fast model is through with these in 120 ms; what a chunk costs besides is spread over more of them. Half as many

@@ -19,9 +19,9 @@ from gemvec.batches.job import ChunkTask
 from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
 from gemvec.batches.progress import Claiming, Progress
 from gemvec.batches.store import BatchStore
+from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
 from gemvec.logs import get_logger
-from gemvec.models.embed import Embedder
 
 # While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
 CHUNKS_IN_FLIGHT = 4

@@ -14,9 +14,9 @@ from gemvec.errors import BadSetting, InvalidRequest, MissingDependency
 
 if TYPE_CHECKING:
     from gemvec.client.batches import BatchClient
-    from gemvec.models.embed import EmbedRequest
+    from gemvec.embedding.embed import EmbedRequest
+    from gemvec.embedding.task_type import TaskType
     from gemvec.wire.batches import EmbedContentBatch
-    from gemvec.wire.task_type import TaskType
 
 Row = Mapping[str, Any]
 
@@ -103,8 +103,8 @@ def read_rows(
         InvalidRequest: the file cannot be read.
         MissingDependency: Parquet is asked for and pyarrow is not installed.
     """
-    from gemvec.models.embed import EmbedRequest
-    from gemvec.wire.task_type import TaskType
+    from gemvec.embedding.embed import EmbedRequest
+    from gemvec.embedding.task_type import TaskType
 
     takes_title = task_type is TaskType.RETRIEVAL_DOCUMENT
     with _readable(path):

@@ -19,8 +19,8 @@ from gemvec.errors import BadSetting, EmptyText, InvalidRequest
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.models.embed import Embedding, EmbedRequest
-    from gemvec.wire.task_type import TaskType
+    from gemvec.embedding.embed import Embedding, EmbedRequest
+    from gemvec.embedding.task_type import TaskType
 
 # Texts embedded before their vectors are written: what an interrupted command loses.
 _TEXTS_AT_ONCE = 1024
@@ -86,7 +86,7 @@ def _fit_to_model(opened: OpenTarget, requests: list[EmbedRequest]) -> tuple[str
 
     Another dimensionality than the one it gives stays, to be refused.
     """
-    from gemvec.models.embed import EmbedRequest
+    from gemvec.embedding.embed import EmbedRequest
 
     served = opened.get_model()
     if served.takes_options:
@@ -145,8 +145,8 @@ def _read_object(line: str, where: str) -> tuple[str, str | None]:
 def _read_requests(
     lines: Iterator[tuple[str, str, str | None]], task_type: TaskType | None, dimensionality: int | None
 ) -> list[EmbedRequest]:
-    from gemvec.models.embed import EmbedRequest
-    from gemvec.wire.task_type import TaskType
+    from gemvec.embedding.embed import EmbedRequest
+    from gemvec.embedding.task_type import TaskType
 
     requests: list[EmbedRequest] = []
     for where, text, title in lines:
@@ -211,7 +211,7 @@ def _array_writer(output: Path) -> Generator[Write]:
     """Collect the vectors and write float32[texts, values] when the block ends well."""
     import numpy as np
 
-    from gemvec.models.embed import Float32Array
+    from gemvec.embedding.embed import Float32Array
     from gemvec.storage.durable import replacing
 
     vectors: list[Float32Array] = []

@@ -6,7 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 
-from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, ServedModel
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
 
 
 class LateEmbedder:

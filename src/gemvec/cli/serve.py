@@ -14,7 +14,7 @@ from gemvec.logs import configure_logs, get_logger
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.models.embed import ServedModel
+    from gemvec.embedding.models import ServedModel
 
 
 @with_settings(

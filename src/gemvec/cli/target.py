@@ -14,8 +14,9 @@ from gemvec.errors import BadSetting
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
+    from gemvec.embedding.embedder import Embedder
+    from gemvec.embedding.models import ServedModel
     from gemvec.milvus import Fingerprint
-    from gemvec.models.embed import Embedder, ServedModel
 
 # The settings that decide what a model in this process computes, and those of the cache around it.
 TARGET_SETTINGS = ("precision", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
@@ -116,8 +117,8 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenTarget:
     from gemvec.cli.late import LateEmbedder
     from gemvec.client.in_process import require_packages
     from gemvec.client.progress import show_fetch
+    from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_known
-    from gemvec.models.gemini_names import find_gemini_name
     from gemvec.models.weights import load_model
 
     require_packages()

@@ -23,8 +23,8 @@ from gemvec.client.retries import RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import ApiError, InvalidRequest, TransportFailure
-from gemvec.models.embed import EmbedRequest
 from gemvec.wire.batches import BatchUpdate, EmbedContentBatch, create_batch_to_wire, parse_batch
 from gemvec.wire.jsonl import ResponseLine, parse_response_line
 from gemvec.wire.message import Message, parse_message

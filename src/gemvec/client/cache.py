@@ -17,8 +17,10 @@ from typing import Literal
 from gemvec.client.cache_file import CacheStats, EmbeddingCache
 from gemvec.client.cache_key import make_keys
 from gemvec.client.positions import at_positions
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, InvalidRequest
-from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Priority, ServedModel
 from gemvec.settings import Settings
 
 __all__ = ["CacheStats", "CachedEmbedder", "EmbeddingCache", "cache_path", "local_source", "open_cache", "with_cache"]

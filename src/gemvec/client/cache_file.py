@@ -36,7 +36,7 @@ from gemvec.client.cache_table import (
     store_rows,
     today,
 )
-from gemvec.models.embed import Embedding
+from gemvec.embedding.embed import Embedding
 
 T = TypeVar("T")
 

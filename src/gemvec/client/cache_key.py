@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from gemvec.models.embed import EmbedRequest, ServedModel
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.models import ServedModel
 
 # Part of every key; a change in what one key means needs another value.
 _KEY_LAYOUT = b"gemvec embedding 1"

@@ -19,8 +19,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from gemvec.embedding.embed import Embedding
 from gemvec.logs import get_logger
-from gemvec.models.embed import Embedding
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
 from gemvec.wire.message import snake_case
-from gemvec.wire.task_type import TaskType
 
 if TYPE_CHECKING:
     from google.genai import types

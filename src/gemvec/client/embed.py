@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from gemvec.embedding.embed import EmbedRequest, Float32Array
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import ApiError, InvalidRequest
-from gemvec.models.embed import EmbedRequest, Float32Array
 from gemvec.wire.embed import EmbedContentRequest, embed_request_to_wire
-from gemvec.wire.task_type import TaskType
 
 # Vectors whose squared length is this near to 1 are unit vectors that lost digits on their way.
 _UNIT_TOLERANCE = 1e-4

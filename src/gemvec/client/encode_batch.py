@@ -8,8 +8,8 @@ import numpy as np
 
 from gemvec.client.batches import BatchClient, OnProgress
 from gemvec.client.embed import BAD_ANSWER, normalised
+from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.errors import ApiError
-from gemvec.models.embed import Embedding, EmbedRequest
 from gemvec.wire.batches import BatchState
 from gemvec.wire.jsonl import ResponseLine
 from gemvec.wire.status import RPC_CODES

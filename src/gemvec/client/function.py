@@ -15,9 +15,10 @@ from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import find_target, open_target
 from gemvec.client.texts import Usage, document_requests, query_requests
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.gemini_names import GeminiName, find_gemini_name
 from gemvec.errors import BadDimensionality
-from gemvec.models.embed import Embedder, Embedding, EmbedRequest, Float32Array
-from gemvec.models.gemini_names import GeminiName, find_gemini_name
 from gemvec.wire.names import parse_model_name
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from gemvec.models.embed import EmbedRequest
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
-from gemvec.wire.task_type import TaskType
 
 
 def is_google(base_url: str) -> bool:

@@ -7,9 +7,10 @@ import importlib.util
 from collections.abc import Callable, Sequence
 
 from gemvec.client.micro_batches import run_in_order
+from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.errors import InvalidRequest, MissingDependency
-from gemvec.models.embed import Embedder, Embedding, EmbedRequest
-from gemvec.models.gemini_names import find_gemini_name
 from gemvec.models.progress import Progress
 from gemvec.settings import Settings
 

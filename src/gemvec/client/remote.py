@@ -17,9 +17,10 @@ from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, est
 from gemvec.client.retries import LastAnswer, RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.transport import Request, Response, Transport
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, EmptyText, ModelNotFound
-from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
-from gemvec.models.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.wire.names import format_model_name, parse_model_name
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from gemvec.client.in_process import open_in_process, require_packages
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import ATTEMPT_SECONDS, RetryPolicy
 from gemvec.client.transport import Transport
+from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
-from gemvec.models.embed import Embedder
 from gemvec.models.progress import Progress
 from gemvec.settings import read_variable
 from gemvec.wire.message import snake_case

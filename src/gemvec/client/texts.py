@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from gemvec.client.config import EmbedOptions
+from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest, TitleNotAllowed
-from gemvec.models.embed import Embedding, EmbedRequest
-from gemvec.wire.task_type import TaskType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

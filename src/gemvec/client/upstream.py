@@ -17,10 +17,11 @@ from gemvec.client.rate import Rate, RateMeter
 from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
 from gemvec.client.status import is_about_the_key
 from gemvec.client.waiting import Call, Item, Line
+from gemvec.embedding.checks import check_request
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.gemini_names import find_gemini_name
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, InvalidRequest, ModelNotFound, ModelUnavailable, Overloaded, ShuttingDown
-from gemvec.models.checks import check_request
-from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
-from gemvec.models.gemini_names import find_gemini_name
 
 # Who waits for an answer is told at once when it would take longer; a batch waits for as long as it takes.
 _PATIENCE_SECONDS = 60.0

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gemvec.models.embed import Embedding, EmbedRequest
+from gemvec.embedding.embed import Embedding, EmbedRequest
 
 
 class Call:

@@ -9,10 +9,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from gemvec.embedding.embed import EmbedRequest, Float32Array
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import StorageFailure
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.models.embed import Embedder, EmbedRequest, Float32Array, ServedModel
-from gemvec.wire.task_type import TaskType
 
 # Texts given to the model at once, and how many such groups it may have before it: enough to never wait for us.
 TEXTS_PER_GROUP, _GROUPS_IN_FLIGHT = 512, 2

@@ -14,6 +14,10 @@ from typing import Literal
 import numpy as np
 
 from gemvec.client.micro_batches import run_in_order
+from gemvec.embedding.embed import EmbedRequest, Float32Array, Priority
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
 from gemvec.milvus.datasets import Dataset, Passage, RetrievalSet, SentencePairs
 from gemvec.milvus.exact import search_exactly
@@ -22,9 +26,7 @@ from gemvec.milvus.fusion import count_candidates, fuse
 from gemvec.milvus.metrics import Judgments, ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
 from gemvec.milvus.search import MAX_RESULTS
 from gemvec.milvus.trial import KnownQuestions, Scores, Trial, fill_trial, open_trials
-from gemvec.models.embed import Embedder, EmbedRequest, Float32Array, Priority, ServedModel
 from gemvec.models.vectors import truncate_dimensions
-from gemvec.wire.task_type import TaskType
 
 SearchKind = Literal["cosine", "dense", "hybrid"]
 

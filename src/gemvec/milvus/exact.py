@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gemvec.models.embed import Float32Array
+from gemvec.embedding.embed import Float32Array
 
 # Similarities computed at once: 64 MiB.
 _VALUES_PER_BLOCK = 2**24

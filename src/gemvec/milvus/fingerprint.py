@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Self
 
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, FingerprintMismatch, ModelNotFound
-from gemvec.models.embed import Embedder, ServedModel
-from gemvec.wire.task_type import TaskType
 
 PROPERTY = "gemvec.fingerprint"
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, cast
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.errors import StorageFailure
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import Row, RowState
-from gemvec.models.embed import Float32Array
 
 # A server takes at most 64 MB a call; smaller calls keep ingest even.
 MAX_CALL_BYTES = 8 * 2**20

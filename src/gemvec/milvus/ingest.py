@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from gemvec.embedding.embed import Float32Array, Priority
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.milvus.chunking import Chunker
 from gemvec.milvus.collection import Collection
@@ -23,7 +26,6 @@ from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.generation import Generation
 from gemvec.milvus.sources import Scope
 from gemvec.milvus.work import Work, WorkFinder
-from gemvec.models.embed import Embedder, Float32Array, Priority, ServedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

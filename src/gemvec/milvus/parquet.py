@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.errors import InvalidRequest, MissingDependency, StorageFailure
 from gemvec.milvus.embed import check_vector
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.schema import ROW_FIELDS, Row
-from gemvec.models.embed import Float32Array
 from gemvec.storage.durable import replacing, sync_folder, translate_os_errors
 
 # A group's vectors as Python objects take about eight times their bytes: this keeps it below 100 MB.

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gemvec.embedding.embed import Float32Array, Priority
+from gemvec.embedding.embedder import Embedder
 from gemvec.milvus.chunking import join_title
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import ROW_FIELDS, Row
-from gemvec.models.embed import Embedder, Float32Array, Priority
 
 _StoredRow = dict[str, Any]
 # Every field but the vector, which is what changes.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.documents import MAX_ID_BYTES
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
-from gemvec.models.embed import Float32Array
 
 # Bytes a row takes beside its text and vector: keys, title, source, metadata on average, and protobuf's own.
 _ROW_OVERHEAD_BYTES = 512

@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from gemvec.embedding.embed import Float32Array
+from gemvec.embedding.embedder import Embedder
 from gemvec.errors import InvalidRequest, StorageFailure
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.embed import embed_question
 from gemvec.milvus.fusion import count_candidates, fuse
 from gemvec.milvus.generation import Generation
-from gemvec.models.embed import Embedder, Float32Array
 
 _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "position", "metadata")
 # HNSW's candidate list; recall against exact search is near 1 from here on.

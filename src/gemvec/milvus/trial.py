@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority
+from gemvec.embedding.models import ServedModel
 from gemvec.milvus.collection import Collection, open_collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.datasets import Passage
@@ -18,7 +20,6 @@ from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import MAX_TEXT_BYTES, Row, cut_text, join_words
 from gemvec.milvus.search import search, search_words
-from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, Priority, ServedModel
 from gemvec.models.vectors import truncate_dimensions
 
 _ROWS_PER_WRITE = 1_000

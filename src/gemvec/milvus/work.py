@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.chunking import Chunk, Chunker
 from gemvec.milvus.documents import BadDocument, Document, check_document
 from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import Row, RowState, join_words
-from gemvec.models.embed import Float32Array
 
 # Documents looked up in one question to Milvus, and their bytes held in memory meanwhile.
 _DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gemvec.models.embed import Float32Array
+from gemvec.embedding.embed import Float32Array
 
 
 class Encoder(Protocol):

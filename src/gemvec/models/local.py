@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import BadSetting, ModelNotFound
-from gemvec.models.embed import Embedding, EmbedRequest, Priority, ServedModel
 from gemvec.models.pipeline import Pipeline
 from gemvec.models.progress import Progress
 from gemvec.models.scheduler import Load

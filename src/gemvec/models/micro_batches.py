@@ -12,8 +12,8 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gemvec.embedding.embed import Priority
 from gemvec.errors import Overloaded
-from gemvec.models.embed import Priority
 from gemvec.models.widths import padded_width
 
 # A call may take this many times the time it would take alone before later, shorter ones no longer pass it.

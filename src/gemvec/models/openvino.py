@@ -11,9 +11,9 @@ from itertools import chain
 
 import numpy as np
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 from gemvec.models.bert import build_bert, read_config
-from gemvec.models.embed import Float32Array
 from gemvec.models.graph import read_graph
 from gemvec.models.runtime import openvino
 from gemvec.models.tensors import Tensors

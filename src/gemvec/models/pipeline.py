@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gemvec.embedding.checks import check_request
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
+from gemvec.embedding.gemini_names import GEMINI_NAMES
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
-from gemvec.models.checks import check_request
 from gemvec.models.cores import count_cores
-from gemvec.models.embed import Embedding, EmbedRequest, Float32Array, ServedModel
 from gemvec.models.encoder import Encoder
-from gemvec.models.gemini_names import GEMINI_NAMES
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import Scheduler
 from gemvec.models.tokenizer import load_tokenizer

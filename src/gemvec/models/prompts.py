@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gemvec.wire.task_type import TaskType
+from gemvec.embedding.task_type import TaskType
 
 _TITLE = "{title}"
 _QUERIES = (

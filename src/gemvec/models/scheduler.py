@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import ModelUnavailable
-from gemvec.models.embed import Float32Array, Priority
 from gemvec.models.encoder import Encoder
 from gemvec.models.micro_batches import Call, Item, WaitingLine
 from gemvec.models.widths import padded_width

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
-from gemvec.models.embed import Float32Array
 
 _TABLE = "embedding.weight"
 

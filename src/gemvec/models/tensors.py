@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
-from gemvec.models.embed import Float32Array
 
 _LENGTH_BYTES = 8
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bf16: its bits are read as whole numbers

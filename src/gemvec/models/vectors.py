@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gemvec.models.embed import Float32Array
+from gemvec.embedding.embed import Float32Array
 
 
 def normalise(vectors: Float32Array) -> Float32Array:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gemvec.models.embed import Float32Array
+from gemvec.embedding.embed import Float32Array
 from gemvec.models.vectors import normalise
 
 

@@ -16,10 +16,11 @@ from gemvec.batches.executor import ProcessExecutor
 from gemvec.batches.job import Job, NewBatch
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import BatchNotFound, InvalidRequest
 from gemvec.files.store import FileStore
 from gemvec.models.catalogue import find_known
-from gemvec.models.embed import Embedder, ServedModel
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.embed import use_model
 from gemvec.server.services import services_of

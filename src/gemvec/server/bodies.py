@@ -15,7 +15,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from gemvec.models.embed import Float32Array
+from gemvec.embedding.embed import Float32Array
 from gemvec.wire.message import Message, parse_message
 
 T = TypeVar("T")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.models.embed import Embedding, EmbedRequest, ServedModel
 from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
@@ -28,7 +29,7 @@ async def embed_content(request: Request) -> Response:
     """Embed one content."""
     asked = await read_body(request, parse_embed_request)
     model = use_model(request, _model_named(request, [asked]))
-    embeddings = await embed(request, model, [EmbedRequest.from_wire(asked)])
+    embeddings = await embed(request, model, [asked.to_embed_request()])
     vectors = await write_vectors([each.vector for each in embeddings])
     return answer(request, embed_response_to_wire(vectors[0], count_tokens_of(embeddings)))
 
@@ -37,7 +38,7 @@ async def batch_embed_contents(request: Request) -> Response:
     """Embed several contents, each with options of its own."""
     asked = await read_body(request, parse_batch_embed_request)
     model = use_model(request, _model_named(request, asked))
-    requests = [EmbedRequest.from_wire(each) for each in asked]
+    requests = [each.to_embed_request() for each in asked]
     embeddings = await embed(request, model, requests, "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
     return answer(request, batch_embed_response_to_wire(vectors, count_tokens_of(embeddings)))

@@ -13,9 +13,11 @@ from typing import cast
 
 from starlette.requests import Request
 
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.gemini_names import find_gemini_name
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest, ModelForbidden, ModelNotFound
-from gemvec.models.embed import Embedder, EmbedRequest, ServedModel
-from gemvec.models.gemini_names import find_gemini_name
 from gemvec.server.auth import Caller
 from gemvec.server.quota import (
     DAY_SECONDS,

@@ -27,7 +27,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import gemvec
-from gemvec.models.embed import Embedding, ServedModel
+from gemvec.embedding.embed import Embedding
+from gemvec.embedding.models import ServedModel
 from gemvec.server.gauges import Gauges
 from gemvec.server.middleware import CALLER_LEFT
 from gemvec.server.services import Services

@@ -9,8 +9,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.models.embed import ServedModel
 from gemvec.server.auth import bearer_token
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.embed import use_model

@@ -15,8 +15,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
-from gemvec.models.embed import EmbedRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.embed import count_tokens_of, embed, use_model
 from gemvec.server.services import services_of

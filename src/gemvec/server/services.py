@@ -11,9 +11,10 @@ from typing import cast
 from starlette.requests import Request
 
 from gemvec.batches.runner import BatchRunner
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import FailedPrecondition
 from gemvec.files.store import FileStore
-from gemvec.models.embed import Embedder, ServedModel
 from gemvec.models.progress import Progress
 from gemvec.server.limits import Limits
 from gemvec.settings import Settings

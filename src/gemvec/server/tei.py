@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import gemvec
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.models.catalogue import find_known
-from gemvec.models.embed import EmbedRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.embed import embed, use_model
 from gemvec.server.limits import limiter_of
 from gemvec.server.openai import texts_of
 from gemvec.server.services import services_of
 from gemvec.wire import tei
-from gemvec.wire.task_type import TaskType
 
 # What clients that ask are told to send at once where any number is taken: as many as OpenAI takes.
 _USUAL_TEXTS = 2048

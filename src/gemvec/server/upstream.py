@@ -9,8 +9,8 @@ from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target
 from gemvec.client.transport import Transport
 from gemvec.client.upstream import UpstreamEmbedder
+from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, KeyMissing
-from gemvec.models.embed import Embedder
 from gemvec.models.progress import Progress
 from gemvec.settings import Settings
 

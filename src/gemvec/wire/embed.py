@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire.message import Message
 from gemvec.wire.names import parse_model_name
-from gemvec.wire.task_type import TaskType
 
 # The options a client may nest in embedContentConfig; those that concern images, sound and scans change nothing here.
 _CONFIG_OF_OTHER_MODALITIES = ("document_ocr", "audio_track_extraction", "mime_type")
@@ -39,6 +40,16 @@ class EmbedContentRequest:
     output_dimensionality: int | None = None
     auto_truncate: bool = True
     path: str = ""
+
+    def to_embed_request(self) -> EmbedRequest:
+        """Return what is asked of an embedder; the caller checks which model the request names."""
+        return EmbedRequest(
+            text=self.text,
+            task_type=self.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
+            title=self.title,
+            output_dimensionality=self.output_dimensionality,
+            auto_truncate=self.auto_truncate,
+        )
 
 
 def parse_content(content: Message) -> str:

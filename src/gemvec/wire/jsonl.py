@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
 from gemvec.wire.embed import EmbedContentRequest, parse_embed_request
 from gemvec.wire.message import INT32, Message, parse_json, shown
 from gemvec.wire.names import parse_model_name
 from gemvec.wire.status import RPC_CODES, status_to_wire
-from gemvec.wire.task_type import TaskType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

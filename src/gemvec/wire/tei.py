@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
 from gemvec.wire.message import Message, shown
 from gemvec.wire.openai import Input, parse_inputs
-from gemvec.wire.task_type import TaskType
 
 # TEI names a prompt of the model's sentence-transformers configuration; these are the usual names.
 _TASK_TYPES = {

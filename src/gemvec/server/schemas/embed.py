@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.server.schema import Schema, boolean, integer, many, message, ref, text
-from gemvec.wire.task_type import TaskType
 
 NUMBERS: Schema = {"type": "array", "items": {"type": "number", "format": "float"}}
 _TASK_TYPE: Schema = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.models import ServedModel
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, EmptyText, TitleNotAllowed, UnsupportedTaskType
-from gemvec.models.embed import EmbedRequest, ServedModel
-from gemvec.wire.task_type import TaskType
 
 # Longest vector anybody may ask for, unless the network's own is longer: that of Google's models.
 _LONGEST_VECTOR = 3072

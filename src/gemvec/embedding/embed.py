@@ -1,0 +1,52 @@
+"""What goes into an embedder and what comes out: `EmbedRequest`, `Embedding`, and how urgent it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from gemvec.embedding.task_type import TaskType
+
+Float32Array = npt.NDArray[np.float32]
+
+
+class Priority(IntEnum):
+    """Who goes first when the model is busy: lower goes first."""
+
+    INTERACTIVE = 0  # somebody waits for the answer
+    BATCH = 1  # a durable job; computed when no interactive request waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """One text to embed, and how.
+
+    Attributes:
+        text: what to embed; not empty.
+        task_type: what the vector is for; picks the model's prompt.
+        title: title of the text, only with RETRIEVAL_DOCUMENT.
+        output_dimensionality: length of the vector wanted; None for the served name's default.
+        auto_truncate: cut a text beyond the served name's token limit (True) or refuse it (False).
+    """
+
+    text: str
+    task_type: TaskType = TaskType.TASK_TYPE_UNSPECIFIED
+    title: str | None = None
+    output_dimensionality: int | None = None
+    auto_truncate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What became of one `EmbedRequest`.
+
+    Attributes:
+        vector: float32[output_dimensionality], L2-normalised.
+        token_count: tokens of the text, the prompt and title included, before any cut.
+    """
+
+    vector: Float32Array
+    token_count: int
