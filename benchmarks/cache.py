@@ -22,7 +22,7 @@ from typing import Any
 
 from machine import describe_run
 
-from gemvec.client.cache import CachedEmbedder, EmbeddingCache
+from gemvec.cache import CachedEmbedder, EmbeddingCache
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.embedder import Embedder
 from gemvec.models.local import open_embedder

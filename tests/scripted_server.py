@@ -8,8 +8,11 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 import uvicorn
+from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.routing import Route
 
 DIMENSIONALITY = 8
 
@@ -142,3 +145,19 @@ def serving(app, **options):
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def _scripted_server():
+    server = ScriptedServer()
+    app = Starlette(routes=[Route("/{path:path}", server.answer, methods=["GET", "POST"])])
+    with serving(app) as server.url:
+        yield server
+
+
+@pytest.fixture
+def server(_scripted_server):
+    url = _scripted_server.url
+    _scripted_server.__init__()
+    _scripted_server.url = url
+    return _scripted_server

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from gemvec.cache import open_cache
 from gemvec.cli.app import app
-from gemvec.client.cache import open_cache
 from gemvec.embedding.embed import Embedding
 from gemvec.settings import Settings
 

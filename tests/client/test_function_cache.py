@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from gemvec import GeminiEmbeddingFunction
-from gemvec.client.cache import EmbeddingCache
+from gemvec.cache import EmbeddingCache
 from gemvec.errors import ApiError
 from gemvec.models.local import open_embedder
 from gemvec.server.run import open_socket, serving, url_of

@@ -14,7 +14,7 @@ from gemvec.cli.options import AsJson, with_settings
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.client.cache import CacheStats
+    from gemvec.cache import CacheStats
 
 app = typer.Typer(help="See and clear the cache that saves embedding a text twice.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def stats(settings: Settings, *, as_json: AsJson = False) -> None:
         gemvec cache stats
         gemvec cache stats --json
     """
-    from gemvec.client.cache import open_cache
+    from gemvec.cache import open_cache
 
     cache = open_cache(settings)
     found = cache.stats()
@@ -49,7 +49,7 @@ def clear(settings: Settings, *, as_json: AsJson = False) -> None:
     Examples:
         gemvec cache clear
     """
-    from gemvec.client.cache import open_cache
+    from gemvec.cache import open_cache
 
     cache = open_cache(settings)
     dropped = cache.clear()

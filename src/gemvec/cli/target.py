@@ -103,7 +103,7 @@ async def open_target(settings: Settings, target: Target) -> AsyncGenerator[Open
 
     Weights that are not here yet are fetched now, with a progress bar.
     """
-    from gemvec.client.cache import local_source, with_cache
+    from gemvec.cache import local_source, with_cache
 
     opened = _open_in_process(settings, target.model) if target.server is None else _open_remote(target)
     embedder = with_cache(opened.embedder, settings, source=target.server or local_source(settings))

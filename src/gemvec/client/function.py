@@ -24,8 +24,8 @@ from gemvec.wire.names import parse_model_name
 if TYPE_CHECKING:
     from google.genai import types
 
+    from gemvec.cache import CachedEmbedder, EmbeddingCache
     from gemvec.client.batches import OnProgress
-    from gemvec.client.cache import CachedEmbedder, EmbeddingCache
     from gemvec.client.config import ConfigLike
 
 
@@ -274,7 +274,7 @@ class GeminiEmbeddingFunction:
                     progress=progress,
                 )
             if self._cache is not False:  # sqlite3 loads only then
-                from gemvec.client.cache import with_own_cache
+                from gemvec.cache import with_own_cache
 
                 base_url = None if self._target.is_local else self._target.base_url
                 embedder = with_own_cache(embedder, self._cache, base_url=base_url)

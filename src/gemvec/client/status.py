@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
-from gemvec.client.positions import renumbered
 from gemvec.client.transport import Response
+from gemvec.embedding.positions import renumbered
 from gemvec.errors import ApiError
 from gemvec.wire.status import HTTP_STATUSES
 

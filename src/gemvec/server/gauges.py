@@ -10,9 +10,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
-from gemvec.client.cache import CachedEmbedder
-from gemvec.client.upstream import UpstreamEmbedder
+from gemvec.cache import CachedEmbedder
 from gemvec.errors import StorageFailure
+from gemvec.gateway.upstream import UpstreamEmbedder
 from gemvec.logs import get_logger
 from gemvec.models.scheduler import Load
 from gemvec.server.services import Services

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from gemvec.client.cache import local_source, with_cache
-from gemvec.client.rate import Rate
+from gemvec.cache import local_source, with_cache
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target
 from gemvec.client.transport import Transport
-from gemvec.client.upstream import UpstreamEmbedder
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, KeyMissing
+from gemvec.gateway.rate import Rate
+from gemvec.gateway.upstream import UpstreamEmbedder
 from gemvec.models.progress import Progress
 from gemvec.settings import Settings
 

@@ -16,8 +16,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gemvec.client import cache_table
-from gemvec.client.cache import CachedEmbedder, EmbeddingCache, local_source, open_cache, with_cache
+from gemvec.cache import CachedEmbedder, EmbeddingCache, local_source, open_cache, table, with_cache
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, ModelNotFound, Overloaded
@@ -363,7 +362,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_error(tmp_path, 
 
 
 def test_a_file_locked_for_long_costs_no_error(cache, path, monkeypatch):
-    monkeypatch.setattr(cache_table, "_BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(table, "_BUSY_TIMEOUT_SECONDS", 0.05)
     embed(WordEmbedder(), cache, "text")
     cache.close()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -384,11 +383,11 @@ def test_the_file_stays_within_its_bound_and_keeps_what_was_used_last(path, monk
     bound = 3 * MIB // 2
     cache = EmbeddingCache(path, max_bytes=bound)
     old, used = random_embeddings(300, seed=1), random_embeddings(300, seed=2)
-    monkeypatch.setattr(cache_table, "today", lambda: 10)
+    monkeypatch.setattr(table, "today", lambda: 10)
     cache.put(used | old)
     cache.flush()
-    monkeypatch.setattr("gemvec.client.cache_file.today", lambda: 11)
-    monkeypatch.setattr(cache_table, "today", lambda: 11)
+    monkeypatch.setattr("gemvec.cache.file.today", lambda: 11)
+    monkeypatch.setattr(table, "today", lambda: 11)
     assert len(cache.get(list(used))) == 300
     for seed in range(3, 8):
         cache.put(random_embeddings(100, seed=seed))
@@ -469,7 +468,7 @@ PUT_IN_PROCESS = """
 import sys
 from pathlib import Path
 import numpy as np
-from gemvec.client.cache_file import EmbeddingCache
+from gemvec.cache.file import EmbeddingCache
 from gemvec.embedding.embed import Embedding
 
 cache, number = EmbeddingCache(Path(sys.argv[1]), max_bytes=2**26), int(sys.argv[2])

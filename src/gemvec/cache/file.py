@@ -4,7 +4,7 @@ It is a cache: whatever goes wrong with the file, the caller sees a miss and a w
 Several processes may use one file at the same time. What is put is visible at once in this process and written behind
 by one thread, many rows in one transaction. The file is bounded: the rows unused for the most days go first.
 
-This module must never know how a key is made (`cache_key.py` does) or what an embedder is.
+This module must never know how a key is made (`key.py` does) or what an embedder is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gemvec.client.cache_table import (
+from gemvec.cache.table import (
     CacheConnection,
     Row,
     clear_rows,

@@ -6,10 +6,8 @@ import pytest
 
 from gemvec.client import RemoteEmbedder
 from gemvec.client.micro_batches import MicroBatchLimits
-from gemvec.client.rate import Rate
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.transport import Transport
-from gemvec.client.upstream import UpstreamEmbedder
 from gemvec.embedding.embed import EmbedRequest, Priority
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import (
@@ -22,6 +20,8 @@ from gemvec.errors import (
     TitleNotAllowed,
     TransportFailure,
 )
+from gemvec.gateway.rate import Rate
+from gemvec.gateway.upstream import UpstreamEmbedder
 from scripted_server import Answer, error_body, quota_exceeded, unit_vector_of
 
 QUICK = RetryPolicy(timeout_seconds=5.0, first_delay_seconds=0.001)
@@ -249,7 +249,7 @@ def test_a_call_whose_callers_have_all_left_makes_room_for_another(server, open_
 
 
 def test_more_than_the_rate_waits_and_the_rest_goes_together(server, open_upstream, monkeypatch):
-    monkeypatch.setattr("gemvec.client.rate._MINUTE_SECONDS", 0.3)
+    monkeypatch.setattr("gemvec.gateway.rate._MINUTE_SECONDS", 0.3)
     embedder = open_upstream(rate=Rate(texts=4))
     texts = [f"text {number}" for number in range(10)]
     assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for(*texts), priority=Priority.BATCH)), *texts)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemvec.client.rate import Rate, RateMeter
+from gemvec.gateway.rate import Rate, RateMeter
 
 RATES = st.builds(Rate, texts=st.integers(0, 20), tokens=st.integers(0, 200))
 SENDINGS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 300), st.floats(0, 90)), max_size=40)

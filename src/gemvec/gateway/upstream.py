@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from itertools import count, islice
 
 from gemvec.client.micro_batches import MicroBatchLimits
-from gemvec.client.positions import at_positions
-from gemvec.client.rate import Rate, RateMeter
 from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
 from gemvec.client.status import is_about_the_key
-from gemvec.client.waiting import Call, Item, Line
 from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
+from gemvec.embedding.positions import at_positions
 from gemvec.errors import ApiError, InvalidRequest, ModelNotFound, ModelUnavailable, Overloaded, ShuttingDown
+from gemvec.gateway.queue import Call, Item, Line
+from gemvec.gateway.rate import Rate, RateMeter
 
 # Who waits for an answer is told at once when it would take longer; a batch waits for as long as it takes.
 _PATIENCE_SECONDS = 60.0

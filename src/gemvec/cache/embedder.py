@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gemvec.client.cache_file import CacheStats, EmbeddingCache
-from gemvec.client.cache_key import make_keys
-from gemvec.client.positions import at_positions
+from gemvec.cache.file import EmbeddingCache
+from gemvec.cache.key import make_keys
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
+from gemvec.embedding.positions import at_positions
 from gemvec.errors import ApiError, InvalidRequest
 from gemvec.settings import Settings
-
-__all__ = ["CacheStats", "CachedEmbedder", "EmbeddingCache", "cache_path", "local_source", "open_cache", "with_cache"]
 
 _OnDone = Callable[[Sequence[Embedding]], None]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from gemvec.client.cache import CachedEmbedder
+from gemvec.cache import CachedEmbedder
 from gemvec.server.run import serving
 from gemvec.server.services import open_services
 from gemvec.settings import Settings
