@@ -1,4 +1,4 @@
-"""How well words, meaning and both together find the right passage, for several ways to join the two.
+"""How well dense search, sparse search and both together find the right passage, for several ways to join the two.
 
     python benchmarks/hybrid.py [--passages 2500] [--questions 400] [--output benchmarks/results/hybrid.json]
 
@@ -23,10 +23,10 @@ from ingest import find_docstrings, find_modules
 from machine import describe_run
 
 from gemvec.embedding.embedder import Embedder
-from gemvec.milvus import Chunker, ChunkOptions, Document, Generation, Hit, Sources, ingest, open_collection
-from gemvec.milvus.embed import embed_question
+from gemvec.milvus import CollectionVersion, Document, Hit, PassageOptions, Sources, Splitter, ingest, open_collection
+from gemvec.milvus.embed import embed_query
 from gemvec.milvus.fusion import fuse
-from gemvec.milvus.search import search_dense, search_words
+from gemvec.milvus.search import search_dense, search_sparse
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
@@ -38,18 +38,18 @@ IsRight = Callable[[Hit], bool]
 Ranking = list[tuple[str, float]]
 
 
-def join_ranks(meaning: Ranking, words: Ranking) -> Ranking:
+def join_ranks(dense: Ranking, sparse: Ranking) -> Ranking:
     """Return reciprocal rank fusion."""
     scores: dict[str, float] = {}
-    for ranking in (meaning, words):
+    for ranking in (dense, sparse):
         for rank, (key, _) in enumerate(ranking, start=1):
             scores[key] = scores.get(key, 0) + 1 / (RRF_CONSTANT + rank)
     return sorted(scores.items(), key=lambda item: -item[1])
 
 
 WAYS: dict[str, Callable[[Ranking, Ranking], Ranking]] = {
-    "meaning": lambda meaning, _: meaning,
-    "words": lambda _, words: words,
+    "dense": lambda dense, _: dense,
+    "sparse": lambda _, sparse: sparse,
     "rank": join_ranks,
     **{f"score {share}": lambda m, w, share=share: fuse(m, w, share=share) for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
 }
@@ -87,16 +87,16 @@ def collect_docstrings(wanted: int) -> dict[str, str]:
 
 
 async def measure(
-    embedder: Embedder, generation: Generation, questions: Sequence[tuple[str, IsRight]]
+    embedder: Embedder, version: CollectionVersion, questions: Sequence[tuple[str, IsRight]]
 ) -> dict[str, dict[str, float]]:
     """Return hit@1, hit@3, hit@10 and mean reciprocal rank of each way."""
     ranks: dict[str, list[int | None]] = {way: [] for way in WAYS}
     for question, is_right in questions:
-        vector = await embed_question(embedder, generation.fingerprint, question, collection="docs")
-        dense = search_dense(generation, vector, CANDIDATES, "")
-        words = search_words(generation, question, CANDIDATES, "")
-        hits = {hit.key: hit for hit in (*dense, *words)}
-        lists = [[(hit.key, hit.score) for hit in ranking] for ranking in (dense, words)]
+        vector = await embed_query(embedder, version.fingerprint, question, collection="docs")
+        dense = search_dense(version, vector, CANDIDATES, "")
+        sparse = search_sparse(version, question, CANDIDATES, "")
+        hits = {hit.key: hit for hit in (*dense, *sparse)}
+        lists = [[(hit.key, hit.score) for hit in ranking] for ranking in (dense, sparse)]
         for way, join in WAYS.items():
             places = (place for place, (key, _) in enumerate(join(*lists), start=1) if is_right(hits[key]))
             ranks[way].append(next(places, None))
@@ -119,7 +119,7 @@ async def run(passages: int, asked: int, folder: Path) -> dict[str, object]:
         sources = Sources([str(ROOT / "docs"), str(ROOT / "README.md")])
         pages = [each for each in sources if isinstance(each, Document)]
         await ingest(
-            collection, embedder, [_relative(each) for each in pages], chunker=Chunker(tokenizer_file=tokenizer)
+            collection, embedder, [_relative(each) for each in pages], splitter=Splitter(tokenizer_file=tokenizer)
         )
         questions = load_questions()
         result["documentation"] = {"questions": len(questions)} | await measure(
@@ -129,7 +129,7 @@ async def run(passages: int, asked: int, folder: Path) -> dict[str, object]:
     random.Random(1).shuffle(items)  # not a secret
     with open_collection(str(folder / "docstrings.db"), "docs") as collection:
         documents = [Document(id=str(number), text=rest) for number, (_, rest) in enumerate(items)]
-        await ingest(collection, embedder, documents, chunker=Chunker(ChunkOptions(max_tokens=256)))
+        await ingest(collection, embedder, documents, splitter=Splitter(PassageOptions(max_tokens=256)))
         known = [(first, _is_document(str(number))) for number, (first, _) in enumerate(items[:asked])]
         result["docstrings"] = {"questions": len(known), "passages": len(items)} | await measure(
             embedder, collection.resolve(), known

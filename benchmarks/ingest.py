@@ -32,7 +32,7 @@ from machine import describe_run
 
 from gemvec.embedding.embed import EmbedRequest, Priority
 from gemvec.embedding.task_type import TaskType
-from gemvec.milvus import Chunker, ChunkOptions, Document, Sources, ingest, open_collection
+from gemvec.milvus import Document, PassageOptions, Sources, Splitter, ingest, open_collection
 from gemvec.milvus.work import WorkFinder
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
@@ -67,16 +67,16 @@ def find_modules() -> Iterator[tuple[str, Path]]:
 
 def collect(folder: Path, tokenizer_file: Path, wanted: int) -> Path:
     """Write `wanted` passages as JSON Lines, the same ones wherever the same packages are installed."""
-    chunker = Chunker(ChunkOptions(overlap_tokens=0), tokenizer_file)
+    splitter = Splitter(PassageOptions(overlap_tokens=0), tokenizer_file)
     passages: dict[str, dict[str, str]] = {}
     for name, path in find_modules():
         if len(passages) >= wanted:
             break
         for title, text in find_docstrings(path, name):
-            for chunk in chunker.split(Document(id="x", text=text)):
-                key = blake2b(chunk.text.encode(), digest_size=8).hexdigest()
-                if len(chunk.text) >= SHORTEST_CHARACTERS:
-                    passages.setdefault(key, {"id": key, "title": title, "text": chunk.text})
+            for passage in splitter.split(Document(id="x", text=text)):
+                key = blake2b(passage.text.encode(), digest_size=8).hexdigest()
+                if len(passage.text) >= SHORTEST_CHARACTERS:
+                    passages.setdefault(key, {"id": key, "title": title, "text": passage.text})
     if len(passages) < wanted:
         raise SystemExit(f"only {len(passages)} passages are documented here, {wanted} are wanted")
     chosen = list(passages.values())[:wanted]
@@ -85,19 +85,19 @@ def collect(folder: Path, tokenizer_file: Path, wanted: int) -> Path:
     return path
 
 
-def requests_of(path: Path, chunker: Chunker) -> list[EmbedRequest]:
+def requests_of(path: Path, splitter: Splitter) -> list[EmbedRequest]:
     """Return exactly what ingest asks the model for."""
     return [
-        EmbedRequest(text=chunk.text, title=chunk.title or None, task_type=TaskType.RETRIEVAL_DOCUMENT)
-        for work in WorkFinder(None, chunker).find(iter(Sources([str(path)])))
-        for chunk in work.chunks.values()
+        EmbedRequest(text=passage.text, title=passage.title or None, task_type=TaskType.RETRIEVAL_DOCUMENT)
+        for work in WorkFinder(None, splitter).find(iter(Sources([str(path)])))
+        for passage in work.passages.values()
     ]
 
 
-async def measure(settings: Settings, path: Path, folder: Path, chunker: Chunker, rounds: int) -> dict[str, Any]:
+async def measure(settings: Settings, path: Path, folder: Path, splitter: Splitter, rounds: int) -> dict[str, Any]:
     """Return the seconds of each way, in turns, and those of all cores added up, which other programs disturb less."""
     embedder = open_embedder(settings)
-    requests = requests_of(path, chunker)
+    requests = requests_of(path, splitter)
     seconds: dict[str, list[float]] = {"engine": [], "ingest": [], "second_ingest": []}
     cpu_seconds: dict[str, list[float]] = {name: [] for name in seconds}
     tokens = 0
@@ -112,7 +112,7 @@ async def measure(settings: Settings, path: Path, folder: Path, chunker: Chunker
             with open_collection(str(folder / f"{number}.db"), "docs") as collection:
                 for name in ("ingest", "second_ingest"):
                     cpu_started = time.process_time()
-                    report = await ingest(collection, embedder, Sources([str(path)]), chunker=chunker)
+                    report = await ingest(collection, embedder, Sources([str(path)]), splitter=splitter)
                     seconds[name].append(report.seconds)
                     cpu_seconds[name].append(time.process_time() - cpu_started)
                     assert report.documents == len(requests)
@@ -149,16 +149,16 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings.load(model=(MODEL,))
     loaded = load_model(MODEL, settings.cache_dir)
-    chunker = Chunker(ChunkOptions(), loaded.folder / "tokenizer.json")
+    splitter = Splitter(PassageOptions(), loaded.folder / "tokenizer.json")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = collect(folder, loaded.folder / "tokenizer.json", options.passages)
-        measured = asyncio.run(measure(settings, path, folder, chunker, options.rounds))
+        measured = asyncio.run(measure(settings, path, folder, splitter, options.rounds))
         commands = time_commands(path, folder / "command.db", folder)
     medians = {name: statistics.median(times) for name, times in measured["seconds"].items()}
     result = {
         **describe_run(PACKAGES),
-        "settings": {"model": MODEL, "precision": settings.precision, "chunks": asdict(chunker.options)},
+        "settings": {"model": MODEL, "precision": settings.precision, "passages": asdict(splitter.options)},
         **measured,
         "engine_texts_per_second": round(measured["texts"] / medians["engine"], 1),
         "ingest_texts_per_second": round(measured["texts"] / medians["ingest"], 1),

@@ -26,8 +26,8 @@ from typing import Any
 from machine import describe_run
 
 from gemvec.client import find_target, open_target
-from gemvec.milvus.datasets import Dataset, load_datasets
-from gemvec.milvus.evaluation import Measurement, evaluate
+from gemvec.evaluation.datasets import Dataset, load_datasets
+from gemvec.evaluation.measurement import Measurement, evaluate
 
 # Source: the MTEB leaderboard's figures for sentence-transformers/all-MiniLM-L6-v2.
 REFERENCES = {"all-minilm-l6-v2": {"STS13": 80.60, "STS14": 75.59}}

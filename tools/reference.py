@@ -26,7 +26,7 @@ from gemvec.server.routes import ROUTES
 from gemvec.settings import Settings, field_types, flag_name, variable_name
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
-MODULES = ("gemvec", "gemvec.client", "gemvec.milvus")
+MODULES = ("gemvec", "gemvec.client", "gemvec.documents", "gemvec.milvus", "gemvec.evaluation")
 OTHER_VARIABLES = {
     "GEMVEC_BASE_URL": "Server that the client, `gemvec batch` and `gemvec files` ask unless they are told another; "
     "for the client `local` is the model in its own process.",

@@ -28,7 +28,7 @@ def test_a_command_loads_no_other_command_and_what_it_registers_at_exit_is_calle
     outcome = start("search", "--uri", "./none.db", "question", before=SHOW_MODULES_AT_THE_END)
     modules = outcome.stdout.split()
     assert {"gemvec.cli.search", "gemvec.milvus"} <= set(modules)
-    assert not {"gemvec.cli.index", "gemvec.cli.serve", "gemvec.milvus.evaluation", "gemvec.client.remote"} & set(
+    assert not {"gemvec.cli.index", "gemvec.cli.serve", "gemvec.evaluation.measurement", "gemvec.client.remote"} & set(
         modules
     )
     assert outcome.returncode == 1

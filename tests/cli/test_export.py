@@ -27,18 +27,18 @@ def gemvec(tmp_path, monkeypatch):
 def filled(tmp_path):
     fingerprint = Fingerprint(model="m", weights="m@00000000", dimensionality=4)
     with open_collection(str(tmp_path / "gemvec.db"), "docs") as collection:
-        generation = collection.create(fingerprint)
+        version = collection.create(fingerprint)
         texts = dict.fromkeys(
             ["text", "words", "document_id", "document_hash", "title", "heading", "source", "position"], "x"
         )
         vectors = np.eye(4, dtype=np.float32)
-        generation.upsert(
+        version.upsert(
             [
                 Row(key=str(number), vector=vector, chunk=number, chunks=4, metadata={}, **texts)
                 for number, vector in enumerate(vectors)
             ]
         )
-        generation.finish()
+        version.finish()
 
 
 def test_a_collection_moves_to_another_milvus(gemvec, filled):

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gemvec.cli.app import app
-from gemvec.milvus import ChunkOptions
+from gemvec.milvus import PassageOptions
 
 runner = CliRunner()
 
@@ -131,8 +131,8 @@ def test_another_model_is_refused_with_both_named(indexed, tiny_model, tmp_path)
 
 def test_the_help_says_the_real_default_sizes():
     shown = " ".join(run("index", "--help").output.replace("│", " ").split())
-    assert f"; {ChunkOptions().max_tokens} when not given" in shown
-    assert f"; {ChunkOptions().overlap_tokens} when not given" in shown
+    assert f"; {PassageOptions().max_tokens} when not given" in shown
+    assert f"; {PassageOptions().overlap_tokens} when not given" in shown
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """`gemvec index` killed at any moment: the next run makes the collection whole, whatever notes earlier runs have left.
 
-The command line notes between runs that everything is up to date (`stamp.py`), so that such a run need not open the
+The command line notes between runs that everything is up to date (`snapshot.py`), so that such a run need not open the
 Lite file. A killed run must not leave a note that hides what it has half done.
 """
 
@@ -16,7 +16,7 @@ import pytest
 
 from gemvec.milvus import open_collection
 from gemvec.milvus.schema import ROW_FIELDS
-from gemvec.milvus.stamp import read_state
+from gemvec.milvus.snapshot import read_state
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_the_page_on_indexing_says_how_often_each_search_is_right():
     for name, questions in (("documentation", "37 questions about"), ("docstrings", "400 docstrings among 2,500")):
         row = page("docs/indexing.md").partition(f"| {questions}")[2]
         quoted = [float(each.strip(" %")) for each in row.split("|")[1:5]]
-        joined = ("meaning", "words", "rank", "score 0.7")
+        joined = ("dense", "sparse", "rank", "score 0.7")
         assert quoted == [pytest.approx(100 * measured[name][each]["hit@3"], abs=0.051) for each in joined]
         assert measured[name]["questions"] == int(questions.split()[0])
 

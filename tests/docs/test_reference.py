@@ -19,7 +19,7 @@ from pages import PAGES, ROOT, blocks_of, simple_commands
 
 COMMANDS = dict(reference.walk(typer.main.get_command(app), "gemvec"))
 GENERATED = ROOT / "docs" / "reference"
-NAMES = {module: importlib.import_module(module).__all__ for module in ("gemvec", "gemvec.client", "gemvec.milvus")}
+NAMES = {module: importlib.import_module(module).__all__ for module in reference.MODULES}
 EXAMPLES = [(path, line) for path, command in COMMANDS.items() for line in split_help(command.callback)[1]]
 CONSOLE_LINES = [
     (block.place, line)

@@ -7,8 +7,8 @@ import pytest
 from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest, StorageFailure, TransportFailure
 from gemvec.milvus import Fingerprint, open_collection
 from gemvec.milvus.connection import call_milvus
-from gemvec.milvus.generation import MAX_CALL_BYTES, format_list
 from gemvec.milvus.schema import Row
+from gemvec.milvus.version import MAX_CALL_BYTES, format_list
 
 FINGERPRINT = Fingerprint(model="m", weights="m@12345678", dimensionality=4)
 
@@ -43,9 +43,9 @@ def test_a_collection_is_found_again_with_its_fingerprint(tmp_path):
     with open_collection(uri, "docs") as collection:
         collection.create(FINGERPRINT).upsert([make_row(1)])
     with open_collection(uri, "docs") as collection:
-        generation = collection.resolve()
-        assert generation.fingerprint == FINGERPRINT
-        assert generation.count() == 1
+        version = collection.resolve()
+        assert version.fingerprint == FINGERPRINT
+        assert version.count() == 1
 
 
 def test_what_an_earlier_attempt_left_half_made_is_finished(collection, monkeypatch):
@@ -54,10 +54,10 @@ def test_what_an_earlier_attempt_left_half_made_is_finished(collection, monkeypa
 
     create_collection(collection.client, f"docs_{FINGERPRINT.digest}", FINGERPRINT)
     assert not collection.exists()
-    generation = collection.create(FINGERPRINT)
-    generation.finish()
-    assert sorted(collection.client.list_indexes(generation.name)) == ["document_id", "sparse", "vector"]
-    assert collection.resolve().name == generation.name
+    version = collection.create(FINGERPRINT)
+    version.finish()
+    assert sorted(collection.client.list_indexes(version.name)) == ["document_id", "sparse", "vector"]
+    assert collection.resolve().name == version.name
 
 
 def test_a_collection_that_gemvec_did_not_make_is_refused(collection):
@@ -72,32 +72,32 @@ def test_a_collection_that_does_not_exist_is_named(collection):
 
 
 def test_a_written_key_is_replaced_not_repeated(collection):
-    generation = collection.create(FINGERPRINT)
-    generation.upsert([make_row(1), make_row(2)])
-    generation.upsert([make_row(1, text="other")])
-    assert generation.count() == 2
+    version = collection.create(FINGERPRINT)
+    version.upsert([make_row(1), make_row(2)])
+    version.upsert([make_row(1, text="other")])
+    assert version.count() == 2
 
 
 def test_rows_beyond_one_call_are_all_written(collection):
-    generation = collection.create(FINGERPRINT)
+    version = collection.create(FINGERPRINT)
     text = "x" * 8_000
     rows = [make_row(number, text=text) for number in range(MAX_CALL_BYTES // len(text) + 100)]
-    generation.upsert(rows)
-    assert generation.count() == len(rows)
+    version.upsert(rows)
+    assert version.count() == len(rows)
 
 
 def test_a_title_longer_than_its_field_is_cut_between_characters(collection):
-    generation = collection.create(FINGERPRINT)
-    generation.upsert([make_row(1, title="é" * 1_000)])
-    (row,) = generation.scan(["title"])
+    version = collection.create(FINGERPRINT)
+    version.upsert([make_row(1, title="é" * 1_000)])
+    (row,) = version.scan(["title"])
     assert row["title"] == "é" * 512
 
 
 def test_documents_with_any_characters_in_their_id_are_found(collection):
-    generation = collection.create(FINGERPRINT)
+    version = collection.create(FINGERPRINT)
     name = 'it\'s "quoted" \\ back, ü 中 {x} %'
-    generation.upsert([make_row(1, document_id=name)])
-    assert [state.key for state in generation.states_of([name, "other"])] == ["key1"]
+    version.upsert([make_row(1, document_id=name)])
+    assert [state.key for state in version.states_of([name, "other"])] == ["key1"]
     assert format_list([name]).startswith('["it')
 
 

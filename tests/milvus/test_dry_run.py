@@ -2,16 +2,17 @@ import asyncio
 
 import pytest
 
+from counting_embedder import CountingEmbedder
 from gemvec.errors import FingerprintMismatch
 from gemvec.milvus import Fingerprint, Sources, ingest, plan_ingest
 
-from .conftest import WordEmbedder, contents
+from .conftest import contents
 
 
 def test_everything_is_new_where_there_is_nothing(collection, folder):
     plan = plan_ingest(collection, Sources(["docs"]))
     assert (plan.documents, plan.added, plan.changed, plan.unchanged) == (3, 3, 0, 0)
-    assert plan.new_chunks == plan.chunks >= 3
+    assert plan.new_passages == plan.passages >= 3
     assert plan.new_tokens == plan.tokens > 0
     assert not collection.exists()
 
@@ -21,7 +22,7 @@ def test_only_what_changed_is_counted_as_new(collection, embedder, folder):
     before = contents(collection)
     (folder / "files.md").write_text("# Files\n\nEverything is new here.\n")
     plan = plan_ingest(collection, Sources(["docs"]))
-    assert (plan.unchanged, plan.changed, plan.new_chunks) == (2, 1, 1)
+    assert (plan.unchanged, plan.changed, plan.new_passages) == (2, 1, 1)
     assert contents(collection) == before
 
 
@@ -38,6 +39,6 @@ def test_tokens_are_exact_only_with_the_models_tokenizer(collection, folder):
 
 def test_another_model_is_refused_before_anything_is_counted(collection, embedder, folder):
     asyncio.run(ingest(collection, embedder, Sources(["docs"])))
-    other = Fingerprint.of(WordEmbedder("words-b").get_model("words-b"))
+    other = Fingerprint.of(CountingEmbedder("words-b").get_model("words-b"))
     with pytest.raises(FingerprintMismatch):
         plan_ingest(collection, Sources(["docs"]), fingerprint=other)

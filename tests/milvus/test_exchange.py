@@ -8,13 +8,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FingerprintMismatch, InvalidRequest
 from gemvec.milvus import Sources, ingest, open_collection, search
 from gemvec.milvus.exchange import export_collection, import_collection
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.schema import Row
 
-from .conftest import WordEmbedder, contents
+from .conftest import contents
 
 FINGERPRINT = Fingerprint(model="words-a", weights="words-a@00000000", dimensionality=8)
 
@@ -56,9 +57,9 @@ def make_rows(count, *, start=0, text="text"):
 
 @pytest.fixture
 def filled(collection):
-    generation = collection.create(FINGERPRINT)
-    generation.upsert(make_rows(100))
-    generation.finish()
+    version = collection.create(FINGERPRINT)
+    version.upsert(make_rows(100))
+    version.finish()
     return collection
 
 
@@ -72,7 +73,7 @@ def test_what_is_exported_and_imported_is_the_same(filled, target, tmp_path):
 
 
 def test_an_imported_collection_answers_like_the_original(collection, target, tmp_path, folder):
-    embedder = WordEmbedder()
+    embedder = CountingEmbedder()
     asyncio.run(ingest(collection, embedder, Sources([str(folder)])))
     export_collection(collection, tmp_path / "docs.parquet")
     import_collection(target, [tmp_path / "docs.parquet"])
@@ -126,8 +127,8 @@ def test_an_interrupted_import_goes_on_from_there(filled, target, tmp_path):
 
 
 def test_a_row_that_differs_is_replaced_and_others_stay(filled, target, tmp_path):
-    generation = target.create(FINGERPRINT)
-    generation.upsert([*make_rows(10, text="older"), *make_rows(5, start=1000)])
+    version = target.create(FINGERPRINT)
+    version.upsert([*make_rows(10, text="older"), *make_rows(5, start=1000)])
     export_collection(filled, tmp_path / "docs.parquet")
     assert import_collection(target, [tmp_path / "docs.parquet"]).written == 100
     assert target.resolve().count() == 105
@@ -136,12 +137,12 @@ def test_a_row_that_differs_is_replaced_and_others_stay(filled, target, tmp_path
 
 def test_several_files_make_one_collection(collection, target, tmp_path):
     paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
-    generation = collection.create(FINGERPRINT)
+    version = collection.create(FINGERPRINT)
     for number, path in enumerate(paths):
         rows = make_rows(10, start=100 * number)
-        generation.upsert(rows)
+        version.upsert(rows)
         export_collection(collection, path)
-        generation.delete([row.key for row in rows])
+        version.delete([row.key for row in rows])
     seen = []
     report = import_collection(target, paths, on_progress=lambda done, total: seen.append((done, total)))
     assert (report.rows, report.written) == (20, 20)

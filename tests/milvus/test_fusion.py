@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemvec.milvus.fusion import MEANING_SHARE, fuse
+from gemvec.milvus.fusion import DENSE_SHARE, fuse
 
 RANKINGS = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 30)).map(
     lambda found: sorted(found.items(), key=lambda item: -item[1])
@@ -9,17 +9,17 @@ RANKINGS = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 30)).map(
 
 
 @given(RANKINGS, RANKINGS)
-def test_every_passage_of_either_list_comes_once_with_a_score_from_0_to_1(meaning, words):
-    joined = fuse(meaning, words)
-    assert sorted(key for key, _ in joined) == sorted({*dict(meaning), *dict(words)})
+def test_every_passage_of_either_list_comes_once_with_a_score_from_0_to_1(dense, sparse):
+    joined = fuse(dense, sparse)
+    assert sorted(key for key, _ in joined) == sorted({*dict(dense), *dict(sparse)})
     assert all(0 <= score <= 1 + 1e-9 for _, score in joined)
     assert [score for _, score in joined] == sorted((score for _, score in joined), reverse=True)
 
 
 @given(RANKINGS, RANKINGS)
-def test_the_sign_of_scores_does_not_matter(meaning, words):
+def test_the_sign_of_scores_does_not_matter(dense, sparse):
     """Milvus Lite answers with the negative of what a server answers for BM25."""
-    assert fuse(meaning, [(key, -score) for key, score in words]) == fuse(meaning, words)
+    assert fuse(dense, [(key, -score) for key, score in sparse]) == fuse(dense, sparse)
 
 
 def test_what_is_best_by_both_ways_has_score_1():
@@ -27,6 +27,6 @@ def test_what_is_best_by_both_ways_has_score_1():
 
 
 def test_a_sure_meaning_is_not_outvoted_by_a_list_of_words_that_misses_it():
-    meaning = [("right", 0.8), ("other", 0.4), ("third", 0.3)]
-    words = [("other", 6.1), ("third", 6.0), ("fourth", 1.0)]
-    assert fuse(meaning, words)[0] == ("right", MEANING_SHARE)
+    dense = [("right", 0.8), ("other", 0.4), ("third", 0.3)]
+    sparse = [("other", 6.1), ("third", 6.0), ("fourth", 1.0)]
+    assert fuse(dense, sparse)[0] == ("right", DENSE_SHARE)

@@ -5,10 +5,11 @@ import functools
 
 import pytest
 
+from counting_embedder import CountingEmbedder
 from gemvec.errors import FingerprintMismatch, StorageFailure
-from gemvec.milvus import BadDocument, Chunker, ChunkOptions, Document, Fingerprint, Sources, ingest
+from gemvec.milvus import BadDocument, Document, Fingerprint, PassageOptions, Sources, Splitter, ingest
 
-from .conftest import WordEmbedder, contents
+from .conftest import contents
 
 
 def run(collection, embedder, sources=("docs",), **options):
@@ -17,7 +18,7 @@ def run(collection, embedder, sources=("docs",), **options):
     return asyncio.run(ingest(collection, embedder, documents, prune=prune, **options))
 
 
-def test_every_chunk_of_every_document_is_stored(collection, embedder, folder):
+def test_every_passage_of_every_document_is_stored(collection, embedder, folder):
     report = run(collection, embedder)
     rows = contents(collection)
     assert report.documents == report.added == 3
@@ -36,12 +37,12 @@ def test_a_second_run_changes_nothing_and_embeds_nothing(collection, embedder, f
     assert embedder.embedded_texts == embedded
 
 
-def test_a_changed_document_is_replaced_and_only_its_new_chunks_embedded(collection, embedder, folder):
-    chunker = Chunker(ChunkOptions(max_tokens=12, overlap_tokens=0))
-    run(collection, embedder, chunker=chunker)
+def test_a_changed_document_is_replaced_and_only_its_new_passages_embedded(collection, embedder, folder):
+    splitter = Splitter(PassageOptions(max_tokens=12, overlap_tokens=0))
+    run(collection, embedder, splitter=splitter)
     path = folder / "batches.md"
     path.write_text(path.read_text().replace("Send cancel to stop it.", "Cancelling keeps what is done."))
-    report = run(collection, embedder, chunker=chunker)
+    report = run(collection, embedder, splitter=splitter)
     texts = " ".join(row["text"] for row in contents(collection))
     assert (report.changed, report.unchanged, report.embedded) == (1, 2, 1)
     assert "Cancelling keeps" in texts
@@ -125,7 +126,7 @@ def test_a_record_whose_text_was_emptied_keeps_its_rows_and_lets_vanished_ones_g
 def test_another_model_is_refused_with_both_named(collection, embedder, folder):
     run(collection, embedder)
     (folder / "new.md").write_text("Something new.")
-    other = WordEmbedder("words-b")
+    other = CountingEmbedder("words-b")
     with pytest.raises(FingerprintMismatch, match=r"words-a@.*words-b@"):
         run(collection, other)
 
@@ -137,7 +138,7 @@ def test_another_dimensionality_is_refused_with_both_named(collection, embedder,
         run(collection, embedder, fingerprint=other)
 
 
-class NanEmbedder(WordEmbedder):
+class NanEmbedder(CountingEmbedder):
     async def embed(self, model, requests, **options):
         embeddings = await super().embed(model, requests, **options)
         embeddings[0].vector[0] = float("nan")

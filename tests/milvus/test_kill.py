@@ -15,24 +15,25 @@ from pathlib import Path
 
 import pytest
 
-from gemvec.milvus import Chunker, ChunkOptions, Sources, ingest, open_collection
+from counting_embedder import CountingEmbedder
+from gemvec.milvus import PassageOptions, Sources, Splitter, ingest, open_collection
 
-from .conftest import WordEmbedder, contents
+from .conftest import contents
 
-CHUNKS = ChunkOptions(max_tokens=30, overlap_tokens=0)
+PASSAGES = PassageOptions(max_tokens=30, overlap_tokens=0)
 
 PROGRAM = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
-from conftest import WordEmbedder
+from counting_embedder import CountingEmbedder
 import gemvec.milvus as milvus
 sys.modules["gemvec.milvus.ingest"].TEXTS_PER_GROUP = 20
-chunker = milvus.Chunker(milvus.ChunkOptions(max_tokens=30, overlap_tokens=0))
+splitter = milvus.Splitter(milvus.PassageOptions(max_tokens=30, overlap_tokens=0))
 sources = milvus.Sources(["docs"])
 with milvus.open_collection("killed.db", "docs") as collection:
     print("open", flush=True)
     asyncio.run(milvus.ingest(
-        collection, WordEmbedder(), sources, chunker=chunker, prune=sources.scopes,
+        collection, CountingEmbedder(), sources, splitter=splitter, prune=sources.scopes,
         on_progress=lambda progress: print(progress, flush=True),
     ))
     print("ready", flush=True)
@@ -40,7 +41,7 @@ with milvus.open_collection("killed.db", "docs") as collection:
 
 
 def start_ingest():
-    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent.parent)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -81,7 +82,7 @@ def write_documents(folder, changed):
 
 def undisturbed(tmp_path, name):
     with open_collection(str(tmp_path / name), "docs") as collection:
-        asyncio.run(ingest(collection, WordEmbedder(), Sources(["docs"]), chunker=Chunker(CHUNKS)))
+        asyncio.run(ingest(collection, CountingEmbedder(), Sources(["docs"]), splitter=Splitter(PASSAGES)))
         return contents(collection)
 
 

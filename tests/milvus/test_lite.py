@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
 from gemvec.milvus import Collection, Document, Fingerprint, Sources, ingest, open_collection, search
 from gemvec.milvus.lite import LiteClient
 
-from .conftest import WordEmbedder, contents
+from .conftest import contents
 
 FINGERPRINT = Fingerprint(model="m", weights="m@00000000", dimensionality=4)
 QUESTION = "when does an upload of a file expire"
@@ -23,15 +24,15 @@ def uri(tmp_path, folder):
     """A Lite file in which `docs` is indexed."""
     uri = str(tmp_path / "a.db")
     with open_collection(uri, "docs") as collection:
-        asyncio.run(ingest(collection, WordEmbedder(), Sources(["docs"])))
+        asyncio.run(ingest(collection, CountingEmbedder(), Sources(["docs"])))
     return uri
 
 
-def index(uri, stamps, *, prune=False):
+def index(uri, snapshots, *, prune=False):
     """Index `docs` as the command line does; return the report, and whether the file had to be opened."""
     sources = Sources(["docs"])
-    with open_collection(uri, "docs", is_only_client=True, stamps=stamps) as collection:
-        work = ingest(collection, WordEmbedder(), sources, prune=sources.scopes if prune else ())
+    with open_collection(uri, "docs", is_only_client=True, snapshots=snapshots) as collection:
+        work = ingest(collection, CountingEmbedder(), sources, prune=sources.scopes if prune else ())
         report = asyncio.run(work)
         return report, collection.client.is_open
 
@@ -42,7 +43,7 @@ def test_without_pymilvus_the_same_passages_are_found(uri, hybrid, where):
     answers = []
     for is_only_client in (False, True):
         with open_collection(uri, "docs", is_only_client=is_only_client) as collection:
-            hits = asyncio.run(search(collection, WordEmbedder(), QUESTION, hybrid=hybrid, where=where))
+            hits = asyncio.run(search(collection, CountingEmbedder(), QUESTION, hybrid=hybrid, where=where))
             answers.append([(hit.key, pytest.approx(hit.score, abs=1e-5), hit.text, hit.metadata) for hit in hits])
     assert answers[0] == answers[1]
     assert answers[0]
@@ -51,11 +52,11 @@ def test_without_pymilvus_the_same_passages_are_found(uri, hybrid, where):
 def test_a_search_loads_no_pymilvus(uri):
     code = f"""
 import asyncio, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import WordEmbedder
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from counting_embedder import CountingEmbedder
 from gemvec.milvus import open_collection, search
 with open_collection({uri!r}, "docs", is_only_client=True) as collection:
-    assert asyncio.run(search(collection, WordEmbedder(), {QUESTION!r}, hybrid=True))
+    assert asyncio.run(search(collection, CountingEmbedder(), {QUESTION!r}, hybrid=True))
 assert "pymilvus" not in sys.modules
 """
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -67,14 +68,14 @@ def test_a_filter_that_lite_does_not_understand_says_so(uri):
         open_collection(uri, "docs", is_only_client=True) as collection,
         pytest.raises(StorageFailure, match="Milvus"),
     ):
-        asyncio.run(search(collection, WordEmbedder(), "word", where="lang ==="))
+        asyncio.run(search(collection, CountingEmbedder(), "word", where="lang ==="))
 
 
 def test_what_is_read_first_can_be_written_and_searched_after(uri):
     with open_collection(uri, "docs", is_only_client=True) as collection:
-        assert asyncio.run(search(collection, WordEmbedder(), QUESTION))
-        asyncio.run(ingest(collection, WordEmbedder(), [Document(id="new", text="A new document about whales.")]))
-        assert asyncio.run(search(collection, WordEmbedder(), "whales"))[0].document_id == "new"
+        assert asyncio.run(search(collection, CountingEmbedder(), QUESTION))
+        asyncio.run(ingest(collection, CountingEmbedder(), [Document(id="new", text="A new document about whales.")]))
+        assert asyncio.run(search(collection, CountingEmbedder(), "whales"))[0].document_id == "new"
 
 
 def test_a_file_read_by_its_engine_is_closed_to_other_processes_until_the_end(uri):
@@ -138,39 +139,39 @@ def test_a_file_that_must_exist_is_not_made(tmp_path):
 
 
 def test_an_unchanged_run_does_not_open_the_file(uri, tmp_path):
-    stamps = tmp_path / "stamps"
-    assert index(uri, stamps, prune=True)[1]
-    report, is_open = index(uri, stamps, prune=True)
+    snapshots = tmp_path / "snapshots"
+    assert index(uri, snapshots, prune=True)[1]
+    report, is_open = index(uri, snapshots, prune=True)
     assert (report.unchanged, report.has_changed, is_open) == (3, False, False)
 
 
 def test_an_unchanged_run_of_long_documents_does_not_open_the_file_either(uri, tmp_path, folder):
     paragraphs = [f"Paragraph {number} of many. " + "It goes on and on. " * 20 for number in range(40)]
     (folder / "long.md").write_text("\n\n".join(paragraphs))
-    stamps = tmp_path / "stamps"
-    assert index(uri, stamps)[0].embedded >= len(paragraphs)
-    report, is_open = index(uri, stamps)
+    snapshots = tmp_path / "snapshots"
+    assert index(uri, snapshots)[0].embedded >= len(paragraphs)
+    report, is_open = index(uri, snapshots)
     assert (report.unchanged, is_open) == (4, False)
 
 
-def test_a_stamp_does_not_hide_a_changed_document(uri, tmp_path, folder):
-    stamps = tmp_path / "stamps"
-    index(uri, stamps)
+def test_a_snapshot_does_not_hide_a_changed_document(uri, tmp_path, folder):
+    snapshots = tmp_path / "snapshots"
+    index(uri, snapshots)
     (folder / "files.md").write_text("# Files\n\nOther words.\n")
     (folder / "models.md").unlink()
-    report, _ = index(uri, stamps, prune=True)
+    report, _ = index(uri, snapshots, prune=True)
     assert (report.unchanged, report.changed, report.removed) == (1, 1, 1)
-    report, is_open = index(uri, stamps, prune=True)
+    report, is_open = index(uri, snapshots, prune=True)
     assert (report.unchanged, is_open) == (2, False)
 
 
-def test_a_stamp_ends_when_anybody_else_changes_the_collection(uri, tmp_path):
-    stamps = tmp_path / "stamps"
-    index(uri, stamps)
+def test_a_snapshot_ends_when_anybody_else_changes_the_collection(uri, tmp_path):
+    snapshots = tmp_path / "snapshots"
+    index(uri, snapshots)
     with open_collection(uri, "docs") as collection:
         rows = contents(collection)
         collection.resolve().delete([rows[0]["key"]])
-    report, _ = index(uri, stamps)
+    report, _ = index(uri, snapshots)
     assert (report.unchanged, report.changed + report.added) == (2, 1)
     with open_collection(uri, "docs") as collection:
         assert contents(collection) == rows
@@ -184,29 +185,29 @@ def test_an_ingest_ends_well_when_another_opens_the_file_as_soon_as_it_can(uri, 
             super()._close()
             others.append(LiteClient(uri, "docs"))
 
-    with Collection(Awaited(uri, "docs", stamps=tmp_path / "stamps"), uri, "docs") as collection:
-        assert asyncio.run(ingest(collection, WordEmbedder(), Sources(["docs"]))).unchanged == 3
+    with Collection(Awaited(uri, "docs", snapshots=tmp_path / "snapshots"), uri, "docs") as collection:
+        assert asyncio.run(ingest(collection, CountingEmbedder(), Sources(["docs"]))).unchanged == 3
     others.pop().close()
-    assert index(uri, tmp_path / "stamps")[1]
+    assert index(uri, tmp_path / "snapshots")[1]
 
 
-def test_a_damaged_stamp_is_none(uri, tmp_path):
-    stamps = tmp_path / "stamps"
-    index(uri, stamps)
-    (stamp,) = stamps.iterdir()
-    stamp.write_bytes(stamp.read_bytes()[:-20])
-    assert index(uri, stamps)[0].unchanged == 3
+def test_a_damaged_snapshot_is_none(uri, tmp_path):
+    snapshots = tmp_path / "snapshots"
+    index(uri, snapshots)
+    (snapshot,) = snapshots.iterdir()
+    snapshot.write_bytes(snapshot.read_bytes()[:-20])
+    assert index(uri, snapshots)[0].unchanged == 3
 
 
-def test_a_file_that_vanishes_while_states_are_compared_only_ends_the_stamp(uri, tmp_path):
-    stamps = tmp_path / "stamps"
-    index(uri, stamps)
+def test_a_file_that_vanishes_while_states_are_compared_only_ends_the_snapshot(uri, tmp_path):
+    snapshots = tmp_path / "snapshots"
+    index(uri, snapshots)
     (Path(uri) / "vanished").symlink_to("nowhere")  # listed, and not there
-    report, is_open = index(uri, stamps)
+    report, is_open = index(uri, snapshots)
     assert (report.unchanged, is_open) == (3, True)
 
 
-def test_a_collection_in_another_place_has_no_stamp(uri, tmp_path):
-    stamps = tmp_path / "stamps"
-    index(uri, stamps)
-    assert index(str(tmp_path / "b.db"), stamps)[0].added == 3
+def test_a_collection_in_another_place_has_no_snapshot(uri, tmp_path):
+    snapshots = tmp_path / "snapshots"
+    index(uri, snapshots)
+    assert index(str(tmp_path / "b.db"), snapshots)[0].added == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gemvec.milvus import Chunker, Sources, ingest, open_collection, search
+from gemvec.milvus import Sources, Splitter, ingest, open_collection, search
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
@@ -38,7 +38,7 @@ async def ask_all(uri, *, hybrid):
     tokenizer = load_model(settings.model[0], settings.cache_dir).folder / "tokenizer.json"
     embedder = open_embedder(settings)
     with open_collection(uri, "docs") as collection:
-        await ingest(collection, embedder, Sources(SOURCES), chunker=Chunker(tokenizer_file=tokenizer))
+        await ingest(collection, embedder, Sources(SOURCES), splitter=Splitter(tokenizer_file=tokenizer))
         ranks = {}
         for each in QUESTIONS:
             hits = await search(collection, embedder, each["question"], limit=LOOKED_AT, hybrid=hybrid)

@@ -6,15 +6,16 @@ import threading
 
 import pytest
 
+from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FingerprintMismatch
 from gemvec.milvus import Document, Fingerprint, ingest, open_collection, reembed, search
 
-from .conftest import WordEmbedder, contents
+from .conftest import contents
 
 
 @pytest.fixture
 def both():
-    return WordEmbedder("words-a", "words-b")
+    return CountingEmbedder("words-a", "words-b")
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_all_rows_get_vectors_of_the_new_model(indexed, both, documents, tmp_pat
     assert (report.rows, report.embedded) == (40, 40)
     assert (report.old.model, report.new.model) == ("words-a", "words-b")
     with open_collection(str(tmp_path / "fresh.db"), "docs") as fresh:
-        asyncio.run(ingest(fresh, WordEmbedder("words-b"), documents))
+        asyncio.run(ingest(fresh, CountingEmbedder("words-b"), documents))
         assert contents(indexed) == contents(fresh)
 
 
@@ -66,7 +67,7 @@ def test_a_document_changed_since_is_taken_along(indexed, both, documents):
     assert "Passage number 0 speaks of topic0." not in texts
 
 
-class FailingEmbedder(WordEmbedder):
+class FailingEmbedder(CountingEmbedder):
     def __init__(self, *names, after):
         super().__init__(*names)
         self._left = after
@@ -92,7 +93,7 @@ def test_an_interrupted_move_leaves_readers_alone_and_is_gone_on_with(collection
 
 
 def test_a_model_that_is_not_served_is_refused(indexed, both):
-    other = WordEmbedder("words-c")
+    other = CountingEmbedder("words-c")
     with pytest.raises(FingerprintMismatch):
         asyncio.run(reembed(indexed, both, Fingerprint.of(other.get_model("words-c"))))
 
@@ -109,7 +110,7 @@ def test_no_search_fails_or_mixes_models_while_a_collection_moves(indexed, both,
 
     def keep_asking():
         nonlocal asked
-        reader = WordEmbedder("words-a", "words-b")
+        reader = CountingEmbedder("words-a", "words-b")
         while not moved.is_set() or asked < 30:
             number = asked % 40
             question = f"Title {number} Passage number {number} speaks of topic{number}."

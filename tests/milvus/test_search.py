@@ -2,14 +2,13 @@ import asyncio
 
 import pytest
 
+from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FingerprintMismatch, InvalidRequest, StorageFailure
 from gemvec.milvus import Document, Sources, ingest, search
 
-from .conftest import WordEmbedder
 
-
-def ask(collection, embedder, question, **options):
-    return asyncio.run(search(collection, embedder, question, **options))
+def ask(collection, embedder, query, **options):
+    return asyncio.run(search(collection, embedder, query, **options))
 
 
 @pytest.fixture
@@ -48,11 +47,11 @@ def test_a_filter_that_milvus_does_not_understand_says_so(indexed, embedder):
 
 def test_another_model_is_refused_with_both_named(indexed):
     with pytest.raises(FingerprintMismatch, match=r"words-a@.*words-b@"):
-        ask(indexed, WordEmbedder("words-b"), "word")
+        ask(indexed, CountingEmbedder("words-b"), "word")
 
 
 def test_the_collections_own_model_is_chosen_among_several(indexed):
-    assert ask(indexed, WordEmbedder("words-b", "words-a"), "a durable job")[0].source == "docs/batches.md"
+    assert ask(indexed, CountingEmbedder("words-b", "words-a"), "a durable job")[0].source == "docs/batches.md"
 
 
 def test_a_collection_that_does_not_exist_is_named(collection, embedder):
@@ -60,7 +59,7 @@ def test_a_collection_that_does_not_exist_is_named(collection, embedder):
         ask(collection, embedder, "word")
 
 
-@pytest.mark.parametrize(("question", "limit"), [("  ", 3), ("word", 0), ("word", 1001)])
-def test_questions_and_limits_are_checked(indexed, embedder, question, limit):
+@pytest.mark.parametrize(("query", "limit"), [("  ", 3), ("word", 0), ("word", 1001)])
+def test_queries_and_limits_are_checked(indexed, embedder, query, limit):
     with pytest.raises(InvalidRequest):
-        ask(indexed, embedder, question, limit=limit)
+        ask(indexed, embedder, query, limit=limit)

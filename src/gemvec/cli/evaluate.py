@@ -21,8 +21,8 @@ from gemvec.errors import BadSetting
 from gemvec.settings import Precision, Settings
 
 if TYPE_CHECKING:
-    from gemvec.milvus.datasets import Dataset
-    from gemvec.milvus.evaluation import EvaluationOptions, Measurement
+    from gemvec.evaluation.datasets import Dataset
+    from gemvec.evaluation.measurement import EvaluationOptions, Measurement
 
 
 @with_settings("token", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
@@ -63,8 +63,8 @@ def evaluate(
         gemvec eval my-data/ --dimensions 384 --dimensions 128 --html report.html
         gemvec eval my-data/ --model all-minilm-l6-v2 --model ./my-model --hybrid
     """
-    from gemvec.milvus.datasets import load_datasets
-    from gemvec.milvus.evaluation import EvaluationOptions
+    from gemvec.evaluation.datasets import load_datasets
+    from gemvec.evaluation.measurement import EvaluationOptions
 
     check_can_be_written(html, "--html")
     options = EvaluationOptions(
@@ -120,7 +120,7 @@ async def measure(
     candidates: Sequence[Candidate], datasets: Sequence[Dataset], options: EvaluationOptions, console: Console
 ) -> list[Measurement]:
     """Measure one candidate after the other, with a progress bar; sorted by set of data."""
-    from gemvec.milvus.evaluation import evaluate as evaluate_model
+    from gemvec.evaluation.measurement import evaluate as evaluate_model
 
     found: list[Measurement] = []
     for each in candidates:
@@ -150,7 +150,7 @@ def show_progress(model: str, console: Console) -> Generator[Callable[[str, int,
 
 def make_tables(measurements: Sequence[Measurement]) -> list[Table]:
     """Return one table for all sets of pairs, and one for each retrieval set."""
-    from gemvec.milvus.report import group_by_dataset
+    from gemvec.evaluation.report import group_by_dataset
 
     pairs = [each for each in measurements if not each.exact]
     groups = group_by_dataset(each for each in measurements if each.exact)
@@ -159,7 +159,7 @@ def make_tables(measurements: Sequence[Measurement]) -> list[Table]:
 
 
 def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
-    from gemvec.milvus.report import display
+    from gemvec.evaluation.report import display
 
     names = list(dict.fromkeys(each.dataset for each in measurements))
     rows: dict[tuple[Any, ...], dict[str, float]] = {}
@@ -176,7 +176,7 @@ def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
 
 def _make_retrieval_table(name: str, measurements: Sequence[Measurement]) -> Table:
     """Return two rows a measurement: what Milvus answered, and exact search of the same vectors."""
-    from gemvec.milvus.report import display, variant
+    from gemvec.evaluation.report import display, variant
 
     metrics = list(measurements[0].scores)
     table = Table("model", title=name, title_justify="left")
@@ -195,7 +195,7 @@ def write_report(measurements: Sequence[Measurement], path: Path, console: Conso
     from datetime import UTC, datetime
 
     import gemvec
-    from gemvec.milvus.report import render_report
+    from gemvec.evaluation.report import render_report
 
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     subtitle = f"Measured with gemvec {gemvec.__version__} on {made}"

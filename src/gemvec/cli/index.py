@@ -26,7 +26,7 @@ from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.cli.target import OpenTarget
-    from gemvec.milvus import BadDocument, ChunkOptions, Collection, Fingerprint, IngestPlan, IngestReport, Sources
+    from gemvec.milvus import BadDocument, Collection, Fingerprint, IngestPlan, IngestReport, PassageOptions, Sources
     from gemvec.milvus import Progress as IngestProgress
 
 _BAD_DOCUMENTS_SHOWN = 5
@@ -78,7 +78,7 @@ def index(
         gemvec index articles.parquet --text-field body
         cat notes.txt | gemvec index - --uri http://localhost:19530
     """
-    from gemvec.milvus import ChunkOptions, RecordFields, Sources
+    from gemvec.milvus import PassageOptions, RecordFields, Sources
 
     check_can_be_written(error_report, "--error-report")
     sizes = {"max_tokens": chunk_tokens, "overlap_tokens": overlap_tokens}
@@ -90,7 +90,7 @@ def index(
         target=Target.of(model=model, base_url=base_url, google=google),
         dimensionality=dimensionality,
         sources=Sources(sources, fields=fields, standard_input=standard_input),
-        chunks=ChunkOptions(**{name: size for name, size in sizes.items() if size is not None}),
+        passages=PassageOptions(**{name: size for name, size in sizes.items() if size is not None}),
         prune=prune,
         dry_run=dry_run,
         console=Console(stderr=True),
@@ -126,7 +126,7 @@ class Order:
     target: Target
     dimensionality: int | None
     sources: Sources
-    chunks: ChunkOptions
+    passages: PassageOptions
     prune: bool
     dry_run: bool
     console: Console
@@ -139,8 +139,8 @@ class Order:
         uri = self.settings.uri
         if self.dry_run and is_lite(uri) and not Path(uri).exists():
             return asyncio.run(self._run_with(None))
-        name, token, stamps = self.settings.collection, self.settings.token, self.settings.cache_dir / "collections"
-        with open_collection(uri, name, token=token, is_only_client=True, stamps=stamps) as collection:
+        name, token, snapshots = self.settings.collection, self.settings.token, self.settings.cache_dir / "collections"
+        with open_collection(uri, name, token=token, is_only_client=True, snapshots=snapshots) as collection:
             return asyncio.run(self._run_with(collection))
 
     async def _run_with(self, collection: Collection | None) -> IngestReport | IngestPlan:
@@ -161,14 +161,14 @@ class Order:
         return self.target.model is not None or self.dimensionality is not None
 
     def _plan(self, collection: Collection | None, opened: OpenTarget, wanted: Fingerprint | None) -> IngestPlan:
-        from gemvec.milvus import Chunker, plan_ingest
+        from gemvec.milvus import Splitter, plan_ingest
 
-        chunker = Chunker(self.chunks, opened.tokenizer_file)
+        splitter = Splitter(self.passages, opened.tokenizer_file)
         with self.console.status("Reading documents ..."):
-            return plan_ingest(collection, self.sources, fingerprint=wanted, chunker=chunker)
+            return plan_ingest(collection, self.sources, fingerprint=wanted, splitter=splitter)
 
     async def _ingest(self, collection: Collection, opened: OpenTarget, wanted: Fingerprint | None) -> IngestReport:
-        from gemvec.milvus import Chunker, ingest
+        from gemvec.milvus import Splitter, ingest
 
         with show_progress(self.console, self.sources.total_bytes) as on_progress:
             return await ingest(
@@ -176,7 +176,7 @@ class Order:
                 opened.embedder,
                 self.sources,
                 fingerprint=wanted,
-                chunker=Chunker(self.chunks, opened.tokenizer_file),
+                splitter=Splitter(self.passages, opened.tokenizer_file),
                 prune=self.sources.scopes if self.prune else (),
                 on_progress=on_progress,
             )
@@ -242,8 +242,8 @@ def show_plan(plan: IngestPlan, console: Console) -> None:
     about = "" if plan.are_tokens_exact else "about "
     console.print(
         f"{plan.documents:,} documents: {plan.added:,} new, {plan.changed:,} changed, {plan.unchanged:,} unchanged\n"
-        f"{plan.chunks:,} passages in new and changed ones, {about}{plan.tokens:,} tokens; "
-        f"to embed: {plan.new_chunks:,} passages, {about}{plan.new_tokens:,} tokens",
+        f"{plan.passages:,} passages in new and changed ones, {about}{plan.tokens:,} tokens; "
+        f"to embed: {plan.new_passages:,} passages, {about}{plan.new_tokens:,} tokens",
         highlight=False,
         soft_wrap=True,
     )

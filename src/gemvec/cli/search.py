@@ -1,4 +1,4 @@
-"""`gemvec search`: a question answered from a collection."""
+"""`gemvec search`: a query answered from a collection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PASSAGE_CHARACTERS = 600
 def search(
     settings: Settings,
     *,
-    question: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[str, typer.Argument(help="What to look for.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Most passages shown.")] = 5,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Match words (BM25) as well as meaning.")] = False,
     where: Annotated[
@@ -36,9 +36,9 @@ def search(
     google: Google = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the passages as JSON.")] = False,
 ) -> None:
-    """Search a collection for the passages nearest to a question.
+    """Search a collection for the passages nearest to a query.
 
-    Shows each passage with its score, its source and where it stands there. The question is embedded by the model that
+    Shows each passage with its score, its source and where it stands there. The query is embedded by the model that
     filled the collection; another one is refused.
 
     Examples:
@@ -47,16 +47,14 @@ def search(
         gemvec search "refunds" --where 'metadata["lang"] == "en"' --json
     """
     target = Target.of(model=model, base_url=base_url, google=google)
-    hits = asyncio.run(_search(settings, target, question, limit=limit, hybrid=hybrid, where=where))
+    hits = asyncio.run(_search(settings, target, query, limit=limit, hybrid=hybrid, where=where))
     if as_json:
         typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
     else:
         show(hits, Console())
 
 
-async def _search(
-    settings: Settings, target: Target, question: str, *, limit: int, hybrid: bool, where: str
-) -> list[Hit]:
+async def _search(settings: Settings, target: Target, query: str, *, limit: int, hybrid: bool, where: str) -> list[Hit]:
     from gemvec.milvus import open_collection
     from gemvec.milvus import search as search_collection
 
@@ -68,9 +66,7 @@ async def _search(
             if target.model is not None:
                 wanted = await asyncio.to_thread(opened.get_fingerprint, stored.dimensionality)
                 stored.check(wanted, collection=collection.name)
-            return await search_collection(
-                collection, opened.embedder, question, limit=limit, hybrid=hybrid, where=where
-            )
+            return await search_collection(collection, opened.embedder, query, limit=limit, hybrid=hybrid, where=where)
 
 
 def show(hits: list[Hit], console: Console) -> None:

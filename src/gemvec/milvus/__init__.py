@@ -1,4 +1,4 @@
-"""Documents in Milvus: read, cut, embedded, stored without doing work twice, searched, moved to another model.
+"""Documents in Milvus: embedded, stored without doing work twice, searched, moved to another model, exchanged.
 
     from gemvec.milvus import Sources, ingest, open_collection, search
 
@@ -6,7 +6,8 @@
         report = await ingest(collection, embedder, Sources(["docs"]))
         hits = await search(collection, embedder, "how do I cancel a batch?")
 
-`embedder` is any `gemvec.models.embed.Embedder`. pymilvus loads when a collection is opened.
+`embedder` is any `gemvec.embedding.embedder.Embedder`. pymilvus loads when a collection is opened. What an ingest takes
+and a program needs for it comes from `gemvec.documents` and can be imported from here, too.
 """
 
 from __future__ import annotations
@@ -14,69 +15,53 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gemvec.milvus.chunking import Chunk, Chunker, ChunkOptions
+from gemvec.documents import BadDocument, Document, Passage, PassageOptions, RecordFields, Sources, Splitter
 from gemvec.milvus.collection import Collection, open_collection
-from gemvec.milvus.documents import BadDocument, Document
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.milvus.generation import Generation
 from gemvec.milvus.ingest import IngestReport, Progress, ingest
-from gemvec.milvus.records import RecordFields
 from gemvec.milvus.reembed import ReembedReport, reembed
 from gemvec.milvus.search import Hit, search
-from gemvec.milvus.sources import Sources
+from gemvec.milvus.version import CollectionVersion
 
 if TYPE_CHECKING:
-    from gemvec.milvus.datasets import load_datasets
     from gemvec.milvus.dry_run import IngestPlan, plan_ingest
-    from gemvec.milvus.evaluation import EvaluationOptions, Measurement, evaluate
     from gemvec.milvus.exchange import ExportReport, ImportReport, export_collection, import_collection
-    from gemvec.milvus.report import render_report
 
 __all__ = [
     "BadDocument",
-    "Chunk",
-    "ChunkOptions",
-    "Chunker",
     "Collection",
+    "CollectionVersion",
     "Document",
-    "EvaluationOptions",
     "ExportReport",
     "Fingerprint",
-    "Generation",
     "Hit",
     "ImportReport",
     "IngestPlan",
     "IngestReport",
-    "Measurement",
+    "Passage",
+    "PassageOptions",
     "Progress",
     "RecordFields",
     "ReembedReport",
     "Sources",
-    "evaluate",
+    "Splitter",
     "export_collection",
     "import_collection",
     "ingest",
-    "load_datasets",
     "open_collection",
     "plan_ingest",
     "reembed",
-    "render_report",
     "search",
 ]
 
 # What an ingest or a search does not need loads when it is first used; no module of these has the name of one.
 _HOMES = {
-    "load_datasets": "datasets",
     "IngestPlan": "dry_run",
     "plan_ingest": "dry_run",
-    "EvaluationOptions": "evaluation",
-    "Measurement": "evaluation",
-    "evaluate": "evaluation",
     "ExportReport": "exchange",
     "ImportReport": "exchange",
     "export_collection": "exchange",
     "import_collection": "exchange",
-    "render_report": "report",
 }
 
 

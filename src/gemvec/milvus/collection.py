@@ -1,7 +1,7 @@
-"""One named collection: the alias that readers go through, and the generations behind it.
+"""One named collection: the alias that readers go through, and the versions behind it.
 
 The name a user gives is an alias; the collection behind it is called `<name>_<digest of its fingerprint>`. So the model
-can be changed by building another generation beside it and moving the alias, which Milvus does atomically.
+can be changed by building another version beside it and moving the alias, which Milvus does atomically.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, Self, cast
 from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest
 from gemvec.milvus.connection import call_milvus, close_client, is_lite, open_client
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
-from gemvec.milvus.generation import Generation
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import create_collection, create_indexes
+from gemvec.milvus.version import CollectionVersion
 
-# Milvus takes 255 characters; the generation's digest and a joint come after the name.
+# Milvus takes 255 characters; the version's digest and a joint come after the name.
 _MAX_NAME = 240
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{_MAX_NAME - 1}}}")
 
@@ -56,7 +56,7 @@ class Collection:
         """Whether there is a collection of this name."""
         return self._describe(self.name) is not None
 
-    def resolve(self) -> Generation:
+    def resolve(self) -> CollectionVersion:
         """Return what the alias leads to now, ready to be searched.
 
         Raises:
@@ -70,60 +70,60 @@ class Collection:
         if stored is None:
             raise FailedPrecondition(f"Collection {self.name!r} was not made by gemvec; use another name.")
         fingerprint = Fingerprint.parse(stored)
-        # By its own name, so that what is asked next cannot meet another generation when the alias moves.
+        # By its own name, so that what is asked next cannot meet another version when the alias moves.
         return self._open(self._name_of(fingerprint), fingerprint)
 
-    def create(self, fingerprint: Fingerprint) -> Generation:
+    def create(self, fingerprint: Fingerprint) -> CollectionVersion:
         """Make the collection; finishes what an earlier attempt left half done."""
-        generation = self.create_beside(fingerprint)
-        call_milvus(self.client.create_alias, collection_name=generation.name, alias=self.name)
-        return generation
+        version = self.create_beside(fingerprint)
+        call_milvus(self.client.create_alias, collection_name=version.name, alias=self.name)
+        return version
 
-    def create_beside(self, fingerprint: Fingerprint) -> Generation:
-        """Make, or find, the generation for `fingerprint` without moving the alias."""
+    def create_beside(self, fingerprint: Fingerprint) -> CollectionVersion:
+        """Make, or find, the version for `fingerprint` without moving the alias."""
         name = self._name_of(fingerprint)
         if self._describe(name) is None:
             create_collection(self.client, name, fingerprint)
         create_indexes(self.client, name)
         return self._open(name, fingerprint)
 
-    def switch(self, generation: Generation) -> None:
-        """Move the alias to `generation`, atomically."""
-        call_milvus(self.client.alter_alias, collection_name=generation.name, alias=self.name)
+    def switch(self, version: CollectionVersion) -> None:
+        """Move the alias to `version`, atomically."""
+        call_milvus(self.client.alter_alias, collection_name=version.name, alias=self.name)
 
-    def list_others(self) -> list[Generation]:
-        """Return the generations of this collection that the alias does not lead to."""
+    def list_others(self) -> list[CollectionVersion]:
+        """Return the versions of this collection that the alias does not lead to."""
         current = self.resolve().name
         names = sorted(cast("list[str]", call_milvus(self.client.list_collections)))
         found = [self._find(name) for name in names if name.startswith(self.name + "_") and name != current]
-        return [generation for generation in found if generation]
+        return [version for version in found if version]
 
-    def drop(self, generation: Generation) -> None:
-        """Delete `generation` for good."""
-        call_milvus(self.client.drop_collection, generation.name)
-        self._loaded.discard(generation.name)
+    def drop(self, version: CollectionVersion) -> None:
+        """Delete `version` for good."""
+        call_milvus(self.client.drop_collection, version.name)
+        self._loaded.discard(version.name)
 
     def _name_of(self, fingerprint: Fingerprint) -> str:
         return f"{self.name}_{fingerprint.digest}"
 
-    def _find(self, name: str) -> Generation | None:
+    def _find(self, name: str) -> CollectionVersion | None:
         described = self._describe(name)
         if described is None or PROPERTY not in described["properties"]:
             return None
         fingerprint = Fingerprint.parse(described["properties"][PROPERTY])
         is_ours = name == self._name_of(fingerprint)
-        return Generation(client=self.client, name=name, fingerprint=fingerprint) if is_ours else None
+        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint) if is_ours else None
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         if not call_milvus(self.client.has_collection, name):
             return None
         return cast("dict[str, Any]", call_milvus(self.client.describe_collection, name))
 
-    def _open(self, name: str, fingerprint: Fingerprint) -> Generation:
+    def _open(self, name: str, fingerprint: Fingerprint) -> CollectionVersion:
         if name not in self._loaded:
             call_milvus(self.client.load_collection, name)
             self._loaded.add(name)
-        return Generation(client=self.client, name=name, fingerprint=fingerprint)
+        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint)
 
 
 def open_collection(
@@ -133,7 +133,7 @@ def open_collection(
     token: str = "",
     must_exist: bool = False,
     is_only_client: bool = False,
-    stamps: Path | None = None,
+    snapshots: Path | None = None,
 ) -> Collection:
     """Open Milvus at `uri` for the collection `name`, which need not exist yet.
 
@@ -147,7 +147,7 @@ def open_collection(
         must_exist: refuse a Lite file that does not exist instead of making one.
         is_only_client: nothing else in this process opens the Lite file. It is then read without pymilvus, which loads
             when something is written, and the first answer comes about a second sooner.
-        stamps: with `is_only_client`, a folder for notes between runs, so that an ingest that finds everything up to
+        snapshots: with `is_only_client`, a folder for notes between runs, so that an ingest that finds everything up to
             date need not open the Lite file at all.
 
     Raises:
@@ -164,5 +164,5 @@ def open_collection(
     if must_exist and is_lite(uri) and not Path(uri).exists():
         raise CollectionNotFound(f"There is no collection {name!r}: the Milvus Lite file {uri} does not exist.")
     is_light = is_only_client and is_lite(uri)
-    client = LiteClient(uri, name, stamps=stamps) if is_light else open_client(uri, token)
+    client = LiteClient(uri, name, snapshots=snapshots) if is_light else open_client(uri, token)
     return Collection(client, uri, name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gemvec.milvus.chunking import Chunk, Chunker
+from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.passages import Passage, Splitter
 from gemvec.milvus.collection import Collection
-from gemvec.milvus.documents import BadDocument, Document
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.prices import Bill, list_bills
 from gemvec.milvus.work import WorkFinder
@@ -20,8 +20,8 @@ class IngestPlan:
     Attributes:
         documents: documents read, bad ones left out.
         unchanged, added, changed: what would become of them.
-        chunks, tokens: of the documents that are added or changed, titles included in the tokens.
-        new_chunks, new_tokens: of the chunks that would be embedded.
+        passages, tokens: of the documents that are added or changed, titles included in the tokens.
+        new_passages, new_tokens: of the passages that would be embedded.
         are_tokens_exact: whether the model's tokenizer counted; otherwise tokens are an estimate.
         bills: what Google would bill for the new tokens; its own tokenizer may count some percent more or less.
         bad: documents that would be left out.
@@ -31,9 +31,9 @@ class IngestPlan:
     unchanged: int
     added: int
     changed: int
-    chunks: int
+    passages: int
     tokens: int
-    new_chunks: int
+    new_passages: int
     new_tokens: int
     are_tokens_exact: bool
     bills: list[Bill]
@@ -45,7 +45,7 @@ def plan_ingest(
     documents: Iterable[Document | BadDocument],
     *,
     fingerprint: Fingerprint | None = None,
-    chunker: Chunker | None = None,
+    splitter: Splitter | None = None,
 ) -> IngestPlan:
     """Return what `ingest` with the same arguments would do.
 
@@ -53,37 +53,37 @@ def plan_ingest(
         collection: compared with; None when Milvus has no such place yet.
         documents: what would be indexed.
         fingerprint: which vectors are wanted; None takes whatever the collection has.
-        chunker: cuts documents and counts tokens.
+        splitter: cuts documents and counts tokens.
 
     Raises:
         FingerprintMismatch: the collection holds other vectors than `fingerprint`'s.
     """
-    chunker = chunker or Chunker()
-    generation = collection.resolve() if collection is not None and collection.exists() else None
-    if collection is not None and generation is not None and fingerprint is not None:
-        generation.fingerprint.check(fingerprint, collection=collection.name)
-    finder = WorkFinder(generation, chunker)
-    added = changed = chunks = tokens = new_chunks = new_tokens = 0
+    splitter = splitter or Splitter()
+    version = collection.resolve() if collection is not None and collection.exists() else None
+    if collection is not None and version is not None and fingerprint is not None:
+        version.fingerprint.check(fingerprint, collection=collection.name)
+    finder = WorkFinder(version, splitter)
+    added = changed = passages = tokens = new_passages = new_tokens = 0
     for work in finder.find(iter(documents)):
-        counts = {key: _count_tokens(chunker, chunk) for key, chunk in work.chunks.items()}
+        counts = {key: _count_tokens(splitter, passage) for key, passage in work.passages.items()}
         missing = work.missing
         added, changed = added + (not work.states), changed + bool(work.states)
-        chunks, tokens = chunks + len(counts), tokens + sum(counts.values())
-        new_chunks, new_tokens = new_chunks + len(missing), new_tokens + sum(counts[key] for key in missing)
+        passages, tokens = passages + len(counts), tokens + sum(counts.values())
+        new_passages, new_tokens = new_passages + len(missing), new_tokens + sum(counts[key] for key in missing)
     return IngestPlan(
         documents=finder.documents,
         unchanged=finder.unchanged,
         added=added,
         changed=changed,
-        chunks=chunks,
+        passages=passages,
         tokens=tokens,
-        new_chunks=new_chunks,
+        new_passages=new_passages,
         new_tokens=new_tokens,
-        are_tokens_exact=chunker.is_exact,
+        are_tokens_exact=splitter.is_exact,
         bills=list_bills(new_tokens),
         bad=finder.bad,
     )
 
 
-def _count_tokens(chunker: Chunker, chunk: Chunk) -> int:
-    return chunker.count_tokens(f"{chunk.title} {chunk.text}" if chunk.title else chunk.text)
+def _count_tokens(splitter: Splitter, passage: Passage) -> int:
+    return splitter.count_tokens(f"{passage.title} {passage.text}" if passage.title else passage.text)

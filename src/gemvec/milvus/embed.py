@@ -72,19 +72,17 @@ def make_document_request(served: ServedModel, fingerprint: Fingerprint, text: s
     )
 
 
-async def embed_question(
-    embedder: Embedder, fingerprint: Fingerprint, question: str, *, collection: str
-) -> Float32Array:
-    """Return the vector of `question`, float32[dimensionality], made by the collection's own model.
+async def embed_query(embedder: Embedder, fingerprint: Fingerprint, query: str, *, collection: str) -> Float32Array:
+    """Return the vector of `query`, float32[dimensionality], made by the collection's own model.
 
     Raises:
         FingerprintMismatch: `embedder` does not serve it.
     """
     served = fingerprint.find_served(embedder, collection=collection)
-    request = EmbedRequest(text=question)
+    request = EmbedRequest(text=query)
     if served.takes_options:
         request = EmbedRequest(
-            text=question, task_type=TaskType.RETRIEVAL_QUERY, output_dimensionality=fingerprint.dimensionality
+            text=query, task_type=TaskType.RETRIEVAL_QUERY, output_dimensionality=fingerprint.dimensionality
         )
     (embedding,) = await embedder.embed(served.name, [request])
     return embedding.vector

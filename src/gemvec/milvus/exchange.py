@@ -16,9 +16,9 @@ from gemvec.errors import InvalidRequest
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.milvus.generation import Generation
 from gemvec.milvus.parquet import count_rows_per_group, open_file, open_writer
 from gemvec.milvus.schema import ROW_FIELDS, Row
+from gemvec.milvus.version import CollectionVersion
 
 OnProgress = Callable[[int, int], None]  # rows done, of how many
 
@@ -71,14 +71,14 @@ def export_collection(collection: Collection, path: Path, *, on_progress: OnProg
         CollectionNotFound: there is no such collection.
         StorageFailure: Milvus or the disk failed.
     """
-    generation = collection.resolve()
-    total, rows = generation.count(), 0
-    with open_writer(path, generation.fingerprint) as write:
-        for group in generation.scan_groups(ROW_FIELDS, count_rows_per_group(generation.fingerprint)):
+    version = collection.resolve()
+    total, rows = version.count(), 0
+    with open_writer(path, version.fingerprint) as write:
+        for group in version.scan_groups(ROW_FIELDS, count_rows_per_group(version.fingerprint)):
             write(group)
             rows += len(group)
             on_progress(rows, max(rows, total))
-    return ExportReport(path=str(path), rows=rows, file_bytes=path.stat().st_size, fingerprint=generation.fingerprint)
+    return ExportReport(path=str(path), rows=rows, file_bytes=path.stat().st_size, fingerprint=version.fingerprint)
 
 
 def import_collection(
@@ -106,21 +106,21 @@ def import_collection(
     existing = collection.resolve() if collection.exists() else None
     for each in files:
         (existing.fingerprint if existing else fingerprint).check(each.fingerprint, collection=collection.name)
-    generation = existing or collection.create(fingerprint)
+    version = existing or collection.create(fingerprint)
     total, rows, written = sum(each.rows for each in files), 0, 0
     for group in (group for each in files for group in each.read_groups()):
-        fresh = group if existing is None else _leave_out_known(generation, group)
-        generation.upsert(fresh)
+        fresh = group if existing is None else _leave_out_known(version, group)
+        version.upsert(fresh)
         rows, written = rows + len(group), written + len(fresh)
         on_progress(rows, total)
-    generation.finish()
-    return ImportReport(rows=rows, written=written, fingerprint=generation.fingerprint)
+    version.finish()
+    return ImportReport(rows=rows, written=written, fingerprint=version.fingerprint)
 
 
-def _leave_out_known(generation: Generation, rows: Sequence[Row]) -> list[Row]:
+def _leave_out_known(version: CollectionVersion, rows: Sequence[Row]) -> list[Row]:
     """Return the rows that the collection does not have just so."""
     keys = [row.key for row in rows]
-    found = call_milvus(generation.client.get, generation.name, ids=keys, output_fields=list(ROW_FIELDS))
+    found = call_milvus(version.client.get, version.name, ids=keys, output_fields=list(ROW_FIELDS))
     known = {each["key"]: each for each in cast("list[dict[str, Any]]", found)}
     return [row for row in rows if row.key not in known or not _is_same(row, known[row.key])]
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 # Candidates of each way that are joined for an answer, at least and for each result.
 _MIN_CANDIDATES, _CANDIDATES_PER_RESULT = 50, 2
-# Share of meaning in the joined score; the rest is words. Anything from 0.6 to 0.8 measured about the same.
-MEANING_SHARE = 0.7
+# Share of the dense list in the joined score; the sparse one has the rest. Values from 0.6 to 0.8 measured alike.
+DENSE_SHARE = 0.7
 
 
 def count_candidates(limit: int) -> int:
@@ -20,22 +20,22 @@ def count_candidates(limit: int) -> int:
 
 
 def fuse(
-    meaning: Sequence[tuple[str, float]], words: Sequence[tuple[str, float]], *, share: float = MEANING_SHARE
+    dense: Sequence[tuple[str, float]], sparse: Sequence[tuple[str, float]], *, share: float = DENSE_SHARE
 ) -> list[tuple[str, float]]:
     """Join two rankings.
 
     Each list's scores are stretched to 0 for its last and 1 for its first; what a list does not have counts 0 there.
 
     Args:
-        meaning: keys and cosines of dense search, best first.
-        words: keys and BM25 scores, best first, of either sign (Milvus Lite turns it).
+        dense: keys and cosines, best first.
+        sparse: keys and BM25 scores, best first, of either sign (Milvus Lite turns it).
         share: weight of the first list, 0 to 1.
 
     Returns:
         Keys and scores from 0 to 1, best first; equal scores by key.
     """
     joined: dict[str, float] = {}
-    for weight, ranking in ((share, meaning), (1 - share, words)):
+    for weight, ranking in ((share, dense), (1 - share, sparse)):
         for key, score in _stretch(ranking):
             joined[key] = joined.get(key, 0.0) + weight * score
     return sorted(joined.items(), key=lambda item: (-item[1], item[0]))

@@ -1,7 +1,7 @@
 """Documents into a collection, without doing work twice: `ingest`.
 
-It can be killed at any moment, and the next run goes on from there: the chunks that have no row are embedded, rows are
-written, and only when all rows of a document are there are its stale ones deleted (see `work.py`).
+It can be killed at any moment, and the next run goes on from there: passages that have no row are embedded, rows are
+written, and stale rows of a document are deleted only when all its new ones are there (see `work.py`).
 
 Reading, cutting and writing of some documents happen while the model works on those before, so that it stays busy.
 """
@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.passages import Splitter
+from gemvec.documents.sources import Scope
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.milvus.chunking import Chunker
 from gemvec.milvus.collection import Collection
-from gemvec.milvus.documents import BadDocument, Document
 from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.milvus.generation import Generation
-from gemvec.milvus.sources import Scope
+from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.work import Work, WorkFinder
 
 
@@ -35,7 +35,7 @@ class Progress:
     Attributes:
         read_bytes: bytes of the sources that are done.
         documents: documents done, unchanged ones included.
-        embedded: chunks that the embedder was asked for.
+        embedded: passages that the embedder was asked for.
         tokens: their tokens.
     """
 
@@ -52,10 +52,10 @@ class IngestReport:
     Attributes:
         documents: documents read, bad ones left out.
         unchanged, added, changed, removed: what became of documents; removed ones only with `prune`.
-        embedded: chunks that the embedder was asked for, those that its cache held included.
-        reused: chunks written anew with the vector they had.
+        embedded: passages that the embedder was asked for, those that its cache held included.
+        reused: passages written anew with the vector they had.
         deleted: rows deleted.
-        tokens: tokens of the embedded chunks, as the model counted them.
+        tokens: tokens of the embedded passages, as the model counted them.
         bad: documents left out, each with the reason.
         seconds: how long it took, until everything was searchable.
     """
@@ -80,11 +80,11 @@ class IngestReport:
 
 @dataclass(slots=True, kw_only=True)
 class _Group:
-    """Chunks that go through model and Milvus together; a long document may have several groups.
+    """Passages that go through model and Milvus together; a long document may have several groups.
 
     Attributes:
         missing: what to embed.
-        finished: documents whose last missing chunk is in this group.
+        finished: documents whose last missing passage is in this group.
         documents, read_bytes: for `Progress`.
     """
 
@@ -100,7 +100,7 @@ async def ingest(
     documents: Iterable[Document | BadDocument],
     *,
     fingerprint: Fingerprint | None = None,
-    chunker: Chunker | None = None,
+    splitter: Splitter | None = None,
     prune: Sequence[Scope] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -111,7 +111,7 @@ async def ingest(
         embedder: computes the vectors; asked for nothing when there is nothing to embed.
         documents: what to index, such as `Sources(["docs"])`; the second of one id is left out.
         fingerprint: which vectors are wanted; None for the collection's own, or for the embedder's first model.
-        chunker: cuts documents; the default sizes when None.
+        splitter: cuts documents; the default sizes when None.
         prune: delete documents of these scopes that did not come (`Sources.scopes`).
         on_progress: called after each write, from a thread.
 
@@ -124,33 +124,33 @@ async def ingest(
         StorageFailure: Milvus failed. Run again to go on from there.
     """
     started = time.monotonic()
-    generation = await asyncio.to_thread(_open_generation, collection, embedder, fingerprint)
-    finder = WorkFinder(generation, chunker or Chunker())
-    run = _Ingest(generation, embedder, finder, collection.name)
+    version = await asyncio.to_thread(_open_version, collection, embedder, fingerprint)
+    finder = WorkFinder(version, splitter or Splitter())
+    run = _Ingest(version, embedder, finder, collection.name)
     await run.go(finder.find(iter(documents)), on_progress or (lambda _: None))
     if prune:
         await asyncio.to_thread(run.prune, prune)
-    await asyncio.to_thread(generation.finish)
+    await asyncio.to_thread(version.finish)
     run.report.documents, run.report.unchanged, run.report.bad = finder.documents, finder.unchanged, finder.bad
     run.report.seconds = time.monotonic() - started
     return run.report
 
 
-def _open_generation(collection: Collection, embedder: Embedder, fingerprint: Fingerprint | None) -> Generation:
-    """Return the generation to write to, made if there is none; refuse one with other vectors than wanted."""
+def _open_version(collection: Collection, embedder: Embedder, fingerprint: Fingerprint | None) -> CollectionVersion:
+    """Return the version to write to, made if there is none; refuse one with other vectors than wanted."""
     if collection.exists():
-        generation = collection.resolve()
+        version = collection.resolve()
         if fingerprint is not None:
-            generation.fingerprint.check(fingerprint, collection=collection.name)
-        return generation
+            version.fingerprint.check(fingerprint, collection=collection.name)
+        return version
     return collection.create(fingerprint or Fingerprint.of(embedder.list_models()[0]))
 
 
 class _Ingest:
     """One run of `ingest`."""
 
-    def __init__(self, generation: Generation, embedder: Embedder, finder: WorkFinder, name: str) -> None:
-        self._generation = generation
+    def __init__(self, version: CollectionVersion, embedder: Embedder, finder: WorkFinder, name: str) -> None:
+        self._version = version
         self._embedder = embedder
         self._finder = finder
         self._name = name
@@ -160,7 +160,7 @@ class _Ingest:
     @cached_property
     def _served(self) -> ServedModel:
         """The model that makes the collection's vectors; not asked for before there is something to embed."""
-        return self._generation.fingerprint.find_served(self._embedder, collection=self._name)
+        return self._version.fingerprint.find_served(self._embedder, collection=self._name)
 
     async def go(self, works: Iterator[Work], on_progress: Callable[[Progress], None]) -> None:
         def write(group: _Group, vectors: list[Float32Array]) -> None:
@@ -177,7 +177,7 @@ class _Ingest:
         await embed_ahead(self._group(works), self._embed, write)
 
     def _group(self, works: Iterator[Work]) -> Iterator[_Group]:
-        """Yield work in groups of as many chunks as the model takes at once; runs in a thread."""
+        """Yield work in groups of as many passages as the model takes at once; runs in a thread."""
         group = _Group()
         for work in works:
             for key in work.missing:
@@ -191,13 +191,13 @@ class _Ingest:
         yield group
 
     async def _embed(self, group: _Group) -> list[Float32Array]:
-        """Return the vector of each missing chunk; documents that the model refuses are taken out of the group."""
-        fingerprint = self._generation.fingerprint
+        """Return the vector of each missing passage; documents that the model refuses are taken out of the group."""
+        fingerprint = self._version.fingerprint
         served = await asyncio.to_thread(lambda: self._served) if group.missing else None
         while served and group.missing:
             group.missing = [item for item in group.missing if item[0] not in self._refused]
-            chunks = [work.chunks[key] for work, key in group.missing]
-            requests = [make_document_request(served, fingerprint, each.text, each.title) for each in chunks]
+            passages = [work.passages[key] for work, key in group.missing]
+            requests = [make_document_request(served, fingerprint, each.text, each.title) for each in passages]
             try:
                 embeddings = await self._embedder.embed(served.name, requests, priority=Priority.BATCH)
             except InvalidRequest as error:
@@ -224,12 +224,12 @@ class _Ingest:
             if work not in self._refused
         ]
         finished = [work for work in group.finished if work not in self._refused]
-        outdated = self._generation.vectors_of([key for work in finished for key in work.outdated])
+        outdated = self._version.vectors_of([key for work in finished for key in work.outdated])
         rows.extend(work.to_row(key, outdated[key]) for work in finished for key in work.outdated)
-        self._generation.upsert(rows)
+        self._version.upsert(rows)
         stale = [key for work in finished for key in work.stale]
         partial = [key for work in group.finished if work in self._refused for key in work.missing]
-        self._generation.delete(stale + partial)
+        self._version.delete(stale + partial)
         self.report.reused += len(outdated)
         self.report.deleted += len(stale)
         self.report.changed += sum(bool(work.states) for work in finished)
@@ -238,12 +238,12 @@ class _Ingest:
     def prune(self, scopes: Sequence[Scope]) -> None:
         """Delete the documents of `scopes` that did not come."""
         vanished: dict[str, str] = {}  # key -> document id
-        for row in self._generation.scan(["key", "document_id", "source"]):
+        for row in self._version.scan(["key", "document_id", "source"]):
             source, document_id = row["source"], row["document_id"]
             if document_id in self._finder.seen or self._finder.is_unreadable(source):
                 continue
             if any(scope.holds(source) for scope in scopes):
                 vanished[row["key"]] = document_id
-        self._generation.delete(list(vanished))
+        self._version.delete(list(vanished))
         self.report.deleted += len(vanished)
         self.report.removed = len(set(vanished.values()))

@@ -2,7 +2,7 @@
 
 pymilvus brings pandas and a gRPC server, together more than a second before the first answer. Reading does not need
 them, for Lite's engine runs in this process anyway; and an ingest that finds everything up to date does not even need
-the engine when the file is as the last one left it (`stamp.py`).
+the engine when the file is as the last one left it (`snapshot.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Any, TypeVar
 
 from gemvec.errors import FailedPrecondition, StorageFailure
 from gemvec.milvus.connection import cannot_open, close_client, make_folder_for, missing_packages, open_client
-from gemvec.milvus.stamp import MAX_STAMP_ROWS, STAMP_FIELDS, Stamp, load_stamp, read_state, save_stamp, stamp_path
+from gemvec.milvus.snapshot import (
+    MAX_SNAPSHOT_ROWS,
+    SNAPSHOT_FIELDS,
+    Snapshot,
+    load_snapshot,
+    read_state,
+    save_snapshot,
+    snapshot_path,
+)
 
 T = TypeVar("T")
 
@@ -31,23 +39,23 @@ class LiteClient:
 
     Args:
         uri: the file, which exists or is made by whatever needs it first.
-        name: the collection whose stamp counts.
-        stamps: folder of stamps; None to open the engine at once and leave no stamp.
+        name: the collection whose snapshot counts.
+        snapshots: folder of snapshots; None to open the engine at once and leave no snapshot.
 
     Raises:
         FailedPrecondition: the file is open already.
         MissingDependency: Milvus Lite is not installed.
     """
 
-    def __init__(self, uri: str, name: str, *, stamps: Path | None = None) -> None:
+    def __init__(self, uri: str, name: str, *, snapshots: Path | None = None) -> None:
         self._uri = uri
         self._name = name
         self._lock = threading.RLock()
-        self._stamp_path = stamp_path(stamps, uri, name) if stamps else None
-        self._stamp = load_stamp(self._stamp_path, uri) if self._stamp_path else None
-        self._engine: Any = None if self._stamp or not Path(uri).exists() else _open_engine(uri)
+        self._snapshot_path = snapshot_path(snapshots, uri, name) if snapshots else None
+        self._snapshot = load_snapshot(self._snapshot_path, uri) if self._snapshot_path else None
+        self._engine: Any = None if self._snapshot or not Path(uri).exists() else _open_engine(uri)
         self._client: Any = None
-        self._is_stamp_due = False
+        self._is_snapshot_due = False
         self._loaded: set[str] = set()  # what a client must load again after the engine has gone
 
     def __getattr__(self, name: str) -> Any:
@@ -59,15 +67,15 @@ class LiteClient:
         return self._engine is not None or self._client is not None
 
     def close(self) -> None:
-        """Let the file go; leave a stamp if an ingest has ended."""
+        """Let the file go; leave a snapshot if an ingest has ended."""
         with self._lock:
             self._close()
-            if self._is_stamp_due and self._stamp_path:
-                with suppress(FailedPrecondition):  # another has opened the file: no stamp
-                    self._leave_stamp(self._stamp_path)
+            if self._is_snapshot_due and self._snapshot_path:
+                with suppress(FailedPrecondition):  # another has opened the file: no snapshot
+                    self._leave_snapshot(self._snapshot_path)
 
     def remembers(self, name: str) -> bool:
-        """Whether the stamp says all that tells whether documents of collection `name` are up to date."""
+        """Whether the snapshot says all that tells whether documents of collection `name` are up to date."""
         return self._knows(name) is not None
 
     def has_collection(self, name: str) -> bool:
@@ -80,8 +88,8 @@ class LiteClient:
 
     def describe_collection(self, name: str) -> dict[str, Any]:
         """Return the collection's properties, the only part of pymilvus' description that reading needs."""
-        if stamp := self._knows(name):
-            return {"properties": stamp.properties}
+        if snapshot := self._knows(name):
+            return {"properties": snapshot.properties}
         return self._read(
             lambda engine: {"properties": dict(engine.get_collection(name).schema.properties)},
             lambda client: client.describe_collection(name),
@@ -96,7 +104,7 @@ class LiteClient:
     def flush(self, name: str) -> None:
         """Make what was written durable; an ingest does this at its end."""
         if not self._knows(name):
-            self._is_stamp_due = True
+            self._is_snapshot_due = True
             self._read(lambda engine: engine.get_collection(name).flush(), lambda client: client.flush(name))
 
     def list_indexes(self, name: str) -> list[str]:
@@ -106,8 +114,8 @@ class LiteClient:
     def query(self, name: str, *, filter: str, output_fields: list[str]) -> list[dict[str, Any]]:  # noqa: A002 # pymilvus' word
         """Return `output_fields` of the rows that match `filter`, or their number."""
         is_count = output_fields == ["count(*)"] and not filter
-        if is_count and (stamp := self._knows(name)):
-            return [{"count(*)": len(stamp.rows)}]
+        if is_count and (snapshot := self._knows(name)):
+            return [{"count(*)": len(snapshot.rows)}]
 
         def read(engine: Any) -> list[dict[str, Any]]:
             found = _loaded(engine, name)
@@ -119,8 +127,8 @@ class LiteClient:
 
     def query_iterator(self, name: str, *, batch_size: int, output_fields: list[str]) -> Any:
         """Return an iterator over `output_fields` of all rows, with `next` and `close`."""
-        if (stamp := self._knows(name)) and set(output_fields) <= set(STAMP_FIELDS):
-            return _Rows(stamp.select(output_fields), batch_size)
+        if (snapshot := self._knows(name)) and set(output_fields) <= set(SNAPSHOT_FIELDS):
+            return _Rows(snapshot.select(output_fields), batch_size)
 
         def read(engine: Any) -> Any:
             found = _loaded(engine, name)
@@ -175,10 +183,10 @@ class LiteClient:
 
         return self._read(read, ask)
 
-    def _knows(self, name: str) -> Stamp | None:
-        """Return the stamp if it is about `name` and nothing has opened the file since."""
+    def _knows(self, name: str) -> Snapshot | None:
+        """Return the snapshot if it is about `name` and nothing has opened the file since."""
         with self._lock:
-            return self._stamp if self._stamp and not self.is_open and name in self._stamp.names else None
+            return self._snapshot if self._snapshot and not self.is_open and name in self._snapshot.names else None
 
     def _read(self, read: Callable[[Any], T], ask: Callable[[Any], T]) -> T:
         with self._lock:
@@ -207,23 +215,24 @@ class LiteClient:
             self._engine.close()
             self._engine = None
 
-    def _leave_stamp(self, path: Path) -> None:
+    def _leave_snapshot(self, path: Path) -> None:
         engine = _open_engine(self._uri)
         try:
             found = _loaded(engine, self._name)
-            if found.num_entities > MAX_STAMP_ROWS:
+            if found.num_entities > MAX_SNAPSHOT_ROWS:
                 return
-            stamp = Stamp(
+            snapshot = Snapshot(
                 state=read_state(self._uri),  # while nobody else can write
                 names=(self._name, found.name),
                 properties=dict(found.schema.properties),
                 rows=[
-                    tuple(row[field] for field in STAMP_FIELDS) for row in found.query(output_fields=[*STAMP_FIELDS])
+                    tuple(row[field] for field in SNAPSHOT_FIELDS)
+                    for row in found.query(output_fields=[*SNAPSHOT_FIELDS])
                 ],
             )
         finally:
             engine.close()
-        save_stamp(path, stamp)
+        save_snapshot(path, snapshot)
 
 
 class _Rows:

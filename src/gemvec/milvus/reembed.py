@@ -1,7 +1,7 @@
 """A collection moved to another model while it is being searched: `reembed`.
 
-Another generation is built beside the one that readers use; only when it is complete and its indexes are built does the
-alias move, which Milvus does atomically. A reader resolves the alias once a question, so no answer mixes two models. A
+Another version is built beside the one that readers use; only when it is complete and its indexes are built does the
+alias move, which Milvus does atomically. A reader resolves the alias once a query, so no answer mixes two models. A
 killed run is gone on with by running again: rows that are there already are not embedded again.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gemvec.documents.passages import join_title
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
-from gemvec.milvus.chunking import join_title
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import ROW_FIELDS, Row
+from gemvec.milvus.version import CollectionVersion
 
 _StoredRow = dict[str, Any]
 # Every field but the vector, which is what changes.
@@ -65,7 +65,7 @@ async def reembed(
         collection: what to move; readers go on using it throughout.
         embedder: serves the new model.
         fingerprint: the vectors wanted, `Fingerprint.of(embedder.get_model("..."))`.
-        drop_old: delete generations of other models at the end; otherwise they are kept.
+        drop_old: delete versions of other models at the end; otherwise they are kept.
         on_progress: called from a thread with rows done and rows there are.
 
     Raises:
@@ -95,22 +95,22 @@ async def reembed(
 
 
 def _list_others(collection: Collection) -> list[str]:
-    return [generation.name for generation in collection.list_others()]
+    return [version.name for version in collection.list_others()]
 
 
 def _drop_others(collection: Collection) -> list[str]:
-    for generation in collection.list_others():
-        collection.drop(generation)
+    for version in collection.list_others():
+        collection.drop(version)
     return []
 
 
 class _Move:
-    """Rows of one generation brought into another."""
+    """Rows of one version brought into another."""
 
     def __init__(
         self,
-        source: Generation,
-        target: Generation,
+        source: CollectionVersion,
+        target: CollectionVersion,
         embedder: Embedder,
         name: str,
         on_progress: Callable[[int, int], None],
@@ -133,8 +133,8 @@ class _Move:
         await asyncio.to_thread(self._target.delete, sorted(gone))
         return self.embedded > before or bool(gone)
 
-    def _read_hashes(self, generation: Generation) -> dict[str, str]:
-        return {row["key"]: row["document_hash"] for row in generation.scan(["key", "document_hash"])}
+    def _read_hashes(self, version: CollectionVersion) -> dict[str, str]:
+        return {row["key"]: row["document_hash"] for row in version.scan(["key", "document_hash"])}
 
     def _group(self, hashes: dict[str, str]) -> Iterator[list[_StoredRow]]:
         """Yield rows that the target does not have in groups; runs in a thread."""

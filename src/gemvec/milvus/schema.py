@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gemvec.documents.document import MAX_ID_BYTES
 from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.connection import call_milvus
-from gemvec.milvus.documents import MAX_ID_BYTES
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 
 # Bytes a row takes beside its text and vector: keys, title, source, metadata on average, and protobuf's own.
@@ -31,13 +31,13 @@ class Row:
     """One passage as it is stored.
 
     Attributes:
-        key: primary key, see `Chunk.key`.
+        key: primary key, see `Passage.key`.
         words: what BM25 reads, see `join_words`.
         vector: float32[dimensionality], normalised.
         document_hash: the same in all rows of a document that is completely indexed.
         chunk: number of the passage in its document, from 0.
         chunks: how many passages the document has.
-        Others: see `Document` and `Chunk`.
+        Others: see `Document` and `Passage`.
     """
 
     key: str
@@ -136,7 +136,7 @@ def create_indexes(client: Any, name: str) -> None:
         if field not in existing:
             indexes = client.prepare_index_params()
             indexes.add_index(field, index_name=field, **options)
-            # Waiting here would be half a second an index; `Generation.finish` waits when there are rows.
+            # Waiting here would be half a second an index; `CollectionVersion.finish` waits when there are rows.
             call_milvus(client.create_index, name, indexes, sync=False)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from gemvec.documents.document import BadDocument, Document, check_document
+from gemvec.documents.passages import Passage, Splitter
 from gemvec.embedding.embed import Float32Array
-from gemvec.milvus.chunking import Chunk, Chunker
-from gemvec.milvus.documents import BadDocument, Document, check_document
-from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import Row, RowState, join_words
+from gemvec.milvus.version import CollectionVersion
 
-# Documents looked up in one question to Milvus, and their bytes held in memory meanwhile.
+# Documents looked up in one call to Milvus, and their bytes held in memory meanwhile.
 _DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20
 # When most rows of a collection will be asked for, all are read at once, up to so many (about 50 MB).
 _MAX_ROWS_READ_AT_ONCE = 100_000
@@ -33,48 +33,48 @@ class Work:
     Attributes:
         document: the document.
         document_hash: what its rows will carry.
-        chunks: its chunks by key.
+        passages: its passages by key.
         states: its rows by key, as they are now.
     """
 
     document: Document
     document_hash: str
-    chunks: dict[str, Chunk]
+    passages: dict[str, Passage]
     states: dict[str, RowState]
 
     @property
     def missing(self) -> list[str]:
-        """Keys of chunks that have no row and must be embedded."""
-        return [key for key in self.chunks if key not in self.states]
+        """Keys of passages that have no row and must be embedded."""
+        return [key for key in self.passages if key not in self.states]
 
     @property
     def outdated(self) -> list[str]:
         """Keys of rows whose vector is right and whose other fields are not."""
         return [
-            key for key in self.chunks if key in self.states and self.states[key].document_hash != self.document_hash
+            key for key in self.passages if key in self.states and self.states[key].document_hash != self.document_hash
         ]
 
     @property
     def stale(self) -> list[str]:
-        """Keys of rows that are no chunk any more."""
-        return [key for key in self.states if key not in self.chunks]
+        """Keys of rows that are no passage any more."""
+        return [key for key in self.states if key not in self.passages]
 
     def to_row(self, key: str, vector: Float32Array) -> Row:
-        """Return the row of chunk `key`."""
-        document, chunk = self.document, self.chunks[key]
+        """Return the row of passage `key`."""
+        document, passage = self.document, self.passages[key]
         return Row(
             key=key,
-            text=chunk.text,
-            words=join_words(document.title, chunk.heading, chunk.text),
+            text=passage.text,
+            words=join_words(document.title, passage.heading, passage.text),
             vector=vector,
             document_id=document.id,
             document_hash=self.document_hash,
-            chunk=chunk.number,
-            chunks=len(self.chunks),
+            chunk=passage.number,
+            chunks=len(self.passages),
             title=document.title,
-            heading=chunk.heading,
+            heading=passage.heading,
             source=document.source,
-            position=chunk.position,
+            position=passage.position,
             metadata=dict(document.metadata),
         )
 
@@ -83,8 +83,8 @@ class WorkFinder:
     """Tells what each document needs.
 
     Args:
-        generation: the rows to compare with; None when there is no collection yet.
-        chunker: cuts documents that are not up to date.
+        version: the rows to compare with; None when there is no collection yet.
+        splitter: cuts documents that are not up to date.
 
     Attributes:
         documents: documents read, bad ones left out.
@@ -95,16 +95,16 @@ class WorkFinder:
         read_bytes: bytes of the sources that have been read.
     """
 
-    def __init__(self, generation: Generation | None, chunker: Chunker) -> None:
-        self._generation = generation
-        self._chunker = chunker
+    def __init__(self, version: CollectionVersion | None, splitter: Splitter) -> None:
+        self._version = version
+        self._splitter = splitter
         self.documents = 0
         self.unchanged = 0
         self.bad: list[BadDocument] = []
         self.seen: set[str] = set()
         self.unreadable_sources: set[str] = set()
         self.read_bytes = 0
-        self._knows_all: bool | None = None  # None before the first question
+        self._knows_all: bool | None = None  # None before the first look-up
         self._states: States = {}  # of all rows, when all were read
 
     def find(self, documents: Iterator[Document | BadDocument]) -> Iterator[Work]:
@@ -135,29 +135,27 @@ class WorkFinder:
         return any(str(path) in self.unreadable_sources for path in (source, *PurePosixPath(source).parents))
 
     def _look_up(self, documents: list[Document]) -> States:
-        if self._generation is None:
+        if self._version is None:
             return {}
         if self._knows_all is None:
-            self._knows_all = self._generation.remembers_states or _will_need_all(
-                self._generation.count(), len(documents)
-            )
-            self._states = _by_document(self._generation.states()) if self._knows_all else {}
+            self._knows_all = self._version.remembers_states or _will_need_all(self._version.count(), len(documents))
+            self._states = _by_document(self._version.states()) if self._knows_all else {}
         if self._knows_all:
             return self._states
-        return _by_document(self._generation.states_of([document.id for document in documents]))
+        return _by_document(self._version.states_of([document.id for document in documents]))
 
     def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
         self.seen.add(document.id)
         self.documents += 1
-        version = self._chunker.version
+        version = self._splitter.version
         document_hash = document.hash(version)
         if states and all(
             state.document_hash == document_hash and state.chunks == len(states) for state in states.values()
         ):
             self.unchanged += 1
             return None
-        chunks = {chunk.key(document.id, version): chunk for chunk in self._chunker.split(document)}
-        return Work(document=document, document_hash=document_hash, chunks=chunks, states=states)
+        passages = {passage.key(document.id, version): passage for passage in self._splitter.split(document)}
+        return Work(document=document, document_hash=document_hash, passages=passages, states=states)
 
 
 def _checked(each: Document | BadDocument) -> Document | BadDocument:

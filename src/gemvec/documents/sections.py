@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gemvec.milvus.blocks import Block
+from gemvec.documents.blocks import Block
 
 # A section with less than this share of a full passage is joined with the one below it.
 _SHORT_SHARE = 0.25

@@ -1,4 +1,4 @@
-"""Documents cut into passages along their structure: `Chunker`.
+"""Documents cut into passages along their structure: `Splitter`.
 
 Markdown is cut between its blocks, section by section (`blocks.py`, `sections.py`). Plain text, and a block that is too
 long by itself, is cut by semantic-text-splitter: between paragraphs, then sentences, then words.
@@ -15,21 +15,21 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gemvec.documents.blocks import Block, find_blocks
+from gemvec.documents.document import Document
+from gemvec.documents.sections import SCRAP_SHARE, find_sections, pack
 from gemvec.errors import InvalidRequest
-from gemvec.milvus.blocks import Block, find_blocks
-from gemvec.milvus.documents import Document
-from gemvec.milvus.sections import SCRAP_SHARE, find_sections, pack
 
 if TYPE_CHECKING:
     from semantic_text_splitter import TextSplitter
     from tokenizers import Tokenizer
 
 # Part of every key: raise it when the same options would cut the same document differently.
-CHUNKER_VERSION = 2
+SPLITTER_VERSION = 2
 
 # A "word" without spaces (base64, minified code) is one token however long it is; Milvus takes 65,535 bytes a field.
-MAX_CHUNK_CHARACTERS = 8_000
-# The splitter looks through all that is left of a text for each chunk: a long text is cut into stretches first.
+MAX_PASSAGE_CHARACTERS = 8_000
+# The splitter looks through all that is left of a text for each passage: a long text is cut into stretches first.
 _STRETCH_CHARACTERS = 50_000
 
 _JOINT = " > "  # between headings
@@ -40,12 +40,12 @@ _CHARACTERS_PER_TOKEN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkOptions:
+class PassageOptions:
     """How documents are cut.
 
     Attributes:
-        max_tokens: most tokens in a chunk without its title; up to an eighth more rather than leave a scrap.
-        overlap_tokens: tokens repeated from one chunk in the next where a paragraph had to be cut.
+        max_tokens: most tokens in a passage without its title; up to an eighth more rather than leave a scrap.
+        overlap_tokens: tokens repeated from one passage in the next where a paragraph had to be cut.
     """
 
     max_tokens: int = 128
@@ -63,12 +63,12 @@ class ChunkOptions:
 
     @property
     def version(self) -> str:
-        """What a chunk's key says about how it was cut."""
-        return f"{CHUNKER_VERSION}:{self.max_tokens}:{self.overlap_tokens}"
+        """What a passage's key says about how it was cut."""
+        return f"{SPLITTER_VERSION}:{self.max_tokens}:{self.overlap_tokens}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class Passage:
     """One passage of a document.
 
     Attributes:
@@ -85,9 +85,9 @@ class Chunk:
     position: str
     title: str
 
-    def key(self, document_id: str, chunker_version: str) -> str:
+    def key(self, document_id: str, splitter_version: str) -> str:
         """Return the primary key: 32 characters that change when the row's vector would."""
-        parts = (document_id, self.number, self.text, self.title, chunker_version)
+        parts = (document_id, self.number, self.text, self.title, splitter_version)
         return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -96,8 +96,8 @@ def estimate_tokens(text: str) -> int:
     return sum(-(-len(word) // _CHARACTERS_PER_TOKEN) for word in _WORD.findall(text))
 
 
-class Chunker:
-    """Cuts documents into chunks.
+class Splitter:
+    """Cuts documents into passages.
 
     Args:
         options: sizes.
@@ -105,8 +105,8 @@ class Chunker:
             read before the first document is cut.
     """
 
-    def __init__(self, options: ChunkOptions | None = None, tokenizer_file: Path | None = None) -> None:
-        self.options = options or ChunkOptions()
+    def __init__(self, options: PassageOptions | None = None, tokenizer_file: Path | None = None) -> None:
+        self.options = options or PassageOptions()
         self._tokenizer_file = tokenizer_file
 
     @property
@@ -116,17 +116,17 @@ class Chunker:
 
     @property
     def version(self) -> str:
-        """What a chunk's key says about how it was cut."""
+        """What a passage's key says about how it was cut."""
         return self.options.version
 
-    def split(self, document: Document) -> list[Chunk]:
-        """Return the chunks of `document`, in order; each is a stretch of its text without surrounding space."""
+    def split(self, document: Document) -> list[Passage]:
+        """Return the passages of `document`, in order; each is a stretch of its text without surrounding space."""
         pieces = list(self._cut(document))
-        chunks: list[Chunk] = []
+        passages: list[Passage] = []
         for number, piece in enumerate(pieces):
             heading = _JOINT.join(piece.headings)
-            chunks.append(
-                Chunk(
+            passages.append(
+                Passage(
                     number=number,
                     text=piece.text,
                     heading=heading,
@@ -134,10 +134,10 @@ class Chunker:
                     title=join_title(document.title, heading, piece.text),
                 )
             )
-        return chunks
+        return passages
 
     def count_tokens(self, text: str) -> int:
-        """Return the tokens of `text` by the measure that sizes chunks."""
+        """Return the tokens of `text` by the measure that sizes passages."""
         return self._count_all([text])[0]
 
     @cached_property
@@ -192,13 +192,13 @@ class Chunker:
             start = offset if start is None else start
             if end < len(text) and all(_HEADING.match(line) for line in part.splitlines() if line.strip()):
                 continue
-            for inner, bounded in _cut_roughly(text[start:end], MAX_CHUNK_CHARACTERS):
+            for inner, bounded in _cut_roughly(text[start:end], MAX_PASSAGE_CHARACTERS):
                 yield start + inner, bounded
             start = None
 
     def _fits(self, text: str) -> bool:
         limit = self.options.max_tokens * (1 + SCRAP_SHARE)
-        return len(text) <= MAX_CHUNK_CHARACTERS and self.count_tokens(text) <= limit
+        return len(text) <= MAX_PASSAGE_CHARACTERS and self.count_tokens(text) <= limit
 
     def _count_all(self, texts: list[str]) -> list[int]:
         if self._tokenizer is None:

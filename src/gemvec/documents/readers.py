@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from gemvec.documents.document import MAX_METADATA_BYTES, DocumentFormat, has_more_values, to_json
 from gemvec.errors import MissingDependency
-from gemvec.milvus.documents import MAX_METADATA_BYTES, DocumentFormat, has_more_values, to_json
 
 
 class UnreadableDocument(ValueError):

@@ -12,9 +12,9 @@ from io import StringIO
 from pathlib import Path
 from typing import IO, Any, cast
 
+from gemvec.documents.document import BadDocument, Document, to_json
+from gemvec.documents.readers import UnreadableDocument, decode
 from gemvec.errors import MissingDependency
-from gemvec.milvus.documents import BadDocument, Document, to_json
-from gemvec.milvus.readers import UnreadableDocument, decode
 
 RECORD_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 

@@ -13,10 +13,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import IO
 
+from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.readers import READERS, UnreadableDocument, decode, read_file
+from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.errors import GemvecError, InvalidRequest
-from gemvec.milvus.documents import BadDocument, Document
-from gemvec.milvus.readers import READERS, UnreadableDocument, decode, read_file
-from gemvec.milvus.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 
 STANDARD_INPUT = "-"
 _STANDARD_INPUT_NAME = "standard input"

@@ -28,8 +28,8 @@ _STATE_FIELDS = tuple(each.name for each in fields(RowState))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
-    """One collection as Milvus knows it. All vectors of a generation have one fingerprint.
+class CollectionVersion:
+    """One collection as Milvus knows it. All vectors of a version have one fingerprint.
 
     Methods wait for Milvus; call them in a thread from async code. One writer at a time.
 

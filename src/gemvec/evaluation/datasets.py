@@ -1,4 +1,4 @@
-"""Data to measure with: sentence pairs with a gold score (STS), and questions with judged documents (BEIR's layout)."""
+"""Data to measure with: sentence pairs with a gold score (STS), and queries with judged documents (BEIR's layout)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SentencePairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
+class CorpusDocument:
     """One document of a corpus; `title` may be empty."""
 
     text: str
@@ -42,17 +42,17 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalSet:
-    """Documents, questions, and which documents answer which question.
+    """Documents, queries, and which documents answer which query.
 
     Attributes:
         name: the folder's name.
         corpus: passages by document id.
-        queries: the judged questions by id.
-        judgments: grades by question id and document id; above 0 is relevant.
+        queries: the judged queries by id.
+        judgments: grades by query id and document id; above 0 is relevant.
     """
 
     name: str
-    corpus: dict[str, Passage]
+    corpus: dict[str, CorpusDocument]
     queries: dict[str, str]
     judgments: dict[str, dict[str, int]]
 
@@ -108,8 +108,8 @@ def load_pairs(paths: Iterable[Path], *, name: str) -> SentencePairs:
 def load_retrieval(folder: Path, *, split: str = "test") -> RetrievalSet:
     """Read a folder laid out as BEIR's: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`.
 
-    Documents and questions are objects with `_id`, `text` and, for documents, `title`. Judgments are tab-separated:
-    question id, document id, grade, with or without a header; TREC's four columns also do. Questions without a
+    Documents and queries are objects with `_id`, `text` and, for documents, `title`. Judgments are tab-separated:
+    query id, document id, grade, with or without a header; TREC's four columns also do. Queries without a
     judgment are left out.
 
     Raises:
@@ -122,12 +122,12 @@ def load_retrieval(folder: Path, *, split: str = "test") -> RetrievalSet:
         judgments.setdefault(query, {})[document] = grade
     unknown = next((query for query in judgments if query not in texts), None)
     if unknown is not None:
-        raise InvalidRequest(f"{folder}: question {unknown!r} is judged but not in queries.jsonl.", field=str(folder))
+        raise InvalidRequest(f"{folder}: query {unknown!r} is judged but not in queries.jsonl.", field=str(folder))
     if not records or not judgments:
         raise InvalidRequest(f"{folder} has no {'judgments' if records else 'documents'}.", field=str(folder))
     return RetrievalSet(
         name=folder.resolve().name,
-        corpus={key: Passage(text=each.text, title=each.title or "") for key, each in records.items()},
+        corpus={key: CorpusDocument(text=each.text, title=each.title or "") for key, each in records.items()},
         queries={query: texts[query] for query in judgments},
         judgments=judgments,
     )
@@ -179,7 +179,7 @@ def _read_judgments(path: Path) -> Iterator[tuple[str, str, int]]:
             query, document, grade = columns
             yield query, document, int(grade)
         except ValueError as error:
-            raise _bad_line(path, number, "expected a question id, a document id and a whole number") from error
+            raise _bad_line(path, number, "expected a query id, a document id and a whole number") from error
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:

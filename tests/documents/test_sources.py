@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gemvec.documents.sources import Scope
 from gemvec.errors import InvalidRequest
 from gemvec.milvus import BadDocument, Document, Sources
-from gemvec.milvus.sources import Scope
 
 
 @pytest.fixture

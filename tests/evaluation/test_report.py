@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gemvec.milvus.evaluation import Measurement
-from gemvec.milvus.report import display, render_report
+from gemvec.evaluation.measurement import Measurement
+from gemvec.evaluation.report import display, render_report
 
 
 def pairs(dimensionality, spearman, **changes):

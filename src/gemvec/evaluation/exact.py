@@ -1,4 +1,4 @@
-"""Exact search: every question against every document, in blocks. What an index is measured against."""
+"""Exact search: every query against every document, in blocks. What an index is measured against."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _VALUES_PER_BLOCK = 2**24
 
 
 def search_exactly(
-    questions: Float32Array, documents: Float32Array, document_ids: Sequence[str], limit: int
+    queries: Float32Array, documents: Float32Array, document_ids: Sequence[str], limit: int
 ) -> list[dict[str, float]]:
-    """Return the documents nearest to each question, with their cosine similarity.
+    """Return the documents nearest to each query, with their cosine similarity.
 
     Args:
-        questions: float32[questions, dimensionality], normalised.
+        queries: float32[queries, dimensionality], normalised.
         documents: float32[documents, dimensionality], normalised.
         document_ids: of each row of `documents`.
-        limit: most documents for a question.
+        limit: most documents for a query.
     """
     found: list[dict[str, float]] = []
     rows = max(1, _VALUES_PER_BLOCK // max(1, len(documents)))
-    for start in range(0, len(questions), rows):
-        similarities = questions[start : start + rows] @ documents.T
+    for start in range(0, len(queries), rows):
+        similarities = queries[start : start + rows] @ documents.T
         best = _largest(similarities, min(limit, len(documents)))
         for row, places in zip(similarities, best, strict=True):
             columns: list[int] = places.tolist()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from gemvec.milvus.charts import Series, draw_bars, draw_legend, draw_lines
-from gemvec.milvus.evaluation import Measurement
+from gemvec.evaluation.charts import Series, draw_bars, draw_legend, draw_lines
+from gemvec.evaluation.measurement import Measurement
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1c2430; --soft: #5d6877; --rule: #e3e7ec; --card: #f7f8fa;
@@ -48,7 +48,7 @@ _PAIRS_NOTE = (
     "the pair."
 )
 _RETRIEVAL_NOTE = (
-    "Every question is asked of Milvus as gemvec search asks it. Beside it, in grey and dashed, stands exact search of "
+    "Every query is asked of Milvus as gemvec search asks it. Beside it, in grey and dashed, stands exact search of "
     "the same vectors: the difference is what the index loses. Index recall is the part of the exact first ten that "
     "Milvus found."
 )

@@ -1,6 +1,6 @@
-"""What a Milvus Lite file held when it was last closed: `Stamp`, so that an ingest without work need not open it.
+"""What a Milvus Lite file held when it was last closed: `Snapshot`, so that an ingest without work need not open it.
 
-Opening a Lite file loads Lite's engine, pyarrow and pandas and reads all vectors: more than a second. A stamp is a
+Opening a Lite file loads Lite's engine, pyarrow and pandas and reads all vectors: more than a second. A snapshot is a
 cache: it counts only while every file of the database has the size and the time of last change it had, and losing it
 costs that second and nothing else.
 """
@@ -16,22 +16,22 @@ from typing import Any
 
 import msgspec
 
-# Part of the name of a stamp; a change in what one holds needs another value.
-_LAYOUT = "gemvec stamp 1"
-# What a stamp knows of each row: all that tells whether documents are up to date, and which are gone.
-STAMP_FIELDS = ("key", "document_id", "document_hash", "chunks", "source")
-# Larger collections have no stamp: it would be read whole.
-MAX_STAMP_ROWS = 100_000
+# Part of the name of a snapshot; a change in what one holds needs another value.
+_LAYOUT = "gemvec snapshot 1"
+# What a snapshot knows of each row: all that tells whether documents are up to date, and which are gone.
+SNAPSHOT_FIELDS = ("key", "document_id", "document_hash", "chunks", "source")
+# Larger collections have no snapshot: it would be read whole.
+MAX_SNAPSHOT_ROWS = 100_000
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True):
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """One collection of a Lite file.
 
     Attributes:
         state: which files the database has, from `read_state`.
         names: the collection's alias and its own name.
         properties: of the collection.
-        rows: the values of `STAMP_FIELDS` of each row.
+        rows: the values of `SNAPSHOT_FIELDS` of each row.
     """
 
     state: str
@@ -41,31 +41,31 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
 
     def select(self, fields: Sequence[str]) -> list[dict[str, Any]]:
         """Return `fields` of every row."""
-        places = [(name, STAMP_FIELDS.index(name)) for name in fields]
+        places = [(name, SNAPSHOT_FIELDS.index(name)) for name in fields]
         return [{name: row[place] for name, place in places} for row in self.rows]
 
 
-def stamp_path(folder: Path, uri: str, name: str) -> Path:
-    """Return where the stamp of collection `name` of the Lite file `uri` is."""
+def snapshot_path(folder: Path, uri: str, name: str) -> Path:
+    """Return where the snapshot of collection `name` of the Lite file `uri` is."""
     what = "\0".join((_LAYOUT, str(Path(uri).absolute()), name))
     return folder / (blake2b(what.encode(), digest_size=16).hexdigest() + ".json")
 
 
-def load_stamp(path: Path, uri: str) -> Stamp | None:
-    """Return the stamp at `path` if it is about the database `uri` as it is now."""
+def load_snapshot(path: Path, uri: str) -> Snapshot | None:
+    """Return the snapshot at `path` if it is about the database `uri` as it is now."""
     try:
-        stamp = msgspec.json.decode(path.read_bytes(), type=Stamp)
+        snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
     except (OSError, msgspec.MsgspecError):
         return None
-    return stamp if stamp.state == read_state(uri) else None
+    return snapshot if snapshot.state == read_state(uri) else None
 
 
-def save_stamp(path: Path, stamp: Stamp) -> None:
-    """Write a stamp; one that cannot be written is left out."""
+def save_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot; one that cannot be written is left out."""
     beside = path.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside.write_bytes(msgspec.json.encode(stamp))
+        beside.write_bytes(msgspec.json.encode(snapshot))
         beside.replace(path)
 
 

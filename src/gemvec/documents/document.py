@@ -23,7 +23,7 @@ class Document:
     Attributes:
         id: names the document among all of the collection, the same from run to run.
         text: the whole text.
-        title: goes with every chunk when it is embedded.
+        title: goes with every passage when it is embedded.
         source: where it came from: a path as the user wrote it, or an address.
         format: how its structure is marked; `markdown` has headings and code blocks.
         metadata: JSON values to filter by.
@@ -44,11 +44,11 @@ class Document:
     has_lines: bool = True
     read_bytes: int = 0
 
-    def hash(self, chunker_version: str) -> str:
+    def hash(self, splitter_version: str) -> str:
         """Return 32 characters that change when any row of the document would."""
         content = (self.id, self.text, self.title, self.source, self.format, self.place, self.page_starts)
         metadata = json.dumps(dict(self.metadata), sort_keys=True, ensure_ascii=False)
-        return blake2b(repr((content, metadata, chunker_version)).encode(), digest_size=16).hexdigest()
+        return blake2b(repr((content, metadata, splitter_version)).encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from scipy import stats
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
+from gemvec.evaluation.datasets import CorpusDocument, RetrievalSet, SentencePairs, load_datasets
+from gemvec.evaluation.exact import search_exactly
+from gemvec.evaluation.measurement import EvaluationOptions, evaluate
 from gemvec.milvus.connection import close_client, open_client
-from gemvec.milvus.datasets import Passage, RetrievalSet, SentencePairs, load_datasets
-from gemvec.milvus.evaluation import EvaluationOptions, evaluate
-from gemvec.milvus.exact import search_exactly
 from gemvec.models.vectors import truncate_dimensions
 from gemvec.settings import Settings
 
@@ -40,7 +40,7 @@ def pairs():
 @pytest.fixture
 def retrieval():
     random = np.random.default_rng(2)
-    corpus = {f"d{number}": Passage(text=f"{sentence(random, 8)} number{number}") for number in range(150)}
+    corpus = {f"d{number}": CorpusDocument(text=f"{sentence(random, 8)} number{number}") for number in range(150)}
     queries = {f"q{number}": sentence(random, 3) for number in range(12)}
     judgments = {
         query: {str(each): int(random.integers(0, 3)) for each in random.choice(list(corpus), 40, replace=False)}
@@ -74,8 +74,8 @@ def test_each_text_of_the_pairs_is_embedded_once(embedder, pairs):
 def test_metrics_of_milvus_answers_are_those_of_trec_eval(embedder, retrieval):
     (found,) = measure(embedder, retrieval, recall_at=(5, 100))
     documents = vectors_of(embedder, [each.text for each in retrieval.corpus.values()])
-    questions = vectors_of(embedder, retrieval.queries.values())
-    answers = search_exactly(questions, documents, list(retrieval.corpus), 101)
+    queries = vectors_of(embedder, retrieval.queries.values())
+    answers = search_exactly(queries, documents, list(retrieval.corpus), 101)
     run = dict(zip(retrieval.queries, answers, strict=True))
     judge = pytrec_eval.RelevanceEvaluator(retrieval.judgments, {"ndcg_cut.10", "recall.5,100"})
     expected = judge.evaluate(run)
@@ -103,10 +103,14 @@ def test_every_dimensionality_of_the_model_is_measured_and_no_other(embedder, pa
     assert [each.dimensionality for each in measure(embedder, pairs, dimensions=(1024,))] == [64]
 
 
-def test_a_question_that_is_itself_a_document_does_not_find_itself(embedder):
+def test_a_query_that_is_itself_a_document_does_not_find_itself(embedder):
     data = RetrievalSet(
         name="self",
-        corpus={"a": Passage(text="cat purrs"), "b": Passage(text="cat purrs loud"), "c": Passage(text="dog barks")},
+        corpus={
+            "a": CorpusDocument(text="cat purrs"),
+            "b": CorpusDocument(text="cat purrs loud"),
+            "c": CorpusDocument(text="dog barks"),
+        },
         queries={"a": "cat purrs"},
         judgments={"a": {"b": 1}},
     )
@@ -117,7 +121,11 @@ def test_a_question_that_is_itself_a_document_does_not_find_itself(embedder):
 def test_a_document_without_text_is_embedded_by_its_title_and_one_without_either_left_out(embedder):
     data = RetrievalSet(
         name="titles",
-        corpus={"a": Passage(text="", title="cat purrs"), "b": Passage(text=""), "c": Passage(text="dog", title="t")},
+        corpus={
+            "a": CorpusDocument(text="", title="cat purrs"),
+            "b": CorpusDocument(text=""),
+            "c": CorpusDocument(text="dog", title="t"),
+        },
         queries={"q": "cat"},
         judgments={"q": {"a": 1, "b": 1}},
     )
@@ -141,24 +149,24 @@ def test_options_that_cannot_be_are_named(wrong):
         EvaluationOptions(**wrong)
 
 
-def test_progress_counts_texts_and_questions(embedder, retrieval):
+def test_progress_counts_texts_and_queries(embedder, retrieval):
     seen = {}
     asyncio.run(
         evaluate(embedder, [retrieval], on_progress=lambda what, done, total: seen.update({what: (done, total)}))
     )
     assert seen == {
         "generated: embedding documents": (150, 150),
-        "generated: embedding questions": (12, 12),
+        "generated: embedding queries": (12, 12),
         "generated: dense search, 64 dimensions": (12, 12),
     }
 
 
 def test_exact_search_finds_the_nearest_in_blocks_of_any_size(monkeypatch):
-    monkeypatch.setattr("gemvec.milvus.exact._VALUES_PER_BLOCK", 30)
+    monkeypatch.setattr("gemvec.evaluation.exact._VALUES_PER_BLOCK", 30)
     random = np.random.default_rng(0)
-    questions, documents = (truncate_dimensions(random.standard_normal((n, 8), dtype=np.float32), 8) for n in (7, 20))
+    queries, documents = (truncate_dimensions(random.standard_normal((n, 8), dtype=np.float32), 8) for n in (7, 20))
     names = [f"d{row}" for row in range(20)]
-    for found, row in zip(search_exactly(questions, documents, names, 5), questions @ documents.T, strict=True):
+    for found, row in zip(search_exactly(queries, documents, names, 5), queries @ documents.T, strict=True):
         assert sorted(found, key=found.get, reverse=True) == [names[place] for place in np.argsort(-row)[:5]]
 
 

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gemvec.milvus.documents import BadDocument, Document
-from gemvec.milvus.readers import UnreadableDocument
-from gemvec.milvus.records import RecordFields, read_records
+from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.readers import UnreadableDocument
+from gemvec.documents.records import RecordFields, read_records
 
 RECORDS = [
     {"id": "a", "title": "First", "text": "The first text.", "lang": "en"},

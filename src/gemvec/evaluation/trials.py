@@ -13,52 +13,52 @@ from pathlib import Path
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority
 from gemvec.embedding.models import ServedModel
+from gemvec.evaluation.datasets import CorpusDocument
 from gemvec.milvus.collection import Collection, open_collection
 from gemvec.milvus.connection import call_milvus
-from gemvec.milvus.datasets import Passage
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.milvus.generation import Generation
 from gemvec.milvus.schema import MAX_TEXT_BYTES, Row, cut_text, join_words
-from gemvec.milvus.search import search, search_words
+from gemvec.milvus.search import search, search_sparse
+from gemvec.milvus.version import CollectionVersion
 from gemvec.models.vectors import truncate_dimensions
 
 _ROWS_PER_WRITE = 1_000
 
-Scores = dict[str, float]  # document id -> score, for one question
+Scores = dict[str, float]  # document id -> score, for one query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A filled collection, and the questions to ask it.
+    """A filled collection, and the queries to ask it.
 
     Attributes:
         collection: holds one row a document; the row's `document_id` is the document's.
-        generation: the same.
-        embedder: knows the questions' vectors.
+        version: the same.
+        embedder: knows the queries' vectors.
     """
 
     collection: Collection
-    generation: Generation
-    embedder: KnownQuestions
+    version: CollectionVersion
+    embedder: PrecomputedEmbedder
 
     async def answer(
-        self, questions: Sequence[str], limit: int, *, hybrid: bool, on_answer: Callable[[int], None]
+        self, queries: Sequence[str], limit: int, *, hybrid: bool, on_answer: Callable[[int], None]
     ) -> list[Scores]:
-        """Return what `gemvec search` finds for each question; `on_answer` hears how many are answered."""
+        """Return what `gemvec search` finds for each query; `on_answer` hears how many are answered."""
         found: list[Scores] = []
-        for question in questions:
-            hits = await search(self.collection, self.embedder, question, limit=limit, hybrid=hybrid)
+        for query in queries:
+            hits = await search(self.collection, self.embedder, query, limit=limit, hybrid=hybrid)
             found.append({hit.document_id: hit.score for hit in hits})
             on_answer(len(found))
         return found
 
-    async def answer_by_words(
-        self, questions: Sequence[str], limit: int, *, on_answer: Callable[[int], None]
+    async def answer_sparse(
+        self, queries: Sequence[str], limit: int, *, on_answer: Callable[[int], None]
     ) -> list[list[tuple[str, float]]]:
-        """Return ids and scores of what BM25 alone finds for each question, best first."""
+        """Return ids and scores of what BM25 alone finds for each query, best first."""
         found: list[list[tuple[str, float]]] = []
-        for question in questions:
-            hits = await asyncio.to_thread(search_words, self.generation, question, limit, "")
+        for query in queries:
+            hits = await asyncio.to_thread(search_sparse, self.version, query, limit, "")
             found.append([(hit.document_id, hit.score) for hit in hits])
             on_answer(len(found))
         return found
@@ -66,15 +66,15 @@ class Trial:
     def drop(self) -> None:
         """Delete the collection."""
         call_milvus(self.collection.client.drop_alias, alias=self.collection.name)
-        self.collection.drop(self.generation)
+        self.collection.drop(self.version)
 
 
-class KnownQuestions:
-    """An embedder of questions whose vectors are already there.
+class PrecomputedEmbedder:
+    """An embedder of queries whose vectors are already there.
 
     Args:
         served: the model that made them.
-        vectors: float32[native_dim] by question; cut to the dimensionality asked for.
+        vectors: float32[native_dim] by query; cut to the dimensionality asked for.
     """
 
     def __init__(self, served: ServedModel, vectors: Mapping[str, Float32Array]) -> None:
@@ -96,7 +96,7 @@ class KnownQuestions:
         *,
         priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 # nothing is computed
     ) -> list[Embedding]:
-        """Return the vectors of known questions."""
+        """Return the vectors of known queries."""
         return [Embedding(self._vector(each), 0) for each in requests]
 
     async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
@@ -125,9 +125,9 @@ def open_trials(uri: str, token: str = "") -> Generator[Collection]:
 def fill_trial(
     collection: Collection,
     fingerprint: Fingerprint,
-    corpus: Mapping[str, Passage],
+    corpus: Mapping[str, CorpusDocument],
     documents: Float32Array,
-    embedder: KnownQuestions,
+    embedder: PrecomputedEmbedder,
 ) -> Trial:
     """Index a corpus; `drop` the trial before the next one.
 
@@ -136,23 +136,23 @@ def fill_trial(
         fingerprint: of the vectors.
         corpus: the documents.
         documents: float32[documents, fingerprint.dimensionality], in the corpus' order.
-        embedder: for the questions.
+        embedder: for the queries.
     """
-    trial = Trial(collection=collection, generation=collection.create(fingerprint), embedder=embedder)
+    trial = Trial(collection=collection, version=collection.create(fingerprint), embedder=embedder)
     items = list(corpus.items())
     try:
         for start in range(0, len(items), _ROWS_PER_WRITE):
             group = slice(start, start + _ROWS_PER_WRITE)
             rows = [_make_row(*item, vector) for item, vector in zip(items[group], documents[group], strict=True)]
-            trial.generation.upsert(rows)
-        trial.generation.finish()
+            trial.version.upsert(rows)
+        trial.version.finish()
     except BaseException:
         trial.drop()
         raise
     return trial
 
 
-def _make_row(document_id: str, passage: Passage, vector: Float32Array) -> Row:
+def _make_row(document_id: str, passage: CorpusDocument, vector: Float32Array) -> Row:
     return Row(
         key=blake2b(document_id.encode(), digest_size=16).hexdigest(),
         text=cut_text(passage.text or passage.title, MAX_TEXT_BYTES),

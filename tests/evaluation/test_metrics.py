@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gemvec.milvus.metrics import ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
+from gemvec.evaluation.metrics import ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
 
 # Few different values, so that ties are common; halves are exact in every float.
 values = st.integers(-6, 6).map(lambda number: number / 2)

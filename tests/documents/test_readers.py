@@ -1,6 +1,6 @@
 import pytest
 
-from gemvec.milvus.readers import UnreadableDocument, decode, read_file, read_html, read_markdown, read_pdf, read_rst
+from gemvec.documents.readers import UnreadableDocument, decode, read_file, read_html, read_markdown, read_pdf, read_rst
 
 
 def make_pdf(*pages, title="A title"):

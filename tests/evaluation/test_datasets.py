@@ -5,12 +5,12 @@ import json
 import pytest
 
 from gemvec.errors import InvalidRequest
-from gemvec.milvus.datasets import Passage, load_datasets, load_pairs, load_retrieval
+from gemvec.evaluation.datasets import CorpusDocument, load_datasets, load_pairs, load_retrieval
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a retrieval set of three documents and two judged questions."""
+    """Return a retrieval set of three documents and two judged queries."""
     folder = tmp_path / "animals"
     (folder / "qrels").mkdir(parents=True)
     write_records(
@@ -33,13 +33,13 @@ def write_records(path, *records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def test_a_retrieval_set_has_passages_and_the_judged_questions(folder):
+def test_a_retrieval_set_has_passages_and_the_judged_queries(folder):
     found = load_retrieval(folder)
     assert found.name == "animals"
     assert found.corpus == {
-        "d1": Passage(title="Cats", text="They purr."),
-        "d2": Passage(text="They bark."),
-        "3": Passage(text="They moo."),
+        "d1": CorpusDocument(title="Cats", text="They purr."),
+        "d2": CorpusDocument(text="They bark."),
+        "3": CorpusDocument(text="They moo."),
     }
     assert found.queries == {"q1": "what purrs?", "q2": "what moos?"}
     assert found.judgments == {"q1": {"d1": 2, "d2": 0}, "q2": {"3": 1}}

@@ -19,13 +19,13 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
-from gemvec.milvus.datasets import Dataset, Passage, RetrievalSet, SentencePairs
-from gemvec.milvus.exact import search_exactly
+from gemvec.evaluation.datasets import CorpusDocument, Dataset, RetrievalSet, SentencePairs
+from gemvec.evaluation.exact import search_exactly
+from gemvec.evaluation.metrics import Judgments, ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
+from gemvec.evaluation.trials import PrecomputedEmbedder, Scores, Trial, fill_trial, open_trials
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.fusion import count_candidates, fuse
-from gemvec.milvus.metrics import Judgments, ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
 from gemvec.milvus.search import MAX_RESULTS
-from gemvec.milvus.trial import KnownQuestions, Scores, Trial, fill_trial, open_trials
 from gemvec.models.vectors import truncate_dimensions
 
 SearchKind = Literal["cosine", "dense", "hybrid"]
@@ -65,7 +65,7 @@ class EvaluationOptions:
 
     @property
     def depth(self) -> int:
-        """How many documents are asked for; one more, because a question that is itself a document is left out."""
+        """How many documents are asked for; one more, because a query that is itself a document is left out."""
         return max(_TOP, *self.recall_at) + 1
 
 
@@ -117,7 +117,7 @@ async def evaluate(
         model: a name that `embedder` serves; its first one when empty.
         options: what to measure.
         precision: what the embedder computes with, for the record.
-        on_progress: called as texts are embedded and questions answered.
+        on_progress: called as texts are embedded and queries answered.
 
     Returns:
         One measurement per set of data, dimensionality and kind of search, in this order.
@@ -161,37 +161,37 @@ class _Run:
         requests = [self._document_request(each) for each in corpus.values()]
         documents = await self._embed(f"{data.name}: embedding documents", requests)
         requests = [self._request(text, TaskType.RETRIEVAL_QUERY) for text in data.queries.values()]
-        questions = await self._embed(f"{data.name}: embedding questions", requests)
-        known = KnownQuestions(self.served, dict(zip(data.queries.values(), questions, strict=True)))
+        queries = await self._embed(f"{data.name}: embedding queries", requests)
+        known = PrecomputedEmbedder(self.served, dict(zip(data.queries.values(), queries, strict=True)))
         found: list[Measurement] = []
-        by_words: list[list[tuple[str, float]]] | None = None  # the same for every dimensionality
+        sparse: list[list[tuple[str, float]]] | None = None  # the same for every dimensionality
         with open_trials(self.options.uri, self.options.token) as collection:
             for dimensionality in self._dimensions(documents):
                 fingerprint = Fingerprint.of(self.served, dimensionality)
                 cut = truncate_dimensions(documents, dimensionality)
                 trial = await asyncio.to_thread(fill_trial, collection, fingerprint, corpus, cut, known)
                 try:
-                    if by_words is None and "hybrid" in self.options.searches:
-                        by_words = await self._search_words(trial, data)
-                    exact = _Exact(truncate_dimensions(questions, dimensionality), cut, list(corpus), by_words)
+                    if sparse is None and "hybrid" in self.options.searches:
+                        sparse = await self._search_sparse(trial, data)
+                    exact = _Exact(truncate_dimensions(queries, dimensionality), cut, list(corpus), sparse)
                     found += [await self._compare(trial, exact, data, kind) for kind in self.options.searches]
                 finally:
                     await asyncio.to_thread(trial.drop)
         return found
 
-    async def _search_words(self, trial: Trial, data: RetrievalSet) -> list[list[tuple[str, float]]]:
-        questions, limit = list(data.queries.values()), count_candidates(self.options.depth)
-        on_answer = self._counter(f"{data.name}: word search", len(questions))
-        return await trial.answer_by_words(questions, limit, on_answer=on_answer)
+    async def _search_sparse(self, trial: Trial, data: RetrievalSet) -> list[list[tuple[str, float]]]:
+        queries, limit = list(data.queries.values()), count_candidates(self.options.depth)
+        on_answer = self._counter(f"{data.name}: word search", len(queries))
+        return await trial.answer_sparse(queries, limit, on_answer=on_answer)
 
     async def _compare(
         self, trial: Trial, exact: _Exact, data: RetrievalSet, kind: Literal["dense", "hybrid"]
     ) -> Measurement:
         """Measure Milvus' answers of one kind beside the exact ones."""
-        dimensionality = trial.generation.fingerprint.dimensionality
-        questions, depth, hybrid = list(data.queries.values()), self.options.depth, kind == "hybrid"
-        on_answer = self._counter(f"{data.name}: {kind} search, {dimensionality} dimensions", len(questions))
-        answers = await trial.answer(questions, depth, hybrid=hybrid, on_answer=on_answer)
+        dimensionality = trial.version.fingerprint.dimensionality
+        queries, depth, hybrid = list(data.queries.values()), self.options.depth, kind == "hybrid"
+        on_answer = self._counter(f"{data.name}: {kind} search, {dimensionality} dimensions", len(queries))
+        answers = await trial.answer(queries, depth, hybrid=hybrid, on_answer=on_answer)
         rankings = _rank(data, answers)
         exact_rankings = _rank(data, exact.answer(depth, hybrid=hybrid))
         found = [overlap(rankings[query], exact_rankings[query], _TOP) for query in rankings]
@@ -205,7 +205,7 @@ class _Run:
         return lambda done: self.on_progress(what, done, total)
 
     def _judge(self, data: RetrievalSet, rankings: Mapping[str, list[str]]) -> dict[str, float]:
-        """Return the mean of each metric over the questions."""
+        """Return the mean of each metric over the queries."""
 
         def mean(metric: Callable[[list[str], Judgments, int], float], k: int) -> float:
             return float(np.mean([metric(rankings[query], judged, k) for query, judged in data.judgments.items()]))
@@ -238,7 +238,7 @@ class _Run:
     def _request(self, text: str, task_type: TaskType) -> EmbedRequest:
         return EmbedRequest(text=text, task_type=task_type) if self.served.takes_options else EmbedRequest(text=text)
 
-    def _document_request(self, passage: Passage) -> EmbedRequest:
+    def _document_request(self, passage: CorpusDocument) -> EmbedRequest:
         request = self._request(passage.text or passage.title, TaskType.RETRIEVAL_DOCUMENT)
         has_title = self.served.takes_options and passage.title and passage.text
         return replace(request, title=passage.title) if has_title else request
@@ -261,25 +261,25 @@ class _Run:
 class _Exact:
     """What exact search finds."""
 
-    questions: Float32Array
+    queries: Float32Array
     documents: Float32Array
     document_ids: Sequence[str]
-    by_words: Sequence[list[tuple[str, float]]] | None
+    sparse: Sequence[list[tuple[str, float]]] | None
 
     def answer(self, limit: int, *, hybrid: bool) -> list[Scores]:
-        """Return the answers to all questions; for a hybrid search joined with those by words."""
+        """Return the answers to all queries; for a hybrid search joined with those of BM25."""
         wanted = count_candidates(limit) if hybrid else limit
-        dense = search_exactly(self.questions, self.documents, self.document_ids, wanted)
+        dense = search_exactly(self.queries, self.documents, self.document_ids, wanted)
         if not hybrid:
             return dense
         return [
-            dict(fuse([(each, scores[each]) for each in rank_documents(scores)], words)[:limit])
-            for scores, words in zip(dense, self.by_words or (), strict=True)
+            dict(fuse([(each, scores[each]) for each in rank_documents(scores)], sparse)[:limit])
+            for scores, sparse in zip(dense, self.sparse or (), strict=True)
         ]
 
 
 def _rank(data: RetrievalSet, answers: Sequence[Scores]) -> dict[str, list[str]]:
-    """Return each question's documents, best first; one with the question's own id is the question, and left out."""
+    """Return each query's documents, best first; one with the query's own id is the query, and left out."""
     return {
         query: [document for document in rank_documents(scores) if document != query]
         for query, scores in zip(data.queries, answers, strict=True)

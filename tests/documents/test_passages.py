@@ -1,0 +1,182 @@
+"""Passages are stretches of their document: nothing is lost, nothing invented, and each says where it stands."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS, estimate_tokens, join_title
+from gemvec.errors import InvalidRequest
+from gemvec.milvus import Document, PassageOptions, Splitter
+
+GUIDE = """# Guide
+
+Opening words of the guide.
+
+## Batches
+
+A batch is a durable job. It survives a crash.
+
+### Cancel
+
+Send cancel to stop it.
+
+```python
+# not a heading
+client.batches.cancel(name="b")
+```
+
+## Files
+
+Files expire.
+"""
+
+
+def split(text, *, max_tokens=20, overlap_tokens=0, **fields):
+    fields = {"id": "a", "title": "Guide", "format": "markdown", **fields}
+    options = PassageOptions(max_tokens=max_tokens, overlap_tokens=overlap_tokens)
+    return Splitter(options).split(Document(text=text, **fields))
+
+
+def test_a_small_document_is_one_passage():
+    (passage,) = split("One sentence.", max_tokens=50)
+    assert (passage.number, passage.text, passage.position) == (0, "One sentence.", "line 1")
+
+
+@pytest.mark.parametrize("joint", [" ", "\n\n"])
+def test_nothing_of_a_very_long_text_is_lost_and_each_part_says_its_line(joint):
+    words = [f"word{number}" for number in range(12_000)]
+    passages = split(joint.join(words), format="text")
+    assert [word for passage in passages for word in passage.text.split()] == words
+    line = {word: number if joint == "\n\n" else 0 for number, word in enumerate(words)}
+    assert all(passage.position == f"line {2 * line[passage.text.split()[0]] + 1}" for passage in passages)
+
+
+def test_a_document_of_nothing_but_space_has_no_passage():
+    assert split(" \n\t\n") == []
+
+
+def test_passages_know_their_headings_and_lines():
+    by_text = {passage.text.split("\n")[0]: passage for passage in split(GUIDE)}
+    cancel = by_text["### Cancel"]
+    assert cancel.heading == "Guide > Batches > Cancel"
+    assert cancel.position == "line 9"
+    assert cancel.title == "Guide > Batches"
+
+
+def test_what_looks_like_a_heading_in_code_is_none():
+    assert all("not a heading" not in passage.heading for passage in split(GUIDE))
+
+
+def test_a_heading_never_stands_alone():
+    passages = split("# A\n\n## B\n\n" + "words and more words in a long paragraph here. " * 3, max_tokens=12)
+    assert passages[0].text.startswith("# A\n\n## B\n\nwords")
+
+
+def test_a_heading_stays_with_a_line_that_introduces_a_long_block():
+    passages = split("# A\n\nIt says:\n\n```text\n" + "some words in a block of text\n" * 3 + "```\n", max_tokens=20)
+    assert passages[0].text.startswith("# A\n\nIt says:")
+
+
+def test_short_sections_are_joined_with_those_below_them_and_not_beside_them():
+    passages = split(
+        "# A\n\nShort.\n\n## B\n\n" + "many words " * 8 + "\n\n## C\n\n" + "other words " * 8, max_tokens=24
+    )
+    assert [passage.text.split("\n")[0] for passage in passages] == ["# A", "## C"]
+
+
+def test_a_scrap_stays_with_what_comes_before_it():
+    (passage,) = split("".join(f"Word number {number} is here.\n\n" for number in range(5)) + "End.\n", max_tokens=33)
+    assert passage.text.endswith("End.")
+
+
+def test_a_tables_head_stays_with_its_first_row():
+    rows = "".join(f"| name{number} | some words of value |\n" for number in range(9))
+    passages = split(f"| a | b |\n| --- | --- |\n{rows}", max_tokens=30)
+    assert "| --- |" in passages[0].text
+    assert "name0" in passages[0].text
+    assert len(passages) > 1
+
+
+def test_parts_of_a_long_section_are_of_about_the_same_size():
+    passages = split("".join(f"Paragraph number {number} has some words.\n\n" for number in range(12)), max_tokens=40)
+    sizes = [len(passage.text) for passage in passages]
+    assert max(sizes) < 2 * min(sizes)
+
+
+def test_a_code_block_that_fits_is_not_cut():
+    code = "```python\nfirst = 1\nsecond = 2\n```"
+    passages = split(f"Some words before it that fill a passage nearly whole.\n\n{code}\n\nAnd after.", max_tokens=22)
+    assert any(code in passage.text for passage in passages)
+
+
+def test_overlap_repeats_the_end_of_a_cut_paragraph():
+    text = " ".join(f"w{number}" for number in range(40))
+    passages = split(text, max_tokens=10, overlap_tokens=3, format="text")
+    assert passages[0].text.split()[-1] in passages[1].text.split()
+
+
+def test_pages_of_a_pdf_are_named():
+    passages = split("first page words\n\nsecond page words", max_tokens=4, format="text", page_starts=(0, 18))
+    assert [passage.position for passage in passages] == ["page 1", "page 2"]
+
+
+def test_parts_of_a_record_name_the_record():
+    passages = split("one two three four\n\nfive six seven eight", max_tokens=5, format="text", place="line 7")
+    assert [passage.position for passage in passages] == ["line 7, part 1 of 2", "line 7, part 2 of 2"]
+
+
+def test_a_word_without_end_is_cut_to_what_milvus_takes():
+    assert max(len(passage.text) for passage in split("x" * 50_000, max_tokens=100_000)) <= MAX_PASSAGE_CHARACTERS
+
+
+def test_sizes_are_in_tokens_of_the_model(tiny_model):
+    splitter = Splitter(PassageOptions(max_tokens=16, overlap_tokens=0), tiny_model / "tokenizer.json")
+    passages = splitter.split(Document(id="a", text="the model reads many words in one sentence " * 20))
+    assert len(passages) > 1
+    assert all(splitter.count_tokens(passage.text) <= 18 for passage in passages)
+
+
+@pytest.mark.parametrize("options", [{"max_tokens": 0}, {"max_tokens": 5, "overlap_tokens": 5}, {"overlap_tokens": -1}])
+def test_impossible_sizes_are_refused(options):
+    with pytest.raises(InvalidRequest, match="tokens is"):
+        PassageOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("title", "heading", "text", "joined"),
+    [
+        ("Doc", "", "text", "Doc"),
+        ("Doc", "A > B", "text", "Doc > A > B"),
+        ("Doc", "A > B", "## B\ntext", "Doc > A"),
+        ("Doc", "Doc > B", "text", "Doc > B"),
+        ("Doc", "Doc", "# Doc\ntext", "Doc"),
+        ("", "", "text", ""),
+    ],
+)
+def test_title_and_headings_are_joined_without_saying_anything_twice(title, heading, text, joined):
+    assert join_title(title, heading, text) == joined
+
+
+def test_estimates_count_every_character_of_chinese():
+    assert estimate_tokens("向量数据库") == 5
+    assert estimate_tokens("internationalisation, please") == 7
+
+
+TEXTS = st.text(st.sampled_from("ab #\n`~.x中é\t"), max_size=300)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.sampled_from(["markdown", "text"]), st.integers(1, 30))
+def test_every_character_but_space_is_in_a_passage_in_order(text, document_format, max_tokens):
+    passages = split(text, max_tokens=max_tokens, format=document_format)
+    rest = "".join(text.split())
+    assert "".join("".join(passage.text.split()) for passage in passages) == rest
+
+
+@settings(max_examples=40, deadline=None)
+@given(TEXTS)
+def test_keys_are_distinct_and_the_same_each_time(text):
+    first, second = split(text), split(text)
+    keys = [passage.key("a", "1") for passage in first]
+    assert keys == [passage.key("a", "1") for passage in second]
+    assert len(set(keys)) == len(keys)

@@ -1,0 +1,8 @@
+import pytest
+
+from counting_embedder import CountingEmbedder
+
+
+@pytest.fixture
+def embedder():
+    return CountingEmbedder()
