@@ -183,7 +183,7 @@ def _all_jobs(store):
     jobs, token = [], None
     while True:
         page = store.list("", page_size=1000, page_token=token)
-        jobs += page.jobs
+        jobs += page.items
         token = page.next_page_token
         if token is None:
             return jobs

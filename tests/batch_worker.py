@@ -17,7 +17,7 @@ from gemvec.batches import claims, rows
 from gemvec.batches.executor import LocalExecutor, ProcessExecutor
 from gemvec.batches.folder import BatchFolder
 from gemvec.batches.job import NewBatch
-from gemvec.batches.progress import Progress
+from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.files.store import FileStore
@@ -86,11 +86,11 @@ class Death:
         self.after(BatchFolder, "_make", "input held")
         self.after(Path, "mkdir", "folder made")
         self.after(rows, "insert_job", "rows inserted")
-        self.after(Progress, "claim", "claimed")
-        self.after(Progress, "_claim", "next claimed")
+        self.after(BatchQueue, "claim", "claimed")
+        self.after(BatchQueue, "_claim", "next claimed")
         self.after(claims, "count_result", "counted")
         self.after(claims, "finish_chunk", "chunk marked")
-        self.after(Progress, "checkpoint", "checkpointed")
+        self.after(BatchQueue, "checkpoint", "checkpointed")
         self.after(FileStore, "create_from_parts", "results registered")
         self.after(BatchStore, "end", "ended")
         self.after(rows, "delete_job", "rows deleted")
@@ -133,7 +133,7 @@ def accept(store, name):
 
 
 def _has_open(store):
-    return any(not job.state.is_ended for job in store.list("", page_size=1000).jobs)
+    return any(not job.state.is_ended for job in store.list("", page_size=1000).items)
 
 
 def say(*words):

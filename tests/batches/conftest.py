@@ -2,7 +2,7 @@
 
 import pytest
 
-from gemvec.batches.progress import Progress
+from gemvec.batches.queue import BatchQueue
 from gemvec.batches.store import BatchStore
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
@@ -39,5 +39,5 @@ def any_store(database, data_dir):
 
 
 @pytest.fixture
-def progress(store):
-    return Progress(store)
+def queue(store):
+    return BatchQueue(store)

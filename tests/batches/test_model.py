@@ -17,7 +17,7 @@ from batch_steps import file_answers, inline_answers, line, new
 from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.job import ChunkState
-from gemvec.batches.progress import Claiming, Progress
+from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.rows import list_chunks
 from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotCancellable, BatchNotFound, UploadedFileNotFound
@@ -27,7 +27,7 @@ from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
 from hash_embedder import HashEmbedder, vector_of
 
-ANY = Claiming(weights=["hash@12345678"])
+ANY = Claimable(weights=["hash@12345678"])
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1, 0, 1, -1])
 CHUNK = 2  # requests, so that a few of them are several chunks
 EXPIRY, RETENTION = timedelta(hours=48), timedelta(days=42)
@@ -82,7 +82,7 @@ class Batches(RuleBasedStateMachine):
         self.database = open_database(self.folder / "gemvec.sqlite3")
         files = FileStore(self.database, self.folder, clock=self.now)
         self.store = BatchStore(self.database, files, self.folder, expiry=EXPIRY, retention=RETENTION, clock=self.now)
-        self.progress = Progress(self.store)
+        self.queue = BatchQueue(self.store)
 
     def teardown(self):
         if hasattr(self, "database"):
@@ -173,7 +173,7 @@ class Batches(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        self.take(self.progress.claim(ANY))
+        self.take(self.queue.claim(ANY))
 
     def take(self, task):
         assert (task and (task.batch_id, task.chunk_index)) == self.first_in_line()
@@ -191,7 +191,7 @@ class Batches(RuleBasedStateMachine):
         if expected is None:
             return  # its input is gone; the runner sets such a chunk aside
         result = asyncio.run(run_chunk(task, HashEmbedder(), ChunkFiles(task)))
-        checkpoint = self.progress.checkpoint(task, result, ANY if claims_next else None)
+        checkpoint = self.queue.checkpoint(task, result, ANY if claims_next else None)
         assert checkpoint.is_counted is task.part_path.exists() is not is_void
         if not is_void:
             expected.done.add(task.chunk_index)
@@ -205,7 +205,7 @@ class Batches(RuleBasedStateMachine):
         if not self.in_flight:
             return
         task = self.in_flight.pop(which % len(self.in_flight))
-        self.progress.release(task, reason)
+        self.queue.release(task, reason)
         expected = self.model.get(task.batch_id)
         if expected and not expected.state.is_ended and reason:
             expected.state = BatchState.PENDING
@@ -215,7 +215,7 @@ class Batches(RuleBasedStateMachine):
         if not self.in_flight:
             return
         task = self.in_flight.pop()
-        self.progress.fail(task, "DATA_LOSS", "damaged")
+        self.queue.fail(task, "DATA_LOSS", "damaged")
         if task.batch_id in self.model:
             self.end(self.model[task.batch_id], BatchState.FAILED)
 
@@ -229,17 +229,17 @@ class Batches(RuleBasedStateMachine):
         self.in_flight.clear()
         self.database.close()
         self.open()
-        self.progress.recover(ANY.weights)
+        self.queue.recover(ANY.weights)
         assert self.store.folder.list_batch_ids() == set(self.model)
 
     @rule(hours=st.sampled_from([1, 30, 500, 1000]))
     def time_passes(self, hours):
         self.late += timedelta(hours=hours)
-        self.progress.expire()
+        self.queue.expire()
         for expected in self.model.values():
             if expected.created_at + EXPIRY <= self.now():
                 self.end(expected, BatchState.EXPIRED)
-        self.progress.sweep()
+        self.queue.sweep()
         kept = {
             batch_id: expected
             for batch_id, expected in self.model.items()
@@ -256,7 +256,7 @@ class Batches(RuleBasedStateMachine):
             shown, token = [], None
             while True:
                 page = self.store.list(owner, page_size=2, page_token=token)
-                shown += page.jobs
+                shown += page.items
                 token = page.next_page_token
                 if token is None:
                     break

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from batch_steps import inline_answers, line, new
 from gemvec.batches.job import ChunkResult
-from gemvec.batches.progress import Claiming, Progress
+from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
 from gemvec.errors import (
     BatchNotCancellable,
@@ -23,18 +23,18 @@ from gemvec.storage.schema import chunks, files, jobs
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
 
-ANY = Claiming(weights=["hash@12345678"])
+ANY = Claimable(weights=["hash@12345678"])
 INT64 = (-(2**63), 2**63 - 1)
 
 
 def work_off(store, *, most=1000):
     """Claim and checkpoint chunks with made-up answers until there is no work; return the tasks."""
-    progress = Progress(store)
+    queue = BatchQueue(store)
     tasks = []
-    while len(tasks) < most and (task := progress.claim(ANY)):
+    while len(tasks) < most and (task := queue.claim(ANY)):
         task.part_path.write_bytes(b'{"response":{}}\n' * task.request_count)
         result = ChunkResult(successful_count=task.request_count, failed_count=0)
-        assert progress.checkpoint(task, result).is_counted
+        assert queue.checkpoint(task, result).is_counted
         tasks.append(task)
     return tasks
 
@@ -98,7 +98,7 @@ def test_another_owners_batch_is_not_found(any_store):
             call(job.batch_id, "theirs")
     with pytest.raises(BatchNotFound):
         any_store.update(job.batch_id, "theirs", BatchUpdate(priority=9))
-    assert any_store.list("theirs").jobs == ()
+    assert any_store.list("theirs").items == ()
     assert any_store.get(job.batch_id, "mine").priority == 0
 
 
@@ -108,7 +108,7 @@ def test_pages_show_every_batch_once_newest_first(any_store):
     shown, token = [], None
     while True:
         page = any_store.list("", page_size=3, page_token=token)
-        shown += [job.batch_id for job in page.jobs]
+        shown += [job.batch_id for job in page.items]
         any_store.create_inline(new(), [line("b")])  # in between two pages
         token = page.next_page_token
         if token is None:
@@ -120,7 +120,7 @@ def test_no_page_has_more_than_100_batches_whatever_is_asked_for(store):
     for _ in range(101):
         store.create_inline(new(), [line("a")])
     page = store.list("", page_size=2**31 - 1)
-    assert (len(page.jobs), page.next_page_token is None) == (100, False)
+    assert (len(page.items), page.next_page_token is None) == (100, False)
 
 
 @pytest.mark.parametrize(
@@ -241,62 +241,62 @@ def test_deleting_removes_rows_input_and_results(any_store, data_dir):
 
 
 def test_a_claim_is_void_after_cancel_and_delete(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     for end in (any_store.cancel, any_store.delete):
         job = any_store.create_inline(new(), [line("a")])
-        task = progress.claim(ANY)
+        task = queue.claim(ANY)
         end(job.batch_id, "")
         if task.part_path.parent.exists():
             task.part_path.write_bytes(b"late")
-        assert not progress.checkpoint(task, ChunkResult(successful_count=1, failed_count=0)).is_counted
+        assert not queue.checkpoint(task, ChunkResult(successful_count=1, failed_count=0)).is_counted
         assert not task.part_path.exists()
 
 
 def test_a_chunk_that_ends_while_its_batch_is_deleted_leaves_no_folder(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     job = any_store.create_inline(new(), [line("a")])
-    task = progress.claim(ANY)
+    task = queue.claim(ANY)
     any_store.delete(job.batch_id, "")
     task.part_path.parent.mkdir()
     task.part_path.write_bytes(b"written while the folder was being removed")
-    assert not progress.checkpoint(task, ChunkResult(successful_count=1, failed_count=0)).is_counted
+    assert not queue.checkpoint(task, ChunkResult(successful_count=1, failed_count=0)).is_counted
     assert any_store.folder.list_batch_ids() == set()
 
 
 def test_a_claim_is_void_after_a_later_claim(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     job = any_store.create_inline(new(), [line("a")])
-    late = progress.claim(ANY)
-    progress.release_all()
-    task = progress.claim(ANY)
+    late = queue.claim(ANY)
+    queue.release_all()
+    task = queue.claim(ANY)
     assert (task.chunk_index, task.lease, task.part_path) == (0, 2, late.part_path.with_name("0000000.2.jsonl"))
     result = ChunkResult(successful_count=0, failed_count=1)
-    assert not progress.checkpoint(late, result).is_counted
-    progress.release(late)
-    assert progress.checkpoint(task, result).is_counted
+    assert not queue.checkpoint(late, result).is_counted
+    queue.release(late)
+    assert queue.checkpoint(task, result).is_counted
     kept = any_store.get(job.batch_id, "")
     assert (kept.state, kept.failed_count, kept.pending_count) == (BatchState.SUCCEEDED, 1, 0)
 
 
 def test_a_batch_waits_for_its_own_weights(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     job = any_store.create_inline(new(weights="hash@other"), [line("a")])
-    assert progress.claim(ANY) is None
-    progress.recover(ANY.weights)
+    assert queue.claim(ANY) is None
+    queue.recover(ANY.weights)
     assert "hash@other" in any_store.get(job.batch_id, "").waiting_reason
-    assert progress.claim(Claiming(weights=["hash@other"])).batch_id == job.batch_id
+    assert queue.claim(Claimable(weights=["hash@other"])).batch_id == job.batch_id
     assert any_store.get(job.batch_id, "").waiting_reason is None
 
 
 def test_a_parked_job_says_why_and_lets_others_go(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     first = any_store.create_inline(new(priority=1), [line("a")])
     second = any_store.create_inline(new(), [line("a")])
-    progress.release(progress.claim(ANY), "no room")
+    queue.release(queue.claim(ANY), "no room")
     kept = any_store.get(first.batch_id, "")
     assert (kept.state, kept.waiting_reason) == (BatchState.PENDING, "no room")
-    assert progress.claim(Claiming(weights=ANY.weights, parked=[first.job_number])).batch_id == second.batch_id
-    assert progress.claim(ANY).batch_id == first.batch_id
+    assert queue.claim(Claimable(weights=ANY.weights, parked=[first.job_number])).batch_id == second.batch_id
+    assert queue.claim(ANY).batch_id == first.batch_id
     kept = any_store.get(first.batch_id, "")
     assert (kept.state, kept.waiting_reason) == (BatchState.RUNNING, None)
 
@@ -309,18 +309,18 @@ def test_an_open_batch_expires_and_keeps_what_is_finished(database, data_dir):
     started = store.create_from_file(new(), upload(store, content))
     waiting = store.create_inline(new(priority=-1), [line("a")])
     work_off(store, most=1)
-    progress = Progress(store)
-    assert progress.expire() == 0
+    queue = BatchQueue(store)
+    assert queue.expire() == 0
     late.append(timedelta(hours=49))
-    assert progress.expire() == 2
-    assert progress.expire() == 0
+    assert queue.expire() == 2
+    assert queue.expire() == 0
     for job in (started, waiting):
         kept = store.get(job.batch_id, "")
         assert (kept.state, kept.error_status) == (BatchState.EXPIRED, "DEADLINE_EXCEEDED")
     assert store.get(started.batch_id, "").output_file_id
     assert inline_answers(store, store.get(waiting.batch_id, ""))[0]["error"]["code"] == 4
-    assert progress.claim(ANY) is None
-    assert progress.first_expiry() is None
+    assert queue.claim(ANY) is None
+    assert queue.first_expiry() is None
 
 
 def test_an_ended_batch_is_deleted_when_its_time_is_up(database, data_dir):
@@ -331,11 +331,11 @@ def test_an_ended_batch_is_deleted_when_its_time_is_up(database, data_dir):
     ended = store.create_inline(new(), [line("a")])
     work_off(store)
     opened = store.create_inline(new(), [line("a")])
-    progress = Progress(store)
+    queue = BatchQueue(store)
     late.append(timedelta(days=41))
-    assert progress.sweep() == 0
+    assert queue.sweep() == 0
     late.append(timedelta(days=2))
-    assert progress.sweep() == 1
+    assert queue.sweep() == 1
     with pytest.raises(BatchNotFound):
         store.get(ended.batch_id, "")
     assert store.get(opened.batch_id, "")
@@ -349,15 +349,15 @@ def test_what_is_kept_is_no_other_users_to_read_whoever_made_the_data_folder(sql
 
 
 def test_recovery_removes_orphans_and_void_parts_and_nothing_else(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     content = b"".join(line(str(number)) + b"\n" for number in range(600))
     job = any_store.create_from_file(new(), upload(any_store, content))
     (done,) = work_off(any_store, most=1)
-    task = progress.claim(ANY)
+    task = queue.claim(ANY)
     task.part_path.write_bytes(b"whole, but never counted")
     task.part_path.with_suffix(".jsonl.part").write_bytes(b"half")
     any_store.folder.write_input("orphan", [line("a")])
-    progress.recover(ANY.weights)
+    queue.recover(ANY.weights)
     assert any_store.folder.list_batch_ids() == {job.batch_id}
     assert sorted(path.name for path in done.part_path.parent.iterdir()) == ["0000000.1.jsonl", "input.jsonl"]
     assert len(work_off(any_store)) == 2
@@ -365,14 +365,22 @@ def test_recovery_removes_orphans_and_void_parts_and_nothing_else(any_store):
 
 
 def test_a_failed_batch_keeps_the_parts_that_are_left(any_store):
-    progress = Progress(any_store)
+    queue = BatchQueue(any_store)
     content = b"".join(line(str(number)) + b"\n" for number in range(600))
     job = any_store.create_from_file(new(), upload(any_store, content))
     first, _ = work_off(any_store, most=2)
-    task = progress.claim(ANY)
+    task = queue.claim(ANY)
     first.part_path.unlink()
-    progress.fail(task, "DATA_LOSS", "damaged")
-    progress.fail(task, "INTERNAL", "an ended state never changes")
+    queue.fail(task, "DATA_LOSS", "damaged")
+    queue.fail(task, "INTERNAL", "an ended state never changes")
     kept = any_store.get(job.batch_id, "")
     assert (kept.state, kept.error_status, kept.error_message) == (BatchState.FAILED, "DATA_LOSS", "damaged")
     assert any_store.files.get(kept.output_file_id, "").size_bytes == len(b'{"response":{}}\n') * 256
+
+
+def test_batches_are_counted_by_state_and_every_state_is_named(any_store):
+    any_store.create_inline(new(), [line("a text")])
+    any_store.cancel(any_store.create_inline(new(), [line("a text")]).batch_id, "")
+    counts = any_store.count_by_state()
+    assert set(counts) == set(BatchState)
+    assert (counts[BatchState.PENDING], counts[BatchState.CANCELLED], counts[BatchState.SUCCEEDED]) == (1, 1, 0)

@@ -1,30 +1,19 @@
 """A store on either database, and a clock that the test turns."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from clock import Calendar
 from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
 
 KIB = 2**10
 
 
-class Clock:
-    def __init__(self):
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self):
-        self.now += timedelta(microseconds=1)  # no two moments are the same
-        return self.now
-
-    def advance(self, **duration):
-        self.now += timedelta(**duration)
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Calendar()
 
 
 @pytest.fixture

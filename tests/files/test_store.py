@@ -60,7 +60,7 @@ def test_another_owners_file_is_not_found(store):
     for attempt in (store.get, store.open_content, store.delete):
         with pytest.raises(UploadedFileNotFound):
             attempt(file.file_id, "you")
-    assert store.list("you").files == ()
+    assert store.list("you").items == ()
     assert store.get(file.file_id, "me") == file
 
 
@@ -151,7 +151,7 @@ def test_an_expired_file_is_not_found_before_any_sweep(store, clock):
     clock.advance(hours=48)
     with pytest.raises(UploadedFileNotFound):
         store.get(file.file_id, "")
-    assert store.list("").files == ()
+    assert store.list("").items == ()
 
 
 def test_the_name_of_an_expired_file_is_free_before_any_sweep(store, clock, names_on_disk):
@@ -208,20 +208,20 @@ def test_pages_show_every_file_once_newest_first(store):
     shown, token = [], None
     while True:
         page = store.list("me", page_size=3, page_token=token)
-        shown += page.files
+        shown += page.items
         token = page.next_page_token
         if token is None:
             break
-        assert len(page.files) == 3
+        assert len(page.items) == 3
     assert shown == made[::-1]
 
 
 def test_pages_neither_repeat_nor_hide_when_files_come_and_go(store):
     made = [store.create("", [b"x"]) for _ in range(6)]
     first = store.list("", page_size=2)
-    store.delete(first.files[1].file_id, "")
+    store.delete(first.items[1].file_id, "")
     store.create("", [b"new"])
-    rest = store.list("", page_token=first.next_page_token).files
+    rest = store.list("", page_token=first.next_page_token).items
     assert rest == tuple(made[3::-1])
 
 
@@ -234,7 +234,7 @@ def test_a_page_token_of_another_owner_shows_only_ones_own_files(store):
     for _ in range(3):
         store.create("you", [b"x"])
     token = store.list("you", page_size=1).next_page_token
-    assert store.list("me", page_token=token).files == ()
+    assert store.list("me", page_token=token).items == ()
 
 
 def test_parts_make_one_file_without_a_copy(store, database, tmp_path, names_on_disk):
@@ -354,3 +354,10 @@ def write_parts(folder, contents):
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     return paths
+
+
+def test_the_figures_count_the_files_of_every_owner(store):
+    assert (store.figures().files, store.figures().size_bytes) == (0, 0)
+    store.create("a", [b"12345"])
+    store.create("b", [b"123"])
+    assert (store.figures().files, store.figures().size_bytes) == (2, 8)

@@ -222,7 +222,7 @@ class UploadMachine(RuleBasedStateMachine):
     @invariant()
     def every_file_is_whole_and_nobody_elses(self):
         for owner in ("", "me"):
-            listed = {file.file_id: file for file in self.store.list(owner, page_size=100).files}
+            listed = {file.file_id: file for file in self.store.list(owner, page_size=100).items}
             assert set(listed) == {name for whose, name in self.files if whose == owner and self.live_file(owner, name)}
             for name, file in listed.items():
                 content = b"".join(self.store.open_content(name, owner).read())

@@ -58,7 +58,7 @@ def test_an_upload_is_no_file_before_it_is_finalized(store, uploads):
     uploads.append(upload.upload_id, 0, [b"abc"])
     with pytest.raises(UploadedFileNotFound):
         store.get("data", "me")
-    assert store.list("me").files == ()
+    assert store.list("me").items == ()
 
 
 def test_a_repeated_chunk_changes_nothing(store, uploads):

@@ -1,17 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clock import Clock
 from gemvec.gateway.rate import Rate, RateMeter
 
 RATES = st.builds(Rate, texts=st.integers(0, 20), tokens=st.integers(0, 200))
 SENDINGS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 300), st.floats(0, 90)), max_size=40)
-
-
-class Clock:
-    seconds = 0.0
-
-    def __call__(self):
-        return self.seconds
 
 
 def test_what_fits_into_the_minute_may_be_sent_at_once():
@@ -23,9 +17,9 @@ def test_what_fits_into_the_minute_may_be_sent_at_once():
 def test_what_does_not_fit_waits_until_enough_is_a_minute_old():
     clock = Clock()
     meter = RateMeter(Rate(texts=3), clock)
-    for clock.seconds in (0.0, 10.0, 20.0):
+    for clock.now in (0.0, 10.0, 20.0):
         meter.note(1, 1)
-    clock.seconds = 25.0
+    clock.now = 25.0
     assert [meter.seconds_until(texts, 1) for texts in (1, 2, 3)] == [35.0, 45.0, 55.0]
 
 
@@ -60,11 +54,11 @@ def test_no_sixty_seconds_see_more_than_the_rate_but_what_is_more_by_itself(rate
     clock = Clock()
     meter, sent = RateMeter(rate, clock), []
     for texts, tokens, pause in sendings:
-        clock.seconds += pause
-        clock.seconds += meter.seconds_until(texts, tokens)
+        clock.now += pause
+        clock.now += meter.seconds_until(texts, tokens)
         assert meter.seconds_until(texts, tokens) < 1e-6  # of rounding
         meter.note(texts, tokens)
-        sent.append((clock.seconds, texts, tokens))
+        sent.append((clock.now, texts, tokens))
     for index, (start, *_) in enumerate(sent):
         minute = [each for each in sent[index:] if each[0] < start + 59.999]
         for unit, limit in ((1, rate.texts), (2, rate.tokens)):

@@ -4,7 +4,6 @@ Whatever breaks (the connection, the process, a byte) the next fetch recovers or
 start at once one fetches; a spoilt byte is an error at the next load and never a wrong vector.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.catalogue import ALL_MINILM_L6_V2, WORDLLAMA_256, find_record
@@ -229,8 +229,7 @@ def test_what_killed_fetches_of_other_models_left_is_swept_unless_they_still_run
     for folder in left:
         folder.mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(b"half")
-    with (tmp_path / "models" / ".staging" / "running.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(tmp_path / "models" / ".staging" / "running.lock"):
         fetch_model(record, tmp_path)
     assert [folder.exists() for folder in left] == [False, True]
 

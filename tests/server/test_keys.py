@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from clock import Clock
 from gemvec.errors import InvalidRequest, NotFound, StorageFailure
 from gemvec.server.keys import KeyRing, KeyStore
 from gemvec.storage.database import open_database
@@ -16,16 +17,6 @@ def store(tmp_path):
     database = open_database(tmp_path / "gemvec.db")
     yield KeyStore(database)
     database.close()
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 class CountingStore:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemvec.errors import InvalidRequest
-from gemvec.storage.pages import format_page_token, page_size_within, parse_page_token
+from gemvec.storage.pages import cut_page, format_page_token, page_size_within, parse_page_token
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.text(st.characters(codec="utf-8", exclude_characters="\0")))
@@ -46,3 +46,11 @@ def test_a_page_has_what_was_asked_for_within_the_limit(asked, given_size):
 def test_a_negative_page_size_is_refused():
     with pytest.raises(InvalidRequest, match="page_size: -1"):
         page_size_within(-1, default=10, largest=100)
+
+
+def test_a_page_says_where_the_next_one_begins_only_where_more_was_found():
+    moments = [datetime(2026, 1, day, tzinfo=UTC) for day in (3, 2, 1)]
+    first = cut_page(moments, 2, lambda moment: (moment, "id"))
+    assert first.items == tuple(moments[:2])
+    assert parse_page_token(first.next_page_token) == (moments[1], "id")
+    assert cut_page(moments, 3, lambda moment: (moment, "id")).next_page_token is None

@@ -95,19 +95,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPage:
-    """One page of a list of jobs.
-
-    Attributes:
-        jobs: newest first.
-        next_page_token: what asks for the next page; None on the last one.
-    """
-
-    jobs: tuple[Job, ...]
-    next_page_token: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """A chunk as the store remembers it.
 

@@ -100,8 +100,8 @@ def _is_blank(length: int, last: int) -> bool:
 class _Spans:
     """Groups the ends of requests into spans of at most so many, cut early beyond `CHUNK_BYTES`."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_requests: int) -> None:
+        self._max_requests = max_requests
         self._start: int = 0
         self._count: int = 0
 
@@ -109,7 +109,7 @@ class _Spans:
         """Take in the ends of the requests that follow."""
         taken = 0
         while taken < len(ends):
-            full = taken + self._most - self._count - 1
+            full = taken + self._max_requests - self._count - 1
             heavy = int(np.searchsorted(ends, self._start + CHUNK_BYTES))
             last = max(taken, min(full, heavy))
             if last >= len(ends):

@@ -125,6 +125,12 @@ def first_expiry(connection: Connection) -> datetime | None:
     return connection.scalar(select(func.min(jobs.c.expires_at)).where(_IS_OPEN))
 
 
+def count_by_state(connection: Connection) -> dict[BatchState, int]:
+    """Return how many jobs there are in each state that any is in."""
+    query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+    return {BatchState(state): count for state, count in connection.execute(query)}
+
+
 def list_batch_ids(connection: Connection) -> set[str]:
     """Return the ids of all batches."""
     return set(connection.scalars(select(jobs.c.batch_id)))

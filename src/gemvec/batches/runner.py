@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 from gemvec.batches.executor import Executor, LocalExecutor
 from gemvec.batches.job import ChunkTask
 from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
-from gemvec.batches.progress import Claiming, Progress
+from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
@@ -61,7 +61,7 @@ class BatchRunner:
             chunks_in_flight: how many at once.
         """
         self.store = store
-        self._progress = Progress(store)
+        self._queue = BatchQueue(store)
         self._executor = executor or LocalExecutor(embedder)
         self._weights = sorted({model.weights for model in embedder.list_models()})
         self._slots = chunks_in_flight
@@ -79,7 +79,7 @@ class BatchRunner:
         Raises:
             StorageFailure: the database or the data folder cannot be used.
         """
-        await asyncio.to_thread(self._progress.recover, self._weights)
+        await asyncio.to_thread(self._queue.recover, self._weights)
         steps = [self._work] * self._slots + [self._keep_time]
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
@@ -103,7 +103,7 @@ class BatchRunner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._executor.close()
         with contextlib.suppress(StorageFailure):  # the next start does it again
-            await asyncio.to_thread(self._progress.release_all)
+            await asyncio.to_thread(self._queue.release_all)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while not self._is_stopping:
@@ -116,20 +116,20 @@ class BatchRunner:
     async def _work(self) -> None:
         """Carry out chunks as long as there are any, then wait until there may be more."""
         wake = self._wake
-        task = await self._durably(self._progress.claim, self._claiming())
+        task = await self._durably(self._queue.claim, self._claimable())
         if task is None:
             await self._sleep(wake, min(_POLL_SECONDS, self._pauses.seconds_left()))
         while task is not None:
             task = await self._carry_out(task)
 
-    def _claiming(self) -> Claiming:
-        return Claiming(weights=() if self._is_stopping else self._weights, parked=self._pauses.parked())
+    def _claimable(self) -> Claimable:
+        return Claimable(weights=() if self._is_stopping else self._weights, parked=self._pauses.parked())
 
     async def _carry_out(self, task: ChunkTask) -> ChunkTask | None:
         """Run a chunk and count it; return the one that was claimed with that."""
         try:
             result = await self._executor.run(task)
-            checkpoint = await self._durably(self._progress.checkpoint, task, result, self._claiming())
+            checkpoint = await self._durably(self._queue.checkpoint, task, result, self._claimable())
         except Exception as error:  # noqa: BLE001 - whatever a chunk raises, the runner goes on
             await self._set_aside(task, error)
             return None
@@ -141,15 +141,15 @@ class BatchRunner:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""
         extra: dict[str, object] = {"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__}
         if _is_lost(error):
-            await self._durably(self._progress.fail, task, "DATA_LOSS", "The batch's input or results are damaged.")
+            await self._durably(self._queue.fail, task, "DATA_LOSS", "The batch's input or results are damaged.")
         elif self._is_stopping:
-            await self._durably(self._progress.release, task)
+            await self._durably(self._queue.release, task)
         elif self._is_hopeless(task, error):
             _log.error("a chunk failed again and again", extra=extra)
-            await self._durably(self._progress.fail, task, "INTERNAL", "Internal error encountered.")
+            await self._durably(self._queue.fail, task, "INTERNAL", "Internal error encountered.")
         else:
             seconds = self._pauses.begin(task.job_number)
-            if await self._durably(self._progress.release, task, _reason(error)):
+            if await self._durably(self._queue.release, task, _reason(error)):
                 extra |= {"reason": _detail(error), "again_in_seconds": seconds}
                 _log.warning("a batch is parked", extra=extra)
 
@@ -164,11 +164,11 @@ class BatchRunner:
     async def _keep_time(self) -> None:
         """Expire jobs on time, delete old ones now and then, and wait."""
         wake = self._wake
-        await self._durably(self._progress.expire)
+        await self._durably(self._queue.expire)
         if time.monotonic() >= self._next_sweep_at:
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
-            await self._durably(self._progress.sweep)
-        first = await self._durably(self._progress.first_expiry)
+            await self._durably(self._queue.sweep)
+        first = await self._durably(self._queue.first_expiry)
         left = _POLL_SECONDS if first is None else (first - self.store.clock()).total_seconds()
         await self._sleep(wake, min(_POLL_SECONDS, left))
 

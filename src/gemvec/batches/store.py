@@ -1,7 +1,7 @@
 """The store of batches: the truth, in two tables, and the bytes beside it.
 
 Every call is synchronous, safe from any thread, and one transaction where it changes anything. What callers may do is
-here; what the runner does to a job is in `progress.py`. Another owner's batch is not found, like one that never was.
+here; what the runner does to a job is in `queue.py`. Another owner's batch is not found, like one that never was.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from gemvec.batches import rows
 from gemvec.batches.folder import BatchFolder
-from gemvec.batches.job import ChunkState, Job, JobPage, NewBatch
+from gemvec.batches.job import ChunkState, Job, NewBatch
 from gemvec.batches.lines import LineSpan, index_lines
 from gemvec.batches.results import inline_responses
 from gemvec.errors import BatchNotCancellable, BatchNotFound, FailedPrecondition, InvalidRequest
@@ -26,7 +26,7 @@ from gemvec.files.file import FileSource
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
 from gemvec.storage.database import Database
-from gemvec.storage.pages import format_page_token, page_size_within, parse_page_token
+from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
 
@@ -153,7 +153,7 @@ class BatchStore:
         with self.database.read() as connection:
             return self._find(connection, batch_id, owner)
 
-    def list(self, owner: str, *, page_size: int | None = None, page_token: str | None = None) -> JobPage:
+    def list(self, owner: str, *, page_size: int | None = None, page_token: str | None = None) -> Page[Job]:
         """Return a page of an owner's batches, newest first.
 
         Args:
@@ -168,10 +168,12 @@ class BatchStore:
         before = _number_of(page_token) if page_token else None
         with self.database.read() as connection:
             found = rows.list_jobs(connection, owner, limit + 1, before)
-        shown = found[:limit]
-        is_last = len(found) <= limit
-        token = None if is_last else format_page_token(shown[-1].created_at, str(shown[-1].job_number))
-        return JobPage(jobs=tuple(shown), next_page_token=token)
+        return cut_page(found, limit, lambda job: (job.created_at, str(job.job_number)))
+
+    def count_by_state(self) -> dict[BatchState, int]:
+        """Return how many batches are kept, of all owners, in every state."""
+        with self.database.read() as connection:
+            return dict.fromkeys(BatchState, 0) | rows.count_by_state(connection)
 
     def update(self, batch_id: str, owner: str, changes: BatchUpdate) -> Job:
         """Change a batch's display name, its priority, or both; return it as it is then.

@@ -7,7 +7,6 @@ deleted or made anew by another process is opened again.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from filelock import FileLock
 
 from gemvec.embedding.embed import Embedding
 from gemvec.logs import get_logger
@@ -189,7 +189,7 @@ class CacheConnection:
             self._close()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _file_lock(self.path):
+            with FileLock(f"{self.path}.lock", mode=0o600):
                 # Vectors tell much about their texts: nobody else may read them.
                 self.path.touch(mode=0o600)
                 self._inode = _inode(self.path)
@@ -208,7 +208,7 @@ class CacheConnection:
         self._close()
         if code in _DAMAGED:
             self._warn(f"The embedding cache {self.path} is damaged and is made anew: {error}")
-            with contextlib.suppress(OSError), _file_lock(self.path):
+            with contextlib.suppress(OSError), FileLock(f"{self.path}.lock", mode=0o600):
                 self._remove_if_seen()
             return True
         if code not in _BUSY:
@@ -250,22 +250,6 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
         # SQLite has already rolled back by itself after some errors, a full disk among them.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-@contextlib.contextmanager
-def _file_lock(path: Path) -> Generator[None]:
-    """Keep other processes from making the file, or making it anew, at the same time."""
-    try:
-        import fcntl
-    except ImportError:  # Windows refuses to delete a file that is open, which is protection enough
-        yield
-        return
-    descriptor = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _inode(path: Path) -> int:

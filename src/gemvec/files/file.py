@@ -15,6 +15,14 @@ class FileSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFigures:
+    """What a store holds: how many files of all owners, and their bytes together."""
+
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
     """A complete file.
 
@@ -41,16 +49,3 @@ class StoredFile:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilePage:
-    """One page of a list of files.
-
-    Attributes:
-        files: newest first.
-        next_page_token: what asks for the next page; None on the last one.
-    """
-
-    files: tuple[StoredFile, ...]
-    next_page_token: str | None

@@ -16,12 +16,12 @@ from sqlalchemy import Connection
 from gemvec.errors import GemvecError, UploadedFileNotFound
 from gemvec.files import rows
 from gemvec.files.content import ContentFolder, FileContent, FilePart
-from gemvec.files.file import FilePage, FileSource, StoredFile
+from gemvec.files.file import FileSource, StoredFigures, StoredFile
 from gemvec.files.limits import FileLimits
 from gemvec.files.upload_store import UploadStore
 from gemvec.storage.database import Database
 from gemvec.storage.durable import sync_folder, translate_os_errors, write_durably
-from gemvec.storage.pages import format_page_token, page_size_within, parse_page_token
+from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
 from gemvec.storage.timestamps import utc_now
 
 DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's for files.list
@@ -138,7 +138,7 @@ class FileStore:
         with self._database.read() as connection:
             return self._find(connection, file_id, owner)
 
-    def list(self, owner: str, *, page_size: int | None = None, page_token: str | None = None) -> FilePage:
+    def list(self, owner: str, *, page_size: int | None = None, page_token: str | None = None) -> Page[StoredFile]:
         """Return a page of an owner's files, newest first.
 
         Args:
@@ -153,10 +153,12 @@ class FileStore:
         before = parse_page_token(page_token) if page_token else None
         with self._database.read() as connection:
             found = rows.list_files(connection, owner, self._clock(), limit + 1, before)
-        shown = found[:limit]
-        is_last = len(found) <= limit
-        token = None if is_last else format_page_token(shown[-1].created_at, shown[-1].file_id)
-        return FilePage(files=tuple(shown), next_page_token=token)
+        return cut_page(found, limit, lambda file: (file.created_at, file.file_id))
+
+    def figures(self) -> StoredFigures:
+        """Return what the store holds, results of batches included."""
+        with self._database.read() as connection:
+            return rows.count_files(connection)
 
     def open_content(self, file_id: str, owner: str) -> FileContent:
         """Return where a file's bytes are, to read them in whole or in part.

@@ -10,13 +10,14 @@ other waits.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.catalogue import find_known, find_record, read_record
@@ -141,29 +142,30 @@ def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> G
     """Hold the model's lock around the block; give it an empty folder to work in and sweep it afterwards."""
     staging = cached.parent / ".staging" / cached.name
     staging.parent.mkdir(parents=True, exist_ok=True)
-    with staging.with_name(cached.name + ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress:
-                progress(0, 0, f"another process fetches {record.id}, waiting")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock(staging.with_name(cached.name + ".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if progress:
+            progress(0, 0, f"another process fetches {record.id}, waiting")
+        lock.acquire()
+    try:
         # What the orphaned pip of a killed process still writes may survive this; each attempt has a folder of its own.
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(exist_ok=True)
         _sweep_abandoned(staging)
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        lock.release()
 
 
 def _sweep_abandoned(staging: Path) -> None:
     """Remove what killed fetches of other models left: the folders whose lock nobody holds."""
     for other in staging.parent.iterdir():
         if other.is_dir() and other != staging:
-            with other.with_name(other.name + ".lock").open("w") as lock, contextlib.suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = FileLock(other.with_name(other.name + ".lock"), blocking=False)
+            with contextlib.suppress(Timeout), lock:
                 shutil.rmtree(other, ignore_errors=True)
 
 

@@ -135,7 +135,7 @@ async def list_batches(request: Request) -> Response:
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = _store_of(request), request.state.owner
     page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
-    return await _send(write_operations(_operations(store, page.jobs), page.next_page_token))
+    return await _send(write_operations(_operations(store, page.items), page.next_page_token))
 
 
 async def update_batch(request: Request) -> Response:

@@ -87,7 +87,7 @@ async def list_files(request: Request) -> Response:
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = files_of(request), request.state.owner
     page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
-    return answer(request, files_to_wire([resource_of(request, file) for file in page.files], page.next_page_token))
+    return answer(request, files_to_wire([resource_of(request, file) for file in page.items], page.next_page_token))
 
 
 async def delete_file(request: Request) -> Response:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
 
 from gemvec.cache import CachedEmbedder
 from gemvec.errors import StorageFailure
@@ -16,9 +14,6 @@ from gemvec.gateway.upstream import UpstreamEmbedder
 from gemvec.logs import get_logger
 from gemvec.models.scheduler import Load
 from gemvec.server.services import Services
-from gemvec.storage.database import Database
-from gemvec.storage.schema import files, jobs
-from gemvec.wire.batches import BatchState
 
 log = get_logger("server")
 
@@ -60,10 +55,8 @@ class Gauges(Collector):
         if isinstance(embedder, UpstreamEmbedder):
             yield from _upstream_metrics(embedder)
         yield from _load_metrics(getattr(embedder, "loads", {}))
-        if self._services.database is None:
-            return
         try:
-            yield from _stored_metrics(self._services.database)
+            yield from _stored_metrics(self._services)
         except StorageFailure as error:
             log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
 
@@ -92,14 +85,13 @@ def _upstream_metrics(embedder: UpstreamEmbedder) -> Iterator[Metric]:
     )
 
 
-def _stored_metrics(database: Database) -> Iterator[Metric]:
-    with database.read() as connection:
-        by_state = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
-        counts = dict.fromkeys(BatchState, 0) | {BatchState(state): count for state, count in by_state}
-        stored: Any = connection.execute(select(func.count(), func.sum(files.c.size_bytes)).select_from(files)).one()
-    batches = GaugeMetricFamily("gemvec_batches", "Batches that are kept, by state.", labels=["state"])
-    for state, count in counts.items():
-        batches.add_metric([state], count)
-    yield batches
-    yield GaugeMetricFamily("gemvec_files", "Files that are kept, results of batches too.", value=stored[0])
-    yield GaugeMetricFamily("gemvec_file_bytes", "What they take on disk.", value=float(stored[1] or 0))
+def _stored_metrics(services: Services) -> Iterator[Metric]:
+    if services.batches is not None:
+        batches = GaugeMetricFamily("gemvec_batches", "Batches that are kept, by state.", labels=["state"])
+        for state, count in services.batches.store.count_by_state().items():
+            batches.add_metric([state], count)
+        yield batches
+    if services.files is not None:
+        stored = services.files.figures()
+        yield GaugeMetricFamily("gemvec_files", "Files that are kept, results of batches too.", value=stored.files)
+        yield GaugeMetricFamily("gemvec_file_bytes", "What they take on disk.", value=stored.size_bytes)

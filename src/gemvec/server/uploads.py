@@ -29,7 +29,7 @@ from gemvec.server.row import VERSIONS
 from gemvec.wire.files import CreateFileRequest, file_to_wire, parse_create_file_request
 from gemvec.wire.message import Message, parse_message, shown
 
-_MOST_JSON_BYTES = 64 * 1024
+_MAX_JSON_BYTES = 64 * 1024
 _STATUS, _RECEIVED = "x-goog-upload-status", "x-goog-upload-size-received"
 _START = ({"start"},)
 _CONTINUE = ({"upload"}, {"upload", "finalize"}, {"finalize"}, {"query"}, {"cancel"})
@@ -53,7 +53,7 @@ async def continue_upload(request: Request) -> Response:
     """Take a chunk, finish, query or cancel, as the request's command says."""
     _check_version(request)
     try:
-        return await _obey(request, request.path_params["upload"])
+        return await _continue(request, request.path_params["upload"])
     except UploadNotFound as error:
         return _ended(request, error, UploadState.CANCELLED)
     except UploadNotActive as error:
@@ -119,7 +119,7 @@ async def _start(request: Request, asked: CreateFileRequest, mime_type: str, dec
     )
 
 
-async def _obey(request: Request, upload_id: str) -> Response:
+async def _continue(request: Request, upload_id: str) -> Response:
     commands, uploads = _commands(request, _CONTINUE), _uploads(request)
     if commands == {"cancel"}:
         await asyncio.to_thread(uploads.cancel, upload_id)
@@ -198,8 +198,8 @@ async def _read_json(body: AsyncIterator[bytes]) -> bytes:
     read = b""
     async for piece in body:
         read += piece
-        if len(read) > _MOST_JSON_BYTES:
-            raise InvalidRequest(f"The JSON that describes the file is longer than {_MOST_JSON_BYTES} bytes.")
+        if len(read) > _MAX_JSON_BYTES:
+            raise InvalidRequest(f"The JSON that describes the file is longer than {_MAX_JSON_BYTES} bytes.")
     return read
 
 

@@ -1,4 +1,4 @@
-"""Page tokens: where a list goes on, opaque to the caller.
+"""Pages of a list, and page tokens: where the list goes on, opaque to the caller.
 
 A token holds the sort key of the last item shown, so that items added or removed between two pages neither repeat nor
 hide others.
@@ -7,8 +7,10 @@ hide others.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -17,6 +19,35 @@ from gemvec.errors import InvalidRequest
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _Key = tuple[int, Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]]  # no database looks for a NUL
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        items: newest first.
+        next_page_token: what asks for the next page; None on the last one.
+    """
+
+    items: tuple[T, ...]
+    next_page_token: str | None
+
+
+def cut_page(found: Sequence[T], page_size: int, sort_key: Callable[[T], tuple[datetime, str]]) -> Page[T]:
+    """Return a page of what a query found.
+
+    Args:
+        found: items in order, one more than `page_size` where there are more.
+        page_size: how many the page has at most.
+        sort_key: returns the moment and the id by which an item is sorted.
+    """
+    shown = tuple(found[:page_size])
+    if len(found) <= page_size:
+        return Page(shown, None)
+    return Page(shown, format_page_token(*sort_key(shown[-1])))
 
 
 def format_page_token(moment: datetime, item_id: str) -> str:

@@ -1,4 +1,7 @@
-"""What the runner does to jobs: claim, checkpoint, release, fail, expire, recover. Each call is one transaction."""
+"""The queue of chunks, as the runner works on it: claim, checkpoint, release, fail, expire, recover.
+
+Each call is one transaction. `BatchStore` is the side of callers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _log = get_logger("batches")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claiming:
+class Claimable:
     """What may be claimed.
 
     Attributes:
@@ -51,7 +54,7 @@ class _VoidClaimError(Exception):
     """Rolls a transaction back: the chunk is not this claim's any more."""
 
 
-class Progress:
+class BatchQueue:
     """The runner's side of a `BatchStore`."""
 
     def __init__(self, store: BatchStore) -> None:
@@ -59,13 +62,13 @@ class Progress:
         self._store = store
         self._database = store.database
 
-    def claim(self, claiming: Claiming) -> ChunkTask | None:
+    def claim(self, claimable: Claimable) -> ChunkTask | None:
         """Claim the next chunk of the job that goes first: highest priority, then oldest."""
         with self._database.write() as connection:
-            return self._claim(connection, claiming)
+            return self._claim(connection, claimable)
 
-    def _claim(self, connection: Connection, claiming: Claiming) -> ChunkTask | None:
-        job = claims.next_job(connection, claiming.weights, claiming.parked)
+    def _claim(self, connection: Connection, claimable: Claimable) -> ChunkTask | None:
+        job = claims.next_job(connection, claimable.weights, claimable.parked)
         chunk = claims.claim_chunk(connection, job.job_number) if job else None
         if job is None or chunk is None:
             return None
@@ -90,7 +93,7 @@ class Progress:
             part_path=folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease),
         )
 
-    def checkpoint(self, task: ChunkTask, result: ChunkResult, claiming: Claiming | None = None) -> Checkpoint:
+    def checkpoint(self, task: ChunkTask, result: ChunkResult, claimable: Claimable | None = None) -> Checkpoint:
         """Count a chunk whose part file is on disk, end the job with its last chunk, and claim the next one.
 
         All in one transaction, which is half of what a chunk costs here. When the claim on the chunk is void, its part
@@ -99,7 +102,7 @@ class Progress:
         try:
             with self._database.write() as connection:
                 is_last = self._count(connection, task, result)
-                following = self._claim(connection, claiming) if claiming else None
+                following = self._claim(connection, claimable) if claimable else None
         except _VoidClaimError:
             self._discard(task)
             return Checkpoint(is_counted=False, next_task=None)
