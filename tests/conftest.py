@@ -24,6 +24,7 @@ def clean_environ(monkeypatch):
     for name in list(os.environ):
         if name.startswith(("GEMVEC_", "GEMINI_", "GOOGLE_", "OPENAI_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("GEMVEC_PORT", "0")  # commands ask no server that happens to run here
 
 
 @pytest.fixture(autouse=True)

@@ -28,15 +28,16 @@ from gemvec.settings import Settings, field_types, flag_name, variable_name
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 MODULES = ("gemvec", "gemvec.client", "gemvec.documents", "gemvec.milvus", "gemvec.evaluation")
 OTHER_VARIABLES = {
-    "GEMVEC_BASE_URL": "Server that the client, `gemvec batch` and `gemvec files` ask unless they are told another; "
-    "for the client `local` is the model in its own process.",
-    "GOOGLE_GEMINI_BASE_URL": "The same, as google-genai reads it, where GEMVEC_BASE_URL is not set.",
-    "GEMINI_API_KEY": "Key that is sent to that server, or to Google.",
+    "GEMVEC_BASE_URL": "Server that the client and the commands ask unless they are told another; `local` is the "
+    "model in the process itself.",
+    "GOOGLE_GEMINI_BASE_URL": "The same for the client, `gemvec batch` and `gemvec files`, as google-genai reads it, "
+    "where GEMVEC_BASE_URL is not set.",
+    "GEMINI_API_KEY": "Key that is sent to a server that was named, or to Google.",
     "GOOGLE_API_KEY": "The same, where GEMINI_API_KEY is not set.",
     "HF_ENDPOINT": "Model hub that weights are fetched from, instead of the public one.",
     "XDG_CACHE_HOME": "Folder that takes the place of `~/.cache` in the default of `--cache-dir`.",
     "XDG_DATA_HOME": "Folder that takes the place of `~/.local/share` in the default of `--data-dir`.",
-    "HTTPS_PROXY": "Proxy on the way to `https://` addresses; likewise HTTP_PROXY and NO_PROXY.",
+    "HTTPS_PROXY": "Proxy on the way to `https://` addresses; HTTP_PROXY and NO_PROXY are read as well.",
 }
 NOTE = "<!-- Written by tools/reference.py; change the code instead. -->\n\n"
 

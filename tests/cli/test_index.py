@@ -213,3 +213,10 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(docs, tiny_model, tmp_path):
     report = json.loads(run("index", "docs", "--model", tiny_model, "--json").stdout)
     assert (report["documents"], report["unchanged"] + report["changed"] + report["added"]) == (62, 62)
     assert report["unchanged"] + report["changed"] > 0
+
+
+def test_a_model_of_another_kind_is_refused_before_it_is_fetched(indexed, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing can be fetched
+    for arguments in (["search", "x"], ["index", "docs"]):
+        for model in ("intfloat/e5-small-v2", "nobody/unknown", "gemini-embedding-001"):
+            assert f"do not mix with those of {model}" in fail(*arguments, "--model", model)

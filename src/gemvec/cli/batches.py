@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column, Table
 
-from gemvec.cli.files import ApiKey, BaseUrl, Google
 from gemvec.cli.options import AsJson
-from gemvec.cli.target import Target
-from gemvec.errors import BadSetting, GemvecError
+from gemvec.cli.resources import STANDARD_OUTPUT, Limit, delete_each, page_size, show_fields, show_list
+from gemvec.cli.server import ServerOptions, with_server
+from gemvec.errors import GemvecError
 
 if TYPE_CHECKING:
     from gemvec.client.batches import BatchClient, OnProgress
@@ -29,11 +27,11 @@ app = typer.Typer(help="Create, follow and fetch batches at a server.", no_args_
 
 Name = Annotated[str, typer.Argument(help="`batches/{id}`, or the id alone.")]
 
-_STANDARD_OUTPUT = "-"
-
 
 @app.command("create")
+@with_server
 def create(
+    server: ServerOptions,
     *,
     source: Annotated[
         str,
@@ -56,9 +54,6 @@ def create(
         str | None, typer.Option(help="Column of the titles, for RETRIEVAL_DOCUMENT; `title` where there is one.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Hand in a batch and print its name.
@@ -79,21 +74,20 @@ def create(
         task_type=task_type,
         dimensionality=dimensionality,
     )
-    with _open(base_url, google=google, api_key=api_key) as client:
+    with _open(server) as client:
         batch = hand_in.create(client, source)
         if wait:
             batch = _follow(client, batch.batch_id)
-    typer.echo(_json(batch) if as_json else f"batches/{batch.batch_id}")
+    typer.echo(json.dumps(_to_json(batch)) if as_json else f"batches/{batch.batch_id}")
     _end(batch if wait else None)
 
 
 @app.command("list")
+@with_server
 def list_batches(
+    server: ServerOptions,
     *,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show at most so many.")] = 50,
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
+    limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """List your batches, the newest first.
@@ -102,54 +96,37 @@ def list_batches(
         gemvec batch list --base-url http://localhost:8000
         gemvec batch list --google --json
     """
-    with _open(base_url, google=google, api_key=api_key) as client:
-        found = list(islice(client.list(page_size=min(limit, 100)), limit))
-    if as_json:
-        typer.echo("[" + ", ".join(_json(batch) for batch in found) + "]")
-        return
-    right = [Column(name, justify="right") for name in ("done", "failed", "of", "priority")]
-    table = Table(Column("batch", no_wrap=True), "name", "model", "state", *right, "created", box=None)
-    for batch in found:
-        created = f"{batch.created_at:%Y-%m-%d %H:%M} UTC" if batch.created_at else "-"
-        counts = (_done(batch), batch.stats.failed_request_count, batch.stats.request_count, batch.priority)
-        shown = (f"batches/{batch.batch_id}", batch.display_name, batch.model, batch.state.lower())
-        table.add_row(*(escape(each) for each in shown), *(f"{each:,}" for each in counts), created)
-    Console().print(table)
+    with _open(server) as client:
+        found = client.list(page_size=page_size(limit))
+        show_list(found, limit=limit, to_wire=_to_json, columns=_COLUMNS, as_json=as_json)
 
 
 @app.command("get")
-def get(
-    *, name: Name, base_url: BaseUrl = None, google: Google = False, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
+@with_server
+def get(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
     """Describe a batch.
 
     Examples:
         gemvec batch get batches/abc123 --base-url http://localhost:8000
     """
-    with _open(base_url, google=google, api_key=api_key) as client:
-        batch = client.get(name)
-    if as_json:
-        typer.echo(_json(batch))
-        return
-    table = Table(show_header=False, box=None)
-    for field, value in json.loads(_json(batch)).items():
-        table.add_row(field, escape(value if isinstance(value, str) else json.dumps(value)))
-    Console().print(table)
+    with _open(server) as client:
+        show_fields(_to_json(client.get(name)), as_json=as_json)
 
 
 @app.command("wait")
-def wait(
-    *, name: Name, base_url: BaseUrl = None, google: Google = False, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
-    """Wait until a batch has ended; exit status 1 unless it succeeded.
+@with_server
+def wait(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
+    """Wait until a batch has ended.
+
+    The exit status is 1 when it did not succeed, or when every request failed.
 
     Examples:
         gemvec batch wait batches/abc123 --base-url http://localhost:8000
     """
-    with _open(base_url, google=google, api_key=api_key) as client:
+    with _open(server) as client:
         batch = _follow(client, name)
     if as_json:
-        typer.echo(_json(batch))
+        typer.echo(json.dumps(_to_json(batch)))
     else:
         counts = f"{_done(batch):,} done, {batch.stats.failed_request_count:,} of them failed"
         typer.echo(f"batches/{batch.batch_id} {batch.state.lower()}: {counts}")
@@ -157,27 +134,25 @@ def wait(
 
 
 @app.command("cancel")
-def cancel(
-    *, name: Name, base_url: BaseUrl = None, google: Google = False, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
+@with_server
+def cancel(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
     """End a batch; what is finished stays.
 
     Examples:
         gemvec batch cancel batches/abc123 --base-url http://localhost:8000
     """
-    with _open(base_url, google=google, api_key=api_key) as client:
+    with _open(server) as client:
         client.cancel(name)
         batch = client.get(name)
-    typer.echo(_json(batch) if as_json else f"batches/{batch.batch_id} {batch.state.lower()}")
+    typer.echo(json.dumps(_to_json(batch)) if as_json else f"batches/{batch.batch_id} {batch.state.lower()}")
 
 
 @app.command("delete")
+@with_server
 def delete(
+    server: ServerOptions,
     *,
     names: Annotated[list[str], typer.Argument(help="`batches/{id}`, or ids alone.")],
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete batches with their results.
@@ -187,26 +162,20 @@ def delete(
     Examples:
         gemvec batch delete batches/abc123 batches/abc124 --google
     """
-    with _open(base_url, google=google, api_key=api_key) as client:
-        for name in names:
-            client.delete(name)
-            if not as_json:
-                typer.echo(f"{name} is deleted.")
-    if as_json:
-        typer.echo(json.dumps({"deleted": names}))
+    with _open(server) as client:
+        delete_each(names, client.delete, as_json=as_json)
 
 
 @app.command("results")
+@with_server
 def results(
+    server: ServerOptions,
     *,
     name: Name,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="A .jsonl, .parquet or .npy file; - for JSON lines on standard output."),
-    ] = _STANDARD_OUTPUT,
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
+    ] = STANDARD_OUTPUT,
     as_json: AsJson = False,
 ) -> None:
     """Write a batch's results in the order of its requests.
@@ -219,11 +188,11 @@ def results(
     """
     from gemvec.cli.batch_output import write_lines, write_results
 
-    with _open(base_url, google=google, api_key=api_key) as client:
+    with _open(server) as client:
         batch = client.get(name)
         if not batch.state.is_ended:
             raise GemvecError(f"batches/{batch.batch_id} has not ended; gemvec batch wait waits for it.")
-        if output == _STANDARD_OUTPUT:
+        if output == STANDARD_OUTPUT:
             write_lines(client, name, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return
@@ -232,14 +201,10 @@ def results(
 
 
 @contextmanager
-def _open(base_url: str | None, *, google: bool, api_key: str | None) -> Generator[BatchClient]:
+def _open(server: ServerOptions) -> Generator[BatchClient]:
     from gemvec.client.batches import BatchClient
-    from gemvec.client.target import find_target
 
-    target = find_target(Target.of(model=None, base_url=base_url, google=google).base_url, api_key=api_key)
-    if target.is_local:
-        raise BadSetting("--base-url has value 'local': batches are kept by a server; give its address.")
-    with BatchClient(target) as client:
+    with BatchClient(server.find()) as client:
         yield client
 
 
@@ -269,11 +234,16 @@ def _bar() -> Generator[OnProgress]:
 
 
 def _end(batch: EmbedContentBatch | None) -> None:
-    """Exit with status 1 when a batch that was waited for did not succeed."""
+    """Exit with status 1 when a batch that was waited for did not succeed, or none of its requests did."""
     from gemvec.wire.batches import BatchState
 
-    if batch is not None and batch.state is not BatchState.SUCCEEDED:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(batch.error_message)}", highlight=False)
+    if batch is None:
+        return
+    reason = "" if batch.state is BatchState.SUCCEEDED else batch.error_message or f"It is {batch.state.lower()}."
+    if not reason and batch.stats.failed_request_count == batch.stats.request_count > 0:
+        reason = f"Every request failed; gemvec batch results {batch.batch_id} says why."
+    if reason:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(reason)}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -281,8 +251,23 @@ def _done(batch: EmbedContentBatch) -> int:
     return batch.stats.successful_request_count + batch.stats.failed_request_count
 
 
-def _json(batch: EmbedContentBatch) -> str:
+def _to_json(batch: EmbedContentBatch) -> dict[str, Any]:
     from gemvec.wire.batches import batch_to_wire
 
     error = {"error": {"code": batch.error_code, "message": batch.error_message}} if batch.error_code else {}
-    return json.dumps(batch_to_wire(batch) | error)
+    return batch_to_wire(batch) | error
+
+
+def _counts(batch: EmbedContentBatch) -> str:
+    failed = f", {batch.stats.failed_request_count:,} failed" if batch.stats.failed_request_count else ""
+    return f"{_done(batch):,} of {batch.stats.request_count:,}{failed}"
+
+
+_COLUMNS: dict[str, Callable[[EmbedContentBatch], str]] = {
+    "batch": lambda batch: f"batches/{batch.batch_id}",
+    "name": lambda batch: batch.display_name,
+    "state": lambda batch: batch.state.lower(),
+    "done": _counts,
+    ">priority": lambda batch: f"{batch.priority:,}",
+    "created (UTC)": lambda batch: f"{batch.created_at:%Y-%m-%d %H:%M}" if batch.created_at else "-",
+}

@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, OpenEmbedder, open_embedder
 from gemvec.cli.options import check_can_be_written, with_settings
-from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, OpenTarget, Target, open_target
+from gemvec.cli.server import ServerOptions, with_server
 from gemvec.errors import BadSetting, EmptyText, InvalidRequest
 from gemvec.settings import Settings
 
@@ -29,9 +30,11 @@ _SHOWN_CHARACTERS, _SHOWN_VALUES = 40, 4
 Write = Callable[[Sequence["EmbedRequest"], Sequence["Embedding"]], None]
 
 
-@with_settings(*TARGET_SETTINGS)
+@with_settings(*EMBEDDER_SETTINGS)
+@with_server
 def embed(
     settings: Settings,
+    server: ServerOptions,
     *,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; each line of standard input without any.")] = None,
     file: Annotated[
@@ -44,14 +47,13 @@ def embed(
     model: Annotated[str | None, typer.Option(help="Model to embed with. [GEMVEC_MODEL]")] = None,
     task_type: Annotated[str, typer.Option(help="What the vectors are for.")] = "RETRIEVAL_DOCUMENT",
     dimensionality: Annotated[int | None, typer.Option(min=1, metavar="N", help="Values in each vector.")] = None,
-    base_url: BaseUrl = None,
-    google: Google = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, with all its values.")] = False,
 ) -> None:
     """Embed texts from arguments, a file or standard input.
 
     Shows the first values of each vector; --json prints all of them, --output writes them to a file, in the order of
-    the texts. The model runs in this process unless --base-url or --google names a server.
+    the texts. A gemvec server that runs on this machine computes them, otherwise this process; --base-url and
+    --google name another place.
 
     Examples:
         gemvec embed "What is the meaning of life?"
@@ -61,17 +63,17 @@ def embed(
     """
     from gemvec.client.config import parse_task_type
 
-    target = Target.of(model=model, base_url=base_url, google=google)
+    choice = EmbedderChoice(server=server, model=model)
     check_can_be_written(output, "--output")
     requests = _read_requests(_open_lines(texts or [], file), parse_task_type(task_type), dimensionality)
     with _open_output(output, as_json=as_json) as write:
-        asyncio.run(_embed(settings, target, requests, write))
+        asyncio.run(_embed(settings, choice, requests, write))
 
 
-async def _embed(settings: Settings, target: Target, requests: list[EmbedRequest], write: Write) -> None:
+async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[EmbedRequest], write: Write) -> None:
     from gemvec.client.progress import show_progress
 
-    async with open_target(settings, target) as opened:
+    async with open_embedder(settings, choice) as opened:
         name, requests = await asyncio.to_thread(_fit_to_model, opened, requests)
         is_long = len(requests) > _TEXTS_AT_ONCE and sys.stderr.isatty()
         with show_progress(len(requests), is_wanted=is_long) as advance:
@@ -81,7 +83,7 @@ async def _embed(settings: Settings, target: Target, requests: list[EmbedRequest
                 advance(len(part))
 
 
-def _fit_to_model(opened: OpenTarget, requests: list[EmbedRequest]) -> tuple[str, list[EmbedRequest]]:
+def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[str, list[EmbedRequest]]:
     """Return the name to ask for, and the requests without what it does not take and nobody misses.
 
     Another dimensionality than the one it gives stays, to be refused.

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gemvec.cli.embedder import EmbedderChoice, ResolvedChoice, open_embedder
 from gemvec.cli.options import check_can_be_written, with_settings
-from gemvec.cli.target import BaseUrl, Google, Target, open_target
+from gemvec.cli.server import ServerOptions, with_server
 from gemvec.errors import BadSetting
 from gemvec.settings import Precision, Settings
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 
 @with_settings("token", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
+@with_server
 def evaluate(
     settings: Settings,
+    server: ServerOptions,
     *,
     data: Annotated[
         list[Path],
@@ -47,8 +50,6 @@ def evaluate(
     recall_at: Annotated[list[int] | None, typer.Option(help="Depth of recall; repeat for more. 10 and 100.")] = None,
     split: Annotated[str, typer.Option(help="Which file of qrels/.")] = "test",
     uri: Annotated[str, typer.Option(help="Milvus to measure; a temporary Milvus Lite when left out.")] = "",
-    base_url: BaseUrl = None,
-    google: Google = False,
     html: Annotated[Path | None, typer.Option(help="Write a report with charts to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON.")] = False,
 ) -> None:
@@ -74,11 +75,10 @@ def evaluate(
         uri=uri,
         token=settings.token,
     )
-    targets = [Target.of(model=name, base_url=base_url, google=google) for name in model or [None]]
     candidates = [
-        Candidate(settings=each, target=target)
-        for target in targets
-        for each in _with_precisions(settings, precision, target)
+        candidate
+        for name in model or [None]
+        for candidate in make_candidates(settings, precision, EmbedderChoice(server=server, model=name))
     ]
     console = Console(stderr=True)
     measurements = asyncio.run(measure(candidates, load_datasets(data, split=split), options, console))
@@ -99,21 +99,26 @@ class Candidate:
     """One model in one precision."""
 
     settings: Settings
-    target: Target
+    choice: ResolvedChoice
 
 
-def _with_precisions(settings: Settings, precisions: Sequence[str] | None, target: Target) -> list[Settings]:
-    """Return the settings for each precision.
+def make_candidates(settings: Settings, precisions: Sequence[str] | None, choice: EmbedderChoice) -> list[Candidate]:
+    """Return a candidate for each precision; naming one asks for the model in this process.
 
     Raises:
-        BadSetting: a precision is none, or given where a server decides.
+        BadSetting: there is no such precision, or a server that is named decides on it.
     """
-    if precisions and target.server is not None:
-        raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
     for each in precisions or ():
         if each not in get_args(Precision):
             raise BadSetting(f"--precision has value {each!r}: expected one of {', '.join(get_args(Precision))}.")
-    return [replace(settings, precision=each) for each in dict.fromkeys(precisions or ())] or [settings]
+    if not precisions:
+        return [Candidate(settings=settings, choice=choice.resolve(settings))]
+    if choice.server.names_server:
+        raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
+    resolved = replace(choice, server=ServerOptions(base_url="local")).resolve(settings)
+    return [
+        Candidate(settings=replace(settings, precision=each), choice=resolved) for each in dict.fromkeys(precisions)
+    ]
 
 
 async def measure(
@@ -124,7 +129,7 @@ async def measure(
 
     found: list[Measurement] = []
     for each in candidates:
-        async with open_target(each.settings, each.target) as opened:
+        async with open_embedder(each.settings, each.choice) as opened:
             name = opened.model or ""
             with show_progress(name or each.settings.model[0], console) as on_progress:
                 found += await evaluate_model(
@@ -132,7 +137,7 @@ async def measure(
                     datasets,
                     model=name,
                     options=options,
-                    precision="" if each.target.server else each.settings.precision,
+                    precision="" if each.choice.target else each.settings.precision,
                     on_progress=on_progress,
                 )
     order = [each.name for each in datasets]

@@ -6,7 +6,7 @@ import json
 import mimetypes
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
-from rich.table import Column, Table
 
 from gemvec.cli.options import AsJson
-from gemvec.cli.target import Target
+from gemvec.cli.resources import STANDARD_OUTPUT, Limit, delete_each, page_size, show_fields, show_list
+from gemvec.cli.server import ServerOptions, with_server
 from gemvec.storage.durable import replacing
 
 if TYPE_CHECKING:
@@ -29,18 +29,13 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Upload, list, download and delete files at a server.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="`files/{id}`, or the id alone.")]
-BaseUrl = Annotated[
-    str | None, typer.Option(help="Address of a gemvec server, else GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL.")
-]
-Google = Annotated[bool, typer.Option("--google", help="Ask Google; the key comes from GEMINI_API_KEY.")]
-ApiKey = Annotated[str | None, typer.Option(help="The server's key, else GEMINI_API_KEY or GOOGLE_API_KEY.")]
-
-_STANDARD_OUTPUT = "-"
 _TYPES = {".jsonl": "application/jsonl", ".parquet": "application/vnd.apache.parquet"}
 
 
 @app.command("upload")
+@with_server
 def upload(
+    server: ServerOptions,
     *,
     path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="What to upload.")],
     name: Annotated[
@@ -48,9 +43,6 @@ def upload(
     ] = None,
     display_name: Annotated[str, typer.Option(help="A name for people; the file's own when absent.")] = "",
     mime_type: Annotated[str, typer.Option(help="What it is; guessed from the file's name when absent.")] = "",
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Upload a file in chunks.
@@ -62,7 +54,7 @@ def upload(
         gemvec files upload requests.jsonl --google --json
     """
     guessed = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    with _open(base_url, google=google, api_key=api_key) as files, _bar(f"uploading {path.name}") as progress:
+    with _open(server) as files, _bar(f"uploading {path.name}") as progress:
         file = files.upload(
             path,
             file_id=name,
@@ -74,8 +66,12 @@ def upload(
 
 
 @app.command("list")
+@with_server
 def list_files(
-    *, base_url: BaseUrl = None, google: Google = False, api_key: ApiKey = None, as_json: AsJson = False
+    server: ServerOptions,
+    *,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """List your files, the newest first.
 
@@ -83,54 +79,30 @@ def list_files(
         gemvec files list --base-url http://localhost:8000
         gemvec files list --google --json
     """
-    with _open(base_url, google=google, api_key=api_key) as files:
-        found = list(files.list())
-    if as_json:
-        typer.echo(json.dumps([_to_json(file) for file in found]))
-        return
-    table = Table(
-        Column("file", no_wrap=True),
-        Column("name", overflow="fold"),
-        Column("bytes", justify="right"),
-        Column("type", overflow="fold"),
-        Column("expires (UTC)", no_wrap=True),
-        box=None,
-    )
-    for file in found:
-        expires = f"{file.expires_at:%Y-%m-%d %H:%M}" if file.expires_at else "never"
-        shown = (file.name, file.display_name, f"{file.size_bytes:,}", file.mime_type, expires)
-        table.add_row(*(escape(each) for each in shown))
-    Console().print(table)
+    with _open(server) as files:
+        found = files.list(page_size=page_size(limit))
+        show_list(found, limit=limit, to_wire=_to_json, columns=_COLUMNS, as_json=as_json)
 
 
 @app.command("get")
-def get(
-    *, name: Name, base_url: BaseUrl = None, google: Google = False, api_key: ApiKey = None, as_json: AsJson = False
-) -> None:
+@with_server
+def get(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
     """Describe a file.
 
     Examples:
         gemvec files get files/abc-123 --base-url http://localhost:8000
     """
-    with _open(base_url, google=google, api_key=api_key) as files:
-        shown = _to_json(files.get(name))
-    if as_json:
-        typer.echo(json.dumps(shown))
-        return
-    table = Table(Column(), Column(overflow="fold"), show_header=False, box=None)
-    for field, value in shown.items():
-        table.add_row(field, escape(str(value)))
-    Console().print(table)
+    with _open(server) as files:
+        show_fields(_to_json(files.get(name)), as_json=as_json)
 
 
 @app.command("download")
+@with_server
 def download(
+    server: ServerOptions,
     *,
     name: Name,
     output: Annotated[str, typer.Option("--output", "-o", help="Where to; - for standard output.")],
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Download a file's bytes.
@@ -141,23 +113,22 @@ def download(
         gemvec files download files/batch-abc -o results.jsonl
         gemvec files download files/batch-abc -o - --google | head -1
     """
-    with _open(base_url, google=google, api_key=api_key) as files, _bar(f"downloading {name}") as progress:
+    with _open(server) as files, _bar(f"downloading {name}") as progress:
         size = (
             _to_standard_output(files, name, progress)
-            if output == _STANDARD_OUTPUT
+            if output == STANDARD_OUTPUT
             else _to_path(files, name, Path(output), progress)
         )
-    if as_json and output != _STANDARD_OUTPUT:
+    if as_json and output != STANDARD_OUTPUT:
         typer.echo(json.dumps({"path": output, "sizeBytes": size}))
 
 
 @app.command("delete")
+@with_server
 def delete(
+    server: ServerOptions,
     *,
     names: Annotated[list[str], typer.Argument(help="`files/{id}`, or ids alone.")],
-    base_url: BaseUrl = None,
-    google: Google = False,
-    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete files.
@@ -165,22 +136,15 @@ def delete(
     Examples:
         gemvec files delete files/abc-123 files/abc-124 --google
     """
-    with _open(base_url, google=google, api_key=api_key) as files:
-        for name in names:
-            files.delete(name)
-            if not as_json:
-                typer.echo(f"{name} is deleted.")
-    if as_json:
-        typer.echo(json.dumps({"deleted": names}))
+    with _open(server) as files:
+        delete_each(names, files.delete, as_json=as_json)
 
 
 @contextmanager
-def _open(base_url: str | None, *, google: bool, api_key: str | None) -> Generator[FileClient]:
+def _open(server: ServerOptions) -> Generator[FileClient]:
     from gemvec.client.files import FileClient
-    from gemvec.client.target import find_target
 
-    url = Target.of(model=None, base_url=base_url, google=google).base_url
-    with FileClient(find_target(url, api_key=api_key)) as files:
+    with FileClient(server.find()) as files:
         yield files
 
 
@@ -216,3 +180,12 @@ def _to_json(file: FileResource) -> dict[str, object]:
     from gemvec.wire.files import file_to_wire
 
     return file_to_wire(file)
+
+
+_COLUMNS: dict[str, Callable[[FileResource], str]] = {
+    "file": lambda file: file.name,
+    "name": lambda file: file.display_name,
+    ">bytes": lambda file: f"{file.size_bytes:,}",
+    "type": lambda file: file.mime_type,
+    "expires (UTC)": lambda file: f"{file.expires_at:%Y-%m-%d %H:%M}" if file.expires_at else "never",
+}

@@ -20,21 +20,24 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, ModelName, open_embedder, refuse_other_model
 from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
-from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, ModelName, Target, open_target
+from gemvec.cli.server import ServerOptions, with_server
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.cli.target import OpenTarget
+    from gemvec.cli.embedder import OpenEmbedder
     from gemvec.milvus import BadDocument, Collection, Fingerprint, IngestPlan, IngestReport, PassageOptions, Sources
     from gemvec.milvus import Progress as IngestProgress
 
 _BAD_DOCUMENTS_SHOWN = 5
 
 
-@with_settings("uri", "collection", "token", *TARGET_SETTINGS)
+@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
+@with_server
 def index(
     settings: Settings,
+    server: ServerOptions,
     *,
     sources: Annotated[
         list[str],
@@ -44,8 +47,6 @@ def index(
     dimensionality: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
     ] = None,
-    base_url: BaseUrl = None,
-    google: Google = False,
     prune: Annotated[bool, typer.Option("--prune", help="Delete documents of these sources that are gone.")] = False,
     chunk_tokens: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Most tokens in a passage; 128 when not given.")
@@ -87,7 +88,7 @@ def index(
     standard_input = _read_standard_input() if "-" in sources else None
     order = Order(
         settings=settings,
-        target=Target.of(model=model, base_url=base_url, google=google),
+        choice=EmbedderChoice(server=server, model=model),
         dimensionality=dimensionality,
         sources=Sources(sources, fields=fields, standard_input=standard_input),
         passages=PassageOptions(**{name: size for name, size in sizes.items() if size is not None}),
@@ -123,7 +124,7 @@ class Order:
     """What one `gemvec index` was asked to do; the fields are its options."""
 
     settings: Settings
-    target: Target
+    choice: EmbedderChoice
     dimensionality: int | None
     sources: Sources
     passages: PassageOptions
@@ -145,8 +146,10 @@ class Order:
 
     async def _run_with(self, collection: Collection | None) -> IngestReport | IngestPlan:
         stored = collection.resolve().fingerprint if collection is not None and collection.exists() else None
-        target = self.target.or_model(stored.model if stored else None)
-        async with open_target(self.settings, target) as opened:
+        choice = self.choice.or_model(stored.model if stored else None).resolve(self.settings)
+        if stored is not None:
+            refuse_other_model(self.settings, choice, stored, collection=self.settings.collection)
+        async with open_embedder(self.settings, choice) as opened:
             wanted = None
             if self._must_compare(stored):
                 wanted = await asyncio.to_thread(opened.get_fingerprint, self.dimensionality)
@@ -158,16 +161,16 @@ class Order:
         """Whether the model must be opened to know which vectors are wanted."""
         if stored is None:
             return not self.dry_run
-        return self.target.model is not None or self.dimensionality is not None
+        return self.choice.model is not None or self.dimensionality is not None
 
-    def _plan(self, collection: Collection | None, opened: OpenTarget, wanted: Fingerprint | None) -> IngestPlan:
+    def _plan(self, collection: Collection | None, opened: OpenEmbedder, wanted: Fingerprint | None) -> IngestPlan:
         from gemvec.milvus import Splitter, plan_ingest
 
         splitter = Splitter(self.passages, opened.tokenizer_file)
         with self.console.status("Reading documents ..."):
             return plan_ingest(collection, self.sources, fingerprint=wanted, splitter=splitter)
 
-    async def _ingest(self, collection: Collection, opened: OpenTarget, wanted: Fingerprint | None) -> IngestReport:
+    async def _ingest(self, collection: Collection, opened: OpenEmbedder, wanted: Fingerprint | None) -> IngestReport:
         from gemvec.milvus import Splitter, ingest
 
         with show_progress(self.console, self.sources.total_bytes) as on_progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Annotated, Any, cast, get_origin
@@ -24,22 +24,46 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
     The decorated function declares `settings: Settings` and, after it, its own typer parameters.
     """
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(command)
-        def run(**given: Any) -> Any:
-            flags = {name: given.pop(name) or None if _is_many(name) else given.pop(name) for name in names}
-            return command(settings=Settings.load(**flags), **given)
+    def collect(given: dict[str, Any]) -> dict[str, Any]:
+        flags = {name: given.pop(name) or None if _is_many(name) else given.pop(name) for name in names}
+        return {"settings": Settings.load(**flags), **given}
 
-        own = [
-            each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "settings"
-        ]
-        parameters = [*own, *(_parameter(name) for name in names)]
-        signature = inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters])
-        run.__signature__ = signature  # type: ignore[attr-defined] # typer reads the signature to make options
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
-        return run
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        options = {name: (_annotation(name), None) for name in names}
+        return add_options(command, options, collect=collect, replaces="settings")
 
     return decorate
+
+
+def add_options(
+    command: Callable[..., Any],
+    options: Mapping[str, tuple[Any, Any]],
+    *,
+    collect: Callable[[dict[str, Any]], dict[str, Any]],
+    replaces: str,
+) -> Callable[..., Any]:
+    """Return a command with more options, behind its own.
+
+    Args:
+        command: what is called in the end.
+        options: annotation for typer and default, by name.
+        collect: turns all values given on the command line into the arguments of `command`.
+        replaces: the argument of `command` that `collect` makes of the new options.
+    """
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        return command(**collect(given))
+
+    own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != replaces]
+    new = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
+    parameters = [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), *new]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # typer reads it to make options
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def _field(name: str) -> Field[Any]:
@@ -50,7 +74,7 @@ def _is_many(name: str) -> bool:
     return get_origin(field_types()[name]) is tuple
 
 
-def _parameter(name: str) -> inspect.Parameter:
+def _annotation(name: str) -> Any:
     each = _field(name)
     is_bool = field_types()[name] is bool
     kind: Any = list[str] | None if _is_many(name) else bool | None if is_bool else str | None
@@ -60,7 +84,7 @@ def _parameter(name: str) -> inspect.Parameter:
         show_default=False,
         metavar=None if is_bool else (each.metadata["unit"] or name.rsplit("_", 1)[-1]).upper(),
     )
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+    return Annotated[kind, option]
 
 
 def _help(each: Field[Any]) -> str:

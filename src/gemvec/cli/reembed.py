@@ -11,25 +11,26 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, open_embedder
 from gemvec.cli.options import AsJsonOutcome, with_settings
 from gemvec.cli.progress import show_rows
-from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, Target, open_target
+from gemvec.cli.server import ServerOptions, with_server
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.milvus import ReembedReport
 
 
-@with_settings("uri", "collection", "token", *TARGET_SETTINGS)
+@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
+@with_server
 def reembed(
     settings: Settings,
+    server: ServerOptions,
     *,
     model: Annotated[str, typer.Option(help="Model to move to: catalogue id, hub id, folder, or a server's name.")],
     dimensionality: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
     ] = None,
-    base_url: BaseUrl = None,
-    google: Google = False,
     drop_old: Annotated[
         bool, typer.Option("--drop-old", help="Delete the vectors of other models at the end; else they are kept.")
     ] = False,
@@ -46,9 +47,9 @@ def reembed(
         gemvec reembed --model gemini-embedding-001 --google --collection docs
     """
     console = Console(stderr=True)
-    target = Target.of(model=model, base_url=base_url, google=google)
+    choice = EmbedderChoice(server=server, model=model)
     try:
-        report = asyncio.run(_reembed(settings, target, dimensionality, drop_old, console))
+        report = asyncio.run(_reembed(settings, choice, dimensionality, drop_old, console))
     except KeyboardInterrupt:
         console.print("What is done is kept; run the same command again to go on.")
         raise
@@ -59,14 +60,14 @@ def reembed(
 
 
 async def _reembed(
-    settings: Settings, target: Target, dimensionality: int | None, drop_old: bool, console: Console
+    settings: Settings, choice: EmbedderChoice, dimensionality: int | None, drop_old: bool, console: Console
 ) -> ReembedReport:
     from gemvec.milvus import open_collection
     from gemvec.milvus import reembed as reembed_collection
 
     with open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection:
         collection.resolve()  # before a model is fetched for nothing
-        async with open_target(settings, target) as opened:
+        async with open_embedder(settings, choice) as opened:
             fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
             with show_rows("Embedding", console) as on_progress:
                 return await reembed_collection(

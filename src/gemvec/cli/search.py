@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, ModelName, open_embedder, refuse_other_model
 from gemvec.cli.options import with_settings
-from gemvec.cli.target import TARGET_SETTINGS, BaseUrl, Google, ModelName, Target, open_target
+from gemvec.cli.server import ServerOptions, with_server
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 _PASSAGE_CHARACTERS = 600
 
 
-@with_settings("uri", "collection", "token", *TARGET_SETTINGS)
+@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
+@with_server
 def search(
     settings: Settings,
+    server: ServerOptions,
     *,
     query: Annotated[str, typer.Argument(help="What to look for.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Most passages shown.")] = 5,
@@ -32,8 +35,6 @@ def search(
         str, typer.Option(help='Only passages that match this filter of Milvus, such as \'metadata["lang"] == "en"\'.')
     ] = "",
     model: ModelName = None,
-    base_url: BaseUrl = None,
-    google: Google = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the passages as JSON.")] = False,
 ) -> None:
     """Search a collection for the passages nearest to a query.
@@ -46,15 +47,17 @@ def search(
         gemvec search "error 429" --hybrid -n 10 --uri ./my.db
         gemvec search "refunds" --where 'metadata["lang"] == "en"' --json
     """
-    target = Target.of(model=model, base_url=base_url, google=google)
-    hits = asyncio.run(_search(settings, target, query, limit=limit, hybrid=hybrid, where=where))
+    choice = EmbedderChoice(server=server, model=model)
+    hits = asyncio.run(_search(settings, choice, query, limit=limit, hybrid=hybrid, where=where))
     if as_json:
         typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
     else:
         show(hits, Console())
 
 
-async def _search(settings: Settings, target: Target, query: str, *, limit: int, hybrid: bool, where: str) -> list[Hit]:
+async def _search(
+    settings: Settings, choice: EmbedderChoice, query: str, *, limit: int, hybrid: bool, where: str
+) -> list[Hit]:
     from gemvec.milvus import open_collection
     from gemvec.milvus import search as search_collection
 
@@ -62,8 +65,10 @@ async def _search(settings: Settings, target: Target, query: str, *, limit: int,
         settings.uri, settings.collection, token=settings.token, must_exist=True, is_only_client=True
     ) as collection:
         stored = collection.resolve().fingerprint
-        async with open_target(settings, target.or_model(stored.model)) as opened:
-            if target.model is not None:
+        resolved = choice.or_model(stored.model).resolve(settings)
+        refuse_other_model(settings, resolved, stored, collection=collection.name)
+        async with open_embedder(settings, resolved) as opened:
+            if choice.model is not None:
                 wanted = await asyncio.to_thread(opened.get_fingerprint, stored.dimensionality)
                 stored.check(wanted, collection=collection.name)
             return await search_collection(collection, opened.embedder, query, limit=limit, hybrid=hybrid, where=where)

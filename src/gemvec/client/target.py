@@ -63,7 +63,13 @@ class Target:
         return self.base_url == LOCAL
 
 
-def find_target(base_url: str | None = None, *, api_key: str | None = None, http_options: object = None) -> Target:
+def find_target(
+    base_url: str | None = None,
+    *,
+    api_key: str | None = None,
+    http_options: object = None,
+    called: str = "base_url",
+) -> Target:
     """Decide where texts go: `base_url`, `http_options`, then GEMVEC_BASE_URL, GOOGLE_GEMINI_BASE_URL, then Google.
 
     Args:
@@ -71,6 +77,7 @@ def find_target(base_url: str | None = None, *, api_key: str | None = None, http
         api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY.
         http_options: google-genai's `HttpOptions` or a dict of the same, of which base_url, api_version, headers and
             timeout (milliseconds for one try) count.
+        called: where the caller got `base_url` from, such as `--base-url`, for the error.
 
     Raises:
         KeyMissing: nothing says where to go.
@@ -88,7 +95,7 @@ def find_target(base_url: str | None = None, *, api_key: str | None = None, http
     if key is None and (url is None or url.startswith(GOOGLE_URL)) and not _hold_key(headers):
         raise KeyMissing(_WAYS)
     return Target(
-        base_url=_versioned(url or GOOGLE_URL, options.get("api_version")),
+        base_url=_versioned(url or GOOGLE_URL, options.get("api_version"), called),
         api_key=key,
         headers=headers,
         attempt_seconds=options["timeout"] / 1000 if "timeout" in options else ATTEMPT_SECONDS,
@@ -169,13 +176,13 @@ def _hold_key(headers: Mapping[str, str]) -> bool:
     return any(name.lower() in {"x-goog-api-key", "authorization"} for name in headers)
 
 
-def _versioned(url: str, version: str | None) -> str:
+def _versioned(url: str, version: str | None, called: str) -> str:
     url = url.strip()
     if not _is_address(url):
-        raise BadSetting(f"base_url has value {url!r}: expected http://host:port, https://host or local.")
+        raise BadSetting(f"{called} has value {url!r}: expected http://host:port, https://host or local.")
     parts = urlsplit(url)
     if parts.username or parts.query or parts.fragment:
-        raise BadSetting("base_url has a user, query or fragment: give keys as api_key, other things as headers.")
+        raise BadSetting(f"{called} has a user, query or fragment: give keys as api_key, other things as headers.")
     url = url.rstrip("/")
     if version is None and _VERSIONED.search(parts.path.rstrip("/")):
         return url

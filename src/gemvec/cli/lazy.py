@@ -1,4 +1,4 @@
-"""An embedder that loads its model when it is first needed: `LateEmbedder`."""
+"""An embedder that loads its model when it is first needed: `LazyEmbedder`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 
 
-class LateEmbedder:
-    """An embedder that is opened when it is first asked for something, so that a run without work loads no model."""
+class LazyEmbedder:
+    """Opens another embedder at its first call, so that a command with nothing to embed loads no model."""
 
     def __init__(self, open_embedder: Callable[[], Embedder]) -> None:
         self._open = open_embedder
@@ -20,7 +20,7 @@ class LateEmbedder:
         self._opened: Embedder | None = None
 
     def open(self) -> Embedder:
-        """Return the embedder, opened now if it was not."""
+        """Return the other embedder, opened once."""
         with self._lock:
             if self._opened is None:
                 self._opened = self._open()

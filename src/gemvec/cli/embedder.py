@@ -1,0 +1,235 @@
+"""Which model a command embeds with, and where: in this process, through a server, or through Google."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gemvec.cli.server import ServerOptions, announce, find_running_server
+from gemvec.errors import FingerprintMismatch
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.client.target import Target
+    from gemvec.embedding.embedder import Embedder
+    from gemvec.embedding.models import ServedModel
+    from gemvec.milvus import Fingerprint
+
+# The settings that decide what a model in this process computes, and those of the cache around it.
+EMBEDDER_SETTINGS = ("precision", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
+
+_GOOGLE_MODEL = "gemini-embedding-001"
+
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", help="Model to embed with; the collection's own when it exists. [GEMVEC_MODEL]"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderChoice:
+    """What a command was asked to embed with.
+
+    Attributes:
+        server: the options that name a server.
+        model: the name to ask for; None for the default of whatever embeds.
+    """
+
+    server: ServerOptions
+    model: str | None = None
+
+    def or_model(self, name: str | None) -> EmbedderChoice:
+        """Return this choice with the model `name` where none was asked for."""
+        return self if self.model else replace(self, model=name)
+
+    def resolve(self, settings: Settings) -> ResolvedChoice:
+        """Decide where to embed.
+
+        It is where the options or GEMVEC_BASE_URL say, else the server that runs on this machine, which is announced on
+        standard error, else this process. A server that nobody named is not used where it lacks the model, or where the
+        settings ask this process to compute in another way than the usual.
+
+        Raises:
+            BadSetting: the address or the key cannot be used.
+            KeyMissing: Google is asked and there is no key.
+            TransportFailure: nothing listens at the address.
+        """
+        target = self.server.find_named("GEMVEC_BASE_URL")
+        if target is not None:
+            model = self.model or (_GOOGLE_MODEL if self.server.google else None)
+            return ResolvedChoice(target=None if target.is_local else target, model=model)
+        return self._find_running(settings) or ResolvedChoice(target=None, model=self.model)
+
+    def _find_running(self, settings: Settings) -> ResolvedChoice | None:
+        running = None if _computes_unusually(settings) else find_running_server(settings)
+        if running is None or not running.models:
+            return None
+        wanted = self.model or (settings.model[0] if settings.model != _default("model") else running.models[0])
+        if wanted.removeprefix("models/") not in running.models:
+            return None
+        announce(f"Embedding with {wanted} at {running.url}. --base-url local embeds in this process.")
+        return ResolvedChoice(target=running.target(self.server.api_key), model=wanted, is_here=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedChoice:
+    """Where a command embeds.
+
+    Attributes:
+        target: the server to ask; None for the model in this process.
+        model: the name to ask for; None for the default of whatever embeds.
+        is_here: whether the server runs on this machine.
+    """
+
+    target: Target | None
+    model: str | None
+    is_here: bool = False
+
+    @property
+    def server(self) -> str | None:
+        """The address of the server; None for this process."""
+        return self.target.base_url if self.target else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenEmbedder:
+    """An embedder that is ready, and what a command needs to know about it.
+
+    Attributes:
+        embedder: computes vectors, through the cache; loads the model when it is first asked for something.
+        model: the name to ask it for; None for its first.
+        server: the address of the server that computes; None for this process.
+        opening_name: what opens the model again where no catalogue knows it: its folder or hub id.
+        tokenizer_file: the model's tokenizer, where it is on this machine.
+    """
+
+    embedder: Embedder
+    model: str | None
+    server: str | None = None
+    opening_name: str | None = None
+    tokenizer_file: Path | None = None
+
+    def get_model(self) -> ServedModel:
+        """Return what the embedder is asked for."""
+        return self.embedder.get_model(self.model) if self.model else self.embedder.list_models()[0]
+
+    def get_fingerprint(self, dimensionality: int | None = None) -> Fingerprint:
+        """Return which vectors a collection of this model has."""
+        from gemvec.milvus import Fingerprint
+
+        fingerprint = Fingerprint.of(self.get_model(), dimensionality)
+        return replace(fingerprint, model=self.opening_name) if self.opening_name else fingerprint
+
+
+@asynccontextmanager
+async def open_embedder(settings: Settings, choice: EmbedderChoice | ResolvedChoice) -> AsyncGenerator[OpenEmbedder]:
+    """Open what was chosen, with the cache around it; close it at the end.
+
+    Weights that are not here yet are fetched now, with a progress bar.
+    """
+    from gemvec.cache import local_source, with_cache
+
+    resolved = choice.resolve(settings) if isinstance(choice, EmbedderChoice) else choice
+    opened = _open_in_process(settings, resolved.model) if resolved.target is None else _open_remote(settings, resolved)
+    embedder = with_cache(opened.embedder, settings, source=opened.server or local_source(settings))
+    try:
+        yield replace(opened, embedder=embedder)
+    finally:
+        await embedder.close()
+
+
+def _default(name: str) -> Any:
+    return next(each.default for each in fields(Settings) if each.name == name)
+
+
+def _computes_unusually(settings: Settings) -> bool:
+    """Whether the settings ask this process for other vectors than a server computes without being told."""
+    return any(getattr(settings, name) != _default(name) for name in ("precision", "long_text"))
+
+
+def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
+    from gemvec.cli.lazy import LazyEmbedder
+    from gemvec.client.in_process import require_packages
+    from gemvec.client.progress import show_fetch
+    from gemvec.embedding.gemini_names import find_gemini_name
+    from gemvec.models.catalogue import find_known
+    from gemvec.models.weights import load_model
+
+    require_packages()
+    is_alias = name is not None and find_gemini_name(name) is not None
+    weights = settings.model[0] if name is None or is_alias else name
+    with show_fetch() as progress:
+        loaded = load_model(weights, settings.cache_dir, progress=progress)
+
+    def open_model() -> Embedder:
+        from gemvec.models.local import open_embedder as open_local_embedder
+
+        return open_local_embedder(replace(settings, model=(weights,)))
+
+    is_folder = Path(weights).expanduser().is_dir()
+    return OpenEmbedder(
+        embedder=LazyEmbedder(open_model),
+        model=name if is_alias else loaded.record.id,
+        opening_name=None
+        if is_alias or find_known(weights)
+        else str(loaded.folder.absolute())
+        if is_folder
+        else weights,
+        tokenizer_file=loaded.folder / "tokenizer.json",
+    )
+
+
+def _open_remote(settings: Settings, choice: ResolvedChoice) -> OpenEmbedder:
+    from gemvec.client.target import open_target
+
+    assert choice.target is not None
+    embedder = open_target(choice.target, model=choice.model) if choice.model else open_target(choice.target)
+    return OpenEmbedder(
+        embedder=embedder,
+        model=choice.model,
+        server=choice.server,
+        tokenizer_file=_find_tokenizer(settings, choice.model) if choice.is_here and choice.model else None,
+    )
+
+
+def _find_tokenizer(settings: Settings, model: str) -> Path | None:
+    """Return the tokenizer of a model that a server on this machine serves, so that passages are cut as without it."""
+    from gemvec.embedding.gemini_names import find_gemini_name
+    from gemvec.models.catalogue import find_known
+    from gemvec.models.weights import cached_folder
+
+    record = find_known(settings.model[0] if find_gemini_name(model) else model)
+    file = cached_folder(record, settings.cache_dir) / "tokenizer.json" if record else None
+    return file if file and file.is_file() else None
+
+
+def refuse_other_model(settings: Settings, choice: ResolvedChoice, stored: Fingerprint, *, collection: str) -> None:
+    """Refuse, before it is fetched, a model for this process that cannot have filled a collection.
+
+    Args:
+        settings: say which model the Gemini names mean.
+        choice: what the command will embed with.
+        stored: which vectors the collection holds.
+        collection: its name, for the error.
+
+    Raises:
+        FingerprintMismatch: the collection holds vectors of another model.
+    """
+    from gemvec.embedding.gemini_names import find_gemini_name
+    from gemvec.models.catalogue import find_record
+
+    if choice.target is not None or choice.model is None:
+        return
+    name = settings.model[0] if find_gemini_name(choice.model) else choice.model
+    if Path(name).expanduser().is_dir():
+        return  # nothing is fetched: the weights themselves are compared
+    if find_record(name).id != stored.weights.partition("@")[0]:
+        raise FingerprintMismatch(
+            f"Collection {collection!r} holds vectors of {stored}, which do not mix with those of {choice.model}. "
+            "Use the collection's own model, another collection, or `gemvec reembed`."
+        )
