@@ -141,6 +141,7 @@ class Settings:
     max_header_bytes: int = setting(
         64 * 2**10, "Largest request head: address and headers together.", unit="bytes", minimum=1
     )
+    max_connections: int = setting(2000, "Connections at a time; one more is answered 503 and closed.", minimum=1)
     client_timeout_seconds: float = setting(
         30.0,
         "How long a client may keep the server waiting for the rest of a request, or for taking an answer.",

@@ -76,7 +76,7 @@ def hasty(running):
         b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 5000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 5000,  # and it never ends
         b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: a\r\n" % number for number in range(101)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"".join(b"x%d: a\r\n" % number for number in range(101)) + b"\r\n",
     ],
     ids=["header", "endless header", "address", "many headers"],
 )
@@ -108,7 +108,9 @@ def test_what_is_no_http_is_refused_in_googles_shape(http, sent):
 
 def test_two_lengths_are_refused(http):
     with connect(http) as connection:
-        connection.sendall(f"POST {EMBED} HTTP/1.1\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{{}} ".encode())
+        connection.sendall(
+            f"POST {EMBED} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{{}} ".encode()
+        )
         assert parsed(read_all(connection))[0] == 400
 
 
@@ -149,7 +151,7 @@ def test_a_slow_but_steady_client_is_served(running):
     body = json.dumps({"content": {"parts": [{"text": text}]}}).encode()
     with running(client_timeout_seconds=5 * PATIENCE) as http, connect(http) as connection:
         connection.sendall(
-            f"POST {EMBED} HTTP/1.1\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
+            f"POST {EMBED} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
         )
         for start in range(0, len(body), 500):  # 5,000 bytes a second, for longer than the server's patience lasts
             connection.sendall(body[start : start + 500])
@@ -187,7 +189,9 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off(hasty, header):
         connection.settimeout(20)
         connection.connect((hasty.base_url.host, hasty.base_url.port))
         path = "/v1beta/models/gemini-embedding-001:batchEmbedContents"
-        connection.sendall(f"POST {path} HTTP/1.1\r\n{header}content-length: {len(body)}\r\n\r\n".encode() + body)
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nhost: x\r\n{header}content-length: {len(body)}\r\n\r\n".encode() + body
+        )
         answer = connection.recv(1000)
         whole = int(answer.partition(b"content-length: ")[2].split(b"\r\n")[0])
         time.sleep(5 * PATIENCE)
@@ -204,14 +208,20 @@ def test_a_kept_connection_is_not_timed_out_between_requests(hasty):
 
 def test_what_follows_an_answer_is_read_only_so_far(running):
     with running(max_request_bytes=1000) as http, connect(http) as connection:
-        connection.sendall(f"POST {EMBED} HTTP/1.1\r\ncontent-length: {2**40}\r\n\r\n".encode())
+        connection.sendall(f"POST {EMBED} HTTP/1.1\r\nhost: x\r\ncontent-length: {2**40}\r\n\r\n".encode())
         assert b" 400 " in connection.recv(65536).partition(b"\r\n")[0]
         with pytest.raises(OSError, match=r"reset|[Bb]roken"):
             connection.sendall(bytes(200 * 2**20))
 
 
 @pytest.mark.parametrize(
-    "behind", [b"garbage", b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200, b"GET / HTTP/1.1\r\n\r\n" * 5]
+    "behind",
+    [
+        b"garbage",
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 200,
+        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 5,
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
 )
 def test_what_comes_behind_a_request_is_no_fault_of_the_server(running, behind):
     log = io.StringIO()
@@ -252,7 +262,8 @@ def test_waiting_tokens_beyond_the_limit_are_429_with_the_time_to_come_back(tiny
         path = "/v1beta/models/tiny:batchEmbedContents"
         for each in connections:
             each.sendall(
-                f"POST {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+                f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+                + body
             )
         for each in connections:
             answer = read_all(each)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "max_waiting_tokens",
     "max_request_bytes",
     "max_header_bytes",
+    "max_connections",
     "client_timeout_seconds",
     "limits",
     "requests_per_minute",

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import Authenticator
 from gemvec.server.errors import error_response
+from gemvec.server.heads import HeadRules
 from gemvec.server.injection import Injected, parse_faults
 from gemvec.server.keys import KeyRing, KeyStore
 from gemvec.server.limits import Limiter, limits_of
@@ -48,6 +49,7 @@ def create_app(services: Services) -> Starlette:
             Middleware(RequestId),
             Middleware(AccessLog),
             Middleware(Measured, metrics=metrics),
+            Middleware(HeadRules, max_bytes=settings.max_header_bytes),
             *answer_browsers(settings.allow_origin),
             Middleware(ErrorAnswers),
         ],

@@ -30,11 +30,10 @@ import gemvec
 from gemvec.embedding.embed import Embedding
 from gemvec.embedding.models import ServedModel
 from gemvec.server.gauges import Gauges
-from gemvec.server.middleware import CALLER_LEFT
+from gemvec.server.middleware import CALLER_LEFT, method_of
 from gemvec.server.services import Services
 from gemvec.wire.status import RPC_CODES
 
-_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 # From a cached answer to a batch of long texts behind a full queue, in seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -84,8 +83,8 @@ class Metrics:
     def note_request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request that is over."""
         state = scope["state"]
-        row, method = state.get("row"), scope["method"]
-        route, method = row.path if row else "-", method if method in _METHODS else "other"
+        row, method = state.get("row"), method_of(scope)
+        route = row.path if row else "-"
         self.requests.labels(route, method, status).inc()
         self.seconds.labels(route, method).observe(seconds)
         if error := state.get("error"):

@@ -24,6 +24,7 @@ access_log = get_logger("access")
 
 # What access log and metrics say of a caller that went away before the answer; never sent.
 CALLER_LEFT = 499
+_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 
 
 class RequestId:
@@ -81,7 +82,7 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
     access_log.info(
         "request",
         extra={
-            "method": scope["method"],
+            "method": method_of(scope),
             "route": row.path if row else "-",
             "status": status,
             "ms": round(seconds * 1000, 1),
@@ -89,6 +90,11 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
             "model": model.name if model else "-",
         },
     )
+
+
+def method_of(scope: Scope) -> str:
+    """Return the method of a request for logs and metrics: `other` for what a caller made up."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 class ErrorAnswers:

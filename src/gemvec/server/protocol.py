@@ -1,74 +1,62 @@
-"""HTTP/1.1 with bounds: how large a request's head may be, and how long a client may let the server wait.
+"""Patience and refusals over HTTP/1.1, which uvicorn and h11 parse.
 
-Uvicorn parses heads of any size, and waits for ever for the rest of a request or for a client to take its answer. Here
-a head has a largest size, and a client whose turn it is must move some bytes in every period, or its connection is
-closed: slow clients cost a connection each, and no more. What waits on this server (a full queue, a slow disk) is never
-held against a client.
+h11 bounds heads, chunk sizes and trailers, and refuses what the standard forbids. Added here: a client whose turn it is
+must move some bytes in every period, or its connection is closed, so that slow clients cost a connection each and no
+more; there is a largest number of connections; what is read behind an answer is bounded; and refusals have the API's
+shape. What waits on this server (a full queue, a slow disk) is never held against a client.
+
+Only public names of uvicorn's `H11Protocol` and of h11 are used, so that every version that pyproject.toml allows has
+them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
-import orjson
-from uvicorn._types import ASGI3Application  # the type in a method of uvicorn's own
+import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from gemvec.logs import get_logger
+from gemvec.server.heads import refusal_body
 from gemvec.settings import Settings
-from gemvec.wire.status import error_to_wire
 
 log = get_logger("server")
 
-_MOST_HEADERS = 100
 # A client on a bad mobile network does better than this.
-_LEAST_BYTES_A_SECOND = 500
+_MIN_BYTES_PER_SECOND = 500
 # A check that comes later than this share of the timeout says nothing about the client.
 _OWN_HALT = 0.1
 # What a client may still send of a request that was answered already; many look at the answer only afterwards.
-_MOST_IGNORED_BYTES = 64 * 2**20
-
-
-class _Phase(Enum):
-    """What has come of the latest request."""
-
-    NOTHING = "nothing"
-    HEAD = "head"  # a part of it
-    BODY = "body"  # the head, and a part of the body
-    WHOLE = "whole"
-
-
-class _HeadTooLarge(Exception):
-    """Stops the parser."""
+_MAX_IGNORED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What one connection may cost.
+    """What connections may cost.
 
     Attributes:
-        most_head_bytes: address and headers of one request.
+        max_connections: how many there may be at a time.
         timeout_seconds: how long a client may keep the server waiting.
     """
 
-    most_head_bytes: int
+    max_connections: int
     timeout_seconds: float
 
 
 def bounded_protocol(settings: Settings) -> type[asyncio.Protocol]:
     """Return what uvicorn makes a connection of, for `uvicorn.Config(http=...)`."""
-    bounds = Bounds(most_head_bytes=settings.max_header_bytes, timeout_seconds=settings.client_timeout_seconds)
+    bounds = Bounds(max_connections=settings.max_connections, timeout_seconds=settings.client_timeout_seconds)
     return cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=bounds))
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(H11Protocol):
     """One connection."""
 
     def __init__(
@@ -82,42 +70,43 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._bounds = bounds
-        self._phase = _Phase.NOTHING
-        self._answering: RequestResponseCycle | None = None  # uvicorn forgets it when the next request is here already
-        self._head_bytes = 0
-        self._is_head_too_large = False
-        self._ignored_bytes = 0
+        self._ignored_bytes = 0  # since the last request began
         self._watch: asyncio.TimerHandle | None = None
         self._received_bytes = 0  # since the watch was set
         self._unsent_bytes = 0  # when the watch was set
 
-    # What uvicorn and its parser call
+    # What uvicorn and the event loop call
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Expect a request soon."""
+        """Expect a request soon; refuse a connection too many."""
         super().connection_made(transport)
+        if len(self.connections) > self._bounds.max_connections:
+            log.warning("too many connections", extra={"connections": len(self.connections)})
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections; try again in a second.")
+            return
         self._watch_or_rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._rest()
-        self._stop_answering()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        self._received_bytes += len(data)
-        super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._phase is _Phase.HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._bounds.most_head_bytes:
-                self._refuse_head()
-                return
-        elif self._phase is _Phase.WHOLE and self.cycle.response_complete and self.timeout_keep_alive_task is None:
-            self._phase = _Phase.NOTHING  # uvicorn has stopped its own watch over idle connections
-        self._watch_or_rest()
+        self._received_bytes += len(data)
+        if self._has_no_request():
+            data = data.lstrip(b"\r\n")  # before a request line empty lines are allowed, which h11 refuses
+            self._ignored_bytes = 0
+        if data:
+            super().data_received(data)
+        if self._is_ignoring():
+            self._ignored_bytes += len(data)
+            if self._ignored_bytes > _MAX_IGNORED_BYTES:
+                self._break_off()
+        if not self.transport.is_closing():
+            self._watch_or_rest()
 
     def pause_writing(self) -> None:
         """Expect the client to take its answer."""
@@ -130,73 +119,30 @@ class BoundedProtocol(HttpToolsProtocol):
         self._rest()
         self._watch_or_rest()
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self._phase = _Phase.HEAD
-        self._head_bytes = self._ignored_bytes = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        self._bound_head(is_too_large=len(self.headers) >= _MOST_HEADERS)
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Begin to answer."""
-        head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        self._bound_head(is_too_large=head_bytes > self._bounds.most_head_bytes)
-        self._phase = _Phase.BODY
-        super().on_headers_complete()
-
     def on_response_complete(self) -> None:
         """Expect the client to take what is left of the answer, which uvicorn keeps even when it closes."""
         super().on_response_complete()
         self._rest()
         self._watch_or_rest()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        if self.cycle.response_complete:
-            self._ignored_bytes += len(body)
-            if self._ignored_bytes > _MOST_IGNORED_BYTES:
-                self._break_off()
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Note that the whole request is here."""
-        self._phase = _Phase.WHOLE
-        super().on_message_complete()
-
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser could not take."""
-        if self._is_head_too_large:
-            self._refuse_head()
-        else:
-            self._refuse(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", msg)
+        """Refuse what h11 has just refused, with its status and its reason."""
+        error = sys.exc_info()[1]
+        code = HTTPStatus.BAD_REQUEST
+        if isinstance(error, h11.RemoteProtocolError):
+            code, msg = HTTPStatus(error.error_status_hint), f"The request is not valid HTTP/1.1: {error}."
+        if code is HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            msg = f"The request's head is larger than {self.config.h11_max_incomplete_event_size} bytes."
+        self._refuse(code, msg)
 
     # Refusing
 
-    def _bound_head(self, *, is_too_large: bool) -> None:
-        if is_too_large:
-            self._is_head_too_large = True
-            raise _HeadTooLarge
-
-    def _refuse_head(self) -> None:
-        message = f"The request's head is larger than {self._bounds.most_head_bytes} bytes or {_MOST_HEADERS} headers."
-        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "INVALID_ARGUMENT", message)
-
-    def _refuse(self, code: HTTPStatus, status: str, message: str) -> None:
-        """Answer the request that is coming in, and close; only close where another answer would be cut in two."""
-        cycle: RequestResponseCycle | None = self.cycle
-        is_first = self._phase is _Phase.BODY and not self.pipeline
-        if cycle and not cycle.response_complete and (cycle.response_started or not is_first):
+    def _refuse(self, code: HTTPStatus, message: str) -> None:
+        """Answer the request that is coming in, and close; only close where that would spoil another answer."""
+        if self.cycle and not self.cycle.response_complete and (self.cycle.response_started or not self._is_reading()):
             self._break_off()
             return
-        body = orjson.dumps(error_to_wire(code, status, message))
+        body = refusal_body(code, message)
         head = (
             f"HTTP/1.1 {code.value} {code.phrase}\r\ncontent-type: application/json; charset=utf-8\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
@@ -210,20 +156,37 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _stop_answering(self) -> None:
-        """Tell whatever answers that its caller is gone, before it writes to a closed connection."""
-        if self._answering is not None and not self._answering.response_complete:
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+        """Tell the application that its caller is gone, before it writes to a closed connection."""
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    # How far the request is
+
+    def _has_no_request(self) -> bool:
+        return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _is_reading(self) -> bool:
+        """Whether the body that is coming in, or was when h11 refused it, is that of the request being answered."""
+        return self.cycle.more_body
+
+    def _is_ignoring(self) -> bool:
+        """Whether what comes belongs to a request that was answered already."""
+        return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
 
     # Watching
 
     def _has_to_take(self) -> bool:
         """Whether the client keeps back an answer: one that is complete, or cannot go on before it takes some."""
-        is_complete = self._answering is None or self._answering.response_complete
+        is_complete = not self.cycle or self.cycle.response_complete
         return self.flow.write_paused or (is_complete and self.transport.get_write_buffer_size() > 0)
 
     def _has_to_send(self) -> bool:
-        return self._phase is not _Phase.WHOLE and not self.transport.is_closing()
+        if self.transport.is_closing():
+            return False
+        is_between = self.timeout_keep_alive_task is not None  # uvicorn itself watches over idle connections
+        state = self.conn.their_state
+        return state is h11.SEND_BODY or (state is h11.IDLE and not (is_between and self._has_no_request()))
 
     def _watch_or_rest(self) -> None:
         if not (self._has_to_take() or self._has_to_send()):
@@ -249,16 +212,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if not (has_to_take or self._has_to_send()):
             return
         taken_bytes = self._unsent_bytes - self.transport.get_write_buffer_size()
-        is_steady = max(self._received_bytes, taken_bytes) >= _LEAST_BYTES_A_SECOND * self._bounds.timeout_seconds
+        is_steady = max(self._received_bytes, taken_bytes) >= _MIN_BYTES_PER_SECOND * self._bounds.timeout_seconds
         # Where this process itself came to a halt, what arrived meanwhile has not been read yet.
         is_late = self.loop.time() > due_at + _OWN_HALT * self._bounds.timeout_seconds
         if is_steady or is_late or (self.flow.read_paused and not has_to_take):
             self._set_watch()
-        elif self._phase is _Phase.NOTHING and not has_to_take:
+        elif self._has_no_request() and not has_to_take:
             self.transport.close()
         else:
             log.info("closed a slow connection", extra={"received": self._received_bytes, "taken": taken_bytes})
             if has_to_take:
                 self._break_off()
             else:
-                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", "The request did not come in time.")
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")

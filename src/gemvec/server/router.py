@@ -17,6 +17,7 @@ from gemvec.server.row import VERSIONS, Row
 
 _NOT_FOUND = 404
 _METHOD_NOT_ALLOWED = 405
+_SLASHES = re.compile(r"//+")
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -39,9 +40,9 @@ class Router:
         Raises:
             HTTPException: 404, there is no such path; 405, it does not take this method.
         """
-        found = self._pattern.fullmatch(scope["path"])
-        # An encoded slash has been decoded by now, and would let one segment pass for two.
-        if not found or not found.lastgroup or b"%2f" in scope.get("raw_path", b"").lower():
+        path = scope["path"] = _plain(scope["path"])
+        found = self._pattern.fullmatch(path)
+        if not found or not found.lastgroup:
             raise HTTPException(_NOT_FOUND)
         index = int(found.lastgroup[1:])
         methods = self._methods[self._paths[index]]
@@ -56,6 +57,16 @@ class Router:
         version = (found["version"] or "").lstrip("/")
         scope["state"] |= {"row": row, "dialect": row.dialect, "version": version, "caller": ANONYMOUS, "owner": ""}
         await app(scope, receive, send)
+
+
+def _plain(path: str) -> str:
+    """Return a path with single slashes between segments and none at its end.
+
+    Base URLs end in a slash in many clients, and some encode the one inside `models/{model}`; it is decoded by now.
+    """
+    if "//" in path or path.endswith("/"):
+        path = _SLASHES.sub("/", path).rstrip("/") or "/"
+    return path
 
 
 def _pattern(index: int, path: str) -> str:
