@@ -109,9 +109,12 @@ def test_cancel_takes_effect_within_a_chunk_and_keeps_what_is_finished(store, em
         assert store.get(job.batch_id, "") == kept
         assert kept.state is BatchState.CANCELLED
         assert len(embedder.requests) <= computed + 256
-        assert_complete(file_answers(store, kept), kept.successful_count)
+        answers = file_answers(store, kept)
+        assert len(answers) == 5000
+        assert_complete(answers[: kept.successful_count], kept.successful_count)
+        assert {answer["error"]["code"] for answer in answers[kept.successful_count :]} == {1}
         parts = list(store.folder.input_path(job.batch_id).parent.glob("0*"))
-        assert len(parts) == kept.successful_count / 256
+        assert len(parts) == kept.successful_count / 256 + 1
 
     run(steps())
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
-from batch_steps import inline_answers, line, new
+from batch_steps import file_answers, inline_answers, line, new
 from gemvec.batches.job import ChunkResult
 from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
@@ -163,17 +163,98 @@ def test_an_update_changes_what_it_names(any_store):
     assert any_store.update(job.batch_id, "", BatchUpdate()) == changed
 
 
-def test_a_cancelled_file_batch_keeps_what_is_finished(any_store):
-    content = b"".join(line(str(number)) + b"\n" for number in range(600))
-    job = any_store.create_from_file(new(), upload(any_store, content))
+def create_from_file(store, count, **fields):
+    content = b"".join(line(str(number), key=number) + b"\n" for number in range(count))
+    return store.create_from_file(new(**fields), upload(store, content))
+
+
+def finish(store, queue, *tasks):
+    """Checkpoint chunks with made-up answers that have the keys of their requests."""
+    for task in tasks:
+        first = task.chunk_index * 256
+        answers = [b'{"key":%d,"response":{}}\n' % key for key in range(first, first + task.request_count)]
+        task.part_path.write_bytes(b"".join(answers))
+        queue.checkpoint(task, ChunkResult(successful_count=task.request_count, failed_count=0))
+
+
+def codes_of(answers):
+    return [answer.get("error", {}).get("code") for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (lambda store, queue, task: store.cancel(task.batch_id, ""), 1),
+        (lambda store, queue, task: queue.fail(task, "INTERNAL", "Internal error encountered."), 13),
+    ],
+    ids=["cancelled", "failed"],
+)
+def test_every_line_of_the_input_has_its_line_in_the_output_wherever_a_batch_stopped(any_store, end, code):
+    queue = BatchQueue(any_store)
+    job = create_from_file(any_store, 1100)
+    _, second, third, fourth = (queue.claim(ANY) for _ in range(4))
+    finish(any_store, queue, second, fourth)
+    end(any_store, queue, third)
+    queue.settle()
+    kept = any_store.get(job.batch_id, "")
+    answers = file_answers(any_store, kept)
+    assert [answer["key"] for answer in answers] == list(range(1100))
+    assert codes_of(answers) == [code] * 256 + [None] * 256 + [code] * 256 + [None] * 256 + [code] * 76
+    assert (kept.successful_count, kept.failed_count, kept.pending_count) == (512, 588, 0)
+    assert any_store.files.get(kept.output_file_id, "").size_bytes == sum(
+        len(block) for block in any_store.files.open_content(kept.output_file_id, "").read()
+    )
+
+
+def test_a_cancelled_file_batch_has_ended_at_once_and_nobody_works_on_it(any_store):
+    job = create_from_file(any_store, 600)
     work_off(any_store, most=1)
     any_store.cancel(job.batch_id, "")
     kept = any_store.get(job.batch_id, "")
-    assert (kept.state, kept.successful_count, kept.pending_count) == (BatchState.CANCELLED, 256, 344)
-    assert (kept.error_status, kept.ended_at) == ("CANCELLED", kept.updated_at)
-    output = b"".join(any_store.files.open_content(kept.output_file_id, "").read())
-    assert output.count(b"\n") == 256
+    assert (kept.state, kept.error_status, kept.ended_at) == (BatchState.CANCELLED, "CANCELLED", kept.updated_at)
     assert work_off(any_store) == []
+
+
+def test_a_batch_cancelled_before_anything_was_done_has_an_error_for_every_line(any_store):
+    job = create_from_file(any_store, 3)
+    any_store.cancel(job.batch_id, "")
+    kept = any_store.get(job.batch_id, "")
+    assert file_answers(any_store, kept) == [
+        {"key": key, "error": {"code": 1, "message": "The batch was cancelled."}} for key in range(3)
+    ]
+
+
+def test_a_batch_that_was_ending_when_the_server_died_ends_after_its_start(any_store):
+    queue = BatchQueue(any_store)
+    job = create_from_file(any_store, 600)
+    first, second = queue.claim(ANY), queue.claim(ANY)
+    finish(any_store, queue, first)
+    queue.fail(second, "INTERNAL", "Internal error encountered.")
+    assert not any_store.get(job.batch_id, "").state.is_ended
+    BatchQueue(any_store).recover(ANY.weights)
+    assert queue.claim(ANY) is None
+    assert queue.settle() == 0
+    kept = any_store.get(job.batch_id, "")
+    assert kept.state is BatchState.FAILED
+    assert codes_of(file_answers(any_store, kept)) == [None] * 256 + [13] * 344
+
+
+def test_a_batch_that_is_ending_can_be_deleted_and_leaves_nothing(any_store):
+    queue = BatchQueue(any_store)
+    job = create_from_file(any_store, 3)
+    queue.fail(queue.claim(ANY), "INTERNAL", "Internal error encountered.")
+    any_store.delete(job.batch_id, "")
+    queue.settle()
+    assert any_store.folder.list_batch_ids() == set()
+
+
+def test_in_an_ended_batch_nothing_is_pending(any_store):
+    for create in (create_from_file, lambda store, count: store.create_inline(new(), [line("a")] * count)):
+        job = create(any_store, 300)
+        work_off(any_store, most=1)
+        any_store.cancel(job.batch_id, "")
+        kept = any_store.get(job.batch_id, "")
+        assert (kept.successful_count, kept.failed_count, kept.pending_count) == (256, 44, 0)
 
 
 def test_a_cancelled_inline_batch_answers_every_request(any_store):
@@ -314,10 +395,11 @@ def test_an_open_batch_expires_and_keeps_what_is_finished(database, data_dir):
     late.append(timedelta(hours=49))
     assert queue.expire() == 2
     assert queue.expire() == 0
+    assert queue.settle() == 0
     for job in (started, waiting):
         kept = store.get(job.batch_id, "")
         assert (kept.state, kept.error_status) == (BatchState.EXPIRED, "DEADLINE_EXCEEDED")
-    assert store.get(started.batch_id, "").output_file_id
+    assert codes_of(file_answers(store, store.get(started.batch_id, ""))) == [None] * 256 + [4] * 44
     assert inline_answers(store, store.get(waiting.batch_id, ""))[0]["error"]["code"] == 4
     assert queue.claim(ANY) is None
     assert queue.first_expiry() is None
@@ -364,18 +446,33 @@ def test_recovery_removes_orphans_and_void_parts_and_nothing_else(any_store):
     assert any_store.get(job.batch_id, "").state is BatchState.SUCCEEDED
 
 
-def test_a_failed_batch_keeps_the_parts_that_are_left(any_store):
+def test_what_is_lost_of_a_file_batch_is_an_error_at_its_place_and_counted_as_one(any_store):
     queue = BatchQueue(any_store)
-    content = b"".join(line(str(number)) + b"\n" for number in range(600))
-    job = any_store.create_from_file(new(), upload(any_store, content))
-    first, _ = work_off(any_store, most=2)
-    task = queue.claim(ANY)
+    job = create_from_file(any_store, 600)
+    first, second, third = (queue.claim(ANY) for _ in range(3))
+    finish(any_store, queue, first, second)
     first.part_path.unlink()
-    queue.fail(task, "DATA_LOSS", "damaged")
-    queue.fail(task, "INTERNAL", "an ended state never changes")
+    queue.fail(third, "DATA_LOSS", "damaged")
+    queue.fail(third, "INTERNAL", "an ended state never changes")
+    queue.settle()
     kept = any_store.get(job.batch_id, "")
     assert (kept.state, kept.error_status, kept.error_message) == (BatchState.FAILED, "DATA_LOSS", "damaged")
-    assert any_store.files.get(kept.output_file_id, "").size_bytes == len(b'{"response":{}}\n') * 256
+    answers = file_answers(any_store, kept)
+    assert [answer["key"] for answer in answers] == list(range(600))
+    assert codes_of(answers) == [15] * 256 + [None] * 256 + [15] * 88
+    assert (kept.successful_count, kept.failed_count) == (256, 344)
+
+
+def test_a_batch_whose_input_is_lost_has_an_error_without_a_key_for_every_line(any_store):
+    queue = BatchQueue(any_store)
+    job = create_from_file(any_store, 300)
+    task = queue.claim(ANY)
+    task.input_path.unlink()
+    queue.fail(task, "DATA_LOSS", "damaged")
+    queue.settle()
+    answers = file_answers(any_store, any_store.get(job.batch_id, ""))
+    assert codes_of(answers) == [15] * 300
+    assert not any("key" in answer for answer in answers)
 
 
 def test_batches_are_counted_by_state_and_every_state_is_named(any_store):

@@ -111,6 +111,14 @@ def test_a_call_that_the_command_line_refuses_is_noticed():
         parse(["gemvec", "no-such"])
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_flag_that_a_page_names_exists(page):
+    options = [option for command in COMMANDS.values() for option in command.params]
+    flags = {word for option in options for word in [*option.opts, *option.secondary_opts]}
+    named = set(re.findall(r"`(--[a-z][a-z-]+)", page.read_text()))
+    assert not named - flags - {"--help", "--version"}
+
+
 def test_every_setting_is_documented_with_its_flag_and_its_variable():
     page = (GENERATED / "settings.md").read_text()
     for each in fields(Settings):

@@ -10,7 +10,6 @@ from google import genai
 from google.genai import errors, types
 
 from batch_server import batch_server
-from gemvec.batches.store import BatchStore
 from gemvec.errors import DataFolderLocked
 from hash_embedder import HashEmbedder, vector_of
 
@@ -148,7 +147,7 @@ def test_a_large_inline_output_is_streamed_whole(http):
     operation = finished(http, create_inline(http, 20_000)["name"])
     answers = operation["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]
     assert [answer["metadata"]["key"] for answer in answers] == list(range(20_000))
-    assert operation["response"]["inlinedResponses"]["inlinedResponses"] == answers
+    assert "inlinedResponses" not in operation["response"]
 
 
 def test_pages_end_without_a_token(http):
@@ -166,26 +165,49 @@ def test_pages_end_without_a_token(http):
     assert len(seen) == len(set(seen))
 
 
-def test_a_list_leaves_out_a_batch_deleted_meanwhile_and_shows_what_is_left_of_a_damaged_one(tmp_path, monkeypatch):
-    list_batches = BatchStore.list
+def test_a_list_carries_no_results(http):
+    name = create_inline(http, 2)["name"]
+    alone = finished(http, name)
+    listed = http.get("/v1beta/batches", params={"pageSize": 1}).json()["operations"][0]
+    assert (listed["name"], listed["done"]) == (name, True)
+    assert listed["metadata"]["batchStats"] == alone["metadata"]["batchStats"]
+    assert "output" not in listed["metadata"]
+    assert "inlinedResponses" not in listed["response"]
+    assert "inlinedResponses" in alone["response"]
 
-    def list_then_delete(store, *args, **options):
-        page = list_batches(store, *args, **options)
-        store.delete(names[0].removeprefix("batches/"), "")
-        return page
 
+def test_what_is_lost_of_an_inline_batch_is_said_at_its_place(tmp_path):
     with batch_server(tmp_path) as url, httpx.Client(base_url=url, timeout=120) as http:
-        names = [create_inline(http, 2)["name"] for _ in range(3)]
-        for name in names:
-            finished(http, name)
-        for part in (tmp_path / names[1]).glob("0*.jsonl"):
+        name = create_inline(http, 2)["name"]
+        finished(http, name)
+        for part in (tmp_path / name).glob("0*.jsonl"):
             part.unlink()
-        monkeypatch.setattr(BatchStore, "list", list_then_delete)
-        operations = http.get("/v1beta/batches").json()["operations"]
-    listed = {each["name"]: each["response"]["inlinedResponses"]["inlinedResponses"] for each in operations}
-    assert list(listed) == names[:0:-1]
-    assert [answer["error"]["code"] for answer in listed[names[1]]] == [15, 15]
-    assert [answer["metadata"]["key"] for answer in listed[names[2]]] == [0, 1]
+        answers = http.get(f"/v1beta/{name}").json()["response"]["inlinedResponses"]["inlinedResponses"]
+    assert [(answer["metadata"]["key"], answer["error"]["code"]) for answer in answers] == [(0, 15), (1, 15)]
+
+
+def test_a_cancelled_file_keeps_the_order_of_its_lines_in_downloads_by_range_too(tmp_path):
+    slow = HashEmbedder(names=("gemini-embedding-001",), delay_seconds=0.05)
+    with batch_server(tmp_path, slow) as url, httpx.Client(base_url=url, timeout=120) as http:
+        file = upload(http, jsonl(*({"key": str(number), "request": REQUEST} for number in range(5000))))
+        created = http.post(f"{MODEL}:asyncBatchEmbedContent", json={"batch": {"inputConfig": {"fileName": file}}})
+        name = created.json()["name"]
+        while http.get(f"/v1beta/{name}").json()["metadata"]["batchStats"]["successfulRequestCount"] == "0":
+            time.sleep(0.005)
+        assert http.post(f"/v1beta/{name}:cancel").json() == {}
+        operation = http.get(f"/v1beta/{name}").json()
+        download = f"/v1beta/{operation['metadata']['output']['responsesFile']}:download"
+        whole = http.get(download).content
+        half = len(whole) // 2
+        ranges = [http.get(download, headers={"range": each}) for each in (f"bytes=0-{half}", f"bytes={half + 1}-")]
+    stats = operation["metadata"]["batchStats"]
+    assert operation["metadata"]["state"] == "BATCH_STATE_CANCELLED"
+    assert stats["pendingRequestCount"] == "0"
+    answers = [json.loads(each) for each in whole.splitlines()]
+    assert [answer["key"] for answer in answers] == [str(number) for number in range(5000)]
+    assert sum("response" in answer for answer in answers) == int(stats["successfulRequestCount"]) > 0
+    assert {answer["error"]["code"] for answer in answers if "error" in answer} == {1}
+    assert b"".join(each.content for each in ranges) == whole
 
 
 def test_an_update_changes_what_the_mask_names(http):

@@ -20,6 +20,7 @@ _NEXT_JOB = (
     select(jobs.c.job_number, jobs.c.batch_id, jobs.c.model, jobs.c.weights, jobs.c.state)
     .where(
         jobs.c.ended_at.is_(None),
+        jobs.c.ending_state.is_(None),
         exists().where(chunks.c.job_number == jobs.c.job_number, chunks.c.state == ChunkState.PENDING),
         jobs.c.weights.in_(bindparam("weights", expanding=True)),
         jobs.c.job_number.not_in(bindparam("parked", expanding=True)),
@@ -41,7 +42,7 @@ _CLAIM = (
 
 _COUNT = (
     update(jobs)
-    .where(jobs.c.job_number == bindparam("of_job"), jobs.c.ended_at.is_(None))
+    .where(jobs.c.job_number == bindparam("of_job"), jobs.c.ended_at.is_(None), jobs.c.ending_state.is_(None))
     .values(
         successful_count=jobs.c.successful_count + bindparam("more_successful"),
         failed_count=jobs.c.failed_count + bindparam("more_failed"),

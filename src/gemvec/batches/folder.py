@@ -32,6 +32,10 @@ class BatchFolder:
         """Return where the answers of one claim of a chunk go: a name that nobody writes twice."""
         return self._folder / batch_id / f"{chunk_index:07d}.{lease}.jsonl"
 
+    def errors_path(self, batch_id: str, chunk_index: int) -> Path:
+        """Return where the errors of chunks that were never computed go, from this one up to the next that was."""
+        return self._folder / batch_id / f"{chunk_index:07d}.errors.jsonl"
+
     def write_input(self, batch_id: str, lines: Iterable[bytes]) -> Path:
         """Make a batch's folder with an input of these lines (line feeds are added), durable.
 

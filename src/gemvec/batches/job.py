@@ -53,6 +53,7 @@ class Job:
         display_name: a name for people.
         priority: int64; higher goes first.
         state: see `BatchState`.
+        ending_state: what it becomes once its results are written; None while it is worked on, and once it has ended.
         input_file_id: the file it was created from, or None when the requests came inline.
         output_file_id: the file of its results, or None.
         request_count: requests in the input.
@@ -75,6 +76,7 @@ class Job:
     display_name: str
     priority: int
     state: BatchState
+    ending_state: BatchState | None
     input_file_id: str | None
     output_file_id: str | None
     request_count: int
@@ -90,7 +92,7 @@ class Job:
 
     @property
     def pending_count(self) -> int:
-        """Requests that have neither a response nor an error yet; never will, once the job has ended."""
+        """Requests that have neither a response nor an error yet; 0 once the job has ended."""
         return self.request_count - self.successful_count - self.failed_count
 
 
@@ -105,6 +107,7 @@ class Chunk:
         input_offset: where its first line starts in the input, in bytes.
         input_bytes: from there to the end of its last line.
         request_count: lines of it that are requests.
+        successful_count: those that have a response, once it is done.
     """
 
     chunk_index: int
@@ -113,6 +116,7 @@ class Chunk:
     input_offset: int
     input_bytes: int
     request_count: int
+    successful_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

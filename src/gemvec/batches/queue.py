@@ -16,7 +16,7 @@ from gemvec.batches import claims, rows
 from gemvec.batches.claims import NextJob
 from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask, Job
 from gemvec.batches.store import BatchStore
-from gemvec.errors import BatchNotFound
+from gemvec.errors import BatchNotFound, StorageFailure
 from gemvec.logs import get_logger
 from gemvec.storage.durable import translate_os_errors
 from gemvec.wire.batches import BatchState
@@ -135,7 +135,7 @@ class BatchQueue:
         """Give a chunk back; with a reason, its job is pending again and says why. Return whether the job is open."""
         with self._database.write() as connection:
             job = rows.find_job_by_number(connection, task.job_number)
-            if job is None or job.state.is_ended:
+            if job is None or not _is_open(job):
                 return False
             claims.release_chunk(connection, task)
             if waiting_reason is not None:
@@ -146,7 +146,7 @@ class BatchQueue:
         """End the job of a chunk that cannot go on; nothing happens when it has ended or is gone."""
         with self._database.write() as connection:
             job = rows.find_job_by_number(connection, task.job_number)
-            if job is None or job.state.is_ended:
+            if job is None or not _is_open(job):
                 return
             self._store.end(connection, job, BatchState.FAILED, status=status, message=message)
         _log.error("batch failed", extra={"batch": job.batch_id, "reason": message})
@@ -164,6 +164,23 @@ class BatchQueue:
                 self._store.end(connection, job, BatchState.EXPIRED, status="DEADLINE_EXCEEDED", message=message)
         _log.warning("batches expired", extra={"batches": len(expired)})
         return len(expired)
+
+    def settle(self) -> int:
+        """Write the results of the batches that are ending, and end them; return how many have to wait.
+
+        Raises:
+            StorageFailure: the database cannot be read.
+        """
+        with self._database.read() as connection:
+            ending = rows.list_ending_jobs(connection)
+        waiting = 0
+        for job_number in ending:
+            try:
+                self._store.settle(job_number)
+            except StorageFailure as error:
+                waiting += 1
+                _log.warning("the results of a batch cannot be written yet", extra={"reason": error.message})
+        return waiting
 
     def first_expiry(self) -> datetime | None:
         """Return when the next open job expires, None without any."""
@@ -218,3 +235,7 @@ class BatchQueue:
             with suppress(BatchNotFound):  # its owner was faster
                 self._store.delete(job.batch_id, job.owner)
         return len(old)
+
+
+def _is_open(job: Job) -> bool:
+    return job.ending_state is None and not job.state.is_ended

@@ -1,8 +1,14 @@
-"""Results as they are served: part files one after the other, or as the elements of one JSON array."""
+"""Results of an ended batch, one for every request, in order: as the parts of a file, or as elements of a JSON array.
+
+What was computed is in part files. Each other request has an error at its place: the batch's own, or that its data is
+lost. What is left of a damaged batch is better than none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -11,10 +17,56 @@ from gemvec.batches.folder import BatchFolder
 from gemvec.batches.job import Chunk, ChunkState, Job
 from gemvec.batches.lines import open_kept, read_lines
 from gemvec.errors import DataLost
-from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.durable import translate_os_errors, write_durably
 from gemvec.wire.jsonl import error_line_to_wire, parse_request_line
 
 _BLOCK_BYTES = 2**20
+_LOST = ("DATA_LOSS", "The request or its result is damaged.")
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutput:
+    """The results of a batch as files on disk.
+
+    Attributes:
+        parts: in order; together they have one line for every request.
+        successful_count: requests that have a response in them.
+    """
+
+    parts: tuple[Path, ...]
+    successful_count: int
+
+
+def finished_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> FileOutput:
+    """Return the results of a batch whose chunks are all done."""
+    parts = tuple(_part_path(folder, job, chunk) for chunk in chunks)
+    return FileOutput(parts, sum(chunk.successful_count for chunk in chunks))
+
+
+def write_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> FileOutput:
+    """Write, durable, what is missing in the results of a batch that ends without success; return all of them.
+
+    Args:
+        folder: where the part files are.
+        job: a batch that is ending and has its error.
+        chunks: all of its chunks, in order.
+
+    Raises:
+        StorageFull: there is no room; calling again begins anew.
+        StorageFailure: something cannot be written.
+    """
+    parts: list[Path] = []
+    successful_count = 0
+    for is_there, run in groupby(chunks, lambda chunk: _is_there(folder, job, chunk)):
+        group = list(run)
+        if is_there:
+            parts += (_part_path(folder, job, chunk) for chunk in group)
+            successful_count += sum(chunk.successful_count for chunk in group)
+        else:
+            path = folder.errors_path(job.batch_id, group[0].chunk_index)
+            write_durably(path, (_with_feeds(_errors(folder, job, chunk)) for chunk in group))
+            parts.append(path)
+    return FileOutput(tuple(parts), successful_count)
 
 
 def inline_responses(
@@ -25,9 +77,8 @@ def inline_responses(
     Args:
         folder: where the part files are.
         job: an ended batch.
-        chunks: all of its chunks, in order. For those that are not done, each request gets the batch's error.
-        check: called when a file is gone; raises when the batch is, too. Otherwise each request of the chunk gets an
-            error: what is left of a damaged batch is better than none.
+        chunks: all of its chunks, in order.
+        check: called when a file is gone; raises when the batch is, too.
     """
     comma = b""
     for chunk in chunks:
@@ -37,17 +88,33 @@ def inline_responses(
         comma = b","
 
 
+def inline_bytes(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> int:
+    """Return how large the responses of an ended batch are that were computed."""
+    paths = [_part_path(folder, job, chunk) for chunk in chunks if chunk.state is ChunkState.DONE]
+    with translate_os_errors():
+        return sum(path.stat().st_size for path in paths if path.exists())
+
+
+def _part_path(folder: BatchFolder, job: Job, chunk: Chunk) -> Path:
+    return folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease)
+
+
+def _is_there(folder: BatchFolder, job: Job, chunk: Chunk) -> bool:
+    return chunk.state is ChunkState.DONE and _part_path(folder, job, chunk).exists()
+
+
 def _responses(folder: BatchFolder, job: Job, chunk: Chunk, check: Callable[[], object]) -> Iterator[bytes]:
     """Yield the responses of one chunk; that its file is gone shows before the first of them."""
-    try:
-        if chunk.state is ChunkState.DONE:
-            yield from _with_commas(folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease))
-        else:
-            yield b",".join(_errors(folder.input_path(job.batch_id), job, chunk))
-    except DataLost:
-        check()
-        lost = error_line_to_wire({}, "DATA_LOSS", "The request or its result is damaged.")
-        yield b",".join([msgspec.json.encode(lost)] * chunk.request_count)
+    if chunk.state is ChunkState.DONE:
+        try:
+            yield from _with_commas(_part_path(folder, job, chunk))
+        except DataLost:
+            check()
+            yield b",".join(_errors(folder, job, chunk))
+    else:
+        if not folder.input_path(job.batch_id).exists():
+            check()
+        yield b",".join(_errors(folder, job, chunk))
 
 
 def _with_commas(part: Path) -> Iterator[bytes]:
@@ -60,8 +127,21 @@ def _with_commas(part: Path) -> Iterator[bytes]:
             block = following
 
 
-def _errors(path: Path, job: Job, chunk: Chunk) -> Iterator[bytes]:
-    status, message = job.error_status or "CANCELLED", job.error_message or "The request was not computed."
-    for line in read_lines(path, chunk.input_offset, chunk.input_bytes):
-        label = {} if line is None else parse_request_line(line).label
-        yield msgspec.json.encode(error_line_to_wire(label, status, message))
+def _with_feeds(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _errors(folder: BatchFolder, job: Job, chunk: Chunk) -> list[bytes]:
+    """Return an error for each request of a chunk that has no results, with its key where the input is still there."""
+    if chunk.state is ChunkState.DONE:  # its part file is gone
+        status, message = _LOST
+    else:
+        status, message = job.error_status or "CANCELLED", job.error_message or "The request was not computed."
+    try:
+        lines = list(read_lines(folder.input_path(job.batch_id), chunk.input_offset, chunk.input_bytes))
+        labels = [{} if line is None else parse_request_line(line).label for line in lines]
+    except DataLost:
+        labels = []
+    if len(labels) != chunk.request_count:
+        return [msgspec.json.encode(error_line_to_wire({}, *_LOST))] * chunk.request_count
+    return [msgspec.json.encode(error_line_to_wire(label, status, message)) for label in labels]

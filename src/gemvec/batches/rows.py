@@ -25,13 +25,15 @@ CHUNK_COLUMNS = (
     chunks.c.input_offset,
     chunks.c.input_bytes,
     chunks.c.request_count,
+    chunks.c.successful_count,
 )
-_IS_OPEN = jobs.c.ended_at.is_(None)
+_IS_OPEN = jobs.c.ended_at.is_(None) & jobs.c.ending_state.is_(None)
 
 
 def job_of(row: RowMapping) -> Job:
     """Return the job that a row of `jobs` holds."""
-    values: dict[str, Any] = {**row, "state": BatchState(row["state"])}
+    ending = row["ending_state"]
+    values: dict[str, Any] = {**row, "state": BatchState(row["state"]), "ending_state": ending and BatchState(ending)}
     return Job(**values)
 
 
@@ -108,11 +110,17 @@ def release_all_chunks(connection: Connection) -> int:
 
 
 def list_open_jobs(connection: Connection, *, expired_at: datetime | None = None) -> list[Job]:
-    """Return the jobs that have not ended; only those that should have by `expired_at`, if given."""
+    """Return the jobs that are worked on; only those that should have ended by `expired_at`, if given."""
     query = select(jobs).where(_IS_OPEN)
     if expired_at is not None:
         query = query.where(jobs.c.expires_at <= expired_at).with_for_update()
     return [job_of(row) for row in connection.execute(query).mappings()]
+
+
+def list_ending_jobs(connection: Connection) -> list[int]:
+    """Return the numbers of the jobs whose results are still to be written."""
+    query = select(jobs.c.job_number).where(jobs.c.ended_at.is_(None), jobs.c.ending_state.is_not(None))
+    return list(connection.scalars(query.order_by(jobs.c.job_number)))
 
 
 def list_jobs_ended_before(connection: Connection, moment: datetime) -> list[Job]:

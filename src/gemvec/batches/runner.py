@@ -141,17 +141,21 @@ class BatchRunner:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""
         extra: dict[str, object] = {"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__}
         if _is_lost(error):
-            await self._durably(self._queue.fail, task, "DATA_LOSS", "The batch's input or results are damaged.")
+            await self._fail(task, "DATA_LOSS", "The batch's input or results are damaged.")
         elif self._is_stopping:
             await self._durably(self._queue.release, task)
         elif self._is_hopeless(task, error):
             _log.error("a chunk failed again and again", extra=extra)
-            await self._durably(self._queue.fail, task, "INTERNAL", "Internal error encountered.")
+            await self._fail(task, "INTERNAL", "Internal error encountered.")
         else:
             seconds = self._pauses.begin(task.job_number)
             if await self._durably(self._queue.release, task, _reason(error)):
                 extra |= {"reason": _detail(error), "again_in_seconds": seconds}
                 _log.warning("a batch is parked", extra=extra)
+
+    async def _fail(self, task: ChunkTask, status: str, message: str) -> None:
+        await self._durably(self._queue.fail, task, status, message)
+        self.notify()  # its results are to be written
 
     def _is_hopeless(self, task: ChunkTask, error: Exception) -> bool:
         """Whether a chunk has failed too often for no reason known; a full disk or a missing model may pass."""
@@ -165,12 +169,18 @@ class BatchRunner:
         """Expire jobs on time, delete old ones now and then, and wait."""
         wake = self._wake
         await self._durably(self._queue.expire)
+        await self._settle()
         if time.monotonic() >= self._next_sweep_at:
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
             await self._durably(self._queue.sweep)
         first = await self._durably(self._queue.first_expiry)
         left = _POLL_SECONDS if first is None else (first - self.store.clock()).total_seconds()
         await self._sleep(wake, min(_POLL_SECONDS, left))
+
+    async def _settle(self) -> None:
+        """Write the results of batches that end without success; in nobody's turn, since they may be large."""
+        with contextlib.suppress(StorageFailure):  # the next look at the clock does it again
+            await asyncio.to_thread(self._queue.settle)
 
     async def _sleep(self, wake: asyncio.Event, seconds: float) -> None:
         """Wait until something changes, at most so long."""

@@ -9,19 +9,29 @@ from __future__ import annotations
 import re
 import secrets
 import string
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
 from gemvec.batches import rows
 from gemvec.batches.folder import BatchFolder
-from gemvec.batches.job import ChunkState, Job, NewBatch
+from gemvec.batches.job import Job, NewBatch
 from gemvec.batches.lines import LineSpan, index_lines
-from gemvec.batches.results import inline_responses
-from gemvec.errors import BatchNotCancellable, BatchNotFound, FailedPrecondition, InvalidRequest
+from gemvec.batches.results import FileOutput, finished_output, inline_bytes, inline_responses, write_output
+from gemvec.errors import (
+    BatchNotCancellable,
+    BatchNotFound,
+    FailedPrecondition,
+    InvalidRequest,
+    StorageFailure,
+    StorageFull,
+)
 from gemvec.files.file import FileSource
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
@@ -34,7 +44,10 @@ _ID_LENGTH = 36
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # an int64, whatever the digits
 _DEFAULT_PAGE_SIZE = 50
-_LARGEST_PAGE_SIZE = 100  # inline results are in the list
+_LARGEST_PAGE_SIZE = 100
+# The results of a cancelled batch with so many requests left are written in about a tenth of a second.
+_SETTLED_AT_ONCE = 20_000
+_NO_ROOM = "There is no room left to store results."
 
 
 class BatchStore:
@@ -66,6 +79,8 @@ class BatchStore:
         self.expiry = expiry
         self.retention = retention
         self.clock = clock
+        self._settling: set[int] = set()
+        self._settling_lock = threading.Lock()
 
     def create_inline(self, new: NewBatch, lines: Iterable[bytes]) -> Job:
         """Accept a batch whose requests came with it; it exists after any crash once this returns.
@@ -119,6 +134,7 @@ class BatchStore:
             display_name=new.display_name,
             priority=new.priority,
             state=BatchState.PENDING,
+            ending_state=None,
             input_file_id=file_id,
             output_file_id=None,
             request_count=0,
@@ -190,9 +206,10 @@ class BatchStore:
             return self._find(connection, batch_id, owner)
 
     def cancel(self, batch_id: str, owner: str) -> None:
-        """End a batch now; what is finished stays, what is being computed is thrown away.
+        """End a batch; what is finished stays, what is being computed is thrown away.
 
-        A second cancel changes nothing.
+        Nothing of it is computed any more. It is CANCELLED at once, or where it came as a large file, or the disk is
+        full, as soon as its results are written. A second cancel changes nothing.
 
         Raises:
             BatchNotFound: it does not exist or is somebody else's.
@@ -200,11 +217,15 @@ class BatchStore:
         """
         with self.database.write() as connection:
             job = self._find(connection, batch_id, owner, for_update=True)
-            if job.state is BatchState.CANCELLED:
+            state = job.ending_state or job.state
+            if state is BatchState.CANCELLED:
                 return
-            if job.state.is_ended:
-                raise BatchNotCancellable(f"batches/{batch_id} has already ended: BATCH_STATE_{job.state}.")
+            if state.is_ended:
+                raise BatchNotCancellable(f"batches/{batch_id} has already ended: BATCH_STATE_{state}.")
             self.end(connection, job, BatchState.CANCELLED, status="CANCELLED", message="The batch was cancelled.")
+        if job.pending_count <= _SETTLED_AT_ONCE:
+            with suppress(StorageFailure):  # it is cancelled all the same, and the runner settles it later
+                self.settle(job.job_number)
 
     def delete(self, batch_id: str, owner: str) -> None:
         """Remove a batch, its input and its results; one that runs is cancelled first.
@@ -234,6 +255,12 @@ class BatchStore:
             chunks = rows.list_chunks(connection, job.job_number)
         return lambda: inline_responses(self.folder, job, chunks, lambda: self.get(job.batch_id, job.owner))
 
+    def inline_output_bytes(self, job: Job) -> int:
+        """Return about how large the responses of an ended inline batch are."""
+        with self.database.read() as connection:
+            chunks = rows.list_chunks(connection, job.job_number)
+        return inline_bytes(self.folder, job, chunks)
+
     def end(
         self,
         connection: Connection,
@@ -243,9 +270,10 @@ class BatchStore:
         status: str | None = None,
         message: str | None = None,
     ) -> None:
-        """Bring an open job to its end, inside the caller's transaction.
+        """Bring an open job to its end, inside the caller's transaction; nobody works on it from then on.
 
-        The results of a batch that came as a file become a file in the same transaction.
+        A batch that came as a file and ends without success is merely ending after this: `settle` writes an error at
+        the place of every request that was not computed. Every other one has ended.
 
         Args:
             connection: a writing transaction that holds the job's row.
@@ -254,26 +282,86 @@ class BatchStore:
             status: google.rpc.Code name, unless it succeeded.
             message: goes with the status.
         """
-        done = rows.list_chunks(connection, job.job_number, state=ChunkState.DONE) if job.input_file_id else []
-        parts = [self.folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease) for chunk in done]
-        if state is not BatchState.SUCCEEDED:  # what is left of a damaged batch is better than an error
-            parts = [part for part in parts if part.exists()]
-        output_file_id = f"batch-{job.batch_id}" if parts else None
-        now = self.clock()
-        if output_file_id is not None:
+        is_file = job.input_file_id is not None
+        reason = {"error_status": status, "error_message": message, "waiting_reason": None}
+        if is_file and state is not BatchState.SUCCEEDED:
+            rows.update_job(connection, job.job_number, ending_state=state, updated_at=self.clock(), **reason)
+            return
+        output = None
+        if is_file:
+            output = finished_output(self.folder, job, rows.list_chunks(connection, job.job_number))
+        self._end(connection, job, state, output, **reason)
+
+    def settle(self, job_number: int) -> None:
+        """Write the results of a batch that is ending, and end it; nothing happens where that is done or under way.
+
+        Raises:
+            StorageFull: there is no room; it stays as it is and says so, and this can be called again.
+            StorageFailure: something cannot be read or written.
+        """
+        with self._settling_lock:
+            if job_number in self._settling:
+                return
+            self._settling.add(job_number)
+        try:
+            self._settle(job_number)
+        finally:
+            with self._settling_lock:
+                self._settling.discard(job_number)
+
+    def _settle(self, job_number: int) -> None:
+        with self.database.read() as connection:
+            job = rows.find_job_by_number(connection, job_number)
+            chunks = rows.list_chunks(connection, job_number)
+        if job is None or job.ending_state is None or job.state.is_ended:
+            return
+        try:
+            output = write_output(self.folder, job, chunks)
+            with self.database.write() as connection:
+                if rows.find_job_by_number(connection, job_number) is not None:
+                    self._end(connection, job, job.ending_state, output, waiting_reason=None)
+                    return
+        except StorageFailure as error:
+            if self._is_known(job_number):
+                if isinstance(error, StorageFull):
+                    self._explain(job_number, _NO_ROOM)
+                raise
+        self.folder.remove(job.batch_id)  # it was deleted meanwhile
+
+    def _is_known(self, job_number: int) -> bool:
+        with self.database.read() as connection:
+            return rows.find_job_by_number(connection, job_number) is not None
+
+    def _explain(self, job_number: int, reason: str) -> None:
+        with suppress(StorageFailure), self.database.write() as connection:
+            rows.update_job(connection, job_number, waiting_reason=reason)
+
+    def _end(
+        self, connection: Connection, job: Job, state: BatchState, output: FileOutput | None, **values: Any
+    ) -> None:
+        """Make a job an ended one, and its results a file where it came as one."""
+        successful_count, now = job.successful_count, self.clock()
+        if output is not None:
+            successful_count = output.successful_count
+            values["output_file_id"] = f"batch-{job.batch_id}"
             self.files.create_from_parts(
-                connection, job.owner, output_file_id, parts, display_name=job.display_name, expiry=self.retention
+                connection,
+                job.owner,
+                values["output_file_id"],
+                output.parts,
+                display_name=job.display_name,
+                expiry=self.retention,
             )
         rows.update_job(
             connection,
             job.job_number,
             state=state,
-            output_file_id=output_file_id,
-            error_status=status,
-            error_message=message,
-            waiting_reason=None,
+            ending_state=None,
+            successful_count=successful_count,
+            failed_count=job.request_count - successful_count,
             updated_at=now,
             ended_at=now,
+            **values,
         )
 
     def _find(self, connection: Connection, batch_id: str, owner: str, *, for_update: bool = False) -> Job:

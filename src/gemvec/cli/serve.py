@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     "file_expiry_seconds",
     "max_file_bytes",
     "max_owner_bytes",
+    "batch_expiry_seconds",
+    "batch_retention_seconds",
     "cache_dir",
     "embedding_cache",
     "embedding_cache_bytes",

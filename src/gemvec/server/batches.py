@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import BatchNotFound, InvalidRequest
+from gemvec.errors import InvalidRequest
 from gemvec.files.store import FileStore
 from gemvec.models.catalogue import find_known
 from gemvec.server.bodies import answer, read_body, read_query
@@ -35,11 +35,13 @@ from gemvec.wire.batches import (
     parse_create_batch_request,
 )
 from gemvec.wire.names import parse_model_name, parse_resource_id
-from gemvec.wire.operations import InlineOutput, write_operation, write_operations
+from gemvec.wire.operations import write_operation, write_operations
 from gemvec.wire.status import RPC_CODES
 
 _JSON = "application/json; charset=utf-8"
 
+# Inline results up to here stand in both places of an Operation.
+_TWICE_BYTES = 2**20
 # Answers up to here are sent whole; inline results may be far larger and go out block by block.
 _BLOCK_BYTES = 256 * 1024
 
@@ -125,17 +127,21 @@ async def get_batch(request: Request) -> Response:
     """Describe a batch, with its results when it has ended."""
     store = _store_of(request)
     job = await asyncio.to_thread(store.get, _batch_id(request), request.state.owner)
-    output = await asyncio.to_thread(_inline_output, store, job)
-    return await _send(write_operation(_to_wire(job), output))
+    if not _has_inline_output(job):
+        return await _send(write_operation(_to_wire(job)))
+    output = await asyncio.to_thread(store.inline_output, job)
+    is_large = await asyncio.to_thread(store.inline_output_bytes, job) > _TWICE_BYTES
+    return await _send(write_operation(_to_wire(job), output, is_large=is_large))
 
 
 async def list_batches(request: Request) -> Response:
-    """List the caller's batches, with their results where they have ended."""
+    """List the caller's batches, without results: those come with each batch."""
     query = read_query(request)
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = _store_of(request), request.state.owner
     page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
-    return await _send(write_operations(_operations(store, page.items), page.next_page_token))
+    operations = (write_operation(_to_wire(job)) for job in page.items)
+    return await _send(write_operations(operations, page.next_page_token))
 
 
 async def update_batch(request: Request) -> Response:
@@ -172,25 +178,8 @@ async def _changed(request: Request, pieces: Iterable[bytes]) -> Response:
     return await _send(pieces)
 
 
-def _operations(store: BatchStore, jobs: Iterable[Job]) -> Iterator[Iterator[bytes]]:
-    """Yield what a list says of each batch; one that is deleted while the list is written does not spoil the list."""
-    for job in jobs:
-        with suppress(BatchNotFound):
-            output = _inline_output(store, job)
-            yield write_operation(_to_wire(job), output and partial(_while_there, output))
-
-
-def _inline_output(store: BatchStore, job: Job) -> InlineOutput | None:
-    return store.inline_output(job) if _has_inline_output(job) else None
-
-
 def _has_inline_output(job: Job) -> bool:
     return job.state.is_ended and job.input_file_id is None
-
-
-def _while_there(output: InlineOutput) -> Iterator[bytes]:
-    with suppress(BatchNotFound):
-        yield from output()
 
 
 def _to_wire(job: Job) -> EmbedContentBatch:
@@ -212,8 +201,8 @@ def _to_wire(job: Job) -> EmbedContentBatch:
         input_file=job.input_file_id,
         responses_file=job.output_file_id,
         has_inline_output=_has_inline_output(job),
-        error_code=RPC_CODES[job.error_status] if job.error_status else 0,
-        error_message=job.error_message or "",
+        error_code=RPC_CODES[job.error_status] if job.error_status and job.state.is_ended else 0,
+        error_message=(job.error_message or "") if job.state.is_ended else "",
         waiting_reason=job.waiting_reason or "",
     )
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, inspect, select, text
+from sqlalchemy.schema import CreateColumn
 
 from gemvec.errors import StorageFailure
 from gemvec.storage import schema
@@ -43,8 +46,20 @@ class Migration:
     apply: Callable[[Connection], None]
 
 
+def _add_columns(columns: Sequence[Column[Any]], connection: Connection) -> None:
+    """Add columns to tables that are there already; what is in the tables keeps nothing or the server's default."""
+    for column in columns:
+        definition = CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=1, summary="uploads, files, jobs, chunks, keys", apply=schema.metadata.create_all),
+    Migration(
+        number=2,
+        summary="batches that are ending",
+        apply=partial(_add_columns, [schema.jobs.c.ending_state]),
+    ),
 )
 
 

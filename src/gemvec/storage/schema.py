@@ -93,6 +93,7 @@ jobs = Table(
     Column("display_name", Text, nullable=False),
     Column("priority", BigInteger, nullable=False),  # the whole of int64; higher goes first
     Column("state", String(16), nullable=False),  # BatchState
+    Column("ending_state", String(16)),  # what it becomes once its results are written; nobody works on it any more
     Column("input_file_id", String(64)),  # None: the requests came inline
     Column("output_file_id", String(64)),
     Column("request_count", BigInteger, nullable=False),

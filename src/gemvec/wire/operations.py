@@ -1,7 +1,8 @@
 """google.longrunning.Operation around an `EmbedContentBatch`: what create, get and list of batches answer.
 
-The official SDKs read `metadata`, REST users read `done`, `response` and `error`; all of them are filled. Inline output
-stands twice, in `metadata.output` and in `response`, and may be large: it is written in pieces and never held whole.
+The official SDKs read `metadata`, REST users read `done`, `response` and `error`; all of them are filled. Small inline
+output stands twice, in `metadata.output` and in `response`. Large output stands only in `metadata.output`, where the
+SDKs for Python and JavaScript read it; it is written in pieces and never held whole.
 """
 
 from __future__ import annotations
@@ -46,12 +47,15 @@ class BatchAndOutput:
         return tuple(parse_response(Message(each, f"inlined_responses[{n}]")) for n, each in enumerate(self.inlined))
 
 
-def write_operation(batch: EmbedContentBatch, inline_output: InlineOutput | None = None) -> Iterator[bytes]:
+def write_operation(
+    batch: EmbedContentBatch, inline_output: InlineOutput | None = None, *, is_large: bool = False
+) -> Iterator[bytes]:
     """Yield the JSON of an Operation, piece by piece.
 
     Args:
         batch: what the operation is about.
         inline_output: called once for each place where the results stand; None when there are none.
+        is_large: whether the results stand in `metadata.output` alone.
     """
     name = {"name": f"batches/{batch.batch_id}"}
     yield _open(name) + b',"metadata":'
@@ -59,7 +63,7 @@ def write_operation(batch: EmbedContentBatch, inline_output: InlineOutput | None
     yield b',"done":' + (b"true" if batch.state.is_ended else b"false")
     if batch.state is BatchState.SUCCEEDED:
         yield b',"response":'
-        yield from _with_response(batch, inline_output)
+        yield from _with_response(batch, None if is_large else inline_output)
     elif batch.state.is_ended:
         error = {"code": batch.error_code, "message": batch.error_message}
         yield b',"error":' + msgspec.json.encode(error)
