@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gemvec.cli.app import app
-from gemvec.milvus import PassageOptions
+from gemvec.milvus import PassageOptions, open_collection
 
 runner = CliRunner()
 
@@ -86,6 +86,122 @@ def test_documents_left_out_are_told_and_written_to_the_error_report(docs, tiny_
         assert told == [json.loads(line)]
 
 
+def report(*arguments, code=0):
+    return json.loads(run("index", *arguments, "--json", code=code).stdout)
+
+
+def test_an_index_of_the_folder_that_holds_its_database_does_not_grow(docs, tiny_model, tmp_path):
+    first = report(".", "--model", tiny_model)
+    for _ in range(2):
+        again = report(".", "--prune")
+        assert (again["documents"], again["unchanged"], again["removed"]) == (first["documents"], 2, 0)
+    assert {"source": "gemvec.db", "reason": "gemvec keeps its own data there"} in again["left_out"]["folders"]
+
+
+def test_an_export_beside_the_documents_is_not_taken_for_records(indexed, tmp_path):
+    run("export", "docs/all.parquet")
+    (bad,) = report("docs")["bad"]
+    assert (bad["source"], bad["reason"]) == (
+        "docs/all.parquet",
+        "it is an export of a collection; `gemvec import` reads it",
+    )
+
+
+@pytest.fixture
+def two_folders(indexed, tiny_model, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "note.md").write_text("# Note\n\nAnother folder.\n")
+    run("index", "docs", "other")
+    return tmp_path
+
+
+def test_prune_from_inside_one_folder_leaves_the_other_alone(two_folders, monkeypatch):
+    monkeypatch.chdir(two_folders / "docs")
+    outcome = report(".", "--prune", "--uri", "../gemvec.db")
+    assert (outcome["unchanged"], outcome["removed"]) == (2, 0)
+
+
+@pytest.mark.parametrize("place", ["docs", "/"])
+def test_a_document_stays_the_same_from_whatever_folder_it_is_named(two_folders, monkeypatch, place):
+    monkeypatch.chdir(two_folders / place)
+    outcome = report(two_folders / "docs", "--uri", two_folders / "gemvec.db")
+    assert (outcome["documents"], outcome["unchanged"]) == (2, 2)
+
+
+def test_a_root_can_be_set_and_a_moved_folder_keeps_its_names(indexed, tmp_path, monkeypatch):
+    (tmp_path / "moved").mkdir()
+    indexed.rename(tmp_path / "moved" / "docs")
+    monkeypatch.chdir(tmp_path / "moved")
+    outcome = run("index", "docs", "--root", ".", "--uri", "../gemvec.db", "--json")
+    assert json.loads(outcome.stdout)["unchanged"] == 2
+    assert f"named from {tmp_path / 'moved'} from now on, no longer from {tmp_path}" in outcome.stderr
+    assert run("index", "docs", "--uri", "../gemvec.db").stderr == ""
+
+
+def test_a_source_that_is_gone_is_pruned_and_one_that_never_was_refused(two_folders):
+    shutil.rmtree(two_folders / "other")
+    assert "'other'" in fail("index", "other")
+    assert "'dosc', and the collection has no document from it" in fail("index", "dosc", "--prune")
+    assert report("other", "--prune")["removed"] == 1
+    assert report("docs")["unchanged"] == 2
+
+
+def test_a_collection_without_a_root_is_not_pruned_before_one_is_named(indexed, tmp_path):
+    from gemvec.milvus.indexing import Indexing
+
+    with open_collection(str(tmp_path / "gemvec.db"), "docs") as collection:
+        collection.record(collection.resolve(), Indexing())
+    (indexed / "files.md").unlink()
+    assert "--root" in fail("index", "docs", "--prune")
+    assert report("docs", "--prune", "--root", ".")["removed"] == 1
+
+
+def test_the_sizes_of_passages_stay_those_of_the_collection(docs, tiny_model):
+    (docs / "long.md").write_text("One sentence of several words. " * 40)
+    first = report("docs", "--model", tiny_model, "--chunk-tokens", "32", "--overlap-tokens", "0")
+    again = run("index", "docs", "--json")
+    assert json.loads(again.stdout)["unchanged"] == first["documents"] == 3
+    assert again.stderr == ""
+    changed = run("index", "docs", "--chunk-tokens", "64", "--json")
+    assert "at most 64 tokens, 0 of them repeated, instead of 32 and 0" in changed.stderr
+    assert json.loads(changed.stdout)["changed"] == 3
+
+
+def test_what_is_not_read_is_said(docs, tiny_model):
+    (docs / "slides.pptx").write_bytes(b"x")
+    (docs / "node_modules").mkdir()
+    outcome = run("index", "docs", "--model", tiny_model)
+    assert "not read: files of other kinds: 1 .pptx" in outcome.stderr
+    assert "not read: folder docs/node_modules: packages of Node.js" in outcome.stderr
+    told = report("docs")["left_out"]
+    assert told["files"] == {".pptx": 1}
+    assert told["folders"] == [{"source": "docs/node_modules", "reason": "packages of Node.js"}]
+
+
+def test_a_run_that_reads_nothing_ends_with_status_1(docs, tiny_model, tmp_path):
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "slides.pptx").write_bytes(b"x")
+    outcome = run("index", "only", "--model", tiny_model, code=1)
+    assert "Nothing was read." in outcome.stdout
+
+
+def test_strict_ends_with_status_1_when_anything_was_left_out(indexed):
+    run("index", "docs", "--strict")
+    (indexed / "slides.pptx").write_bytes(b"x")
+    run("index", "docs")
+    run("index", "docs", "--strict", code=1)
+
+
+def test_a_bad_record_that_holds_back_pruning_says_so(docs, tiny_model):
+    lines = ['{"id": 1, "text": "about zebras"}', '{"id": 2, "text": "about giraffes"}', "not json"]
+    (docs / "r.jsonl").write_text("\n".join(lines))
+    run("index", "docs/r.jsonl", "--model", tiny_model)
+    (docs / "r.jsonl").write_text("\n".join(lines[::2]))
+    outcome = run("index", "docs/r.jsonl", "--prune")
+    assert "kept: documents that are gone (1)" in outcome.stderr
+    assert report("docs/r.jsonl", "--prune")["held_back"] == ["docs/r.jsonl#2"]
+
+
 def test_a_dry_run_counts_and_bills_and_makes_nothing(docs, tiny_model, tmp_path):
     outcome = run("index", "docs", "--model", tiny_model, "--dry-run")
     assert "2 documents: 2 new" in outcome.stdout
@@ -131,8 +247,8 @@ def test_another_model_is_refused_with_both_named(indexed, tiny_model, tmp_path)
 
 def test_the_help_says_the_real_default_sizes():
     shown = " ".join(run("index", "--help").output.replace("│", " ").split())
-    assert f"; {PassageOptions().max_tokens} when not given" in shown
-    assert f"; {PassageOptions().overlap_tokens} when not given" in shown
+    assert f"at first {PassageOptions().max_tokens}." in shown
+    assert f"at first {PassageOptions().overlap_tokens}." in shown
 
 
 @pytest.mark.parametrize(

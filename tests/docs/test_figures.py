@@ -60,6 +60,16 @@ def test_the_page_on_indexing_says_how_often_each_search_is_right():
         assert measured[name]["questions"] == int(questions.split()[0])
 
 
+def test_the_page_on_milvus_says_what_reading_lite_directly_saves():
+    measured, text = result("lite.json")["medians"], page("docs/milvus.md")
+    search, plain_search, index, plain_index = (
+        f"{measured[case]['cpu_seconds']:.1f}"
+        for case in ("search, engine", "search, pymilvus", "index, snapshot", "index, pymilvus")
+    )
+    assert f"a search takes {search} processor seconds instead of {plain_search}" in text
+    assert f"an index without changes {index} instead of {plain_index}" in text
+
+
 def test_the_page_on_batches_says_what_a_batch_costs():
     measured, text = result("batches.json"), page("docs/batches.md")
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from gemvec.documents.sources import Scope
 from gemvec.errors import InvalidRequest
 from gemvec.milvus import BadDocument, Document, Sources
 
@@ -54,7 +53,7 @@ def test_a_source_that_does_not_exist_is_refused_at_once(tree):
 
 
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_come(tree):
-    (tree / "docs" / "b.md").write_bytes(b"\xff\xff")
+    (tree / "docs" / "b.md").write_bytes(b"\0\0")
     found = list(Sources(["docs", "docs/e.bin"]))
     assert [each.id for each in found if isinstance(each, Document)] == ["docs/a.txt", "docs/deep/c.rst"]
     assert [each.source for each in found if isinstance(each, BadDocument)] == ["docs/b.md", "docs/e.bin"]
@@ -114,23 +113,97 @@ def test_bytes_read_reach_the_total(tree):
 
 
 @pytest.mark.parametrize(
-    ("scope", "source", "held"),
+    ("source", "name", "held"),
     [
-        (Scope(path="docs", is_folder=True), "docs/deep/c.rst", True),
-        (Scope(path="docs", is_folder=True), "docs-old/c.rst", False),
-        (Scope(path=".", is_folder=True), "anything.md", True),
-        (Scope(path=".", is_folder=True), "/elsewhere/x.md", False),
-        (Scope(path="a.jsonl"), "a.jsonl", True),
-        (Scope(path="docs/*.md"), "docs/b.md", True),
-        (Scope(path="docs/*.md"), "docs/b.txt", False),
-        (Scope(path="docs/*.md"), "docs/deep/b.md", False),
-        (Scope(path="docs/**/*.md"), "docs/b.md", True),
-        (Scope(path="docs/**/*.md"), "docs/deep/er/b.md", True),
-        (Scope(path=".", is_folder=True), "standard input", False),
+        ("docs", "docs/deep/c.rst", True),
+        ("docs", "docs-old/c.rst", False),
+        ("docs", "/elsewhere/docs/c.rst", False),
+        (".", "anything.md", True),
+        (".", "/elsewhere/x.md", False),
+        (".", "standard input", False),
+        (".", "https://example.org/page", False),
+        ("docs/b.md", "docs/b.md", True),
+        ("docs/*.md", "docs/b.md", True),
+        ("docs/*.md", "docs/b.txt", False),
+        ("docs/*.md", "docs/deep/b.md", False),
+        ("docs/**/*.md", "docs/b.md", True),
+        ("docs/**/*.md", "docs/deep/er/b.md", True),
+        ("-", "standard input", True),
+        ("-", "docs/b.md", False),
     ],
 )
-def test_a_scope_holds_what_its_source_would_find(scope, source, held):
-    assert scope.holds(source) is held
+def test_a_scope_holds_what_its_source_would_find(tree, source, name, held):
+    (scope,) = Sources([source]).scopes
+    assert scope.holds(name) is held
+
+
+def test_a_scope_above_the_root_holds_what_is_named_from_the_root(tree):
+    (scope,) = Sources([str(tree)], root=tree / "docs").scopes
+    assert scope.holds("b.md")
+    assert scope.holds(str(tree / "elsewhere.md"))
+
+
+@pytest.mark.parametrize("how", ["inside", "link", "link to the file", "absolute"])
+def test_a_file_has_one_name_however_its_path_is_written(tree, monkeypatch, how):
+    (tree / "link").symlink_to("docs")
+    (tree / "file.md").symlink_to("docs/b.md")
+    monkeypatch.chdir(tree / "docs")
+    paths = {
+        "inside": "b.md",
+        "link": "../link/b.md",
+        "link to the file": "../file.md",
+        "absolute": str(tree / "docs/b.md"),
+    }
+    assert ids(paths[how], root=tree) == ["docs/b.md"]
+
+
+def test_a_link_into_a_hidden_folder_keeps_its_own_name(tree):
+    (tree / "docs" / "..data").mkdir()
+    (tree / "docs" / "..data" / "x.md").write_text("Text.")
+    (tree / "docs" / "x.md").symlink_to("..data/x.md")
+    assert "docs/x.md" in ids("docs")
+
+
+def test_a_source_that_is_gone_may_be_one_without_documents(tree):
+    sources = Sources(["docs", "gone", "gone/*.md"], may_be_gone=True)
+    assert list(sources.gone) == ["gone", "gone/*.md"]
+    assert [scope.holds("gone/a.md") for scope in sources.scopes] == [False, True, True]
+
+
+def test_files_and_folders_that_are_not_read_are_counted_and_named(tree):
+    (tree / "docs" / "venv").mkdir()
+    (tree / "docs" / "venv" / "pyvenv.cfg").touch()
+    (tree / "docs" / "node_modules").mkdir()
+    (tree / "docs" / "node_modules_guide").mkdir()
+    (tree / "docs" / "node_modules_guide" / "f.md").write_text("Text.")
+    sources = Sources(["docs"])
+    assert "docs/node_modules_guide/f.md" in [each.id for each in sources]
+    assert dict(sources.left_out.files) == {".bin": 1, "hidden": 1}
+    assert [(each.source, each.reason) for each in sources.left_out.folders] == [
+        ("docs/.git", "hidden"),
+        ("docs/node_modules", "packages of Node.js"),
+        ("docs/venv", "a virtual environment of Python"),
+    ]
+
+
+def make_lite_database(folder):
+    (folder / "collections" / "docs_1").mkdir(parents=True)
+    (folder / "LOCK").touch()
+    (folder / "collections" / "docs_1" / "rows.jsonl").write_text('{"text": "A row of the index."}\n')
+
+
+@pytest.mark.parametrize("source", [".", "old.db", "**/*.jsonl", "old.db/collections/docs_1/rows.jsonl"])
+def test_a_database_of_milvus_lite_is_never_read(tree, source):
+    make_lite_database(tree / "old.db")
+    sources = Sources([source])
+    assert not [each for each in sources if "old.db" in each.id]
+    assert any("old.db" in each.source and "Milvus Lite" in each.reason for each in sources.left_out.folders)
+
+
+@pytest.mark.parametrize("source", [".", "report.jsonl", "*.jsonl"])
+def test_what_gemvec_writes_itself_is_never_read(tree, source):
+    (tree / "report.jsonl").write_text('{"text": "what was left out"}\n')
+    assert "report.jsonl" not in [each.source for each in Sources([source], own=[Path("report.jsonl")])]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")

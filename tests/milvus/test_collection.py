@@ -7,6 +7,7 @@ import pytest
 from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest, StorageFailure, TransportFailure
 from gemvec.milvus import Fingerprint, open_collection
 from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.schema import Row
 from gemvec.milvus.version import MAX_CALL_BYTES, format_list
 
@@ -52,7 +53,7 @@ def test_what_an_earlier_attempt_left_half_made_is_finished(collection, monkeypa
     """A process may end between making the collection, its indexes and the alias."""
     from gemvec.milvus.schema import create_collection
 
-    create_collection(collection.client, f"docs_{FINGERPRINT.digest}", FINGERPRINT)
+    create_collection(collection.client, f"docs_{FINGERPRINT.digest}", FINGERPRINT, Indexing())
     assert not collection.exists()
     version = collection.create(FINGERPRINT)
     version.finish()

@@ -77,7 +77,7 @@ def test_prune_touches_only_what_the_sources_stand_for(collection, embedder, fol
 
 def test_a_document_that_became_unreadable_keeps_its_rows(collection, embedder, folder):
     run(collection, embedder)
-    (folder / "files.md").write_bytes(b"\xff\xff\xff")
+    (folder / "files.md").write_bytes(b"\0\0\0")
     report = run(collection, embedder, prune=True)
     assert [bad.source for bad in report.bad] == ["docs/files.md"]
     assert "docs/files.md" in {row["document_id"] for row in contents(collection)}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import shlex
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, cast
 
@@ -18,19 +17,20 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, ModelName, open_embedder, refuse_other_model
+from gemvec.cli.index_outcome import IndexOutcome, report_left_out, show, to_json
 from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
 from gemvec.cli.server import ServerOptions, with_server
+from gemvec.errors import FailedPrecondition, InvalidRequest
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.cli.embedder import OpenEmbedder
-    from gemvec.milvus import BadDocument, Collection, Fingerprint, IngestPlan, IngestReport, PassageOptions, Sources
+    from gemvec.documents import PassageOptions, RecordFields, Sources, Splitter
+    from gemvec.embedding.embedder import Embedder
+    from gemvec.milvus import Collection, CollectionVersion, Fingerprint, IngestPlan, IngestReport
     from gemvec.milvus import Progress as IngestProgress
-
-_BAD_DOCUMENTS_SHOWN = 5
+    from gemvec.milvus.indexing import Indexing
 
 
 @with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
@@ -48,12 +48,22 @@ def index(
         int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Delete documents of these sources that are gone.")] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            exists=True,
+            help="Folder that documents are named from; the one that the collection records when not given.",
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 when anything was left out.")] = False,
     chunk_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Most tokens in a passage; 128 when not given.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most tokens in a passage; as before, at first 128."),
     ] = None,
     overlap_tokens: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Tokens repeated where a paragraph has to be cut; 16 when not given."),
+        typer.Option(min=0, metavar="N", help="Tokens repeated where a paragraph is cut; as before, at first 16."),
     ] = None,
     text_field: Annotated[str | None, typer.Option(help="Field of records that is the text.")] = None,
     id_field: Annotated[str | None, typer.Option(help="Field of records that is the id.")] = None,
@@ -69,8 +79,8 @@ def index(
     """Index documents into Milvus, searchable at the end.
 
     Reads .md, .txt, .html, .rst and .pdf, and records of .jsonl, .csv and .parquet; cuts them along their structure.
-    Run again, it embeds only what has changed; interrupted at any moment, it goes on from there. A document that cannot
-    be read is reported and left out.
+    Run again, it embeds only what has changed; interrupted at any moment, it goes on from there. What cannot be read is
+    said and left out. The status is 1 when nothing could be read.
 
     Examples:
         gemvec index docs/
@@ -79,34 +89,37 @@ def index(
         gemvec index articles.parquet --text-field body
         cat notes.txt | gemvec index - --uri http://localhost:19530
     """
-    from gemvec.milvus import PassageOptions, RecordFields, Sources
+    from gemvec.milvus import RecordFields
 
     check_can_be_written(error_report, "--error-report")
-    sizes = {"max_tokens": chunk_tokens, "overlap_tokens": overlap_tokens}
     named = {"text": text_field, "id": id_field, "title": title_field}
-    fields = RecordFields(**{name: (field,) for name, field in named.items() if field})
-    standard_input = _read_standard_input() if "-" in sources else None
-    order = Order(
+    request = IndexRequest(
         settings=settings,
         choice=EmbedderChoice(server=server, model=model),
         dimensionality=dimensionality,
-        sources=Sources(sources, fields=fields, standard_input=standard_input),
-        passages=PassageOptions(**{name: size for name, size in sizes.items() if size is not None}),
+        sources=sources,
+        fields=RecordFields(**{name: (field,) for name, field in named.items() if field}),
+        standard_input=_read_standard_input() if "-" in sources else None,
+        root=root,
+        max_tokens=chunk_tokens,
+        overlap_tokens=overlap_tokens,
         prune=prune,
         dry_run=dry_run,
+        error_report=error_report,
         console=Console(stderr=True),
     )
     try:
-        outcome = order.run()
+        outcome = request.run()
     except KeyboardInterrupt:
-        order.console.print("What is done is kept; run the same command again to go on.")
+        request.console.print("What is done is kept; run the same command again to go on.")
         raise
-    report_bad(outcome.bad, error_report, order.console)
+    report_left_out(outcome, error_report, request.console)
     if as_json:
-        told = asdict(outcome) | {"bad": [_describe(each) for each in outcome.bad]}
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        typer.echo(json.dumps(to_json(outcome), ensure_ascii=False))
     else:
         show(outcome, settings, Console())
+    if not outcome.has_read_anything or (strict and outcome.has_left_anything_out):
+        raise typer.Exit(1)
 
 
 def _read_standard_input() -> IO[bytes]:
@@ -120,19 +133,24 @@ def _read_standard_input() -> IO[bytes]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class IndexRequest:
     """What one `gemvec index` was asked to do; the fields are its options."""
 
     settings: Settings
     choice: EmbedderChoice
     dimensionality: int | None
-    sources: Sources
-    passages: PassageOptions
+    sources: list[str]
+    fields: RecordFields
+    standard_input: IO[bytes] | None
+    root: Path | None
+    max_tokens: int | None
+    overlap_tokens: int | None
     prune: bool
     dry_run: bool
+    error_report: Path | None
     console: Console
 
-    def run(self) -> IngestReport | IngestPlan:
+    def run(self) -> IndexOutcome:
         """Do it."""
         from gemvec.milvus import open_collection
         from gemvec.milvus.connection import is_lite
@@ -144,8 +162,14 @@ class Order:
         with open_collection(uri, name, token=token, is_only_client=True, snapshots=snapshots) as collection:
             return asyncio.run(self._run_with(collection))
 
-    async def _run_with(self, collection: Collection | None) -> IngestReport | IngestPlan:
-        stored = collection.resolve().fingerprint if collection is not None and collection.exists() else None
+    async def _run_with(self, collection: Collection | None) -> IndexOutcome:
+        from gemvec.milvus import Splitter
+        from gemvec.milvus.indexing import Indexing
+
+        version = collection.resolve() if collection is not None and collection.exists() else None
+        stored, how = (version.fingerprint, version.indexing) if version else (None, Indexing())
+        options = self._get_options(how)
+        sources = self._open_sources(version, how)
         choice = self.choice.or_model(stored.model if stored else None).resolve(self.settings)
         if stored is not None:
             refuse_other_model(self.settings, choice, stored, collection=self.settings.collection)
@@ -153,9 +177,64 @@ class Order:
             wanted = None
             if self._must_compare(stored):
                 wanted = await asyncio.to_thread(opened.get_fingerprint, self.dimensionality)
+            splitter = Splitter(options, opened.tokenizer_file)
             if self.dry_run or collection is None:
-                return self._plan(collection, opened, wanted)
-            return await self._ingest(collection, opened, wanted)
+                report = self._plan(collection, sources, wanted, splitter)
+            else:
+                report = await self._ingest(collection, opened.embedder, sources, wanted, splitter)
+        return IndexOutcome(report=report, left_out=sources.left_out)
+
+    def _get_options(self, how: Indexing) -> PassageOptions:
+        """Return how documents are cut; say what is different from the run before."""
+        options = how.get_options(max_tokens=self.max_tokens, overlap_tokens=self.overlap_tokens)
+        if change := how.describe_change(options):
+            self._say(change)
+        return options
+
+    def _open_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
+        from gemvec.milvus import Sources
+
+        settings = self.settings
+        own = [Path(settings.uri), settings.cache_dir, settings.data_dir]
+        sources = Sources(
+            self.sources,
+            fields=self.fields,
+            standard_input=self.standard_input,
+            root=self._find_root(version, how),
+            own=[*own, self.error_report] if self.error_report else own,
+            may_be_gone=self.prune and version is not None,
+        )
+        if version is not None and sources.gone:
+            known = {row["source"] for row in version.scan(["source"])}
+            for gone, scope in sources.gone.items():
+                if not any(scope.holds(each) for each in known):
+                    raise InvalidRequest(
+                        f"There is no file, folder or match for {gone!r}, and the collection has no document from it.",
+                        field="source",
+                    )
+        return sources
+
+    def _find_root(self, version: CollectionVersion | None, how: Indexing) -> Path:
+        """Return the folder that documents are named from; say when it is not the collection's own."""
+        if self.root is not None:
+            if how.root and self.root.resolve() != Path(how.root):
+                self._say(f"Documents are named from {self.root.resolve()} from now on, no longer from {how.root}.")
+            return self.root
+        if version is None:
+            return Path.cwd()
+        if how.root and Path(how.root).is_dir():
+            return Path(how.root)
+        missing = f"are named from {how.root}, which is not here" if how.root else "do not say what they are named from"
+        if self.prune:
+            raise FailedPrecondition(
+                f"The documents of collection {self.settings.collection!r} {missing}, so that --prune could delete the "
+                f"wrong ones. Name the folder with --root."
+            )
+        self._say(f"The collection's documents {missing}. From now on it is the current folder; --root names another.")
+        return Path.cwd()
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def _must_compare(self, stored: Fingerprint | None) -> bool:
         """Whether the model must be opened to know which vectors are wanted."""
@@ -163,24 +242,32 @@ class Order:
             return not self.dry_run
         return self.choice.model is not None or self.dimensionality is not None
 
-    def _plan(self, collection: Collection | None, opened: OpenEmbedder, wanted: Fingerprint | None) -> IngestPlan:
-        from gemvec.milvus import Splitter, plan_ingest
+    def _plan(
+        self, collection: Collection | None, sources: Sources, wanted: Fingerprint | None, splitter: Splitter
+    ) -> IngestPlan:
+        from gemvec.milvus import plan_ingest
 
-        splitter = Splitter(self.passages, opened.tokenizer_file)
         with self.console.status("Reading documents ..."):
-            return plan_ingest(collection, self.sources, fingerprint=wanted, splitter=splitter)
+            return plan_ingest(collection, sources, fingerprint=wanted, splitter=splitter)
 
-    async def _ingest(self, collection: Collection, opened: OpenEmbedder, wanted: Fingerprint | None) -> IngestReport:
-        from gemvec.milvus import Splitter, ingest
+    async def _ingest(
+        self,
+        collection: Collection,
+        embedder: Embedder,
+        sources: Sources,
+        wanted: Fingerprint | None,
+        splitter: Splitter,
+    ) -> IngestReport:
+        from gemvec.milvus import ingest
 
-        with show_progress(self.console, self.sources.total_bytes) as on_progress:
+        with show_progress(self.console, sources.total_bytes) as on_progress:
             return await ingest(
                 collection,
-                opened.embedder,
-                self.sources,
+                embedder,
+                sources,
                 fingerprint=wanted,
-                splitter=Splitter(self.passages, opened.tokenizer_file),
-                prune=self.sources.scopes if self.prune else (),
+                splitter=splitter,
+                prune=sources.scopes if self.prune else (),
                 on_progress=on_progress,
             )
 
@@ -199,61 +286,3 @@ def show_progress(console: Console, total_bytes: int) -> Generator[Callable[[Ing
             bar.update(task, completed=progress.read_bytes, description=text)
 
         yield report
-
-
-def report_bad(bad: Sequence[BadDocument], path: Path | None, console: Console) -> None:
-    """Tell which documents were left out and why: the first ones on the terminal, all of them in the file `path`."""
-    if path is not None:
-        path.write_text("".join(json.dumps(_describe(each)) + "\n" for each in bad))
-    for each in bad[:_BAD_DOCUMENTS_SHOWN]:
-        where = f"{each.source}, {each.place}" if each.place else each.source
-        console.print(f"[yellow]left out:[/] {escape(where)}: {escape(each.reason)}", highlight=False, soft_wrap=True)
-    if len(bad) > _BAD_DOCUMENTS_SHOWN:
-        more = len(bad) - _BAD_DOCUMENTS_SHOWN
-        hint = f"see {path}" if path else "--error-report FILE writes them all"
-        console.print(f"[yellow]left out:[/] {more:,} more; {hint}", highlight=False, soft_wrap=True)
-
-
-def _describe(bad: BadDocument) -> dict[str, str]:
-    return {name: getattr(bad, name) for name in ("source", "place", "id", "reason")}
-
-
-def show(outcome: IngestReport | IngestPlan, settings: Settings, console: Console) -> None:
-    """Print the outcome for people."""
-    from gemvec.milvus import IngestReport
-
-    if not isinstance(outcome, IngestReport):
-        show_plan(outcome, console)
-        return
-    counts = ("added", "changed", "unchanged", "removed")
-    said = ", ".join(f"{getattr(outcome, name):,} {name}" for name in counts if getattr(outcome, name))
-    rate = f", {outcome.embedded / outcome.seconds:,.0f} passages/s" if outcome.embedded else ""
-    console.print(
-        f"[green]Ready:[/] {outcome.documents:,} documents ({said or 'none'}); {outcome.embedded:,} passages embedded, "
-        f"{outcome.tokens:,} tokens, {outcome.seconds:.1f} s{rate}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    where = shlex.join(["--uri", settings.uri, "--collection", settings.collection])
-    console.print(f'Ask it: gemvec search "..." {escape(where)}', highlight=False, soft_wrap=True)
-
-
-def show_plan(plan: IngestPlan, console: Console) -> None:
-    """Print what an ingest would do and what Google would bill for it."""
-    from gemvec.milvus.prices import PRICES_AS_OF, PRICES_SOURCE
-
-    about = "" if plan.are_tokens_exact else "about "
-    console.print(
-        f"{plan.documents:,} documents: {plan.added:,} new, {plan.changed:,} changed, {plan.unchanged:,} unchanged\n"
-        f"{plan.passages:,} passages in new and changed ones, {about}{plan.tokens:,} tokens; "
-        f"to embed: {plan.new_passages:,} passages, {about}{plan.new_tokens:,} tokens",
-        highlight=False,
-        soft_wrap=True,
-    )
-    table = Table("model", "interactive", "batch", title="What Google would bill, about", title_justify="left")
-    for bill in plan.bills:
-        table.add_row(bill.model, f"${bill.interactive:,.4f}", f"${bill.batch:,.4f}")
-    console.print(table)
-    console.print(
-        f"[dim]Prices of {PRICES_AS_OF}, {PRICES_SOURCE}. In this process it costs nothing.[/]", soft_wrap=True
-    )

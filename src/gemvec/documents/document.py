@@ -1,4 +1,4 @@
-"""What goes into a collection: `Document`, and `BadDocument` for one that could not be read or embedded."""
+"""What goes into a collection: `Document`, `BadDocument` for one that could not be read or embedded, `Note`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,24 @@ MAX_METADATA_BYTES = 65_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What was guessed, repaired or left out in a document that is indexed.
+
+    Attributes:
+        reason: one sentence.
+        is_loss: whether something of the document is missing, such as a page.
+        source, id: the document's; empty as long as a reader holds the note.
+        place: the record or page; empty when the whole file is meant.
+    """
+
+    reason: str
+    is_loss: bool = False
+    source: str = ""
+    place: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One text to index.
 
@@ -30,6 +48,7 @@ class Document:
         place: where in `source` a record stands, such as `line 12`; empty when the source is this one document.
         page_starts: character offsets at which pages begin (PDF); empty when there are none.
         has_lines: whether lines of `text` are lines of the source, so that positions can name them.
+        notes: what was guessed, repaired or left out when it was read.
         read_bytes: bytes of all sources consumed when this document had been read, for progress.
     """
 
@@ -42,6 +61,7 @@ class Document:
     place: str = ""
     page_starts: tuple[int, ...] = ()
     has_lines: bool = True
+    notes: tuple[Note, ...] = ()
     read_bytes: int = 0
 
     def hash(self, splitter_version: str) -> str:

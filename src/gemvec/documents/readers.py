@@ -49,9 +49,12 @@ def decode(data: bytes) -> str:
     """
     encoding = "utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
     try:
-        return re.sub(r"\r\n?", "\n", data.decode(encoding))
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise UnreadableDocument(f"it is not {encoding.removesuffix('-sig')} text: {error.reason}") from error
+    if "\0" in text:
+        raise UnreadableDocument("it is not text: it holds NUL characters")
+    return re.sub(r"\r\n?", "\n", text)
 
 
 def read_text(data: bytes) -> ReadText:

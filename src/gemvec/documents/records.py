@@ -114,6 +114,9 @@ def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Doc
         raise MissingDependency("Parquet needs more packages: pip install 'gemvec[milvus]'") from error
     try:
         with parquet.ParquetFile(path) as file:
+            said = cast("dict[bytes, bytes]", file.schema_arrow.metadata or {})
+            if any(name.startswith(b"gemvec.") for name in said):
+                raise UnreadableDocument("it is an export of a collection; `gemvec import` reads it")
             done, total, size = 0, max(cast("int", file.metadata.num_rows), 1), path.stat().st_size
             for rows in cast("Iterator[Any]", file.iter_batches(batch_size=1024)):
                 for record in cast("list[dict[str, Any]]", rows.to_pylist()):

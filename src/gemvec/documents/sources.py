@@ -7,43 +7,49 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import IO
 
 from gemvec.documents.document import BadDocument, Document
-from gemvec.documents.readers import READERS, UnreadableDocument, decode, read_file
+from gemvec.documents.readers import UnreadableDocument, decode, read_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
+from gemvec.documents.root import Root
+from gemvec.documents.walk import LeftOut, LeftOutFolder, Walk
 from gemvec.errors import GemvecError, InvalidRequest
 
 STANDARD_INPUT = "-"
 _STANDARD_INPUT_NAME = "standard input"
-_SUFFIXES = frozenset(READERS) | frozenset(RECORD_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which of a collection's documents a source stands for, so that vanished ones can be told (`--prune`).
+    """Which of a collection's documents a source stands for, so that documents that are gone can be told (`--prune`).
 
     Attributes:
-        path: a folder, a file or a glob, as in the documents' `source`.
+        path: a folder, a file or a glob: absolute, or `standard input`.
+        root: what the names of documents begin at.
         is_folder: whether everything below `path` is meant.
     """
 
     path: str
+    root: Root
     is_folder: bool = False
 
     def holds(self, source: str) -> bool:
         """Whether a document from `source` would be found again by reading this source."""
-        if source == self.path:
-            return True
-        if self.is_folder and self.path == ".":
-            return source != _STANDARD_INPUT_NAME and not PurePath(source).is_absolute()
+        if _STANDARD_INPUT_NAME in {source, self.path}:
+            return source == self.path
+        if "://" in source or not source:  # a program's document, not from a file
+            return False
+        located = self.root.locate(source)
         if self.is_folder:
-            return source.startswith(self.path.rstrip("/") + "/")
-        return glob.has_magic(self.path) and _matches(source.split("/"), self.path.split("/"))
+            return located.is_relative_to(self.path)
+        return str(located) == self.path or (
+            glob.has_magic(self.path) and _matches(located.parts, PurePath(self.path).parts)
+        )
 
 
 class Sources:
@@ -54,29 +60,64 @@ class Sources:
             one string is one source.
         fields: which fields of records mean what.
         standard_input: what `-` reads; the process' own when None.
+        root: what documents are named from; the current folder when None.
+        own: files and folders of gemvec itself, which are never read.
+        may_be_gone: take a source that does not exist as one without documents.
+
+    Attributes:
+        is_root_given: whether the caller has named the root.
+        scopes: what the sources stand for.
+        gone: the sources that do not exist, as they were given, and what they stand for.
+        left_out: what was found in folders and is not read.
+        total_bytes: the size of all files.
 
     Raises:
-        InvalidRequest: a source does not exist.
+        InvalidRequest: a source does not exist, and may not be gone.
     """
 
     def __init__(
-        self, sources: Sequence[str], *, fields: RecordFields | None = None, standard_input: IO[bytes] | None = None
+        self,
+        sources: Sequence[str],
+        *,
+        fields: RecordFields | None = None,
+        standard_input: IO[bytes] | None = None,
+        root: Path | str | None = None,
+        own: Collection[Path] = (),
+        may_be_gone: bool = False,
     ) -> None:
         self._fields = fields or RecordFields()
         self._standard_input = standard_input
+        self._root = Root.of(root or ".")
+        self.is_root_given = root is not None
+        self._walk = Walk([path.expanduser().resolve() for path in own])
+        self._may_be_gone = may_be_gone
         self._paths: list[Path | None] = []
-        self._unreadable: list[BadDocument] = []  # folders
         self.scopes: list[Scope] = []
+        self.gone: dict[str, Scope] = {}
         for source in [sources] if isinstance(sources, str) else sources:
             self._add(source)
-        named = {name_source(path) if path else STANDARD_INPUT: path for path in self._paths}
+        named = {self._root.name(path) if path else STANDARD_INPUT: path for path in self._paths}
         self._paths = list(named.values())
         self.total_bytes = sum(_count_bytes(path) for path in self._paths if path)
+
+    @property
+    def root(self) -> Path:
+        """What documents are named from, an absolute path."""
+        return self._root.path
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What was found in folders and is not read."""
+        found = self._walk.left_out
+        folders = [replace(each, source=self._root.name(Path(each.source))) for each in found.folders]
+        return LeftOut(files=found.files, folders=folders)
 
     def __iter__(self) -> Iterator[Document | BadDocument]:
         """Read everything; what cannot be read comes as a `BadDocument`."""
         done = 0
-        yield from self._unreadable
+        for error in self._walk.errors:
+            source = self._root.name(Path(str(error.filename)))
+            yield BadDocument(source=source, reason=f"the folder cannot be read: {error.strerror}")
         for path in self._paths:
             for found in self._read(path):
                 yield replace(found, read_bytes=done + found.read_bytes)
@@ -85,30 +126,55 @@ class Sources:
     def _add(self, source: str) -> None:
         if source == STANDARD_INPUT:
             self._paths.append(None)
-            self.scopes.append(Scope(path=_STANDARD_INPUT_NAME))
+            self.scopes.append(Scope(path=_STANDARD_INPUT_NAME, root=self._root))
             return
         path = Path(source).expanduser()
         if path.is_dir():
-            self._paths.extend(_walk(path, self._leave_out_folder))
-            self.scopes.append(Scope(path=name_source(path), is_folder=True))
-        elif path.exists():
-            self._paths.append(path)
-            self.scopes.append(Scope(path=name_source(path)))
+            self._add_folder(path)
+        elif os.path.lexists(path):
+            self._add_files([path])
+            self.scopes.append(self._scope(path))
         elif found := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207 # Path.glob takes no absolute pattern
-            self._paths.extend(each for name in found if (each := Path(name)).is_file())
-            self.scopes.append(Scope(path=name_source(path)))
+            self._add_files([each for name in found if (each := Path(name)).is_file() or not each.exists()])
+            self.scopes.append(self._scope_of_glob(path))
+        elif self._may_be_gone:
+            is_glob = glob.has_magic(source)
+            self.gone[source] = self._scope_of_glob(path) if is_glob else self._scope(path, is_folder=True)
+            self.scopes.append(self.gone[source])
         else:
             raise InvalidRequest(f"There is no file, folder or match for {source!r}.", field="source")
 
-    def _leave_out_folder(self, error: OSError) -> None:
-        source = name_source(Path(str(error.filename)))
-        self._unreadable.append(BadDocument(source=source, reason=f"the folder cannot be read: {error.strerror}"))
+    def _add_folder(self, path: Path) -> None:
+        self.scopes.append(self._scope(path, is_folder=True))
+        if reason := self._walk.find_owner(path):
+            self._walk.left_out.folders.append(LeftOutFolder(source=str(path), reason=reason))
+        else:
+            self._paths.extend(self._walk.find(path))
+
+    def _add_files(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            if reason := self._walk.find_owner(path):
+                folder = LeftOutFolder(source=str(path.parent), reason=reason)
+                if folder not in self._walk.left_out.folders:
+                    self._walk.left_out.folders.append(folder)
+            else:
+                self._paths.append(path)
+
+    def _scope(self, path: Path, *, is_folder: bool = False) -> Scope:
+        return Scope(path=str(self._root.locate(self._root.name(path))), root=self._root, is_folder=is_folder)
+
+    def _scope_of_glob(self, pattern: Path) -> Scope:
+        """Return the scope of a glob; links are followed in the part before its first wildcard."""
+        parts = pattern.parts
+        first = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+        folder = Path(*parts[:first]).resolve()
+        return Scope(path=str(folder.joinpath(*parts[first:])), root=self._root)
 
     def _read(self, path: Path | None) -> Iterator[Document | BadDocument]:
         if path is None:
             yield from self._read_standard_input()
             return
-        source = name_source(path)
+        source = self._root.name(path)
         try:
             if path.suffix.lower() in RECORD_SUFFIXES:
                 yield from read_records(path, source, self._fields)
@@ -144,29 +210,11 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def name_source(path: Path) -> str:
-    """Return how a path is written in a collection: from the current folder when inside it, else whole."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 # resolve() would follow links, and ids would change with them
-    current = Path.cwd()
-    return (absolute.relative_to(current) if absolute.is_relative_to(current) else absolute).as_posix()
-
-
 def _count_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:  # reading it says why
         return 0
-
-
-def _walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield the files to read; also a link to nowhere, so that it is reported, but no pipe, which never ends."""
-    for root, folders, files in os.walk(folder, onerror=on_error):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__", "node_modules")))
-        for name in sorted(files):
-            path = Path(root) / name
-            is_known = not name.startswith(".") and path.suffix.lower() in _SUFFIXES
-            if is_known and (path.is_file() or not path.exists()):
-                yield path
 
 
 def _to_document(path: Path, source: str) -> Document:

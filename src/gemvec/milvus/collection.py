@@ -7,12 +7,15 @@ can be changed by building another version beside it and moving the alias, which
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
 from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest
 from gemvec.milvus.connection import call_milvus, close_client, is_lite, open_client
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
+from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
+from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import create_collection, create_indexes
 from gemvec.milvus.version import CollectionVersion
@@ -71,21 +74,31 @@ class Collection:
             raise FailedPrecondition(f"Collection {self.name!r} was not made by gemvec; use another name.")
         fingerprint = Fingerprint.parse(stored)
         # By its own name, so that what is asked next cannot meet another version when the alias moves.
-        return self._open(self._name_of(fingerprint), fingerprint)
+        return self._open(self._name_of(fingerprint), fingerprint, _parse_indexing(described))
 
-    def create(self, fingerprint: Fingerprint) -> CollectionVersion:
+    def create(self, fingerprint: Fingerprint, indexing: Indexing | None = None) -> CollectionVersion:
         """Make the collection; finishes what an earlier attempt left half done."""
-        version = self.create_beside(fingerprint)
+        version = self.create_beside(fingerprint, indexing)
         call_milvus(self.client.create_alias, collection_name=version.name, alias=self.name)
         return version
 
-    def create_beside(self, fingerprint: Fingerprint) -> CollectionVersion:
-        """Make, or find, the version for `fingerprint` without moving the alias."""
-        name = self._name_of(fingerprint)
-        if self._describe(name) is None:
-            create_collection(self.client, name, fingerprint)
+    def create_beside(self, fingerprint: Fingerprint, indexing: Indexing | None = None) -> CollectionVersion:
+        """Make, or find, the version for `fingerprint` without moving the alias; it records `indexing`."""
+        name, how = self._name_of(fingerprint), indexing or Indexing()
+        described = self._describe(name)
+        if described is None:
+            create_collection(self.client, name, fingerprint, how)
         create_indexes(self.client, name)
-        return self._open(name, fingerprint)
+        version = self._open(name, fingerprint, how if described is None else _parse_indexing(described))
+        return self.record(version, how) if indexing else version
+
+    def record(self, version: CollectionVersion, indexing: Indexing) -> CollectionVersion:
+        """Keep with the collection how its documents are named and cut."""
+        if version.indexing == indexing:
+            return version
+        properties = {INDEXING_PROPERTY: indexing.format()}
+        call_milvus(self.client.alter_collection_properties, version.name, properties)
+        return replace(version, indexing=indexing)
 
     def switch(self, version: CollectionVersion) -> None:
         """Move the alias to `version`, atomically."""
@@ -112,18 +125,25 @@ class Collection:
             return None
         fingerprint = Fingerprint.parse(described["properties"][PROPERTY])
         is_ours = name == self._name_of(fingerprint)
-        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint) if is_ours else None
+        if not is_ours:
+            return None
+        how = _parse_indexing(described)
+        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint, indexing=how)
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         if not call_milvus(self.client.has_collection, name):
             return None
         return cast("dict[str, Any]", call_milvus(self.client.describe_collection, name))
 
-    def _open(self, name: str, fingerprint: Fingerprint) -> CollectionVersion:
+    def _open(self, name: str, fingerprint: Fingerprint, indexing: Indexing) -> CollectionVersion:
         if name not in self._loaded:
             call_milvus(self.client.load_collection, name)
             self._loaded.add(name)
-        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint)
+        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint, indexing=indexing)
+
+
+def _parse_indexing(described: dict[str, Any]) -> Indexing:
+    return Indexing.parse(described["properties"].get(INDEXING_PROPERTY))
 
 
 def open_collection(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.document import BadDocument, Document, Note
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.fingerprint import Fingerprint
@@ -25,6 +25,7 @@ class IngestPlan:
         are_tokens_exact: whether the model's tokenizer counted; otherwise tokens are an estimate.
         bills: what Google would bill for the new tokens; its own tokenizer may count some percent more or less.
         bad: documents that would be left out.
+        notes: what was guessed, repaired or left out in documents that would be indexed.
     """
 
     documents: int
@@ -38,6 +39,7 @@ class IngestPlan:
     are_tokens_exact: bool
     bills: list[Bill]
     bad: list[BadDocument]
+    notes: list[Note]
 
 
 def plan_ingest(
@@ -82,6 +84,7 @@ def plan_ingest(
         are_tokens_exact=splitter.is_exact,
         bills=list_bills(new_tokens),
         bad=finder.bad,
+        notes=finder.notes,
     )
 
 

@@ -73,7 +73,7 @@ def export_collection(collection: Collection, path: Path, *, on_progress: OnProg
     """
     version = collection.resolve()
     total, rows = version.count(), 0
-    with open_writer(path, version.fingerprint) as write:
+    with open_writer(path, version.fingerprint, version.indexing) as write:
         for group in version.scan_groups(ROW_FIELDS, count_rows_per_group(version.fingerprint)):
             write(group)
             rows += len(group)
@@ -106,7 +106,7 @@ def import_collection(
     existing = collection.resolve() if collection.exists() else None
     for each in files:
         (existing.fingerprint if existing else fingerprint).check(each.fingerprint, collection=collection.name)
-    version = existing or collection.create(fingerprint)
+    version = existing or collection.create(fingerprint, files[0].indexing)
     total, rows, written = sum(each.rows for each in files), 0, 0
     for group in (group for each in files for group in each.read_groups()):
         fresh = group if existing is None else _leave_out_known(version, group)

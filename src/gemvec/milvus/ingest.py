@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.document import BadDocument, Document, Note
 from gemvec.documents.passages import Splitter
-from gemvec.documents.sources import Scope
+from gemvec.documents.sources import Scope, Sources
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import InvalidRequest
+from gemvec.errors import FailedPrecondition, InvalidRequest
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.work import Work, WorkFinder
 
@@ -57,6 +58,8 @@ class IngestReport:
         deleted: rows deleted.
         tokens: tokens of the embedded passages, as the model counted them.
         bad: documents left out, each with the reason.
+        notes: what was guessed, repaired or left out in documents that were indexed.
+        held_back: documents that are gone, and stay because a bad record of the same file may be one of them.
         seconds: how long it took, until everything was searchable.
     """
 
@@ -70,6 +73,8 @@ class IngestReport:
     deleted: int = 0
     tokens: int = 0
     bad: list[BadDocument] = field(default_factory=list[BadDocument])
+    notes: list[Note] = field(default_factory=list[Note])
+    held_back: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
 
     @property
@@ -121,29 +126,48 @@ async def ingest(
     Raises:
         FingerprintMismatch: the collection holds other vectors than `fingerprint`'s, or there is something to
             embed and `embedder` does not serve the collection's model.
+        FailedPrecondition: the collection's documents are named from another folder than those of `documents`.
         StorageFailure: Milvus failed. Run again to go on from there.
     """
     started = time.monotonic()
-    version = await asyncio.to_thread(_open_version, collection, embedder, fingerprint)
-    finder = WorkFinder(version, splitter or Splitter())
+    splitter = splitter or Splitter()
+    sources = documents if isinstance(documents, Sources) else None
+    version = await asyncio.to_thread(_open_version, collection, embedder, fingerprint, splitter, sources)
+    finder = WorkFinder(version, splitter)
     run = _Ingest(version, embedder, finder, collection.name)
     await run.go(finder.find(iter(documents)), on_progress or (lambda _: None))
     if prune:
         await asyncio.to_thread(run.prune, prune)
     await asyncio.to_thread(version.finish)
-    run.report.documents, run.report.unchanged, run.report.bad = finder.documents, finder.unchanged, finder.bad
+    run.report.documents, run.report.unchanged = finder.documents, finder.unchanged
+    run.report.bad, run.report.notes = finder.bad, finder.notes
     run.report.seconds = time.monotonic() - started
     return run.report
 
 
-def _open_version(collection: Collection, embedder: Embedder, fingerprint: Fingerprint | None) -> CollectionVersion:
-    """Return the version to write to, made if there is none; refuse one with other vectors than wanted."""
-    if collection.exists():
-        version = collection.resolve()
-        if fingerprint is not None:
-            version.fingerprint.check(fingerprint, collection=collection.name)
-        return version
-    return collection.create(fingerprint or Fingerprint.of(embedder.list_models()[0]))
+def _open_version(
+    collection: Collection,
+    embedder: Embedder,
+    fingerprint: Fingerprint | None,
+    splitter: Splitter,
+    sources: Sources | None,
+) -> CollectionVersion:
+    """Return the version to write to, made if there is none; refuse other vectors, or other names, than it has."""
+    if not collection.exists():
+        how = Indexing.of(splitter.options, str(sources.root) if sources else "")
+        return collection.create(fingerprint or Fingerprint.of(embedder.list_models()[0]), how)
+    version = collection.resolve()
+    if fingerprint is not None:
+        version.fingerprint.check(fingerprint, collection=collection.name)
+    root = version.indexing.root
+    if sources and sources.is_root_given:
+        root = str(sources.root)
+    elif sources and root and str(sources.root) != root:
+        raise FailedPrecondition(
+            f"The documents of collection {collection.name!r} are named from {root}, and those to be indexed from "
+            f"{sources.root}. Give the root, so that no file gets a second name."
+        )
+    return collection.record(version, Indexing.of(splitter.options, root))
 
 
 class _Ingest:
@@ -237,13 +261,17 @@ class _Ingest:
 
     def prune(self, scopes: Sequence[Scope]) -> None:
         """Delete the documents of `scopes` that did not come."""
-        vanished: dict[str, str] = {}  # key -> document id
+        gone: dict[str, str] = {}  # key -> document id
+        held_back: set[str] = set()
         for row in self._version.scan(["key", "document_id", "source"]):
             source, document_id = row["source"], row["document_id"]
-            if document_id in self._finder.seen or self._finder.is_unreadable(source):
+            if document_id in self._finder.seen or not any(scope.holds(source) for scope in scopes):
                 continue
-            if any(scope.holds(source) for scope in scopes):
-                vanished[row["key"]] = document_id
-        self._version.delete(list(vanished))
-        self.report.deleted += len(vanished)
-        self.report.removed = len(set(vanished.values()))
+            if self._finder.is_unreadable(source):
+                held_back.add(document_id)
+            else:
+                gone[row["key"]] = document_id
+        self._version.delete(list(gone))
+        self.report.deleted += len(gone)
+        self.report.removed = len(set(gone.values()))
+        self.report.held_back = sorted(held_back)

@@ -20,6 +20,8 @@ from gemvec.embedding.embed import Float32Array
 from gemvec.errors import InvalidRequest, MissingDependency, StorageFailure
 from gemvec.milvus.embed import check_vector
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
+from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
+from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.schema import ROW_FIELDS, Row
 from gemvec.storage.durable import replacing, sync_folder, translate_os_errors
 
@@ -40,11 +42,13 @@ class ExportedFile:
         path: where it is.
         rows: how many it has.
         fingerprint: what its vectors are.
+        indexing: how its documents were named and cut.
     """
 
     path: Path
     rows: int
     fingerprint: Fingerprint
+    indexing: Indexing
 
     def read_groups(self) -> Iterator[list[Row]]:
         """Yield the rows in groups of bounded size.
@@ -80,18 +84,25 @@ def open_file(path: Path) -> ExportedFile:
             raise _not_exported(path, "it has no fingerprint")
         if missing := sorted(set(ROW_FIELDS) - set(file.schema_arrow.names)):
             raise _not_exported(path, f"it has no column {missing[0]!r}")
-        return ExportedFile(path=path, rows=file.metadata.num_rows, fingerprint=Fingerprint.parse(stored.decode()))
+        return ExportedFile(
+            path=path,
+            rows=file.metadata.num_rows,
+            fingerprint=Fingerprint.parse(stored.decode()),
+            indexing=Indexing.parse(said.get(INDEXING_PROPERTY.encode(), b"{}").decode()),
+        )
 
 
 @contextmanager
-def open_writer(path: Path, fingerprint: Fingerprint) -> Generator[Callable[[Sequence[Entity]], None]]:
+def open_writer(
+    path: Path, fingerprint: Fingerprint, indexing: Indexing
+) -> Generator[Callable[[Sequence[Entity]], None]]:
     """Give a function that writes a group of rows; the file is there, whole, when the block has ended well.
 
     Raises:
         StorageFull, StorageFailure: the disk does not take it; nothing is left behind.
     """
     parquet = _import_parquet()
-    schema = _make_schema(fingerprint)
+    schema = _make_schema(fingerprint, indexing)
     with replacing(path) as temporary, temporary.open("wb") as file:
         # Keys and vectors are all different: a dictionary of them would only cost.
         with parquet.ParquetWriter(file, schema, use_dictionary=["document_id", "source"]) as writer:
@@ -124,12 +135,14 @@ def _not_exported(path: Path, reason: str) -> InvalidRequest:
     return InvalidRequest(f"{path} is no file written by `gemvec export`: {reason.rstrip('.')}.", field=str(path))
 
 
-def _make_schema(fingerprint: Fingerprint) -> Any:
+def _make_schema(fingerprint: Fingerprint, indexing: Indexing) -> Any:
     """Return the columns, with the types that the bulk writer of pymilvus 3.0.2 gives them."""
     arrow = _import_arrow()
     kinds = {name: arrow.int64() if name in _INTEGERS else arrow.string() for name in ROW_FIELDS}
     kinds["vector"] = arrow.list_(arrow.field("element", arrow.float32()))
-    return arrow.schema(list(kinds.items()), metadata={PROPERTY: fingerprint.format()})
+    return arrow.schema(
+        list(kinds.items()), metadata={PROPERTY: fingerprint.format(), INDEXING_PROPERTY: indexing.format()}
+    )
 
 
 def _to_table(rows: Sequence[Entity], schema: Any) -> Any:

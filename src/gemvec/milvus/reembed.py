@@ -76,7 +76,7 @@ async def reembed(
     source = await asyncio.to_thread(collection.resolve)
     embedded = 0
     if source.fingerprint.digest != fingerprint.digest:
-        target = await asyncio.to_thread(collection.create_beside, fingerprint)
+        target = await asyncio.to_thread(collection.create_beside, fingerprint, source.indexing)
         move = _Move(source, target, embedder, collection.name, on_progress or (lambda _done, _total: None))
         while await move.copy():
             embedded = move.embedded

@@ -10,6 +10,8 @@ from gemvec.documents.document import MAX_ID_BYTES
 from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
+from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
+from gemvec.milvus.indexing import Indexing
 
 # Bytes a row takes beside its text and vector: keys, title, source, metadata on average, and protobuf's own.
 _ROW_OVERHEAD_BYTES = 512
@@ -86,7 +88,7 @@ class RowState:
     chunks: int
 
 
-def create_collection(client: Any, name: str, fingerprint: Fingerprint) -> None:
+def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Indexing) -> None:
     """Make collection `name`, without indexes."""
     from pymilvus import DataType, Function, FunctionType
 
@@ -120,7 +122,7 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint) -> None:
         name,
         schema=schema,
         consistency_level="Strong",  # ingest asks what it has just written
-        properties={PROPERTY: fingerprint.format()},
+        properties={PROPERTY: fingerprint.format(), INDEXING_PROPERTY: how.format()},
     )
 
 

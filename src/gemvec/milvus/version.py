@@ -13,6 +13,7 @@ from gemvec.embedding.embed import Float32Array
 from gemvec.errors import StorageFailure
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import Row, RowState
 
@@ -37,11 +38,13 @@ class CollectionVersion:
         client: the `pymilvus.MilvusClient`, or a `LiteClient`, which becomes one.
         name: the collection's own name, not its alias.
         fingerprint: what its vectors are.
+        indexing: how its documents are named and cut.
     """
 
     client: Any
     name: str
     fingerprint: Fingerprint
+    indexing: Indexing
 
     def upsert(self, rows: Sequence[Row]) -> None:
         """Write rows, in calls of bounded size; a row with a known key is replaced."""

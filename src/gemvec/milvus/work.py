@@ -7,10 +7,10 @@ been done, and nothing else has to be remembered between runs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from gemvec.documents.document import BadDocument, Document, check_document
+from gemvec.documents.document import BadDocument, Document, Note, check_document
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.schema import Row, RowState, join_words
@@ -90,6 +90,7 @@ class WorkFinder:
         documents: documents read, bad ones left out.
         unchanged: documents that are up to date.
         bad: documents left out.
+        notes: what was guessed, repaired or left out in documents that were read.
         seen: ids of all documents that came, bad ones included.
         unreadable_sources: sources of bad documents whose id is not known; files, and folders.
         read_bytes: bytes of the sources that have been read.
@@ -101,6 +102,7 @@ class WorkFinder:
         self.documents = 0
         self.unchanged = 0
         self.bad: list[BadDocument] = []
+        self.notes: list[Note] = []
         self.seen: set[str] = set()
         self.unreadable_sources: set[str] = set()
         self.read_bytes = 0
@@ -147,6 +149,10 @@ class WorkFinder:
     def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
         self.seen.add(document.id)
         self.documents += 1
+        self.notes += [
+            replace(each, source=document.source, place=each.place or document.place, id=document.id)
+            for each in document.notes
+        ]
         version = self._splitter.version
         document_hash = document.hash(version)
         if states and all(

@@ -1,0 +1,144 @@
+"""What `gemvec index` did, for people and for programs: `IndexOutcome`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.documents import BadDocument, Note
+    from gemvec.documents.walk import LeftOut
+    from gemvec.milvus import IngestPlan, IngestReport
+
+_SHOWN = 5  # of each kind of thing that was left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexOutcome:
+    """What one `gemvec index` did or would do.
+
+    Attributes:
+        report: of the ingest, or its plan.
+        left_out: what was found in folders and not read.
+    """
+
+    report: IngestReport | IngestPlan
+    left_out: LeftOut
+
+    @property
+    def has_read_anything(self) -> bool:
+        """Whether there was a document, or one that is gone was deleted."""
+        return bool(self.report.documents or getattr(self.report, "removed", 0))
+
+    @property
+    def has_left_anything_out(self) -> bool:
+        """Whether a document, a part of one or a file of an unknown kind was not read; folders are left out by rule."""
+        return bool(self.report.bad or self.left_out.unknown_files or any(each.is_loss for each in self.report.notes))
+
+
+def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) -> None:
+    """Tell what was left out and why: the first ones on the terminal, all of it in the file `path`."""
+    report = outcome.report
+    if path is not None:
+        lines = [*map(_describe, report.bad), *map(_describe, report.notes), *_describe_folders(outcome.left_out)]
+        path.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    _print_some("left out", report.bad, path, console)
+    _print_some("note", report.notes, path, console)
+    if outcome.left_out.files:
+        files = ", ".join(f"{count:,} {name}" for name, count in outcome.left_out.files.most_common())
+        console.print(f"[yellow]not read:[/] files of other kinds: {escape(files)}", highlight=False, soft_wrap=True)
+    for each in outcome.left_out.folders[:_SHOWN]:
+        text = f"folder {each.source}: {each.reason}"
+        console.print(f"[yellow]not read:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    if (more := len(outcome.left_out.folders) - _SHOWN) > 0:
+        console.print(f"[yellow]not read:[/] {more:,} more folders", highlight=False, soft_wrap=True)
+    if held_back := getattr(report, "held_back", []):
+        console.print(
+            f"[yellow]kept:[/] documents that are gone ({len(held_back):,}), because a record without an id in "
+            f"the same file, or a folder above, could not be read: {escape(', '.join(held_back[:_SHOWN]))}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _print_some(what: str, found: Sequence[BadDocument | Note], path: Path | None, console: Console) -> None:
+    for each in found[:_SHOWN]:
+        where = f"{each.source}, {each.place}" if each.place else each.source
+        console.print(f"[yellow]{what}:[/] {escape(where)}: {escape(each.reason)}", highlight=False, soft_wrap=True)
+    if (more := len(found) - _SHOWN) > 0:
+        hint = f"see {path}" if path else "--error-report FILE writes them all"
+        console.print(f"[yellow]{what}:[/] {more:,} more; {hint}", highlight=False, soft_wrap=True)
+
+
+def _describe(each: BadDocument | Note) -> dict[str, str]:
+    return {name: getattr(each, name) for name in ("source", "place", "id", "reason")}
+
+
+def _describe_folders(left_out: LeftOut) -> list[dict[str, str]]:
+    return [{"source": each.source, "place": "", "id": "", "reason": each.reason} for each in left_out.folders]
+
+
+def to_json(outcome: IndexOutcome) -> dict[str, Any]:
+    """Return the outcome for programs."""
+    report, left_out = outcome.report, outcome.left_out
+    folders = [{"source": each.source, "reason": each.reason} for each in left_out.folders]
+    return asdict(report) | {
+        "bad": [_describe(each) for each in report.bad],
+        "notes": [_describe(each) for each in report.notes],
+        "left_out": {"files": dict(left_out.files), "folders": folders},
+    }
+
+
+def show(outcome: IndexOutcome, settings: Settings, console: Console) -> None:
+    """Print the outcome for people."""
+    from gemvec.milvus import IngestReport
+
+    report = outcome.report
+    if not isinstance(report, IngestReport):
+        show_plan(report, console)
+        return
+    if not outcome.has_read_anything:
+        console.print("[yellow]Nothing was read.[/]")
+        return
+    counts = ("added", "changed", "unchanged", "removed")
+    said = ", ".join(f"{getattr(report, name):,} {name}" for name in counts if getattr(report, name))
+    rate = f", {report.embedded / report.seconds:,.0f} passages/s" if report.embedded else ""
+    console.print(
+        f"[green]Ready:[/] {report.documents:,} documents ({said or 'none'}); {report.embedded:,} passages embedded, "
+        f"{report.tokens:,} tokens, {report.seconds:.1f} s{rate}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    where = shlex.join(["--uri", settings.uri, "--collection", settings.collection])
+    console.print(f'Ask it: gemvec search "..." {escape(where)}', highlight=False, soft_wrap=True)
+
+
+def show_plan(plan: IngestPlan, console: Console) -> None:
+    """Print what an ingest would do and what Google would bill for it."""
+    from gemvec.milvus.prices import PRICES_AS_OF, PRICES_SOURCE
+
+    about = "" if plan.are_tokens_exact else "about "
+    console.print(
+        f"{plan.documents:,} documents: {plan.added:,} new, {plan.changed:,} changed, {plan.unchanged:,} unchanged\n"
+        f"{plan.passages:,} passages in new and changed ones, {about}{plan.tokens:,} tokens; "
+        f"to embed: {plan.new_passages:,} passages, {about}{plan.new_tokens:,} tokens",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table("model", "interactive", "batch", title="What Google would bill, about", title_justify="left")
+    for bill in plan.bills:
+        table.add_row(bill.model, f"${bill.interactive:,.4f}", f"${bill.batch:,.4f}")
+    console.print(table)
+    console.print(
+        f"[dim]Prices of {PRICES_AS_OF}, {PRICES_SOURCE}. In this process it costs nothing.[/]", soft_wrap=True
+    )

@@ -1,0 +1,61 @@
+"""How a collection's documents are named and cut: `Indexing`, kept with it, so that every run does the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self, cast
+
+from gemvec.documents.passages import PassageOptions
+
+PROPERTY = "gemvec.indexing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexing:
+    """What must stay the same from run to run, or documents are embedded again.
+
+    Attributes:
+        root: the folder that documents are named from, an absolute path; empty when it is not known.
+        max_tokens, overlap_tokens: see `PassageOptions`; None when they are not known.
+    """
+
+    root: str = ""
+    max_tokens: int | None = None
+    overlap_tokens: int | None = None
+
+    @classmethod
+    def of(cls, options: PassageOptions, root: str = "") -> Self:
+        """Return what a run with these options does."""
+        return cls(root=root, max_tokens=options.max_tokens, overlap_tokens=options.overlap_tokens)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self:
+        """Read what `format` wrote; what a later version has added is left out."""
+        known = {each.name for each in fields(cls)}
+        read = cast("dict[str, Any]", json.loads(text or "{}"))
+        return cls(**{name: value for name, value in read.items() if name in known})
+
+    def format(self) -> str:
+        """Return it as one line of JSON, for a collection's properties."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def get_options(self, *, max_tokens: int | None = None, overlap_tokens: int | None = None) -> PassageOptions:
+        """Return how documents are cut: as asked for, else as before, else by default."""
+        default = PassageOptions()
+        most = max_tokens or self.max_tokens or default.max_tokens
+        overlap = overlap_tokens if overlap_tokens is not None else self.overlap_tokens
+        # A small passage takes a small overlap, unless the caller has asked for one.
+        return PassageOptions(
+            max_tokens=most, overlap_tokens=min(default.overlap_tokens, most - 1) if overlap is None else overlap
+        )
+
+    def describe_change(self, options: PassageOptions) -> str:
+        """Return a sentence that says how `options` cut differently than before; empty when they do not."""
+        before = (self.max_tokens, self.overlap_tokens)
+        if self.max_tokens is None or before == (options.max_tokens, options.overlap_tokens):
+            return ""
+        return (
+            f"Passages get at most {options.max_tokens} tokens, {options.overlap_tokens} of them repeated, instead of "
+            f"{self.max_tokens} and {self.overlap_tokens}: every document is cut and embedded again."
+        )
