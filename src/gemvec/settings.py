@@ -25,6 +25,11 @@ Limits = Literal["off", "google"]
 LogFormat = Literal["pretty", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+# The topics that settings stand under in the help.
+_ADDRESS, _MODEL, _UPSTREAM, _CALLERS = "Address", "Model", "Upstream", "Callers"
+_CACHE, _DATA, _MILVUS = "Cache", "Files and batches", "Milvus"
+_TESTING, _LOGS = "For testing clients", "Logs and traces"
+
 # A hundred years: moments further away than any clock or calendar can tell are of no use.
 _LONGEST_SECONDS = 100 * 365.25 * 86_400
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -47,6 +52,7 @@ def setting(
     default: Any,
     summary: str,
     *,
+    topic: str = "Options",
     unit: str = "",
     minimum: float = -math.inf,
     maximum: float = math.inf,
@@ -57,6 +63,7 @@ def setting(
     Args:
         default: the value when neither flag nor variable gives one; a callable is called.
         summary: one sentence for `--help` and the reference page.
+        topic: the heading it stands under in the help of a command.
         unit: the unit of a number, such as `seconds` or `bytes`; `bytes` accepts `2GiB`.
         minimum: the smallest number allowed.
         maximum: the largest.
@@ -64,7 +71,14 @@ def setting(
     """
     if unit == "seconds":
         maximum = min(maximum, _LONGEST_SECONDS)
-    metadata = {"help": summary, "unit": unit, "minimum": minimum, "maximum": maximum, "secret": secret}
+    metadata = {
+        "help": summary,
+        "topic": topic,
+        "unit": unit,
+        "minimum": minimum,
+        "maximum": maximum,
+        "secret": secret,
+    }
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
@@ -74,72 +88,114 @@ def setting(
 class Settings:
     """What can be set. Build with `Settings.load`, which reads the environment and checks every value."""
 
-    host: str = setting("127.0.0.1", "Address the server listens on.")
-    port: int = setting(8000, "Port the server listens on; 0 picks a free one.", minimum=0, maximum=65_535)
+    host: str = setting("127.0.0.1", "Address the server listens on.", topic=_ADDRESS)
+    port: int = setting(
+        8000, "Port the server listens on; 0 picks a free one.", minimum=0, maximum=65_535, topic=_ADDRESS
+    )
     model: tuple[str, ...] = setting(
         ("all-minilm-l6-v2",),
         "Models to serve: catalogue ids, hub ids or folders. The first one also answers to the Gemini names.",
+        topic=_MODEL,
     )
     upstream: str = setting(
         "",
         "Serve no model of this machine but another server's: google, or the address of a gemvec server. Its key comes "
         "from GEMINI_API_KEY.",
+        topic=_UPSTREAM,
     )
     upstream_texts_per_minute: int = setting(
-        0, "Most texts sent to the upstream server in a minute, for each model; 0 for any number.", minimum=0
+        0,
+        "Most texts sent to the upstream server in a minute, for each model; 0 for any number.",
+        minimum=0,
+        topic=_UPSTREAM,
     )
-    upstream_tokens_per_minute: int = setting(0, "Most tokens, likewise, as estimated.", unit="tokens", minimum=0)
+    upstream_tokens_per_minute: int = setting(
+        0, "Most tokens, likewise, as estimated.", unit="tokens", minimum=0, topic=_UPSTREAM
+    )
     precision: Precision = setting(
-        "fast", "fast: bf16 where the processor has it (cosine at least 0.9998 to fp32); exact: fp32."
+        "fast", "fast: bf16 where the processor has it (cosine at least 0.9998 to fp32); exact: fp32.", topic=_MODEL
     )
     long_text: LongText = setting(
-        "windows", "Texts longer than the model's window: windows embeds all of them and averages, truncate cuts."
+        "windows",
+        "Texts longer than the model's window: windows embeds all of them and averages, truncate cuts.",
+        topic=_MODEL,
     )
-    streams: int = setting(0, "Micro-batches computed at the same time; 0 means one per core.", minimum=0)
+    streams: int = setting(0, "Micro-batches computed at the same time; 0 means one per core.", minimum=0, topic=_MODEL)
     token_budget: int = setting(
-        1024, "Most padded tokens in one micro-batch; fewer on a slow processor.", unit="tokens", minimum=1
+        1024,
+        "Most padded tokens in one micro-batch; fewer on a slow processor.",
+        unit="tokens",
+        minimum=1,
+        topic=_MODEL,
     )
     max_waiting_tokens: int = setting(
-        4_000_000, "Tokens that may wait for the model before requests are refused with 429.", unit="tokens", minimum=1
+        4_000_000,
+        "Tokens that may wait for the model before requests are refused with 429.",
+        unit="tokens",
+        minimum=1,
+        topic=_MODEL,
     )
-    cache_dir: Path = setting(cache_home, "Folder for fetched model weights and cached embeddings.")
+    cache_dir: Path = setting(cache_home, "Folder for fetched model weights and cached embeddings.", topic=_CACHE)
     embedding_cache: bool = setting(
-        False, "Let the server keep embeddings in the cache folder and find them again; commands that embed always do."
+        False,
+        "Let the server keep embeddings in the cache folder and find them again; commands that embed always do.",
+        topic=_CACHE,
     )
     embedding_cache_bytes: int = setting(
-        2**30, "Bound on the cache of embeddings in the cache folder; 0 keeps none.", unit="bytes", minimum=0
+        2**30,
+        "Bound on the cache of embeddings in the cache folder; 0 keeps none.",
+        unit="bytes",
+        minimum=0,
+        topic=_CACHE,
     )
-    data_dir: Path = setting(data_home, "Folder for files and batches.")
+    data_dir: Path = setting(data_home, "Folder for files and batches.", topic=_DATA)
     database_url: str = setting(
-        "", "PostgreSQL URL of the files and batches database; empty: a SQLite file in the data folder.", secret=True
+        "",
+        "PostgreSQL URL of the files and batches database; empty: a SQLite file in the data folder.",
+        secret=True,
+        topic=_DATA,
     )
-    file_expiry_seconds: float = setting(48 * 3600.0, "How long an uploaded file is kept.", unit="seconds", minimum=1)
-    max_file_bytes: int = setting(2 * 2**30, "Largest file that may be uploaded.", unit="bytes", minimum=1)
+    file_expiry_seconds: float = setting(
+        48 * 3600.0, "How long an uploaded file is kept.", unit="seconds", minimum=1, topic=_DATA
+    )
+    max_file_bytes: int = setting(2 * 2**30, "Largest file that may be uploaded.", unit="bytes", minimum=1, topic=_DATA)
     max_owner_bytes: int = setting(
-        20 * 2**30, "What the uploaded files of one API key may take together.", unit="bytes", minimum=1
+        20 * 2**30, "What the uploaded files of one API key may take together.", unit="bytes", minimum=1, topic=_DATA
     )
     batch_expiry_seconds: float = setting(
-        48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1
+        48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1, topic=_DATA
     )
     batch_retention_seconds: float = setting(
-        42 * 86400.0, "How long an ended batch is kept, with its input and its results.", unit="seconds", minimum=1
+        42 * 86400.0,
+        "How long an ended batch is kept, with its input and its results.",
+        unit="seconds",
+        minimum=1,
+        topic=_DATA,
     )
     uri: str = setting(
-        "./gemvec.db", "Milvus: a path ending in .db for Milvus Lite, or the address of a server or of Zilliz Cloud."
+        "./gemvec.db",
+        "Milvus: a path ending in .db for Milvus Lite, or the address of a server or of Zilliz Cloud.",
+        topic=_MILVUS,
     )
-    token: str = setting("", "What Milvus asks for: user:password, or an API key of Zilliz Cloud.", secret=True)
-    collection: str = setting("docs", "Name of the collection in Milvus.")
-    api_key: tuple[str, ...] = setting((), "Keys that callers must present; none means no key is needed.", secret=True)
+    token: str = setting(
+        "", "What Milvus asks for: user:password, or an API key of Zilliz Cloud.", secret=True, topic=_MILVUS
+    )
+    collection: str = setting("docs", "Name of the collection in Milvus.", topic=_MILVUS)
+    api_key: tuple[str, ...] = setting(
+        (), "Keys that callers must present; none means no key is needed.", secret=True, topic=_CALLERS
+    )
     allow_origin: tuple[str, ...] = setting(
-        (), "Origins of web pages that may call the server, such as http://localhost:3000; * for all."
+        (), "Origins of web pages that may call the server, such as http://localhost:3000; * for all.", topic=_CALLERS
     )
-    allow_anonymous: bool = setting(False, "Listen beyond this machine without any API key.")
+    allow_anonymous: bool = setting(False, "Listen beyond this machine without any API key.", topic=_CALLERS)
     model_in_body: bool = setting(
-        False, "Let the model named in the body win over the URL's, as the gemini provider of Milvus' server needs."
+        False,
+        "Let the model named in the body win over the URL's, as the gemini provider of Milvus' server needs.",
+        topic=_CALLERS,
     )
-    max_request_bytes: int = setting(20 * 2**20, "Largest request body.", unit="bytes", minimum=1)
+    max_request_bytes: int = setting(20 * 2**20, "Largest request body.", unit="bytes", minimum=1, topic=_CALLERS)
     max_header_bytes: int = setting(
-        64 * 2**10, "Largest request head: address and headers together.", unit="bytes", minimum=1
+        64 * 2**10, "Largest request head: address and headers together.", unit="bytes", minimum=1, topic=_CALLERS
     )
     max_connections: int = setting(2000, "Connections at a time; one more is answered 503 and closed.", minimum=1)
     client_timeout_seconds: float = setting(
@@ -147,30 +203,41 @@ class Settings:
         "How long a client may keep the server waiting for the rest of a request, or for taking an answer.",
         unit="seconds",
         minimum=0.1,
+        topic=_CALLERS,
     )
     limits: Limits = setting(
-        "off", "google: refuse what Google's service would, for testing against it: sizes, rates, retired models."
+        "off",
+        "google: refuse what Google's service would, for testing against it: sizes, rates, retired models.",
+        topic=_TESTING,
     )
     requests_per_minute: int = setting(
-        100, "With --limits google: texts a minute, for each key and model; 0 for any number.", minimum=0
+        100,
+        "With --limits google: texts a minute, for each key and model; 0 for any number.",
+        minimum=0,
+        topic=_TESTING,
     )
     tokens_per_minute: int = setting(
-        30_000, "With --limits google: tokens a minute, for each key and model; 0 for any number.", minimum=0
+        30_000,
+        "With --limits google: tokens a minute, for each key and model; 0 for any number.",
+        minimum=0,
+        topic=_TESTING,
     )
     requests_per_day: int = setting(
-        1000, "With --limits google: texts a day, for each key and model; 0 for any number.", minimum=0
+        1000, "With --limits google: texts a day, for each key and model; 0 for any number.", minimum=0, topic=_TESTING
     )
     inject: str = setting(
-        "", "Faults on purpose, for testing clients: shares of requests by status, such as 429=0.05, and latency=200ms."
+        "",
+        "Faults on purpose, for testing clients: shares of requests by status, such as 429=0.05, and latency=200ms.",
+        topic=_TESTING,
     )
     otlp_endpoint: str = setting(
-        "", "Where traces are sent, such as http://127.0.0.1:4318; none are made when empty.", secret=True
+        "", "Where traces are sent, such as http://127.0.0.1:4318; none are made when empty.", secret=True, topic=_LOGS
     )
     shutdown_seconds: float = setting(
-        30.0, "How long a stopping server waits for requests in progress.", unit="seconds", minimum=0
+        30.0, "How long a stopping server waits for requests in progress.", unit="seconds", minimum=0, topic=_ADDRESS
     )
-    log_format: LogFormat = setting("pretty", "pretty for people, json for machines.")
-    log_level: LogLevel = setting("info", "Least severe message that is logged.")
+    log_format: LogFormat = setting("pretty", "pretty for people, json for machines.", topic=_LOGS)
+    log_level: LogLevel = setting("info", "Least severe message that is logged.", topic=_LOGS)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **flags: Any) -> Self:
@@ -234,6 +301,18 @@ def parse_bytes(text: str) -> int:
     if unit not in _SUFFIXES:
         raise ValueError(f"unknown size unit in {text!r}")
     return int(float(number) * _SUFFIXES[unit])
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes as `parse_bytes` reads it, in the largest unit that gives a whole number.
+
+    >>> format_bytes(20 * 2**20)
+    '20MiB'
+    """
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count and count % 2**power == 0:
+            return f"{count >> power}{unit}"
+    return str(count)
 
 
 def _checked(each: Field[Any], value: Any, source: str) -> Any:

@@ -17,10 +17,13 @@ from rich.console import Console
 from rich.markup import escape
 
 import gemvec
-from gemvec.cli.help import show_examples
-from gemvec.errors import BadSetting, GemvecError
+from gemvec.cli.help import HelpCommand, HelpGroup, format_help
+from gemvec.errors import BadSetting, DataFolderLocked, GemvecError
 
 _START, _MILVUS, _SERVER, _HERE = "Start here", "Documents in Milvus", "At a server", "On this machine"
+
+# What to do about an error, where its message cannot know.
+_HINTS: dict[type[GemvecError], str] = {DataFolderLocked: "Give this one another folder with --data-dir."}
 
 # Name -> module, the command or group in it, panel of the help.
 _COMMANDS = {
@@ -61,9 +64,10 @@ def make_app(*names: str) -> typer.Typer:
     """Return the command line with the named commands, or with all of them."""
     app = typer.Typer(
         name="gemvec",
+        cls=HelpGroup,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,  # errors as plain lines, which no terminal is too narrow for
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
@@ -71,10 +75,10 @@ def make_app(*names: str) -> typer.Typer:
         module, attribute, panel = _COMMANDS[name]
         found = getattr(import_module(f"gemvec.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name, rich_help_panel=panel)
+            app.add_typer(found, name=name, cls=HelpGroup, rich_help_panel=panel)
         else:
-            app.command(name, rich_help_panel=panel)(found)
-    show_examples(app)
+            app.command(name, cls=HelpCommand, rich_help_panel=panel)(found)
+    format_help(app)
     return app
 
 
@@ -95,7 +99,9 @@ def run() -> int:
         Console(stderr=True).print("interrupted")
         return 130
     except GemvecError as error:
-        return _failed(error.message, 2 if isinstance(error, BadSetting) else 1)
+        return _failed(
+            f"{error.message} {_HINTS.get(type(error), '')}".strip(), 2 if isinstance(error, BadSetting) else 1
+        )
     except ModuleNotFoundError as error:
         if (error.name or "gemvec").startswith("gemvec"):
             raise

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gemvec.cli.options import AsJson
+from gemvec.cli.completion import complete_model
+from gemvec.cli.options import AsJson, TaskTypeName
 from gemvec.cli.resources import STANDARD_OUTPUT, Limit, delete_each, page_size, show_fields, show_list
 from gemvec.cli.server import ServerOptions, with_server
 from gemvec.errors import GemvecError
@@ -39,12 +40,12 @@ def create(
             help="Requests in a .jsonl file, rows of a .csv or .parquet, lines of a .txt, or an uploaded `files/{id}`."
         ),
     ],
-    model: Annotated[str, typer.Option(help="Model to embed with.")] = "gemini-embedding-001",
+    model: Annotated[
+        str, typer.Option(help="Model to embed with.", autocompletion=complete_model)
+    ] = "gemini-embedding-001",
     display_name: Annotated[str | None, typer.Option(help="A name for people; the file's own when absent.")] = None,
-    priority: Annotated[int, typer.Option(help="Higher goes first; negatives are allowed.")] = 0,
-    task_type: Annotated[
-        str | None, typer.Option(help="What the vectors are for: RETRIEVAL_DOCUMENT and others.")
-    ] = None,
+    priority: Annotated[int, typer.Option(metavar="N", help="Higher goes first; negatives are allowed.")] = 0,
+    task_type: TaskTypeName = None,
     dimensionality: Annotated[int | None, typer.Option(min=1, metavar="N", help="Values in each vector.")] = None,
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     key_column: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gemvec.cli.options import AsJson, with_settings
 from gemvec.settings import Settings
@@ -59,7 +59,7 @@ def clear(settings: Settings, *, as_json: AsJson = False) -> None:
 
 def _table(found: CacheStats) -> Table:
     asked = found.hits + found.misses
-    table = Table(show_header=False, box=None)
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False, box=None)
     table.add_row("file", found.path)
     table.add_row("embeddings", f"{found.entries:,}")
     table.add_row("size", f"{found.used_bytes / 2**20:,.1f} of at most {found.max_bytes / 2**20:,.0f} MiB")

@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gemvec.cli.completion import complete_model
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, OpenEmbedder, open_embedder
-from gemvec.cli.options import check_can_be_written, with_settings
+from gemvec.cli.options import TaskTypeName, check_can_be_written, with_settings
 from gemvec.cli.server import ServerOptions, with_server
 from gemvec.errors import BadSetting, EmptyText, InvalidRequest
 from gemvec.settings import Settings
@@ -44,8 +45,10 @@ def embed(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File for the vectors: .npy (float32), else JSON lines.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model to embed with. [GEMVEC_MODEL]")] = None,
-    task_type: Annotated[str, typer.Option(help="What the vectors are for.")] = "RETRIEVAL_DOCUMENT",
+    model: Annotated[
+        str | None, typer.Option(help="Model to embed with. [GEMVEC_MODEL]", autocompletion=complete_model)
+    ] = None,
+    task_type: TaskTypeName = "RETRIEVAL_DOCUMENT",
     dimensionality: Annotated[int | None, typer.Option(min=1, metavar="N", help="Values in each vector.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, with all its values.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gemvec.cli.completion import complete_model
 from gemvec.cli.server import ServerOptions, announce, find_running_server
 from gemvec.errors import FingerprintMismatch
 from gemvec.settings import Settings
@@ -27,7 +28,11 @@ _GOOGLE_MODEL = "gemini-embedding-001"
 
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", help="Model to embed with; the collection's own when it exists. [GEMVEC_MODEL]"),
+    typer.Option(
+        "--model",
+        help="Model to embed with; the collection's own when it exists. [GEMVEC_MODEL]",
+        autocompletion=complete_model,
+    ),
 ]
 
 

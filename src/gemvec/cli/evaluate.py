@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gemvec.cli.completion import complete_model, completion_of
 from gemvec.cli.embedder import EmbedderChoice, ResolvedChoice, open_embedder
 from gemvec.cli.options import check_can_be_written, with_settings
 from gemvec.cli.server import ServerOptions, with_server
@@ -39,15 +40,25 @@ def evaluate(
             help="STS .tsv files or folders of them; folders with corpus.jsonl, queries.jsonl and qrels/.",
         ),
     ],
-    model: Annotated[list[str] | None, typer.Option(help="Model to measure; repeat for more.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model to measure; repeat for more.", autocompletion=complete_model)
+    ] = None,
     dimensions: Annotated[
-        list[int] | None, typer.Option(help="Values in a vector; repeat for more. The model's own when left out.")
+        list[int] | None,
+        typer.Option(metavar="N", help="Values in a vector; repeat for more. The model's own when left out."),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="fast or exact; give both to compare. GEMVEC_PRECISION when left out.")
+        list[str] | None,
+        typer.Option(
+            metavar="fast|exact",
+            help="Give both to compare. [GEMVEC_PRECISION]",
+            autocompletion=completion_of("precision"),
+        ),
     ] = None,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Measure hybrid search (BM25 and vectors) too.")] = False,
-    recall_at: Annotated[list[int] | None, typer.Option(help="Depth of recall; repeat for more. 10 and 100.")] = None,
+    recall_at: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Depth of recall; repeat for more. 10 and 100 when left out.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which file of qrels/.")] = "test",
     uri: Annotated[str, typer.Option(help="Milvus to measure; a temporary Milvus Lite when left out.")] = "",
     html: Annotated[Path | None, typer.Option(help="Write a report with charts to this file.")] = None,

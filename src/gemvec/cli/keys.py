@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from gemvec.cli.completion import complete_key, complete_model
 from gemvec.cli.options import AsJson, with_settings
 from gemvec.errors import InvalidRequest
 from gemvec.settings import Settings
@@ -34,7 +35,10 @@ def create(
     *,
     name: Annotated[str, typer.Argument(help="What to call the key.")],
     model: Annotated[
-        list[str] | None, typer.Option(help="A served name it may use; repeat for more. All when left out.")
+        list[str] | None,
+        typer.Option(
+            help="A served name it may use; repeat for more. All when left out.", autocompletion=complete_model
+        ),
     ] = None,
     requests_per_minute: Annotated[
         int | None, typer.Option(min=1, max=_MOST, metavar="N", help="Texts it may have embedded a minute.")
@@ -98,7 +102,9 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
 @app.command("revoke")
 @with_settings("data_dir", "database_url")
 def revoke(
-    settings: Settings, name: Annotated[str, typer.Argument(help="Which key.")], as_json: AsJson = False
+    settings: Settings,
+    name: Annotated[str, typer.Argument(help="Which key.", autocompletion=complete_key)],
+    as_json: AsJson = False,
 ) -> None:
     """Stop a key from working.
 

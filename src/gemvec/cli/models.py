@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from gemvec.cli.completion import complete_model
 from gemvec.cli.options import AsJson, with_settings
 from gemvec.settings import Settings
 
@@ -56,7 +57,10 @@ def fetch(
     settings: Settings,
     *,
     models: Annotated[
-        list[str] | None, typer.Argument(help="Catalogue ids or hub ids; the models to serve when left out.")
+        list[str] | None,
+        typer.Argument(
+            help="Catalogue ids or hub ids; the models to serve when left out.", autocompletion=complete_model
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is already here, or spoilt.")] = False,
     as_json: AsJson = False,
@@ -86,7 +90,7 @@ def fetch(
 def path(
     settings: Settings,
     *,
-    model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.")],
+    model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.", autocompletion=complete_model)],
     as_json: AsJson = False,
 ) -> None:
     """Print the folder of a model's files, fetched and checked first.

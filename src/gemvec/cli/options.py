@@ -7,13 +7,23 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Annotated, Any, cast, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import typer
 
+from gemvec.cli.completion import TASK_TYPES, complete_task_type, completion_of
 from gemvec.errors import BadSetting
-from gemvec.settings import Settings, field_types, flag_name, variable_name
+from gemvec.settings import Settings, field_types, flag_name, format_bytes, variable_name
 
+TaskTypeName = Annotated[
+    str | None,
+    typer.Option(
+        "--task-type",
+        metavar="TYPE",
+        help=f"What the vectors are for: {', '.join(TASK_TYPES)}.",
+        autocompletion=complete_task_type,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsJsonOutcome = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 
@@ -82,9 +92,20 @@ def _annotation(name: str) -> Any:
         flag_name(name) + ("/--no-" + flag_name(name)[2:] if is_bool else ""),
         help=_help(each),
         show_default=False,
-        metavar=None if is_bool else (each.metadata["unit"] or name.rsplit("_", 1)[-1]).upper(),
+        metavar=None if is_bool else _metavar(each),
+        rich_help_panel=each.metadata["topic"],
+        autocompletion=completion_of(name),
     )
     return Annotated[kind, option]
+
+
+def _metavar(each: Field[Any]) -> str:
+    kind = field_types()[each.name]
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    if kind is int and not each.metadata["unit"] and each.name != "port":
+        return "N"
+    return (each.metadata["unit"] or each.name.rsplit("_", 1)[-1]).upper()
 
 
 def _help(each: Field[Any]) -> str:
@@ -97,6 +118,8 @@ def default_text(each: Field[Any]) -> str:
         return {"cache_dir": "~/.cache/gemvec", "data_dir": "~/.local/share/gemvec"}.get(each.name, "computed")
     if isinstance(each.default, tuple):
         return ", ".join(str(item) for item in cast("tuple[str, ...]", each.default)) or "none"
+    if each.metadata["unit"] == "bytes":
+        return format_bytes(each.default)
     return str(each.default).lower() if isinstance(each.default, bool) else str(each.default) or "none"
 
 

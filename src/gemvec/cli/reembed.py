@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gemvec.cli.completion import complete_model
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, open_embedder
 from gemvec.cli.options import AsJsonOutcome, with_settings
 from gemvec.cli.progress import show_rows
@@ -27,7 +28,12 @@ def reembed(
     settings: Settings,
     server: ServerOptions,
     *,
-    model: Annotated[str, typer.Option(help="Model to move to: catalogue id, hub id, folder, or a server's name.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model to move to: catalogue id, hub id, folder, or a server's name.", autocompletion=complete_model
+        ),
+    ],
     dimensionality: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
     ] = None,

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     "data_dir",
     "database_url",
     "file_expiry_seconds",
+    "batch_expiry_seconds",
+    "batch_retention_seconds",
     "max_file_bytes",
     "max_owner_bytes",
     "batch_expiry_seconds",
@@ -81,8 +83,12 @@ def serve(settings: Settings) -> None:
     from gemvec.server.services import open_services
 
     bound = open_socket(settings.host, settings.port)
-    with show_fetch() as progress:
-        services = open_services(settings, progress=progress)
+    try:
+        with show_fetch() as progress:
+            services = open_services(settings, progress=progress)
+    except BaseException:
+        bound.close()
+        raise
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)
     if settings.log_format == "json":  # whoever reads that reads no prose

@@ -1,0 +1,73 @@
+"""What a shell completes: models, task types, choices, the names of API keys. Nothing here fails or asks a network."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any, get_args, get_origin
+
+from gemvec.embedding.task_type import TaskType
+from gemvec.errors import GemvecError
+from gemvec.settings import Settings, field_types
+
+TASK_TYPES = tuple(each.name for each in TaskType if each is not TaskType.TASK_TYPE_UNSPECIFIED)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the models that the catalogue knows or that were fetched, and the Gemini names."""
+    from gemvec.embedding.gemini_names import GEMINI_NAMES
+
+    return _matching([*_known_models(), *(each.name for each in GEMINI_NAMES)], incomplete)
+
+
+def complete_task_type(incomplete: str) -> list[str]:
+    """Return the task types; capitals do not matter."""
+    return _matching(TASK_TYPES, incomplete.upper())
+
+
+def complete_key(incomplete: str) -> list[str]:
+    """Return the names of the API keys in the data folder."""
+    with contextlib.suppress(GemvecError, ModuleNotFoundError):
+        from gemvec.server.keys import KeyStore
+        from gemvec.storage.database import database_of, open_database
+
+        settings = Settings.load()
+        if not settings.database_url and not settings.data_dir.is_dir():
+            return []  # completing makes no folder
+        database = open_database(database_of(settings))
+        try:
+            return _matching([each.name for each in KeyStore(database).list()], incomplete)
+        finally:
+            database.close()
+    return []
+
+
+def completion_of(name: str) -> Callable[[str], list[str]] | None:
+    """Return what completes the setting `name`, None for those that may have any value."""
+    if name == "model":
+        return complete_model
+    kind: Any = field_types()[name]
+    choices = get_args(kind)
+    if get_origin(kind) is None or not all(isinstance(each, str) for each in choices):
+        return None
+
+    def complete_choice(incomplete: str) -> list[str]:
+        return _matching(choices, incomplete)
+
+    return complete_choice
+
+
+def _known_models() -> list[str]:
+    try:
+        from gemvec.models.catalogue import RECORDS
+        from gemvec.models.weights import fetched_records, model_name
+    except ModuleNotFoundError:
+        return []
+    fetched: list[str] = []
+    with contextlib.suppress(GemvecError, OSError):
+        fetched = [model_name(each) for each in fetched_records(Settings.load().cache_dir)]
+    return list(dict.fromkeys([*(each.id for each in RECORDS), *fetched]))
+
+
+def _matching(values: Iterable[str], incomplete: str) -> list[str]:
+    return [each for each in values if each.startswith(incomplete)]
