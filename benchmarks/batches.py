@@ -89,7 +89,7 @@ async def engine(path: Path, part: int, parts: int) -> Figures:
 
     async def embed(start: int) -> None:
         async with turns:
-            await embedder.embed(MODEL, requests[start : start + CHUNK], priority=Priority.BATCH)
+            await embedder.embed(embedder.get_model(MODEL), requests[start : start + CHUNK], priority=Priority.BATCH)
 
     await embed(0)
     print("ready", flush=True)

@@ -48,7 +48,9 @@ async def embed_all(embedder: Embedder, texts: list[str]) -> None:
 
     async def work() -> None:
         for start in calls:
-            await embedder.embed(MODEL, [EmbedRequest(text=text) for text in texts[start : start + TEXTS_PER_CALL]])
+            await embedder.embed(
+                embedder.get_model(MODEL), [EmbedRequest(text=text) for text in texts[start : start + TEXTS_PER_CALL]]
+            )
 
     await asyncio.gather(work(), work())
 

@@ -72,7 +72,7 @@ def open_local(run: Run, precision: str) -> tuple[object, float]:
     from gemvec.settings import Settings
 
     embedder = open_embedder(Settings(model=(str(run.model),), precision=precision, streams=run.cores))
-    asyncio.run(embedder.embed(embedder.list_models()[0].name, [EmbedRequest(text=QUERY)]))
+    asyncio.run(embedder.embed(embedder.list_models()[0], [EmbedRequest(text=QUERY)]))
     return embedder, time.perf_counter() - started
 
 
@@ -85,7 +85,7 @@ def gemvec(run: Run, precision: str) -> Figures:
 
     def embed(some: Sequence[str]) -> np.ndarray:
         requests = [EmbedRequest(text=text) for text in some]
-        answers = asyncio.run(embedder.embed(name, requests, priority=Priority.BATCH))
+        answers = asyncio.run(embedder.embed(embedder.get_model(name), requests, priority=Priority.BATCH))
         return np.array([answer.vector for answer in answers])
 
     figures = run.bulk(embed)
@@ -154,13 +154,13 @@ def latency(run: Run, precision: str) -> Figures:
     query = [EmbedRequest(text=QUERY)]
 
     async def ask(due: float) -> float:
-        await embedder.embed(name, query)
+        await embedder.embed(embedder.get_model(name), query)
         return (time.perf_counter() - due) * 1e3
 
     async def measure() -> Figures:
         idle = [await ask(time.perf_counter()) for _ in range(300)][100:]
         requests = [EmbedRequest(text=text) for text in run.texts]
-        job = asyncio.ensure_future(embedder.embed(name, requests, priority=Priority.BATCH))
+        job = asyncio.ensure_future(embedder.embed(embedder.get_model(name), requests, priority=Priority.BATCH))
         await asyncio.sleep(0.5)
         asked, due = [], time.perf_counter()
         while not job.done():

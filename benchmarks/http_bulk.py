@@ -47,7 +47,7 @@ def measure_bulk(texts: list[str], precision: Precision) -> dict[str, float]:
 
     def embed(some: list[str]) -> None:
         requests = [EmbedRequest(text=text) for text in some]
-        asyncio.run(embedder.embed(MODEL, requests, priority=Priority.BATCH))
+        asyncio.run(embedder.embed(embedder.get_model(MODEL), requests, priority=Priority.BATCH))
 
     with serving(MODEL, precision) as url, GeminiEmbeddingFunction(MODEL, base_url=url) as function:
         turns = [texts[start : start + TURN] for start in range(0, len(texts), TURN)]

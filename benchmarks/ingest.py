@@ -102,10 +102,10 @@ async def measure(settings: Settings, path: Path, folder: Path, splitter: Splitt
     cpu_seconds: dict[str, list[float]] = {name: [] for name in seconds}
     tokens = 0
     try:
-        await embedder.embed(MODEL, requests[:200])  # the first calls compile
+        await embedder.embed(embedder.get_model(MODEL), requests[:200])  # the first calls compile
         for number in range(rounds):
             started, cpu_started = time.perf_counter(), time.process_time()
-            embeddings = await embedder.embed(MODEL, requests, priority=Priority.BATCH)
+            embeddings = await embedder.embed(embedder.get_model(MODEL), requests, priority=Priority.BATCH)
             seconds["engine"].append(time.perf_counter() - started)
             cpu_seconds["engine"].append(time.process_time() - cpu_started)
             tokens = sum(each.token_count for each in embeddings)

@@ -3,10 +3,12 @@
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, Tokens
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, ModelNotFound
 
@@ -28,16 +30,29 @@ class CountingEmbedder:
         return self._models[name]
 
     async def embed(
-        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
-        served = self.get_model(model)
         for index, request in enumerate(requests):
             if "unembeddable" in request.text:
                 raise EmptyText("this text cannot be embedded", field=f"requests[{index}].text", index=index)
         self.embedded_texts += len(requests)
-        return [self._embed(served, request) for request in requests]
+        embeddings = [self._embed(model, request) for request in requests]
+        if on_done is not None:
+            on_done(embeddings)
+        return embeddings
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        return [replace(each, tokens=Tokens(len(_words(each.text)))) for each in requests]
+
+    def figures(self) -> tuple[()]:
+        return ()
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         return [len(_words(text)) for text in texts]
 
     async def close(self) -> None: ...

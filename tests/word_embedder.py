@@ -1,11 +1,12 @@
 """A small real embedder for tests: texts that share words get near vectors. It notes what it was asked to compute."""
 
 import asyncio
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 
-from gemvec.embedding.embed import Embedding, Priority
+from gemvec.embedding.embed import Embedding, Priority, Tokens
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, ModelNotFound
 
@@ -65,8 +66,7 @@ class WordEmbedder:
                 return model
         raise ModelNotFound(name=name)
 
-    async def embed(self, model, requests, *, priority=Priority.INTERACTIVE):
-        self.get_model(model)
+    async def embed(self, model, requests, *, priority=Priority.INTERACTIVE, on_done=None):
         self.calls += 1
         for index, request in enumerate(requests):
             if not request.text:
@@ -78,13 +78,21 @@ class WordEmbedder:
         await asyncio.sleep(0)
         if self._failures:
             raise self._failures.pop()
-        return [
+        embeddings = [
             Embedding(embed_words(each.text, each.output_dimensionality or DIMENSIONS), len(each.text.split()))
             for each in requests
         ]
+        if on_done is not None:
+            on_done(embeddings)
+        return embeddings
+
+    async def tokenize(self, model, requests):
+        return [replace(each, tokens=Tokens(len(each.text.split()))) for each in requests]
+
+    def figures(self):
+        return ()
 
     async def count_tokens(self, model, texts):
-        self.get_model(model)
         return [len(text.split()) for text in texts]
 
     async def close(self):

@@ -154,10 +154,10 @@ def test_a_busy_model_is_asked_again(run):
 
 def test_a_chunk_that_never_fits_is_halved(run, monkeypatch):
     class Small(HashEmbedder):
-        async def embed(self, model, requests, *, priority=Priority.INTERACTIVE):
+        async def embed(self, model, requests, **options):
             if len(requests) > 2:
                 raise Overloaded(retry_after_seconds=0)
-            return await super().embed(model, requests, priority=priority)
+            return await super().embed(model, requests, **options)
 
     answers = run(joined(*(line(str(number)) for number in range(9))), Small())
     for number, answer in enumerate(answers):

@@ -478,6 +478,6 @@ def test_a_batch_whose_input_is_lost_has_an_error_without_a_key_for_every_line(a
 def test_batches_are_counted_by_state_and_every_state_is_named(any_store):
     any_store.create_inline(new(), [line("a text")])
     any_store.cancel(any_store.create_inline(new(), [line("a text")]).batch_id, "")
-    counts = any_store.count_by_state()
+    counts = {figure.labels["state"]: figure.value for figure in any_store.figures()}
     assert set(counts) == set(BatchState)
     assert (counts[BatchState.PENDING], counts[BatchState.CANCELLED], counts[BatchState.SUCCEEDED]) == (1, 1, 0)

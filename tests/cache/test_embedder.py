@@ -38,10 +38,14 @@ def cache(path):
     cache.close()
 
 
+async def ask(cached, requests, model="words", **options):
+    return await cached.embed(cached.get_model(model), requests, **options)
+
+
 def embed(embedder, cache, *texts, source="here", model="words", **options):
     """Embed through the cache, and wait until everything is written."""
     cached = CachedEmbedder(embedder, cache, source=source)
-    embeddings = asyncio.run(cached.embed(model, [EmbedRequest(text=text, **options) for text in texts]))
+    embeddings = asyncio.run(ask(cached, [EmbedRequest(text=text, **options) for text in texts], model=model))
     cache.flush()
     return embeddings
 
@@ -82,7 +86,7 @@ def test_an_embedding_is_found_before_it_is_written(cache):
     cached = CachedEmbedder(embedder, cache, source="here")
 
     async def embed_twice():
-        return [await cached.embed("words", [EmbedRequest(text="soon")]) for _ in range(2)]
+        return [await ask(cached, [EmbedRequest(text="soon")]) for _ in range(2)]
 
     first, second = asyncio.run(embed_twice())
     assert_right(first + second, ["soon", "soon"])
@@ -105,9 +109,7 @@ def test_answers_are_those_of_the_embedder_in_order_and_each_text_is_computed_on
     cached = CachedEmbedder(embedder, cache, source="here")
 
     async def run():
-        return await asyncio.gather(
-            *(cached.embed("words", [EmbedRequest(text=text) for text in texts]) for texts in calls)
-        )
+        return await asyncio.gather(*(ask(cached, [EmbedRequest(text=text) for text in texts]) for texts in calls))
 
     try:
         for texts, embeddings in zip(calls, asyncio.run(run()), strict=True):
@@ -196,26 +198,19 @@ def test_embeddings_are_told_of_as_they_are_found_and_computed(cache):
     told = []
     cached = CachedEmbedder(WordEmbedder(), cache, source="here")
     requests = [EmbedRequest(text=text) for text in texts]
-    asyncio.run(cached.embed("words", requests, on_done=lambda embeddings: told.append(len(embeddings))))
+    asyncio.run(ask(cached, requests, on_done=lambda embeddings: told.append(len(embeddings))))
     assert told == [2, 1025, 976]
 
 
 # Texts in flight
 
 
-async def described(embedder, cache):
-    """Put the cache around an embedder, and ask it for its model, so that calls reach it at once and in order."""
-    cached = CachedEmbedder(embedder, cache, source="here")
-    await cached._describe("words")
-    return cached
-
-
 def test_equal_texts_in_flight_are_computed_once(cache):
     async def run():
         gate = asyncio.Event()
         embedder = WordEmbedder(gate=gate)
-        cached = await described(embedder, cache)
-        calls = [asyncio.create_task(cached.embed("words", [EmbedRequest(text="same")])) for _ in range(4)]
+        cached = CachedEmbedder(embedder, cache, source="here")
+        calls = [asyncio.create_task(ask(cached, [EmbedRequest(text="same")])) for _ in range(4)]
         await asyncio.sleep(0)
         gate.set()
         return embedder.texts, [embedding for call in calls for embedding in await call]
@@ -228,8 +223,8 @@ def test_equal_texts_in_flight_are_computed_once(cache):
 def test_a_waiting_call_computes_what_a_failing_call_did_not(cache):
     async def run():
         gate = asyncio.Event()
-        cached = await described(WordEmbedder(gate=gate, failures=[Overloaded()]), cache)
-        calls = [asyncio.create_task(cached.embed("words", [EmbedRequest(text="same")])) for _ in range(3)]
+        cached = CachedEmbedder(WordEmbedder(gate=gate, failures=[Overloaded()]), cache, source="here")
+        calls = [asyncio.create_task(ask(cached, [EmbedRequest(text="same")])) for _ in range(3)]
         await asyncio.sleep(0)
         gate.set()
         return await asyncio.gather(*calls, return_exceptions=True)
@@ -244,8 +239,8 @@ def test_a_waiting_call_computes_what_a_failing_call_did_not(cache):
 def test_a_cancelled_call_takes_no_other_with_it(cache, victim):
     async def run():
         gate = asyncio.Event()
-        cached = await described(WordEmbedder(gate=gate), cache)
-        calls = [asyncio.create_task(cached.embed("words", [EmbedRequest(text="same")])) for _ in range(3)]
+        cached = CachedEmbedder(WordEmbedder(gate=gate), cache, source="here")
+        calls = [asyncio.create_task(ask(cached, [EmbedRequest(text="same")])) for _ in range(3)]
         await asyncio.sleep(0)
         calls.pop(victim).cancel()
         await asyncio.sleep(0)
@@ -260,10 +255,10 @@ def test_an_interactive_call_does_not_wait_for_a_batch(cache):
     async def run():
         gate = asyncio.Event()
         embedder = WordEmbedder(gate=gate)
-        cached = await described(embedder, cache)
+        cached = CachedEmbedder(embedder, cache, source="here")
         request = [EmbedRequest(text="same")]
         calls = [
-            asyncio.create_task(cached.embed("words", request, priority=priority))
+            asyncio.create_task(ask(cached, request, priority=priority))
             for priority in (Priority.BATCH, Priority.INTERACTIVE, Priority.BATCH)
         ]
         await asyncio.sleep(0)
@@ -295,7 +290,7 @@ def test_everything_else_is_passed_through(cache):
     embedder = WordEmbedder()
     cached = CachedEmbedder(embedder, cache, source="here")
     assert cached.list_models() == embedder.models
-    assert asyncio.run(cached.count_tokens("words", ["a b"])) == [2]
+    assert asyncio.run(cached.count_tokens(cached.get_model("words"), ["a b"])) == [2]
     asyncio.run(cached.close())
     assert embedder.is_closed
 
@@ -540,10 +535,10 @@ class ChangingEmbedder(WordEmbedder):
         self._record = getattr(self, "_record", None) or super().get_model(name)
         return self._record
 
-    async def embed(self, model, requests, *, priority=Priority.INTERACTIVE):
+    async def embed(self, model, requests, *, priority=Priority.INTERACTIVE, on_done=None):
         self.calls_left -= 1
         if self.calls_left == -1:
-            self._record = replace(self.get_model(model), revision="22222222")
+            self._record = replace(model, revision="22222222")
         found = await super().embed(model, requests, priority=priority)
         return [Embedding(-each.vector, each.token_count) for each in found] if self.calls_left < 0 else found
 
@@ -552,12 +547,12 @@ def test_what_other_weights_computed_is_not_kept_under_the_old_ones(cache):
     embedder = ChangingEmbedder(changes_after=1)
     cached = CachedEmbedder(embedder, cache, source="here")
 
-    async def ask(*texts):
-        return await cached.embed("words", [EmbedRequest(text=text) for text in texts])
+    async def ask_for(*texts):
+        return await ask(cached, [EmbedRequest(text=text) for text in texts])
 
     async def ask_twice():
-        await ask("old", "both")
-        return await ask("both", "new")
+        await ask_for("old", "both")
+        return await ask_for("both", "new")
 
     both, new = asyncio.run(ask_twice())
     cache.flush()

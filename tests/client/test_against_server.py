@@ -60,7 +60,7 @@ def test_the_weights_that_served_are_known(function):
 
 
 def test_tokens_are_counted_as_the_server_counts_them(function, embedder):
-    counted = sum(asyncio.run(embedder.count_tokens("gemini-embedding-001", TEXTS[:5])))
+    counted = sum(asyncio.run(embedder.count_tokens(embedder.get_model("gemini-embedding-001"), TEXTS[:5])))
     function.encode_documents(TEXTS[:5])
     assert counted <= function.usage.tokens <= counted + 4 * 5  # special tokens
 
@@ -79,7 +79,7 @@ def test_a_model_that_is_not_served_is_not_found(embedder):
     with pytest.raises(ModelNotFound, match="no model 'nonsense'"):
         embedder.get_model("nonsense")
     with pytest.raises(ApiError, match="404 NOT_FOUND"):
-        asyncio.run(embedder.embed("nonsense", [EmbedRequest(text="a")]))
+        asyncio.run(embedder.ask("nonsense", [EmbedRequest(text="a")]))
 
 
 def test_a_wrong_key_is_refused_at_once(url):

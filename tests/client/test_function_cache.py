@@ -11,6 +11,7 @@ import safetensors.numpy
 
 from gemvec import GeminiEmbeddingFunction
 from gemvec.cache import EmbeddingCache
+from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.errors import ApiError
 from gemvec.models.local import open_embedder
 from gemvec.server.run import open_socket, serving, url_of
@@ -20,19 +21,16 @@ from gemvec.settings import Settings
 TEXTS = [f"text number {number}" for number in range(120)]
 
 
-class CountingEmbedder:
+class CountingEmbedder(WrapperEmbedder):
     """Counts the texts that really go to a model."""
 
     def __init__(self, embedder):
-        self._embedder = embedder
+        super().__init__(embedder)
         self.texts = 0
-
-    def __getattr__(self, name):
-        return getattr(self._embedder, name)
 
     async def embed(self, model, requests, **options):
         self.texts += len(requests)
-        return await self._embedder.embed(model, requests, **options)
+        return await super().embed(model, requests, **options)
 
 
 @pytest.fixture

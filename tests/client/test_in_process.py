@@ -104,7 +104,7 @@ def test_the_target_is_open_to_other_callers(tiny_model):
     async def embed():
         embedder = open_target(find_target("local"), model=str(tiny_model))
         name = embedder.list_models()[0].name
-        [embedding] = await embedder.embed(name, [EmbedRequest(text="a")])
+        [embedding] = await embedder.embed(embedder.get_model(name), [EmbedRequest(text="a")])
         await embedder.close()
         return embedding
 

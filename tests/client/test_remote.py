@@ -16,6 +16,7 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import ApiError, BadResourceName, EmptyText, ModelNotFound, TransportFailure
 from scripted_server import Answer, error_body, quota_exceeded, unit_vector_of
+from word_embedder import served_model
 
 QUICK = RetryPolicy(timeout_seconds=5.0, first_delay_seconds=0.001)
 GOOGLE = "https://generativelanguage.googleapis.com/v1beta"
@@ -33,7 +34,7 @@ def embedder(server):
 
 
 def embed(embedder, texts, model="gemini-embedding-001", **options):
-    return asyncio.run(embedder.embed(model, requests_for(texts), **options))
+    return asyncio.run(embedder.ask(model, requests_for(texts), **options))
 
 
 def test_two_hundred_and_fifty_texts_are_three_calls_and_come_back_in_order(server, embedder):
@@ -178,7 +179,7 @@ QUERY = EmbedRequest(text="Where?", task_type=TaskType.RETRIEVAL_QUERY)
 
 
 def test_a_gemvec_server_is_told_task_and_title_by_fields(server, embedder):
-    asyncio.run(embedder.embed("gemini-embedding-2", [DOCUMENT, QUERY]))
+    asyncio.run(embedder.ask("gemini-embedding-2", [DOCUMENT, QUERY]))
     document, query = server.requests
     assert (document["taskType"], document["title"]) == ("RETRIEVAL_DOCUMENT", "Turing")
     assert (query["taskType"], query["content"]["parts"][0]["text"]) == ("RETRIEVAL_QUERY", "Where?")
@@ -210,13 +211,13 @@ def google(server, monkeypatch):
     ],
 )
 def test_google_s_embedding_2_is_told_its_task_in_the_text(server, google, request_, text):
-    asyncio.run(google.embed("gemini-embedding-2", [request_]))
+    asyncio.run(google.ask("gemini-embedding-2", [request_]))
     [sent] = server.requests
     assert sent == {"model": "models/gemini-embedding-2", "content": {"parts": [{"text": text}]}}
 
 
 def test_google_s_embedding_001_is_told_its_task_by_fields(server, google):
-    asyncio.run(google.embed("gemini-embedding-001", [DOCUMENT]))
+    asyncio.run(google.ask("gemini-embedding-001", [DOCUMENT]))
     assert server.requests[0]["taskType"] == "RETRIEVAL_DOCUMENT"
     assert server.requests[0]["content"]["parts"] == [{"text": "Born in London."}]
 
@@ -255,7 +256,7 @@ def test_closing_ends_what_asks_a_silent_server_in_another_thread(server, embedd
 
 def test_tokens_are_counted_by_the_server_text_by_text(server, embedder):
     server.script = [Answer(200, {"totalTokens": 3}), Answer(200, {"totalTokens": "4"})]
-    counts = asyncio.run(embedder.count_tokens("gemini-embedding-001", ["a b c", "a b c d"]))
+    counts = asyncio.run(embedder.count_tokens(served_model("gemini-embedding-001"), ["a b c", "a b c d"]))
     assert sorted(counts) == [3, 4]
     assert server.seen[0]["path"] == "/v1beta/models/gemini-embedding-001:countTokens"
 

@@ -55,7 +55,7 @@ def measure(embedder, *datasets, **options):
 
 def vectors_of(embedder, texts):
     requests = [EmbedRequest(text=text) for text in texts]
-    embeddings = asyncio.run(embedder.embed(embedder.list_models()[0].name, requests))
+    embeddings = asyncio.run(embedder.embed(embedder.list_models()[0], requests))
     return np.stack([each.vector for each in embeddings])
 
 

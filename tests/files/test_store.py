@@ -357,7 +357,7 @@ def write_parts(folder, contents):
 
 
 def test_the_figures_count_the_files_of_every_owner(store):
-    assert (store.figures().files, store.figures().size_bytes) == (0, 0)
+    assert [each.value for each in store.figures()] == [0, 0]
     store.create("a", [b"12345"])
     store.create("b", [b"123"])
-    assert (store.figures().files, store.figures().size_bytes) == (2, 8)
+    assert {each.name: each.value for each in store.figures()} == {"files": 2, "file_bytes": 8}

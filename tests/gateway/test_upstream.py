@@ -60,6 +60,14 @@ def open_upstream(server):
         asyncio.run(each.close())
 
 
+async def ask(embedder, requests, **options):
+    return await embedder.embed(embedder.get_model(MODEL), requests, **options)
+
+
+def figure_of(embedder, name):
+    return next(each.value for each in embedder.figures() if each.name == name)
+
+
 def requests_for(*texts):
     return [EmbedRequest(text=text) for text in texts]
 
@@ -76,16 +84,16 @@ def assert_embeds(embeddings, *texts):
 
 async def in_turn(server, embedder, *calls, priority=Priority.INTERACTIVE):
     """Embed each call's texts for a caller of its own, all while a first is being answered; return their answers."""
-    first = asyncio.create_task(embedder.embed(MODEL, requests_for("first")))
+    first = asyncio.create_task(ask(embedder, requests_for("first")))
     await server.wait_for_request()
-    others = [asyncio.create_task(embedder.embed(MODEL, requests_for(*texts), priority=priority)) for texts in calls]
+    others = [asyncio.create_task(ask(embedder, requests_for(*texts), priority=priority)) for texts in calls]
     await first
     return await asyncio.gather(*others, return_exceptions=True)
 
 
 def test_a_text_is_sent_at_once(server, open_upstream):
     embedder = open_upstream()
-    assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for("a", "b"))), "a", "b")
+    assert_embeds(asyncio.run(ask(embedder, requests_for("a", "b"))), "a", "b")
     assert [texts_of(body) for body in server.bodies] == [["a", "b"]]
 
 
@@ -96,7 +104,7 @@ def test_callers_who_wait_share_a_call_and_each_gets_its_own(server, open_upstre
     for answer, texts in zip(answers, ("ab", "c", "def"), strict=True):
         assert_embeds(answer, *texts)
     assert [texts_of(body) for body in server.bodies] == [["first"], list("abcdef")]
-    assert (embedder.calls, embedder.texts) == (2, 7)
+    assert (figure_of(embedder, "upstream_calls"), figure_of(embedder, "upstream_texts")) == (2, 7)
 
 
 def test_token_counts_of_a_shared_call_add_up_to_what_the_server_counted(server, open_upstream):
@@ -109,7 +117,7 @@ def test_token_counts_of_a_shared_call_add_up_to_what_the_server_counted(server,
 def test_no_call_is_larger_than_the_limits(server, open_upstream):
     embedder = open_upstream(limits=MicroBatchLimits(max_texts=4, max_tokens=30))
     texts = [f"{number:09}" for number in range(10)] + ["long " * 60] + ["short"]  # of 3 tokens, of 100, of 2
-    assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for(*texts))), *texts)
+    assert_embeds(asyncio.run(ask(embedder, requests_for(*texts))), *texts)
     assert sorted(len(texts_of(body)) for body in server.bodies) == [1, 1, 2, 4, 4]
 
 
@@ -118,11 +126,11 @@ def test_interactive_texts_go_before_those_of_batches(server, open_upstream):
     server.delay_of = lambda texts: 0.2 if texts[:1] == ["first"] else 0.0
 
     async def embed():
-        first = asyncio.create_task(embedder.embed(MODEL, requests_for("first")))
+        first = asyncio.create_task(ask(embedder, requests_for("first")))
         await server.wait_for_request()
-        batch = asyncio.create_task(embedder.embed(MODEL, requests_for("batch"), priority=Priority.BATCH))
+        batch = asyncio.create_task(ask(embedder, requests_for("batch"), priority=Priority.BATCH))
         await asyncio.sleep(0)
-        await asyncio.gather(first, batch, embedder.embed(MODEL, requests_for("interactive")))
+        await asyncio.gather(first, batch, ask(embedder, requests_for("interactive")))
 
     asyncio.run(embed())
     assert [texts_of(body) for body in server.bodies] == [["first"], ["interactive"], ["batch"]]
@@ -144,7 +152,7 @@ def test_a_refused_text_beyond_the_first_call_is_named_by_its_place_in_the_calle
     embedder = open_upstream(limits=MicroBatchLimits(max_texts=2), max_concurrency=1)
     server.refused = {"bad"}
     with pytest.raises(ApiError, match=r"text 3 of this call") as caught:
-        asyncio.run(embedder.embed(MODEL, requests_for("a", "b", "c", "bad", "e", "f")))
+        asyncio.run(ask(embedder, requests_for("a", "b", "c", "bad", "e", "f")))
     assert caught.value.index == 3
     assert "requests[3].content is refused" in caught.value.message
     assert [each["field"] for each in caught.value.details[0]["fieldViolations"]] == ["requests[3].content"]
@@ -159,22 +167,22 @@ def test_what_can_be_known_to_be_wrong_is_not_sent(server, open_upstream):
     }
     for kind, request in wrong.items():
         with pytest.raises(kind) as caught:
-            asyncio.run(embedder.embed(MODEL, [EmbedRequest(text="b"), request]))
+            asyncio.run(ask(embedder, [EmbedRequest(text="b"), request]))
         assert caught.value.index == 1
     with pytest.raises(ModelNotFound):
-        asyncio.run(embedder.embed("another", requests_for("a")))
+        asyncio.run(embedder.embed(embedder.get_model("another"), requests_for("a")))
     assert server.seen == []
 
 
 def test_no_texts_are_no_call(server, open_upstream):
-    assert asyncio.run(open_upstream().embed(MODEL, [])) == []
+    assert asyncio.run(ask(open_upstream(), [])) == []
     assert server.seen == []
 
 
 def test_a_full_quota_is_waited_for(server, open_upstream):
     embedder = open_upstream()
     server.script = [quota_exceeded("0.05s")]
-    assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for("a"))), "a")
+    assert_embeds(asyncio.run(ask(embedder, requests_for("a"))), "a")
     assert len(server.seen) == 2
 
 
@@ -182,7 +190,7 @@ def test_a_quota_that_stays_full_for_long_reaches_the_caller_as_it_came(server, 
     embedder = open_upstream()
     server.script = [quota_exceeded("3600s")]
     with pytest.raises(ApiError) as caught:
-        asyncio.run(embedder.embed(MODEL, requests_for("a")))
+        asyncio.run(ask(embedder, requests_for("a")))
     assert caught.value.code == 429
     assert {"retryDelay": "3600s"}.items() <= caught.value.details[1].items()
 
@@ -200,7 +208,7 @@ def test_a_key_that_the_upstream_refuses_is_not_the_callers_fault(server, open_u
     embedder = open_upstream()
     server.script = [refusal]
     with pytest.raises(ModelUnavailable, match="refuses this server's key"):
-        asyncio.run(embedder.embed(MODEL, requests_for("a")))
+        asyncio.run(ask(embedder, requests_for("a")))
     assert len(server.seen) == 1
 
 
@@ -211,7 +219,7 @@ def test_an_upstream_that_breaks_off_fails_those_whose_texts_it_had(server, open
     answers = asyncio.run(in_turn(server, embedder, ["a"], ["b"]))
     assert [type(each) for each in answers] == [TransportFailure, TransportFailure]
     server.script.clear()
-    assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for("c"))), "c")
+    assert_embeds(asyncio.run(ask(embedder, requests_for("c"))), "c")
 
 
 def test_a_caller_who_leaves_takes_along_what_was_not_sent(server, open_upstream):
@@ -219,18 +227,18 @@ def test_a_caller_who_leaves_takes_along_what_was_not_sent(server, open_upstream
     server.delay_of = lambda texts: 0.2
 
     async def embed():
-        first = asyncio.create_task(embedder.embed(MODEL, requests_for("first")))
+        first = asyncio.create_task(ask(embedder, requests_for("first")))
         await server.wait_for_request()
-        gone = asyncio.create_task(embedder.embed(MODEL, requests_for("gone")))
-        stays = asyncio.create_task(embedder.embed(MODEL, requests_for("stays")))
+        gone = asyncio.create_task(ask(embedder, requests_for("gone")))
+        stays = asyncio.create_task(ask(embedder, requests_for("stays")))
         await asyncio.sleep(0)
-        assert embedder.waiting_texts == 2
+        assert figure_of(embedder, "upstream_waiting_texts") == 2
         gone.cancel()
         await asyncio.gather(first, stays)
 
     asyncio.run(embed())
     assert [texts_of(body) for body in server.bodies] == [["first"], ["stays"]]
-    assert embedder.waiting_texts == 0
+    assert figure_of(embedder, "upstream_waiting_texts") == 0
 
 
 def test_a_call_whose_callers_have_all_left_makes_room_for_another(server, open_upstream):
@@ -238,9 +246,9 @@ def test_a_call_whose_callers_have_all_left_makes_room_for_another(server, open_
     server.delay_of = lambda texts: 60.0 if texts == ["gone", "gone too"] else 0.0
 
     async def embed():
-        gone = asyncio.create_task(embedder.embed(MODEL, requests_for("gone", "gone too")))
+        gone = asyncio.create_task(ask(embedder, requests_for("gone", "gone too")))
         await server.wait_for_request()
-        stays = asyncio.create_task(embedder.embed(MODEL, requests_for("stays")))
+        stays = asyncio.create_task(ask(embedder, requests_for("stays")))
         await asyncio.sleep(0)
         gone.cancel()
         return await stays
@@ -252,7 +260,7 @@ def test_more_than_the_rate_waits_and_the_rest_goes_together(server, open_upstre
     monkeypatch.setattr("gemvec.gateway.rate._MINUTE_SECONDS", 0.3)
     embedder = open_upstream(rate=Rate(texts=4))
     texts = [f"text {number}" for number in range(10)]
-    assert_embeds(asyncio.run(embedder.embed(MODEL, requests_for(*texts), priority=Priority.BATCH)), *texts)
+    assert_embeds(asyncio.run(ask(embedder, requests_for(*texts), priority=Priority.BATCH)), *texts)
     assert [len(texts_of(body)) for body in server.bodies] == [4, 4, 2]
 
 
@@ -260,15 +268,15 @@ def test_batches_leave_what_the_rate_allows_to_whoever_waits_for_an_answer(serve
     embedder = open_upstream(rate=Rate(tokens=100))
 
     async def embed():
-        await embedder.embed(MODEL, requests_for("used " * 40))  # of 67 tokens
-        large = asyncio.create_task(embedder.embed(MODEL, requests_for("large " * 25)))  # of 50
+        await ask(embedder, requests_for("used " * 40))  # of 67 tokens
+        large = asyncio.create_task(ask(embedder, requests_for("large " * 25)))  # of 50
         await asyncio.sleep(0)
-        batch = asyncio.create_task(embedder.embed(MODEL, requests_for("small"), priority=Priority.BATCH))
+        batch = asyncio.create_task(ask(embedder, requests_for("small"), priority=Priority.BATCH))
         await asyncio.sleep(0)
-        assert embedder.waiting_texts == 2
+        assert figure_of(embedder, "upstream_waiting_texts") == 2
         large.cancel()
         await asyncio.gather(large, return_exceptions=True)
-        assert embedder.waiting_texts == 0
+        assert figure_of(embedder, "upstream_waiting_texts") == 0
         assert_embeds(await batch, "small")
 
     asyncio.run(embed())
@@ -278,14 +286,14 @@ def test_who_would_wait_longer_than_a_minute_is_told_so(server, open_upstream):
     embedder = open_upstream(rate=Rate(texts=2))
 
     async def embed():
-        long = asyncio.create_task(embedder.embed(MODEL, requests_for(*"abcdef")))
+        long = asyncio.create_task(ask(embedder, requests_for(*"abcdef")))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded) as caught:
-            await embedder.embed(MODEL, requests_for("late"))
+            await ask(embedder, requests_for("late"))
         assert caught.value.retry_after_seconds == 60
-        batch = asyncio.create_task(embedder.embed(MODEL, requests_for("patient"), priority=Priority.BATCH))
+        batch = asyncio.create_task(ask(embedder, requests_for("patient"), priority=Priority.BATCH))
         await asyncio.sleep(0)
-        assert embedder.waiting_texts == 5
+        assert figure_of(embedder, "upstream_waiting_texts") == 5
         for each in (long, batch):
             each.cancel()
         await asyncio.gather(long, batch, return_exceptions=True)
@@ -297,10 +305,10 @@ def test_more_tokens_than_may_wait_are_refused(server, open_upstream):
     embedder = open_upstream(rate=Rate(texts=1), most=10)
 
     async def embed():
-        waiting = asyncio.create_task(embedder.embed(MODEL, requests_for("a", "b" * 15), priority=Priority.BATCH))
+        waiting = asyncio.create_task(ask(embedder, requests_for("a", "b" * 15), priority=Priority.BATCH))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
-            await embedder.embed(MODEL, requests_for("c" * 18), priority=Priority.BATCH)
+            await ask(embedder, requests_for("c" * 18), priority=Priority.BATCH)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
@@ -312,7 +320,7 @@ def test_other_weights_than_at_the_start_are_refused(server, open_upstream):
     answer = server.respond({"requests": [{"content": {"parts": [{"text": "a"}]}}]})
     server.script = [replace(answer, headers={"x-gemvec-model": "tiny@11111111"})]
     with pytest.raises(ModelUnavailable, match=r"tiny@00000000 .* tiny@11111111"):
-        asyncio.run(embedder.embed(MODEL, requests_for("a")))
+        asyncio.run(ask(embedder, requests_for("a")))
 
 
 def test_closing_finishes_what_was_sent_and_refuses_what_waits(server, open_upstream):
@@ -320,9 +328,9 @@ def test_closing_finishes_what_was_sent_and_refuses_what_waits(server, open_upst
     server.delay_of = lambda texts: 0.2
 
     async def embed():
-        first = asyncio.create_task(embedder.embed(MODEL, requests_for("first")))
+        first = asyncio.create_task(ask(embedder, requests_for("first")))
         await server.wait_for_request()
-        waiting = asyncio.create_task(embedder.embed(MODEL, requests_for("waiting")))
+        waiting = asyncio.create_task(ask(embedder, requests_for("waiting")))
         await asyncio.sleep(0)
         await embedder.close()
         return await asyncio.gather(first, waiting, return_exceptions=True)

@@ -9,26 +9,21 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.models.local import open_embedder
 from gemvec.server.run import serving
 from gemvec.server.services import Services, open_services
 from gemvec.settings import Settings
 
 
-class HeldEmbedder:
-    """An embedder in front of another that holds every call until it is released."""
+class HeldEmbedder(WrapperEmbedder):
+    """Holds every call until it is released."""
 
     def __init__(self, embedder):
-        self._embedder = embedder
+        super().__init__(embedder)
         self.released = threading.Event()
         self.held = 0
         self.cancelled = 0
-
-    def list_models(self):
-        return self._embedder.list_models()
-
-    def get_model(self, name):
-        return self._embedder.get_model(name)
 
     async def embed(self, model, requests, **options):
         self.held += 1
@@ -40,7 +35,7 @@ class HeldEmbedder:
             raise
         finally:
             self.held -= 1
-        return await self._embedder.embed(model, requests, **options)
+        return await super().embed(model, requests, **options)
 
 
 @pytest.fixture(scope="session")

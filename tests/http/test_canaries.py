@@ -12,6 +12,7 @@ import logging
 import httpx
 import pytest
 
+from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.logs import configure_logs
 from gemvec.models import local
 from gemvec.models.local import open_embedder
@@ -25,18 +26,8 @@ MODEL = "/v1beta/models/tiny"
 CANARY = "canary"
 
 
-class FailingEmbedder:
-    """An embedder in front of another that fails, in every way there is, with the text in the error."""
-
-    def __init__(self, embedder):
-        self._embedder = embedder
-        self.loads = embedder.loads
-
-    def list_models(self):
-        return self._embedder.list_models()
-
-    def get_model(self, name):
-        return self._embedder.get_model(name)
+class FailingEmbedder(WrapperEmbedder):
+    """Fails in every way there is, with the text in the error."""
 
     async def embed(self, model, requests, **options):
         text = requests[0].text
@@ -46,13 +37,7 @@ class FailingEmbedder:
             raise RuntimeError(f"could not embed {text}") from KeyError(text)
         if "group" in text:
             raise ExceptionGroup(text, [ValueError(text)])
-        return await self._embedder.embed(model, requests, **options)
-
-    async def count_tokens(self, model, texts):
-        return await self._embedder.count_tokens(model, texts)
-
-    async def close(self):
-        await self._embedder.close()
+        return await super().embed(model, requests, **options)
 
 
 def content(text):

@@ -5,6 +5,7 @@ from google import genai
 from google.genai import errors
 
 from gemvec import GeminiEmbeddingFunction
+from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.server.limits import Limits
 from gemvec.server.quota import Quota, per_day_requests, per_minute_requests, per_minute_tokens
 
@@ -98,6 +99,30 @@ def test_a_used_up_minute_is_googles_429(running):
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert post(http, "batchEmbedContents", batch(1)).status_code == 200, "what fits is still taken"
         assert post(http, model="models/tiny").status_code == 200, "each model has quotas of its own"
+
+
+class AskedEmbedder(WrapperEmbedder):
+    """Notes which names are resolved, and which requests come with their tokens."""
+
+    def __init__(self, embedder):
+        super().__init__(embedder)
+        self.names, self.token_counts = [], []
+
+    def get_model(self, name):
+        self.names.append(name)
+        return super().get_model(name)
+
+    async def embed(self, model, requests, **options):
+        self.token_counts += [each.tokens and each.tokens.count for each in requests]
+        return await super().embed(model, requests, **options)
+
+
+def test_a_name_is_resolved_once_and_a_text_tokenized_once(running, open_tiny):
+    asked = AskedEmbedder(open_tiny())
+    with running(asked, limits="google", tokens_per_minute=1000) as http:
+        usage = post(http, "batchEmbedContents", batch(2, "the dog")).json()["usageMetadata"]
+    assert asked.names == ["gemini-embedding-001"]
+    assert sum(asked.token_counts) == usage["promptTokenCount"]
 
 
 def test_tokens_are_counted_before_they_are_computed(running):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.logs import configure_logs
 
 EMBED = "/v1beta/models/tiny:embedContent"
@@ -37,20 +38,17 @@ def parsed(answer):
     return int(head.split(b" ")[1]), json.loads(body)["error"]
 
 
-class HaltingEmbedder:
-    """An embedder in front of another that brings the whole event loop to a halt until it `goes_on`."""
+class HaltingEmbedder(WrapperEmbedder):
+    """Brings the whole event loop to a halt until it `goes_on`."""
 
     def __init__(self, embedder):
-        self._embedder = embedder
+        super().__init__(embedder)
         self.halts, self.goes_on = threading.Event(), threading.Event()
-
-    def __getattr__(self, name):
-        return getattr(self._embedder, name)
 
     async def embed(self, model, requests, **options):
         self.halts.set()
         self.goes_on.wait(20)
-        return await self._embedder.embed(model, requests, **options)
+        return await super().embed(model, requests, **options)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def tokenizer(folder):
 
 def embed(embedder, *texts, model="tiny", **options):
     """Return the embeddings of texts that share their options."""
-    return asyncio.run(embedder.embed(model, [EmbedRequest(text=text, **options) for text in texts]))
+    return asyncio.run(
+        embedder.embed(embedder.get_model(model), [EmbedRequest(text=text, **options) for text in texts])
+    )
 
 
 def vector(embedder, text, **options):
@@ -135,7 +138,7 @@ def test_each_request_has_its_own_length_in_one_call(embedder):
     whole = vector(embedder, "the dog")
     lengths = [8, None, 40, 8, 3072]
     requests = [EmbedRequest(text="the dog", output_dimensionality=each) for each in lengths]
-    answers = [each.vector for each in asyncio.run(embedder.embed("tiny", requests))]
+    answers = [each.vector for each in asyncio.run(embedder.embed(embedder.get_model("tiny"), requests))]
     assert [len(each) for each in answers] == [8, 32, 40, 8, 3072]
     np.testing.assert_allclose(answers[0], unit(whole[:8]), atol=1e-6)
     np.testing.assert_array_equal(answers[2][:32], whole)
@@ -154,7 +157,7 @@ def test_callers_at_the_same_time_get_their_own_answers(embedder):
 
     async def main():
         calls = (
-            embedder.embed("tiny", [EmbedRequest(text=text)], priority=list(Priority)[n % 2])
+            embedder.embed(embedder.get_model("tiny"), [EmbedRequest(text=text)], priority=list(Priority)[n % 2])
             for n, text in enumerate(texts)
         )
         return await asyncio.gather(*calls)
@@ -174,12 +177,22 @@ def test_a_title_is_put_before_the_text_of_a_model_without_prompts(embedder):
     assert titled.token_count == plain.token_count
 
 
+def test_a_text_that_has_its_tokens_is_not_tokenized_again(embedder):
+    served = embedder.get_model("tiny")
+    dog, cat = asyncio.run(embedder.tokenize(served, [EmbedRequest(text="the dog"), EmbedRequest(text="a cat")]))
+    assert dog.tokens.count == len(dog.tokens.ids) == 2
+    [embedding] = asyncio.run(embedder.embed(served, [replace(dog, tokens=cat.tokens)]))
+    [expected] = embed(embedder, "a cat")
+    np.testing.assert_array_equal(embedding.vector, expected.vector)
+    assert embedding.token_count == cat.tokens.count
+
+
 def test_tokens_are_counted_without_the_special_ones_and_before_any_cut(embedder, tokenizer):
     texts = ["the dog", "the dog " * 2000]
     counts = tokenizer.count_tokens(texts)
     assert counts == [2, 4000]
     assert [each.token_count for each in embed(embedder, *texts, model="gemini-embedding-001")] == counts
-    assert asyncio.run(embedder.count_tokens("tiny", texts)) == counts
+    assert asyncio.run(embedder.count_tokens(embedder.get_model("tiny"), texts)) == counts
 
 
 def test_a_text_beyond_the_window_is_the_average_of_its_windows(embedder):
@@ -206,7 +219,7 @@ def test_a_text_beyond_the_names_limit_is_cut_there(embedder):
 def test_a_text_beyond_the_limit_is_refused_when_it_must_not_be_cut(embedder):
     requests = [EmbedRequest(text="the dog " * count, auto_truncate=False) for count in (1024, 1025)]
     with pytest.raises(InputTooLong, match="2050 tokens; gemini-embedding-001 takes up to 2048") as error:
-        asyncio.run(embedder.embed("gemini-embedding-001", requests))
+        asyncio.run(embedder.embed(embedder.get_model("gemini-embedding-001"), requests))
     assert error.value.index == 1
 
 
@@ -233,7 +246,7 @@ def test_long_text_truncate_cuts_at_the_window(open_tiny, embedder):
 def test_a_bad_request_is_named_by_its_place_and_field(embedder, options, error, field):
     requests = [EmbedRequest(text="good"), EmbedRequest(**{"text": "bad"} | options)]
     with pytest.raises(error) as raised:
-        asyncio.run(embedder.embed("gemini-embedding-001", requests))
+        asyncio.run(embedder.embed(embedder.get_model("gemini-embedding-001"), requests))
     assert (raised.value.index, raised.value.field) == (1, field)
 
 
@@ -314,11 +327,14 @@ def with_usual_inputs(model):
 
 
 def test_the_load_of_each_model_is_told(embedder):
-    before = embedder.loads["tiny"]
+    def figures():
+        return {each.name: each.value for each in embedder.figures() if each.labels == {"model": "tiny"}}
+
+    before = figures()
     embed(embedder, "the dog")
-    after = embedder.loads["tiny"]
-    assert after.computed_tokens - before.computed_tokens == 4
-    assert after.waiting_tokens == 0
+    after = figures()
+    assert after["computed_tokens"] - before["computed_tokens"] == 4
+    assert after["waiting_tokens"] == 0
 
 
 def test_a_closed_embedder_says_so(open_tiny):
@@ -338,8 +354,8 @@ embedder = open_embedder(Settings.load({}, model=(sys.argv[1],)))
 
 async def main():
     requests = [EmbedRequest(text="the dog " * 31)] * 20_000
-    asyncio.ensure_future(embedder.embed("tiny", requests))
-    while embedder.loads["tiny"].micro_batches < 3:
+    asyncio.ensure_future(embedder.embed(embedder.get_model("tiny"), requests))
+    while not any(each.name == "micro_batches" and each.value >= 3 for each in embedder.figures()):
         await asyncio.sleep(0.01)
     print("computing")
 
@@ -378,8 +394,9 @@ def test_a_text_has_the_same_vector_in_any_company_and_order(minilm):
     async def embed_shuffled():
         order = chance.sample(range(len(texts)), len(texts))
         calls = [order[start : start + 128] for start in range(0, len(order), 128)]
+        served = minilm.get_model("all-minilm-l6-v2")
         answers = await asyncio.gather(
-            *(minilm.embed("all-minilm-l6-v2", [EmbedRequest(text=texts[row]) for row in call]) for call in calls)
+            *(minilm.embed(served, [EmbedRequest(text=texts[row]) for row in call]) for call in calls)
         )
         pairs = zip(chain.from_iterable(calls), chain.from_iterable(answers), strict=True)
         return np.stack([answer.vector for _, answer in sorted(pairs, key=lambda pair: pair[0])])

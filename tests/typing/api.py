@@ -41,7 +41,8 @@ def configured() -> None:
 
 async def below() -> None:
     embedder = open_target(find_target("http://127.0.0.1:8000"), model="gemini-embedding-001")
-    assert_type(await embedder.embed("gemini-embedding-001", [EmbedRequest(text="a")]), list[Embedding])
+    served = embedder.get_model("gemini-embedding-001")
+    assert_type(await embedder.embed(served, [EmbedRequest(text="a")]), list[Embedding])
     if isinstance(embedder, RemoteEmbedder):
         assert_type(embedder.weights, str | None)
 

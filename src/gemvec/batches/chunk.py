@@ -13,6 +13,7 @@ from gemvec.batches.chunk_files import ChunkFiles, Failure
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, GemvecError, InvalidRequest, Overloaded
 from gemvec.logs import get_logger
 
@@ -38,19 +39,19 @@ async def run_chunk(task: ChunkTask, embedder: Embedder, files: ChunkFiles) -> C
     """
     asked = await asyncio.to_thread(files.read)
     requests = [each for each in asked if isinstance(each, EmbedRequest)]
-    computed = iter(await _embed_each(embedder, task, requests))
+    computed = iter(await _embed_each(embedder, embedder.get_model(task.model), task, requests))
     answers = [each if isinstance(each, Failure) else next(computed) for each in asked]
     return await asyncio.to_thread(files.write, answers)
 
 
 async def _embed_each(
-    embedder: Embedder, task: ChunkTask, requests: Sequence[EmbedRequest]
+    embedder: Embedder, model: ServedModel, task: ChunkTask, requests: Sequence[EmbedRequest]
 ) -> list[Embedding | Failure]:
     """Embed requests; when the embedder refuses some, halve until each bad one stands alone."""
     if not requests:
         return []
     try:
-        return list(await _embed_patiently(embedder, task.model, requests))
+        return list(await _embed_patiently(embedder, model, requests))
     except Overloaded:
         if len(requests) == 1:
             raise
@@ -60,12 +61,12 @@ async def _embed_each(
             return [failure]
     middle = len(requests) // 2
     return [
-        *await _embed_each(embedder, task, requests[:middle]),
-        *await _embed_each(embedder, task, requests[middle:]),
+        *await _embed_each(embedder, model, task, requests[:middle]),
+        *await _embed_each(embedder, model, task, requests[middle:]),
     ]
 
 
-async def _embed_patiently(embedder: Embedder, model: str, requests: Sequence[EmbedRequest]) -> list[Embedding]:
+async def _embed_patiently(embedder: Embedder, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[Embedding]:
     for _ in range(_PATIENCE - 1):
         try:
             return await embedder.embed(model, requests, priority=Priority.BATCH)

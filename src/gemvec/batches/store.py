@@ -32,6 +32,7 @@ from gemvec.errors import (
     StorageFailure,
     StorageFull,
 )
+from gemvec.figures import Figure
 from gemvec.files.file import FileSource
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
@@ -186,10 +187,15 @@ class BatchStore:
             found = rows.list_jobs(connection, owner, limit + 1, before)
         return cut_page(found, limit, lambda job: (job.created_at, str(job.job_number)))
 
-    def count_by_state(self) -> dict[BatchState, int]:
+    def figures(self) -> Iterable[Figure]:
         """Return how many batches are kept, of all owners, in every state."""
         with self.database.read() as connection:
-            return dict.fromkeys(BatchState, 0) | rows.count_by_state(connection)
+            counts = dict.fromkeys(BatchState, 0) | rows.count_by_state(connection)
+        summary = "Batches that are kept, by state."
+        return [
+            Figure(name="batches", summary=summary, value=count, labels={"state": state})
+            for state, count in counts.items()
+        ]
 
     def update(self, batch_id: str, owner: str, changes: BatchUpdate) -> Job:
         """Change a batch's display name, its priority, or both; return it as it is then.

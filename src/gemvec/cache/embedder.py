@@ -7,9 +7,8 @@ by exactly what made it: source, model, weights, task type, title, dimensionalit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,13 +16,12 @@ from typing import Literal
 from gemvec.cache.file import EmbeddingCache
 from gemvec.cache.key import make_keys
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
-from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
 from gemvec.errors import ApiError, InvalidRequest
+from gemvec.figures import Figure
 from gemvec.settings import Settings
-
-_OnDone = Callable[[Sequence[Embedding]], None]
 
 # What is computed is kept after so many texts at the latest: an interrupted or failing call repeats no more than these.
 # Few enough that a model in this process takes them at once, however long each is.
@@ -92,10 +90,10 @@ class _Flight:
 class _Call:
     """What one call asks for, and how often each key is among it."""
 
-    model: str
+    model: ServedModel
     requests: Sequence[EmbedRequest]
     priority: Priority
-    on_done: _OnDone | None
+    on_done: OnDone | None
     times: Mapping[bytes, int]
 
     def tell(self, some: Mapping[bytes, Embedding]) -> None:
@@ -107,7 +105,7 @@ class _WeightsChanged(Exception):  # caught here, an event and no error
     """The server answered with other weights than the keys were made for."""
 
 
-class CachedEmbedder:
+class CachedEmbedder(WrapperEmbedder):
     """An embedder that computes only what its cache does not hold.
 
     Equal texts are computed once, within a call and among calls at the same time; an interactive call does not wait for
@@ -121,27 +119,19 @@ class CachedEmbedder:
     """
 
     def __init__(self, embedder: Embedder, cache: EmbeddingCache, *, source: str) -> None:
-        self.embedder = embedder
+        super().__init__(embedder)
         self.cache = cache
         self._source = source.encode()
         self._flights: dict[bytes, _Flight] = {}
-        self._served: dict[str, ServedModel] = {}
 
-    def list_models(self) -> Sequence[ServedModel]:
-        """Return every name that is served, the default model's own name first."""
-        return self.embedder.list_models()
-
-    def get_model(self, name: str) -> ServedModel:
-        """Return what serves `name`.
-
-        Raises:
-            ModelNotFound: nothing does.
-        """
-        return self.embedder.get_model(name)
-
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens left out."""
-        return await self.embedder.count_tokens(model, texts)
+    def figures(self) -> Iterable[Figure]:
+        """Return how the embedder and the cache stand."""
+        yield from self.embedder.figures()
+        stats = self.cache.stats()
+        yield Figure(name="cache_hits", summary="Texts answered from the cache.", value=stats.hits, is_total=True)
+        yield Figure(name="cache_misses", summary="Texts that had to be computed.", value=stats.misses, is_total=True)
+        yield Figure(name="cache_entries", summary="Embeddings in the cache.", value=stats.entries)
+        yield Figure(name="cache_bytes", summary="What they take on disk.", value=stats.used_bytes)
 
     async def close(self) -> None:
         """Write what waits to be written, and close embedder and cache."""
@@ -152,16 +142,16 @@ class CachedEmbedder:
 
     async def embed(
         self,
-        model: str,
+        model: ServedModel,
         requests: Sequence[EmbedRequest],
         *,
         priority: Priority = Priority.INTERACTIVE,
-        on_done: _OnDone | None = None,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """Embed texts, from the cache where it holds them.
 
         Args:
-            model: a served name.
+            model: what `get_model` returned.
             requests: what to embed; any number, each with its own options.
             priority: whether anybody waits for the answer.
             on_done: called with embeddings as they are found or computed, in whatever order.
@@ -174,28 +164,24 @@ class CachedEmbedder:
             GemvecError: whatever else the embedder raises.
         """
         for _ in range(_TRIES):
-            served = self._served.get(model) or await self._describe(model)
-            with contextlib.suppress(_WeightsChanged):
-                return await self._embed(served, model, requests, priority, on_done)
-        embeddings = await self.embedder.embed(model, requests, priority=priority)
-        if on_done is not None:
-            on_done(embeddings)
-        return embeddings
+            try:
+                return await self._embed(model, requests, priority, on_done)
+            except _WeightsChanged:
+                model = await self._describe(model)
+        return await self.embedder.embed(model, requests, priority=priority, on_done=on_done)
 
-    async def _describe(self, model: str) -> ServedModel:
-        # A remote embedder may ask its server; the event loop need not wait for that.
-        self._served[model] = await asyncio.to_thread(self.embedder.get_model, model)
-        return self._served[model]
+    async def _describe(self, model: ServedModel) -> ServedModel:
+        """Return what serves the model's name now; a remote embedder may ask its server, which takes a thread."""
+        return await asyncio.to_thread(self.embedder.get_model, model.name)
 
     async def _embed(
         self,
-        served: ServedModel,
-        model: str,
+        model: ServedModel,
         requests: Sequence[EmbedRequest],
         priority: Priority,
-        on_done: _OnDone | None,
+        on_done: OnDone | None,
     ) -> list[Embedding]:
-        keys = make_keys(self._source, served, requests)
+        keys = make_keys(self._source, model, requests)
         call = _Call(model, requests, priority, on_done, Counter(keys))
         missing: dict[bytes, int] = {}  # key -> position of the first request that has it
         for position, key in enumerate(keys):
@@ -208,7 +194,7 @@ class CachedEmbedder:
         while missing:
             flights = self._find_flights(missing, priority)
             own = {key: position for key, position in missing.items() if key not in flights}
-            found |= await self._compute(served, call, own)
+            found |= await self._compute(call, own)
             waited_for = await _wait_for(flights)
             call.tell(waited_for)
             found |= waited_for
@@ -230,7 +216,7 @@ class CachedEmbedder:
         flights = {key: flight for key in keys if (flight := self._flights.get(key))}
         return {key: flight for key, flight in flights.items() if flight.priority <= priority}
 
-    async def _compute(self, served: ServedModel, call: _Call, missing: Mapping[bytes, int]) -> dict[bytes, Embedding]:
+    async def _compute(self, call: _Call, missing: Mapping[bytes, int]) -> dict[bytes, Embedding]:
         """Embed the requests at the positions `missing`, keep the embeddings, and tell the calls that wait for them."""
         loop = asyncio.get_running_loop()
         flights = {key: _Flight(loop.create_future(), call.priority) for key in missing}
@@ -242,7 +228,7 @@ class CachedEmbedder:
                 some = keys[start : start + _TEXTS_AT_ONCE]
                 positions = [missing[key] for key in some]
                 embeddings = await self._compute_some(call, positions)
-                if await self._describe(call.model) is not served:
+                if (await self._describe(call.model)).weights != call.model.weights:
                     raise _WeightsChanged
                 embedded = dict(zip(some, embeddings, strict=True))
                 self.cache.put(embedded)

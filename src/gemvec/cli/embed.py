@@ -22,6 +22,7 @@ from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.embedding.embed import Embedding, EmbedRequest
+    from gemvec.embedding.models import ServedModel
     from gemvec.embedding.task_type import TaskType
 
 # Texts embedded before their vectors are written: what an interrupted command loses.
@@ -77,17 +78,17 @@ async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[Embe
     from gemvec.client.progress import show_progress
 
     async with open_embedder(settings, choice) as opened:
-        name, requests = await asyncio.to_thread(_fit_to_model, opened, requests)
+        served, requests = await asyncio.to_thread(_fit_to_model, opened, requests)
         is_long = len(requests) > _TEXTS_AT_ONCE and sys.stderr.isatty()
         with show_progress(len(requests), is_wanted=is_long) as advance:
             for start in range(0, len(requests), _TEXTS_AT_ONCE):
                 part = requests[start : start + _TEXTS_AT_ONCE]
-                write(part, await opened.embedder.embed(name, part))
+                write(part, await opened.embedder.embed(served, part))
                 advance(len(part))
 
 
-def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[str, list[EmbedRequest]]:
-    """Return the name to ask for, and the requests without what it does not take and nobody misses.
+def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[ServedModel, list[EmbedRequest]]:
+    """Return what is asked, and the requests without what it does not take and nobody misses.
 
     Another dimensionality than the one it gives stays, to be refused.
     """
@@ -95,10 +96,10 @@ def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[s
 
     served = opened.get_model()
     if served.takes_options:
-        return served.name, requests
+        return served, requests
     usual = served.default_dimensionality
     wanted = [None if each.output_dimensionality == usual else each.output_dimensionality for each in requests]
-    return served.name, [
+    return served, [
         EmbedRequest(text=each.text, output_dimensionality=length)
         for each, length in zip(requests, wanted, strict=True)
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
-from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.embedder import Embedder, OnDone
 from gemvec.embedding.models import ServedModel
+from gemvec.figures import Figure
 
 
 class LazyEmbedder:
@@ -35,16 +36,30 @@ class LazyEmbedder:
         return self.open().get_model(name)
 
     async def embed(
-        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """See `Embedder`."""
         opened = await asyncio.to_thread(self.open)
-        return await opened.embed(model, requests, priority=priority)
+        return await opened.embed(model, requests, priority=priority, on_done=on_done)
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """See `Embedder`."""
+        opened = await asyncio.to_thread(self.open)
+        return await opened.tokenize(model, requests)
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """See `Embedder`."""
         opened = await asyncio.to_thread(self.open)
         return await opened.count_tokens(model, texts)
+
+    def figures(self) -> Iterable[Figure]:
+        """See `Embedder`."""
+        return self._opened.figures() if self._opened is not None else ()
 
     async def close(self) -> None:
         """Close what was opened."""

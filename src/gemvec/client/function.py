@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from gemvec.client.background import Held, arun, run
 from gemvec.client.config import EmbedOptions, read_config, refuse_arguments
@@ -24,7 +25,7 @@ from gemvec.wire.names import parse_model_name
 if TYPE_CHECKING:
     from google.genai import types
 
-    from gemvec.cache import CachedEmbedder, EmbeddingCache
+    from gemvec.cache import EmbeddingCache
     from gemvec.client.batches import OnProgress
     from gemvec.client.config import ConfigLike
 
@@ -254,10 +255,11 @@ class GeminiEmbeddingFunction:
                 advance(len(embeddings))
 
             if isinstance(embedder, RemoteEmbedder):
-                embeddings = await embedder.embed(self._model_name, requests, on_done=on_done)
+                embeddings = await embedder.ask(self._model_name, requests, on_done=on_done)
             elif not self._target.is_local:
-                cached = cast("CachedEmbedder", embedder)
-                embeddings = await cached.embed(parse_model_name(self._model_name), requests, on_done=on_done)
+                # The server may have to be asked; the event loop need not wait for that.
+                model = await asyncio.to_thread(embedder.get_model, parse_model_name(self._model_name))
+                embeddings = await embedder.embed(model, requests, on_done=on_done)
             else:
                 embeddings = await embed_in_process(embedder, self._model_name, requests, on_done=on_done)
         return [each.vector for each in embeddings]

@@ -59,12 +59,12 @@ async def embed_in_process(
         InvalidRequest: a text cannot be embedded as asked; `index` says which.
     """
     name = model.removeprefix("models/")
-    if find_gemini_name(name) is None:
-        name = embedder.list_models()[0].name  # what was loaded by folder or hub id has an id of its own
+    # What was loaded by folder or hub id has an id of its own.
+    served = embedder.get_model(name) if find_gemini_name(name) else embedder.list_models()[0]
 
     async def embed_run(positions: range) -> list[Embedding]:
         try:
-            embeddings = await embedder.embed(name, requests[positions.start : positions.stop])
+            embeddings = await embedder.embed(served, requests[positions.start : positions.stop])
         except InvalidRequest as error:
             if error.index is not None:
                 error.index += positions.start

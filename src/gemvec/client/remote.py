@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,10 +18,12 @@ from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, est
 from gemvec.client.retries import LastAnswer, RetryPolicy, send_with_retries
 from gemvec.client.status import parse_error
 from gemvec.client.transport import Request, Response, Transport
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, Tokens
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, EmptyText, ModelNotFound
+from gemvec.figures import Figure
 from gemvec.wire.names import format_model_name, parse_model_name
 
 T = TypeVar("T")
@@ -80,18 +83,23 @@ class RemoteEmbedder:
 
     async def embed(
         self,
-        model: str,
+        model: ServedModel,
         requests: Sequence[EmbedRequest],
         *,
         priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 # the wire has no word for it
-        on_done: Callable[[Sequence[Embedding]], None] | None = None,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
-        """Embed any number of texts, in as many calls as it takes.
+        """Embed any number of texts, in as many calls as it takes; see `ask`."""
+        return await self.ask(model.name, requests, on_done=on_done)
+
+    async def ask(
+        self, model: str, requests: Sequence[EmbedRequest], *, on_done: OnDone | None = None
+    ) -> list[Embedding]:
+        """Embed like `embed`, by a name that the server has not been asked about.
 
         Args:
             model: the name to ask for, with or without `models/`.
             requests: what to embed.
-            priority: has no effect.
             on_done: called with the embeddings of each micro-batch as it arrives, in whatever order.
 
         Returns:
@@ -119,14 +127,24 @@ class RemoteEmbedder:
         runs = split([len(each) + 1 for each in encoded], estimates, self._limits)
         return await run_in_order(runs, embed_run, max_concurrency=self._max_concurrency)
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """Return the requests with their tokens as the server counts them, in one call a text.
+
+        Raises:
+            ApiError: the server refused.
+            TransportFailure: no answer came in time.
+        """
+        counts = await self.count_tokens(model, [each.text for each in requests])
+        return [replace(request, tokens=Tokens(count)) for request, count in zip(requests, counts, strict=True)]
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text as the server counts them, in one call a text.
 
         Raises:
             ApiError: the server refused.
             TransportFailure: no answer came in time.
         """
-        path = f"/{format_model_name(parse_model_name(model))}:countTokens"
+        path = f"/{format_model_name(model.name)}:countTokens"
 
         async def count(positions: range) -> list[int]:
             body = msgspec.json.encode({"contents": [{"parts": [{"text": texts[positions.start]}]}]})
@@ -163,6 +181,10 @@ class RemoteEmbedder:
     def knows(self, name: str) -> bool:
         """Whether `get_model` need not ask: it was asked before, and no other weights have answered since."""
         return name in self._served
+
+    def figures(self) -> Iterable[Figure]:
+        """Return nothing: what a client asks for is counted where it asks."""
+        return ()
 
     async def close(self) -> None:
         """Close the connections, and end what asks about models in other threads; another call opens new ones."""
@@ -249,10 +271,11 @@ class RemoteEmbedder:
             native_dim=dimensionality,
             default_dimensionality=dimensionality,
             takes_options=known.takes_options if known else True,
+            retired_at=known.retired_at if known else None,
         )
 
     async def _probe(self, name: str) -> int:
-        [embedding] = await self.embed(name, [EmbedRequest(text="How many values?")])
+        [embedding] = await self.ask(name, [EmbedRequest(text="How many values?")])
         return embedding.vector.size
 
 
@@ -290,4 +313,5 @@ def _served_by_google(known: GeminiName) -> ServedModel:
         native_dim=known.default_dimensionality,
         default_dimensionality=known.default_dimensionality,
         takes_options=known.takes_options,
+        retired_at=known.retired_at,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -20,6 +21,19 @@ class Priority(IntEnum):
     BATCH = 1  # a durable job; computed when no interactive request waits
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of a request's text, with its prompt and title and without special tokens.
+
+    Attributes:
+        count: how many they are.
+        ids: int32[count] in the vocabulary of the model that counted them; None where only a server knows them.
+    """
+
+    count: int
+    ids: Sequence[int] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedRequest:
     """One text to embed, and how.
@@ -30,6 +44,7 @@ class EmbedRequest:
         title: title of the text, only with RETRIEVAL_DOCUMENT.
         output_dimensionality: length of the vector wanted; None for the served name's default.
         auto_truncate: cut a text beyond the served name's token limit (True) or refuse it (False).
+        tokens: what `Embedder.tokenize` found in it; None before. Says nothing about what is asked.
     """
 
     text: str
@@ -37,6 +52,7 @@ class EmbedRequest:
     title: str | None = None
     output_dimensionality: int | None = None
     auto_truncate: bool = True
+    tokens: Tokens | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

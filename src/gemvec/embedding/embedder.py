@@ -5,15 +5,22 @@ Server, batches, client and ingest call an `Embedder` and nothing below it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.models import ServedModel
+from gemvec.figures import Figure
+
+# Told of embeddings as they are found or computed, in whatever order.
+OnDone = Callable[[Sequence[Embedding]], None]
 
 
 class Embedder(Protocol):
-    """Computes vectors; implemented by the local model here and by a remote service in `client`."""
+    """Computes vectors, in this process or by asking a server.
+
+    `get_model` resolves a name; everything else takes what it returned.
+    """
 
     def list_models(self) -> Sequence[ServedModel]:
         """Return every name that is served, the default model's own name first."""
@@ -28,29 +35,95 @@ class Embedder(Protocol):
         ...
 
     async def embed(
-        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """Embed texts.
 
         Args:
-            model: a served name.
+            model: what `get_model` returned.
             requests: what to embed; any number, each with its own options.
             priority: whether anybody waits for the answer.
+            on_done: called with embeddings as they are found or computed, each once, in whatever order.
 
         Returns:
             One embedding per request, in the same order.
 
         Raises:
-            ModelNotFound: nothing serves `model`.
+            ModelNotFound: the name is no longer served.
             InvalidRequest: a request cannot be embedded as asked; `index` says which. Nothing was computed.
             Overloaded: too much work waits; try again later.
         """
         ...
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """Return the requests with their tokens, for callers that must know how many there are before they embed.
+
+        `embed` does not tokenize such a request again.
+
+        Raises:
+            InvalidRequest: a request cannot be embedded as asked; `index` says which.
+        """
+        ...
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out."""
+        ...
+
+    def figures(self) -> Iterable[Figure]:
+        """Return how things stand, for metrics."""
         ...
 
     async def close(self) -> None:
         """Finish what was accepted and free the model."""
         ...
+
+
+class WrapperEmbedder:
+    """An `Embedder` around another that passes everything on; a subclass changes what it is there for.
+
+    Args:
+        embedder: is asked; closed with this one.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+
+    def list_models(self) -> Sequence[ServedModel]:
+        """See `Embedder.list_models`."""
+        return self.embedder.list_models()
+
+    def get_model(self, name: str) -> ServedModel:
+        """See `Embedder.get_model`."""
+        return self.embedder.get_model(name)
+
+    async def embed(
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
+    ) -> list[Embedding]:
+        """See `Embedder.embed`."""
+        return await self.embedder.embed(model, requests, priority=priority, on_done=on_done)
+
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """See `Embedder.tokenize`."""
+        return await self.embedder.tokenize(model, requests)
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
+        """See `Embedder.count_tokens`."""
+        return await self.embedder.count_tokens(model, texts)
+
+    def figures(self) -> Iterable[Figure]:
+        """See `Embedder.figures`."""
+        return self.embedder.figures()
+
+    async def close(self) -> None:
+        """See `Embedder.close`."""
+        await self.embedder.close()

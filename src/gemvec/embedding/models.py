@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class ServedModel:
         native_dim: values the network produces.
         default_dimensionality: values in a vector when the caller does not say.
         takes_options: whether task type and output dimensionality may be given (embedding-001 takes neither).
+        retired_at: the day Google ended the name; None while it lives, and for names that are not Google's.
     """
 
     name: str
@@ -30,6 +32,7 @@ class ServedModel:
     native_dim: int
     default_dimensionality: int
     takes_options: bool = True
+    retired_at: date | None = None
 
     @property
     def weights(self) -> str:

@@ -220,7 +220,7 @@ class _Run:
         async def embed_run(positions: range) -> list[Float32Array]:
             nonlocal done
             some = requests[positions.start : positions.stop]
-            embeddings = await self.embedder.embed(self.served.name, some, priority=Priority.BATCH)
+            embeddings = await self.embedder.embed(self.served, some, priority=Priority.BATCH)
             done += len(some)
             self.on_progress(what, done, len(requests))
             return [each.vector for each in embeddings]

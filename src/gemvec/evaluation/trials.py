@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import tempfile
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.evaluation.datasets import CorpusDocument
+from gemvec.figures import Figure
 from gemvec.milvus.collection import Collection, open_collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
@@ -91,15 +93,31 @@ class PrecomputedEmbedder:
 
     async def embed(
         self,
-        model: str,  # noqa: ARG002 # there is one
+        model: ServedModel,  # noqa: ARG002 # there is one
         requests: Sequence[EmbedRequest],
         *,
         priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 # nothing is computed
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """Return the vectors of known queries."""
-        return [Embedding(self._vector(each), 0) for each in requests]
+        embeddings = [Embedding(self._vector(each), 0) for each in requests]
+        if on_done is not None:
+            on_done(embeddings)
+        return embeddings
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
+    async def tokenize(
+        self,
+        model: ServedModel,  # noqa: ARG002 # there is one
+        requests: Sequence[EmbedRequest],
+    ) -> list[EmbedRequest]:
+        """Return the requests as they are: nothing is computed."""
+        return list(requests)
+
+    def figures(self) -> Iterable[Figure]:
+        """Return nothing."""
+        return ()
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
         """Return zeros."""
         return [0] * len(texts)
 

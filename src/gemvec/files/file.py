@@ -15,14 +15,6 @@ class FileSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFigures:
-    """What a store holds: how many files of all owners, and their bytes together."""
-
-    files: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
     """A complete file.
 

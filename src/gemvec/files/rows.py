@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, 
 from sqlalchemy.exc import IntegrityError
 
 from gemvec.errors import FileAlreadyExists, UploadNotActive
-from gemvec.files.file import FileSource, StoredFigures, StoredFile
+from gemvec.files.file import FileSource, StoredFile
 from gemvec.files.upload import Upload, UploadState
 from gemvec.storage.schema import file_parts, files, uploads
 
@@ -161,10 +161,10 @@ def list_content_ids(connection: Connection) -> set[str]:
     return {content_id for query in (of_uploads, of_files) for content_id in connection.scalars(query) if content_id}
 
 
-def count_files(connection: Connection) -> StoredFigures:
+def count_files(connection: Connection) -> tuple[int, int]:
     """Return how many files there are and what they take."""
     row = connection.execute(select(func.count(), func.sum(files.c.size_bytes)).select_from(files)).one()
-    return StoredFigures(files=row[0], size_bytes=int(row[1] or 0))
+    return row[0], int(row[1] or 0)
 
 
 def count_owner_bytes(connection: Connection, owner: str, now: datetime, *, without: str = "") -> int:

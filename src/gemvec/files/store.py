@@ -14,9 +14,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from gemvec.errors import GemvecError, UploadedFileNotFound
+from gemvec.figures import Figure
 from gemvec.files import rows
 from gemvec.files.content import ContentFolder, FileContent, FilePart
-from gemvec.files.file import FileSource, StoredFigures, StoredFile
+from gemvec.files.file import FileSource, StoredFile
 from gemvec.files.limits import FileLimits
 from gemvec.files.upload_store import UploadStore
 from gemvec.storage.database import Database
@@ -155,10 +156,14 @@ class FileStore:
             found = rows.list_files(connection, owner, self._clock(), limit + 1, before)
         return cut_page(found, limit, lambda file: (file.created_at, file.file_id))
 
-    def figures(self) -> StoredFigures:
+    def figures(self) -> Iterable[Figure]:
         """Return what the store holds, results of batches included."""
         with self._database.read() as connection:
-            return rows.count_files(connection)
+            count, size_bytes = rows.count_files(connection)
+        return (
+            Figure(name="files", summary="Files that are kept, results of batches too.", value=count),
+            Figure(name="file_bytes", summary="What they take on disk.", value=size_bytes),
+        )
 
     def open_content(self, file_id: str, owner: str) -> FileContent:
         """Return where a file's bytes are, to read them in whole or in part.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, islice
 
 from gemvec.client.micro_batches import MicroBatchLimits
@@ -16,10 +16,12 @@ from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
 from gemvec.client.status import is_about_the_key
 from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
 from gemvec.errors import ApiError, InvalidRequest, ModelNotFound, ModelUnavailable, Overloaded, ShuttingDown
+from gemvec.figures import Figure
 from gemvec.gateway.queue import Call, Item, Line
 from gemvec.gateway.rate import Rate, RateMeter
 
@@ -36,10 +38,6 @@ class UpstreamEmbedder:
 
     Which names are served, by which weights, is settled when it is made. When the server later answers with other
     weights, the name answers no more: their vectors do not mix.
-
-    Attributes:
-        calls: calls to the server that were begun.
-        texts: the texts in them.
     """
 
     def __init__(
@@ -75,12 +73,16 @@ class UpstreamEmbedder:
         self._under_way: dict[asyncio.Task[None], Sequence[Item]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._numbers = count()
-        self.calls = self.texts = 0
+        self._calls = self._texts = 0
 
-    @property
-    def waiting_texts(self) -> int:
-        """How many texts wait to be sent."""
-        return sum(len(line.items) for line in self._lines.values())
+    def figures(self) -> Iterable[Figure]:
+        """Return what was asked of the server and what waits."""
+        waiting = sum(len(line.items) for line in self._lines.values())
+        yield Figure(
+            name="upstream_calls", summary="Calls begun to the upstream server.", value=self._calls, is_total=True
+        )
+        yield Figure(name="upstream_texts", summary="The texts in them.", value=self._texts, is_total=True)
+        yield Figure(name="upstream_waiting_texts", summary="Texts that wait to be sent there.", value=waiting)
 
     def list_models(self) -> list[ServedModel]:
         """Return every name that is served."""
@@ -98,7 +100,12 @@ class UpstreamEmbedder:
             raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
 
     async def embed(
-        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """Embed texts, together with those of other callers; see `Embedder.embed`.
 
@@ -109,14 +116,13 @@ class UpstreamEmbedder:
             ApiError: the server refused; `index` says which text it refused, where it named one.
             TransportFailure: no answer came from the server in time.
         """
-        served = self.get_model(model)
         for index, request in enumerate(requests):
-            check_request(request, served, index)
+            check_request(request, model, index)
         if not requests:
             return []
-        known = find_gemini_name(model)
+        known = find_gemini_name(model.name)
         call = Call(next(self._numbers), len(requests))
-        line = self._lines.setdefault((priority, model), Line())
+        line = self._lines.setdefault((priority, model.name), Line())
         items = [
             Item(call, position, request, estimate_text_tokens(request.text, known))
             for position, request in enumerate(requests)
@@ -125,16 +131,23 @@ class UpstreamEmbedder:
         line.append(items)
         self._send_what_may_go()
         try:
-            return await call.answer
+            embeddings = await call.answer
         except BaseException:  # the caller has gone, or another of its texts was refused
             line.drop(call)
             self._end_what_nobody_waits_for()
             self._send_what_may_go()
             raise
+        if on_done is not None:
+            on_done(embeddings)
+        return embeddings
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """Return the requests with their tokens as the server counts them, in one call a text."""
+        return await self._remote.tokenize(model, requests)
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text as the server counts them, in one call a text."""
-        return await self._remote.count_tokens(self.get_model(model).name, texts)
+        return await self._remote.count_tokens(model, texts)
 
     async def close(self) -> None:
         """Let calls under way finish, refuse what still waits, and close the connections."""
@@ -207,7 +220,7 @@ class UpstreamEmbedder:
                 break
             texts, tokens = texts + 1, tokens + item.tokens
         meter.note(texts, tokens)
-        self.calls, self.texts = self.calls + 1, self.texts + texts
+        self._calls, self._texts = self._calls + 1, self._texts + texts
         return line.take(texts)
 
     def _end_what_nobody_waits_for(self) -> None:
@@ -217,7 +230,7 @@ class UpstreamEmbedder:
 
     async def _send(self, model: str, line: Line, items: Sequence[Item]) -> None:
         try:
-            embeddings = await self._remote.embed(model, [each.request for each in items])
+            embeddings = await self._remote.ask(model, [each.request for each in items])
             self._check_weights(model)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must learn of it
             self._refuse(line, items, error)

@@ -84,7 +84,7 @@ async def embed_query(embedder: Embedder, fingerprint: Fingerprint, query: str, 
         request = EmbedRequest(
             text=query, task_type=TaskType.RETRIEVAL_QUERY, output_dimensionality=fingerprint.dimensionality
         )
-    (embedding,) = await embedder.embed(served.name, [request])
+    (embedding,) = await embedder.embed(served, [request])
     return embedding.vector
 
 

@@ -223,7 +223,7 @@ class _Ingest:
             passages = [work.passages[key] for work, key in group.missing]
             requests = [make_document_request(served, fingerprint, each.text, each.title) for each in passages]
             try:
-                embeddings = await self._embedder.embed(served.name, requests, priority=Priority.BATCH)
+                embeddings = await self._embedder.embed(served, requests, priority=Priority.BATCH)
             except InvalidRequest as error:
                 if error.index is None:
                     raise

@@ -159,7 +159,7 @@ class _Move:
             )
             for row in group
         ]
-        embeddings = await self._embedder.embed(self._served.name, requests, priority=Priority.BATCH)
+        embeddings = await self._embedder.embed(self._served, requests, priority=Priority.BATCH)
         self.embedded += len(embeddings)
         return [check_vector(embedding.vector, fingerprint) for embedding in embeddings]
 

@@ -6,15 +6,16 @@ It knows which names are served by which models; what becomes of a text is `pipe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import BadSetting, ModelNotFound
+from gemvec.figures import Figure
 from gemvec.models.pipeline import Pipeline
 from gemvec.models.progress import Progress
-from gemvec.models.scheduler import Load
 from gemvec.models.weights import LoadedModel, load_model
 from gemvec.settings import Settings
 from gemvec.spans import span
@@ -52,15 +53,12 @@ class LocalEmbedder:
     def __init__(self, pipelines: Sequence[Pipeline]) -> None:
         """Take over loaded models; `open_embedder` makes them."""
         self._pipelines = {pipeline.own_name.name: pipeline for pipeline in pipelines}
-        self._served: dict[str, tuple[ServedModel, Pipeline]] = {
-            name: (pipeline.own_name, pipeline) for name, pipeline in self._pipelines.items()
-        }
-        for each in pipelines[0].gemini_names():
-            self._served[each.name] = (each, pipelines[0])
+        self._served = {name: pipeline.own_name for name, pipeline in self._pipelines.items()}
+        self._served |= {each.name: each for each in pipelines[0].gemini_names()}
 
     def list_models(self) -> list[ServedModel]:
         """Return every name that is served, the default model's own name first."""
-        return [served for served, _ in self._served.values()]
+        return list(self._served.values())
 
     def get_model(self, name: str) -> ServedModel:
         """Return what serves `name`.
@@ -68,28 +66,44 @@ class LocalEmbedder:
         Raises:
             ModelNotFound: nothing does.
         """
-        return self._find(name)[0]
+        try:
+            return self._served[name]
+        except KeyError:
+            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
 
-    @property
-    def loads(self) -> Mapping[str, Load]:
-        """What each model has to do and has done, by its own name."""
-        return {name: pipeline.scheduler.load for name, pipeline in self._pipelines.items()}
+    def figures(self) -> Iterable[Figure]:
+        """Return what each model has to do and has done."""
+        for name, pipeline in self._pipelines.items():
+            yield from pipeline.scheduler.load.figures(model=name)
 
     async def embed(
-        self, model: str, requests: Sequence[EmbedRequest], *, priority: Priority = Priority.INTERACTIVE
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """Embed texts; see `Embedder.embed`."""
-        served, pipeline = self._find(model)
-        is_small = sum(len(each.text) + len(each.title or "") for each in requests) <= _INLINE_CHARACTERS
+        pipeline = self._pipeline_of(model)
+        is_small = _is_small(requests)
         with span("tokenize", texts=len(requests)):
-            prepared = await _run(is_small, lambda: pipeline.prepare(served, requests))
+            prepared = await _run(is_small, lambda: pipeline.prepare(model, requests))
         with span("compute", windows=len(prepared.inputs)):
             vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
-        return await _run(is_small, lambda: prepared.finish(vectors))
+        embeddings = await _run(is_small, lambda: prepared.finish(vectors))
+        if on_done is not None:
+            on_done(embeddings)
+        return embeddings
 
-    async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """Return the requests with their tokens; see `Embedder.tokenize`."""
+        pipeline = self._pipeline_of(model)
+        return await _run(_is_small(requests), lambda: pipeline.tokenize(model, requests))
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out."""
-        _, pipeline = self._find(model)
+        pipeline = self._pipeline_of(model)
         is_small = sum(map(len, texts)) <= _INLINE_CHARACTERS
         return await _run(is_small, lambda: pipeline.tokenizer.count_tokens(texts))
 
@@ -97,11 +111,12 @@ class LocalEmbedder:
         """Finish what was accepted and free the models."""
         await asyncio.gather(*(pipeline.close() for pipeline in self._pipelines.values()))
 
-    def _find(self, name: str) -> tuple[ServedModel, Pipeline]:
-        try:
-            return self._served[name]
-        except KeyError:
-            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
+    def _pipeline_of(self, model: ServedModel) -> Pipeline:
+        return self._pipelines[model.model_id]
+
+
+def _is_small(requests: Sequence[EmbedRequest]) -> bool:
+    return sum(len(each.text) + len(each.title or "") for each in requests) <= _INLINE_CHARACTERS
 
 
 async def _run(is_small: bool, work: Callable[[], _Result]) -> _Result:

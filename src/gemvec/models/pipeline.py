@@ -6,12 +6,12 @@ Each step is a module of its own; this one joins them. Nothing here waits: whoev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gemvec.embedding.checks import check_request
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Tokens
 from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
@@ -80,8 +80,20 @@ class Pipeline:
                 native_dim=self.own_name.native_dim,
                 default_dimensionality=each.default_dimensionality,
                 takes_options=each.takes_options,
+                retired_at=each.retired_at,
             )
             for each in GEMINI_NAMES
+        ]
+
+    def tokenize(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """Return the requests with their tokens.
+
+        Raises:
+            InvalidRequest: one cannot be embedded as asked; `index` says which.
+        """
+        token_ids = self._token_ids(served, requests)
+        return [
+            replace(request, tokens=Tokens(len(ids), ids)) for request, ids in zip(requests, token_ids, strict=True)
         ]
 
     def prepare(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> Prepared:
@@ -90,10 +102,7 @@ class Pipeline:
         Raises:
             InvalidRequest: one cannot be embedded as asked; `index` says which.
         """
-        for index, request in enumerate(requests):
-            check_request(request, served, index)
-        texts = [self._prompted(request, request.text) for request in requests]
-        token_ids = self.tokenizer.encode(texts)
+        token_ids = self._token_ids(served, requests)
         inputs: list[list[int]] = []
         window_counts: list[int] = []
         for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
@@ -111,6 +120,21 @@ class Pipeline:
         """Finish what was accepted and free the weights."""
         await self.scheduler.close()
         self._encoder.close()
+
+    def _token_ids(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> list[Sequence[int]]:
+        """Check requests and return the ids of each text; those that are known already are not looked for again."""
+        for index, request in enumerate(requests):
+            check_request(request, served, index)
+        known = {
+            index: request.tokens.ids
+            for index, request in enumerate(requests)
+            if request.tokens is not None and request.tokens.ids is not None
+        }
+        unknown = [
+            self._prompted(request, request.text) for index, request in enumerate(requests) if index not in known
+        ]
+        found = iter(self.tokenizer.encode(unknown))
+        return [known[index] if index in known else next(found) for index in range(len(requests))]
 
     def _serve(self, model: LoadedModel) -> ServedModel:
         return ServedModel(
@@ -130,7 +154,7 @@ class Pipeline:
     def _prompted(self, request: EmbedRequest, text: str) -> str:
         return apply_prompt(self._record.prompts, text, request.task_type, request.title)
 
-    def _windows(self, served: ServedModel, request: EmbedRequest, ids: list[int], index: int) -> list[list[int]]:
+    def _windows(self, served: ServedModel, request: EmbedRequest, ids: Sequence[int], index: int) -> list[list[int]]:
         limit = served.input_token_limit
         if len(ids) > limit and not request.auto_truncate:
             raise InputTooLong(
@@ -143,7 +167,7 @@ class Pipeline:
             return [window]
         return self._window.split(ids[:limit], self._lead_tokens(request, ids))
 
-    def _lead_tokens(self, request: EmbedRequest, ids: list[int]) -> int:
+    def _lead_tokens(self, request: EmbedRequest, ids: Sequence[int]) -> int:
         """Return how many of a text's first ids are its prompt and title."""
         (lead,) = self.tokenizer.encode([self._prompted(request, "")])
         return len(lead) if ids[: len(lead)] == lead else 0

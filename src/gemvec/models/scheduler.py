@@ -12,13 +12,14 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import ModelUnavailable
+from gemvec.figures import Figure
 from gemvec.models.encoder import Encoder
 from gemvec.models.micro_batches import Call, Item, WaitingLine
 from gemvec.models.widths import padded_width
@@ -41,6 +42,23 @@ class Load:
     padded_tokens: int
     micro_batches: int
     busy_seconds: float
+
+    def figures(self, *, model: str) -> Iterator[Figure]:
+        """Yield it for metrics, as that of `model`."""
+        labels = {"model": model}
+        yield Figure(
+            name="waiting_tokens",
+            summary="Tokens that wait to be computed.",
+            value=self.waiting_tokens,
+            labels=labels,
+        )
+        for name, summary, value in (
+            ("computed_tokens", "Tokens computed in this process, those of batches too.", self.computed_tokens),
+            ("padded_tokens", "The same with each text as long as the longest of its micro-batch.", self.padded_tokens),
+            ("micro_batches", "Micro-batches computed.", self.micro_batches),
+            ("busy_seconds", "Time spent computing, that of all streams added up.", self.busy_seconds),
+        ):
+            yield Figure(name=name, summary=summary, value=value, is_total=True, labels=labels)
 
 
 class _PendingCall(Call):

@@ -48,7 +48,7 @@ async def count_tokens(request: Request) -> Response:
     """Count tokens."""
     texts = await read_body(request, parse_count_tokens_request)
     model = use_model(request, parse_model_name(request.path_params["model"]))
-    counts = await while_caller_waits(request, services_of(request).embedder.count_tokens(model.name, texts))
+    counts = await while_caller_waits(request, services_of(request).embedder.count_tokens(model, texts))
     return answer(request, count_tokens_response_to_wire(sum(counts)))
 
 
@@ -59,8 +59,8 @@ def use_model(request: Request, name: str) -> ServedModel:
         ModelNotFound: nothing does.
         ModelForbidden: the caller's key is for other models.
     """
-    limiter_of(request).check_model(request.state.caller, name)
     model = services_of(request).embedder.get_model(name)
+    limiter_of(request).check_model(request.state.caller, model)
     request.state.model = model
     return model
 
@@ -81,9 +81,9 @@ async def embed(
         RateLimited: the caller has used up what it may have for now.
     """
     embedder = services_of(request).embedder
-    await limiter_of(request).admit(request.state.caller, model, requests, embedder)
     try:
-        embeddings = await while_caller_waits(request, embedder.embed(model.name, requests))
+        requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
+        embeddings = await while_caller_waits(request, embedder.embed(model, requests))
     except InvalidRequest as error:
         if error.field:
             error.field = path.format(index=error.index or 0, field=error.field)

@@ -15,7 +15,6 @@ from starlette.requests import Request
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.embedder import Embedder
-from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest, ModelForbidden, ModelNotFound
 from gemvec.server.auth import Caller
@@ -81,19 +80,19 @@ class Limiter:
 
     def visible(self, caller: Caller, models: Iterable[ServedModel]) -> list[ServedModel]:
         """Return the models that the caller may use."""
-        return [each for each in models if self._is_served(each.name) and caller.may_use(each.name)]
+        return [each for each in models if self._is_served(each) and caller.may_use(each.name)]
 
-    def check_model(self, caller: Caller, name: str) -> None:
-        """Refuse a name that the caller may not use.
+    def check_model(self, caller: Caller, model: ServedModel) -> None:
+        """Refuse a model that the caller may not use.
 
         Raises:
             ModelNotFound: Google has ended it.
             ModelForbidden: the caller's key is for other models.
         """
-        if not self._is_served(name):
-            raise ModelNotFound(name=name)
-        if not caller.may_use(name):
-            raise ModelForbidden(f"The API key may not use models/{name}.")
+        if not self._is_served(model):
+            raise ModelNotFound(name=model.name)
+        if not caller.may_use(model.name):
+            raise ModelForbidden(f"The API key may not use models/{model.name}.")
 
     def describe(self, caller: Caller, most_bytes: int) -> dict[str, int | None]:
         """Return what the caller may have, by name; None for any number.
@@ -114,8 +113,11 @@ class Limiter:
 
     async def admit(
         self, caller: Caller, model: ServedModel, requests: Sequence[EmbedRequest], embedder: Embedder
-    ) -> None:
+    ) -> Sequence[EmbedRequest]:
         """Count one call, each of its texts as one request; tokens are counted only where they are limited.
+
+        Returns:
+            The requests, with their tokens where those were counted.
 
         Raises:
             InvalidRequest: it has too many texts.
@@ -128,17 +130,16 @@ class Limiter:
             )
         quotas = [*self._limits.quotas, *_quotas_of(caller)]
         if not quotas:
-            return
+            return requests
         tokens = 0
         if any(each.unit == "tokens" for each in quotas):
-            tokens = sum(await embedder.count_tokens(model.name, [each.text for each in requests]))
+            requests = await embedder.tokenize(model, requests)
+            tokens = sum(each.tokens.count for each in requests if each.tokens is not None)
         self._meter.spend(caller.owner, model.name, quotas, requests=len(requests), tokens=tokens)
+        return requests
 
-    def _is_served(self, name: str) -> bool:
-        if self._limits.has_retired_names:
-            return True
-        known = find_gemini_name(name)
-        return known is None or known.retired_at is None
+    def _is_served(self, model: ServedModel) -> bool:
+        return self._limits.has_retired_names or model.retired_at is None
 
 
 def limiter_of(request: Request) -> Limiter:
