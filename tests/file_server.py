@@ -7,16 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 
 from gemvec.logs import configure_logs
-from gemvec.server.files import open_file_store, sweeping
 from gemvec.server.run import open_socket, serve, serving, url_of
-from gemvec.server.services import Services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
-from gemvec.storage.database import database_of, open_database
 
 
 class NoModels:
@@ -25,23 +22,20 @@ class NoModels:
     def list_models(self):
         return []
 
+    def figures(self):
+        return []
+
 
 def file_services(**settings):
-    """Return services that keep files, and what closes them."""
-    loaded = Settings.load({}, **({"port": 0} | settings))
-    database = open_database(database_of(loaded))
-    files = open_file_store(loaded, database)
-    services = Services(settings=loaded, embedder=NoModels(), files=files, lifespans=(partial(sweeping, files),))
-    return services, database.close
+    """Return the services of a server without models."""
+    return open_services(Settings.load({}, **({"port": 0} | settings)), embedder=NoModels())
 
 
 @contextmanager
 def file_server(data_dir, **settings):
     """Serve files in a thread; gives the URL."""
-    services, close = file_services(data_dir=data_dir, **settings)
-    with ExitStack() as opened:
-        opened.callback(close)
-        yield opened.enter_context(serving(services))
+    with serving(file_services(data_dir=data_dir, **settings)) as url:
+        yield url
 
 
 class FileServerProcess:
@@ -73,12 +67,9 @@ class FileServerProcess:
 def main():
     """Serve until SIGTERM."""
     configure_logs("json", "info")
-    services, close = file_services(data_dir=sys.argv[1], **dict(each.split("=", 1) for each in sys.argv[2:]))
+    services = file_services(data_dir=sys.argv[1], **dict(each.split("=", 1) for each in sys.argv[2:]))
     bound = open_socket("127.0.0.1", services.settings.port)
-    try:
-        serve(services, bound, lambda: print(url_of(bound), flush=True))
-    finally:
-        close()
+    serve(services, bound, lambda: print(url_of(bound), flush=True))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ GemvecError
  + KeyMissing              no API key where one is required
  + KeyInvalid              an API key that is not known
  + ModelForbidden          an API key that is not for this model
- + PageForbidden           a web page of another site, where nobody needs a key
+ + OriginForbidden         a web page of another site, where nobody needs a key
  + NotFound
  |   + ModelNotFound
  |   + UploadedFileNotFound
@@ -137,7 +137,7 @@ class ModelForbidden(GemvecError):
     """The API key may not use this model."""
 
 
-class PageForbidden(GemvecError):
+class OriginForbidden(GemvecError):
     """A web page of another site may not call this server, which asks for no key; --allow-origin lets it."""
 
 

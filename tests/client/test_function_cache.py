@@ -15,7 +15,7 @@ from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.errors import ApiError
 from gemvec.models.local import open_embedder
 from gemvec.server.run import open_socket, serving, url_of
-from gemvec.server.services import Services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
 
 TEXTS = [f"text number {number}" for number in range(120)]
@@ -38,7 +38,7 @@ def served(tiny_model, tmp_path):
     """Yield what the server computes with, and the server's URL."""
     settings = Settings(model=(str(tiny_model),), data_dir=tmp_path / "data", shutdown_seconds=1)
     embedder = CountingEmbedder(open_embedder(settings))
-    with serving(Services(settings=settings, embedder=embedder)) as url:
+    with serving(open_services(settings, embedder=embedder)) as url:
         yield embedder, url
     asyncio.run(embedder.close())
 
@@ -144,7 +144,7 @@ def test_weights_exchanged_at_the_server_are_noticed_by_a_client_that_stays(tiny
         for model in (tiny_model, other):
             settings = Settings(model=(str(model),), data_dir=tmp_path / "data", shutdown_seconds=1)
             embedder = open_embedder(settings)
-            with serving(Services(settings=settings, embedder=embedder), port=port):
+            with serving(open_services(settings, embedder=embedder), port=port):
                 function.encode_documents(["kept"])
                 # A new text asks the server, and so shows that its weights are others.
                 answers.append(function.encode_documents(["kept", f"new for {model.name}"]))

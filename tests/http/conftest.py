@@ -12,7 +12,7 @@ import pytest
 from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.models.local import open_embedder
 from gemvec.server.run import serving
-from gemvec.server.services import Services, open_services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
 
 
@@ -57,21 +57,27 @@ def running_whole(tiny_folder):
     @contextlib.contextmanager
     def running_whole(data_dir, *, limits=None, **settings):
         loaded = Settings.load({}, model=str(tiny_folder), streams=1, data_dir=data_dir, **settings)
-        services = replace(open_services(loaded), limits=limits)
-        with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+        services = open_services(loaded)
+        with (
+            serving(replace(services, limits=limits) if limits else services) as url,
+            httpx.Client(base_url=url, timeout=30) as client,
+        ):
             yield client
 
     return running_whole
 
 
 @pytest.fixture(scope="session")
-def running(open_tiny):
+def running(open_tiny, tmp_path_factory):
     """Return a context manager that serves with other settings (or another embedder) and gives an HTTP client."""
 
     @contextlib.contextmanager
     def running(embedder=None, **settings):
-        services = Services(settings=Settings(**settings), embedder=embedder or open_tiny())
-        with serving(services) as url, httpx.Client(base_url=url, timeout=30) as client:
+        loaded = Settings(**{"data_dir": tmp_path_factory.mktemp("data"), **settings})
+        with (
+            serving(open_services(loaded, embedder=embedder or open_tiny())) as url,
+            httpx.Client(base_url=url, timeout=30) as client,
+        ):
             yield client
 
     return running

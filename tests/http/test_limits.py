@@ -187,7 +187,7 @@ def short_windows(seconds, **limits):
         Quota(unit="requests", limit=limits["requests"], window_seconds=seconds, quota_id="q", metric="m"),
         Quota(unit="tokens", limit=limits["tokens"], window_seconds=seconds, quota_id="t", metric="n"),
     )
-    return Limits(most_texts=100, has_retired_names=False, quotas=quotas)
+    return Limits(max_texts=100, has_retired_names=False, quotas=quotas)
 
 
 def test_our_client_finishes_two_thousand_texts_and_no_error_reaches_the_caller(running_whole, tmp_path):

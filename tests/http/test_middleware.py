@@ -14,7 +14,7 @@ import pytest
 
 from gemvec.logs import configure_logs
 from gemvec.server.run import serving
-from gemvec.server.services import Services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
 
 EMBED = "/v1/models/tiny:embedContent"
@@ -132,10 +132,10 @@ def is_stopping(client):
 
 
 @contextlib.contextmanager
-def stopping(held, **settings):
+def stopping(held, data_dir, **settings):
     """Tell a server to stop while one request is in progress; give a client and the list that gets its answer."""
     answers, server = [], contextlib.ExitStack()
-    url = server.enter_context(serving(Services(settings=Settings(**settings), embedder=held)))
+    url = server.enter_context(serving(open_services(Settings(data_dir=data_dir, **settings), embedder=held)))
     first = threading.Thread(target=lambda: answers.append(httpx.post(url + EMBED, json=BODY, timeout=30)))
     closing = threading.Thread(target=server.close)
     with httpx.Client(base_url=url, timeout=30) as client:
@@ -151,8 +151,8 @@ def stopping(held, **settings):
             closing.join()
 
 
-def test_a_stopping_server_finishes_what_it_has_and_refuses_what_is_new(held):
-    with stopping(held) as (client, answers):
+def test_a_stopping_server_finishes_what_it_has_and_refuses_what_is_new(held, tmp_path):
+    with stopping(held, tmp_path) as (client, answers):
         refused = client.post(EMBED, json=BODY)
         assert (refused.status_code, refused.json()["error"]["status"]) == (503, "UNAVAILABLE")
         assert "retry-after" in refused.headers
@@ -163,8 +163,8 @@ def test_a_stopping_server_finishes_what_it_has_and_refuses_what_is_new(held):
     assert answers[0].status_code == 200
 
 
-def test_a_stopping_server_waits_no_longer_than_it_was_told(held):
-    with stopping(held, shutdown_seconds=0.3) as (_, answers):
+def test_a_stopping_server_waits_no_longer_than_it_was_told(held, tmp_path):
+    with stopping(held, tmp_path, shutdown_seconds=0.3) as (_, answers):
         eventually(lambda: answers)
         assert held.cancelled == 1
     assert answers[0].json()["error"]["status"] == "UNAVAILABLE"

@@ -11,7 +11,7 @@ from slow_connections import run
 
 from gemvec.models.local import open_embedder
 from gemvec.server.run import serving
-from gemvec.server.services import Services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
 
 
@@ -32,7 +32,7 @@ def test_the_server_stops_cleanly_though_somebody_leaves_an_answer_unread(tiny_m
     body = json.dumps({"requests": [one] * 100}).encode()
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with serving(Services(settings=settings, embedder=embedder)) as url:
+        with serving(open_services(settings, embedder=embedder)) as url:
             connection.connect((urlsplit(url).hostname, urlsplit(url).port))
             head = f"POST /v1beta/{one['model']}:batchEmbedContents HTTP/1.1\r\nhost: localhost\r\n"
             connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)

@@ -7,7 +7,7 @@ import pytest
 
 from gemvec.errors import BadSetting
 from gemvec.server.app import create_app
-from gemvec.server.services import Services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
 from trace_collector import collecting
 
@@ -76,9 +76,9 @@ def test_a_collector_that_is_not_there_harms_no_request(running, collector):
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:4318", "ftp://x", "http://"])
-def test_an_endpoint_that_is_no_address_is_refused(open_tiny, endpoint):
+def test_an_endpoint_that_is_no_address_is_refused(open_tiny, tmp_path, endpoint):
     with pytest.raises(BadSetting, match="--otlp-endpoint"):
-        create_app(Services(settings=Settings(otlp_endpoint=endpoint), embedder=open_tiny()))
+        create_app(open_services(Settings(otlp_endpoint=endpoint, data_dir=tmp_path), embedder=open_tiny()))
 
 
 def test_nothing_of_it_is_loaded_when_nobody_wants_traces():

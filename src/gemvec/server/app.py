@@ -14,25 +14,26 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import Authenticator
+from gemvec.server.context import Services
 from gemvec.server.errors import error_response
 from gemvec.server.heads import HeadRules
-from gemvec.server.injection import Injected, parse_faults
+from gemvec.server.injection import FaultInjection, parse_faults
 from gemvec.server.keys import KeyRing, KeyStore
-from gemvec.server.limits import Limiter, limits_of
-from gemvec.server.metrics import Measured, Metrics
-from gemvec.server.middleware import AccessLog, Authenticated, BodyLimit, ErrorAnswers, Gate, Gated, RequestId
+from gemvec.server.limits import Limiter
+from gemvec.server.metrics import Metrics
+from gemvec.server.middleware import Authenticated, BodyLimit, ErrorAnswers, Gate, Gated
+from gemvec.server.observed import Observed
 from gemvec.server.origins import answer_browsers, check_origins
+from gemvec.server.route import Handler, Route
 from gemvec.server.router import Router
 from gemvec.server.routes import ROUTES
-from gemvec.server.row import Handler, Row
-from gemvec.server.services import Services
 from gemvec.server.tracing import Traced, Tracing, open_tracing
 
 
 def create_app(services: Services) -> Starlette:
     """Return the ASGI application that serves `services`.
 
-    `app.state` has `services`, `gate` (close it to drain), `rows` (the route table), `limiter`, `metrics` and
+    `app.state` has `services`, `gate` (close it to drain), `routes` (the table), `limiter`, `metrics` and
     `tracing`.
 
     Raises:
@@ -40,15 +41,13 @@ def create_app(services: Services) -> Starlette:
     """
     settings, gate = services.settings, Gate()
     check_origins(settings.allow_origin)
-    limiter, metrics = Limiter(services.limits or limits_of(settings)), Metrics(services)
+    limiter, metrics = Limiter(services.limits), Metrics(services)
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
     layers = _layers(services, gate, limiter, tracing)
     app = Starlette(
-        routes=[Mount("", Router([(row, layers(row)) for row in ROUTES]))],
+        routes=[Mount("", Router([(route, layers(route)) for route in ROUTES]))],
         middleware=[
-            Middleware(RequestId),
-            Middleware(AccessLog),
-            Middleware(Measured, metrics=metrics),
+            Middleware(Observed, metrics=metrics),
             Middleware(HeadRules, max_bytes=settings.max_header_bytes),
             *answer_browsers(settings.allow_origin),
             Middleware(ErrorAnswers),
@@ -56,28 +55,29 @@ def create_app(services: Services) -> Starlette:
         exception_handlers={HTTPException: _answer_router},
         lifespan=_lifespan,
     )
-    app.state.services, app.state.gate, app.state.rows = services, gate, ROUTES
+    app.state.services, app.state.gate, app.state.routes = services, gate, ROUTES
     app.state.limiter, app.state.metrics, app.state.tracing = limiter, metrics, tracing
     return app
 
 
-def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing | None) -> Callable[[Row], ASGIApp]:
-    """Return what puts around a row's handler the layers that apply to it."""
+def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing | None) -> Callable[[Route], ASGIApp]:
+    """Return what puts around a route's handler the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
-    ring = KeyRing(KeyStore(services.database)) if services.database else None
+    ring = KeyRing(KeyStore(services.database))
     authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin, host=settings.host)
+    call_bytes = limiter.max_body_bytes(settings.max_request_bytes)
+    bounds = {"call": call_bytes, "batch": settings.max_request_bytes}
 
-    def layers(row: Row) -> ASGIApp:
-        app: ASGIApp = _Handled(row.handler)
-        if row.reads_whole_body:
-            most_bytes = limiter.most_body_bytes(settings.max_request_bytes, is_batch=row.group == "Batches")
-            app = BodyLimit(app, most_bytes)
-        if row.access == "key":
+    def layers(route: Route) -> ASGIApp:
+        app: ASGIApp = _Handled(route.handler)
+        if route.body != "stream":
+            app = BodyLimit(app, bounds[route.body])
+        if route.access == "key":
             app = Authenticated(app, authenticator)
-        if not row.is_api:
+        if not route.is_api:
             return app
-        app = Injected(app, faults) if settings.inject else app
-        return Gated(Traced(app, tracing) if tracing else app, gate)
+        app = FaultInjection(app, faults) if settings.inject else app
+        return Gated(Traced(ErrorAnswers(app), tracing) if tracing else app, gate)
 
     return layers
 

@@ -67,7 +67,7 @@ class Authenticator:
         Raises:
             KeyMissing: keys are asked for and none was presented.
             KeyInvalid: the key is not one of them.
-            PageForbidden: none are asked for, and a browser sent it for a page of another site.
+            OriginForbidden: none are asked for, and a browser sent it for a page of another site.
         """
         if not self._digests and not (self._ring and await self._ring.is_in_use()):
             refuse_foreign_pages(request, self._origins, is_local=self._is_local)

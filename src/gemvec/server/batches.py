@@ -1,31 +1,20 @@
-"""models.asyncBatchEmbedContent and batches.get, list, update, cancel and delete; the runner while the server runs."""
+"""models.asyncBatchEmbedContent and batches.get, list, update, cancel and delete."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import timedelta
-from functools import partial
+from collections.abc import Generator, Iterable, Iterator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gemvec.batches.executor import ProcessExecutor
 from gemvec.batches.job import Job, NewBatch
-from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
-from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.files.store import FileStore
-from gemvec.models.catalogue import find_known
 from gemvec.server.bodies import answer, read_body, read_query
+from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
-from gemvec.server.services import services_of
-from gemvec.settings import Settings
-from gemvec.storage.database import Database
 from gemvec.wire.batches import (
     BatchStats,
     CreateBatch,
@@ -44,46 +33,6 @@ _JSON = "application/json; charset=utf-8"
 _TWICE_BYTES = 2**20
 # Answers up to here are sent whole; inline results may be far larger and go out block by block.
 _BLOCK_BYTES = 256 * 1024
-
-
-def open_batch_store(settings: Settings, database: Database, files: FileStore) -> BatchStore:
-    """Return the store of batches that `settings` describe."""
-    return BatchStore(
-        database,
-        files,
-        settings.data_dir,
-        expiry=timedelta(seconds=settings.batch_expiry_seconds),
-        retention=timedelta(seconds=settings.batch_retention_seconds),
-    )
-
-
-def open_batch_runner(settings: Settings, database: Database, files: FileStore, embedder: Embedder) -> BatchRunner:
-    """Return the runner of batches, with their store; models that are small and fast run theirs in processes."""
-    from gemvec.models.local import open_embedder
-
-    store = open_batch_store(settings, database, files)
-    fast = tuple(name for name in settings.model if _is_static(name))
-    ids = {record.id for record in map(find_known, fast) if record is not None}
-    weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
-    if not weights:
-        return BatchRunner(store, embedder)
-    open_fast = partial(open_embedder, replace(settings, model=fast))
-    return BatchRunner(store, embedder, ProcessExecutor(embedder, open_fast, weights=weights))
-
-
-def _is_static(name: str) -> bool:
-    record = find_known(name)
-    return record is not None and record.engine == "static"
-
-
-@asynccontextmanager
-async def running(runner: BatchRunner) -> AsyncGenerator[None]:
-    """Work on batches for as long as the context lasts; park them at its end."""
-    await runner.start()
-    try:
-        yield
-    finally:
-        await runner.stop()
 
 
 async def create_batch(request: Request) -> Response:
@@ -113,7 +62,7 @@ def _new_batch(request: Request, asked: CreateBatch, model: ServedModel) -> NewB
         weights=model.weights,
         display_name=asked.display_name,
         priority=asked.priority,
-        chunk_requests=services_of(request).batch_runner().chunk_requests(model.weights),
+        chunk_requests=services_of(request).batches.chunk_requests(model.weights),
     )
 
 
@@ -149,7 +98,7 @@ async def update_batch(request: Request) -> Response:
     mask = read_query(request).take_text("update_mask")
     changes = await read_body(request, lambda body: parse_batch_update(body, mask))
     job = await asyncio.to_thread(_store_of(request).update, _batch_id(request), request.state.owner, changes)
-    services_of(request).batch_runner().notify()
+    services_of(request).batches.notify()
     return answer(request, batch_to_wire(_to_wire(job)))
 
 
@@ -166,7 +115,7 @@ async def delete_batch(request: Request) -> Response:
 
 
 def _store_of(request: Request) -> BatchStore:
-    return services_of(request).batch_runner().store
+    return services_of(request).batches.store
 
 
 def _batch_id(request: Request) -> str:
@@ -174,7 +123,7 @@ def _batch_id(request: Request) -> str:
 
 
 async def _changed(request: Request, pieces: Iterable[bytes]) -> Response:
-    services_of(request).batch_runner().notify()
+    services_of(request).batches.notify()
     return await _send(pieces)
 
 

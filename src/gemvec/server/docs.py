@@ -16,11 +16,11 @@ from starlette.responses import HTMLResponse, Response
 
 import gemvec
 from gemvec.server.bodies import answer
+from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
-from gemvec.server.row import VERSIONS, Row
+from gemvec.server.route import VERSIONS, Route
 from gemvec.server.schema import Schema
 from gemvec.server.schemas import SCHEMAS
-from gemvec.server.services import services_of
 
 _ERRORS = {Dialect.GEMINI: "Error", Dialect.OPENAI: "OpenAIError", Dialect.TEI: "TEIError"}
 _KEYS: dict[str, Any] = {
@@ -34,25 +34,25 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsaf
 
 async def openapi(request: Request) -> Response:
     """Answer with the OpenAPI document."""
-    return answer(request, openapi_document(request.app.state.rows))
+    return answer(request, openapi_document(request.app.state.routes))
 
 
 async def page(request: Request) -> Response:
     """Answer with the page, its commands made out to this server."""
     services = services_of(request)
     base, model = str(request.base_url).rstrip("/"), services.default_model()
-    shown = _page(request.app.state.rows).safe_substitute(
+    shown = _page(request.app.state.routes).safe_substitute(
         base=escape(base), weights=escape(model.weights), model=escape(model.name), version=gemvec.__version__
     )
     return HTMLResponse(shown, headers={"content-security-policy": _PAGE_POLICY})
 
 
 @functools.cache
-def openapi_document(rows: tuple[Row, ...]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of `rows`; versioned ones are listed under `/v1beta`."""
+def openapi_document(routes: tuple[Route, ...]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of `routes`; versioned ones are listed under `/v1beta`."""
     paths: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        paths.setdefault(full_path(row), {})[row.method.lower()] = _operation(row)
+    for route in routes:
+        paths.setdefault(full_path(route), {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,36 +67,36 @@ def openapi_document(rows: tuple[Row, ...]) -> dict[str, Any]:
     }
 
 
-def full_path(row: Row) -> str:
-    """Return the path of a row as the documentation gives it."""
-    return (row.shown_under if row.versioned else "") + row.path
+def full_path(route: Route) -> str:
+    """Return the path of a route as the documentation gives it."""
+    return (route.shown_under if route.versioned else "") + route.path
 
 
-def _operation(row: Row) -> dict[str, Any]:
+def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "tags": [row.group],
-        "summary": row.summary,
-        "operationId": f"{row.method.lower()} {row.path}",
-        "parameters": _parameters(row),
+        "tags": [route.group],
+        "summary": route.summary,
+        "operationId": f"{route.method.lower()} {route.path}",
+        "parameters": _parameters(route),
         "responses": {
-            "200": _body(row.response, "Done."),
-            "default": _body(_ERRORS[row.dialect], "What went wrong."),
+            "200": _body(route.response, "Done."),
+            "default": _body(_ERRORS[route.dialect], "What went wrong."),
         },
-        "security": [{name: []} for name in _KEYS] if row.access == "key" else [],
+        "security": [{name: []} for name in _KEYS] if route.access == "key" else [],
     }
-    if row.request:
-        body = _body(row.request, SCHEMAS[row.request]["description"])
+    if route.request:
+        body = _body(route.request, SCHEMAS[route.request]["description"])
         operation["requestBody"] = body | {"required": True}
-        body["content"]["application/json"]["example"] = row.example
+        body["content"]["application/json"]["example"] = route.example
     return operation
 
 
-def _parameters(row: Row) -> list[dict[str, Any]]:
+def _parameters(route: Route) -> list[dict[str, Any]]:
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)", row.path)
+        for name in re.findall(r"{(\w+)", route.path)
     ]
-    return in_path + [{"name": name, "in": "query", "schema": schema} for name, schema in (row.query or {}).items()]
+    return in_path + [{"name": name, "in": "query", "schema": schema} for name, schema in (route.query or {}).items()]
 
 
 def _body(name: str | None, description: str) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def _body(name: str | None, description: str) -> dict[str, Any]:
 
 
 @functools.cache
-def _page(rows: tuple[Row, ...]) -> Template:
+def _page(routes: tuple[Route, ...]) -> Template:
     """Return the page with `$base`, `$model`, `$weights` and `$version` still to fill in."""
-    names = dict.fromkeys(row.group for row in rows)  # each once, where it first appears
-    groups = [(name, [row for row in rows if row.group == name]) for name in names]
+    names = dict.fromkeys(route.group for route in routes)  # each once, where it first appears
+    groups = [(name, [route for route in routes if route.group == name]) for name in names]
     shell = (files("gemvec.server") / "docs.html").read_text(encoding="utf-8")
     parts = {
         "links": "".join(f'<a href="#{_anchor(group)}">{escape(group)}</a>' for group, _ in groups),
@@ -122,32 +122,32 @@ def _anchor(name: str) -> str:
     return re.sub(r"\W+", "-", name.lower())
 
 
-def _group(group: str, rows: Sequence[Row]) -> str:
-    return f'<section id="{_anchor(group)}"><h2>{escape(group)}</h2>{"".join(_route(row) for row in rows)}</section>'
+def _group(group: str, routes: Sequence[Route]) -> str:
+    return f'<section id="{_anchor(group)}"><h2>{escape(group)}</h2>{"".join(map(_route, routes))}</section>'
 
 
-def _route(row: Row) -> str:
-    path = re.sub(r"({\w+})", r"<i>\1</i>", escape(full_path(row)))
-    inside = [f"<pre><button>copy</button><code>{escape(curl(row)).replace('&#x27;', chr(39))}</code></pre>"]
-    if row.query:
-        inside.append("<h4>Query</h4>" + _fields({"properties": row.query}))
-    for title, name in (("Body", row.request), ("Answer", row.response)):
+def _route(route: Route) -> str:
+    path = re.sub(r"({\w+})", r"<i>\1</i>", escape(full_path(route)))
+    inside = [f"<pre><button>copy</button><code>{escape(curl(route)).replace('&#x27;', chr(39))}</code></pre>"]
+    if route.query:
+        inside.append("<h4>Query</h4>" + _fields({"properties": route.query}))
+    for title, name in (("Body", route.request), ("Answer", route.response)):
         if name:
             inside.append(f'<h4>{title} <a href="#{name}">{name}</a></h4>' + _fields(SCHEMAS[name]))
     return (
-        f'<details><summary><b class="{row.method.lower()}">{row.method}</b><code>{path}</code>'
-        f"<span>{_prose(row.summary)}</span></summary>{''.join(inside)}</details>"
+        f'<details><summary><b class="{route.method.lower()}">{route.method}</b><code>{path}</code>'
+        f"<span>{_prose(route.summary)}</span></summary>{''.join(inside)}</details>"
     )
 
 
-def curl(row: Row) -> str:
-    """Return a shell command that calls `row`, with `$base` and `$model` to fill in."""
-    address = "$base" + full_path(row).replace("{model}", "$model")
-    parts = [f'curl "{address}"' if row.method == "GET" else f'curl -X {row.method} "{address}"']
-    if row.access == "key":
+def curl(route: Route) -> str:
+    """Return a shell command that calls `route`, with `$base` and `$model` to fill in."""
+    address = "$base" + full_path(route).replace("{model}", "$model")
+    parts = [f'curl "{address}"' if route.method == "GET" else f'curl -X {route.method} "{address}"']
+    if route.access == "key":
         parts.append('-H "x-goog-api-key: $$GEMINI_API_KEY"')
-    if row.example is not None:
-        fields = ",\n    ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in row.example.items())
+    if route.example is not None:
+        fields = ",\n    ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in route.example.items())
         parts += ["-H 'content-type: application/json'", f"-d '{{\n    {fields}}}'"]
     return " \\\n  ".join(parts)
 

@@ -11,9 +11,9 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
+from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
-from gemvec.server.services import services_of
 from gemvec.wire.embed import (
     EmbedContentRequest,
     batch_embed_response_to_wire,

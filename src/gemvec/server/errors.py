@@ -61,7 +61,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.KeyMissing: PERMISSION_DENIED,
     errors.KeyInvalid: INVALID_ARGUMENT,
     errors.ModelForbidden: PERMISSION_DENIED,
-    errors.PageForbidden: PERMISSION_DENIED,
+    errors.OriginForbidden: PERMISSION_DENIED,
     errors.NotFound: NOT_FOUND,
     errors.ModelNotFound: NOT_FOUND,
     errors.UploadedFileNotFound: NOT_FOUND,

@@ -6,29 +6,22 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from gemvec.errors import GemvecError
 from gemvec.files.content import FileContent
 from gemvec.files.file import StoredFile
-from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.server.bodies import answer, read_query
-from gemvec.server.services import services_of
-from gemvec.settings import Settings
-from gemvec.storage.database import Database
+from gemvec.server.context import services_of
 from gemvec.wire.files import FileResource, file_to_wire, files_to_wire
 from gemvec.wire.names import parse_resource_id
 from gemvec.wire.status import error_to_wire
 
 log = get_logger("files")
 
-_SWEEP_SECONDS = 600.0
 # Hundreds of downloads may begin at once. Were each read by a thread of its own, these would keep the interpreter from
 # those who wait for an embedding.
 _readers = ThreadPoolExecutor(2, thread_name_prefix="gemvec-downloads")
@@ -38,41 +31,9 @@ _RANGE_NOT_SATISFIABLE = 416
 _PARTIAL_CONTENT = 206
 
 
-def open_file_store(settings: Settings, database: Database) -> FileStore:
-    """Return the store of files that `settings` describe."""
-    limits = FileLimits(
-        max_file_bytes=settings.max_file_bytes,
-        max_owner_bytes=settings.max_owner_bytes,
-        expiry=timedelta(seconds=settings.file_expiry_seconds),
-    )
-    return FileStore(database, settings.data_dir, limits=limits)
-
-
-@asynccontextmanager
-async def sweeping(files: FileStore) -> AsyncGenerator[None]:
-    """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
-    sweeper = asyncio.create_task(_sweep_for_ever(files))
-    try:
-        yield
-    finally:
-        sweeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweeper
-
-
-async def _sweep_for_ever(files: FileStore) -> None:
-    while True:
-        try:
-            if removed := await asyncio.to_thread(files.sweep):
-                log.info("swept", extra={"removed": removed})
-        except GemvecError as error:
-            log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
-        await asyncio.sleep(_SWEEP_SECONDS)
-
-
 def files_of(request: Request) -> FileStore:
     """Return the store of files of the server that `request` came to."""
-    return services_of(request).file_store()
+    return services_of(request).files
 
 
 async def get_file(request: Request) -> Response:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from gemvec.errors import StorageFailure
 from gemvec.figures import Figure
 from gemvec.logs import get_logger
-from gemvec.server.services import Services
+from gemvec.server.context import Services
 
 log = get_logger("server")
 
@@ -20,11 +20,11 @@ class Gauges(Collector):
     """Collects from the parts of a running server; a part that cannot be asked is left out, and the log says so."""
 
     def __init__(self, services: Services) -> None:
-        self._parts: list[Callable[[], Iterable[Figure]]] = [services.embedder.figures]
-        if services.batches is not None:
-            self._parts.append(services.batches.store.figures)
-        if services.files is not None:
-            self._parts.append(services.files.figures)
+        self._parts: tuple[Callable[[], Iterable[Figure]], ...] = (
+            services.embedder.figures,
+            services.batches.store.figures,
+            services.files.figures,
+        )
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: names are not checked by asking the database before the server runs."""

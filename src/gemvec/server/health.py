@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 import gemvec
 from gemvec.errors import ShuttingDown
 from gemvec.server.bodies import answer
-from gemvec.server.services import services_of
+from gemvec.server.context import services_of
 
 
 async def healthz(request: Request) -> Response:

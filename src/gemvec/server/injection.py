@@ -71,7 +71,7 @@ def _is_share(value: str) -> bool:
         return False
 
 
-class Injected:
+class FaultInjection:
     """Holds up every request and fails some of them, before anything else is done with them."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:

@@ -27,11 +27,11 @@ from gemvec.storage.timestamps import utc_now
 from gemvec.wire.names import parse_model_name
 
 PREFIX = "gv-"
-_LONGEST_NAME = 128
+_MAX_NAME = 128
 
-# How long a running server believes what it read: a key that is revoked meanwhile works so much longer.
-_BELIEVED_SECONDS = 1.0
-_MOST_BELIEVED = 1024
+# How long a running server keeps what it read: a key that is revoked meanwhile works for so much longer.
+_TTL_SECONDS = 1.0
+_MAX_ENTRIES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ class KeyStore:
             InvalidRequest: the name cannot be one or is taken, or one of the models has no model's name.
         """
         name = name.strip()
-        if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
-            raise InvalidRequest(f"A key needs a name of up to {_LONGEST_NAME} characters on one line.", field="name")
+        if not (name.isprintable() and 0 < len(name) <= _MAX_NAME):
+            raise InvalidRequest(f"A key needs a name of up to {_MAX_NAME} characters on one line.", field="name")
         secret = PREFIX + secrets.token_urlsafe(32)
         row: dict[str, Any] = {
             "key_id": secrets.token_hex(8),
@@ -152,7 +152,7 @@ class KeyStore:
         return self.get(name)
 
 
-class _Belief(NamedTuple):
+class _Entry(NamedTuple):
     until: float  # on the ring's clock
     key: Key | None
 
@@ -163,7 +163,7 @@ class KeyRing:
     def __init__(self, store: KeyStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._found: dict[str, _Belief] = {}  # by hash, the oldest first
+        self._found: dict[str, _Entry] = {}  # by hash, the oldest first
         self._is_in_use = False
         self._in_use_until = float("-inf")
 
@@ -173,20 +173,20 @@ class KeyRing:
         if not self._is_in_use and now >= self._in_use_until:
             is_in_use = await asyncio.to_thread(self._store.is_in_use)
             self._is_in_use = self._is_in_use or is_in_use  # one who asked later may have had the newer answer first
-            self._in_use_until = now + _BELIEVED_SECONDS
+            self._in_use_until = now + _TTL_SECONDS
         return self._is_in_use
 
     async def find(self, secret: str) -> Key | None:
         """Return the usable key that `secret` is, or None."""
         sha256, now = _hash(secret), self._clock()
-        belief = self._found.get(sha256)
-        if belief is None or now >= belief.until:
+        entry = self._found.get(sha256)
+        if entry is None or now >= entry.until:
             key = await asyncio.to_thread(self._store.find_by_hash, sha256)
             self._found.pop(sha256, None)
-            belief = self._found[sha256] = _Belief(now + _BELIEVED_SECONDS, key)
-            if len(self._found) > _MOST_BELIEVED:
+            entry = self._found[sha256] = _Entry(now + _TTL_SECONDS, key)
+            if len(self._found) > _MAX_ENTRIES:
                 del self._found[next(iter(self._found))]
-        return belief.key if belief.key and belief.key.is_usable(utc_now()) else None
+        return entry.key if entry.key and entry.key.is_usable(utc_now()) else None
 
 
 def has_stored_keys(settings: Settings) -> bool:

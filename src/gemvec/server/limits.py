@@ -29,8 +29,8 @@ from gemvec.server.quota import (
 )
 from gemvec.settings import Settings
 
-_GOOGLES_TEXTS = 100
-_GOOGLES_BODY_BYTES = 4 * 2**20
+_GOOGLE_TEXTS = 100
+_GOOGLE_BODY_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,14 @@ class Limits:
     """What every caller may have.
 
     Attributes:
-        most_texts: texts in one call; None for any number.
-        most_body_bytes: bytes of one body, batches excepted; None for what `max_request_bytes` says.
+        max_texts: texts in one call; None for any number.
+        max_body_bytes: bytes of one body, batches excepted; None for what `max_request_bytes` says.
         has_retired_names: whether names that Google has ended are served.
         quotas: what is counted for each caller.
     """
 
-    most_texts: int | None = None
-    most_body_bytes: int | None = None
+    max_texts: int | None = None
+    max_body_bytes: int | None = None
     has_retired_names: bool = True
     quotas: tuple[Quota, ...] = ()
 
@@ -60,8 +60,8 @@ def limits_of(settings: Settings) -> Limits:
         per_day_requests(settings.requests_per_day),
     )
     return Limits(
-        most_texts=_GOOGLES_TEXTS,
-        most_body_bytes=_GOOGLES_BODY_BYTES,
+        max_texts=_GOOGLE_TEXTS,
+        max_body_bytes=_GOOGLE_BODY_BYTES,
         has_retired_names=False,
         quotas=tuple(each for each in asked if each.limit),
     )
@@ -74,9 +74,9 @@ class Limiter:
         self._limits = limits
         self._meter = QuotaMeter(clock)
 
-    def most_body_bytes(self, most_bytes: int, *, is_batch: bool) -> int:
-        """Return how large a body may be where `most_bytes` is what the server takes at all."""
-        return most_bytes if is_batch else min(most_bytes, self._limits.most_body_bytes or most_bytes)
+    def max_body_bytes(self, max_bytes: int) -> int:
+        """Return how large the body of one call may be where `max_bytes` is what the server takes at all."""
+        return min(max_bytes, self._limits.max_body_bytes or max_bytes)
 
     def visible(self, caller: Caller, models: Iterable[ServedModel]) -> list[ServedModel]:
         """Return the models that the caller may use."""
@@ -94,16 +94,16 @@ class Limiter:
         if not caller.may_use(model.name):
             raise ModelForbidden(f"The API key may not use models/{model.name}.")
 
-    def describe(self, caller: Caller, most_bytes: int) -> dict[str, int | None]:
+    def describe(self, caller: Caller, max_bytes: int) -> dict[str, int | None]:
         """Return what the caller may have, by name; None for any number.
 
         Args:
             caller: who asks.
-            most_bytes: what the server takes of a body at all.
+            max_bytes: what the server takes of a body at all.
         """
         described: dict[str, int | None] = {
-            "texts_per_call": self._limits.most_texts,
-            "body_bytes": self.most_body_bytes(most_bytes, is_batch=False),
+            "texts_per_call": self._limits.max_texts,
+            "body_bytes": self.max_body_bytes(max_bytes),
         }
         for quota in [*self._limits.quotas, *_quotas_of(caller)]:
             window = "minute" if quota.window_seconds < DAY_SECONDS else "day"
@@ -123,7 +123,7 @@ class Limiter:
             InvalidRequest: it has too many texts.
             RateLimited: it does not fit into what is left.
         """
-        most = self._limits.most_texts
+        most = self._limits.max_texts
         if most is not None and len(requests) > most:
             raise InvalidRequest(
                 f"* BatchEmbedContentsRequest.requests: at most {most} requests can be in one batch\n", field="requests"

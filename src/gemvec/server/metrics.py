@@ -7,7 +7,6 @@ are served. `docs/operations.md` lists every metric.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -24,16 +23,16 @@ from prometheus_client import (
 )
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 import gemvec
 from gemvec.embedding.embed import Embedding
 from gemvec.embedding.models import ServedModel
+from gemvec.server.context import Services
 from gemvec.server.gauges import Gauges
-from gemvec.server.middleware import CALLER_LEFT, method_of
-from gemvec.server.services import Services
 from gemvec.wire.status import RPC_CODES
 
+_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 # From a cached answer to a batch of long texts behind a full queue, in seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -80,13 +79,13 @@ class Metrics:
         self.texts.labels(model.name).inc(len(embeddings))
         self.tokens.labels(model.name).inc(sum(each.token_count for each in embeddings))
 
-    def note_request(self, scope: Scope, status: int, seconds: float) -> None:
+    def note_request(self, scope: Scope, seconds: float) -> None:
         """Count a request that is over."""
         state = scope["state"]
-        row, method = state.get("row"), method_of(scope)
-        route = row.path if row else "-"
-        self.requests.labels(route, method, status).inc()
-        self.seconds.labels(route, method).observe(seconds)
+        route, method = state.get("route"), method_of(scope)
+        path = route.path if route else "-"
+        self.requests.labels(path, method, state["status"]).inc()
+        self.seconds.labels(path, method).observe(seconds)
         if error := state.get("error"):
             self.errors.labels(error if error in RPC_CODES else "UNKNOWN").inc()
 
@@ -97,32 +96,9 @@ class Metrics:
             yield family
 
 
-class Measured:
-    """Counts every request, times it, and knows how many are in progress."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and count it when it is over."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = CALLER_LEFT
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        self._metrics.in_progress.inc()
-        try:
-            await self._app(scope, receive, send_and_note)
-        finally:
-            self._metrics.in_progress.dec()
-            self._metrics.note_request(scope, status, time.perf_counter() - started)
+def method_of(scope: Scope) -> str:
+    """Return the method of a request for logs and metrics: `other` for what a caller made up."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def metrics_of(request: Request) -> Metrics:

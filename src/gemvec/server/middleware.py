@@ -1,100 +1,20 @@
-"""What every request passes through, as small ASGI classes: id, access log, error answers, draining, key, body limit.
+"""What requests pass through, as small ASGI classes: error answers, draining, key, body limit.
 
-The first three stand around the whole application; the others around each route, because which of them apply is the
-route's own (`row.Row`). What they learn about a request is on `request.state`: `request_id`, `row`, `version`,
-`dialect`, `caller`, `owner`, `model`, `error`.
+Which of them stand around a route is the route's own (`route.Route`). What they learn about a request is on
+`request.state`, as `observed.py` lists it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
-from secrets import token_hex
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gemvec.errors import InvalidRequest, ShuttingDown
-from gemvec.logs import get_logger
 from gemvec.server.auth import Authenticator
 from gemvec.server.errors import error_response
-
-access_log = get_logger("access")
-
-# What access log and metrics say of a caller that went away before the answer; never sent.
-CALLER_LEFT = 499
-_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
-
-
-class RequestId:
-    """Gives each request an id, which the answer carries as `x-request-id`; a caller's own is not taken over."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with an id."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
-        header = (b"x-request-id", request_id.encode())
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], header]
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)
-
-
-class AccessLog:
-    """Writes one line a request: what was asked of which route and model, and how it went; nothing the caller wrote."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and log it when it is over."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = CALLER_LEFT
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        finally:
-            _log_access(scope, status, time.perf_counter() - started)
-
-
-def _log_access(scope: Scope, status: int, seconds: float) -> None:
-    state = scope["state"]
-    row, model = state.get("row"), state.get("model")
-    access_log.info(
-        "request",
-        extra={
-            "method": method_of(scope),
-            "route": row.path if row else "-",
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-            "request_id": state["request_id"],
-            "model": model.name if model else "-",
-        },
-    )
-
-
-def method_of(scope: Scope) -> str:
-    """Return the method of a request for logs and metrics: `other` for what a caller made up."""
-    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 class ErrorAnswers:
@@ -180,8 +100,8 @@ class Authenticated:
 class BodyLimit:
     """Refuses a body that is too large: by its announced length at once, otherwise as soon as it gets too long."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
-        self._app, self._most_bytes = app, most_bytes
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on.
@@ -190,7 +110,7 @@ class BodyLimit:
             InvalidRequest: the body is too large, or compressed.
         """
         for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > self._most_bytes:
+            if name == b"content-length" and int(value) > self._max_bytes:
                 raise self._too_large()
             if name == b"content-encoding" and value.lower() != b"identity":
                 raise InvalidRequest("Compressed request bodies are not accepted; leave Content-Encoding out.")
@@ -200,11 +120,11 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._most_bytes:
+            if received > self._max_bytes:
                 raise self._too_large()
             return message
 
         await self._app(scope, receive_within_limit, send)
 
     def _too_large(self) -> InvalidRequest:
-        return InvalidRequest(f"Request payload size exceeds the limit: {self._most_bytes} bytes.")
+        return InvalidRequest(f"Request payload size exceeds the limit: {self._max_bytes} bytes.")

@@ -13,16 +13,16 @@ from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.server.auth import bearer_token
 from gemvec.server.bodies import answer, read_query
+from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
 from gemvec.server.errors import Dialect
 from gemvec.server.limits import limiter_of
-from gemvec.server.services import services_of
 from gemvec.wire import openai
 from gemvec.wire.models import model_to_wire
 from gemvec.wire.names import parse_model_name
 
 _PAGE_SIZE = 50
-_LARGEST_PAGE = 1000
+_MAX_PAGE_SIZE = 1000
 
 
 async def list_models(request: Request) -> Response:
@@ -34,7 +34,7 @@ async def list_models(request: Request) -> Response:
     models = _models_for(request)
     if size < 0 or not token.isdecimal() or int(token) > len(models):
         raise InvalidRequest("* ListModelsRequest.page_token: invalid page size or token\n", field="page_token")
-    end = int(token) + min(size, _LARGEST_PAGE)
+    end = int(token) + min(size, _MAX_PAGE_SIZE)
     wire: dict[str, object] = {"models": [_to_wire(each) for each in models[int(token) : end]]}
     if end < len(models):  # an empty token would send some SDKs round in circles
         wire["nextPageToken"] = str(end)

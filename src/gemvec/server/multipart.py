@@ -10,8 +10,8 @@ from email.message import Message
 
 from gemvec.errors import InvalidRequest
 
-_LONGEST_BOUNDARY = 70
-_MOST_HEADER_BYTES = 8192
+_MAX_BOUNDARY_LENGTH = 70
+_MAX_HEADER_BYTES = 8192
 _END_OF_HEADERS = b"\r\n\r\n"
 
 
@@ -24,7 +24,7 @@ def parse_boundary(content_type: str) -> bytes:
     header = Message()
     header["content-type"] = content_type
     boundary = header.get_param("boundary")
-    if not isinstance(boundary, str) or not 0 < len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii():
+    if not isinstance(boundary, str) or not 0 < len(boundary) <= _MAX_BOUNDARY_LENGTH or not boundary.isascii():
         raise InvalidRequest("A multipart body needs a boundary in its Content-Type.", field="Content-Type")
     return boundary.encode()
 
@@ -44,7 +44,7 @@ class RelatedParts:
             InvalidRequest: there is no other part, or its headers are not well formed.
         """
         while (end := self._buffer.find(_END_OF_HEADERS)) < 0 and not self._buffer.startswith(b"--"):
-            if len(self._buffer) > _MOST_HEADER_BYTES or not await self._receive():
+            if len(self._buffer) > _MAX_HEADER_BYTES or not await self._receive():
                 raise InvalidRequest("The headers of a part of the multipart body do not end.")
         if self._buffer.startswith(b"--"):
             raise InvalidRequest("The multipart body has too few parts; expected the file's JSON and its bytes.")

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.context import services_of
 from gemvec.server.embed import count_tokens_of, embed, use_model
-from gemvec.server.services import services_of
 from gemvec.wire import openai
 from gemvec.wire.openai import Input
 

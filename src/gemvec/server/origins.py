@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
-from gemvec.errors import BadSetting, PageForbidden
+from gemvec.errors import BadSetting, OriginForbidden
 from gemvec.wire.message import shown
 
 _ANY = "*"
@@ -79,18 +79,18 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str], *, i
             so that the browser takes the site's page for one of this server's (DNS rebinding).
 
     Raises:
-        PageForbidden: it is neither this server's page nor one of these origins.
+        OriginForbidden: it is neither this server's page nor one of these origins.
     """
     origin, host = request.headers.get("origin"), request.headers.get("host", "").lower()
     if _ANY in origins or origin in origins:
         return
     if is_local and not _is_private(host) and host not in map(_host_of, origins):
-        raise PageForbidden(
+        raise OriginForbidden(
             "This server asks for no key and listens for its own machine alone: it does not go by the name "
             f"{shown(host)}, unless that is the host of an --allow-origin."
         )
     if origin is not None and _host_of(origin.lower()) != host:
-        raise PageForbidden
+        raise OriginForbidden
 
 
 def _host_of(origin: str) -> str:

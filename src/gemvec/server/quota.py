@@ -15,13 +15,13 @@ from typing import Literal
 from gemvec.errors import RateLimited
 
 MINUTE_SECONDS, DAY_SECONDS = 60.0, 86_400.0
-_GOOGLES_METRIC = "generativelanguage.googleapis.com/embed_content_free_tier_"
-_GOOGLES_WORDS = (
+_GOOGLE_METRIC = "generativelanguage.googleapis.com/embed_content_free_tier_"
+_GOOGLE_WORDS = (
     "You exceeded your current quota, please check your plan and billing details. For more information on this "
     "error, head to: https://ai.google.dev/gemini-api/docs/rate-limits."
 )
 _KEYS_WORDS = "The API key has reached a limit that the operator of this server gave it."
-_MOST_WINDOWS = 10_000  # ended windows are dropped when there are more
+_MAX_WINDOWS = 10_000  # ended windows are dropped when there are more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def per_minute_requests(limit: int) -> Quota:
         limit=limit,
         window_seconds=MINUTE_SECONDS,
         quota_id="EmbedContentRequestsPerMinutePerProjectPerModel-FreeTier",
-        metric=_GOOGLES_METRIC + "requests",
+        metric=_GOOGLE_METRIC + "requests",
     )
 
 
@@ -63,7 +63,7 @@ def per_day_requests(limit: int) -> Quota:
         limit=limit,
         window_seconds=DAY_SECONDS,
         quota_id="EmbedContentRequestsPerDayPerProjectPerModel-FreeTier",
-        metric=_GOOGLES_METRIC + "requests",
+        metric=_GOOGLE_METRIC + "requests",
     )
 
 
@@ -74,7 +74,7 @@ def per_minute_tokens(limit: int) -> Quota:
         limit=limit,
         window_seconds=MINUTE_SECONDS,
         quota_id="EmbedContentInputTokensPerModelPerMinute-FreeTier",
-        metric=_GOOGLES_METRIC + "input_token_count",
+        metric=_GOOGLE_METRIC + "input_token_count",
     )
 
 
@@ -125,7 +125,7 @@ class QuotaMeter:
             window.used += costs[quota.unit]
 
     def _window(self, caller: str, model: str, quota: Quota, now: float) -> _Window:
-        if len(self._windows) > _MOST_WINDOWS:
+        if len(self._windows) > _MAX_WINDOWS:
             self._windows = {name: window for name, window in self._windows.items() if window.ends_at > now}
         name = (caller, model if quota.is_per_model else "", quota.quota_id)
         window = self._windows.get(name)
@@ -135,7 +135,7 @@ class QuotaMeter:
 
 
 def _exceeded(model: str, quotas: Sequence[Quota], seconds: float) -> RateLimited:
-    words = _GOOGLES_WORDS if any(each.metric.startswith(_GOOGLES_METRIC) for each in quotas) else _KEYS_WORDS
+    words = _GOOGLE_WORDS if any(each.metric.startswith(_GOOGLE_METRIC) for each in quotas) else _KEYS_WORDS
     lines = [f"* Quota exceeded for metric: {each.metric}, limit: {each.limit}, model: {model}" for each in quotas]
     return RateLimited(
         "\n".join([words, *lines, f"Please retry in {seconds:.3f}s."]),

@@ -1,4 +1,4 @@
-"""From a path and a method to the row that answers: one regular expression over the whole table, matched once.
+"""From a path and a method to the route that answers: one regular expression over the whole table, matched once.
 
 Starlette's own router tries one route after the other, which would cost every request more than all the rest of its
 way through the server.
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import ANONYMOUS
-from gemvec.server.row import VERSIONS, Row
+from gemvec.server.route import VERSIONS, Route
 
 _NOT_FOUND = 404
 _METHOD_NOT_ALLOWED = 405
@@ -22,20 +22,20 @@ _PARAMETER = re.compile(r"{(\w+)}")
 
 
 class Router:
-    """Calls the application of the row that a request is for, and notes on the request what comes of its path."""
+    """Calls the application of the route that a request is for, and notes on the request what comes of its path."""
 
-    def __init__(self, rows: Sequence[tuple[Row, ASGIApp]]) -> None:
-        """Take each row with the application that answers it; a parameter has no slash and no colon."""
-        self._methods: dict[str, dict[str, tuple[Row, ASGIApp]]] = {}
-        for row, app in rows:
-            self._methods.setdefault(row.path, {})[row.method] = (row, app)
+    def __init__(self, routes: Sequence[tuple[Route, ASGIApp]]) -> None:
+        """Take each route with the application that answers it; a parameter has no slash and no colon."""
+        self._methods: dict[str, dict[str, tuple[Route, ASGIApp]]] = {}
+        for route, app in routes:
+            self._methods.setdefault(route.path, {})[route.method] = (route, app)
         self._paths = list(self._methods)
         alternatives = "|".join(_pattern(index, path) for index, path in enumerate(self._paths))
         versions = "|".join(re.escape(each) for each in VERSIONS)
         self._pattern = re.compile(f"(?P<version>{versions})?(?:{alternatives})")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on to its row.
+        """Pass the request on to its route.
 
         Raises:
             HTTPException: 404, there is no such path; 405, it does not take this method.
@@ -47,15 +47,16 @@ class Router:
         index = int(found.lastgroup[1:])
         methods = self._methods[self._paths[index]]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        row, app = methods.get(method) or next(iter(methods.values()))
-        if found["version"] and not row.versioned:
+        route, app = methods.get(method) or next(iter(methods.values()))
+        if found["version"] and not route.versioned:
             raise HTTPException(_NOT_FOUND)
         if method not in methods:
-            scope["state"]["dialect"] = row.dialect
+            scope["state"]["dialect"] = route.dialect
             raise HTTPException(_METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(methods))})
-        scope["path_params"] = {name: found[f"p{index}_{name}"] for name in _PARAMETER.findall(row.path)}
+        scope["path_params"] = {name: found[f"p{index}_{name}"] for name in _PARAMETER.findall(route.path)}
         version = (found["version"] or "").lstrip("/")
-        scope["state"] |= {"row": row, "dialect": row.dialect, "version": version, "caller": ANONYMOUS, "owner": ""}
+        scope["state"] |= {"route": route, "dialect": route.dialect, "version": version}
+        scope["state"] |= {"caller": ANONYMOUS, "owner": ""}
         await app(scope, receive, send)
 
 

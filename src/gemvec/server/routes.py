@@ -1,7 +1,7 @@
-"""The route table: every route is one row. OpenAPI, `/docs` and the reference page are made from it.
+"""The route table: every route once. OpenAPI, `/docs` and the reference page are made from it.
 
-Rows that are `versioned` answer under `/v1`, `/v1beta`, `/v1alpha` and without a prefix. To add a route: write its
-handler in `<noun>.py`, its messages in `schemas/<noun>.py`, and a row here.
+Routes that are `versioned` answer under `/v1`, `/v1beta`, `/v1alpha` and without a prefix. To add a route: write its
+handler in `<noun>.py`, its messages in `schemas/<noun>.py`, and a route here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import partial
 
 from gemvec.server import batches, docs, embed, files, health, metrics, models, openai, tei, uploads
 from gemvec.server.errors import Dialect
-from gemvec.server.row import Row
+from gemvec.server.route import Route
 from gemvec.server.schema import integer, text
 
 PAGES = {
@@ -22,11 +22,11 @@ _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
 _CONTENTS = [_CONTENT, {"content": {"parts": [{"text": "How does the brain work?"}]}, "outputDimensionality": 10}]
 
 # What watches the server or describes it: for anybody, and never in the way of what clients call.
-_Public = partial(Row, versioned=False, access="anybody", is_api=False)
+_Public = partial(Route, versioned=False, access="anybody", is_api=False)
 
 # In the order in which they are tried: the busiest first.
-ROUTES: tuple[Row, ...] = (
-    Row(
+ROUTES: tuple[Route, ...] = (
+    Route(
         group="Embedding",
         method="POST",
         path="/models/{model}:embedContent",
@@ -36,7 +36,7 @@ ROUTES: tuple[Row, ...] = (
         response="EmbedContentResponse",
         example=_CONTENT | {"taskType": "RETRIEVAL_DOCUMENT", "title": "Philosophy"},
     ),
-    Row(
+    Route(
         group="Embedding",
         method="POST",
         path="/models/{model}:batchEmbedContents",
@@ -46,7 +46,7 @@ ROUTES: tuple[Row, ...] = (
         response="BatchEmbedContentsResponse",
         example={"requests": _CONTENTS},
     ),
-    Row(
+    Route(
         group="Embedding",
         method="POST",
         path="/models/{model}:countTokens",
@@ -56,11 +56,12 @@ ROUTES: tuple[Row, ...] = (
         response="CountTokensResponse",
         example={"contents": [_CONTENT["content"]]},
     ),
-    Row(
+    Route(
         group="Batches",
         method="POST",
         path="/models/{model}:asyncBatchEmbedContent",
         handler=batches.create_batch,
+        body="batch",
         summary="Accept a batch: requests inline or in an uploaded JSONL file, computed when the model is free.",
         request="AsyncBatchEmbedContentRequest",
         response="Operation",
@@ -71,7 +72,7 @@ ROUTES: tuple[Row, ...] = (
             }
         },
     ),
-    Row(
+    Route(
         group="Models",
         method="GET",
         path="/models",
@@ -80,7 +81,7 @@ ROUTES: tuple[Row, ...] = (
         response="ListModelsResponse",
         query=PAGES,
     ),
-    Row(
+    Route(
         group="Models",
         method="GET",
         path="/models/{model}",
@@ -88,7 +89,7 @@ ROUTES: tuple[Row, ...] = (
         summary="Describe one model and the weights that serve it; with `Authorization: Bearer`, in OpenAI's shape.",
         response="Model",
     ),
-    Row(
+    Route(
         group="OpenAI",
         method="POST",
         path="/embeddings",
@@ -100,7 +101,7 @@ ROUTES: tuple[Row, ...] = (
         shown_under="/v1",
         dialect=Dialect.OPENAI,
     ),
-    Row(
+    Route(
         group="OpenAI",
         method="POST",
         path="/openai/embeddings",
@@ -111,7 +112,7 @@ ROUTES: tuple[Row, ...] = (
         example={"input": ["What is the meaning of life?"], "model": "gemini-embedding-001"},
         dialect=Dialect.OPENAI,
     ),
-    Row(
+    Route(
         group="OpenAI",
         method="GET",
         path="/openai/models",
@@ -120,7 +121,7 @@ ROUTES: tuple[Row, ...] = (
         response="OpenAIModels",
         dialect=Dialect.OPENAI,
     ),
-    Row(
+    Route(
         group="OpenAI",
         method="GET",
         path="/openai/models/{model}",
@@ -129,7 +130,7 @@ ROUTES: tuple[Row, ...] = (
         response="OpenAIModel",
         dialect=Dialect.OPENAI,
     ),
-    Row(
+    Route(
         group="Files",
         method="POST",
         path="/upload/{version}/files",
@@ -138,9 +139,9 @@ ROUTES: tuple[Row, ...] = (
         request="CreateFileRequest",
         response="CreateFileResponse",
         versioned=False,
-        reads_whole_body=False,
+        body="stream",
     ),
-    Row(
+    Route(
         group="Files",
         method="POST",
         path="/upload/{version}/files/{upload}",
@@ -149,9 +150,9 @@ ROUTES: tuple[Row, ...] = (
         response="CreateFileResponse",
         versioned=False,
         access="url",
-        reads_whole_body=False,
+        body="stream",
     ),
-    Row(
+    Route(
         group="Files",
         method="GET",
         path="/files",
@@ -160,7 +161,7 @@ ROUTES: tuple[Row, ...] = (
         response="ListFilesResponse",
         query=PAGES,
     ),
-    Row(
+    Route(
         group="Files",
         method="GET",
         path="/files/{file}:download",
@@ -168,7 +169,7 @@ ROUTES: tuple[Row, ...] = (
         summary="Download a file's bytes, or a range of them.",
         query={"alt": text("`media`; may be left out.")},
     ),
-    Row(
+    Route(
         group="Files",
         method="GET",
         path="/files/{file}",
@@ -176,7 +177,7 @@ ROUTES: tuple[Row, ...] = (
         summary="Describe one file.",
         response="File",
     ),
-    Row(
+    Route(
         group="Files",
         method="DELETE",
         path="/files/{file}",
@@ -184,7 +185,7 @@ ROUTES: tuple[Row, ...] = (
         summary="Delete a file.",
         response="Empty",
     ),
-    Row(
+    Route(
         group="Batches",
         method="GET",
         path="/batches",
@@ -193,7 +194,7 @@ ROUTES: tuple[Row, ...] = (
         response="ListOperationsResponse",
         query=PAGES,
     ),
-    Row(
+    Route(
         group="Batches",
         method="POST",
         path="/batches/{batch}:cancel",
@@ -201,17 +202,18 @@ ROUTES: tuple[Row, ...] = (
         summary="End a batch now; what is finished stays.",
         response="Empty",
     ),
-    Row(
+    Route(
         group="Batches",
         method="PATCH",
         path="/batches/{batch}:updateEmbedContentBatch",
         handler=batches.update_batch,
+        body="batch",
         summary="Change a batch's display name, its priority, or both.",
         request="EmbedContentBatch",
         response="EmbedContentBatch",
         query={"updateMask": text("`displayName`, `priority`, or both with a comma; what the body has when absent.")},
     ),
-    Row(
+    Route(
         group="Batches",
         method="GET",
         path="/batches/{batch}",
@@ -219,7 +221,7 @@ ROUTES: tuple[Row, ...] = (
         summary="Describe one batch, with its results when it has ended.",
         response="Operation",
     ),
-    Row(
+    Route(
         group="Batches",
         method="DELETE",
         path="/batches/{batch}",
@@ -227,7 +229,7 @@ ROUTES: tuple[Row, ...] = (
         summary="Delete a batch with its input and its results; one that runs is cancelled first.",
         response="Empty",
     ),
-    Row(
+    Route(
         group="text-embeddings-inference",
         method="POST",
         path="/embed",
@@ -239,7 +241,7 @@ ROUTES: tuple[Row, ...] = (
         versioned=False,
         dialect=Dialect.TEI,
     ),
-    Row(
+    Route(
         group="text-embeddings-inference",
         method="POST",
         path="/",
@@ -251,7 +253,7 @@ ROUTES: tuple[Row, ...] = (
         versioned=False,
         dialect=Dialect.TEI,
     ),
-    Row(
+    Route(
         group="text-embeddings-inference",
         method="GET",
         path="/info",
@@ -286,7 +288,7 @@ ROUTES: tuple[Row, ...] = (
         response="Health",
         dialect=Dialect.TEI,
     ),
-    Row(
+    Route(
         group="Metrics",
         method="GET",
         path="/metrics",

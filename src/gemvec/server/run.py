@@ -16,9 +16,9 @@ import uvicorn
 from gemvec.errors import BadSetting
 from gemvec.logs import get_logger
 from gemvec.server.app import create_app
+from gemvec.server.context import Services
 from gemvec.server.middleware import Gate
 from gemvec.server.protocol import bounded_protocol
-from gemvec.server.services import Services
 
 log = get_logger("server")
 

@@ -1,86 +1,47 @@
-"""What the handlers work with: the settings, the embedder, and whatever else must be opened before serving."""
+"""Where a server is composed: the data folder, the stores, the embedder, and what runs beside the requests.
+
+Handlers never import this module; they find what it made with `context.services_of`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
-from typing import cast
 
-from starlette.requests import Request
-
+from gemvec.batches.executor import ProcessExecutor
 from gemvec.batches.runner import BatchRunner
+from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
-from gemvec.embedding.models import ServedModel
-from gemvec.errors import FailedPrecondition
+from gemvec.errors import GemvecError
+from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
+from gemvec.logs import get_logger
+from gemvec.models.catalogue import find_known
 from gemvec.models.progress import Progress
-from gemvec.server.limits import Limits
+from gemvec.server.context import Lifespan, Services
+from gemvec.server.limits import limits_of
+from gemvec.server.upstream import open_served_embedder
 from gemvec.settings import Settings
-from gemvec.storage.database import Database
+from gemvec.storage.database import Database, database_of, open_database
+from gemvec.storage.lock import FolderLock
 
-# Entered in the server's event loop before the first request, left in reverse order after the last.
-Lifespan = Callable[[], AbstractAsyncContextManager[object]]
+log = get_logger("files")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What one running server needs.
-
-    Attributes:
-        settings: how it was started.
-        embedder: computes the vectors.
-        files: the store of files; None where none are kept.
-        batches: the runner of batches, with their store; None where none are kept.
-        database: files, batches and API keys; None where none are kept.
-        limits: what every caller may have; what the settings say when None.
-        lifespans: what must run while the server runs, such as sweepers and runners.
-    """
-
-    settings: Settings
-    embedder: Embedder
-    files: FileStore | None = None
-    batches: BatchRunner | None = None
-    database: Database | None = None
-    limits: Limits | None = None
-    lifespans: tuple[Lifespan, ...] = ()
-
-    def default_model(self) -> ServedModel:
-        """Return what serves a request that names no model."""
-        return self.embedder.list_models()[0]
-
-    def file_store(self) -> FileStore:
-        """Return the store of files.
-
-        Raises:
-            FailedPrecondition: this server keeps no files.
-        """
-        if self.files is None:
-            raise FailedPrecondition("This server keeps no files.")
-        return self.files
-
-    def batch_runner(self) -> BatchRunner:
-        """Return the runner of batches, which has their store.
-
-        Raises:
-            FailedPrecondition: this server keeps no batches.
-        """
-        if self.batches is None:
-            raise FailedPrecondition("This server keeps no batches.")
-        return self.batches
+_SWEEP_SECONDS = 600.0
 
 
-def services_of(request: Request) -> Services:
-    """Return the services of the server that `request` came to."""
-    return cast("Services", request.app.state.services)
-
-
-def open_services(settings: Settings, *, progress: Progress | None = None) -> Services:
+def open_services(
+    settings: Settings, *, embedder: Embedder | None = None, progress: Progress | None = None
+) -> Services:
     """Open the data folder and load the model for `gemvec serve`; closed by the application when it ends.
 
     Args:
         settings: what to serve, and from where.
+        embedder: serve this one instead of the models that the settings name; its owner closes it.
         progress: told how far a fetch of weights has come.
 
     Raises:
@@ -90,30 +51,102 @@ def open_services(settings: Settings, *, progress: Progress | None = None) -> Se
         BadSetting: the upstream server is none, or has no key to be asked with.
         TransportFailure: the upstream server does not answer.
     """
-    from gemvec.server.batches import open_batch_runner, running
-    from gemvec.server.files import open_file_store, sweeping
-    from gemvec.server.upstream import open_served_embedder
-    from gemvec.storage.database import database_of, open_database
-    from gemvec.storage.lock import FolderLock
-
     with ExitStack() as opened:  # closes what is open already if something else cannot be opened
         opened.enter_context(FolderLock(settings.data_dir))
         database = open_database(database_of(settings))
         opened.callback(database.close)
         opened.enter_context(database.held())
-        files = open_file_store(settings, database)
-        embedder = open_served_embedder(settings, progress=progress)
+        files = _open_file_store(settings, database)
+        served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
         storage = opened.pop_all()
-    batches = open_batch_runner(settings, database, files, embedder)
-    lifespans = (
-        partial(_closing_storage, storage),
-        partial(_closing, embedder),
-        partial(sweeping, files),
-        partial(running, batches),
-    )
+    batches = _open_batch_runner(settings, database, files, served)
+    closing: tuple[Lifespan, ...] = () if embedder else (partial(_closing, served),)
     return Services(
-        settings=settings, embedder=embedder, files=files, batches=batches, database=database, lifespans=lifespans
+        settings=settings,
+        embedder=served,
+        files=files,
+        batches=batches,
+        database=database,
+        limits=limits_of(settings),
+        lifespans=(
+            partial(_closing_storage, storage),
+            *closing,
+            partial(_sweeping, files),
+            partial(_running, batches),
+        ),
     )
+
+
+def _open_file_store(settings: Settings, database: Database) -> FileStore:
+    """Return the store of files that `settings` describe."""
+    limits = FileLimits(
+        max_file_bytes=settings.max_file_bytes,
+        max_owner_bytes=settings.max_owner_bytes,
+        expiry=timedelta(seconds=settings.file_expiry_seconds),
+    )
+    return FileStore(database, settings.data_dir, limits=limits)
+
+
+def _open_batch_store(settings: Settings, database: Database, files: FileStore) -> BatchStore:
+    """Return the store of batches that `settings` describe."""
+    return BatchStore(
+        database,
+        files,
+        settings.data_dir,
+        expiry=timedelta(seconds=settings.batch_expiry_seconds),
+        retention=timedelta(seconds=settings.batch_retention_seconds),
+    )
+
+
+def _open_batch_runner(settings: Settings, database: Database, files: FileStore, embedder: Embedder) -> BatchRunner:
+    """Return the runner of batches, with their store; models that are small and fast run theirs in processes."""
+    from gemvec.models.local import open_embedder
+
+    store = _open_batch_store(settings, database, files)
+    fast = tuple(name for name in settings.model if _is_static(name))
+    ids = {record.id for record in map(find_known, fast) if record is not None}
+    weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
+    if not weights:
+        return BatchRunner(store, embedder)
+    open_fast = partial(open_embedder, replace(settings, model=fast))
+    return BatchRunner(store, embedder, ProcessExecutor(embedder, open_fast, weights=weights))
+
+
+def _is_static(name: str) -> bool:
+    record = find_known(name)
+    return record is not None and record.engine == "static"
+
+
+@asynccontextmanager
+async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
+    """Work on batches for as long as the context lasts; park them at its end."""
+    await runner.start()
+    try:
+        yield
+    finally:
+        await runner.stop()
+
+
+@asynccontextmanager
+async def _sweeping(files: FileStore) -> AsyncGenerator[None]:
+    """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
+    sweeper = asyncio.create_task(_sweep_for_ever(files))
+    try:
+        yield
+    finally:
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
+
+
+async def _sweep_for_ever(files: FileStore) -> None:
+    while True:
+        try:
+            if removed := await asyncio.to_thread(files.sweep):
+                log.info("swept", extra={"removed": removed})
+        except GemvecError as error:
+            log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
+        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 @asynccontextmanager

@@ -12,10 +12,10 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.models.catalogue import find_known
 from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.context import services_of
 from gemvec.server.embed import embed, use_model
 from gemvec.server.limits import limiter_of
 from gemvec.server.openai import texts_of
-from gemvec.server.services import services_of
 from gemvec.wire import tei
 
 # What clients that ask are told to send at once where any number is taken: as many as OpenAI takes.

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import gemvec
 from gemvec.errors import BadSetting, MissingDependency
-from gemvec.server.errors import INTERNAL, of_error
+from gemvec.server.errors import INTERNAL
+from gemvec.server.observed import CALLER_LEFT
 from gemvec.spans import Attribute, traced_by
 
 # With its retries; what a stopping server waits at most for a collector that does not answer.
@@ -95,49 +95,40 @@ def open_tracing(endpoint: str) -> Tracing:
 
 
 class Traced:
-    """Opens a span around each request of a route."""
+    """Opens a span around each request of a route, whose errors are answered inside it."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app, self._tracing = app, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on inside its span."""
-        state, row = scope["state"], scope["state"]["row"]
+        state, route = scope["state"], scope["state"]["route"]
         attributes = {
-            "http.request.method": row.method,
-            "http.route": row.path,
+            "http.request.method": route.method,
+            "http.route": route.path,
             "gemvec.request_id": state["request_id"],
         }
         traceparent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
-        name = f"{row.method} {row.path}"
+        name = f"{route.method} {route.path}"
         with self._tracing.open_request(name, traceparent, attributes) as span, traced_by(self._tracing.open_span):
             try:
-                await self._app(scope, receive, _noting(send, span))
-            except ClientDisconnect:
-                span.set_attribute("error.type", "CANCELLED")
-                raise
-            except Exception as error:
-                _note_error(span, error, scope)
-                raise
+                await self._app(scope, receive, send)
             finally:
-                if model := state.get("model"):
-                    span.set_attribute("gemvec.model", model.name)
+                _describe(span, state)
 
 
-def _noting(send: Send, span: Span) -> Send:
-    async def send_and_note(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            span.set_attribute("http.response.status_code", message["status"])
-        await send(message)
-
-    return send_and_note
-
-
-def _note_error(span: Span, error: Exception, scope: Scope) -> None:
+def _describe(span: Span, state: Mapping[str, Any]) -> None:
+    """Say how the request was answered, or that its caller left."""
     from opentelemetry.trace import StatusCode
 
-    answered = of_error(error, scope).status
-    span.set_attribute("error.type", answered.name)
-    span.set_attribute("http.response.status_code", answered.http_code)
-    if answered.http_code >= INTERNAL.http_code:
+    status: int = state["status"]
+    if status == CALLER_LEFT:
+        span.set_attribute("error.type", "CANCELLED")
+    else:
+        span.set_attribute("http.response.status_code", status)
+    if error := state.get("error"):
+        span.set_attribute("error.type", error)
+    if status >= INTERNAL.http_code:
         span.set_status(StatusCode.ERROR)
+    if model := state.get("model"):
+        span.set_attribute("gemvec.model", model.name)

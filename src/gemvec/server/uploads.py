@@ -25,7 +25,7 @@ from gemvec.server.bodies import answer
 from gemvec.server.errors import error_response
 from gemvec.server.files import files_of, resource_of
 from gemvec.server.multipart import RelatedParts, parse_boundary
-from gemvec.server.row import VERSIONS
+from gemvec.server.route import VERSIONS
 from gemvec.wire.files import CreateFileRequest, file_to_wire, parse_create_file_request
 from gemvec.wire.message import Message, parse_message, shown
 

@@ -1,4 +1,4 @@
-"""What one row of the route table says."""
+"""What the route table says of one route."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 # Who may call: those with a key; those who know the URL, which is itself the secret; anybody.
 Access = Literal["key", "url", "anybody"]
 
+Body = Literal["call", "batch", "stream"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Row:
+class Route:
     """One route.
 
     Attributes:
@@ -38,7 +40,8 @@ class Row:
         shown_under: the version prefix in the documentation.
         access: who may call.
         dialect: whose clients call, and so the shape of its errors.
-        reads_whole_body: whether the body is held in memory and `max_request_bytes` bounds it; uploads bound their own.
+        body: what bounds the body. `call`: `max_request_bytes`, and Google's limit where that holds. `batch`: only
+            `max_request_bytes`, because it is one body of many calls. `stream`: the handler, which takes it in pieces.
         is_api: whether it is what clients call, which a stopping server refuses, `--inject` disturbs and traces show;
             not what watches the server or describes it.
     """
@@ -56,5 +59,5 @@ class Row:
     shown_under: str = VERSIONS[0]
     access: Access = "key"
     dialect: Dialect = Dialect.GEMINI
-    reads_whole_body: bool = True
+    body: Body = "call"
     is_api: bool = True

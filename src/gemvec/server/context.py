@@ -1,0 +1,56 @@
+"""What handlers work with, and how they find it: the settings, the embedder, the stores.
+
+`services.open_services` makes it; nothing here knows how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from gemvec.batches.runner import BatchRunner
+from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.models import ServedModel
+from gemvec.files.store import FileStore
+from gemvec.server.limits import Limits
+from gemvec.settings import Settings
+from gemvec.storage.database import Database
+
+# Entered in the server's event loop before the first request, left in reverse order after the last.
+Lifespan = Callable[[], AbstractAsyncContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What one running server needs.
+
+    Attributes:
+        settings: how it was started.
+        embedder: computes the vectors.
+        files: the store of files.
+        batches: the runner of batches, with their store.
+        database: files, batches and API keys.
+        limits: what every caller may have.
+        lifespans: what must run while the server runs, such as sweepers and runners.
+    """
+
+    settings: Settings
+    embedder: Embedder
+    files: FileStore
+    batches: BatchRunner
+    database: Database
+    limits: Limits
+    lifespans: tuple[Lifespan, ...]
+
+    def default_model(self) -> ServedModel:
+        """Return what serves a request that names no model."""
+        return self.embedder.list_models()[0]
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the server that `request` came to."""
+    return cast("Services", request.app.state.services)
