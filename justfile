@@ -26,3 +26,9 @@ tested:
     uv pip compile pyproject.toml --extra all --extra test --universal --python-version 3.11 --upgrade \
         --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
         --custom-compile-command "just tested" --output-file requirements/tested.txt
+
+# Resolve requirements/lowest.txt anew, the oldest versions that pyproject.toml allows; needs uv
+lowest:
+    uv pip compile pyproject.toml --extra all --extra test --resolution lowest-direct --python-version 3.11 \
+        --no-emit-index-url --no-emit-find-links --no-annotate \
+        --custom-compile-command "just lowest" --output-file requirements/lowest.txt

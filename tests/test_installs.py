@@ -170,3 +170,13 @@ from gemvec.cli.demo import Account, show_google_sdk
 show_google_sdk(Account(Console()), "http://127.0.0.1:9")
 """
     assert run(source).stdout == "- Google's SDK is not installed: pip install google-genai\n"
+
+
+def test_the_lowest_versions_that_are_tested_are_allowed_and_complete():
+    pins = [Requirement(line) for line in (ROOT / "requirements" / "lowest.txt").read_text().split() if "==" in line]
+    versions = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
+    for requirement in map(Requirement, [each for install in INSTALLS.values() for each in install]):
+        if requirement.name in versions:
+            assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+    wanted = {canonicalize_name(Requirement(each).name) for name in ("all", "test", "base") for each in INSTALLS[name]}
+    assert wanted - {"gemvec"} <= versions.keys()
