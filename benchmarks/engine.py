@@ -5,8 +5,9 @@
 The texts are real: docstrings of the standard library of 13 to 256 tokens, about 57 on average, in an order that is
 always the same. Every case runs in a fresh process; cases take turns for `--rounds` rounds, so that ratios hold on a
 machine that others use too. sentence-transformers runs in an environment of its own, made on the first run; without it
-give `--only gemvec`. A sum at the end says how many times sentence-transformers' best fp32 speed gemvec reaches, round
-by round and by CPU second, which a busy machine blurs less.
+give `--only gemvec`. A sum at the end says how many times each speed of sentence-transformers gemvec reaches, round by
+round and by CPU second, which a busy machine blurs less. Like is compared with like: `fast` computes in bf16 where the
+processor has it, `exact` in fp32.
 """
 
 from __future__ import annotations

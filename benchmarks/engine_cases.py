@@ -186,6 +186,7 @@ CASES: dict[str, tuple[Callable[..., Figures], tuple[object, ...]]] = {
     "sentence-transformers fp32, batch 8": (sentence_transformers, (8, "float32")),
     "encoder alone, fast": (encoder, ("fast",)),
     "sentence-transformers bf16, batch 32": (sentence_transformers, (32, "bfloat16")),
+    "sentence-transformers bf16, batch 8": (sentence_transformers, (8, "bfloat16")),
     "encoder alone, exact": (encoder, ("exact",)),
     "latency fast": (latency, ("fast",)),
 }
