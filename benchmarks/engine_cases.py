@@ -96,13 +96,15 @@ def gemvec(run: Run, precision: str) -> Figures:
 
 def encoder(run: Run, precision: str) -> Figures:
     """The network alone: texts tokenized and sorted into micro-batches beforehand, a thread a stream."""
-    from gemvec.models.openvino import OpenVinoEncoder
+    from gemvec.models.engines import engine_of
     from gemvec.models.tokenizer import load_tokenizer
     from gemvec.models.weights import load_model
+    from gemvec.settings import Settings
 
     texts = run.texts
     loaded = load_model(str(run.model), run.folder)
-    network = OpenVinoEncoder(loaded, precision=precision, streams=run.cores)
+    settings = Settings(precision=precision, streams=run.cores)
+    network = engine_of(loaded.record).open(loaded.record, loaded.folder, settings)
     tokenizer = load_tokenizer(loaded.record, loaded.folder)
     ids = {
         text: [*tokenizer.prefix_ids, *each, *tokenizer.suffix_ids]

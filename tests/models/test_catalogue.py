@@ -86,7 +86,7 @@ def test_a_misspelt_id_is_answered_with_the_one_that_is_near():
 def test_a_folder_tells_its_own_facts(folder):
     record = find_record(str(folder))
     assert (record.id, record.sources) == ("my-model", (FolderSource(folder=folder),))
-    assert (record.native_dim, record.window_tokens, record.pooling, record.engine) == (32, 64, "mean", "bert")
+    assert (record.native_dim, record.window_tokens, record.pooling, record.engine) == (32, 64, "mean", "network")
     assert record.prompts == NO_PROMPTS
     assert record.files == ()
 
@@ -101,10 +101,11 @@ def test_a_folder_with_prompts_keeps_them(folder):
     assert "query: " in find_record(str(folder)).prompts.by_task.values()
 
 
-def test_a_roberta_window_leaves_out_the_two_positions_that_serve_no_token(folder):
-    edit(folder / "config.json", model_type="xlm-roberta")
-    (folder / "sentence_bert_config.json").unlink()
+def test_a_roberta_window_leaves_out_the_positions_that_serve_no_token(folder):
+    edit(folder / "config.json", model_type="xlm-roberta", pad_token_id=1)
     assert find_record(str(folder)).window_tokens == 62
+    edit(folder / "config.json", pad_token_id=0)
+    assert find_record(str(folder)).window_tokens == 63
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,8 @@ def test_a_folder_with_a_ready_graph_names_its_engine(folder, path, engine):
 
 
 def test_another_architecture_runs_from_its_graph_and_not_from_its_safetensors(folder):
-    edit(folder / "config.json", model_type="gemma3_text")
-    with pytest.raises(UnsupportedModel, match=r"gemma3_text.*ONNX"):
+    edit(folder / "config.json", model_type="deberta-v2")
+    with pytest.raises(UnsupportedModel, match=r"deberta-v2.*ONNX"):
         find_record(str(folder))
     (folder / "model.onnx").touch()
     assert find_record(str(folder)).engine == "onnx"
@@ -134,23 +135,10 @@ def test_a_folder_without_a_needed_file_is_refused_by_its_name(folder, path):
         find_record(str(folder))
 
 
-def test_a_folder_with_layers_after_pooling_is_refused_rather_than_run_without_them(folder):
-    modules = json.loads((folder / "modules.json").read_text())
-    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "sentence_transformers.models.Dense"}]))
-    with pytest.raises(UnsupportedModel, match="Dense"):
-        find_record(str(folder))
-
-
 @pytest.mark.parametrize("path", ["config.json", "1_Pooling/config.json", "modules.json", "sentence_bert_config.json"])
 def test_a_file_that_is_not_json_is_named(folder, path):
     (folder / path).write_text("{")
     with pytest.raises(UnsupportedModel, match=path):
-        find_record(str(folder))
-
-
-def test_a_pooling_gemvec_does_not_do_is_refused(folder):
-    edit(folder / "1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_lasttoken=True)
-    with pytest.raises(UnsupportedModel, match="pooling_mode_lasttoken"):
         find_record(str(folder))
 
 

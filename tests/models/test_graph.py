@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from gemvec.errors import UnsupportedModel
-from gemvec.models.graph import read_graph
+from gemvec.models.graph import Inputs, read_graph
+from gemvec.models.modules import CLS_POOLING, MEAN_POOLING, Normalize
+from gemvec.models.record import ModelRecord
 from gemvec.models.runtime import openvino, opset
+from gemvec.models.text_graph import read_text_graph
 
 TABLE = np.random.default_rng(3).standard_normal((100, 8)).astype(np.float32)
 TEXTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
@@ -39,8 +42,14 @@ def save(path, outputs, parameters):
     return path
 
 
-def compute(path, pooling="mean"):
-    compiled = openvino.Core().compile_model(read_graph(path, pooling), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+def read(path, *modules):
+    """Return the whole graph of a file, with the modules that the folder names."""
+    return read_text_graph(ModelRecord(id="m", sources=(), weights_path=path.name, modules=modules), path.parent)
+
+
+def compute(path, *modules):
+    graph = read(path, *(modules or (MEAN_POOLING,)))
+    compiled = openvino.Core().compile_model(graph.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     width = max(map(len, TEXTS))
     ids = np.array([[*text, *[99] * (width - len(text))] for text in TEXTS], np.int32)
     return compiled([ids, np.array([len(text) for text in TEXTS], np.int32)])[0]
@@ -57,8 +66,8 @@ def test_every_input_of_an_encoder_is_fed_in_the_type_it_wants(tmp_path, dtype):
 def test_token_vectors_are_pooled_as_the_record_says(tmp_path):
     parameters, vectors = token_vectors(["input_ids"])
     path = save(tmp_path / "model.xml", {"last_hidden_state": vectors}, parameters)
-    np.testing.assert_allclose(compute(path, "mean"), MEANS, atol=1e-6)
-    np.testing.assert_array_equal(compute(path, "cls"), [TABLE[text[0]] for text in TEXTS])
+    np.testing.assert_allclose(compute(path, MEAN_POOLING), MEANS, atol=1e-6)
+    np.testing.assert_array_equal(compute(path, CLS_POOLING), [TABLE[text[0]] for text in TEXTS])
 
 
 def test_vectors_of_half_precision_are_pooled_in_full(tmp_path):
@@ -76,9 +85,10 @@ def test_a_text_vector_made_inside_is_taken_by_its_name(tmp_path):
     parameters, vectors = token_vectors(["input_ids"])
     inside = opset.reduce_max(vectors, np.int64(1))
     path = save(tmp_path / "model.xml", {"token_embeddings": vectors, "sentence_embedding": inside}, parameters)
-    for pooling in ("mean", "inside"):
-        assert compute(path, pooling).shape == (3, 8)
-        np.testing.assert_array_equal(compute(path, pooling)[1], np.maximum(TABLE[8], TABLE[99]))
+    for modules in ((), (MEAN_POOLING, Normalize())):
+        graph = read(path, *modules)
+        assert graph.model.output(0).get_partial_shape().rank.get_length() == 2
+        np.testing.assert_array_equal(compute(path, *modules)[1], np.maximum(TABLE[8], TABLE[99]))
 
 
 def test_the_pooler_output_is_no_text_vector(tmp_path):
@@ -91,14 +101,35 @@ def test_the_pooler_output_is_no_text_vector(tmp_path):
 def test_a_graph_with_one_vector_a_text_needs_no_name(tmp_path):
     parameters, vectors = token_vectors(["input_ids"])
     path = save(tmp_path / "model.xml", {"output": opset.reduce_max(vectors, np.int64(1))}, parameters)
-    assert compute(path, "inside").shape == (3, 8)
+    assert compute(path).shape == (3, 8)
 
 
-def test_token_vectors_are_not_taken_for_text_vectors(tmp_path):
+@pytest.mark.parametrize("name", ["logits", "pooler_output", "scores"])
+def test_scores_and_pooled_outputs_are_not_taken_for_text_vectors(tmp_path, name):
+    parameters, vectors = token_vectors(["input_ids"])
+    path = save(tmp_path / "model.xml", {name: opset.reduce_max(vectors, np.int64(1))}, parameters)
+    with pytest.raises(UnsupportedModel, match=f"neither text vectors nor token vectors.*{name}"):
+        read(path, MEAN_POOLING)
+
+
+def test_of_several_outputs_of_tokens_the_last_layer_is_taken_by_its_name(tmp_path):
+    parameters, vectors = token_vectors(["input_ids"])
+    outputs = {"hidden_states.0": opset.multiply(vectors, np.float32(2)), "last_hidden_state": vectors}
+    np.testing.assert_allclose(compute(save(tmp_path / "model.xml", outputs, parameters)), MEANS, atol=1e-6)
+
+
+def test_token_vectors_that_nothing_says_how_to_pool_are_refused(tmp_path):
     parameters, vectors = token_vectors(["input_ids"])
     path = save(tmp_path / "model.xml", {"last_hidden_state": vectors}, parameters)
-    with pytest.raises(UnsupportedModel, match=r"neither text vectors nor token vectors; its outputs have \[3\] axes"):
-        read_graph(path, "inside")
+    with pytest.raises(UnsupportedModel, match="nothing says how they are pooled"):
+        read(path)
+
+
+def test_a_graph_without_an_attention_mask_says_that_it_sees_padding(tmp_path):
+    for names, masks in ((["input_ids"], False), (["input_ids", "attention_mask"], True)):
+        parameters, vectors = token_vectors(names)
+        path = save(tmp_path / "model.xml", {"last_hidden_state": vectors}, parameters)
+        assert read_graph(path, Inputs.add()).masks_padding is masks
 
 
 def test_an_input_that_is_not_an_encoders_is_named(tmp_path):
@@ -109,13 +140,13 @@ def test_an_input_that_is_not_an_encoders_is_named(tmp_path):
         tmp_path / "model.xml", {"out": opset.add(vectors, opset.unsqueeze(pixels, np.int64(2)))}, [*parameters, pixels]
     )
     with pytest.raises(UnsupportedModel, match="input 'pixel"):
-        read_graph(path, "mean")
+        read(path)
 
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\0\1\2")
     with pytest.raises(UnsupportedModel, match=r"model\.onnx cannot be read as a graph"):
-        read_graph(tmp_path / "model.onnx", "mean")
+        read(tmp_path / "model.onnx")
 
 
 def test_an_onnx_file_is_read_as_it_is(tmp_path):

@@ -26,10 +26,10 @@ from gemvec.errors import (
     UnsupportedModel,
     UnsupportedTaskType,
 )
-from gemvec.models.bert import build_bert, read_config
+from gemvec.models.catalogue import find_record
 from gemvec.models.local import open_embedder
 from gemvec.models.runtime import openvino
-from gemvec.models.tensors import Tensors
+from gemvec.models.text_graph import build_text_graph
 from gemvec.models.tokenizer import Tokenizer
 from gemvec.settings import Settings
 from reference_bert import read_parts, reference_bert
@@ -302,10 +302,9 @@ def test_no_model_is_a_bad_setting():
 
 def test_an_openvino_graph_gives_the_same_vectors(open_tiny, embedder, folder, tmp_path):
     ready = shutil.copytree(folder, tmp_path / "ready")
-    tensors = Tensors(folder / "model.safetensors")
-    model = build_bert(tensors, read_config(folder / "config.json"), "mean")
+    graph = build_text_graph(find_record(str(folder)), folder)
     (ready / "model.safetensors").unlink()
-    openvino.save_model(with_usual_inputs(model), ready / "openvino_model.xml", compress_to_fp16=False)
+    openvino.save_model(with_usual_inputs(graph.model), ready / "openvino_model.xml", compress_to_fp16=False)
     texts = ["the dog", "why not run away from the old house"]
     answers = embed(open_tiny(ready), *texts, model="ready")
     np.testing.assert_allclose(

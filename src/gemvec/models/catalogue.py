@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gemvec.errors import ModelNotFound
 from gemvec.models.folder import id_of, read_folder, read_manifest
+from gemvec.models.modules import CLS_POOLING, MEAN_POOLING, Pooling
 from gemvec.models.prompts import BGE, E5, EMBEDDINGGEMMA, Prompts
 from gemvec.models.record import FolderSource, HubSource, ModelFile, ModelRecord, PackageSource
 
@@ -102,6 +103,7 @@ WORDLLAMA_256 = ModelRecord(
         ),
     ),
     engine="static",
+    modules=(),
     native_dim=256,
     # An average has no window of its own: the largest limit of any served name.
     window_tokens=8192,
@@ -115,7 +117,7 @@ EMBEDDINGGEMMA_300M = ModelRecord(
     sources=(HubSource(repository="onnx-community/embeddinggemma-300m-ONNX"),),
     engine="onnx",
     weights_path="onnx/model.onnx",
-    pooling="inside",
+    modules=(),
     native_dim=768,
     window_tokens=2048,
     prompts=EMBEDDINGGEMMA,
@@ -124,13 +126,15 @@ EMBEDDINGGEMMA_300M = ModelRecord(
 )
 
 
-def _hub_model(repository: str, native_dim: int, licence: str, summary: str, prompts: Prompts) -> ModelRecord:
-    """Return the record of a BERT-family model of 512 tokens; E5 pools by mean, BGE by the first token."""
+def _hub_model(
+    repository: str, native_dim: int, *, licence: str = "MIT", summary: str, prompts: Prompts, pooling: Pooling
+) -> ModelRecord:
+    """Return the record of a BERT-family model of 512 tokens."""
     return ModelRecord(
         id=id_of(repository),
         aliases=(repository,),
         sources=(HubSource(repository=repository),),
-        pooling="cls" if prompts is BGE else "mean",
+        modules=(pooling,),
         native_dim=native_dim,
         window_tokens=512,
         prompts=prompts,
@@ -140,21 +144,18 @@ def _hub_model(repository: str, native_dim: int, licence: str, summary: str, pro
 
 
 _SIZES = {"small": 384, "base": 768, "large": 1024}
+_BGE = [
+    _hub_model(f"BAAI/bge-{size}-en-v1.5", dim, summary=f"BGE, {size}: English.", prompts=BGE, pooling=CLS_POOLING)
+    for size, dim in _SIZES.items()
+]
+_E5 = [
+    _hub_model(f"intfloat/{name}", dim, summary=f"E5, {size}: {languages}.", prompts=E5, pooling=MEAN_POOLING)
+    for pattern, languages in (("e5-{}-v2", "English"), ("multilingual-e5-{}", "about 100 languages"))
+    for size, dim in _SIZES.items()
+    for name in [pattern.format(size)]
+]
 
-RECORDS = (
-    ALL_MINILM_L6_V2,
-    WORDLLAMA_256,
-    EMBEDDINGGEMMA_300M,
-    *(
-        _hub_model(f"BAAI/bge-{size}-en-v1.5", dim, "MIT", f"BGE, {size}: English.", BGE)
-        for size, dim in _SIZES.items()
-    ),
-    *(_hub_model(f"intfloat/e5-{size}-v2", dim, "MIT", f"E5, {size}: English.", E5) for size, dim in _SIZES.items()),
-    *(
-        _hub_model(f"intfloat/multilingual-e5-{size}", dim, "MIT", f"E5, {size}: about 100 languages.", E5)
-        for size, dim in _SIZES.items()
-    ),
-)
+RECORDS = (ALL_MINILM_L6_V2, WORDLLAMA_256, EMBEDDINGGEMMA_300M, *_BGE, *_E5)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -179,7 +180,7 @@ def find_record(name: str) -> ModelRecord:
     if name and folder.is_dir():
         return read_record(folder)
     if _HUB_ID.fullmatch(name):
-        return ModelRecord(id=id_of(name), aliases=(name,), sources=(HubSource(repository=name),))
+        return ModelRecord(id=id_of(name), aliases=(name,), sources=(HubSource(repository=name),), is_read=False)
     near = difflib.get_close_matches(name.lower(), [each.id for each in RECORDS], n=1)
     raise ModelNotFound(
         f"There is no model {name!r}"

@@ -7,30 +7,27 @@ of each file, so that a copied folder is still recognised and checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import msgspec
 
 from gemvec.errors import UnsupportedModel
-from gemvec.models.prompts import Prompts, prompts_from_config
-from gemvec.models.record import Engine, FolderSource, ModelFile, ModelRecord, Pooling
+from gemvec.models.modules import MEAN_POOLING, Program, read_document, read_program, vector_size
+from gemvec.models.networks import FAMILIES
+from gemvec.models.prompts import NO_PROMPTS, Prompts, find_prompts, prompts_from_config
+from gemvec.models.record import FolderSource, ModelFile, ModelRecord
+from gemvec.models.weights_choice import choose_weights, refuse_other_kinds
 
 MANIFEST = "gemvec.json"
 
-# The files an engine may load, the best first.
-WEIGHTS: tuple[tuple[str, Engine], ...] = (
-    ("model.safetensors", "bert"),
-    ("openvino_model.xml", "openvino"),
-    ("openvino/openvino_model.xml", "openvino"),
-    ("model.onnx", "onnx"),
-    ("onnx/model.onnx", "onnx"),
-)
-# Networks of BERT's shape by model_type, whose graph is built from safetensors; any other needs an ONNX or OpenVINO
-# graph. RoBERTa numbers positions from padding_idx + 1, so two of its position vectors serve no token.
-FIRST_POSITIONS = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
-_SANE_WINDOW = 1_000_000  # tokenizers say 1e30 for "none known"
+_SANE_WINDOW = 1_000_000
+# The window of a network that sets itself no limit: the largest token limit of any served name.
+_LONGEST_WINDOW = 8192
+_NAME_IN_CARD = re.compile(r"^\s*-?\s*(?:name|base_model):\s*[\"']?([\w./-]+)", re.MULTILINE)
+_CARD_CHARACTERS = 4000
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,121 +81,168 @@ def read_folder(folder: Path) -> ModelRecord:
     """
     folder = folder.resolve()
     manifest = read_manifest(folder)
-    config = _read_json(folder, "config.json") or {}
-    if not (folder / "tokenizer.json").is_file():
-        raise UnsupportedModel(f"{folder} has no tokenizer.json.")
-    present = [path for path, _ in WEIGHTS if (folder / path).is_file()]
-    weights_path, engine = choose_weights(present, str(config.get("model_type", "")), where=str(folder))
-    if engine == "bert":
-        _refuse_extra_modules(folder)
+    described = _Folder.read(folder)
+    facts = described.static_facts() if described.program.kind == "StaticEmbedding" else described.network_facts()
     return ModelRecord(
         id=id_of(manifest.id if manifest else folder.name),
         aliases=(manifest.id,) if manifest else (),
         sources=(FolderSource(folder=folder),),
         files=manifest.files if manifest else (),
-        engine=engine,
-        weights_path=weights_path,
-        pooling=_pooling(folder),
-        native_dim=_native_dim(folder, config),
-        window_tokens=_window_tokens(folder, config),
-        prompts=_prompts(folder),
+        network_path=described.program.path,
+        modules=described.program.modules,
+        prompts=described.prompts(manifest.id if manifest else folder.as_posix()),
         summary=f"The model in {folder}.",
+        **facts,
     )
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any] | None:
-    path = folder / name
-    if not path.is_file():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError) as error:
-        raise UnsupportedModel(f"{path} cannot be read: {error}") from error
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Folder:
+    """A model's folder with the documents that say what is in it.
 
-
-def choose_weights(paths: Collection[str], model_type: str, *, where: str) -> tuple[str, Engine]:
-    """Return the best file to load among `paths`, and the engine that loads it.
-
-    Args:
-        paths: the files there are.
-        model_type: as config.json says it.
-        where: what to call the place in the error.
-
-    Raises:
-        UnsupportedModel: none of them can be loaded.
+    Attributes:
+        root: the model's folder.
+        here: the folder in it of the network's own files.
+        program: what modules.json says, or what sentence-transformers does where there is none.
+        config: config.json; empty where there is none.
+        sentence_config: sentence_bert_config.json.
+        model_config: config_sentence_transformers.json.
     """
-    present = [each for each in WEIGHTS if each[0] in paths]
-    for path, engine in present:
-        if engine != "bert" or model_type in FIRST_POSITIONS:
-            return path, engine
-    if present:
-        raise UnsupportedModel(
-            f"{where} holds a model of type {model_type or 'unknown'!r}. From safetensors gemvec runs"
-            f" {', '.join(sorted(FIRST_POSITIONS))}; for others it needs an ONNX or OpenVINO graph"
-            " (onnx/model.onnx or openvino/openvino_model.xml)."
+
+    root: Path
+    here: Path
+    program: Program
+    config: Mapping[str, Any]
+    sentence_config: Mapping[str, Any]
+    model_config: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, root: Path) -> _Folder:
+        """Read the documents.
+
+        Raises:
+            UnsupportedModel: one cannot be read, or says that the model is of another kind than gemvec runs.
+        """
+        model_config = read_document(root, "config_sentence_transformers.json") or {}
+        program = read_program(root)
+        here = root / program.path if program else root
+        config = read_document(here, "config.json") or {}
+        refuse_other_kinds(
+            str(root),
+            config,
+            model_config,
+            has_modules=program is not None,
+            is_adapter=(root / "adapter_config.json").is_file(),
         )
-    raise UnsupportedModel(f"{where} has none of {', '.join(path for path, _ in WEIGHTS)}.")
+        if program is None:
+            kind = "StaticEmbedding" if config.get("model_type") == "model2vec" else "Transformer"
+            modules = (MEAN_POOLING,) if kind == "Transformer" else ()
+            program = Program(kind=kind, path="", modules=modules)
+        sentence_config = read_document(here, "sentence_bert_config.json") or {}
+        return cls(
+            root=root,
+            here=here,
+            program=program,
+            config=config,
+            sentence_config=sentence_config,
+            model_config=model_config,
+        )
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return the facts of a model with a network."""
+        chosen, engine = choose_weights(self._paths(), self.config, where=str(self.here))
+        self._require_tokenizer()
+        size = self._network_size() if engine == "network" else 0
+        return {
+            "engine": engine,
+            "weights_path": self._from_root(chosen),
+            "native_dim": vector_size(self.program.modules, size) if size else 0,
+            "window_tokens": self._window_tokens(),
+            "lower_cases": self.sentence_config.get("do_lower_case") is True,
+        }
+
+    def static_facts(self) -> dict[str, Any]:
+        """Return the facts of a model that is a table of vectors."""
+        self._require_tokenizer()
+        if not (self.here / "model.safetensors").is_file():
+            raise UnsupportedModel(f"{self.here / 'model.safetensors'}, the table of a static model, is missing.")
+        return {
+            "engine": "static",
+            "weights_path": self._from_root("model.safetensors"),
+            "window_tokens": self._cut_tokens(),
+        }
+
+    def prompts(self, name: str) -> Prompts:
+        """Return the prompts that the files state, else those of the family that they name."""
+        named = self.model_config.get("prompts")
+        texts: dict[str, str] = {}
+        if isinstance(named, dict):
+            pairs = cast("dict[Any, Any]", named).items()
+            texts = {str(key): text for key, text in pairs if isinstance(text, str)}
+        if any(texts.values()):
+            default = self.model_config.get("default_prompt_name")
+            return prompts_from_config(texts, default if isinstance(default, str) else None)
+        return find_prompts([name, *self._names()]) or NO_PROMPTS
+
+    def _names(self) -> list[str]:
+        """Return what the files call the model, or the model it was trained from."""
+        names = [str(self.config.get("_name_or_path", ""))]
+        card = self.root / "README.md"
+        if card.is_file():
+            head = card.read_text(encoding="utf-8", errors="replace")[:_CARD_CHARACTERS]
+            names += _NAME_IN_CARD.findall(head.split("\n---", 1)[0])
+        return names
+
+    def _paths(self) -> list[str]:
+        """Return the files beside the network's config.json, in the folders that hold graphs too."""
+        return sorted(
+            path.relative_to(self.here).as_posix()
+            for pattern in ("*", "onnx/*", "openvino/*")
+            for path in self.here.glob(pattern)
+            if path.is_file()
+        )
+
+    def _from_root(self, path: str) -> str:
+        return (PurePosixPath(self.program.path) / path).as_posix()
+
+    def _cut_tokens(self) -> int:
+        """Return where tokenizer.json cuts texts, which sentence-transformers leaves to it for a static model."""
+        cut: Any = (read_document(self.here, "tokenizer.json") or {}).get("truncation") or {}
+        return min([*_windows(cut.get("max_length")), _LONGEST_WINDOW])
+
+    def _require_tokenizer(self) -> None:
+        if (self.here / "tokenizer.json").is_file():
+            return
+        others = [
+            name
+            for name in ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+            if (self.here / name).is_file()
+        ]
+        found = f", only {others[0]}" if others else ""
+        raise UnsupportedModel(
+            f"{self.here} has no tokenizer.json{found}. Write it once with transformers: python -c"
+            f" \"from transformers import AutoTokenizer as T; T.from_pretrained('{self.here}')"
+            f".save_pretrained('{self.here}')\"."
+        )
+
+    def _network_size(self) -> int:
+        size = self.config.get(FAMILIES[str(self.config.get("model_type"))].size_key)
+        if not isinstance(size, int) and isinstance(self.config.get("text_config"), dict):
+            size = self.config["text_config"].get("embedding_dim")
+        return size if isinstance(size, int) else 0
+
+    def _window_tokens(self) -> int:
+        """Return the window as sentence-transformers decides it, within what the network's positions allow."""
+        family = FAMILIES.get(str(self.config.get("model_type")))
+        positions = self.config.get("max_position_embeddings")
+        served = family.window_tokens(self.config) if family else positions
+        asked = _windows(self.sentence_config.get("max_seq_length"))
+        if not asked:
+            settings = read_document(self.here, "tokenizer_config.json") or {}
+            asked = _windows(settings.get("model_max_length"), positions)
+        return min([*asked, *_windows(served)], default=_LONGEST_WINDOW)
 
 
-def is_part_of_weights(path: str, weights_path: str) -> bool:
-    """Return whether `path` is the weights file or a file that it reads: ONNX's external data, OpenVINO's .bin."""
-    if weights_path.endswith(".xml"):
-        return path in {weights_path, weights_path.removesuffix("xml") + "bin"}
-    return path == weights_path or path.startswith((f"{weights_path}_data", f"{weights_path}.data"))
-
-
-def _refuse_extra_modules(folder: Path) -> None:
-    """Refuse layers after pooling that the graph built from safetensors would leave out."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return
-    try:
-        modules = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
-    except (OSError, msgspec.DecodeError) as error:
-        raise UnsupportedModel(f"{path} cannot be read: {error}") from error
-    kinds = [str(each.get("type", "")).rsplit(".", 1)[-1] for each in modules]
-    extra = [kind for kind in kinds if kind not in {"Transformer", "Pooling", "Normalize"}]
-    if extra:
-        raise UnsupportedModel(f"{path} names the module {extra[0]}, which gemvec runs only as part of an ONNX graph.")
-
-
-def _pooling(folder: Path) -> Pooling:
-    config = _read_json(folder, "1_Pooling/config.json") or {}
-    chosen = sorted(name for name, value in config.items() if name.startswith("pooling_mode_") and value)
-    if chosen in ([], ["pooling_mode_mean_tokens"]):
-        return "mean"
-    if chosen == ["pooling_mode_cls_token"]:
-        return "cls"
-    raise UnsupportedModel(
-        f"{folder / '1_Pooling/config.json'} asks for {', '.join(chosen)}; gemvec pools by mean or cls."
-    )
-
-
-def _native_dim(folder: Path, config: dict[str, Any]) -> int:
-    pooling = _read_json(folder, "1_Pooling/config.json") or {}
-    for value in (config.get("hidden_size"), pooling.get("word_embedding_dimension")):
-        if isinstance(value, int) and value > 0:
-            return value
-    raise UnsupportedModel(f"{folder / 'config.json'} does not say hidden_size, the length of the model's vectors.")
-
-
-def _window_tokens(folder: Path, config: dict[str, Any]) -> int:
-    asked = (_read_json(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
-    positions = config.get("max_position_embeddings")
-    if isinstance(positions, int):
-        positions -= FIRST_POSITIONS.get(str(config.get("model_type")), 0)
-    named = (_read_json(folder, "tokenizer_config.json") or {}).get("model_max_length")
-    limits = [
-        int(value) for value in (asked, positions, named) if isinstance(value, int | float) and 0 < value < _SANE_WINDOW
-    ]
-    return min(limits, default=512)
-
-
-def _prompts(folder: Path) -> Prompts:
-    config = _read_json(folder, "config_sentence_transformers.json") or {}
-    named = config.get("prompts")
-    if not isinstance(named, dict):
-        return Prompts()
-    texts = {str(name): text for name, text in cast("dict[Any, Any]", named).items() if isinstance(text, str)}
-    default_name = config.get("default_prompt_name")
-    return prompts_from_config(texts, default_name if isinstance(default_name, str) else None)
+def _windows(*values: object) -> list[int]:
+    """Return those of the values that are numbers of tokens; tokenizers say 1e30 for "none known"."""
+    return [int(each) for each in values if isinstance(each, int | float) and 0 < each < _SANE_WINDOW]

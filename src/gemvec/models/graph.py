@@ -1,11 +1,13 @@
-"""What every OpenVINO graph of ours takes and gives, and how one read from a file is fitted to it.
+"""What every OpenVINO graph of ours takes and gives: `Inputs` and `Graph`; and graphs read from files.
 
 A graph takes input_ids int32[rows, tokens], padded with any id, and token_counts int32[rows], none of them 0; it gives
-vectors float32[rows, native_dim], not necessarily normalised.
+vectors float32[rows, native_dim], not necessarily normalised. Where a model's pooling leaves out the prompt, the ids of
+the prompt's tokens come in as their bitwise complement, which no id is otherwise: `mark_prompt`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,12 +15,32 @@ from typing import Self
 import numpy as np
 
 from gemvec.errors import UnsupportedModel
-from gemvec.models.pooling import add_pooling
-from gemvec.models.record import Pooling
 from gemvec.models.runtime import openvino, opset
+from gemvec.models.tensors import Tensors
 
-# How exported graphs name a text's vector. BERT's `pooler_output` is not among them: it is no sentence vector.
+# How exported graphs name a text's vector.
 _TEXT_VECTORS = {"sentence_embedding", "sentence_embeddings", "text_embeds", "embedding", "embeddings"}
+# How they name the vectors of tokens, where they give several outputs of that shape.
+_TOKEN_VECTORS = {"last_hidden_state", "token_embeddings"}
+# Outputs of one vector or number a text that are no text vectors: BERT's pooled output, and scores of a task's head.
+_OTHER_OUTPUTS = {"pooler_output", "logits", "scores"}
+_TOKEN_AXES, _TEXT_AXES = 3, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A graph that is ready to be compiled.
+
+    Attributes:
+        model: inputs and output as this module says.
+        tensors: the mapped weights that its constants lie in, which must outlive it; None where it has its own.
+        masks_padding: whether padding is hidden from the network; where it is not, texts of one length are computed
+            together and nothing is padded.
+    """
+
+    model: openvino.Model
+    tensors: Tensors | None = None
+    masks_padding: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,41 +50,79 @@ class Inputs:
     Attributes:
         input_ids: the graph's first parameter.
         token_counts: the graph's second parameter.
+        ids: int32[rows, tokens], the tokens' ids.
         positions: int32[tokens], 0, 1, 2 and so on.
         attention_mask: float32[rows, tokens], 1 for a token, 0 for padding.
     """
 
     input_ids: openvino.Node
     token_counts: openvino.Node
-    positions: openvino.Output
-    attention_mask: openvino.Output
+    ids: openvino.Node
+    positions: openvino.Node
+    attention_mask: openvino.Node
 
     @classmethod
-    def add(cls) -> Self:
-        """Add the parameters, and what is worked out from them."""
+    def add(cls, *, marks_prompt: bool = False) -> Self:
+        """Add the parameters, and what is worked out from them.
+
+        Args:
+            marks_prompt: whether the prompt's ids come in as their complement.
+        """
         input_ids = opset.parameter([-1, -1], np.int32, name="input_ids")
         token_counts = opset.parameter([-1], np.int32, name="token_counts")
         width = opset.gather(opset.shape_of(input_ids, "i32"), np.int32(1), np.int64(0))
         positions = opset.range(np.int32(0), width, np.int32(1), "i32")
         is_token = opset.less(positions, opset.unsqueeze(token_counts, np.int64(1)))
+        complement = opset.subtract(np.int32(-1), input_ids)
         return cls(
             input_ids=input_ids,
             token_counts=token_counts,
-            positions=positions.output(0),
-            attention_mask=opset.convert(is_token, "f32").output(0),
+            ids=opset.maximum(input_ids, complement) if marks_prompt else input_ids,
+            positions=positions,
+            attention_mask=opset.convert(is_token, "f32"),
         )
 
-    def finish(self, vectors: openvino.Output, name: str) -> openvino.Model:
+    def positions_after(self, padding_id: int) -> openvino.Node:
+        """Return int32[rows, tokens]: places counted from the one after the padding id, as RoBERTa does.
+
+        A padding id inside a text is not counted.
+        """
+        is_counted = opset.convert(opset.not_equal(self.ids, np.int32(padding_id)), "f32")
+        counted = opset.multiply(is_counted, self.attention_mask)
+        places = opset.multiply(opset.cum_sum(counted, np.int64(1)), counted)
+        return opset.convert(opset.add(places, np.float32(padding_id)), "i32")
+
+    def mask_without_prompt(self) -> openvino.Node:
+        """Return `attention_mask` with 0 for the prompt's tokens too."""
+        is_text = opset.convert(opset.greater_equal(self.input_ids, np.int32(0)), "f32")
+        return opset.multiply(self.attention_mask, is_text)
+
+    def finish(self, vectors: openvino.Node, name: str) -> openvino.Model:
         """Return the graph that ends in `vectors`."""
-        return openvino.Model([vectors], [self.input_ids, self.token_counts], name)  # pyright: ignore[reportGeneralTypeIssues] # OpenVINO's stubs name two classes Model
+        return openvino.Model([vectors.output(0)], [self.input_ids, self.token_counts], name)  # pyright: ignore[reportGeneralTypeIssues] # OpenVINO's stubs name two classes Model
 
 
-def read_graph(path: Path, pooling: Pooling) -> openvino.Model:
-    """Read an ONNX or OpenVINO graph as it is, feed it from `Inputs`, and add pooling where it gives token vectors.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadGraph:
+    """A graph of an ONNX or OpenVINO file, fed from `Inputs`.
+
+    Attributes:
+        vectors: float32[rows, native_dim] where the graph makes text vectors, else float32[rows, tokens, size].
+        is_pooled: which of the two.
+        masks_padding: whether the graph takes an attention mask.
+    """
+
+    vectors: openvino.Node
+    is_pooled: bool
+    masks_padding: bool
+
+
+def read_graph(path: Path, inputs: Inputs) -> ReadGraph:
+    """Read an ONNX or OpenVINO graph as it is and feed it from `inputs`.
 
     Args:
         path: an .onnx or .xml file.
-        pooling: how token vectors become one, where the graph does not do it.
+        inputs: the first nodes of the graph to be.
 
     Raises:
         UnsupportedModel: the file cannot be read, or its inputs or outputs are not those of a text encoder.
@@ -71,16 +131,21 @@ def read_graph(path: Path, pooling: Pooling) -> openvino.Model:
         model = openvino.Core().read_model(path)
     except RuntimeError as error:
         raise UnsupportedModel(f"{path} cannot be read as a graph: {error}") from error
-    inputs = Inputs.add()
-    ids = inputs.input_ids.output(0)
-    mask = inputs.attention_mask
-    whole = opset.convert(mask, "i64").output(0)
+    fed = _feed(model, path, inputs)
+    vectors, is_pooled = _choose_output(model, path)
+    return ReadGraph(vectors=vectors, is_pooled=is_pooled, masks_padding="attention_mask" in fed)
+
+
+def _feed(model: openvino.Model, path: Path, inputs: Inputs) -> set[str]:
+    """Put our inputs in the place of the graph's own, and return their names."""
+    whole = opset.convert(inputs.attention_mask, "i64")
     feeds = {
-        "input_ids": ids,
+        "input_ids": inputs.ids,
         "attention_mask": whole,
-        "token_type_ids": opset.multiply(whole, np.int64(0)).output(0),
-        "position_ids": opset.multiply(opset.convert(inputs.positions, "i64"), whole).output(0),
+        "token_type_ids": opset.multiply(whole, np.int64(0)),
+        "position_ids": opset.multiply(opset.convert(inputs.positions, "i64"), whole),
     }
+    fed: set[str] = set()
     for parameter in model.get_parameters():
         name = next((name for name in parameter.output(0).get_names() if name in feeds), None)
         if name is None:
@@ -89,26 +154,34 @@ def read_graph(path: Path, pooling: Pooling) -> openvino.Model:
             )
         wanted = parameter.get_element_type()
         parameter.output(0).replace(opset.convert(feeds[name], wanted).output(0))
-    return inputs.finish(_text_vectors(model, path, pooling, mask), path.stem)
+        fed.add(name)
+    return fed
 
 
-def _text_vectors(model: openvino.Model, path: Path, pooling: Pooling, mask: openvino.Output) -> openvino.Output:
-    outputs = [_float32(result.input_value(0)) for result in model.get_results()]
-    ranks = [len(output.get_partial_shape()) for output in outputs]
-    named = [output for output in outputs if _TEXT_VECTORS & output.get_names()]
-    if named:
-        return named[0]
-    if pooling != "inside" and 3 in ranks:  # noqa: PLR2004 - rows, tokens, values
-        return add_pooling(outputs[ranks.index(3)], mask, pooling)
-    if ranks == [2]:
-        return outputs[0]
-    raise UnsupportedModel(f"{path} gives neither text vectors nor token vectors; its outputs have {ranks} axes.")
+def _choose_output(model: openvino.Model, path: Path) -> tuple[openvino.Node, bool]:
+    """Return the vectors that the graph gives, and whether they are one a text."""
+    outputs = [result.input_value(0) for result in model.get_results()]
+    texts = _named(outputs, _TEXT_VECTORS, _TEXT_AXES)
+    if texts:
+        return _as_float32(texts[0]), True
+    tokens = [each for each in outputs if len(each.get_partial_shape()) == _TOKEN_AXES]
+    tokens = _named(tokens, _TOKEN_VECTORS, _TOKEN_AXES) or tokens
+    if len(tokens) == 1:
+        return _as_float32(tokens[0]), False
+    if not tokens and len(outputs) == 1 and _is_text_vector(outputs[0]):
+        return _as_float32(outputs[0]), True
+    described = ", ".join(f"{sorted(each.get_names()) or 'unnamed'} {each.get_partial_shape()}" for each in outputs)
+    raise UnsupportedModel(f"{path} gives neither text vectors nor token vectors; its outputs are {described}.")
 
 
-def _float32(output: openvino.Output) -> openvino.Output:
-    """Return an output of half precision as float32, under its own names."""
-    if output.get_element_type() == openvino.Type.f32:
-        return output
-    converted = opset.convert(output, "f32").output(0)
-    converted.set_names(output.get_names())
-    return converted
+def _named(outputs: Iterable[openvino.Output], names: set[str], axes: int) -> list[openvino.Output]:
+    return [each for each in outputs if names & each.get_names() and len(each.get_partial_shape()) == axes]
+
+
+def _is_text_vector(output: openvino.Output) -> bool:
+    return len(output.get_partial_shape()) == _TEXT_AXES and not _OTHER_OUTPUTS & output.get_names()
+
+
+def _as_float32(output: openvino.Output) -> openvino.Node:
+    """Return an output as a node of float32, whatever its precision and whichever of its node's outputs it is."""
+    return opset.convert(output, "f32")

@@ -10,27 +10,27 @@ import contextlib
 import logging
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import msgspec
 
 from gemvec.errors import ChecksumMismatch, WeightsMissing
 from gemvec.models.checksum import digest
-from gemvec.models.folder import choose_weights, is_part_of_weights
+from gemvec.models.modules import list_modules, read_document
 from gemvec.models.progress import Progress, watched
 from gemvec.models.record import HubSource, ModelRecord
+from gemvec.models.weights_choice import choose_weights, is_part_of_weights, refuse_other_kinds
 from gemvec.settings import read_variable
 
-# Files beside the weights that say how to use them; all small.
-_DESCRIPTIONS = (
+# Files that say how to use the weights, in the model's folder and in those of its modules; all small.
+_DESCRIPTIONS = {
     "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    "config_sentence_transformers.json",
     "modules.json",
     "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-    "1_Pooling/config.json",
-)
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+_ADAPTER = "adapter_config.json"
+# The folders of a repository that hold other forms of the same weights.
+_GRAPH_FOLDERS = {"onnx", "openvino"}
 # How long to wait for the hub's first answer before trying the next source.
 _PATIENCE_SECONDS = 5.0
 
@@ -78,13 +78,29 @@ class _Repository:
 
     def choose(self, record: ModelRecord) -> list[str]:
         """Return the paths to fetch for a record that pins none; its description decides on the weights."""
-        descriptions = [path for path in _DESCRIPTIONS if path in self._files]
+        described = [path for path in self._files if PurePosixPath(path).name in _DESCRIPTIONS]
+        described = [path for path in described if PurePosixPath(path).parts[0] not in _GRAPH_FOLDERS]
         if record.is_read:
-            weights_path = record.weights_path
-        else:
-            self.download([path for path in descriptions if path == "config.json"])
-            weights_path, _ = choose_weights(self._files, _model_type(self.folder), where=str(self._source))
-        return descriptions + [path for path in self._files if is_part_of_weights(path, weights_path)]
+            return described + self._weights(record.weights_path)
+        self.download([path for path in described if path.endswith(("config.json", "modules.json"))])
+        modules = list_modules(self.folder)
+        (kind, here), *after = modules or [("Transformer", "")]
+        chosen = (
+            "model.safetensors" if kind == "StaticEmbedding" else self._choose_network(here, has_modules=bool(modules))
+        )
+        of_modules = [f"{path}/model.safetensors" for _, path in after if f"{path}/model.safetensors" in self._files]
+        return described + self._weights((PurePosixPath(here) / chosen).as_posix()) + of_modules
+
+    def _choose_network(self, here: str, *, has_modules: bool) -> str:
+        config = read_document(self.folder / here, "config.json") or {}
+        model_config = read_document(self.folder, "config_sentence_transformers.json") or {}
+        where, prefix = str(self._source), f"{here}/" if here else ""
+        refuse_other_kinds(where, config, model_config, has_modules=has_modules, is_adapter=_ADAPTER in self._files)
+        paths = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
+        return choose_weights(paths, config, where=where)[0]
+
+    def _weights(self, weights_path: str) -> list[str]:
+        return [path for path in self._files if is_part_of_weights(path, weights_path)]
 
     def size_bytes(self, paths: Collection[str]) -> int:
         """Return the bytes of `paths` together, as far as the hub says them."""
@@ -127,16 +143,6 @@ def _arranged(folder: Path, wanted: Mapping[str, str], target: Path) -> Path:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / remote).rename(target / path)
     return target
-
-
-def _model_type(folder: Path) -> str:
-    path = folder / "config.json"
-    if not path.is_file():
-        return ""
-    try:
-        return str(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("model_type", ""))
-    except msgspec.DecodeError as error:
-        raise WeightsMissing(f"its config.json cannot be read: {error}") from error
 
 
 @contextlib.contextmanager

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
-from gemvec.models.bert import build_bert, read_config
-from gemvec.models.graph import read_graph
+from gemvec.models.graph import Graph
 from gemvec.models.runtime import openvino
-from gemvec.models.tensors import Tensors
-from gemvec.models.weights import LoadedModel
 from gemvec.models.widths import padded_width
 from gemvec.settings import Precision
 
@@ -32,40 +30,56 @@ _WARM_UP_ROWS, _WARM_UP_TOKENS = 4, 64
 _WARM_UP_IDS = 8  # no vocabulary is smaller
 # Streams run the same kernels on the same numbers; what differs by more of the largest value is no rounding.
 _STREAM_TOLERANCE = 0.01
+_TEXT_AXES = 2
 
 
 class OpenVinoEncoder:
     """Runs one network; an `Encoder` with as many streams as it was opened with."""
 
-    def __init__(self, model: LoadedModel, *, precision: Precision, streams: int) -> None:
-        """Load and compile the network.
+    def __init__(self, graph: Graph, *, window_tokens: int, precision: Precision, streams: int) -> None:
+        """Compile the network.
 
         Args:
-            model: what to run.
+            graph: what to run.
+            window_tokens: longest input, special tokens included.
             precision: `fast` computes in bf16 where the processor has it, `exact` in fp32.
             streams: micro-batches computed at the same time, each on one core.
 
         Raises:
-            UnsupportedModel: the files do not describe a network OpenVINO can run.
+            UnsupportedModel: the graph gives no text vectors, or each stream gives its own.
+            RuntimeError: OpenVINO cannot run the graph.
         """
-        self._record = model.record
-        self._tensors: Tensors | None = None
-        try:
-            compiled = _compile(self._read(model), precision, streams)
-            self._requests = [compiled.create_infer_request() for _ in range(streams)]
-            self._warm_up()
-        except RuntimeError as error:  # how OpenVINO says that shapes do not fit or a file is not whole
-            raise UnsupportedModel(f"{model.weights_file} cannot be run: {error}") from error
+        self._window_tokens = window_tokens
+        self._masks_padding = graph.masks_padding
+        self._tensors = graph.tensors
+        compiled = _compile(graph.model, precision, streams)
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
+        self._native_dim = self._warm_up()
 
     @property
     def native_dim(self) -> int:
         """Values in each vector."""
-        return self._record.native_dim
+        return self._native_dim
 
     def encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
         """Compute the vectors of one micro-batch; see `Encoder.encode`."""
         counts = np.fromiter(map(len, token_ids), np.int32, len(token_ids))
-        width = min(padded_width(int(counts.max())), self._record.window_tokens)
+        if self._masks_padding:
+            return self._encode(token_ids, counts, stream)
+        vectors = np.empty((len(token_ids), self._native_dim), np.float32)
+        for count in set(counts.tolist()):
+            rows = [row for row, ids in enumerate(token_ids) if len(ids) == count]
+            vectors[rows] = self._encode([token_ids[row] for row in rows], counts[rows], stream)
+        return vectors
+
+    def close(self) -> None:
+        """Free the weights; no stream may be running."""
+        self._requests.clear()
+        self._tensors = None
+
+    def _encode(self, token_ids: Sequence[Sequence[int]], counts: npt.NDArray[np.int32], stream: int) -> Float32Array:
+        longest = int(counts.max())
+        width = min(padded_width(longest), self._window_tokens) if self._masks_padding else longest
         ids = np.zeros((len(token_ids), width), np.int32)
         ids[np.arange(width) < counts[:, None]] = np.fromiter(
             chain.from_iterable(token_ids), np.int32, int(counts.sum())
@@ -75,42 +89,34 @@ class OpenVinoEncoder:
         # The request writes its next answer to the same memory.
         return np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
-    def close(self) -> None:
-        """Free the weights; no stream may be running."""
-        self._requests.clear()
-        self._tensors = None
-
-    def _read(self, model: LoadedModel) -> openvino.Model:
-        if model.record.engine != "bert":
-            return read_graph(model.weights_file, model.record.pooling)
-        self._tensors = Tensors(model.weights_file)
-        return build_bert(self._tensors, read_config(model.folder / "config.json"), model.record.pooling)
-
-    def _warm_up(self) -> None:
+    def _warm_up(self) -> int:
         """Pack the weights as the processor wants them, which the first inference does, and let go of the originals.
 
+        Returns:
+            The values in each vector.
+
         Raises:
-            UnsupportedModel: the vectors have another length than the record says, or each stream has its own.
+            UnsupportedModel: the graph gives no text vectors, or each stream gives its own.
         """
-        rows, width = _WARM_UP_ROWS, min(_WARM_UP_TOKENS, self._record.window_tokens)
+        rows, width = _WARM_UP_ROWS, min(_WARM_UP_TOKENS, self._window_tokens)
         ids = np.arange(rows * width, dtype=np.int32).reshape(rows, width) % _WARM_UP_IDS
         for request in self._requests:  # at once, since a request has no stream of its own before it runs
             request.start_async([ids, np.full(rows, width, np.int32)])
-        answers = [self._finish_warm_up(request, rows) for request in self._requests]
+        answers = [_finish_warm_up(request) for request in self._requests]
         furthest = max(float(np.abs(each - answers[0]).max()) for each in answers)
         if furthest > _STREAM_TOLERANCE * float(np.abs(answers[0]).max()):
-            raise UnsupportedModel(f"{self._record.id} gives other vectors for the same texts on each stream.")
+            raise UnsupportedModel("The network gives other vectors for the same texts on each stream.")
         if self._tensors is not None:
             self._tensors.release_pages()
+        return answers[0].shape[1]
 
-    def _finish_warm_up(self, request: openvino.InferRequest, rows: int) -> Float32Array:
-        request.wait()
-        vectors = np.array(request.get_output_tensor(0).data, dtype=np.float32)
-        if vectors.shape != (rows, self.native_dim):
-            raise UnsupportedModel(
-                f"{self._record.id} gives vectors of shape {vectors.shape}, expected {(rows, self.native_dim)}."
-            )
-        return vectors
+
+def _finish_warm_up(request: openvino.InferRequest) -> Float32Array:
+    request.wait()
+    vectors = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+    if vectors.ndim != _TEXT_AXES or len(vectors) != _WARM_UP_ROWS:
+        raise UnsupportedModel(f"The network gives vectors of shape {vectors.shape}, expected one for each text.")
+    return vectors
 
 
 def _compile(model: openvino.Model, precision: Precision, streams: int) -> openvino.CompiledModel:

@@ -15,20 +15,17 @@ from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Tokens
 from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
-from gemvec.models.cores import count_cores
-from gemvec.models.encoder import Encoder
+from gemvec.models.engines import engine_of
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import Scheduler
 from gemvec.models.tokenizer import load_tokenizer
 from gemvec.models.vectors import fit_dimensions
 from gemvec.models.weights import LoadedModel
-from gemvec.models.windows import Window, merge_windows
+from gemvec.models.windows import Window, mark_prompt, merge_windows
 from gemvec.settings import Settings
 
 # Token limit of a model under its own name, when it embeds long texts in windows: the largest of the Gemini names.
 _LONGEST_TEXT_TOKENS = 8192
-# A static model has no padding and no network: one stream and large micro-batches.
-_STATIC_TOKEN_BUDGET = 65_536
 
 
 class Pipeline:
@@ -56,14 +53,13 @@ class Pipeline:
         )
         if self._window.room < 1:
             raise UnsupportedModel(f"The window of {model.folder}, {model.record.window_tokens} tokens, fits no text.")
+        engine = engine_of(model.record)
+        self._encoder = engine.open(model.record, model.folder, settings)
         self.own_name = self._serve(model)
-        is_static = model.record.engine == "static"
-        streams = 1 if is_static else settings.streams or count_cores()
-        self._encoder = _open_encoder(model, settings, streams)
         self.scheduler = Scheduler(
             self._encoder,
-            streams=streams,
-            token_budget=_STATIC_TOKEN_BUDGET if is_static else settings.token_budget,
+            streams=engine.count_streams(settings),
+            token_budget=engine.token_budget(settings),
             max_waiting_tokens=settings.max_waiting_tokens,
         )
 
@@ -107,7 +103,7 @@ class Pipeline:
         window_counts: list[int] = []
         for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
             windows = self._windows(served, request, ids, index)
-            inputs += windows
+            inputs += self._mark_prompt(windows, request, ids) if self._record.leaves_out_prompt else windows
             window_counts.append(len(windows))
         return Prepared(
             inputs=inputs,
@@ -144,8 +140,8 @@ class Pipeline:
             display_name=model.record.id,
             description=model.record.summary,
             input_token_limit=self._limit(_LONGEST_TEXT_TOKENS),
-            native_dim=model.record.native_dim,
-            default_dimensionality=model.record.native_dim,
+            native_dim=self._encoder.native_dim,
+            default_dimensionality=self._encoder.native_dim,
         )
 
     def _limit(self, token_limit: int) -> int:
@@ -167,20 +163,19 @@ class Pipeline:
             return [window]
         return self._window.split(ids[:limit], self._lead_tokens(request, ids))
 
+    def _mark_prompt(self, windows: list[list[int]], request: EmbedRequest, ids: Sequence[int]) -> list[list[int]]:
+        """Mark the prompt's tokens, with the special ones before them, in each window that repeats it."""
+        prompt = apply_prompt(self._record.prompts, "", request.task_type)
+        (prompt_ids,) = self.tokenizer.encode([prompt])
+        if not prompt_ids or list(ids[: len(prompt_ids)]) != prompt_ids:
+            return windows
+        lead = [*self.tokenizer.prefix_ids, *prompt_ids]
+        return [mark_prompt(each, len(lead)) if each[: len(lead)] == lead else each for each in windows]
+
     def _lead_tokens(self, request: EmbedRequest, ids: Sequence[int]) -> int:
         """Return how many of a text's first ids are its prompt and title."""
         (lead,) = self.tokenizer.encode([self._prompted(request, "")])
         return len(lead) if ids[: len(lead)] == lead else 0
-
-
-def _open_encoder(model: LoadedModel, settings: Settings, streams: int) -> Encoder:
-    if model.record.engine == "static":
-        from gemvec.models.static import StaticEncoder
-
-        return StaticEncoder(model.weights_file)
-    from gemvec.models.openvino import OpenVinoEncoder
-
-    return OpenVinoEncoder(model, precision=settings.precision, streams=streams)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

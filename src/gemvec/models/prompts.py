@@ -6,7 +6,8 @@ title on a line of its own before the text. Nothing in a text or a title is ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gemvec.embedding.task_type import TaskType
@@ -75,13 +76,57 @@ EMBEDDINGGEMMA = Prompts(
     }
 )
 
+# Source: the model cards of nomic-ai/nomic-embed-text-v1 and -v1.5.
+NOMIC = Prompts(
+    dict.fromkeys(_QUERIES, "search_query: ")
+    | {
+        TaskType.RETRIEVAL_DOCUMENT: "search_document: ",
+        TaskType.CLASSIFICATION: "classification: ",
+        TaskType.CLUSTERING: "clustering: ",
+        TaskType.SEMANTIC_SIMILARITY: "classification: ",
+    },
+    "search_document: ",
+)
+
+# Source: the model cards of Snowflake/snowflake-arctic-embed-*-v2.0.
+ARCTIC_2 = _queries_and_documents("query: ", "", "")
+
+# Families whose prompts are on their model cards and not always in their files, by the end of a model's name.
+_FAMILIES = (
+    (r"(multilingual-)?e5-(small|base|large)(-v2)?", E5),
+    (r"bge-(small|base|large)-en(-v1\.5)?", BGE),
+    (r"mxbai-embed-(large|xsmall)-v1", BGE),
+    (r"snowflake-arctic-embed-(xs|s|m|l|m-long|m-v1\.5)", BGE),
+    (r"snowflake-arctic-embed-(m|l)-v2\.0", ARCTIC_2),
+    (r"nomic-embed-text-v1(\.5)?", NOMIC),
+    (r"embeddinggemma-300m(-.*)?", EMBEDDINGGEMMA),
+)
+
+
+def find_prompts(names: Iterable[str]) -> Prompts | None:
+    """Return the prompts of the first family that a name belongs to, or None.
+
+    Args:
+        names: hub ids, folders, and what a model's files call it; a folder of the hub's own cache names its repository.
+
+    >>> find_prompts(["/home/me/models/multilingual-e5-small"]) is E5
+    True
+    """
+    for name in names:
+        for part in re.split(r"[/\\]|--", name.lower()):
+            for pattern, prompts in _FAMILIES:
+                if re.fullmatch(pattern, part):
+                    return prompts
+    return None
+
+
 # Names that prompts have in config_sentence_transformers.json, the most telling first.
 _CONFIG_NAMES = {
-    TaskType.RETRIEVAL_QUERY: ("Retrieval-query", "query", "search_query", "s2p_query"),
-    TaskType.RETRIEVAL_DOCUMENT: ("Retrieval-document", "document", "passage", "search_document"),
+    TaskType.RETRIEVAL_QUERY: ("Retrieval-query", "query", "search_query", "s2p_query", "retrieval.query"),
+    TaskType.RETRIEVAL_DOCUMENT: ("Retrieval-document", "document", "passage", "search_document", "retrieval.passage"),
     TaskType.SEMANTIC_SIMILARITY: ("STS", "sts", "similarity", "text-matching", "s2s_query"),
     TaskType.CLASSIFICATION: ("Classification", "classification"),
-    TaskType.CLUSTERING: ("Clustering", "clustering"),
+    TaskType.CLUSTERING: ("Clustering", "clustering", "separation"),
 }
 
 

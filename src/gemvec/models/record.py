@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gemvec.models.modules import MEAN_POOLING, Module, Pooling
 from gemvec.models.prompts import NO_PROMPTS, Prompts
 
-Engine = Literal["bert", "onnx", "openvino", "static"]
-Pooling = Literal["mean", "cls", "inside"]
+EngineName = Literal["network", "onnx", "openvino", "static"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +94,16 @@ class ModelRecord:
         sources: where its files come from, tried in this order.
         files: its files with their digests; empty where the catalogue pins none, then what was fetched first is noted
             and checked from then on.
-        engine: what runs it: `bert` builds the graph from safetensors, `onnx` and `openvino` read one, `static`
+        engine: what runs it: `network` builds the graph from safetensors, `onnx` and `openvino` read one, `static`
             averages rows of a table.
-        weights_path: the file in the folder that the engine loads.
-        pooling: how token vectors become one: their mean, the first one, or `inside` the graph already.
-        native_dim: values in a vector; 0 until the files of an uncatalogued hub model have been read.
+        weights_path: the file in the folder that the engine loads; for weights in several files, their index.
+        network_path: the folder, in the model's, with the network's config.json and tokenizer.json; empty for the
+            model's own.
+        modules: what makes one vector a text of the network's last layer; none where the graph does it.
+        native_dim: values in a vector; 0 where only the graph knows.
         window_tokens: longest input, special tokens included.
+        lower_cases: whether texts are lower-cased before the tokenizer has them.
+        is_read: whether the facts are known, which for an uncatalogued hub model takes its files.
         prompts: what the model wants before a text.
         licence: SPDX identifier, or the licence's own name.
         summary: one sentence for people.
@@ -109,19 +113,28 @@ class ModelRecord:
     sources: tuple[Source, ...]
     aliases: tuple[str, ...] = ()
     files: tuple[ModelFile, ...] = ()
-    engine: Engine = "bert"
+    engine: EngineName = "network"
     weights_path: str = "model.safetensors"
-    pooling: Pooling = "mean"
+    network_path: str = ""
+    modules: tuple[Module, ...] = (MEAN_POOLING,)
     native_dim: int = 0
     window_tokens: int = 512
+    lower_cases: bool = False
     prompts: Prompts = NO_PROMPTS
     licence: str = "unknown"
     summary: str = ""
+    is_read: bool = True
 
     @property
-    def is_read(self) -> bool:
-        """Whether the facts are known, which for an uncatalogued hub model takes its files."""
-        return self.native_dim > 0
+    def pooling(self) -> str:
+        """How token vectors become one: `mean`, `cls` and so on, or `inside` the graph already."""
+        pooled = [each for each in self.modules if isinstance(each, Pooling)]
+        return "+".join(pooled[0].modes) if pooled else "inside"
+
+    @property
+    def leaves_out_prompt(self) -> bool:
+        """Whether the prompt's tokens are not pooled."""
+        return any(isinstance(each, Pooling) and not each.includes_prompt for each in self.modules)
 
     @property
     def size_bytes(self) -> int:

@@ -1,6 +1,7 @@
-"""Reads a safetensors file without copying it: arrays over the mapped file, shared with every process that maps it.
+"""Reads safetensors files without copying them: arrays over the mapped files, shared with every process that maps them.
 
-Format: eight bytes of header length, a JSON header of dtype, shape and offsets by tensor name, then the numbers.
+Format: eight bytes of header length, a JSON header of dtype, shape and offsets by tensor name, then the numbers. Large
+models come in several files with an index beside them that says which tensor is in which.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 
+INDEX_ENDING = ".safetensors.index.json"
+
 _LENGTH_BYTES = 8
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bf16: its bits are read as whole numbers
 
@@ -26,50 +29,99 @@ class _Entry(msgspec.Struct, frozen=True):
     data_offsets: tuple[int, int]
 
 
-class Tensors(Mapping[str, Float32Array]):
-    """The tensors of one file by name, as float32; those stored so are views of the file, the others copies.
+class _Index(msgspec.Struct, frozen=True):
+    weight_map: dict[str, str]
 
-    The views may be written to, and then differ from the file in this process only: OpenVINO takes no others.
-    """
+
+class _File:
+    """One mapped file. Its views may be written to, and then differ from the file in this process only."""
 
     def __init__(self, path: Path) -> None:
-        """Map the file.
-
-        Raises:
-            UnsupportedModel: it is not a safetensors file.
-        """
-        self._path = path
+        self.path = path
         try:
             with path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-            self._start = _LENGTH_BYTES + int.from_bytes(self._map[:_LENGTH_BYTES], "little")
-            header = msgspec.json.decode(self._map[_LENGTH_BYTES : self._start], type=dict[str, msgspec.Raw])
+                self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            self._start = _LENGTH_BYTES + int.from_bytes(self.map[:_LENGTH_BYTES], "little")
+            header = msgspec.json.decode(self.map[_LENGTH_BYTES : self._start], type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
-            self._entries = {name: msgspec.json.decode(raw, type=_Entry) for name, raw in header.items()}
+            self.entries = {name: msgspec.json.decode(raw, type=_Entry) for name, raw in header.items()}
         except (OSError, ValueError, msgspec.DecodeError) as error:
             raise UnsupportedModel(f"{path} cannot be read as safetensors: {error}") from error
 
-    def __getitem__(self, name: str) -> Float32Array:
-        entry = self._entries[name]
+    def stored(self, name: str) -> npt.NDArray[np.generic]:
+        entry = self.entries[name]
         if entry.dtype not in _DTYPES:
-            raise UnsupportedModel(f"{self._path}: tensor {name} has dtype {entry.dtype}, expected F32, F16 or BF16.")
+            raise UnsupportedModel(f"{self.path}: tensor {name} has dtype {entry.dtype}, expected F32, F16 or BF16.")
         start, end = (self._start + offset for offset in entry.data_offsets)
         try:
-            stored: npt.NDArray[np.generic] = np.frombuffer(memoryview(self._map)[start:end], _DTYPES[entry.dtype])
-            stored = stored.reshape(entry.shape)
+            stored: npt.NDArray[np.generic] = np.frombuffer(memoryview(self.map)[start:end], _DTYPES[entry.dtype])
+            return stored.reshape(entry.shape)
         except ValueError as error:
-            raise UnsupportedModel(f"{self._path}: tensor {name} is not whole: {error}") from error
-        if entry.dtype == "BF16":  # the upper half of a float32
+            raise UnsupportedModel(f"{self.path}: tensor {name} is not whole: {error}") from error
+
+
+class Tensors(Mapping[str, Float32Array]):
+    """A model's tensors by name, as float32; those stored so are views of the file, the others copies.
+
+    OpenVINO takes no views that cannot be written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map the file, or all files of an index.
+
+        Args:
+            path: a safetensors file, or the index of several.
+
+        Raises:
+            UnsupportedModel: a file is missing or is not a safetensors file.
+        """
+        self._files = [_File(each) for each in weights_files(path)]
+        self._homes = {name: file for file in self._files for name in file.entries}
+
+    def __getitem__(self, name: str) -> Float32Array:
+        stored = self.stored(name)
+        if self.precision(name) == "BF16":  # the upper half of a float32
             return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return stored.astype(np.float32, copy=False)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self._homes)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._homes)
+
+    def precision(self, name: str) -> str:
+        """Return the type a tensor is stored in, as safetensors calls it."""
+        return self._homes[name].entries[name].dtype
+
+    def stored(self, name: str) -> npt.NDArray[np.generic]:
+        """Return a tensor as it is stored, as a view of the file; BF16 as uint16.
+
+        Raises:
+            UnsupportedModel: it is stored in a type that no weights have, or the file ends too early.
+        """
+        return self._homes[name].stored(name)
 
     def release_pages(self) -> None:
-        """Give back the memory of the pages read so far; a later read fetches them from the file again."""
-        if hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        """Give back the memory of the pages read so far; a later read fetches them from the files again."""
+        for file in self._files:
+            if hasattr(file.map, "madvise"):
+                file.map.madvise(mmap.MADV_DONTNEED)
+
+
+def weights_files(path: Path) -> list[Path]:
+    """Return the files that hold the tensors: `path` itself, or those that an index names.
+
+    Raises:
+        UnsupportedModel: the index cannot be read or names a file outside its folder.
+    """
+    if not path.name.endswith(INDEX_ENDING):
+        return [path]
+    try:
+        names = sorted(set(msgspec.json.decode(path.read_bytes(), type=_Index).weight_map.values()))
+    except (OSError, msgspec.DecodeError) as error:
+        raise UnsupportedModel(f"{path} cannot be read: {error}") from error
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        raise UnsupportedModel(f"{path} names {outside[0]!r}, which is not a file beside it.")
+    return [path.parent / name for name in names]

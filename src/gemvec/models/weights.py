@@ -22,9 +22,12 @@ from filelock import FileLock, Timeout
 from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.catalogue import find_known, find_record, read_record
 from gemvec.models.checksum import describe_files, digest, verify_files
-from gemvec.models.folder import MANIFEST, Manifest, is_part_of_weights, read_folder, read_manifest, write_manifest
+from gemvec.models.folder import MANIFEST, Manifest, read_folder, read_manifest, write_manifest
+from gemvec.models.modules import Dense, LayerNorm
 from gemvec.models.progress import Progress
 from gemvec.models.record import FolderSource, HubSource, ModelRecord, PackageSource
+from gemvec.models.tensors import weights_files
+from gemvec.models.weights_choice import is_part_of_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,12 +221,18 @@ def _weights_digest(folder: Path, record: ModelRecord) -> str:
     Where the record has digests they are taken from it: they have just been verified.
     """
     known = {each.path: each.sha256 for each in record.files}
-    here = (folder / record.weights_path).parent
-    paths = sorted(path.relative_to(folder).as_posix() for path in here.iterdir() if path.is_file())
-    parts = [
-        known.get(path) or digest(folder / path) for path in paths if is_part_of_weights(path, record.weights_path)
-    ]
+    parts = [known.get(path) or digest(folder / path) for path in _weights_paths(folder, record)]
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _weights_paths(folder: Path, record: ModelRecord) -> list[str]:
+    """Return the files that the vectors depend on, in order of path: the network's weights and those of its modules."""
+    here = folder / record.weights_path
+    beside = [path for path in here.parent.iterdir() if path.is_file()]
+    paths = {path.relative_to(folder).as_posix() for path in (*beside, *weights_files(here))}
+    own = {path for path in paths if is_part_of_weights(path, record.weights_path)}
+    modules = {f"{each.path}/model.safetensors" for each in record.modules if isinstance(each, Dense | LayerNorm)}
+    return sorted(own | modules)
 
 
 def _missing(record: ModelRecord) -> str:

@@ -54,10 +54,19 @@ class Window:
         return [self.fill([*lead, *part]) for part in _even_parts(rest, self.room - len(lead))]
 
 
-def _even_parts(ids: Sequence[int], most: int) -> list[Sequence[int]]:
-    count = -(-len(ids) // most)
+def _even_parts(ids: Sequence[int], max_tokens: int) -> list[Sequence[int]]:
+    count = -(-len(ids) // max_tokens)
     ends = [len(ids) * part // count for part in range(count + 1)]
     return [ids[start:end] for start, end in pairwise(ends)]
+
+
+def mark_prompt(token_ids: Sequence[int], prompt_tokens: int) -> list[int]:
+    """Return a window's ids with those of its prompt as their complement, which pooling may leave out.
+
+    >>> mark_prompt([7, 0, 9], 2)
+    [-8, -1, 9]
+    """
+    return [~each for each in token_ids[:prompt_tokens]] + list(token_ids[prompt_tokens:])
 
 
 def merge_windows(vectors: Float32Array, token_counts: Sequence[int], window_counts: Sequence[int]) -> Float32Array:

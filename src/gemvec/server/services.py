@@ -21,6 +21,7 @@ from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.models.catalogue import find_known
+from gemvec.models.engines import engine_of
 from gemvec.models.progress import Progress
 from gemvec.server.context import Lifespan, Services
 from gemvec.server.limits import limits_of
@@ -103,7 +104,7 @@ def _open_batch_runner(settings: Settings, database: Database, files: FileStore,
     from gemvec.models.local import open_embedder
 
     store = _open_batch_store(settings, database, files)
-    fast = tuple(name for name in settings.model if _is_static(name))
+    fast = tuple(name for name in settings.model if _is_light(name))
     ids = {record.id for record in map(find_known, fast) if record is not None}
     weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
     if not weights:
@@ -112,9 +113,9 @@ def _open_batch_runner(settings: Settings, database: Database, files: FileStore,
     return BatchRunner(store, embedder, ProcessExecutor(embedder, open_fast, weights=weights))
 
 
-def _is_static(name: str) -> bool:
+def _is_light(name: str) -> bool:
     record = find_known(name)
-    return record is not None and record.engine == "static"
+    return record is not None and engine_of(record).is_light
 
 
 @asynccontextmanager

@@ -1,0 +1,138 @@
+"""What runs weights: one `Engine` for each kind, and `engine_of`.
+
+Whatever differs between kinds of weights is asked of the engine: how it is opened, with how many streams, with how
+large micro-batches, whether texts get special tokens. OpenVINO is imported when an engine that needs it is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gemvec.errors import UnsupportedModel
+from gemvec.models.cores import count_cores
+from gemvec.models.encoder import Encoder
+from gemvec.models.record import EngineName, ModelRecord
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from gemvec.models.graph import Graph
+
+_STATIC_TOKEN_BUDGET = 65_536
+
+
+class Engine(Protocol):
+    """One way to run weights."""
+
+    @property
+    def takes_special_tokens(self) -> bool:
+        """Whether texts get their special tokens, such as [CLS]."""
+        ...
+
+    @property
+    def is_light(self) -> bool:
+        """Whether computing a text costs less than reading its JSON, so that batches gain from more processes."""
+        ...
+
+    def count_streams(self, settings: Settings) -> int:
+        """Return how many micro-batches are computed at the same time."""
+        ...
+
+    def token_budget(self, settings: Settings) -> int:
+        """Return the most padded tokens of a micro-batch."""
+        ...
+
+    def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        """Load the weights.
+
+        Args:
+            record: the model.
+            folder: where its files are.
+            settings: `precision` and `streams`.
+
+        Raises:
+            UnsupportedModel: the files do not describe a model that this engine runs.
+        """
+        ...
+
+
+def engine_of(record: ModelRecord) -> Engine:
+    """Return the engine that runs a model."""
+    return _ENGINES[record.engine]
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenVino:
+    """Computes a network's graph on the processor's cores."""
+
+    read: Callable[[ModelRecord, Path], Graph]
+    takes_special_tokens: bool = True
+    is_light: bool = False
+
+    def count_streams(self, settings: Settings) -> int:
+        return settings.streams or count_cores()
+
+    def token_budget(self, settings: Settings) -> int:
+        return settings.token_budget
+
+    def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        from gemvec.models.openvino import OpenVinoEncoder
+
+        try:
+            encoder = OpenVinoEncoder(
+                self.read(record, folder),
+                window_tokens=record.window_tokens,
+                precision=settings.precision,
+                streams=self.count_streams(settings),
+            )
+        except RuntimeError as error:  # how OpenVINO says that shapes do not fit or a file is not whole
+            raise UnsupportedModel(f"{folder / record.weights_path} cannot be run: {error}") from error
+        if record.native_dim not in {0, encoder.native_dim}:
+            raise UnsupportedModel(
+                f"{record.id} gives vectors of {encoder.native_dim} values, expected {record.native_dim}."
+            )
+        return encoder
+
+
+@dataclass(frozen=True, slots=True)
+class _Static:
+    """Averages rows of a table: no network, no padding, one stream and large micro-batches."""
+
+    takes_special_tokens: bool = False
+    is_light: bool = True
+
+    def count_streams(self, settings: Settings) -> int:
+        del settings
+        return 1
+
+    def token_budget(self, settings: Settings) -> int:
+        del settings
+        return _STATIC_TOKEN_BUDGET
+
+    def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        del settings
+        from gemvec.models.static import StaticEncoder
+
+        return StaticEncoder(folder / record.weights_path, record.modules)
+
+
+def _build(record: ModelRecord, folder: Path) -> Graph:
+    from gemvec.models.text_graph import build_text_graph
+
+    return build_text_graph(record, folder)
+
+
+def _read(record: ModelRecord, folder: Path) -> Graph:
+    from gemvec.models.text_graph import read_text_graph
+
+    return read_text_graph(record, folder)
+
+
+_ENGINES: Mapping[EngineName, Engine] = {
+    "network": _OpenVino(_build),
+    "onnx": _OpenVino(_read),
+    "openvino": _OpenVino(_read),
+    "static": _Static(),
+}

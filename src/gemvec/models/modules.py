@@ -1,0 +1,287 @@
+"""What follows a network until there is one vector a text: pooling, dense layers and so on, as modules.json says.
+
+sentence-transformers reads modules.json as a program: each module has a folder with its settings. This module reads
+that program; `module_graph.py` turns it into nodes of a graph. A module that changes vectors and is not known here is
+refused by its name, since to leave it out would give wrong vectors without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, cast, get_args
+
+import msgspec
+
+from gemvec.errors import UnsupportedModel
+
+PoolingMode = Literal["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+DenseActivation = Literal["Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid"]
+
+_MODULES = "modules.json"
+_CONFIG = "config.json"
+# The flags of pooling files before sentence-transformers 5.4, in the order in which their vectors are joined.
+_POOLING_FLAGS: Mapping[str, PoolingMode] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+# A vector's own key among what sentence-transformers' modules hand on.
+_TEXT_VECTOR = "sentence_embedding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooling:
+    """One vector of a text's token vectors; several modes are joined end to end.
+
+    Attributes:
+        modes: how.
+        includes_prompt: whether the prompt's tokens count.
+    """
+
+    modes: tuple[PoolingMode, ...]
+    includes_prompt: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """A matrix, a bias where there is one, and an activation.
+
+    Attributes:
+        path: the module's folder in the model's.
+        size: values that come out.
+        activation: the last part of torch's name.
+    """
+
+    path: str
+    size: int
+    activation: DenseActivation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerNorm:
+    """Centre and scale to variance 1, then a scale and a shift that were trained."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalize:
+    """Scale to length 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truncate:
+    """Keep the first values: `truncate_dim`."""
+
+    size: int
+
+
+Module = Pooling | Dense | LayerNorm | Normalize | Truncate
+
+MEAN_POOLING = Pooling(modes=("mean",))
+CLS_POOLING = Pooling(modes=("cls",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a folder's modules.json says.
+
+    Attributes:
+        kind: what makes the first vectors: a network's last layer, or rows of a table.
+        path: the folder, in the model's, of the network's config, weights and tokenizer.
+        modules: what follows, in order.
+    """
+
+    kind: Literal["Transformer", "StaticEmbedding"]
+    path: str
+    modules: tuple[Module, ...]
+
+
+def vector_size(modules: tuple[Module, ...], size: int) -> int:
+    """Return how many values come out of the modules for `size` values that go in."""
+    for module in modules:
+        if isinstance(module, Pooling):
+            size *= len(module.modes)
+        elif isinstance(module, Dense):
+            size = module.size
+        elif isinstance(module, Truncate):
+            size = min(size, module.size)
+    return size
+
+
+def read_document(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return a JSON object of a model's folder, None where there is no such file.
+
+    Raises:
+        UnsupportedModel: the file cannot be read as a JSON object.
+    """
+    return _read(folder / name, dict[str, Any])
+
+
+def list_modules(folder: Path) -> list[tuple[str, str]] | None:
+    """Return the kind and the folder of each module in order, None where there is no modules.json.
+
+    Raises:
+        UnsupportedModel: it cannot be read, lists nothing, or names a folder outside the model's.
+    """
+    listed: list[dict[str, Any]] | None = _read(folder / _MODULES, list[dict[str, Any]])
+    if listed is None:
+        return None
+    if not listed:
+        raise UnsupportedModel(f"{folder / _MODULES} lists no module.")
+    return [(_kind(each), _path(folder, each)) for each in listed]
+
+
+def read_program(folder: Path) -> Program | None:
+    """Return what the folder's modules.json says, None where it has none.
+
+    Raises:
+        UnsupportedModel: a file cannot be read, or a module is not one that gemvec runs.
+    """
+    entries = list_modules(folder)
+    if entries is None:
+        return None
+    first, path = entries[0]
+    if first not in {"Transformer", "StaticEmbedding"}:
+        raise _unknown(folder, first)
+    modules: list[Module] = []
+    for kind, place in entries[1:]:
+        if kind == "Dropout":  # does nothing where nothing is trained
+            continue
+        reader = _READERS.get(kind)
+        if reader is None:
+            raise _unknown(folder, kind)
+        modules.append(reader(folder, place))
+    _check_order(folder, first, modules)
+    truncate = (read_document(folder, "config_sentence_transformers.json") or {}).get("truncate_dim")
+    if isinstance(truncate, int) and truncate > 0:
+        modules.append(Truncate(size=truncate))
+    return Program(kind=cast("Literal['Transformer', 'StaticEmbedding']", first), path=path, modules=tuple(modules))
+
+
+def _check_order(folder: Path, first: str, modules: list[Module]) -> None:
+    """Refuse token vectors that are never pooled, that are changed before, and text vectors that are pooled."""
+    places = [place for place, module in enumerate(modules) if isinstance(module, Pooling)]
+    expected = [0] if first == "Transformer" else []
+    if places == expected:
+        return
+    if not places:
+        raise UnsupportedModel(
+            f"{folder / _MODULES} has no Pooling module: gemvec does not use the network's own pooled output."
+        )
+    raise UnsupportedModel(
+        f"{folder / _MODULES} has Pooling as module {places[-1] + 1} after {first}; gemvec pools once, right after a"
+        " Transformer."
+    )
+
+
+def _unknown(folder: Path, kind: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"{folder / _MODULES} names the module {kind!r}, which gemvec does not run. It runs Transformer,"
+        f" StaticEmbedding, {', '.join(sorted(_READERS))} and Dropout. An ONNX graph that"
+        " gives `sentence_embedding` needs no modules."
+    )
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("type", "")).rsplit(".", 1)[-1]
+
+
+def _path(folder: Path, entry: Mapping[str, Any]) -> str:
+    path = PurePosixPath(str(entry.get("path", "")))
+    if path.is_absolute() or ".." in path.parts:
+        raise UnsupportedModel(f"{folder / _MODULES} names the path {path}, which is not in the model's folder.")
+    return "" if path == PurePosixPath() else path.as_posix()
+
+
+def _read_pooling(folder: Path, path: str) -> Pooling:
+    config = read_document(folder / path, _CONFIG)
+    file = folder / path / _CONFIG
+    if config is None:
+        raise UnsupportedModel(f"{file} is missing: it says how token vectors are pooled.")
+    flags = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
+    unknown = [name for name in flags if name not in _POOLING_FLAGS]
+    asked = config.get("pooling_mode") or [mode for name, mode in _POOLING_FLAGS.items() if name in flags] or ["mean"]
+    modes = cast("list[Any]", asked if isinstance(asked, list) else [asked])
+    unknown += [str(mode) for mode in modes if mode not in get_args(PoolingMode)]
+    if unknown:
+        raise UnsupportedModel(f"{file} asks for {unknown[0]}; gemvec pools by {', '.join(get_args(PoolingMode))}.")
+    return Pooling(modes=tuple(modes), includes_prompt=config.get("include_prompt", True) is not False)
+
+
+def _read_dense(folder: Path, path: str) -> Dense:
+    config, file = read_document(folder / path, _CONFIG) or {}, folder / path / _CONFIG
+    activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    name = activation.rsplit(".", 1)[-1]
+    if not activation.startswith("torch.nn.") or name not in get_args(DenseActivation):
+        raise UnsupportedModel(
+            f"{file} has activation_function {activation!r}, expected one of {', '.join(get_args(DenseActivation))}"
+            " of torch.nn."
+        )
+    _refuse_detours(file, config)
+    if config.get("use_residual"):
+        raise UnsupportedModel(f"{file} has use_residual, which gemvec does not run.")
+    size = config.get("out_features")
+    if not isinstance(size, int):
+        raise UnsupportedModel(f"{file} does not state out_features.")
+    _require_weights(folder, path)
+    return Dense(path=path, size=size, activation=cast("DenseActivation", name))
+
+
+def _read_layer_norm(folder: Path, path: str) -> LayerNorm:
+    _require_weights(folder, path)
+    return LayerNorm(path=path)
+
+
+def _read_normalize(folder: Path, path: str) -> Normalize:
+    _refuse_detours(folder / path / _CONFIG, read_document(folder / path, _CONFIG) or {})
+    return Normalize()
+
+
+_READERS: Mapping[str, Callable[[Path, str], Module]] = {
+    "Dense": _read_dense,
+    "LayerNorm": _read_layer_norm,
+    "Normalize": _read_normalize,
+    "Pooling": _read_pooling,
+}
+
+
+def _refuse_detours(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a module that reads or writes something else than the text's vector, such as the tokens' vectors."""
+    for key in ("module_input_name", "module_output_name"):
+        name = config.get(key)
+        if name not in {None, _TEXT_VECTOR}:
+            raise UnsupportedModel(f"{file} has {key} {name!r}, expected {_TEXT_VECTOR!r}.")
+
+
+def _require_weights(folder: Path, path: str) -> None:
+    where = folder / path
+    if (where / "model.safetensors").is_file():
+        return
+    if (where / "pytorch_model.bin").is_file():
+        raise UnsupportedModel(
+            f"{where} has its weights as pytorch_model.bin only, a pickle, which can run any code when it is read."
+            f" {RESAVE}"
+        )
+    raise UnsupportedModel(f"{where / 'model.safetensors'} is missing.")
+
+
+# The command that mends what only sentence-transformers itself can read.
+RESAVE = (
+    'Convert the model once with sentence-transformers: python -c "from sentence_transformers import'
+    " SentenceTransformer as S; S('MODEL').save('converted')\", and serve ./converted."
+)
+
+
+def _read(path: Path, kind: type[Any]) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UnsupportedModel(f"{path} cannot be read: {error}") from error

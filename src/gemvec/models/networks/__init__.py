@@ -1,0 +1,118 @@
+"""Networks whose graph is built from safetensors: the registry of families, and `build_network`.
+
+To add a family write a module with `build(config, inputs, tensors)` and name its `model_type`s in `FAMILIES`. The
+registry itself is light: a family's module, which needs OpenVINO, is imported when a network of it is built or checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from gemvec.models.graph import Inputs
+    from gemvec.models.runtime import openvino
+    from gemvec.models.tensors import Tensors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Networks that one module builds.
+
+    Attributes:
+        module: the module in this package.
+        size_key: the field of config.json that holds the length of the network's token vectors.
+        has_learned_positions: whether each position has a vector of its own, so that the network takes no longer text.
+        positions_follow_padding: whether positions start after the padding id, as in RoBERTa.
+    """
+
+    module: str
+    size_key: str = "hidden_size"
+    has_learned_positions: bool = False
+    positions_follow_padding: bool = False
+
+    def window_tokens(self, config: Mapping[str, Any]) -> int | None:
+        """Return the longest text that the network's position vectors serve, None where they set no limit.
+
+        Args:
+            config: the model's config.json.
+        """
+        positions = config.get("max_position_embeddings")
+        if not self.has_learned_positions or not isinstance(positions, int):
+            return None
+        if not self.positions_follow_padding:
+            return positions
+        padding_id = config.get("pad_token_id")
+        return positions - (padding_id if isinstance(padding_id, int) else 1) - 1
+
+
+_BERT = Family(module="bert", has_learned_positions=True)
+_ROBERTA = Family(module="bert", has_learned_positions=True, positions_follow_padding=True)
+_DECODER = Family(module="decoder")
+
+# By the `model_type` that config.json states.
+FAMILIES: Mapping[str, Family] = {
+    "bert": _BERT,
+    "camembert": _ROBERTA,
+    "distilbert": Family(module="distilbert", size_key="dim", has_learned_positions=True),
+    "electra": _BERT,
+    "embedding_gemma2": Family(module="embedding_gemma2", size_key="embedding_dim"),
+    "embedding_gemma2_text": Family(module="embedding_gemma2", size_key="embedding_dim"),
+    "ernie": _BERT,
+    "gemma3_text": Family(module="gemma3"),
+    "gte": Family(module="rotary_bert"),
+    "jina_embeddings_v3": Family(module="rotary_bert"),
+    "llama": _DECODER,
+    "mistral": _DECODER,
+    "modernbert": Family(module="modernbert"),
+    "mpnet": Family(module="mpnet", has_learned_positions=True, positions_follow_padding=True),
+    "nomic_bert": Family(module="rotary_bert"),
+    "qwen2": _DECODER,
+    "qwen3": _DECODER,
+    "roberta": _ROBERTA,
+    "t5": Family(module="t5", size_key="d_model"),
+    "xlm-roberta": _ROBERTA,
+}
+
+
+class _Module(Protocol):
+    def read_config(self, document: Mapping[str, Any]) -> Any: ...
+
+    def build(self, config: Any, inputs: Inputs, tensors: Tensors) -> openvino.Node: ...
+
+
+def check_config(document: Mapping[str, Any]) -> None:
+    """Check that a network's variant is one that its family's module builds.
+
+    Args:
+        document: the model's config.json; its `model_type` is in `FAMILIES`.
+
+    Raises:
+        UnsupportedModel: it is not; the message names the field.
+    """
+    _module_of(document).read_config(document)
+
+
+def build_network(document: Mapping[str, Any], inputs: Inputs, tensors: Tensors) -> openvino.Node:
+    """Add the nodes of a network.
+
+    Args:
+        document: the model's config.json; its `model_type` is in `FAMILIES`.
+        inputs: the first nodes of the graph.
+        tensors: the weights; the graph refers to them, so they must outlive it.
+
+    Returns:
+        float32[rows, tokens, size], the network's last layer.
+
+    Raises:
+        UnsupportedModel: the network's variant cannot be built, or the weights lack one of its tensors.
+    """
+    module = _module_of(document)
+    return module.build(module.read_config(document), inputs, tensors)
+
+
+def _module_of(document: Mapping[str, Any]) -> _Module:
+    family = FAMILIES[str(document["model_type"])]
+    return cast("_Module", import_module(f"{__name__}.{family.module}"))

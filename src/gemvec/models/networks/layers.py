@@ -1,0 +1,243 @@
+"""The parts that networks are made of, as OpenVINO nodes over a model's weights: `Layers`.
+
+Values are float32; [rows, tokens, size] between layers, [rows, heads, tokens, head size] inside attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gemvec.errors import UnsupportedModel
+from gemvec.models.graph import Inputs
+from gemvec.models.runtime import openvino, opset
+from gemvec.models.tensors import Tensors
+
+_untyped: Any = opset  # OpenVINO's decorators hide the signatures of operations without attributes
+# Added to the attention scores of what must not be seen: exp of it is 0 in any precision.
+_HIDDEN = np.float32(-1e9)
+# How LayerNorm's tensors were named in checkpoints converted from TensorFlow.
+_OLD_NAMES = {"weight": "gamma", "bias": "beta"}
+
+ACTIVATIONS: Mapping[str, Callable[[openvino.Node], openvino.Node]] = {
+    "gelu": lambda values: opset.gelu(values, "erf"),
+    "gelu_new": lambda values: opset.gelu(values, "tanh"),
+    "gelu_pytorch_tanh": lambda values: opset.gelu(values, "tanh"),
+    "relu": _untyped.relu,
+    "silu": _untyped.swish,
+    "swiglu": _untyped.swish,
+    "swish": _untyped.swish,
+}
+
+
+def axes(*numbers: int) -> npt.NDArray[np.int64]:
+    """Return axes or sizes as OpenVINO takes them."""
+    return np.array(numbers, np.int64)
+
+
+class Layers:
+    """Adds a network's parts, each named by where its weights are."""
+
+    def __init__(self, inputs: Inputs, tensors: Tensors, *, table: str) -> None:
+        """Start a graph.
+
+        Args:
+            inputs: the first nodes of the graph.
+            tensors: the weights.
+            table: the tensor of the token vectors. A model saved with a task's head has its network below a name such
+                as `bert.`, which is found by this tensor.
+        """
+        self.inputs = inputs
+        self._tensors = tensors
+        self._root = next((name.removesuffix(table) for name in sorted(tensors, key=len) if name.endswith(table)), "")
+        self._table = table
+        self._rotations: dict[tuple[float, int], tuple[openvino.Node, openvino.Node]] = {}
+        self._masks: dict[tuple[int | None, bool], openvino.Node] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether the weights have a tensor."""
+        return self._root + name in self._tensors
+
+    def tensor(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a tensor's numbers, to compute with before the graph is run.
+
+        Raises:
+            UnsupportedModel: the weights lack it.
+        """
+        self._require(name)
+        return self._tensors[self._root + name]
+
+    def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
+        """Add a tensor, or some rows of it, in the precision in which it is stored."""
+        self._require(name)
+        stored = self._tensors.stored(self._root + name)[rows or slice(None)]
+        if self._tensors.precision(self._root + name) == "F32":
+            return opset.constant(stored, shared_memory=True)
+        if stored.dtype == np.uint16:
+            return opset.convert(opset.constant(openvino.Tensor(stored, stored.shape, openvino.Type.bf16)), "f32")
+        return opset.convert(opset.constant(stored, shared_memory=True), "f32")
+
+    def embed(self) -> openvino.Node:
+        """Add the vectors of the tokens, float32[rows, tokens, size]."""
+        return opset.gather(self.constant(self._table), self.inputs.ids, np.int64(0))
+
+    def linear(
+        self, values: openvino.Node, name: str, rows: slice | None = None, *, bias: bool = True
+    ) -> openvino.Node:
+        """Multiply by a matrix and add a bias where the network has one; `rows` are the part of a fused matrix."""
+        product = opset.matmul(values, self.constant(f"{name}.weight", rows), transpose_a=False, transpose_b=True)
+        return opset.add(product, self.constant(f"{name}.bias", rows)) if bias else product
+
+    def layer_norm(self, values: openvino.Node, name: str, epsilon: float, *, bias: bool = True) -> openvino.Node:
+        """Centre and scale to variance 1, then apply the layer's own scale and, where it has one, its shift."""
+        centred = opset.mvn(values, axes(-1), True, epsilon, "inside_sqrt")
+        scaled = opset.multiply(centred, self.constant(self._norm_name(name, "weight")))
+        return opset.add(scaled, self.constant(self._norm_name(name, "bias"))) if bias else scaled
+
+    def rms_norm(self, values: openvino.Node, name: str, epsilon: float, *, plus_one: bool = False) -> openvino.Node:
+        """Scale to a mean square of 1, then apply the layer's own scale, which Gemma stores less 1."""
+        weight = self.tensor(f"{name}.weight")
+        return opset.multiply(scale_to_rms(values, epsilon), opset.constant(weight + np.float32(1 if plus_one else 0)))
+
+    def split_heads(self, values: openvino.Node, heads: int, size: int) -> openvino.Node:
+        """Return float32[rows, heads, tokens, size] of float32[rows, tokens, heads * size]."""
+        return opset.transpose(opset.reshape(values, axes(0, 0, heads, size), special_zero=True), axes(0, 2, 1, 3))
+
+    def attend(
+        self,
+        query: openvino.Node,
+        key: openvino.Node,
+        value: openvino.Node,
+        mask: openvino.Node,
+        *,
+        width: int,
+        scale: float | None = None,
+    ) -> openvino.Node:
+        """Attend and join the heads again.
+
+        Args:
+            query: float32[rows, heads, tokens, size].
+            key: float32[rows, heads or fewer, tokens, size]; fewer heads are shared by neighbouring queries.
+            value: as `key`.
+            mask: added to the scores.
+            width: heads * size.
+            scale: factor of the scores; 1 / sqrt(size) when left out.
+
+        Returns:
+            float32[rows, tokens, width].
+        """
+        factor = () if scale is None else (np.float32(scale),)
+        attended = opset.scaled_dot_product_attention(query, key, value, mask, *factor)
+        return opset.reshape(opset.transpose(attended, axes(0, 2, 1, 3)), axes(0, 0, width), special_zero=True)
+
+    def repeat_heads(self, values: openvino.Node, times: int) -> openvino.Node:
+        """Give each group of query heads its own copy of the key or value head that it shares."""
+        if times == 1:
+            return values
+        shape = opset.shape_of(values)
+        outer, inner = (opset.gather(shape, axes(*part), np.int64(0)) for part in ((0, 1), (2, 3)))
+        copies = opset.broadcast(
+            opset.unsqueeze(values, np.int64(2)), opset.concat([outer, opset.constant(axes(times)), inner], 0)
+        )
+        rows = opset.gather(shape, axes(0), np.int64(0))
+        return opset.reshape(copies, opset.concat([rows, opset.constant(axes(-1)), inner], 0), special_zero=False)
+
+    def mask(self, window: int | None = None, *, causal: bool = False) -> openvino.Node:
+        """Return what hides padding, and tokens out of sight, when added to attention scores.
+
+        Args:
+            window: tokens at this distance or further are hidden.
+            causal: whether a token sees only itself and those before it.
+
+        Returns:
+            float32[rows, 1, 1 or tokens, tokens].
+        """
+        key = (window, causal)
+        if key not in self._masks:
+            padding = opset.subtract(np.float32(1), self.inputs.attention_mask)
+            hidden = opset.unsqueeze(padding, axes(1, 2))
+            if window is not None or causal:
+                hidden = opset.maximum(hidden, opset.unsqueeze(self._out_of_sight(window, causal=causal), axes(0, 1)))
+            self._masks[key] = opset.multiply(hidden, _HIDDEN)
+        return self._masks[key]
+
+    def _out_of_sight(self, window: int | None, *, causal: bool) -> openvino.Node:
+        """Return float32[tokens, tokens], 1 where the first token must not see the second."""
+        distance = self.distances()
+        far = opset.greater_equal(opset.abs(distance), np.int32(window)) if window is not None else None
+        later = opset.greater(distance, np.int32(0)) if causal else None
+        if far is not None and later is not None:
+            return opset.convert(opset.logical_or(far, later), "f32")
+        return opset.convert(far if far is not None else later, "f32")
+
+    def distances(self) -> openvino.Node:
+        """Return int32[tokens, tokens]: how far after the first token the second one is."""
+        positions = self.inputs.positions
+        return opset.subtract(opset.unsqueeze(positions, np.int64(0)), opset.unsqueeze(positions, np.int64(1)))
+
+    def rotate(self, values: openvino.Node, base: float, size: int) -> openvino.Node:
+        """Turn each pair of a head's values by an angle that grows with the position: rotary positions.
+
+        Args:
+            values: float32[rows, heads, tokens, size]; value i is paired with value i + size / 2.
+            base: of the frequencies.
+            size: values of a head.
+        """
+        cosine, sine = self._rotation(base, size)
+        first, second = opset.split(values, np.int64(3), 2).outputs()
+        turned = opset.concat([opset.negative(second), first], 3)
+        return opset.add(opset.multiply(values, cosine), opset.multiply(turned, sine))
+
+    def _rotation(self, base: float, size: int) -> tuple[openvino.Node, openvino.Node]:
+        key = (base, size)
+        if key not in self._rotations:
+            frequencies = (1 / base ** (np.arange(0, size, 2) / size)).astype(np.float32)[None]
+            positions = opset.convert(opset.unsqueeze(self.inputs.positions, np.int64(1)), "f32")
+            angles = opset.multiply(positions, opset.constant(frequencies))
+            both = opset.concat([angles, angles], 1)
+            self._rotations[key] = (opset.cos(both), opset.sin(both))
+        return self._rotations[key]
+
+    def _norm_name(self, name: str, part: str) -> str:
+        new, old = f"{name}.{part}", f"{name}.{_OLD_NAMES[part]}"
+        return old if self.has(old) and not self.has(new) else new
+
+    def _require(self, name: str) -> None:
+        if not self.has(name):
+            raise UnsupportedModel(f"The weights lack the tensor {self._root + name}.")
+
+
+def scale_to_rms(values: openvino.Node, epsilon: float) -> openvino.Node:
+    """Scale the last axis to a mean square of 1."""
+    square = opset.reduce_mean(opset.multiply(values, values), axes(-1), keep_dims=True)
+    return opset.divide(values, opset.sqrt(opset.add(square, np.float32(epsilon))))
+
+
+def relative_bias(layers: Layers, table: npt.NDArray[np.float32], furthest: int) -> openvino.Node:
+    """Add the bias that attention scores get from the distance of two tokens, as in T5.
+
+    Args:
+        layers: the network.
+        table: float32[buckets, heads]: half of the buckets for tokens before, half for tokens after; near distances
+            have a bucket each, far ones share theirs, by the logarithm.
+        furthest: distances from here on share one bucket.
+
+    Returns:
+        float32[1, heads, tokens, tokens].
+    """
+    reach = np.arange(-furthest, furthest + 1)
+    by_distance = opset.constant(np.ascontiguousarray(table[_buckets(reach, len(table), furthest)].T))
+    clipped = opset.clamp(layers.distances(), float(-furthest), float(furthest))
+    places = opset.add(clipped, np.int32(furthest))
+    return opset.unsqueeze(opset.gather(by_distance, places, np.int64(1)), np.int64(0))
+
+
+def _buckets(distances: npt.NDArray[np.int64], buckets: int, furthest: int) -> npt.NDArray[np.int64]:
+    half, near = buckets // 2, buckets // 4
+    far = np.abs(distances)
+    shares = np.log(np.maximum(far, 1).astype(np.float32) / near) / np.float32(np.log(furthest / near))
+    beyond = np.minimum(near + (shares * (half - near)).astype(np.int64), half - 1)
+    return (distances > 0) * half + np.where(far < near, far, beyond)

@@ -1,0 +1,73 @@
+"""The encoder of T5: norms without a shift, and positions only as distances between tokens.
+
+Source: "Exploring the limits of transfer learning"; tensor names are those of transformers' T5EncoderModel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from gemvec.models.graph import Inputs
+from gemvec.models.networks.config import Size, convert_config
+from gemvec.models.networks.layers import ACTIVATIONS, Layers, relative_bias
+from gemvec.models.runtime import openvino, opset
+from gemvec.models.tensors import Tensors
+
+_BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+
+
+class T5Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What of config.json the graph depends on; the names are transformers'."""
+
+    d_kv: Size
+    num_layers: Size
+    num_heads: Size
+    layer_norm_epsilon: float = 1e-6
+    feed_forward_proj: Literal["relu", "gated-gelu", "gated-silu"] = "relu"
+    relative_attention_max_distance: Size = 128
+
+
+def read_config(document: Mapping[str, Any]) -> T5Config:
+    """Return what the graph depends on.
+
+    Raises:
+        UnsupportedModel: config.json describes a variant that has no graph.
+    """
+    return convert_config(document, T5Config)
+
+
+def build(config: T5Config, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+    """Add the nodes of the network; see `build_network`."""
+    layers = Layers(inputs, tensors, table="shared.weight")
+    bias = relative_bias(layers, layers.tensor(_BIAS), config.relative_attention_max_distance)
+    mask = opset.add(layers.mask(), bias)
+    hidden = layers.embed()
+    for layer in range(config.num_layers):
+        hidden = _encode(layers, config, hidden, mask, f"encoder.block.{layer}.layer.")
+    return layers.rms_norm(hidden, "encoder.final_layer_norm", config.layer_norm_epsilon)
+
+
+def _encode(layers: Layers, config: T5Config, hidden: openvino.Node, mask: openvino.Node, name: str) -> openvino.Node:
+    heads, size, epsilon = config.num_heads, config.d_kv, config.layer_norm_epsilon
+    normed = layers.rms_norm(hidden, f"{name}0.layer_norm", epsilon)
+    query, key, value = (
+        layers.split_heads(layers.linear(normed, f"{name}0.SelfAttention.{part}", bias=False), heads, size)
+        for part in "qkv"
+    )
+    attended = layers.attend(query, key, value, mask, width=heads * size, scale=1.0)
+    hidden = opset.add(hidden, layers.linear(attended, f"{name}0.SelfAttention.o", bias=False))
+    normed = layers.rms_norm(hidden, f"{name}1.layer_norm", epsilon)
+    inner = _feed_forward(layers, config, normed, f"{name}1.DenseReluDense.")
+    return opset.add(hidden, layers.linear(inner, f"{name}1.DenseReluDense.wo", bias=False))
+
+
+def _feed_forward(layers: Layers, config: T5Config, normed: openvino.Node, name: str) -> openvino.Node:
+    if config.feed_forward_proj == "relu":
+        return opset.relu(layers.linear(normed, f"{name}wi", bias=False))
+    # transformers computes "gated-gelu" by the tanh formula.
+    activation = "gelu_new" if config.feed_forward_proj == "gated-gelu" else "silu"
+    gate = ACTIVATIONS[activation](layers.linear(normed, f"{name}wi_0", bias=False))
+    return opset.multiply(gate, layers.linear(normed, f"{name}wi_1", bias=False))

@@ -1,0 +1,150 @@
+"""Which file of a model is loaded, by which engine; and the models that are refused as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from gemvec.errors import UnsupportedModel
+from gemvec.models.modules import RESAVE
+from gemvec.models.networks import FAMILIES, check_config
+from gemvec.models.record import EngineName
+
+_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+_INDEX = ".safetensors.index.json"
+_GRAPHS: tuple[tuple[str, EngineName], ...] = (
+    ("openvino_model.xml", "openvino"),
+    ("openvino/openvino_model.xml", "openvino"),
+    ("model.onnx", "onnx"),
+    ("onnx/model.onnx", "onnx"),
+)
+# Architectures, by the end of their name, that give something else than text vectors.
+_TASKS = {
+    "ForSequenceClassification": "a cross-encoder or classifier: it scores texts and gives no vectors",
+    "ForTokenClassification": "a token classifier: it labels words and gives no vectors",
+    "ForQuestionAnswering": "a question answering model: it marks answers and gives no vectors",
+    "ForCausalLM": "a language model: it writes texts, and nothing says how to make vectors of it",
+    "ForConditionalGeneration": "a language model: it writes texts, and nothing says how to make vectors of it",
+    "ForMaskedLM": "a language model that fills gaps, and nothing says how to make vectors of it",
+}
+# What config_sentence_transformers.json calls models that give no vectors, or one for each token or word.
+_OTHER_MODELS = {
+    "CrossEncoder": "a cross-encoder (reranker): it scores pairs of texts and gives no vectors",
+    "MultiVectorEncoder": "a multi-vector model: it gives a vector for each token, not for each text",
+    "SparseEncoder": "a sparse model: it gives weights of words, not vectors",
+}
+_EMBEDDERS = "Name a model that sentence-transformers lists for embedding texts, such as all-minilm-l6-v2."
+
+
+def refuse_other_kinds(
+    where: str, config: Mapping[str, Any], model_config: Mapping[str, Any], *, has_modules: bool, is_adapter: bool
+) -> None:
+    """Refuse a model that is no embedding model, or whose vectors need more than its files here.
+
+    Args:
+        where: what to call the model in the error.
+        config: its config.json.
+        model_config: its config_sentence_transformers.json.
+        has_modules: whether modules.json says how to make vectors.
+        is_adapter: whether it has an adapter_config.json.
+
+    Raises:
+        UnsupportedModel: it is such a model; the message says what it is.
+    """
+    kind = str(model_config.get("model_type", ""))
+    if kind in _OTHER_MODELS:
+        raise UnsupportedModel(f"{where} is {_OTHER_MODELS[kind]}. {_EMBEDDERS}")
+    if is_adapter:
+        raise UnsupportedModel(
+            f"{where} is an adapter (PEFT), a change to another model's weights. Merge the two once with peft:"
+            f" python -c \"from peft import AutoPeftModelForFeatureExtraction as P; P.from_pretrained('{where}')"
+            ".merge_and_unload().save_pretrained('merged')\", copy the tokenizer's files there, and serve ./merged."
+        )
+    names: Sequence[Any] = config.get("architectures") or ()
+    architecture = str(names[0]) if names else ""
+    task = next((text for ending, text in _TASKS.items() if architecture.endswith(ending)), None)
+    if task and not has_modules:
+        raise UnsupportedModel(f"{where} holds {architecture}, {task}. {_EMBEDDERS}")
+
+
+def choose_weights(paths: Collection[str], config: Mapping[str, Any], *, where: str) -> tuple[str, EngineName]:
+    """Return the best file to load among `paths`, and the engine that loads it.
+
+    Safetensors of a network whose graph can be built come first; a graph beside them is taken where it cannot.
+
+    Args:
+        paths: the files there are, below the folder of config.json.
+        config: the config.json.
+        where: what to call the place in the error.
+
+    Raises:
+        UnsupportedModel: none of them can be loaded; the message says what there is, and what to do.
+    """
+    safetensors = next((path for path in _SAFETENSORS if path in paths), None)
+    graph = next((each for each in _GRAPHS if each[0] in paths), None)
+    refusal = _refusal(config, where) if safetensors else None
+    if safetensors and refusal is None and graph:  # to import OpenVINO for the check pays only where there is a choice
+        refusal = _variant_refusal(config)
+    if safetensors and refusal is None:
+        return safetensors, "network"
+    if graph:
+        return graph
+    raise refusal or UnsupportedModel(_nothing(paths, where))
+
+
+def is_part_of_weights(path: str, weights_path: str) -> bool:
+    """Return whether `path` is the weights file or a file that it reads.
+
+    Such are ONNX's external data, OpenVINO's .bin and the files of an index.
+    """
+    if path == weights_path:
+        return True
+    if weights_path.endswith(".xml"):
+        return path == weights_path.removesuffix("xml") + "bin"
+    if weights_path.endswith(_INDEX):
+        return path.startswith(f"{weights_path.removesuffix(_INDEX)}-") and path.endswith(".safetensors")
+    return path.startswith((f"{weights_path}_data", f"{weights_path}.data"))
+
+
+def _refusal(config: Mapping[str, Any], where: str) -> UnsupportedModel | None:
+    """Return why the graph of safetensors cannot be built, as far as the kind of network says it."""
+    model_type = str(config.get("model_type", ""))
+    if model_type not in FAMILIES:
+        return UnsupportedModel(
+            f"{where} holds a model of type {model_type or 'unknown'!r}. From safetensors gemvec runs"
+            f" {', '.join(sorted(FAMILIES))}; for others it needs an ONNX or OpenVINO graph"
+            f" (onnx/model.onnx or openvino/openvino_model.xml), which optimum-cli export writes."
+        )
+    code: Any = config.get("auto_map") or {}
+    if "AutoModel" in code:
+        return UnsupportedModel(
+            f"{where} wants code of its own to be run ({code['AutoModel']}), which gemvec never does."
+            " A version of the model for transformers itself, or its ONNX graph, can be served."
+        )
+    return None
+
+
+def _variant_refusal(config: Mapping[str, Any]) -> UnsupportedModel | None:
+    try:
+        check_config(config)
+    except UnsupportedModel as error:
+        return error
+    return None
+
+
+def _nothing(paths: Collection[str], where: str) -> str:
+    """Return what there is instead of weights that can be loaded, and what to do about it."""
+    wanted = f"{where} has none of {', '.join([*_SAFETENSORS, *(path for path, _ in _GRAPHS)])}"
+    pickles = [path for path in paths if path.endswith((".bin", ".pt", ".ckpt")) and not path.startswith("openvino")]
+    if any("pytorch_model" in path for path in pickles):
+        return f"{wanted}, only {pickles[0]}, a pickle, which can run any code when it is read. {RESAVE}"
+    gguf = [path for path in paths if path.endswith(".gguf")]
+    if gguf:
+        return f"{wanted}, only {gguf[0]}, llama.cpp's format. Name the model's original repository or folder instead."
+    onnx = [path for path in paths if path.endswith(".onnx")]
+    if onnx:
+        return (
+            f"{wanted}, only {onnx[0]}, whose name says that it is quantised or cut: such graphs give other vectors."
+            f" To use it all the same: cp {where}/{onnx[0]} {where}/model.onnx"
+        )
+    return f"{wanted}."

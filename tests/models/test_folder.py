@@ -1,0 +1,254 @@
+"""A folder is taken at its word; what gemvec does not run is refused as what it is, with the way on."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gemvec.errors import UnsupportedModel
+from gemvec.models.catalogue import find_record
+from gemvec.models.local import open_embedder
+from gemvec.models.modules import Dense, LayerNorm, Normalize, Pooling, Truncate
+from gemvec.models.prompts import BGE, E5, NOMIC
+from gemvec.settings import Settings
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path):
+    """Return a copy of the tiny model to change."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def edit(path, **changes):
+    document = json.loads(path.read_text()) if path.is_file() else {}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document | changes))
+
+
+def add_module(folder, kind, **config):
+    """Append a module with its config; its weights are those of the golden layers."""
+    modules = json.loads((folder / "modules.json").read_text())
+    path = f"{len(modules)}_{kind}"
+    modules.append({"idx": len(modules), "name": "x", "path": path, "type": f"sentence_transformers.models.{kind}"})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    edit(folder / path / "config.json", **config)
+    shutil.copy(GOLDEN / "layers" / "2_Dense" / "model.safetensors", folder / path)
+    return folder / path
+
+
+def test_modules_are_listed_in_their_order(folder):
+    add_module(folder, "Dense", in_features=32, out_features=20, activation_function="torch.nn.modules.activation.GELU")
+    add_module(folder, "Dropout", dropout=0.1)
+    add_module(folder, "LayerNorm", dimension=20)
+    edit(folder / "config_sentence_transformers.json", truncate_dim=16)
+    record = find_record(str(folder))
+    assert record.modules == (
+        Pooling(modes=("mean",)),
+        Normalize(),
+        Dense(path="3_Dense", size=20, activation="GELU"),
+        LayerNorm(path="5_LayerNorm"),
+        Truncate(size=16),
+    )
+    assert record.native_dim == 16
+
+
+@pytest.mark.parametrize("kind", ["CNN", "LSTM", "WeightedLayerPooling", "WordWeights", "Router", "Asym", "MyModule"])
+def test_a_module_that_is_not_run_is_refused_by_its_name(folder, kind):
+    add_module(folder, kind)
+    with pytest.raises(UnsupportedModel, match=f"'{kind}', which gemvec does not run"):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["CLIPModel", "WordEmbeddings", "BoW"])
+def test_a_first_module_that_is_not_run_is_refused_by_its_name(folder, kind):
+    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "path": "", "type": f"sentence_transformers.{kind}"}]))
+    with pytest.raises(UnsupportedModel, match=kind):
+        find_record(str(folder))
+
+
+def test_a_transformer_that_is_never_pooled_is_refused(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([modules[0], modules[2]]))
+    with pytest.raises(UnsupportedModel, match="no Pooling module"):
+        find_record(str(folder))
+
+
+def test_pooling_is_not_done_twice(folder):
+    add_module(folder, "Pooling", pooling_mode="cls")
+    with pytest.raises(UnsupportedModel, match="pools once"):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"pooling_mode": "median"}, "median"),
+        ({"pooling_mode": ["mean", "splade"]}, "splade"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_min_tokens": True}, "pooling_mode_min_tokens"),
+    ],
+)
+def test_a_way_of_pooling_that_is_not_known_is_refused_by_its_name(folder, config, named):
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModel, match=named):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"out_features": 20, "activation_function": "torch.nn.modules.activation.Hardswish"}, "Hardswish"),
+        ({"out_features": 20, "activation_function": "my_code.Tanh"}, "my_code"),
+        ({"out_features": 20, "use_residual": True}, "use_residual"),
+        ({"out_features": 20, "module_input_name": "token_embeddings"}, "token_embeddings"),
+        ({}, "out_features"),
+    ],
+)
+def test_a_dense_layer_of_another_kind_is_refused_by_what_differs(folder, config, named):
+    add_module(folder, "Dense", **config)
+    with pytest.raises(UnsupportedModel, match=named):
+        find_record(str(folder))
+
+
+def test_a_dense_layer_kept_as_a_pickle_is_refused_with_the_way_on(folder):
+    here = add_module(folder, "Dense", out_features=20)
+    (here / "model.safetensors").rename(here / "pytorch_model.bin")
+    with pytest.raises(UnsupportedModel, match=r"pytorch_model\.bin only, a pickle.*\.save\('converted'\)"):
+        find_record(str(folder))
+
+
+def test_a_module_outside_the_folder_is_refused(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["path"] = "../1_Pooling"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(UnsupportedModel, match="not in the model's folder"):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind"),
+    [
+        ("BertForSequenceClassification", "cross-encoder or classifier"),
+        ("BertForTokenClassification", "token classifier"),
+        ("LlamaForCausalLM", "language model"),
+        ("T5ForConditionalGeneration", "language model"),
+        ("BertForMaskedLM", "fills gaps"),
+    ],
+)
+def test_a_model_that_embeds_nothing_is_refused_as_what_it_is(folder, architecture, kind):
+    (folder / "modules.json").unlink()
+    edit(folder / "config.json", architectures=[architecture])
+    with pytest.raises(UnsupportedModel, match=f"{architecture}, .*{kind}"):
+        find_record(str(folder))
+
+
+def test_a_language_model_with_modules_is_an_embedding_model(folder):
+    edit(folder / "config.json", architectures=["Qwen3ForCausalLM"])
+    assert find_record(str(folder)).is_read
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("CrossEncoder", "reranker"), ("SparseEncoder", "sparse"), ("MultiVectorEncoder", "a vector for each token")],
+)
+def test_other_models_of_sentence_transformers_are_refused_as_what_they_are(folder, kind, said):
+    edit(folder / "config_sentence_transformers.json", model_type=kind)
+    with pytest.raises(UnsupportedModel, match=said):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("pytorch_model.bin", r"pytorch_model\.bin, a pickle.*\.save\('converted'\)"),
+        ("model-q4_k_m.gguf", r"model-q4_k_m\.gguf, llama\.cpp's format"),
+        ("onnx/model_quantized.onnx", r"onnx/model_quantized\.onnx, .*other vectors.*cp "),
+        ("notes.txt", r"has none of model\.safetensors"),
+    ],
+)
+def test_weights_in_another_form_are_refused_by_name_with_the_way_on(folder, path, said):
+    (folder / "model.safetensors").unlink()
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).touch()
+    with pytest.raises(UnsupportedModel, match=said):
+        find_record(str(folder))
+
+
+def test_an_adapter_is_refused_as_one_with_the_way_to_merge_it(folder):
+    edit(folder / "adapter_config.json", peft_type="LORA")
+    with pytest.raises(UnsupportedModel, match=r"adapter.*merge_and_unload"):
+        find_record(str(folder))
+
+
+def test_a_folder_with_only_a_vocabulary_is_refused_with_the_command_that_writes_the_tokenizer(folder):
+    (folder / "tokenizer.json").rename(folder / "vocab.txt")
+    with pytest.raises(UnsupportedModel, match=r"no tokenizer\.json, only vocab\.txt.*AutoTokenizer.*save_pretrained"):
+        find_record(str(folder))
+
+
+def test_a_model_that_wants_code_of_its_own_to_be_run_is_refused(folder):
+    edit(folder / "config.json", auto_map={"AutoModel": "modeling_mine.Mine"})
+    with pytest.raises(UnsupportedModel, match=r"modeling_mine\.Mine"):
+        find_record(str(folder))
+
+
+def test_a_graph_is_taken_where_the_variant_beside_it_cannot_be_built(folder):
+    edit(folder / "config.json", hidden_act="quick_gelu")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").touch()
+    assert (find_record(str(folder)).engine, find_record(str(folder)).weights_path) == ("onnx", "onnx/model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "named"),
+    [
+        ("llama", {"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "llama3"),
+        ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_parameters": None}, "linear"),
+        ("gte", {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "partial_rotary_factor"),
+        ("gemma3_text", {"attn_logit_softcapping": 30.0}, "attn_logit_softcapping"),
+        ("t5", {"feed_forward_proj": "gated-swish"}, "gated-swish"),
+        ("modernbert", {"layer_types": ["chunked_attention", "full_attention"]}, "chunked_attention"),
+    ],
+)
+def test_a_variant_without_a_graph_is_refused_by_what_differs(tmp_path, model, changes, named):
+    folder = shutil.copytree(GOLDEN / model, tmp_path / "model")
+    edit(folder / "config.json", **changes)
+    with pytest.raises(UnsupportedModel, match=named):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "window"),
+    [(48, 32, 48), (None, 32, 32), (None, 1e30, 64), (128, None, 64), (None, None, 64)],
+)
+def test_the_window_is_max_seq_length_or_else_the_tokenizers_within_the_positions(folder, asked, named, window):
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": asked} if asked else {}))
+    edit(folder / "tokenizer_config.json", **({"model_max_length": named} if named else {}))
+    assert find_record(str(folder)).window_tokens == window
+
+
+def test_rotary_positions_set_no_limit_to_max_seq_length(tmp_path):
+    folder = shutil.copytree(GOLDEN / "modernbert", tmp_path / "model")
+    edit(folder / "sentence_bert_config.json", max_seq_length=512)
+    assert find_record(str(folder)).window_tokens == 512
+
+
+@pytest.mark.parametrize("name", ["multilingual-e5-small", "models--intfloat--e5-base-v2", "E5-large-v2"])
+def test_a_folder_named_as_its_family_has_the_familys_prompts(folder, tmp_path, name):
+    assert find_record(str(folder.rename(tmp_path / name))).prompts == E5
+
+
+def test_the_name_in_the_config_or_on_the_card_gives_a_folder_its_familys_prompts(folder):
+    edit(folder / "config.json", _name_or_path="/root/.cache/BAAI_x/BAAI/bge-small-en-v1.5")
+    assert find_record(str(folder)).prompts == BGE
+    edit(folder / "config.json", _name_or_path="")
+    (folder / "README.md").write_text("---\ntags:\n- mteb\nmodel-index:\n- name: nomic-embed-text-v1.5\n---\n# Card\n")
+    assert find_record(str(folder)).prompts == NOMIC
+
+
+def test_prompts_in_the_files_win_over_those_of_the_family(folder, tmp_path):
+    edit(folder / "config_sentence_transformers.json", prompts={"query": "ask: ", "document": ""})
+    record = find_record(str(folder.rename(tmp_path / "e5-small-v2")))
+    assert set(record.prompts.by_task.values()) == {"ask: ", ""}
