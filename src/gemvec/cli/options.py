@@ -33,6 +33,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
     The decorated function declares `settings: Settings` and, after it, its own typer parameters.
     """
+    assert len(set(names)) == len(names), "a setting is named twice"
 
     def collect(given: dict[str, Any]) -> dict[str, Any]:
         flags = {name: given.pop(name) or None if _is_many(name) else given.pop(name) for name in names}

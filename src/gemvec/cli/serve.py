@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     "data_dir",
     "database_url",
     "file_expiry_seconds",
-    "batch_expiry_seconds",
-    "batch_retention_seconds",
     "max_file_bytes",
     "max_owner_bytes",
     "batch_expiry_seconds",
