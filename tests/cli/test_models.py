@@ -1,6 +1,7 @@
 """`gemvec models`: what a person and a script see."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -68,3 +69,18 @@ def test_what_is_fetched_without_a_name_is_what_would_be_served(hub, cache, monk
 
 def test_an_unknown_model_is_an_error(cache):
     assert isinstance(run("fetch", "no-such-model").exception, ModelNotFound)
+
+
+def test_what_is_done_with_a_model_is_shown_with_the_prompt_of_each_task_type(cache):
+    shown = json.loads(run("show", "intfloat/e5-small-v2", "--json").stdout)
+    assert (shown["engine"], shown["pooling"], shown["modules"]) == ("network", "mean", ["Pooling"])
+    assert shown["prompts"]["RETRIEVAL_DOCUMENT"] == "passage: "
+    assert shown["prompts"][shown["unspecifiedTaskType"]] == "query: "
+
+
+def test_the_prompts_of_a_folder_are_shown_to_people(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "tiny")
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "ask: "}}')
+    shown = run("show", str(folder)).stdout
+    assert "RETRIEVAL_QUERY: 'ask: '" in shown
+    assert "unspecifiedTaskType: RETRIEVAL_DOCUMENT" in shown

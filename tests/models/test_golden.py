@@ -23,7 +23,8 @@ TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
 MODELS = sorted(path.parent.name for path in GOLDEN.glob("*/expected.safetensors"))
 VARIATIONS = json.loads((GOLDEN / "variations.json").read_text(encoding="utf-8"))
 VARIED = load_file(GOLDEN / "variations.safetensors")
-TASKS = {"": TaskType.TASK_TYPE_UNSPECIFIED, "query": TaskType.RETRIEVAL_QUERY, "document": TaskType.RETRIEVAL_DOCUMENT}
+# None of these models has a prompt of its own for classification.
+TASKS = {"": TaskType.CLASSIFICATION, "query": TaskType.RETRIEVAL_QUERY, "document": TaskType.RETRIEVAL_DOCUMENT}
 
 
 def embed(folder, tasks, *, precision="exact", texts=TEXTS):

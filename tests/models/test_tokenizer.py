@@ -1,6 +1,8 @@
 """Token ids are the text's own; special tokens are known apart, and nothing is cut or padded."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -68,3 +70,54 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UnsupportedModel, match=r"tokenizer\.json"):
         Tokenizer(tmp_path / "tokenizer.json")
+
+
+def test_of_a_far_longer_text_no_more_is_tokenized_than_can_count(tokenizer):
+    text = "the dog runs in the house. " * 40_000
+    (ids,) = tokenizer.encode([text], 100)
+    assert 100 <= len(ids) < 2000
+    assert ids[:100] == tokenizer.encode([text[:3000]])[0][:100]
+
+
+def test_blank_text_is_passed_over_until_enough_tokens_are_found(tokenizer):
+    text = " " * 300_000 + "dog " * 90 + "\n" * 300_000 + "cat " * 500_000
+    (ids,) = tokenizer.encode([text], 100)
+    dog, cat = tokenizer.encode(["dog", "cat"])
+    assert ids[:100] == dog * 90 + cat * 10
+    assert len(ids) < 200_000
+
+
+@given(st.lists(st.text(max_size=40), max_size=4), st.integers(1, 5))
+def test_the_ids_that_count_are_those_of_the_whole_text(tokenizer, texts, max_tokens):
+    whole = [ids[:max_tokens] for ids in tokenizer.encode(texts)]
+    assert [ids[:max_tokens] for ids in tokenizer.encode(texts, max_tokens)] == whole
+
+
+def test_tokens_of_a_text_that_is_counted_in_pieces_are_all_counted(tokenizer):
+    assert tokenizer.count_tokens(["the dog runs " * 100_000]) == [300_000]
+
+
+LONG_TEXT = """
+import asyncio, resource, sys
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.models.local import open_embedder
+from gemvec.settings import Settings
+
+embedder = open_embedder(Settings.load({}, model=(sys.argv[1],)))
+served = embedder.list_models()[0]
+
+def embed(text):
+    asyncio.run(embedder.embed(served, [EmbedRequest(text=text)]))
+
+text = "the dog runs in the house. " * 750_000
+embed("dog " * 9000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+embed(text)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_text_of_twenty_megabytes_takes_no_more_memory_than_the_part_that_counts(tiny_model):
+    command = [sys.executable, "-c", LONG_TEXT, str(tiny_model)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(outcome.stdout) < 100  # MiB

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -48,7 +48,65 @@ def list_models(settings: Settings, *, as_json: AsJson = False) -> None:
         ]
         table.add_row(escape(row["name"]), *cells)
     Console().print(table)
-    Console(stderr=True).print("Any hub id or folder with a BERT-family model, an ONNX or an OpenVINO graph works too.")
+    Console(stderr=True).print(
+        "Any hub id or folder with a model of a known family, an ONNX or an OpenVINO graph works too."
+    )
+
+
+@app.command("show")
+@with_settings("cache_dir")
+def show(
+    settings: Settings,
+    *,
+    model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.", autocompletion=complete_model)],
+    as_json: AsJson = False,
+) -> None:
+    """Show what is done with a model: its engine, pooling, window, and the prompt of each task type.
+
+    A hub model that the catalogue does not know is fetched first.
+
+    Examples:
+        gemvec models show multilingual-e5-small
+        gemvec models show ./my-model --json
+    """
+    from gemvec.client.progress import show_fetch
+    from gemvec.models.catalogue import find_record
+    from gemvec.models.weights import load_model
+
+    record = find_record(model)
+    if not record.is_read:
+        with show_fetch() as progress:
+            record = load_model(model, settings.cache_dir, progress=progress).record
+    facts = _to_json(record, settings.cache_dir) | _describe(record)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name}: {_as_text(value)}")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        rows = cast("dict[str, str]", value).items()
+        return "".join(f"\n  {task}: {prompt!r}" for task, prompt in rows)
+    if isinstance(value, list):
+        return ", ".join(cast("list[str]", value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def _describe(record: ModelRecord) -> dict[str, Any]:
+    """Return what becomes of a text: the engine, what follows the network, and the prompts."""
+    from gemvec.embedding.task_type import TaskType
+
+    named = [task for task in TaskType if task != TaskType.TASK_TYPE_UNSPECIFIED]
+    return {
+        "engine": record.engine,
+        "weightsPath": record.weights_path,
+        "pooling": None if record.engine == "static" else record.pooling,
+        "modules": [type(each).__name__ for each in record.modules],
+        "prompts": {task.name: record.prompts.of(task) for task in named},
+        "unspecifiedTaskType": record.prompts.unspecified.name,
+    }
 
 
 @app.command("fetch")

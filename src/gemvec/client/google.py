@@ -22,7 +22,8 @@ def fit_to_google(model: str, request: EmbedRequest) -> EmbedRequest:
         model: the name without `models/`.
         request: what to embed, and how.
     """
-    if not model.startswith("gemini-embedding-2"):
+    names_a_task = request.task_type != TaskType.TASK_TYPE_UNSPECIFIED
+    if not model.startswith("gemini-embedding-2") or not names_a_task:
         return request
     text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
     return replace(request, text=text, task_type=TaskType.TASK_TYPE_UNSPECIFIED, title=None)

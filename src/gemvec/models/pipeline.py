@@ -129,7 +129,7 @@ class Pipeline:
         unknown = [
             self._prompted(request, request.text) for index, request in enumerate(requests) if index not in known
         ]
-        found = iter(self.tokenizer.encode(unknown))
+        found = iter(self.tokenizer.encode(unknown, served.input_token_limit))
         return [known[index] if index in known else next(found) for index in range(len(requests))]
 
     def _serve(self, model: LoadedModel) -> ServedModel:
@@ -154,7 +154,9 @@ class Pipeline:
         limit = served.input_token_limit
         if len(ids) > limit and not request.auto_truncate:
             raise InputTooLong(
-                f"The text has {len(ids)} tokens; {served.name} takes up to {limit}.", field="content", index=index
+                f"The text has {len(ids)} tokens or more; {served.name} takes up to {limit}.",
+                field="content",
+                index=index,
             )
         if len(ids) <= self._window.room:
             window = self._window.fill(ids)
@@ -166,7 +168,7 @@ class Pipeline:
     def _mark_prompt(self, windows: list[list[int]], request: EmbedRequest, ids: Sequence[int]) -> list[list[int]]:
         """Mark the prompt's tokens, with the special ones before them, in each window that repeats it."""
         prompt = apply_prompt(self._record.prompts, "", request.task_type)
-        (prompt_ids,) = self.tokenizer.encode([prompt])
+        (prompt_ids,) = self.tokenizer.encode([prompt], self._window.room)
         if not prompt_ids or list(ids[: len(prompt_ids)]) != prompt_ids:
             return windows
         lead = [*self.tokenizer.prefix_ids, *prompt_ids]
@@ -174,7 +176,7 @@ class Pipeline:
 
     def _lead_tokens(self, request: EmbedRequest, ids: Sequence[int]) -> int:
         """Return how many of a text's first ids are its prompt and title."""
-        (lead,) = self.tokenizer.encode([self._prompted(request, "")])
+        (lead,) = self.tokenizer.encode([self._prompted(request, "")], self._window.room)
         return len(lead) if ids[: len(lead)] == lead else 0
 
 
@@ -185,7 +187,7 @@ class Prepared:
     Attributes:
         inputs: the windows of all texts, as the network takes them.
         window_counts: windows of each text.
-        token_counts: tokens of each text before any cut.
+        token_counts: tokens of each text before any cut; of a far longer text than can be embedded, as far as counted.
         dimensionalities: values wanted in each text's vector.
     """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gemvec.embedding.task_type import TaskType
 
@@ -27,11 +27,20 @@ class Prompts:
 
     Attributes:
         by_task: prefix by task type.
-        default: prefix for the task types that `by_task` does not name, the unspecified one among them.
+        default: prefix for the task types that `by_task` does not name.
+        unspecified: the task type that TASK_TYPE_UNSPECIFIED stands for: the one that the model's card recommends where
+            no task is named, else RETRIEVAL_DOCUMENT.
     """
 
     by_task: Mapping[TaskType, str] = field(default_factory=dict[TaskType, str])
     default: str = ""
+    unspecified: TaskType = TaskType.RETRIEVAL_DOCUMENT
+
+    def of(self, task_type: TaskType) -> str:
+        """Return the prefix for a task type."""
+        if task_type == TaskType.TASK_TYPE_UNSPECIFIED:
+            task_type = self.unspecified
+        return self.by_task.get(task_type, self.default)
 
 
 def apply_prompt(prompts: Prompts, text: str, task_type: TaskType, title: str | None = None) -> str:
@@ -42,22 +51,24 @@ def apply_prompt(prompts: Prompts, text: str, task_type: TaskType, title: str | 
     >>> apply_prompt(NO_PROMPTS, "He was born in London.", TaskType.RETRIEVAL_DOCUMENT, "Turing")
     'Turing\nHe was born in London.'
     """
-    prefix = prompts.by_task.get(task_type, prompts.default)
+    prefix = prompts.of(task_type)
     if _TITLE in prefix:
         return prefix.replace(_TITLE, title or "none") + text
     return f"{prefix}{title}\n{text}" if title else prefix + text
 
 
-def _queries_and_documents(query: str, document: str, default: str) -> Prompts:
+def _queries_and_documents(
+    query: str, document: str, default: str, unspecified: TaskType = TaskType.RETRIEVAL_DOCUMENT
+) -> Prompts:
     by_task = dict.fromkeys(_QUERIES, query) | {TaskType.RETRIEVAL_DOCUMENT: document}
-    return Prompts(by_task, default)
+    return Prompts(by_task, default, unspecified)
 
 
 NO_PROMPTS = Prompts()
 
 # Source: the model cards of intfloat/e5-*-v2 and intfloat/multilingual-e5-*: "query: " also for symmetric tasks and for
 # embeddings used as features.
-E5 = _queries_and_documents("query: ", "passage: ", "query: ")
+E5 = _queries_and_documents("query: ", "passage: ", "query: ", TaskType.SEMANTIC_SIMILARITY)
 
 # Source: the model cards of BAAI/bge-*-en-v1.5: an instruction before short queries that search passages, nothing else.
 BGE = _queries_and_documents("Represent this sentence for searching relevant passages: ", "", "")
@@ -146,4 +157,9 @@ def prompts_from_config(named: Mapping[str, str], default_name: str | None = Non
         return EMBEDDINGGEMMA
     if TaskType.RETRIEVAL_QUERY in by_task:
         by_task = dict.fromkeys(_QUERIES, by_task[TaskType.RETRIEVAL_QUERY]) | by_task
-    return Prompts(by_task, named.get(default_name or "", ""))
+    default = named.get(default_name or "", "")
+    prompts = Prompts(by_task, default)
+    if not default_name:
+        return prompts
+    with_default = (task for task in TaskType if task != TaskType.TASK_TYPE_UNSPECIFIED and prompts.of(task) == default)
+    return replace(prompts, unspecified=next(with_default, TaskType.RETRIEVAL_DOCUMENT))

@@ -6,7 +6,7 @@ get them. Nothing is padded or cut here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,17 @@ _NORMALIZER_SETTINGS = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
+
+
+# A text is tokenized whole up to so many characters for each token that can count; of a longer one, piece by piece,
+# only as much as is needed. Tokenizers take some 100 bytes a character while they work.
+_CHARACTERS_PER_TOKEN = 16
+# A piece ends before a space that is not further than this from its end; a text without spaces is cut anywhere.
+_SEARCHED_FOR_A_SPACE = 1000
+_PIECE_CHARACTERS = 131_072
+# What is cut off at the end of a piece may change the last tokens before it, so that some more are looked at than
+# count.
+_SPARE_TOKENS = 64
 
 
 class Tokenizer:
@@ -64,13 +75,36 @@ class Tokenizer:
             self._lower_case()
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, special tokens left out, in the same order."""
-        return [each.ids for each in self._encode(texts)]
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
+        """Return the ids of each text, special tokens left out, in the same order.
+
+        Args:
+            texts: any number.
+            max_tokens: how many of a text's ids can count; of a far longer text the ids after them are left out. All of
+                them are given when left out.
+        """
+        if max_tokens is None:
+            return [each.ids for each in self._encode(texts)]
+        ends = [_end_of_piece(text, 0, _CHARACTERS_PER_TOKEN * max_tokens) for text in texts]
+        firsts = self._encode([text[:end] for text, end in zip(texts, ends, strict=True)])
+        wanted = max_tokens + _SPARE_TOKENS
+        return [
+            self._continue(each.ids, text, end, wanted) if end < len(text) else each.ids
+            for each, text, end in zip(firsts, texts, ends, strict=True)
+        ]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out, in the same order."""
-        return [len(each) for each in self._encode(texts)]
+        return [sum(len(self._encode([piece])[0]) for piece in _pieces(text, 0)) for text in texts]
+
+    def _continue(self, ids: list[int], text: str, start: int, wanted: int) -> list[int]:
+        """Return a text's ids, of which those before `start` are known, until there are as many as wanted."""
+        ids = list(ids)
+        for piece in _pieces(text, start):
+            if len(ids) >= wanted:
+                break
+            ids += self._encode([piece])[0].ids
+        return ids
 
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         try:
@@ -100,6 +134,23 @@ class Tokenizer:
         whole = self._tokenizer.encode("a").ids
         start = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
         return tuple(whole[:start]), tuple(whole[start + len(bare) :])
+
+
+def _pieces(text: str, start: int) -> Iterator[str]:
+    """Yield a text from `start` on in pieces; a short one is a piece of its own."""
+    while start < len(text):
+        end = _end_of_piece(text, start, _PIECE_CHARACTERS)
+        yield text[start:end]
+        start = end
+
+
+def _end_of_piece(text: str, start: int, characters: int) -> int:
+    """Return where a piece of about so many characters ends: at the text's end, else before a space nearby."""
+    end = start + characters
+    if end >= len(text):
+        return len(text)
+    space = max(text.rfind(each, max(start + 1, end - _SEARCHED_FOR_A_SPACE), end) for each in (" ", "\n"))
+    return space if space > 0 else end
 
 
 def load_tokenizer(record: ModelRecord, folder: Path) -> Tokenizer:
