@@ -1,4 +1,7 @@
-"""What a call costs the client: gemvec beside google-genai, on answers of 100 vectors and of one, of 3072 values.
+"""What a call costs the client: gemvec beside google-genai, and the libraries that could carry the bytes.
+
+Calls are answered with 100 vectors, or one, of 3072 values. The libraries fetch one answer of 100 vectors whose values
+have float64's digits, as Google's have, and throw it away: what is measured is moving the bytes.
 
     python benchmarks/client.py [--rounds 5] [--calls 30] [--output benchmarks/results/client.json]
 
@@ -28,12 +31,14 @@ from machine import describe_run
 MODEL = "gemini-embedding-001"
 DIMENSIONALITY = 3072
 TEXTS = {"100 texts": 100, "1 text": 1}
-PACKAGES = ("gemvec", "google-genai", "msgspec", "numpy", "uvicorn")
+PACKAGES = ("gemvec", "google-genai", "httpx", "httpx2", "msgspec", "numpy", "urllib3", "uvicorn")
+WIDE_PATH = "/wide"
 WARM_UP_CALLS = 3
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Call = Callable[[list[str]], list[object]]
+Fetch = Callable[[], bytes]
 
 
 def gemvec(url: str) -> Call:
@@ -64,18 +69,78 @@ CASES: dict[str, Callable[[str], Call]] = {
 }
 
 
+def with_http_client(url: str) -> Fetch:
+    """The standard library, one connection."""
+    from http.client import HTTPConnection
+    from urllib.parse import urlsplit
+
+    connection = HTTPConnection(urlsplit(url).netloc)
+
+    def fetch() -> bytes:
+        connection.request("POST", WIDE_PATH, b"{}", {"Content-Type": "application/json"})
+        return connection.getresponse().read()
+
+    return fetch
+
+
+def with_urllib3(url: str) -> Fetch:
+    """urllib3, through its pool."""
+    import urllib3
+
+    pool = urllib3.PoolManager()
+    return lambda: pool.request("POST", url + WIDE_PATH, body=b"{}", headers={"Content-Type": "application/json"}).data
+
+
+def with_httpx(url: str) -> Fetch:
+    """httpx, through a client."""
+    import httpx
+
+    client = httpx.Client()
+    return lambda: client.post(url + WIDE_PATH, content=b"{}", headers={"Content-Type": "application/json"}).content
+
+
+def with_httpx2(url: str) -> Fetch:
+    """httpx2, through a client."""
+    import httpx2
+
+    client = httpx2.Client()
+    return lambda: client.post(url + WIDE_PATH, content=b"{}", headers={"Content-Type": "application/json"}).content
+
+
+LIBRARIES: dict[str, Callable[[str], Fetch]] = {
+    "http.client": with_http_client,
+    "urllib3": with_urllib3,
+    "httpx": with_httpx,
+    "httpx2": with_httpx2,
+}
+
+
 def measure(case: str, url: str, texts: int, calls: int) -> dict[str, float]:
     """Return the median CPU and wall milliseconds of a call, and what the process needed besides."""
     started = time.process_time()
     call = CASES[case](url)
     setup = time.process_time() - started
     sent = [f"a short text, number {number}" for number in range(texts)]
+    assert len(call(sent)) == texts
+    return time_calls(lambda: call(sent), calls, setup)
+
+
+def measure_library(case: str, url: str, calls: int) -> dict[str, float]:
+    """Return the same for fetching an answer and throwing it away."""
+    started = time.process_time()
+    fetch = LIBRARIES[case](url)
+    setup = time.process_time() - started
+    return {"answer_bytes": len(fetch()), **time_calls(fetch, calls, setup)}
+
+
+def time_calls(call: Callable[[], object], calls: int, setup: float) -> dict[str, float]:
+    """Return the medians of some calls, after a few that are not counted."""
     for _ in range(WARM_UP_CALLS):
-        assert len(call(sent)) == texts
+        call()
     cpu, wall = [], []
     for _ in range(calls):
         cpu_started, wall_started = time.process_time(), time.perf_counter()
-        call(sent)
+        call()
         cpu.append(time.process_time() - cpu_started)
         wall.append(time.perf_counter() - wall_started)
     return {
@@ -98,12 +163,15 @@ def serve() -> None:
         for texts in TEXTS.values()
     }
 
-    async def app(_: object, receive: Receive, send: Send) -> None:
+    wide = np.random.default_rng(0).normal(size=(max(TEXTS.values()), DIMENSIONALITY)) / DIMENSIONALITY**0.5
+    wide_answer = json.dumps({"embeddings": [{"values": row.tolist()} for row in wide]}).encode()
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         body, more = b"", True
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
-        answer = answers[body.count(b'"parts"')]
+        answer = wide_answer if scope["path"] == WIDE_PATH else answers[body.count(b'"parts"')]
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
@@ -129,26 +197,45 @@ def sgemm_gflops() -> float:
     return 5 * 2 * 1024**3 / (time.perf_counter() - started) / 1e9
 
 
-def run_rounds(rounds: int, calls: int) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Return each figure of each case, one per round."""
+Figures = dict[str, dict[str, list[float]]]  # by case and by name, one for each round
+
+
+def run_rounds(rounds: int, calls: int) -> tuple[dict[str, Figures], Figures]:
+    """Return the figures of each kind of call, and those of the libraries."""
     this = [sys.executable, __file__]
-    figures: dict[str, dict[str, dict[str, list[float]]]] = {name: {case: {} for case in CASES} for name in TEXTS}
+    figures: dict[str, Figures] = {name: {case: {} for case in CASES} for name in TEXTS}
+    libraries: Figures = {case: {} for case in LIBRARIES}
     with subprocess.Popen([*this, "--serve"], stdout=subprocess.PIPE, text=True) as server:
         try:
             url = server.stdout.readline().strip()
             for _ in range(rounds):
                 for name, texts in TEXTS.items():
                     for case in CASES:
-                        command = [*this, "--case", case, "--url", url, "--texts", str(texts), "--calls", str(calls)]
-                        output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-                        for figure, value in json.loads(output).items():
-                            figures[name][case].setdefault(figure, []).append(value)
+                        add(figures[name][case], [*this, "--texts", str(texts)], case, url, calls)
+                for case in LIBRARIES:
+                    add(libraries[case], this, case, url, calls)
         finally:
             server.terminate()
-    return figures
+    return figures, libraries
 
 
-def report(figures: dict[str, dict[str, dict[str, list[float]]]]) -> None:
+def add(figures: dict[str, list[float]], command: list[str], case: str, url: str, calls: int) -> None:
+    """Measure a case in a process of its own and add what it says."""
+    command = [*command, "--case", case, "--url", url, "--calls", str(calls)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    for figure, value in json.loads(output).items():
+        figures.setdefault(figure, []).append(value)
+
+
+def report_libraries(libraries: Figures) -> None:
+    """Print the medians of the libraries."""
+    print(f"\nan answer of {libraries['urllib3']['answer_bytes'][0] / 1e6:.1f} MB")
+    for case, values in libraries.items():
+        middle = {figure: statistics.median(each) for figure, each in values.items()}
+        print(f"  {case:20} CPU {middle['cpu_ms']:7.2f} ms  import {middle['import_cpu_ms']:5.0f} ms")
+
+
+def report(figures: dict[str, Figures]) -> None:
     """Print the medians, and the CPU beside google-genai's."""
     for name, cases in figures.items():
         print(f"\n{name}, {DIMENSIONALITY} values each")
@@ -169,28 +256,32 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=30)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--case", choices=[*CASES, *LIBRARIES], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--texts", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve()
+    elif options.case in LIBRARIES:
+        print(json.dumps(measure_library(options.case, options.url, options.calls)))
     elif options.case:
         print(json.dumps(measure(options.case, options.url, options.texts, options.calls)))
     else:
         before = sgemm_gflops()
-        figures = run_rounds(options.rounds, options.calls)
+        figures, libraries = run_rounds(options.rounds, options.calls)
         report(figures)
+        report_libraries(libraries)
         if options.output:
-            write(options.output, figures, [before, sgemm_gflops()])
+            write(options.output, figures, libraries, [before, sgemm_gflops()])
 
 
-def write(path: Path, figures: object, sgemm: list[float]) -> None:
+def write(path: Path, figures: object, libraries: object, sgemm: list[float]) -> None:
     """Write the figures with what they were measured on."""
     result = {
         **describe_run(PACKAGES),
         "sgemm_gflops": sgemm,
         "figures": figures,
+        "libraries": libraries,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

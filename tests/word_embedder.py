@@ -70,8 +70,7 @@ class WordEmbedder:
         self.calls += 1
         for index, request in enumerate(requests):
             if not request.text:
-                field = f"requests[{index}].content"
-                raise EmptyText(f"{field} is empty.", field=field, index=index)
+                raise EmptyText("{field} is empty.", field="content", index=index)
         self.computed += [(request.text, priority) for request in requests]
         if self._gate:
             await self._gate.wait()

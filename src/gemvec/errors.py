@@ -41,6 +41,7 @@ GemvecError
  |   + DataLost             trying again cannot help
  + TransportFailure        client side: no answer came (refused, timed out, broke off)
  + ApiError                client side: what a server answered (code, status, message, details)
+ |   + BadAnswer           it is not what its API promises
 
 To catch whatever gemvec can raise, catch `GemvecError`. This module must never know HTTP: the
 server's table from these classes to statuses is `server/errors.py`.
@@ -52,11 +53,23 @@ from typing import Any
 
 
 class GemvecError(Exception):
-    """Something went wrong in gemvec."""
+    """Something went wrong in gemvec.
 
-    def __init__(self, message: str | None = None) -> None:
-        self.message = message if message is not None else type(self).summary()
-        super().__init__(self.message)
+    Attributes:
+        reason: what went wrong, as it was raised.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason if reason is not None else type(self).summary()
+        super().__init__(self.reason)
+
+    @property
+    def message(self) -> str:
+        """What to show: the reason, with what the error carries as data written into it."""
+        return self.reason
+
+    def __str__(self) -> str:
+        return self.message
 
     @classmethod
     def summary(cls) -> str:
@@ -65,12 +78,12 @@ class GemvecError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling whatever the constructor takes, so that errors cross processes whole."""
-        return (_rebuild, (type(self), self.message, self.__dict__))
+        return (_rebuild, (type(self), self.reason, self.__dict__))
 
 
-def _rebuild(kind: type[GemvecError], message: str, state: dict[str, Any]) -> GemvecError:
+def _rebuild(kind: type[GemvecError], reason: str, state: dict[str, Any]) -> GemvecError:
     error = kind.__new__(kind)
-    Exception.__init__(error, message)
+    Exception.__init__(error, reason)
     error.__dict__.update(state)
     return error
 
@@ -86,15 +99,29 @@ class MissingDependency(GemvecError):
 class InvalidRequest(GemvecError):
     """The request is not valid.
 
+    Every room that hands the error on may name its caller's list and fields: it sets `index` and `field`, and the
+    message follows. The name of the field stands in the reason as `{field}`:
+
+    >>> error = InvalidRequest("{field} is 5000, expected 1 to 3072.", field="output_dimensionality", index=2)
+    >>> error.field = "dimensions"
+    >>> error.message
+    'dimensions is 5000, expected 1 to 3072.'
+
     Attributes:
-        field: path of the offending field in proto spelling (`requests[0].task_type`), or None.
-        index: position of the offending item among those of one call, or None.
+        field: the offending field as the caller knows it: an option's name (`task_type`), a path in proto spelling
+            (`requests[0].task_type`); or None.
+        index: position of the offending item among those of the caller's one call, or None.
     """
 
-    def __init__(self, message: str | None = None, *, field: str | None = None, index: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str | None = None, *, field: str | None = None, index: int | None = None) -> None:
+        super().__init__(reason)
         self.field = field
         self.index = index
+
+    @property
+    def message(self) -> str:
+        """The reason with the name of the field in it."""
+        return self.reason.replace("{field}", self.field or "the value")
 
 
 class BadResourceName(InvalidRequest):
@@ -152,8 +179,8 @@ class ModelNotFound(NotFound):
         name: the model name as the caller gave it, without `models/`.
     """
 
-    def __init__(self, message: str | None = None, *, name: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, reason: str | None = None, *, name: str = "") -> None:
+        super().__init__(reason)
         self.name = name
 
 
@@ -212,8 +239,8 @@ class Overloaded(GemvecError):
         retry_after_seconds: when trying again makes sense.
     """
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str | None = None, *, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -226,12 +253,12 @@ class RateLimited(Overloaded):
 
     def __init__(
         self,
-        message: str | None = None,
+        reason: str | None = None,
         *,
         retry_after_seconds: float = 1.0,
         violations: tuple[tuple[str, str, str, int], ...] = (),
     ) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        super().__init__(reason, retry_after_seconds=retry_after_seconds)
         self.violations = violations
 
 
@@ -242,8 +269,8 @@ class ShuttingDown(GemvecError):
         retry_after_seconds: when trying again makes sense.
     """
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str | None = None, *, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -282,8 +309,8 @@ class TransportFailure(GemvecError):
         connected: whether a connection stood; False when nothing listens at the address.
     """
 
-    def __init__(self, message: str | None = None, *, connected: bool = True) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str | None = None, *, connected: bool = True) -> None:
+        super().__init__(reason)
         self.connected = connected
 
 
@@ -291,17 +318,41 @@ class ApiError(GemvecError):
     """A server answered with an error.
 
     Attributes:
+        reason: the server's own words, which count texts as the server got them.
         code: HTTP status code.
         status: canonical status name, such as `RESOURCE_EXHAUSTED`.
-        details: the answer's `error.details`; where they name a text, by its position in the caller's one call.
+        details: the answer's `error.details`; the paths in them count texts as `index` does.
         index: position of the offending text among those of the caller's one call, or None.
+        field: what of that text's request is wrong, such as `content`, where the server says so.
     """
 
     def __init__(
-        self, code: int, status: str, message: str, details: list[Any] | None = None, *, index: int | None = None
+        self,
+        code: int,
+        status: str,
+        reason: str,
+        details: list[Any] | None = None,
+        *,
+        index: int | None = None,
+        field: str | None = None,
     ) -> None:
-        super().__init__(f"{code} {status}: {message}")
+        super().__init__(reason)
         self.code = code
         self.status = status
         self.details = details or []
         self.index = index
+        self.field = field
+
+    @property
+    def message(self) -> str:
+        """Code, status, the server's words, and which text is meant."""
+        where = "" if self.index is None else f" (text {self.index} of this call)"
+        return f"{self.code} {self.status}: {self.reason.rstrip()}{where}"
+
+
+class BadAnswer(ApiError):
+    """A server's answer is not what its API promises."""
+
+    def __init__(self, reason: str | None = None, *, index: int | None = None) -> None:
+        # HTTP's code for an answer that makes no sense; a gateway may pass it on.
+        super().__init__(502, "INTERNAL", reason or self.summary(), index=index)

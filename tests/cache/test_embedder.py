@@ -277,8 +277,8 @@ def test_an_error_names_the_position_among_the_callers_texts(cache):
     embed(embedder, cache, "a", "b")
     with pytest.raises(EmptyText) as caught:
         embed(embedder, cache, "a", "b", "b", "c", "")
-    assert (caught.value.index, caught.value.field) == (4, "requests[4].content")
-    assert str(caught.value) == caught.value.message == "requests[4].content is empty."
+    assert (caught.value.index, caught.value.field) == (4, "content")
+    assert str(caught.value) == caught.value.message == "content is empty."
 
 
 def test_an_unknown_model_is_the_embedders_error(cache):

@@ -13,6 +13,7 @@ import pytest
 
 from gemvec import GeminiEmbeddingFunction
 from gemvec.client.background import arun, background_loop, run
+from idle_connections import idle_connections
 
 OPEN = "from gemvec import GeminiEmbeddingFunction\nfunction = GeminiEmbeddingFunction(base_url={url!r})\n"
 
@@ -116,15 +117,15 @@ def test_a_freed_function_lets_its_connections_go(server):
     function = GeminiEmbeddingFunction(base_url=server.url)
     function.encode_queries(["a"])
     embedder = function.client
-    pool = embedder._transport._pool
-    assert len(pool._idle) == 1
+    transport = embedder._api.transport
+    assert len(idle_connections(transport)) == 1
     del function
     gc.collect()
 
     async def look():
-        return len(pool._idle)
+        return idle_connections(transport)
 
-    assert background_loop().submit(look()).result() == 0
+    assert background_loop().submit(look()).result() == []
     assert embedder not in background_loop()._adopted
 
 

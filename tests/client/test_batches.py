@@ -254,12 +254,12 @@ def _cancel(client, batch):
         client.cancel(batch.batch_id)
 
 
-def test_results_that_are_not_those_of_the_requests_are_refused(client, tmp_path):
+def test_results_that_are_not_those_of_the_requests_are_refused(url):
     class Swapping(BatchClient):
         def results(self, name):
             return reversed(list(super().results(name)))
 
-    swapping = Swapping(find_target(client.files._base_url), retries=IMPATIENT)
+    swapping = Swapping(find_target(url), retries=IMPATIENT)
     with swapping, pytest.raises(ApiError, match="is that of request"):
         encode_batch(swapping, MODEL, requests_of(2))
 

@@ -114,7 +114,7 @@ def test_an_error_about_one_text_names_its_index_among_all(server):
 
 
 def test_an_empty_text_is_refused_with_its_index_and_nothing_is_sent(server, embedder):
-    with pytest.raises(EmptyText, match="Text 1") as caught:
+    with pytest.raises(EmptyText, match="content is empty") as caught:
         embed(embedder, ["a", ""])
     assert caught.value.index == 1
     assert server.seen == []

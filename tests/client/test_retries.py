@@ -59,12 +59,12 @@ class Attempts:
 
 @pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504, 529])
 def test_busy_and_broken_servers_are_asked_again(code):
-    assert is_transient(code)
+    assert is_transient(Response(code=code))
 
 
 @pytest.mark.parametrize("code", [200, 400, 401, 403, 404, 413, 422])
 def test_refusals_are_final(code):
-    assert not is_transient(code)
+    assert not is_transient(Response(code=code))
     attempts = Attempts(Response(code=code))
     assert attempts.run().code == code
     assert attempts.slept == []
@@ -104,7 +104,11 @@ def test_retry_info_is_obeyed():
         ("-3", 0.0),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
         (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+        (" 7 ", 7.0),
         ("Sat, 21 Nov 2026 12:00:30", None),  # no offset
+        ("nan", None),
+        ("inf", None),
+        ("1e300", None),
         ("soon", None),
         ("", None),
     ],

@@ -1,12 +1,14 @@
 import asyncio
 import contextlib
 import gzip
-import http.client
 import os
 import pickle
+import resource
 import socket
 import threading
 import types
+import zlib
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -14,8 +16,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gemvec.client import connections
-from gemvec.client.transport import Request, Transport, _Exchange
-from gemvec.errors import BadSetting, TransportFailure
+from gemvec.client.connections import Hold, find_proxy
+from gemvec.client.transport import Request, Transport
+from gemvec.errors import BadAnswer, BadSetting, TransportFailure
+from idle_connections import idle_connections
 from scripted_server import Answer, ScriptedServer, serving
 
 POST = Request(method="POST", path="/models/m:batchEmbedContents", body=b'{"requests": []}')
@@ -70,7 +74,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again(server, transport
 
 def test_a_connection_that_dies_while_idle_is_replaced_without_an_error(server, transport):
     send(transport)
-    [(_, connection)] = transport._pool._idle
+    [connection] = idle_connections(transport)
     connection.sock.shutdown(socket.SHUT_RDWR)
     assert send(transport).code == 200
 
@@ -153,27 +157,70 @@ def test_a_connection_whose_answer_comes_after_closing_is_not_kept(server, trans
         await server.wait_for_request()
         await transport.close()
         assert (await sending).code == 200
-        assert not transport._pool._idle
+        assert not idle_connections(transport)
 
     asyncio.run(close_meanwhile())
     assert send(transport).code == 200
-    assert len(transport._pool._idle) == 1
+    assert len(idle_connections(transport)) == 1
 
 
-def test_a_connection_cancelled_just_when_its_answer_is_complete_is_closed(server, transport, monkeypatch):
-    exchange = _Exchange(transport._pool, POST, {}, 10)
-    read_headers = http.client.HTTPResponse.getheaders
-    sockets = []
+def test_a_connection_cancelled_just_when_its_answer_is_complete_serves_nobody_else(server, transport):
+    send(transport)
+    [connection] = idle_connections(transport)
+    cancelled = Hold(10)
+    cancelled.take(connection)
+    cancelled.end()
+    assert send(transport).code == 200
+    assert len({seen["client_port"] for seen in server.seen}) == 2
 
-    def cancel_then_read(answer):
-        sockets.append(exchange._connection.sock)
-        exchange.abort()
-        return read_headers(answer)
 
-    monkeypatch.setattr(http.client.HTTPResponse, "getheaders", cancel_then_read)
-    assert exchange.run().code == 200
-    assert not transport._pool._idle
-    assert [each.fileno() for each in sockets] == [-1]
+def test_an_exchange_cancelled_before_it_has_a_connection_gets_none(transport):
+    send(transport)
+    [connection] = idle_connections(transport)
+    cancelled = Hold(10)
+    cancelled.end()
+    with pytest.raises(ConnectionAbortedError):
+        cancelled.take(connection)
+
+
+@pytest.mark.parametrize("is_zipped", [True, False])
+@pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "chunked"}])
+def test_an_answer_larger_than_was_allowed_is_refused_by_its_size(server, transport, is_zipped, headers):
+    body = gzip.compress(bytes(10_000_001)) if is_zipped else bytes(10_000_001)
+    encoding = {"Content-Encoding": "gzip"} if is_zipped else {}
+    server.script = [Answer(200, body, encoding | headers)] * 2
+    bounded = replace(POST, max_answer_bytes=10_000_000)
+    with pytest.raises(BadAnswer, match="more than 10000000 bytes"):
+        send(transport, bounded)
+    assert len(send(transport, replace(POST, max_answer_bytes=10_000_001)).body) == 10_000_001
+
+
+def test_of_a_long_error_answer_only_the_beginning_is_read(server, transport):
+    server.script = [Answer(500, gzip.compress(b"x" * 10_000_000), {"Content-Encoding": "gzip"})]
+    assert send(transport).body == b"x" * 2**20
+
+
+def test_what_a_zip_bomb_takes_is_bounded_by_what_was_allowed(server, transport):
+    """Two gigabytes in two megabytes; the process may not grow by a tenth of them."""
+    server.script = [Answer(200, zip_bomb(2 * 2**30), {"Content-Encoding": "gzip"})]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadAnswer, match="more than"):
+        send(transport, timeout_seconds=60)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10
+
+
+def zip_bomb(size):
+    """Return so many zeros as gzip."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = bytes(2**20)
+    return b"".join([packer.compress(block) for _ in range(size // 2**20)]) + packer.flush()
+
+
+def test_a_key_that_an_error_echoes_is_masked(server):
+    transport = Transport(server.url, api_key="secret-key", headers={"Authorization": "Bearer other-secret"})
+    server.script = [Answer(400, b"keys secret-key and other-secret are not valid")]
+    assert send(transport).body == b"keys *** and *** are not valid"
+    asyncio.run(transport.close())
 
 
 def test_pickling_keeps_address_key_and_headers(server, transport):
@@ -217,14 +264,24 @@ def test_this_machine_is_reached_without_the_proxy(server, monkeypatch, host):
 def test_no_proxy_is_obeyed(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "embeddings.example")
-    connection = connections.ConnectionPool("http://embeddings.example:8000").make()
-    assert (connection.host, connection.port) == ("embeddings.example", 8000)
+    assert find_proxy("http://embeddings.example:8000") is None
+    assert find_proxy("http://other.example") == "http://127.0.0.1:1"
 
 
-def test_a_proxy_of_another_kind_is_refused(monkeypatch):
-    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
-    with pytest.raises(BadSetting, match="socks5"):
+def test_a_proxy_of_an_unknown_kind_is_refused(monkeypatch):
+    monkeypatch.setenv("http_proxy", "ftp://127.0.0.1:1080")
+    with pytest.raises(BadSetting, match="ftp"):
         Transport("http://embeddings.example")
+
+
+def test_a_socks_proxy_is_asked_for_the_server_by_name(server, monkeypatch):
+    with socks_proxy(server.url) as proxy:
+        monkeypatch.setenv("all_proxy", f"socks5h://user:p%40ss@127.0.0.1:{proxy.port}")
+        transport = Transport("http://embeddings.example:8000/v1beta")
+        assert send(transport).code == 200
+        asyncio.run(transport.close())
+    assert proxy.heard == [b"user", b"p@ss", b"embeddings.example", 8000]
+    assert server.seen[0]["path"] == "/v1beta" + POST.path
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +330,7 @@ def test_https_goes_through_a_proxy_as_a_tunnel(tls_server, trusted, monkeypatch
         assert send(transport).code == 200
         asyncio.run(transport.close())
     assert proxy.heard.startswith(b"CONNECT embeddings.example:443 HTTP/1.")
-    assert b"Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.heard
+    assert b"proxy-authorization: Basic dXNlcjpwYXNz" in proxy.heard
     assert "proxy-authorization" not in tls_server.seen[0]["headers"]
 
 
@@ -289,12 +346,57 @@ def test_a_proxy_that_breaks_off_leaves_no_connection_open(monkeypatch):
         thread.start()
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
         transport = Transport("https://embeddings.example")
-        made = transport._pool.make()
-        monkeypatch.setattr(transport._pool, "make", lambda: made)
         with pytest.raises(TransportFailure, match="Nothing answers at"):
             send(transport)
         thread.join()
-    assert made.sock is None
+    assert not idle_connections(transport)
+
+
+def pass_on(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def socks_proxy(url):
+    """Accept one connection by SOCKS 5, with a name and a password, and connect it to the server at `url`."""
+    proxy = types.SimpleNamespace(heard=[])
+    target = ("127.0.0.1", int(url.rpartition(":")[2]))
+
+    def read(client, size):
+        data = b""
+        while len(data) < size:
+            data += client.recv(size - len(data))
+        return data
+
+    def read_counted(client):
+        return read(client, read(client, 1)[0])
+
+    def serve(listener):
+        client, _ = listener.accept()
+        with client, socket.create_connection(target) as server:
+            assert read(client, 1) == b"\x05"
+            assert 2 in read_counted(client)  # a name and a password can be had
+            client.sendall(b"\x05\x02")
+            read(client, 1)
+            proxy.heard += [read_counted(client), read_counted(client)]
+            client.sendall(b"\x01\x00")
+            assert read(client, 4) == b"\x05\x01\x00\x03"  # connect, to a host by name
+            proxy.heard += [read_counted(client), int.from_bytes(read(client, 2), "big")]
+            client.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            back = threading.Thread(target=pass_on, args=(server, client))
+            back.start()
+            pass_on(client, server)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy.port = listener.getsockname()[1]
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        yield proxy
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -302,12 +404,6 @@ def tunnelling_proxy(url):
     """Accept one CONNECT to any host and connect it to the server at `url`."""
     proxy = types.SimpleNamespace(heard=b"")
     target = ("127.0.0.1", int(url.rpartition(":")[2]))
-
-    def pass_on(source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
 
     def serve(listener):
         client, _ = listener.accept()

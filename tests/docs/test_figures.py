@@ -146,6 +146,14 @@ def test_the_page_on_the_client_says_what_a_call_costs():
     assert f"`import gemvec` costs {seconds}" in text
 
 
+def test_the_decision_on_http_says_what_each_library_costs():
+    measured, text = result("client.json")["libraries"], page("docs/decisions/0004-one-http-stack-for-the-client.md")
+    assert f"one answer of {measured['urllib3']['answer_bytes'][0] / 1e6:.1f} MB" in text
+    for library, values in measured.items():
+        cpu, imported = (statistics.median(values[figure]) for figure in ("cpu_ms", "import_cpu_ms"))
+        assert f"| {library} | {cpu:.1f} | {imported:.0f} |" in text
+
+
 def test_the_page_on_the_cache_says_what_it_costs_and_gives():
     measured, text = result("cache.json"), page("docs/cache.md")
     assert "no more than a hundredth" in text

@@ -154,7 +154,6 @@ def test_a_refused_text_beyond_the_first_call_is_named_by_its_place_in_the_calle
     with pytest.raises(ApiError, match=r"text 3 of this call") as caught:
         asyncio.run(ask(embedder, requests_for("a", "b", "c", "bad", "e", "f")))
     assert caught.value.index == 3
-    assert "requests[3].content is refused" in caught.value.message
     assert [each["field"] for each in caught.value.details[0]["fieldViolations"]] == ["requests[3].content"]
     assert [texts_of(body) for body in server.bodies] == [["a", "b"], ["c", "bad"]]  # what came after was not sent
 

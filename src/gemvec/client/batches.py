@@ -11,23 +11,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
+from gemvec.client.api import ApiClient, iterate, read
 from gemvec.client.background import run
 from gemvec.client.embed import encode_request
 from gemvec.client.files import FileClient
 from gemvec.client.google import fit_to_google, is_google
-from gemvec.client.retries import RetryPolicy, send_with_retries
-from gemvec.client.status import parse_error
+from gemvec.client.retries import Outcome, RetryPolicy
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.embedding.embed import EmbedRequest
-from gemvec.errors import ApiError, InvalidRequest, TransportFailure
+from gemvec.errors import ApiError, BadAnswer, InvalidRequest, TransportFailure
 from gemvec.wire.batches import BatchUpdate, EmbedContentBatch, create_batch_to_wire, parse_batch
 from gemvec.wire.jsonl import ResponseLine, parse_response_line
-from gemvec.wire.message import Message, parse_message
+from gemvec.wire.message import Message
 from gemvec.wire.names import parse_model_name, parse_resource_id
 from gemvec.wire.operations import BatchAndOutput, parse_operation
 
@@ -36,7 +36,10 @@ _INLINE_BYTES = 2 * 2**20
 
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS, _POLL_GROWTH = 0.1, 10.0, 1.5
 
-_OK = 200
+# Results of a batch that travel inside an answer; and one line of those that are a file.
+_MAX_RESULT_BYTES = 2**30
+_MAX_LINE_BYTES = 16 * 2**20
+
 _SERVER_ERRORS = 500
 # The server has not taken the request in: it may be sent again.
 _NOT_ACCEPTED = {429, 503}
@@ -64,11 +67,11 @@ class BatchClient:
         """
         if target.is_local:
             raise InvalidRequest("Batches are kept by a server: give its base_url.", field="base_url")
-        self._retries = retries or RetryPolicy(attempt_seconds=target.attempt_seconds)
-        self._transport = Transport(target.base_url, api_key=target.api_key, headers=target.headers)
+        retries = retries or RetryPolicy(attempt_seconds=target.attempt_seconds)
+        self._api = ApiClient(Transport(target.base_url, api_key=target.api_key, headers=target.headers), retries)
         self._is_google = is_google(target.base_url)
         self._uploaded: dict[str, str] = {}  # batch id -> the file that was uploaded for it
-        self.files = FileClient(target, retries=self._retries)
+        self.files = FileClient(target, retries=retries)
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +82,7 @@ class BatchClient:
     def close(self) -> None:
         """Close the connections."""
         self.files.close()
-        run(self._transport.close())
+        run(self._api.close())
 
     def create(
         self,
@@ -139,14 +142,9 @@ class BatchClient:
 
     def list(self, *, page_size: int = 50) -> Iterator[EmbedContentBatch]:
         """Yield every batch, the newest first, fetching pages as they are needed."""
-        token = ""
-        while True:
-            query = urlencode({"pageSize": page_size} | ({"pageToken": token} if token else {}))
-            page = self._call("GET", f"/batches?{query}")
-            yield from (parse_operation(each).batch for each in page.take_messages("operations"))
-            token = page.take_text("next_page_token") or ""
-            if not token:
-                return
+        pages = self._api.pages("/batches", _batches_of, page_size=page_size, max_answer_bytes=_MAX_RESULT_BYTES)
+        for page in iterate(pages):
+            yield from page
 
     def wait(
         self, name: str, *, on_progress: OnProgress | None = None, timeout_seconds: float | None = None
@@ -205,7 +203,8 @@ class BatchClient:
         if changes.priority is not None:
             body["priority"] = str(changes.priority)
         mask = quote(",".join(body))
-        return parse_batch(self._call("PATCH", f"{_path_of(name)}:updateEmbedContentBatch?updateMask={mask}", body))
+        path = f"{_path_of(name)}:updateEmbedContentBatch?updateMask={mask}"
+        return read(self._call("PATCH", path, body), parse_batch)
 
     def results(self, name: str) -> Iterator[ResponseLine]:
         """Yield the results of a batch in the order of its requests; nothing before it has ended.
@@ -222,8 +221,8 @@ class BatchClient:
         with tempfile.TemporaryFile(prefix="gemvec-") as file:
             self.files.download(answer.batch.responses_file, file)
             file.seek(0)
-            for line in file:
-                yield parse_response_line(line)
+            for line in iter(lambda: file.readline(_MAX_LINE_BYTES), b""):
+                yield _result_of(line)
 
     def _write(self, model: str, requests: Iterable[EmbedRequest], keys: Iterable[str] | None, target: BinaryIO) -> int:
         """Write requests as lines of input and return how many bytes they are."""
@@ -257,44 +256,38 @@ class BatchClient:
         path = f"/models/{model}:asyncBatchEmbedContent"
         request = Request(method="POST", path=path, body=msgspec.json.encode(body))
 
-        async def send(seconds: float) -> Response:
-            try:
-                response = await self._transport.send(request, timeout_seconds=seconds)
-            except TransportFailure as failure:
-                if failure.connected:
-                    raise _MaybeAcceptedError(failure.message) from failure
-                raise
-            if response.code != _OK and response.code not in _NOT_ACCEPTED:
-                raise parse_error(response).to_error()
-            return response
-
         try:
-            return parse_operation(_body_of(run(send_with_retries(send, self._retries)))).batch
-        except _MaybeAcceptedError as error:
+            answer = run(self._api.call(request, may_repeat=_was_not_accepted))
+        except TransportFailure as error:
+            if not error.connected:
+                raise
             hint = "The batch may have been accepted: look at the list before creating it again."
             raise TransportFailure(f"{error} {hint}") from error
+        return read(answer, parse_operation).batch
 
     def _get(self, name: str) -> BatchAndOutput:
-        return parse_operation(self._call("GET", _path_of(name)))
+        return run(self._api.fetch(_path_of(name), parse_operation, max_answer_bytes=_MAX_RESULT_BYTES))
 
-    def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> Message:
+    def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> Response:
         request = Request(method=method, path=path, body=msgspec.json.encode(body) if body is not None else b"")
-
-        async def send(seconds: float) -> Response:
-            return await self._transport.send(request, timeout_seconds=seconds)
-
-        return _body_of(run(send_with_retries(send, self._retries)))
+        return run(self._api.call(request))
 
 
-class _MaybeAcceptedError(Exception):
-    """The connection broke after a request may have reached the server."""
+def _was_not_accepted(outcome: Outcome) -> bool:
+    """Whether the server has certainly not taken a request in, so that it may be sent again."""
+    return outcome.code in _NOT_ACCEPTED if isinstance(outcome, Response) else not outcome.connected
+
+
+def _batches_of(page: Message) -> list[EmbedContentBatch]:
+    return [parse_operation(each).batch for each in page.take_messages("operations")]
+
+
+def _result_of(line: bytes) -> ResponseLine:
+    try:
+        return parse_response_line(line)
+    except InvalidRequest as error:
+        raise BadAnswer(f"A line of the results is no result: {error.message.strip()}") from error
 
 
 def _path_of(name: str) -> str:
     return f"/batches/{parse_resource_id(name, 'batches')}"
-
-
-def _body_of(response: Response) -> Message:
-    if response.code != _OK:
-        raise parse_error(response).to_error()
-    return parse_message(response.body)

@@ -1,147 +1,217 @@
-"""Open HTTP/1.1 connections to one server, used again and again by whatever thread asks: `ConnectionPool`.
+"""Connections to servers, pooled by urllib3: `Connections`, and the one that an exchange holds: `Hold`.
 
-Built on http.client: reading a 4 MB answer costs it a quarter of the CPU that the large client libraries take, and a
-short one a sixth. What those libraries have and this needs is here: reuse, proxies, certificates, forks.
+What urllib3 leaves to its caller is here: which proxy the environment names, which certificates are trusted, what a
+forked child may not touch, and ending an exchange from another thread.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import http.client
+import importlib.util
 import os
-import select
+import socket
 import ssl
+import threading
 import time
 import urllib.request
-from base64 import b64encode
-from collections import deque
 from collections.abc import Callable
-from typing import cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from contextvars import ContextVar
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
-from gemvec.errors import BadSetting
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from gemvec.errors import BadSetting, MissingDependency
 
 # Long enough for the pauses of one job; what a server closes meanwhile is noticed before it is used.
 _IDLE_SECONDS = 30.0
+# Idle connections kept for one server; exchanges beyond these close theirs.
+_MAX_IDLE = 64
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_HTTP_PROXIES = {"http", "https"}
+_SOCKS_PROXIES = {"socks4", "socks4a", "socks5", "socks5h"}
+
+# What was open when this process was forked. Freeing it here would wait for locks that the parent's threads hold.
+_abandoned: list[urllib3.PoolManager] = []
 
 
-class ConnectionPool:
-    """Connections to the host of one base URL.
+class Hold:
+    """The connection that one exchange holds, so that another thread can end the exchange.
 
     Attributes:
-        closings: how many times it has been closed.
+        seconds: how long one step on a connection may take.
+        is_connected: whether a connection stood.
     """
 
-    def __init__(self, base_url: str) -> None:
-        parts = urlsplit(base_url)
-        self._is_tls = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._is_tls else 80)
-        self._authority, self._path = parts.netloc, parts.path
-        self._proxy = _find_proxy(parts.scheme, self._host)
-        self._idle: deque[tuple[float, http.client.HTTPConnection]] = deque()
-        self.closings = 0
-        self._pid = os.getpid()
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.is_connected = False
+        self.is_ended = False
+        self._lock = threading.Lock()  # so that `end` never meets a connection that is another exchange's by now
+        self._connection: HTTPConnection | None = None
+
+    def take(self, connection: HTTPConnection) -> None:
+        """Hold a connection that stands.
+
+        Raises:
+            ConnectionAbortedError: the exchange was ended before.
+        """
+        self.is_connected = True
+        with self._lock:
+            self._connection = connection
+            if self.is_ended:
+                raise ConnectionAbortedError("cancelled")
+
+    def let_go(self) -> None:
+        """Hold nothing any more: the answer has been read."""
+        with self._lock:
+            self._connection = None
+
+    def end(self) -> None:
+        """End the exchange if it is still under way."""
+        with self._lock:
+            self.is_ended = True
+            if self._connection is not None and self._connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+# The exchange that runs in this thread.
+current_hold: ContextVar[Hold] = ContextVar("current_hold")
+
+
+class _Held(HTTPConnection):
+    """A connection that tells the exchange which uses it, and that is too old after `_IDLE_SECONDS`."""
+
+    _used_at = 0.0
 
     @property
-    def headers(self) -> dict[str, str]:
-        """What every request needs because of the proxy between."""
-        return _proxy_headers(self._proxy) if self._proxy and not self._is_tls else {}
+    def is_connected(self) -> bool:
+        """Whether it stands and may be used again."""
+        return super().is_connected and time.monotonic() - self._used_at < _IDLE_SECONDS
 
-    def target(self, path: str) -> str:
-        """Return what stands in the request line for `path`, which follows the base URL's own path."""
-        origin = f"http://{self._authority}" if self._proxy and not self._is_tls else ""
-        return f"{origin}{self._path}{path}"
+    def connect(self) -> None:
+        """Connect, within the time that connecting may take; what follows may take the exchange's time."""
+        super().connect()
+        self._hold()
+        cast("socket.socket", self.sock).settimeout(self.timeout)
 
-    def take(self) -> http.client.HTTPConnection | None:
-        """Return an idle connection that the server has not closed, if there is one."""
-        if self._pid != os.getpid():
-            self._close_idle()  # these are the parent's: only this process' handles of them are closed
-            self._pid = os.getpid()
-        while True:
-            try:
-                since, connection = self._idle.pop()
-            except IndexError:
-                return None
-            if time.monotonic() - since < _IDLE_SECONDS and _is_quiet(connection):
-                return connection
-            connection.close()
+    def request(self, *arguments: Any, **options: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Send a request."""
+        if self.sock is not None:
+            self._hold()
+        super().request(*arguments, **options)
 
-    def make(self) -> http.client.HTTPConnection:
-        """Return a connection that is not connected yet."""
-        host, port = (self._proxy.hostname or "", self._proxy.port or 80) if self._proxy else (self._host, self._port)
-        if not self._is_tls:
-            return http.client.HTTPConnection(host, port)
-        connection = http.client.HTTPSConnection(host, port, context=_tls_context())
-        if self._proxy:
-            connection.set_tunnel(self._host, self._port, headers=_proxy_headers(self._proxy))
-        return connection
+    def getresponse(self) -> urllib3.HTTPResponse:
+        """Read the head of the answer."""
+        self._used_at = time.monotonic()
+        return super().getresponse()
 
-    def give_back(self, connection: http.client.HTTPConnection, closings: int) -> None:
-        """Keep a connection whose answer has been read for the next request, unless the pool was closed meanwhile.
+    def _hold(self) -> None:
+        hold = current_hold.get()
+        hold.take(self)
+        self.timeout = hold.seconds
 
-        Args:
-            connection: what `take` or `make` returned.
-            closings: what the attribute said before that.
+
+class Connections:
+    """Connections to any number of servers, each through the proxy that the environment names for it.
+
+    Shared by threads, and usable after a fork: the child opens its own.
+    """
+
+    def __init__(self) -> None:
+        self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}  # by scheme and proxy
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def of(self, url: str) -> urllib3.PoolManager:
+        """Return the pool that requests to `url` go through.
+
+        Raises:
+            BadSetting: the environment names a proxy that cannot be used.
+            MissingDependency: it names a SOCKS proxy, and PySocks is not installed.
         """
-        if connection.sock is None:  # http.client has closed it when the server said so
-            return
-        self._idle.append((time.monotonic(), connection))
-        if closings != self.closings:  # looked at last, so that a `close` at this very moment misses nothing
-            self._close_idle()
+        if self._pid != os.getpid():
+            _abandoned.extend(self._managers.values())
+            self._managers, self._lock, self._pid = {}, threading.Lock(), os.getpid()
+        key = urlsplit(url).scheme, find_proxy(url)
+        with self._lock:
+            if key not in self._managers:
+                self._managers[key] = _open_manager(*key)
+            return self._managers[key]
 
     def close(self) -> None:
-        """Close the idle connections, and those that are in use as soon as they are given back."""
-        self.closings += 1
-        self._close_idle()
-
-    def _close_idle(self) -> None:
-        with contextlib.suppress(IndexError):  # several threads may be at it
-            while True:
-                self._idle.pop()[1].close()
+        """Close the idle connections, and those that are in use as soon as their answers are read."""
+        if self._pid == os.getpid():
+            for manager in list(self._managers.values()):
+                manager.clear()
 
 
-def _is_quiet(connection: http.client.HTTPConnection) -> bool:
-    """Whether nothing has arrived; on an idle connection only its end can."""
-    if connection.sock is None:
-        return False
-    poll = select.poll() if hasattr(select, "poll") else None  # select() fails on large handles; Windows has no poll
-    if poll is None:
-        return not select.select([connection.sock], [], [], 0)[0]
-    poll.register(connection.sock, select.POLLIN)
-    return not poll.poll(0)
-
-
-def _find_proxy(scheme: str, host: str) -> SplitResult | None:
-    """Return the proxy that the environment names for `host`; this machine is reached directly.
+def find_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for `url`; this machine is reached directly.
 
     The system's own settings are not asked: on macOS that crashes forked children.
+
+    Raises:
+        BadSetting: the proxy cannot be used.
+        MissingDependency: it is a SOCKS proxy, and PySocks is not installed.
     """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
     is_exempt = cast("Callable[[str], bool]", vars(urllib.request)["proxy_bypass_environment"])  # unknown to type stubs
     if host in _LOOPBACK or is_exempt(host):
         return None
     proxies = urllib.request.getproxies_environment()
-    url = proxies.get(scheme) or proxies.get("all")
-    if not url:
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy:
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise BadSetting(f"The proxy for {scheme} is of kind {parts.scheme!r}: only http:// proxies are supported.")
-    return parts
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    kind = urlsplit(proxy).scheme.lower()
+    if kind not in _HTTP_PROXIES | _SOCKS_PROXIES or not urlsplit(proxy).hostname:
+        raise BadSetting(f"The proxy for {parts.scheme} is of kind {kind!r}: expected http, https or socks5.")
+    if kind in _SOCKS_PROXIES and importlib.util.find_spec("socks") is None:
+        raise MissingDependency(f"The proxy for {parts.scheme} is of kind {kind!r}: pip install pysocks")
+    return proxy
 
 
-def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
-    if proxy.username is None:
+def _open_manager(scheme: str, proxy: str | None) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"maxsize": _MAX_IDLE} | ({"ssl_context": _tls_context()} if scheme == "https" else {})
+    kind = urlsplit(proxy or "").scheme.lower()
+    if proxy is None:
+        manager = urllib3.PoolManager(**options)
+    elif kind in _SOCKS_PROXIES:
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        manager = SOCKSProxyManager(proxy, **options)
+    else:
+        if kind == "https":
+            options["proxy_ssl_context"] = _tls_context()
+        manager = urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **options)
+    kinds = {name: _holding(each) for name, each in manager.pool_classes_by_scheme.items()}
+    cast("Any", manager).pool_classes_by_scheme = kinds
+    return manager
+
+
+@functools.cache
+def _holding(kind: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Return a kind of pool like `kind` whose connections tell the exchange that uses them."""
+    connection = type("_HeldConnection", (_Held, kind.ConnectionCls), {})
+    return type(kind.__name__, (kind,), {"ConnectionCls": connection})
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if parts.username is None:
         return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
+    return urllib3.make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
 
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    """Return the system's certificates and certifi's, loaded once a process: it takes 35 ms."""
+    """Return a context that trusts the system's certificates and certifi's, loaded once a process: it is slow."""
     import certifi
 
     context = ssl.create_default_context()

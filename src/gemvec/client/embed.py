@@ -1,7 +1,7 @@
 """The client's side of models.batchEmbedContents: `EmbedRequest` to JSON, JSON to float32 vectors.
 
 Most of a call's CPU goes into reading digits. The answer is cut into its rows first: a row at a time, numbers stay in
-the processor's cache on their way from text to float32, which saves a sixth.
+the processor's cache on their way from text to float32.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ import numpy as np
 
 from gemvec.embedding.embed import EmbedRequest, Float32Array
 from gemvec.embedding.task_type import TaskType
-from gemvec.errors import ApiError, InvalidRequest
+from gemvec.errors import BadAnswer, InvalidRequest
 from gemvec.wire.embed import EmbedContentRequest, embed_request_to_wire
 
 # Vectors whose squared length is this near to 1 are unit vectors that lost digits on their way.
 _UNIT_TOLERANCE = 1e-4
-
-# HTTP's word for an answer that makes no sense; a gateway may pass it on.
-BAD_ANSWER = 502
 
 _encode = msgspec.json.Encoder().encode
 
@@ -67,7 +64,7 @@ def encode_request(model: str, request: EmbedRequest, index: int) -> bytes:
     try:
         return _encode(wire)
     except UnicodeEncodeError as error:
-        raise InvalidRequest(f"Text {index} is not Unicode: {error.reason}.", index=index) from error
+        raise InvalidRequest(f"{{field}} is not Unicode: {error.reason}.", field="content", index=index) from error
 
 
 def join_requests(requests: Sequence[bytes]) -> bytes:
@@ -86,16 +83,16 @@ def decode_answer(body: bytes, texts: int) -> tuple[list[Float32Array], int]:
         The vectors, each float32[dim] and normalised, and how many tokens the server counted (0 if it does not count).
 
     Raises:
-        ApiError: the answer is not what the API promises: code 502, status INTERNAL.
+        BadAnswer: the answer is not what the API promises.
     """
     rest, rows = _cut_rows(body)
     try:
         answer = _decode(rest)
         vectors = [_to_array(_decode_row(rows[each.values])) for each in answer.embeddings]
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
-        raise ApiError(BAD_ANSWER, "INTERNAL", f"The answer is no BatchEmbedContentsResponse: {error}") from error
+        raise BadAnswer(f"The answer is no BatchEmbedContentsResponse: {error}") from error
     if len(vectors) != texts:
-        raise ApiError(BAD_ANSWER, "INTERNAL", f"Asked for {texts} embeddings and got {len(vectors)}.")
+        raise BadAnswer(f"Asked for {texts} embeddings and got {len(vectors)}.")
     token_count = answer.usage_metadata.prompt_token_count if answer.usage_metadata else 0
     return [normalised(vector) for vector in vectors], token_count
 
@@ -106,7 +103,7 @@ def normalised(vector: Float32Array) -> Float32Array:
     Google's older models answer with other lengths when fewer values are asked for than they make.
 
     Raises:
-        ApiError: the vector is empty or holds an infinity.
+        BadAnswer: the vector is empty or holds an infinity.
     """
     wide = vector.astype(np.float64)  # squares of float32 may be beyond float32
     square = float(np.dot(wide, wide))
@@ -117,8 +114,8 @@ def normalised(vector: Float32Array) -> Float32Array:
     return (wide / math.sqrt(square)).astype(np.float32)
 
 
-def _not_finite() -> ApiError:
-    return ApiError(BAD_ANSWER, "INTERNAL", "An embedding has no values, or values that are not finite.")
+def _not_finite() -> BadAnswer:
+    return BadAnswer("An embedding has no values, or values that are not finite.")
 
 
 def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]]:
@@ -147,7 +144,7 @@ def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]]:
 
 
 def _to_array(values: list[float]) -> Float32Array:
-    # Twice as fast as numpy.array(values, dtype=float32), and the result is writable.
+    # Faster than numpy.array(values, dtype=float32), and the result is writable.
     data = bytearray(4 * len(values))
     try:
         struct.pack_into(f"{len(values)}f", data, 0, *values)

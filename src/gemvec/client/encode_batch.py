@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gemvec.client.batches import BatchClient, OnProgress
-from gemvec.client.embed import BAD_ANSWER, normalised
+from gemvec.client.embed import normalised
 from gemvec.embedding.embed import Embedding, EmbedRequest
-from gemvec.errors import ApiError
+from gemvec.errors import ApiError, BadAnswer
 from gemvec.wire.batches import BatchState
 from gemvec.wire.jsonl import ResponseLine
 from gemvec.wire.status import RPC_CODES
@@ -52,18 +52,16 @@ def encode_batch(
         raise _error_of(ended.error_code, f"{name} is {ended.state.lower()}: {ended.error_message}")
     embeddings = [_embedding_of(result, index, name) for index, result in enumerate(client.results(name))]
     if len(embeddings) != len(requests):
-        raise ApiError(
-            BAD_ANSWER, "INTERNAL", f"Asked for {len(requests)} embeddings and got {len(embeddings)}: {name}."
-        )
+        raise BadAnswer(f"Asked for {len(requests)} embeddings and got {len(embeddings)}: {name}.")
     client.delete(name)
     return embeddings
 
 
 def _embedding_of(result: ResponseLine, index: int, name: str) -> Embedding:
     if result.key != str(index):
-        raise ApiError(BAD_ANSWER, "INTERNAL", f"Result {index} of {name} is that of request {result.key}.")
+        raise BadAnswer(f"Result {index} of {name} is that of request {result.key}.")
     if result.values is None:
-        raise _error_of(result.error_code, f"{result.error_message.strip()} (text {index} of {name})", index)
+        raise _error_of(result.error_code, f"{name}: {result.error_message.strip()}", index)
     return Embedding(normalised(np.array(result.values, dtype=np.float32)), result.token_count or 0)
 
 

@@ -6,31 +6,29 @@ asks the server how much has arrived, a download asks for the rest.
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
+import msgspec
 
-import gemvec
-from gemvec.client.retries import RetryPolicy, is_transient, next_delay
-from gemvec.client.status import ErrorAnswer, parse_error
+from gemvec.client.api import ApiClient, iterate, read
+from gemvec.client.background import run
+from gemvec.client.retries import RetryPolicy, is_transient
 from gemvec.client.target import Target
-from gemvec.client.transport import Response
-from gemvec.errors import ApiError, BadSetting, TransportFailure
+from gemvec.client.transport import Request, Response, Transport
+from gemvec.errors import BadAnswer, BadSetting, InvalidRequest, TransportFailure
 from gemvec.wire.files import FileResource, parse_file
-from gemvec.wire.message import parse_message
+from gemvec.wire.message import Message
 from gemvec.wire.names import parse_resource_id
 
-CHUNK_BYTES = 8 * 2**20  # Google takes multiples of 256 KiB; its SDKs send 8 MiB
-_BLOCK_BYTES = 2**18
+PIECE_BYTES = 8 * 2**20  # Google takes multiples of 256 KiB; its SDKs send 8 MiB
 _PARTIAL_CONTENT = 206
 
-# Called with the number of bytes moved so far, and of all.
+# Called with the number of bytes moved so far, and of all; during a download from another thread.
 Progress = Callable[[int, int], None]
 
 
@@ -49,14 +47,9 @@ class FileClient:
         """
         if target.is_local:
             raise BadSetting("Files are kept by a server, not in this process: give its address as the base URL.")
-        self._retries = retries or RetryPolicy()
-        self._base_url = target.base_url
-        self._keys = {**target.headers, **({"x-goog-api-key": target.api_key} if target.api_key else {})}
-        self._http = httpx.Client(
-            headers={"user-agent": f"gemvec/{gemvec.__version__}"},
-            timeout=self._retries.attempt_seconds,
-            follow_redirects=True,  # Google's downloads are elsewhere
-            event_hooks={"request": [self._keep_keys]},
+        self._api = ApiClient(
+            Transport(target.base_url, api_key=target.api_key, headers=target.headers),
+            retries or RetryPolicy(attempt_seconds=target.attempt_seconds),
         )
 
     def __enter__(self) -> Self:
@@ -67,7 +60,7 @@ class FileClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        run(self._api.close())
 
     def upload(
         self,
@@ -78,14 +71,14 @@ class FileClient:
         mime_type: str = "",
         progress: Progress | None = None,
     ) -> FileResource:
-        """Upload a file in chunks.
+        """Upload a file in pieces.
 
         Args:
             path: what to upload.
             file_id: the id to give it; None to have one made.
             display_name: a name for people.
             mime_type: what it is; any string.
-            progress: told after each chunk.
+            progress: told after each piece.
 
         Raises:
             ApiError: the server refused.
@@ -97,11 +90,13 @@ class FileClient:
         with path.open("rb") as source:
             size = source.seek(0, 2)
             url = self._start({name: value for name, value in named.items() if value}, size)
-            answer = self._send_all(url, source, size, progress)
-        uploaded = parse_message(answer.content).take_message("file")
-        if uploaded is None:
-            raise TransportFailure("The server took the file and did not say what became of it.")
-        return parse_file(uploaded)
+            upload = _Upload(self._api, url, source, size)
+            while True:
+                answer = run(self._api.repeat(upload.send_piece))
+                if progress:
+                    progress(upload.received or 0, size)
+                if upload.is_complete:
+                    return read(answer, _uploaded_file_of)
 
     def get(self, name: str) -> FileResource:
         """Describe a file.
@@ -109,18 +104,12 @@ class FileClient:
         Raises:
             ApiError: there is no such file.
         """
-        return parse_file(parse_message(self._call("GET", self._url_of(name)).content))
+        return run(self._api.fetch(_path_of(name), parse_file))
 
     def list(self, *, page_size: int = 100) -> Iterator[FileResource]:
         """Yield every file, fetching pages as they are needed."""
-        token: str | None = None
-        while True:
-            params = {"pageSize": str(page_size)} | ({"pageToken": token} if token else {})
-            page = parse_message(self._call("GET", f"{self._base_url}/files", params=params).content)
-            yield from (parse_file(file) for file in page.take_messages("files"))
-            token = page.take_text("next_page_token")
-            if not token:
-                return
+        for page in iterate(self._api.pages("/files", _files_of, page_size=page_size)):
+            yield from page
 
     def delete(self, name: str) -> None:
         """Delete a file.
@@ -128,7 +117,7 @@ class FileClient:
         Raises:
             ApiError: there is no such file.
         """
-        self._call("DELETE", self._url_of(name))
+        run(self._api.call(Request(method="DELETE", path=_path_of(name))))
 
     def download(self, name: str, target: BinaryIO, *, progress: Progress | None = None) -> int:
         """Write a file's bytes to `target`, which can seek, and return how many they are.
@@ -137,146 +126,172 @@ class FileClient:
             ApiError: there is no such file, or it is not for downloading (Google gives out generated files only).
             TransportFailure: the server cannot be reached, or not any more.
         """
-        url, patience, etag = self._url_of(name) + ":download", _Patience(self._retries), ""
-        while True:
-            start = target.tell()
-            # Compressed, it would have other offsets than the file.
-            headers = self._keys | {"accept-encoding": "identity"}
-            if start and etag:
-                headers |= {"range": f"bytes={start}-", "if-range": etag}
-            try:
-                with self._streaming("GET", url, params={"alt": "media"}, headers=headers) as answer:
-                    etag = answer.headers.get("etag", "")
-                    if answer.status_code != _PARTIAL_CONTENT:
-                        start = target.seek(0)
-                        target.truncate()
-                    total = start + int(answer.headers.get("content-length", 0))
-                    for block in answer.iter_bytes(_BLOCK_BYTES):
-                        target.write(block)
-                        patience.renew()
-                        if progress:
-                            progress(target.tell(), total)
-                return target.tell()
-            except (ApiError, TransportFailure) as error:
-                patience.wait(error)
+        download = _Download(self._api, f"{_path_of(name)}:download?alt=media", target, progress)
+        while not download.is_complete:
+            run(self._api.repeat(download.receive))
+        return target.tell()
 
-    def _start(self, file: dict[str, Any], size: int) -> str:
+    def _start(self, file: dict[str, str], size: int) -> str:
         """Begin an upload and return where it goes on."""
-        root, _, version = self._base_url.rpartition("/")
-        headers = {
-            "X-Goog-Upload-Protocol": "resumable",
-            "X-Goog-Upload-Command": "start",
-            "X-Goog-Upload-Header-Content-Length": str(size),
-            "X-Goog-Upload-Header-Content-Type": file.get("mimeType", ""),
-        }
-        answer = self._call("POST", f"{root}/upload/{version}/files", json={"file": file}, headers=headers)
-        url: str | None = answer.headers.get("x-goog-upload-url")
+        base_url = self._api.transport.base_url
+        root, _, version = base_url.rpartition("/")
+        request = Request(
+            method="POST",
+            path=f"{root}/upload/{version}/files",
+            body=msgspec.json.encode({"file": file}),
+            headers={
+                "X-Goog-Upload-Protocol": "resumable",
+                "X-Goog-Upload-Command": "start",
+                "X-Goog-Upload-Header-Content-Length": str(size),
+                "X-Goog-Upload-Header-Content-Type": file.get("mimeType", ""),
+            },
+        )
+        url = run(self._api.call(request)).headers.get("x-goog-upload-url")
         if not url:
-            raise TransportFailure("The server did not say where to send the file.")
+            raise BadAnswer("The server did not say where to send the file.")
         # As Google's SDKs do: behind a proxy the server does not know the address it is reached by.
-        here, there = urlsplit(self._base_url), urlsplit(url)
+        here, there = urlsplit(base_url), urlsplit(url)
         return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
 
-    def _send_all(self, url: str, source: BinaryIO, size: int, progress: Progress | None) -> httpx.Response:
-        patience = _Patience(self._retries)
-        received: int | None = 0
-        while True:
-            try:
-                received = self._received(url) if received is None else received
-                answer = self._send_chunk(url, source, received, size)
-            except (ApiError, TransportFailure) as error:
-                patience.wait(error)
-                received = None
-                continue
-            patience.renew()
-            is_final = answer.headers.get("x-goog-upload-status") == "final"
-            received = size if is_final else received + CHUNK_BYTES
-            if progress:
-                progress(received, size)
-            if is_final:
-                return answer
 
-    def _received(self, url: str) -> int:
-        """Return how much of an upload has arrived."""
-        answer = self._once("POST", url, headers={"X-Goog-Upload-Command": "query"})
-        return int(answer.headers.get("x-goog-upload-size-received", 0))
+@dataclass(slots=True)
+class _Upload:
+    """An upload that was begun.
 
-    def _send_chunk(self, url: str, source: BinaryIO, offset: int, size: int) -> httpx.Response:
-        source.seek(offset)
-        chunk = source.read(CHUNK_BYTES)
-        command = "upload" if offset + len(chunk) < size else "upload, finalize"
-        headers = {"X-Goog-Upload-Command": command, "X-Goog-Upload-Offset": str(offset)}
-        return self._once("POST", url, content=chunk, headers=headers)  # the URL is the secret: no key
+    Attributes:
+        received: how many bytes have arrived; None when only the server knows.
+        is_complete: whether the server has them all.
+    """
 
-    def _url_of(self, name: str) -> str:
-        return f"{self._base_url}/files/{parse_resource_id(name, 'files')}"
+    api: ApiClient
+    url: str  # is the secret by itself: no key goes with it
+    source: BinaryIO
+    size: int
+    received: int | None = 0
+    is_complete: bool = False
 
-    def _call(self, method: str, url: str, *, headers: dict[str, str] | None = None, **content: Any) -> httpx.Response:
-        """Send a request with the key until it is answered for good."""
-        patience = _Patience(self._retries)
-        while True:
-            try:
-                return self._once(method, url, headers=self._keys | (headers or {}), **content)
-            except (ApiError, TransportFailure) as error:
-                patience.wait(error)
-
-    def _once(self, method: str, url: str, **content: Any) -> httpx.Response:
-        with self._streaming(method, url, **content) as answer:
-            answer.read()
-            return answer
-
-    @contextmanager
-    def _streaming(self, method: str, url: str, **content: Any) -> Generator[httpx.Response]:
-        """Send a request; give the answer before its body, or raise what it says went wrong."""
+    async def send_piece(self, seconds: float) -> Response:
+        """Send the next piece once; after a failure the server is asked first where it begins."""
         try:
-            with self._http.stream(method, url, **content) as answer:
-                if not answer.is_success:
-                    body = answer.read()
-                    raise parse_error(Response(code=answer.status_code, headers=answer.headers, body=body)).to_error()
-                yield answer
-        except httpx.RequestError as error:
-            connected = not isinstance(error, httpx.ConnectError)
-            where = "broke off" if connected else "does not answer"
-            raise TransportFailure(f"{self._base_url} {where}: {error}", connected=connected) from error
+            answer = await self._send_piece(seconds)
+        except TransportFailure:
+            self.received = None
+            raise
+        if is_transient(answer):
+            self.received = None
+        return answer
 
-    def _keep_keys(self, request: httpx.Request) -> None:
-        """Take the keys off a request that a redirect sends to another server."""
-        if _origin_of(request.url) != _origin_of(httpx.URL(self._base_url)):
-            for name in self._keys:
-                request.headers.pop(name, None)
+    async def _send_piece(self, seconds: float) -> Response:
+        if self.received is None:
+            answer = await self._send(seconds, "query")
+            if not answer.is_success:
+                return answer
+            self.received = _received_of(answer, self.size)
+        offset = self.received
+        piece = await asyncio.to_thread(self._read, offset)
+        command = "upload" if offset + len(piece) < self.size else "upload, finalize"
+        answer = await self._send(seconds, command, {"X-Goog-Upload-Offset": str(offset)}, piece)
+        if answer.is_success:
+            self.is_complete = answer.headers.get("x-goog-upload-status") == "final"
+            self.received = self.size if self.is_complete else offset + len(piece)
+            if self.received == self.size and not self.is_complete:
+                raise BadAnswer("The server took the last piece of the file and says that there are more.")
+        return answer
+
+    async def _send(
+        self, seconds: float, command: str, headers: dict[str, str] | None = None, piece: bytes = b""
+    ) -> Response:
+        request = Request(
+            method="POST",
+            path=self.url,
+            body=piece,
+            headers={"Content-Type": "application/octet-stream", "X-Goog-Upload-Command": command, **(headers or {})},
+            has_key=False,
+            is_long=bool(piece),
+        )
+        return await self.api.transport.send(request, timeout_seconds=seconds)
+
+    def _read(self, offset: int) -> bytes:
+        self.source.seek(offset)
+        return self.source.read(PIECE_BYTES)
 
 
-def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+class _Download:
+    """A download into a file.
+
+    Attributes:
+        is_complete: whether every byte is there.
+    """
+
+    def __init__(self, api: ApiClient, path: str, target: BinaryIO, progress: Progress | None) -> None:
+        self.is_complete = False
+        self._api = api
+        self._path = path
+        self._target = target
+        self._progress = progress
+        self._etag = ""
+        self._total = 0
+        self._furthest = 0
+
+    async def receive(self, seconds: float) -> Response:
+        """Ask for what is missing, once. When more came than ever before, that is no failure even if it broke off."""
+        start, furthest = self._target.tell(), self._furthest
+        # Compressed, it would have other offsets than the file.
+        headers = {"Accept-Encoding": "identity"}
+        if start and self._etag:
+            headers |= {"Range": f"bytes={start}-", "If-Range": self._etag}
+        request = Request(method="GET", path=self._path, headers=headers, is_long=True)
+        try:
+            answer = await self._api.transport.send(request, timeout_seconds=seconds, sink=self._open)
+        except TransportFailure:
+            if self._furthest > furthest:
+                return Response(code=_PARTIAL_CONTENT)
+            raise
+        self.is_complete = answer.is_success
+        return answer
+
+    def _open(self, answer: Response) -> Callable[[bytes], None]:
+        etag = answer.headers.get("etag", "")
+        self._etag = "" if etag.startswith("W/") else etag  # a weak one does not promise the same bytes
+        start = self._target.tell()
+        if answer.code != _PARTIAL_CONTENT:
+            start = self._target.seek(0)
+            self._target.truncate()
+        elif not answer.headers.get("content-range", "").startswith(f"bytes {start}-"):
+            raise BadAnswer(f"Asked for the bytes from {start} and got {answer.headers.get('content-range')!r}.")
+        length = answer.headers.get("content-length", "")
+        self._total = start + int(length) if length.isdecimal() else 0
+        return self._write
+
+    def _write(self, block: bytes) -> None:
+        self._target.write(block)
+        self._furthest = max(self._furthest, self._target.tell())
+        if self._progress:
+            self._progress(self._target.tell(), self._total)
 
 
-class _Patience:
-    """How long to keep trying while nothing moves."""
+def _received_of(answer: Response, size: int) -> int:
+    """Return how much of an upload of `size` bytes has arrived.
 
-    def __init__(self, policy: RetryPolicy) -> None:
-        self._policy = policy
-        self.renew()
+    Raises:
+        BadAnswer: the server does not say so.
+    """
+    received = answer.headers.get("x-goog-upload-size-received", "0")
+    if not received.isdecimal() or len(received) > len(str(size)) or int(received) > size:
+        raise BadAnswer(f"The server has received {received!r} of {size} bytes.")
+    return int(received)
 
-    def renew(self) -> None:
-        """Note that something moved."""
-        self._attempts, self._since = 0, time.monotonic()
 
-    def wait(self, error: ApiError | TransportFailure) -> None:
-        """Wait before the next try.
+def _uploaded_file_of(answer: Message) -> FileResource:
+    file = answer.take_message("file")
+    if file is None:
+        raise InvalidRequest("it does not describe the file")
+    return parse_file(file)
 
-        Raises:
-            ApiError: trying again would change nothing, or it has been tried for long enough.
-            TransportFailure: it has been tried for long enough.
-        """
-        hint, patience = None, self._policy.timeout_seconds
-        if isinstance(error, ApiError):
-            if not is_transient(error.code):
-                raise error
-            hint = ErrorAnswer(code=0, status="", message="", details=error.details).retry_after_seconds
-        elif not error.connected:
-            patience = min(patience, self._policy.unreachable_seconds)
-        self._attempts += 1
-        delay = next_delay(self._policy, attempt=self._attempts, hint=hint, jitter=random.random())  # noqa: S311 - no secret
-        if time.monotonic() - self._since + delay >= patience:
-            raise error
-        time.sleep(delay)
+
+def _files_of(page: Message) -> list[FileResource]:
+    return [parse_file(file) for file in page.take_messages("files")]
+
+
+def _path_of(name: str) -> str:
+    return f"/files/{parse_resource_id(name, 'files')}"

@@ -15,7 +15,7 @@ from gemvec.client.progress import show_fetch, show_progress
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import find_target, open_target
-from gemvec.client.texts import Usage, document_requests, query_requests
+from gemvec.client.texts import Usage, document_requests, naming_fields, query_requests
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.gemini_names import GeminiName, find_gemini_name
@@ -161,7 +161,7 @@ class GeminiEmbeddingFunction:
             ApiError: the server refused; `index` says which document it refused, where it named one.
             TransportFailure: no answer came in time.
         """
-        return self._run(document_requests(documents, titles, self._read_options()))
+        return self._run(document_requests(documents, titles, self._read_options()), "documents")
 
     def encode_documents_batch(
         self,
@@ -200,7 +200,7 @@ class GeminiEmbeddingFunction:
 
     def encode_queries(self, queries: Iterable[str] | str) -> list[Float32Array]:
         """Embed queries like documents, with task type RETRIEVAL_QUERY unless the config says another."""
-        return self._run(query_requests(queries, self._read_options()))
+        return self._run(query_requests(queries, self._read_options()), "queries")
 
     def __call__(self, texts: Iterable[str] | str) -> list[Float32Array]:
         """Embed texts as documents."""
@@ -210,11 +210,11 @@ class GeminiEmbeddingFunction:
         self, documents: Iterable[str] | str, *, titles: Iterable[str | None] | None = None
     ) -> list[Float32Array]:
         """Embed documents without blocking the event loop; like `encode_documents`."""
-        return await self._arun(document_requests(documents, titles, self._read_options()))
+        return await self._arun(document_requests(documents, titles, self._read_options()), "documents")
 
     async def aencode_queries(self, queries: Iterable[str] | str) -> list[Float32Array]:
         """Embed queries without blocking the event loop; like `encode_queries`."""
-        return await self._arun(query_requests(queries, self._read_options()))
+        return await self._arun(query_requests(queries, self._read_options()), "queries")
 
     def close(self) -> None:
         """Let connections and models go; another call opens them again."""
@@ -240,11 +240,13 @@ class GeminiEmbeddingFunction:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _run(self, requests: list[EmbedRequest]) -> list[Float32Array]:
-        return run(self._embed(requests)) if requests else []
+    def _run(self, requests: list[EmbedRequest], noun: str) -> list[Float32Array]:
+        with naming_fields(noun):
+            return run(self._embed(requests)) if requests else []
 
-    async def _arun(self, requests: list[EmbedRequest]) -> list[Float32Array]:
-        return await arun(self._embed(requests)) if requests else []
+    async def _arun(self, requests: list[EmbedRequest], noun: str) -> list[Float32Array]:
+        with naming_fields(noun):
+            return await arun(self._embed(requests)) if requests else []
 
     async def _embed(self, requests: list[EmbedRequest]) -> list[Float32Array]:
         embedder = await self._hold()

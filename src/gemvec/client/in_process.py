@@ -10,6 +10,7 @@ from gemvec.client.micro_batches import run_in_order
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.gemini_names import find_gemini_name
+from gemvec.embedding.positions import at_positions
 from gemvec.errors import InvalidRequest, MissingDependency
 from gemvec.models.progress import Progress
 from gemvec.settings import Settings
@@ -66,11 +67,7 @@ async def embed_in_process(
         try:
             embeddings = await embedder.embed(served, requests[positions.start : positions.stop])
         except InvalidRequest as error:
-            if error.index is not None:
-                error.index += positions.start
-                error.message = f"{error.message.rstrip()} (text {error.index} of this call)"
-                error.args = (error.message,)
-            raise
+            raise at_positions(error, positions) from error
         on_done(embeddings)
         return embeddings
 

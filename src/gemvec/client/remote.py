@@ -11,26 +11,27 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gemvec.client.api import ApiClient, read
 from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
 from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
-from gemvec.client.retries import LastAnswer, RetryPolicy, send_with_retries
-from gemvec.client.status import parse_error
+from gemvec.client.retries import LastAnswer, RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import ApiError, EmptyText, ModelNotFound
+from gemvec.embedding.positions import at_positions
+from gemvec.errors import ApiError, EmptyText, InvalidRequest, ModelNotFound
 from gemvec.figures import Figure
+from gemvec.wire.message import Message
 from gemvec.wire.names import format_model_name, parse_model_name
 
 T = TypeVar("T")
 
 WEIGHTS_HEADER = "x-gemvec-model"
 
-_OK = 200
 _NOT_FOUND = 404
 
 
@@ -65,8 +66,7 @@ class RemoteEmbedder:
         """
         check_concurrency(max_concurrency)
         self.weights: str | None = None
-        self._transport = transport
-        self._retries = retries or RetryPolicy()
+        self._api = ApiClient(transport, retries or RetryPolicy())
         self._limits = limits or MicroBatchLimits()
         self._max_concurrency = max_concurrency
         self._host = urlsplit(transport.base_url).hostname or ""
@@ -74,12 +74,12 @@ class RemoteEmbedder:
         self._asking: set[asyncio.Future[Any]] = set()
 
     def __repr__(self) -> str:
-        return f"RemoteEmbedder({self._transport!r})"
+        return f"RemoteEmbedder({self._api.transport!r})"
 
     @property
     def is_google(self) -> bool:
         """Whether the server is Google's own."""
-        return is_google(self._transport.base_url)
+        return is_google(self._api.transport.base_url)
 
     async def embed(
         self,
@@ -149,7 +149,7 @@ class RemoteEmbedder:
         async def count(positions: range) -> list[int]:
             body = msgspec.json.encode({"contents": [{"parts": [{"text": texts[positions.start]}]}]})
             answer = await self._call(Request(method="POST", path=path, body=body))
-            return [int(msgspec.json.decode(answer.body)["totalTokens"])]
+            return [read(answer, _token_count_of)]
 
         runs = [range(index, index + 1) for index in range(len(texts))]
         return await run_in_order(runs, count, max_concurrency=self._max_concurrency)
@@ -190,12 +190,12 @@ class RemoteEmbedder:
         """Close the connections, and end what asks about models in other threads; another call opens new ones."""
         for task in list(self._asking):
             task.get_loop().call_soon_threadsafe(task.cancel)
-        await self._transport.close()
+        await self._api.close()
 
     def _prepare(self, name: str, request: EmbedRequest, index: int) -> EmbedRequest:
         """Return the request as this server wants it."""
         if not request.text:
-            raise EmptyText(f"Text {index} is empty.", index=index)
+            raise EmptyText("{field} is empty.", field="content", index=index)
         return fit_to_google(name, request) if self.is_google else request
 
     async def _embed_run(
@@ -204,7 +204,10 @@ class RemoteEmbedder:
         own = slice(positions.start, positions.stop)
         path = f"/{format_model_name(name)}:batchEmbedContents"
         request = Request(method="POST", path=path, body=join_requests(encoded[own]))
-        answer = await self._call(request, start=positions.start, texts=len(positions), last_answer=last_answer)
+        try:
+            answer = await self._call(request, last_answer=last_answer)
+        except ApiError as error:
+            raise at_positions(error, positions) from error
         self._compare_weights(name, answer)
         vectors, token_count = decode_answer(answer.body, len(positions))
         counts = share_tokens(token_count, estimates[own])
@@ -216,15 +219,8 @@ class RemoteEmbedder:
         if known is not None and answered is not None and known.weights != answered:
             self._served.pop(name, None)
 
-    async def _call(
-        self, request: Request, *, start: int = 0, texts: int | None = None, last_answer: LastAnswer | None = None
-    ) -> Response:
-        async def send(seconds: float) -> Response:
-            return await self._transport.send(request, timeout_seconds=seconds)
-
-        response = await send_with_retries(send, self._retries, last_answer=last_answer)
-        if response.code != _OK:
-            raise parse_error(response).to_error(start=start, texts=texts)
+    async def _call(self, request: Request, *, last_answer: LastAnswer | None = None) -> Response:
+        response = await self._api.call(request, last_answer=last_answer)
         self.weights = response.headers.get(WEIGHTS_HEADER, self.weights)
         return response
 
@@ -239,14 +235,8 @@ class RemoteEmbedder:
 
     async def _fetch_models(self) -> list[ServedModel]:
         names: list[str] = []
-        token = ""
-        while True:
-            answer = await self._call(Request(method="GET", path=f"/models?pageSize=1000&pageToken={token}"))
-            page = msgspec.json.decode(answer.body)
-            names += [parse_model_name(each["name"]) for each in page.get("models", []) if _embeds(each)]
-            token = page.get("nextPageToken", "")
-            if not token:
-                break
+        async for page in self._api.pages("/models", _embedding_models_of, page_size=1000):
+            names += page
         self._served = {name: await self._fetch_model(name) for name in names}
         return list(self._served.values())
 
@@ -257,7 +247,7 @@ class RemoteEmbedder:
             if error.code != _NOT_FOUND:
                 raise
             raise ModelNotFound(f"{self._host} serves no model {name!r}.", name=name) from error
-        described: dict[str, Any] = msgspec.json.decode(answer.body)
+        display_name, description, input_token_limit = read(answer, _description_of)
         model_id, _, revision = answer.headers.get(WEIGHTS_HEADER, f"{name}@{self._host}").partition("@")
         known = find_gemini_name(name)
         dimensionality = known.default_dimensionality if known else await self._probe(name)
@@ -265,9 +255,9 @@ class RemoteEmbedder:
             name=name,
             model_id=model_id,
             revision=revision,
-            display_name=described.get("displayName", name),
-            description=described.get("description", ""),
-            input_token_limit=described.get("inputTokenLimit", 0),
+            display_name=display_name or name,
+            description=description,
+            input_token_limit=input_token_limit,
             native_dim=dimensionality,
             default_dimensionality=dimensionality,
             takes_options=known.takes_options if known else True,
@@ -298,8 +288,28 @@ def estimate_text_tokens(text: str, known: GeminiName | None) -> int:
     return min(tokens, known.input_token_limit) if known else tokens
 
 
-def _embeds(model: dict[str, Any]) -> bool:
-    return "batchEmbedContents" in model.get("supportedGenerationMethods", ["batchEmbedContents"])
+def _embedding_models_of(page: Message) -> list[str]:
+    models = page.take_messages("models")
+    return [parse_model_name(each.take_text("name") or "") for each in models if _embeds(each)]
+
+
+def _embeds(model: Message) -> bool:
+    return "batchEmbedContents" in (model.take_list("supported_generation_methods") or ["batchEmbedContents"])
+
+
+def _description_of(model: Message) -> tuple[str, str, int]:
+    return (
+        model.take_text("display_name") or "",
+        model.take_text("description") or "",
+        model.take_int32("input_token_limit") or 0,
+    )
+
+
+def _token_count_of(answer: Message) -> int:
+    count = answer.take_int32("total_tokens")
+    if count is None or count < 0:
+        raise InvalidRequest(f"totalTokens is {count}")
+    return count
 
 
 def _served_by_google(known: GeminiName) -> ServedModel:

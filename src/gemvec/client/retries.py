@@ -1,8 +1,8 @@
 """When to try again, and how long to wait: decided by pure functions, done by `send_with_retries`.
 
-Tried again are 408, 429, 5xx and broken connections: embedding a text twice harms nobody. A server that says when to
-come back (RetryInfo, Retry-After) is obeyed; otherwise the wait is drawn from zero to a bound that doubles ("full
-jitter"), so that callers who failed together do not come back together.
+Tried again are 408, 429, 5xx and broken connections: embedding a text twice harms nobody. Where the server says when to
+come back (RetryInfo, Retry-After), that is how long the wait is; otherwise it is drawn from zero to a bound that
+doubles ("full jitter"), so that callers who failed together do not come back together.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeAlias
 
-from gemvec.client.status import parse_error
+from gemvec.client.errors import parse_error, retry_delay_of
 from gemvec.client.transport import Response
 from gemvec.errors import BadSetting, TransportFailure
 from gemvec.logs import get_logger
@@ -25,6 +27,11 @@ ATTEMPT_SECONDS = 60.0
 
 _TRANSIENT = {408, 429}
 _SERVER_ERRORS = 500
+
+_SECONDS = re.compile(r"\s*(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*")
+
+# What one try brings.
+Outcome: TypeAlias = Response | TransportFailure
 
 _logger = get_logger("client")
 
@@ -65,9 +72,9 @@ class LastAnswer:
     at: float = -math.inf
 
 
-def is_transient(code: int) -> bool:
-    """Whether a request that was answered with HTTP status `code` may succeed when sent again."""
-    return code in _TRANSIENT or code >= _SERVER_ERRORS
+def is_transient(outcome: Outcome) -> bool:
+    """Whether a request may succeed when it is sent again."""
+    return not isinstance(outcome, Response) or outcome.code in _TRANSIENT or outcome.code >= _SERVER_ERRORS
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
@@ -76,10 +83,8 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
     >>> parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT", datetime(2026, 10, 21, 7, 27, 30, tzinfo=UTC))
     30.0
     """
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if found := _SECONDS.fullmatch(value):
+        return max(0.0, float(found[1]))
     try:
         return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     except (ValueError, TypeError):  # no date, or one without an offset
@@ -88,7 +93,7 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
 
 def hinted_delay(response: Response, now: datetime) -> float | None:
     """Return the seconds that the server asks to wait: the longer of RetryInfo and Retry-After, or None."""
-    hints = [parse_error(response).retry_after_seconds, parse_retry_after(response.headers.get("retry-after", ""), now)]
+    hints = [retry_delay_of(parse_error(response)), parse_retry_after(response.headers.get("retry-after", ""), now)]
     return max((hint for hint in hints if hint is not None), default=None)
 
 
@@ -111,6 +116,7 @@ async def send_with_retries(
     policy: RetryPolicy,
     *,
     last_answer: LastAnswer | None = None,
+    may_repeat: Callable[[Outcome], bool] = is_transient,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
@@ -121,6 +127,7 @@ async def send_with_retries(
         send: sends once; is given the seconds it may take.
         policy: how long to keep trying.
         last_answer: shared with the calls that are under way together: where the server rations, some wait for others.
+        may_repeat: whether to send again after a try.
         clock: monotonic seconds.
         sleep: waits so many seconds.
         draw: a random number in [0, 1).
@@ -138,38 +145,39 @@ async def send_with_retries(
         attempt += 1
         left = max(policy.timeout_seconds - (clock() - start), 0.0)  # a sleep may take longer than asked
         outcome = await _try(send, min(policy.attempt_seconds, left))
-        if isinstance(outcome, Response) and not is_transient(outcome.code):
+        if not may_repeat(outcome):
             last_answer.at = clock()
-            return outcome
+            return _final(outcome, attempt)
         hint = hinted_delay(outcome, datetime.now(UTC)) if isinstance(outcome, Response) else None
         if hint is not None:
             start = max(start, last_answer.at)
         delay = next_delay(policy, attempt=attempt, hint=hint, jitter=draw())
         if clock() - start + delay >= _patience(policy, outcome):
-            return _given_up(outcome, attempt)
+            return _final(outcome, attempt)
         _logger.info("trying again", extra={"reason": _reason(outcome), "attempt": attempt, "delay_seconds": delay})
         await sleep(delay)
 
 
-async def _try(send: Callable[[float], Awaitable[Response]], seconds: float) -> Response | TransportFailure:
+async def _try(send: Callable[[float], Awaitable[Response]], seconds: float) -> Outcome:
     try:
         return await send(seconds)
     except TransportFailure as failure:
         return failure
 
 
-def _patience(policy: RetryPolicy, outcome: Response | TransportFailure) -> float:
+def _patience(policy: RetryPolicy, outcome: Outcome) -> float:
     if isinstance(outcome, TransportFailure) and not outcome.connected:
         return min(policy.timeout_seconds, policy.unreachable_seconds)
     return policy.timeout_seconds
 
 
-def _reason(outcome: Response | TransportFailure) -> str:
+def _reason(outcome: Outcome) -> str:
     return str(outcome.code) if isinstance(outcome, Response) else outcome.message
 
 
-def _given_up(outcome: Response | TransportFailure, attempts: int) -> Response:
+def _final(outcome: Outcome, attempts: int) -> Response:
     if isinstance(outcome, Response):
         return outcome
-    outcome.add_note(f"gave up after {attempts} tries")
+    if attempts > 1:
+        outcome.add_note(f"gave up after {attempts} tries")
     raise outcome

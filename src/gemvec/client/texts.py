@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -75,6 +76,22 @@ def query_requests(queries: Iterable[str] | str, options: EmbedOptions) -> list[
         )
         for text in _read_texts(queries, "queries")
     ]
+
+
+@contextmanager
+def naming_fields(noun: str) -> Generator[None]:
+    """Name what an embedder refuses as the caller wrote it.
+
+    Args:
+        noun: the caller's name for the texts: `documents` or `queries`.
+    """
+    try:
+        yield
+    except InvalidRequest as error:
+        names = {"content": f"{noun}[{error.index}]", "title": f"titles[{error.index}]"}
+        if error.field is not None and error.index is not None:
+            error.field = names.get(error.field, f"config.{error.field}")
+        raise
 
 
 def _task_type(options: EmbedOptions, usual: TaskType) -> TaskType:

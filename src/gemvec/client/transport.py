@@ -1,32 +1,39 @@
-"""The one way out to a server: a `Request` goes in, a `Response` with its whole body comes out.
+"""The one way out to a server: a `Request` goes in, a `Response` comes out.
 
-`Transport.send` says nothing about what travels and tries once; trying again is `retries.py`. Each exchange has a
-thread of its own while it lasts, so that a transport belongs to no event loop, and cancelling one is prompt.
+`Transport.send` tries once; trying again is `retries.py`. Each exchange has a thread of its own while it lasts, so that
+a transport belongs to no event loop, and cancelling one is prompt. Every answer is bounded before it is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import http.client
-import socket
+import io
 import threading
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
 import gemvec
-from gemvec.client.connections import ConnectionPool
-from gemvec.errors import TransportFailure
+from gemvec.client.connections import Connections, Hold, current_hold, find_proxy
+from gemvec.errors import BadAnswer, TransportFailure
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
-_GZIP = 31  # zlib's word for: expect a gzip header, any window size
+_BLOCK_BYTES = 2**18
+MAX_ANSWER_BYTES = 64 * 2**20
+# More of an error answer than this says nothing to anybody.
+_MAX_ERROR_BYTES = 2**20
+_MAX_REDIRECTS = 10
+_KEY_HEADERS = {"x-goog-api-key", "authorization", "api-key", "x-api-key"}
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +41,22 @@ class Request:
     """What to send.
 
     Attributes:
-        method: the HTTP method.
-        path: what follows the base URL, beginning with a slash.
-        body: the JSON to send.
+        method: the HTTP method; a GET is followed to where the server redirects it.
+        path: what follows the base URL, beginning with a slash; or a whole URL.
+        body: the bytes to send.
+        headers: sent beside the transport's own.
+        has_key: whether the key and the caller's headers go with it.
+        is_long: whether the time allowed is for each step of the exchange, not for the whole.
+        max_answer_bytes: a larger answer is refused, decompressed or not.
     """
 
     method: str
     path: str
     body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    has_key: bool = True
+    is_long: bool = False
+    max_answer_bytes: int = MAX_ANSWER_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +66,25 @@ class Response:
     Attributes:
         code: the HTTP status code.
         headers: by lower-case name.
-        body: the whole body, decompressed.
+        body: the whole body, decompressed; empty when it went to a sink.
     """
 
     code: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     body: bytes = field(default=b"", repr=False)
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the server did what was asked."""
+        return 200 <= self.code < 300  # noqa: PLR2004 - HTTP's own classes
+
+
+# Given the head of a successful answer, returns what is called with each block of its body.
+Sink = Callable[[Response], Callable[[bytes], None]]
+
 
 class Transport:
-    """Sends requests to one base URL; picklable, shared by threads and event loops, usable after a fork."""
+    """Sends requests to one server; picklable, shared by threads and event loops, usable after a fork."""
 
     def __init__(self, base_url: str, *, api_key: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Open nothing yet.
@@ -68,12 +92,17 @@ class Transport:
         Args:
             base_url: scheme, host and leading path, without a slash at the end.
             api_key: sent as `x-goog-api-key`.
-            headers: sent with every request.
+            headers: sent with every request that carries the key, and to no other server.
+
+        Raises:
+            BadSetting: the environment names a proxy that cannot be used.
         """
         self.base_url = base_url
         self._api_key = api_key
         self._headers = dict(headers or {})
-        self._pool = ConnectionPool(base_url)
+        self._secrets = _secrets_of(api_key, self._headers)
+        self._connections = Connections()
+        find_proxy(base_url)
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r}, api_key={'***' if self._api_key else None!r})"
@@ -81,120 +110,171 @@ class Transport:
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(Transport, api_key=self._api_key, headers=self._headers), (self.base_url,)
 
-    async def send(self, request: Request, *, timeout_seconds: float) -> Response:
+    async def send(self, request: Request, *, timeout_seconds: float, sink: Sink | None = None) -> Response:
         """Send `request` once and read the whole answer, whatever its status.
 
+        Args:
+            request: what to send.
+            timeout_seconds: how long the exchange may take, or each of its steps when the request is a long one.
+            sink: takes the body of a successful answer, in a thread of its own; without it the body is in the response.
+
         Raises:
-            TransportFailure: no complete answer came within `timeout_seconds`.
+            TransportFailure: no complete answer came in time.
+            BadAnswer: the answer is too large, or sends elsewhere without end.
         """
-        exchange = _Exchange(self._pool, request, self._all_headers(), timeout_seconds)
+        hold = Hold(timeout_seconds)
+        exchange = functools.partial(self._exchange, request, hold, sink)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                return await _in_thread(exchange.run)
-        except (OSError, http.client.HTTPException, zlib.error) as error:
-            allowed = timeout_seconds if exchange.is_connected else min(_CONNECT_SECONDS, timeout_seconds)
-            is_late = isinstance(error, TimeoutError)
-            reason = f"no answer within {allowed:g} s" if is_late else str(error) or type(error).__name__
-            if not exchange.is_connected:
-                raise TransportFailure(f"Nothing answers at {self.base_url}: {reason}", connected=False) from error
-            raise TransportFailure(f"{self.base_url} broke off: {reason}") from error
+            async with asyncio.timeout(None if request.is_long else timeout_seconds):
+                return await _in_thread(exchange)
+        except (HTTPError, TimeoutError) as error:
+            raise self._failure(error, hold) from error
         finally:
-            exchange.abort()
+            hold.end()
 
     async def close(self) -> None:
         """Close the idle connections; sending again opens new ones."""
-        self._pool.close()
+        self._connections.close()
 
-    def _all_headers(self) -> dict[str, str]:
+    def _exchange(self, request: Request, hold: Hold, sink: Sink | None) -> Response:
+        current_hold.set(hold)
+        url = request.path if "://" in request.path else self.base_url + request.path
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._send_to(url, request, hold)
+            there = answer.get_redirect_location() if request.method == "GET" else None
+            if not there:
+                return self._masked(_read(answer, request, hold, sink))
+            answer.close()
+            url = _follow(url, there)
+        raise BadAnswer(f"{self.base_url} redirects more than {_MAX_REDIRECTS} times.")
+
+    def _send_to(self, url: str, request: Request, hold: Hold) -> urllib3.BaseHTTPResponse:
+        is_upload = request.is_long and request.body
+        return self._connections.of(url).urlopen(
+            request.method,
+            url,
+            # Read block by block where each step has its own time, else sent in one piece.
+            body=io.BytesIO(request.body) if is_upload else request.body or None,
+            headers=self._all_headers(url, request),
+            timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, hold.seconds), read=hold.seconds),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+
+    def _all_headers(self, url: str, request: Request) -> dict[str, str]:
         headers = {
             "User-Agent": f"gemvec/{gemvec.__version__}",
-            "Content-Type": "application/json",
             # A hundred vectors are 4 MB of digits. TLS means a network in between, where the link is the limit and
             # gzip pays; without it unpacking costs more than sending.
-            "Accept-Encoding": "gzip" if urlsplit(self.base_url).scheme == "https" else "identity",
-            **self._pool.headers,
-            **self._headers,
+            "Accept-Encoding": "gzip" if urlsplit(url).scheme == "https" else "identity",
         }
-        return headers | {"x-goog-api-key": self._api_key} if self._api_key else headers
+        if request.body:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(request.body))}
+        if request.has_key and _origin_of(url) == _origin_of(self.base_url):
+            headers |= self._headers | ({"x-goog-api-key": self._api_key} if self._api_key else {})
+        return {**headers, **request.headers}
+
+    def _masked(self, response: Response) -> Response:
+        """Take the key out of an error answer that echoes it, before anybody logs it or passes it on."""
+        body = response.body
+        for secret in () if response.is_success else self._secrets:
+            body = body.replace(secret, b"***")
+        return replace(response, body=body) if body != response.body else response
+
+    def _failure(self, error: Exception, hold: Hold) -> TransportFailure:
+        allowed = hold.seconds if hold.is_connected else min(_CONNECT_SECONDS, hold.seconds)
+        is_late = isinstance(error, (TimeoutError, UrllibTimeoutError)) and not isinstance(error, NewConnectionError)
+        reason = f"no answer within {allowed:g} s" if is_late else _reason_of(error)
+        if not hold.is_connected:
+            return TransportFailure(f"Nothing answers at {self.base_url}: {reason}", connected=False)
+        return TransportFailure(f"{self.base_url} broke off: {reason}")
 
 
-class _Exchange:
-    """One request and its answer, blocking; `abort` ends it from another thread."""
-
-    def __init__(self, pool: ConnectionPool, request: Request, headers: Mapping[str, str], seconds: float) -> None:
-        self._pool = pool
-        self._request = request
-        self._headers = headers
-        self._seconds = seconds
-        self._closings = pool.closings
-        self._lock = threading.Lock()  # so that `abort` never meets a connection that is another exchange's by now
-        self._connection: http.client.HTTPConnection | None = None
-        self._is_aborted = False
-        self.is_connected = False
-
-    def run(self) -> Response:
-        """Send and receive, over an idle connection if there is one."""
-        connection = self._pool.take()
-        if connection is not None:
-            self.is_connected = True
-            with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
-                return self._over(connection)
-            self.is_connected = False  # the server closed it at this very moment: a new one decides
-        connection = self._pool.make()
-        connection.timeout = min(_CONNECT_SECONDS, self._seconds)
-        return self._over(connection)
-
-    def abort(self) -> None:
-        """End the exchange if it is still under way."""
-        with self._lock:
-            self._is_aborted = True
-            if self._connection is not None and self._connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    self._connection.sock.shutdown(socket.SHUT_RDWR)
-
-    def _over(self, connection: http.client.HTTPConnection) -> Response:
-        with self._lock:
-            self._connection = connection
-        try:
-            if connection.sock is None:
-                self._connect(connection)
-            answer = self._exchange(connection)
-        except BaseException:
-            self._let_go()
-            connection.close()
-            raise
-        if self._let_go():
-            connection.close()
+def _read(answer: urllib3.BaseHTTPResponse, request: Request, hold: Hold, sink: Sink | None) -> Response:
+    """Read the body of an answer, bounded, and give its connection back."""
+    head = Response(code=answer.status, headers={name.lower(): value for name, value in answer.headers.items()})
+    body = b""
+    try:
+        if not head.is_success:
+            body = _read_beginning(answer, _MAX_ERROR_BYTES)
+        elif sink is not None:
+            _pour(answer, hold, sink(head))
         else:
-            self._pool.give_back(connection, self._closings)
-        return answer
+            body = _read_whole(answer, request.max_answer_bytes)
+    except BaseException:
+        answer.close()
+        raise
+    finally:
+        hold.let_go()
+    return Response(code=head.code, headers=head.headers, body=body)
 
-    def _connect(self, connection: http.client.HTTPConnection) -> None:
-        self._stop_if_aborted()
-        connection.connect()
-        self.is_connected = True
 
-    def _let_go(self) -> bool:
-        """Take the connection out of reach of `abort`; return whether it has come before."""
-        with self._lock:
-            self._connection = None
-            return self._is_aborted
+def _read_whole(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
+    """Return the body, decompressed.
 
-    def _exchange(self, connection: http.client.HTTPConnection) -> Response:
-        self._stop_if_aborted()  # `abort` may have found nothing to shut down
-        connection.sock.settimeout(self._seconds)
-        request = self._request
-        connection.request(request.method, self._pool.target(request.path), request.body or None, dict(self._headers))
-        answer = connection.getresponse()
-        body = answer.read()
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        if headers.get("content-encoding") == "gzip":
-            body = zlib.decompress(body, _GZIP)
-        return Response(code=answer.status, headers=headers, body=body)
+    Raises:
+        BadAnswer: it has more than `max_bytes`.
+    """
+    is_plain = answer.headers.get("content-encoding", "identity") == "identity"
+    if is_plain and answer.length_remaining is not None and answer.length_remaining <= max_bytes:
+        return answer.read()
+    body = _read_beginning(answer, max_bytes + 1)
+    if len(body) > max_bytes:
+        raise BadAnswer(f"The answer has more than {max_bytes} bytes.")
+    return body
 
-    def _stop_if_aborted(self) -> None:
-        if self._is_aborted:
-            raise ConnectionAbortedError("cancelled")
+
+def _read_beginning(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
+    """Return the body, decompressed, or its first `max_bytes`, after which the connection is closed."""
+    blocks: list[bytes] = []
+    left = max_bytes
+    for block in answer.stream(_BLOCK_BYTES, decode_content=True):
+        blocks.append(block[:left])
+        left -= len(blocks[-1])
+        if not left:
+            answer.close()
+            break
+    return b"".join(blocks)
+
+
+def _pour(answer: urllib3.BaseHTTPResponse, hold: Hold, write: Callable[[bytes], None]) -> None:
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise BadAnswer("The answer is compressed, which was not asked for.")
+    for block in answer.stream(_BLOCK_BYTES, decode_content=False):
+        if hold.is_ended:
+            return
+        write(block)
+
+
+def _follow(url: str, there: str) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        BadAnswer: it leads out of HTTP, or out of TLS.
+    """
+    target = urljoin(url, there)
+    kept = {"https"} if urlsplit(url).scheme == "https" else set(_PORTS)
+    if urlsplit(target).scheme not in kept:
+        raise BadAnswer(f"The server redirects from {urlsplit(url).scheme} to {urlsplit(target).scheme!r}.")
+    return target
+
+
+def _secrets_of(api_key: str | None, headers: Mapping[str, str]) -> list[bytes]:
+    held = [value.split()[-1] for name, value in headers.items() if name.lower() in _KEY_HEADERS and value.strip()]
+    return [each.encode("latin-1") for each in [api_key, *held] if each]
+
+
+def _origin_of(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return what the error under urllib3's own says, which names neither objects nor addresses in memory."""
+    while error.args and isinstance(error.args[-1], BaseException):
+        error = error.args[-1]
+    return getattr(error, "_message", None) or str(error) or type(error).__name__
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

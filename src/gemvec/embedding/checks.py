@@ -26,22 +26,22 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
         BadDimensionality: nobody can have vectors of this length from the served name.
     """
     if not request.text:
-        raise EmptyText(field="content", index=index)
+        raise EmptyText("{field} is empty.", field="content", index=index)
     if request.title and request.task_type != TaskType.RETRIEVAL_DOCUMENT:
-        raise TitleNotAllowed(field="title", index=index)
+        raise TitleNotAllowed("{field} goes only with the task type RETRIEVAL_DOCUMENT.", field="title", index=index)
     if request.task_type != TaskType.TASK_TYPE_UNSPECIFIED and not served.takes_options:
-        raise UnsupportedTaskType(f"{served.name} takes no task type.", field="task_type", index=index)
+        raise UnsupportedTaskType(f"{served.name} takes no {{field}}.", field="task_type", index=index)
     wanted = request.output_dimensionality
     if wanted is None:
         return
     if not served.takes_options:
         raise BadDimensionality(
-            f"{served.name} gives {served.default_dimensionality} values, no other number.",
+            f"{{field}} is {wanted}: {served.name} gives {served.default_dimensionality} values, no other number.",
             field="output_dimensionality",
             index=index,
         )
     longest = max(_LONGEST_VECTOR, served.native_dim)
     if not 1 <= wanted <= longest:
         raise BadDimensionality(
-            f"output_dimensionality is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
+            f"{{field}} is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
         )

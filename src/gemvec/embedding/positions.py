@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from gemvec.errors import ApiError, InvalidRequest
 
-_Json = TypeVar("_Json")
 _Indexed = TypeVar("_Indexed", bound=InvalidRequest | ApiError)
 
 
@@ -17,36 +15,29 @@ def at_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
     """Return `error` about one of some requests as one about the call that they are part of.
 
     Args:
-        error: names its request by its place among those that were sent on.
+        error: names its request by its place among those that were sent on; a place beyond them is no place.
         positions: the place of each of them in the call.
     """
-    if error.index is None:
-        return error
     translated = copy(error)
-    old, new = error.index, positions[error.index]
-    translated.index = new
-    translated.message = renumbered(error.message, old, new)
-    if isinstance(translated, InvalidRequest):
-        translated.field = renumbered(translated.field, old, new)
-    else:
-        # `client/status.py`'s words; the others are the server's.
-        translated.message = translated.message.replace(f"(text {old} of", f"(text {new} of")
-        translated.details = renumbered(translated.details, old, new)
-    translated.args = (translated.message,)
+    if error.index is not None:
+        translated.index = positions[error.index] if error.index < len(positions) else None
+    if isinstance(translated, ApiError) and translated.index is not None:
+        old, new = f"requests[{error.index}]", f"requests[{translated.index}]"
+        translated.details = [_with_paths_moved(each, old, new) for each in translated.details]
     return translated
 
 
-def renumbered(value: _Json, old: int, new: int) -> _Json:
-    """Return a JSON value in which `requests[old]` is `requests[new]`, wherever it is written."""
-    renumber: Callable[[Any], Any] = partial(renumbered, old=old, new=new)
-    found: Any = value
-    match found:
-        case str():
-            found = found.replace(f"requests[{old}]", f"requests[{new}]")
-        case list():
-            found = [renumber(each) for each in cast("list[Any]", found)]
-        case dict():
-            found = {name: renumber(each) for name, each in cast("dict[str, Any]", found).items()}
-        case _:
-            pass
-    return found
+def _with_paths_moved(detail: Any, old: str, new: str) -> Any:
+    """Return a google.rpc.BadRequest whose field paths begin with `new` where they began with `old`."""
+    violations = cast("dict[str, Any]", detail).get("fieldViolations") if isinstance(detail, dict) else None
+    if not isinstance(violations, list):
+        return detail
+    moved = [_with_path_moved(each, old, new) for each in cast("list[Any]", violations)]
+    return {**cast("dict[str, Any]", detail), "fieldViolations": moved}
+
+
+def _with_path_moved(violation: Any, old: str, new: str) -> Any:
+    path = cast("dict[str, Any]", violation).get("field") if isinstance(violation, dict) else None
+    if not isinstance(path, str) or not path.startswith(old):
+        return violation
+    return {**cast("dict[str, Any]", violation), "field": new + path.removeprefix(old)}

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import count, islice
 
+from gemvec.client.errors import is_about_the_key
 from gemvec.client.micro_batches import MicroBatchLimits
 from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
-from gemvec.client.status import is_about_the_key
 from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.embedder import OnDone
@@ -268,5 +268,5 @@ def _is_about_a_text(error: Exception) -> bool:
 def _as_ours(error: Exception) -> Exception:
     """Return what the caller is told: a key that the server refuses is not the caller's."""
     if isinstance(error, ApiError) and is_about_the_key(error):
-        return ModelUnavailable(f"The upstream server refuses this server's key: {error.message}")
+        return ModelUnavailable(f"The upstream server refuses this server's key: {error.reason}")
     return error

@@ -154,14 +154,14 @@ class Pipeline:
         limit = served.input_token_limit
         if len(ids) > limit and not request.auto_truncate:
             raise InputTooLong(
-                f"The text has {len(ids)} tokens or more; {served.name} takes up to {limit}.",
+                f"{{field}} has {len(ids)} tokens or more; {served.name} takes up to {limit}.",
                 field="content",
                 index=index,
             )
         if len(ids) <= self._window.room:
             window = self._window.fill(ids)
             if not window:
-                raise EmptyText("The text has no tokens.", field="content", index=index)
+                raise EmptyText("{field} has no tokens.", field="content", index=index)
             return [window]
         return self._window.split(ids[:limit], self._lead_tokens(request, ids))
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import InvalidRequest
+from gemvec.errors import ApiError, InvalidRequest
 from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
 from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
@@ -84,9 +84,9 @@ async def embed(
     try:
         requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
         embeddings = await while_caller_waits(request, embedder.embed(model, requests))
-    except InvalidRequest as error:
-        if error.field:
-            error.field = path.format(index=error.index or 0, field=error.field)
+    except (ApiError, InvalidRequest) as error:
+        if error.field or error.index is not None:
+            error.field = path.format(index=error.index or 0, field=error.field or "content")
         raise
     metrics_of(request).note_embeddings(model, embeddings)
     return embeddings

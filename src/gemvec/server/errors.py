@@ -88,6 +88,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.DataLost: INTERNAL,
     errors.TransportFailure: UNAVAILABLE,
     errors.ApiError: Status(502, "UNAVAILABLE"),  # `of_error` passes on what the server behind us answered
+    errors.BadAnswer: Status(502, "INTERNAL"),
 }
 
 
@@ -143,6 +144,9 @@ def _details(error: Exception, message: str) -> list[dict[str, Any]]:
             return [status.error_info_detail("API_KEY_INVALID"), status.localized_message_detail(message)]
         case RateLimited():
             return [status.help_detail(*_ABOUT_QUOTAS), status.quota_failure_detail(error.violations)]
+        case ApiError(field=str(field), index=int()):
+            others = [each for each in error.details if not status.is_bad_request_detail(each)]
+            return [*others, status.bad_request_detail(field, message)]
         case ApiError():
             return list(error.details)
         case _:
@@ -155,12 +159,17 @@ def _status_and_message(error: Exception, scope: Scope) -> tuple[Status, str]:
     if isinstance(error, ModelNotFound):
         return STATUSES[ModelNotFound], _model_not_found(error.name, scope)
     if isinstance(error, ApiError):
-        return Status(error.code, error.status), error.message.removeprefix(f"{error.code} {error.status}: ")
+        return Status(error.code, error.status), _words_of(error)
     if not isinstance(error, GemvecError):
         return INTERNAL, "Internal error encountered."
     answered = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     is_ours = answered.http_code >= INTERNAL.http_code
     return answered, type(error).summary() if is_ours else error.message
+
+
+def _words_of(error: ApiError) -> str:
+    """Return what the server behind us said, and which text of this call it means, which it counts otherwise."""
+    return error.reason if error.index is None else f"{error.field or 'content'}: {error.reason}"
 
 
 def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:

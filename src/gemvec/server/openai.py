@@ -37,8 +37,7 @@ async def create_embeddings(request: Request) -> Response:
     try:
         embeddings = await embed(request, model, requests)
     except InvalidRequest as error:
-        ours, error.field = error.field, _FIELDS.get(error.field or "", "input")
-        error.message = error.message.replace(ours or error.field, error.field)
+        error.field = _FIELDS.get(error.field or "", "input")
         raise
     write = openai.vector_to_base64 if asked.encoding_format == "base64" else None
     values = await write_vectors([each.vector for each in embeddings], write)

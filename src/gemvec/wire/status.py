@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 # google.rpc.Code numbers, used inside operations and batch responses; HTTP answers carry the HTTP number instead.
 RPC_CODES = {
@@ -60,6 +60,11 @@ def status_to_wire(status: str, message: str) -> dict[str, Any]:
 def bad_request_detail(field: str, description: str) -> dict[str, Any]:
     """Return a google.rpc.BadRequest that names the offending field."""
     return {"@type": _DETAIL + "BadRequest", "fieldViolations": [{"field": field, "description": description}]}
+
+
+def is_bad_request_detail(detail: Any) -> bool:
+    """Whether a detail is a google.rpc.BadRequest."""
+    return isinstance(detail, dict) and cast("dict[str, Any]", detail).get("@type") == _DETAIL + "BadRequest"
 
 
 def retry_info_detail(seconds: float) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 import msgspec
 import pytest
 
-from gemvec.client.status import parse_error
+from gemvec.client.errors import parse_error, retry_delay_of
 from gemvec.client.transport import Response
+from gemvec.embedding.positions import at_positions
 from scripted_server import error_body
 
 FIELD = "requests[3].content"
@@ -14,10 +15,14 @@ def answer(code, body):
 
 
 def test_google_s_errors_are_read_whole():
-    error = answer(400, error_body(400, "INVALID_ARGUMENT", "no", BAD_REQUEST)).to_error()
-    assert (error.code, error.status, error.details) == (400, "INVALID_ARGUMENT", [BAD_REQUEST])
+    error = answer(400, error_body(400, "INVALID_ARGUMENT", "no", BAD_REQUEST))
+    assert (error.code, error.status, error.reason, error.details) == (400, "INVALID_ARGUMENT", "no", [BAD_REQUEST])
+
+
+def test_an_error_about_the_call_names_no_text():
+    error = answer(400, error_body(400, "INVALID_ARGUMENT", "no"))
+    assert (error.index, error.field) == (None, None)
     assert str(error) == "400 INVALID_ARGUMENT: no"
-    assert error.index is None
 
 
 @pytest.mark.parametrize(
@@ -28,15 +33,23 @@ def test_google_s_errors_are_read_whole():
         error_body(400, "INVALID_ARGUMENT", "requests[1] is fine", BAD_REQUEST),
     ],
 )
-def test_an_error_about_one_text_names_its_place_in_the_call(body):
-    error = answer(400, body).to_error(start=200, texts=50)
-    assert error.index == 203
-    assert "text 203 of this call" in str(error)
-    assert "requests[3]" not in str((error.message, error.details))
+def test_an_error_about_one_text_says_which_and_what_of_it(body):
+    error = answer(400, body)
+    assert (error.index, error.field) == (3, "content")
+    assert "text 3 of this call" in str(error)
+
+
+def test_whoever_counts_otherwise_changes_the_index_and_the_message_follows():
+    error = answer(400, error_body(400, "INVALID_ARGUMENT", "no", BAD_REQUEST))
+    moved = at_positions(error, range(200, 250))
+    assert (moved.index, error.index) == (203, 3)
+    assert str(moved) == "400 INVALID_ARGUMENT: no (text 203 of this call)"
+    assert moved.details == [{**BAD_REQUEST, "fieldViolations": [{"field": "requests[203].content"}]}]
 
 
 def test_a_place_that_was_not_asked_for_is_none():
-    assert answer(400, error_body(400, "X", "requests[9] is bad")).to_error(start=0, texts=5).index is None
+    error = answer(400, error_body(400, "X", "requests[9] is bad"))
+    assert at_positions(error, range(5)).index is None
 
 
 @pytest.mark.parametrize(
@@ -48,15 +61,16 @@ def test_a_place_that_was_not_asked_for_is_none():
         (404, b'{"error": "not found"}', "NOT_FOUND", '{"error": "not found"}'),
         (599, b"\xff\xfe", "UNKNOWN", "\ufffd\ufffd"),
         (599, b"", "UNKNOWN", "no reason given"),
+        (400, b'{"error": {"details": ' + b"[" * 100_000, "INVALID_ARGUMENT", '{"error": {"details": ' + "[" * 278),
         (400, b'{"error": {"details": ["odd", {"@type": 5}, null]}}', "INVALID_ARGUMENT", "Bad Request"),
     ],
 )
 def test_errors_of_other_servers_are_shown_as_they_came(code, body, status, message):
     error = answer(code, body)
-    assert (error.code, error.status, error.message) == (code, status, message)
-    assert error.retry_after_seconds is None
-    assert error.request_index is None
+    assert (error.code, error.status, error.reason) == (code, status, message)
+    assert retry_delay_of(error) is None
+    assert error.index is None
 
 
 def test_long_pages_are_cut():
-    assert len(answer(500, b"x" * 10_000).message) == 300
+    assert len(answer(500, b"x" * 10_000).reason) == 300

@@ -1,0 +1,127 @@
+"""One server's API: `ApiClient` sends requests until they are answered for good, and checks what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from gemvec.client.background import run
+from gemvec.client.errors import parse_error
+from gemvec.client.retries import LastAnswer, Outcome, RetryPolicy, is_transient, send_with_retries
+from gemvec.client.transport import MAX_ANSWER_BYTES, Request, Response, Transport
+from gemvec.errors import BadAnswer, InvalidRequest
+from gemvec.wire.message import Message, parse_message
+
+T = TypeVar("T")
+
+
+class ApiClient:
+    """Speaks to one server for `RemoteEmbedder`, `BatchClient` and `FileClient`.
+
+    Attributes:
+        transport: the way to the server.
+        retries: how long to keep trying.
+    """
+
+    def __init__(self, transport: Transport, retries: RetryPolicy) -> None:
+        self.transport = transport
+        self.retries = retries
+
+    async def call(
+        self,
+        request: Request,
+        *,
+        last_answer: LastAnswer | None = None,
+        may_repeat: Callable[[Outcome], bool] = is_transient,
+    ) -> Response:
+        """Send `request` until it is answered for good, and return the answer.
+
+        Args:
+            request: what to send.
+            last_answer: shared with the calls that are under way together.
+            may_repeat: whether to send again after a failed try.
+
+        Raises:
+            ApiError: the server refused.
+            TransportFailure: no answer came in time.
+        """
+
+        async def send(seconds: float) -> Response:
+            return await self.transport.send(request, timeout_seconds=seconds)
+
+        return await self.repeat(send, last_answer=last_answer, may_repeat=may_repeat)
+
+    async def repeat(
+        self,
+        send: Callable[[float], Awaitable[Response]],
+        *,
+        last_answer: LastAnswer | None = None,
+        may_repeat: Callable[[Outcome], bool] = is_transient,
+    ) -> Response:
+        """Call `send`, given the seconds it may take, until it brings an answer for good; see `call`."""
+        response = await send_with_retries(send, self.retries, last_answer=last_answer, may_repeat=may_repeat)
+        if not response.is_success:
+            raise parse_error(response)
+        return response
+
+    async def fetch(self, path: str, parse: Callable[[Message], T], *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> T:
+        """Return what is at `path`.
+
+        Raises:
+            ApiError: the server refused.
+            BadAnswer: it answered something else.
+            TransportFailure: no answer came in time.
+        """
+        request = Request(method="GET", path=path, max_answer_bytes=max_answer_bytes)
+        return read(await self.call(request), parse)
+
+    async def pages(
+        self, path: str, parse: Callable[[Message], T], *, page_size: int, max_answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> AsyncGenerator[T]:
+        """Yield the pages of the list at `path`, each fetched when it is asked for.
+
+        Raises:
+            BadAnswer: a page is something else, or leads back to one that was there before.
+        """
+        seen = {""}
+        token = ""
+        while True:
+            query = urlencode({"pageSize": page_size} | ({"pageToken": token} if token else {}))
+            page, token = await self.fetch(
+                f"{path}?{query}",
+                lambda page: (parse(page), page.take_text("next_page_token") or ""),
+                max_answer_bytes=max_answer_bytes,
+            )
+            yield page
+            if not token:
+                return
+            if token in seen:
+                raise BadAnswer(f"The list at {path} leads back to a page that was there before.")
+            seen.add(token)
+
+    async def close(self) -> None:
+        """Close the connections; another call opens new ones."""
+        await self.transport.close()
+
+
+def read(response: Response, parse: Callable[[Message], T]) -> T:
+    """Return what an answer says.
+
+    Raises:
+        BadAnswer: it is something else.
+    """
+    try:
+        return parse(parse_message(response.body))
+    except InvalidRequest as error:
+        raise BadAnswer(f"The answer is not what was asked for: {error.message.strip()}") from error
+
+
+def iterate(pages: AsyncIterator[T]) -> Iterator[T]:
+    """Yield what `pages` yields, each fetched on the background loop when it is asked for."""
+    while (page := run(_next(pages))) is not None:
+        yield page
+
+
+async def _next(pages: AsyncIterator[T]) -> T | None:
+    return await anext(pages, None)
