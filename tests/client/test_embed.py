@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from gemvec.client.embed import decode_answer, encode_request, join_requests, normalised
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
-from gemvec.errors import ApiError, InvalidRequest
+from gemvec.errors import ApiError, BadAnswer, InvalidRequest
 from gemvec.wire.embed import parse_batch_embed_request
 from gemvec.wire.message import parse_message
 
@@ -58,7 +58,7 @@ def test_half_a_surrogate_pair_is_refused_with_its_index():
 
 @given(VECTORS)
 def test_decoded_vectors_are_the_written_ones_at_length_one(vector):
-    [decoded], _ = decode_answer(msgspec.json.encode({"embeddings": [{"values": vector.tolist()}]}), 1)
+    [decoded], _ = decode_answer(msgspec.json.encode({"embeddings": [{"values": vector.tolist()}]}), [None])
     assert decoded.dtype == np.float32
     assert decoded.shape == vector.shape
     np.testing.assert_allclose(decoded, vector / np.linalg.norm(vector.astype(np.float64)), rtol=1e-4, atol=1e-30)
@@ -66,7 +66,7 @@ def test_decoded_vectors_are_the_written_ones_at_length_one(vector):
 
 def test_answers_may_be_indented_as_google_indents_them():
     answer = {"embeddings": [{"values": [0.6, 0.8]}, {"values": [1, -0]}], "usageMetadata": {"promptTokenCount": 4}}
-    vectors, tokens = decode_answer(json.dumps(answer, indent=2).encode(), 2)
+    vectors, tokens = decode_answer(json.dumps(answer, indent=2).encode(), [None, None])
     np.testing.assert_array_equal(vectors, np.float32([[0.6, 0.8], [1, 0]]))
     assert tokens == 4
 
@@ -79,12 +79,12 @@ def test_other_fields_of_an_answer_do_not_matter_whatever_they_hold():
         "embeddings": [{"shape": [2], "values": [0.6, 0.8], "statistics": {"values": [[3]], "truncated": False}}],
         "more": {"values": "values"},
     }
-    [vector], _ = decode_answer(msgspec.json.encode(answer), 1)
+    [vector], _ = decode_answer(msgspec.json.encode(answer), [None])
     np.testing.assert_array_equal(vector, np.float32([0.6, 0.8]))
 
 
 def test_decoded_vectors_may_be_written_to_and_own_their_memory():
-    [first, second], _ = decode_answer(b'{"embeddings": [{"values": [1, 0]}, {"values": [0, 1]}]}', 2)
+    [first, second], _ = decode_answer(b'{"embeddings": [{"values": [1, 0]}, {"values": [0, 1]}]}', [None, None])
     first[:] = 5
     assert second.tolist() == [0, 1]
 
@@ -100,9 +100,9 @@ def test_a_vector_of_zeros_stays():
 
 
 def test_token_counts_are_read_and_may_be_missing():
-    assert decode_answer(b'{"embeddings": [{"values": [1]}], "usageMetadata": {"promptTokenCount": 5}}', 1)[1] == 5
-    assert decode_answer(b'{"embeddings": [{"values": [1]}], "usageMetadata": {}}', 1)[1] == 0
-    assert decode_answer(b'{"embeddings": [{"values": [1]}]}', 1)[1] == 0
+    assert decode_answer(b'{"embeddings": [{"values": [1]}], "usageMetadata": {"promptTokenCount": 5}}', [None])[1] == 5
+    assert decode_answer(b'{"embeddings": [{"values": [1]}], "usageMetadata": {}}', [None])[1] == 0
+    assert decode_answer(b'{"embeddings": [{"values": [1]}]}', [None])[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,10 @@ def test_token_counts_are_read_and_may_be_missing():
         (b'{"embeddings": [{"values": 0}]}', "no BatchEmbedContentsResponse"),
         (b'{"embeddings": [{"values": [1', "no BatchEmbedContentsResponse"),
         (b'{"embeddings": [{"values"', "no BatchEmbedContentsResponse"),
+        (b'{"values": [1, 2], "embeddings": [{"values": 0}]}', "no BatchEmbedContentsResponse"),
+        (b'{"values": [1, 2], "embeddings": [{"valu\\u0065s": 0}]}', "no BatchEmbedContentsResponse"),
+        (b'{"x": ' + b"[" * 100_000, "no BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": [1]}], "usageMetadata": {"promptTokenCount": -1}}', "promptTokenCount is -1"),
         (b"\xff", "no BatchEmbedContentsResponse"),
         (b"{}", "Asked for 1 embeddings and got 0"),
         (b'{"embeddings": [{"values": [1]}, {"values": [1]}]}', "Asked for 1 embeddings and got 2"),
@@ -124,5 +128,62 @@ def test_token_counts_are_read_and_may_be_missing():
 )
 def test_an_answer_that_breaks_the_contract_is_an_error(body, message):
     with pytest.raises(ApiError, match=message) as caught:
-        decode_answer(body, 1)
+        decode_answer(body, [None])
+    assert isinstance(caught.value, BadAnswer)
     assert (caught.value.code, caught.value.status) == (502, "INTERNAL")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [([2, 3], [None, None]), ([2, 2], [2, 3]), ([2, 3], [None, 2]), ([3], [2])],
+)
+def test_vectors_of_another_length_than_was_asked_for_are_refused(sizes, wanted):
+    body = msgspec.json.encode({"embeddings": [{"values": [1.0] * size} for size in sizes]})
+    with pytest.raises(BadAnswer, match="values, not"):
+        decode_answer(body, wanted)
+
+
+def test_texts_of_one_call_may_ask_for_different_lengths():
+    body = msgspec.json.encode({"embeddings": [{"values": [1.0] * size} for size in (3, 2, 3)]})
+    vectors, _ = decode_answer(body, [None, 2, None])
+    assert [vector.size for vector in vectors] == [3, 2, 3]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["values", '"values"', "\\", "[", "embeddings"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["values", "embeddings", "more"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_an_answer_is_read_as_any_json_reader_reads_it(answer):
+    body = msgspec.json.encode(answer)
+    try:
+        expected = msgspec.json.decode(body, type=Answer)
+    except msgspec.MsgspecError:
+        with pytest.raises(BadAnswer):
+            decode_answer(body, [])
+        return
+    wanted = [len(each.values) for each in expected.embeddings]
+    if all(any(each.values) for each in expected.embeddings):
+        vectors, _ = decode_answer(body, wanted)
+        expected_vectors = [normalised(np.array(each.values, dtype=np.float32)) for each in expected.embeddings]
+        assert [each.tolist() for each in vectors] == [each.tolist() for each in expected_vectors]
+
+
+class Embedding(msgspec.Struct):
+    values: list[float]
+
+
+class Answer(msgspec.Struct):
+    embeddings: list[Embedding] = []
+
+
+@pytest.mark.parametrize("piece", [b'"values"', b'"values":[', b'"values": ', b'{"values":[1', b'"values":[[', b"\\"])
+def test_reading_takes_time_in_proportion_to_the_answer_whatever_it_holds(piece):
+    """Sixteen megabytes that nobody wrote as an answer: anything quadratic would take hours, not the test's minutes."""
+    with pytest.raises(BadAnswer):
+        decode_answer(b'{"embeddings": [' + piece * (16 * 2**20 // len(piece)), [None])

@@ -1,6 +1,8 @@
 """Files go up and down whole, over connections that break and servers that are killed, and errors are told at once."""
 
 import contextlib
+import errno
+import gzip
 import io
 import os
 import signal
@@ -14,7 +16,7 @@ from file_server import FileServerProcess, file_server
 from gemvec.client.files import FileClient
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import Target, find_target
-from gemvec.errors import ApiError, BadResourceName, BadSetting, TransportFailure
+from gemvec.errors import ApiError, BadAnswer, BadResourceName, BadSetting, TransportFailure
 from scripted_server import Answer
 
 MIB = 2**20
@@ -192,6 +194,55 @@ def test_a_download_is_followed_to_where_it_is_and_the_key_stays_at_home(server,
         assert download(files, "files/f") == b"line\n"
     assert [each["headers"].get("x-goog-api-key") for each in server.seen] == ["k", key]
     assert {each["headers"]["accept-encoding"] for each in server.seen} == {"identity"}
+
+
+@pytest.mark.parametrize("there", ["file:///etc/passwd", "ftp://127.0.0.1/f"])
+def test_a_redirect_out_of_http_is_refused(server, there):
+    server.script = [Answer(302, b"moved", {"location": there})]
+    with FileClient(find_target(server.url)) as files, pytest.raises(BadAnswer, match="redirects from http to"):
+        files.download("files/f", io.BytesIO())
+
+
+def test_a_part_that_was_not_asked_for_is_refused(server):
+    """A server that answers a request for the rest with another part would leave a file of the wrong bytes."""
+    whole = {"etag": '"a"', "content-length": "100"}
+    server.script = [
+        Answer(200, b"x" * 60, whole, cut=True),
+        Answer(206, b"y" * 40, {"content-range": "bytes 50-89/100"}),
+    ]
+    with FileClient(find_target(server.url), retries=PATIENT) as files, pytest.raises(BadAnswer, match="from 60"):
+        files.download("files/f", io.BytesIO())
+
+
+def test_a_compressed_download_is_refused_for_its_offsets_are_others(server):
+    server.script = [Answer(200, gzip.compress(b"line"), {"content-encoding": "gzip"})]
+    with FileClient(find_target(server.url)) as files, pytest.raises(BadAnswer, match="compressed"):
+        files.download("files/f", io.BytesIO())
+
+
+class FullDisk(io.BytesIO):
+    """A file on a disk without room."""
+
+    def write(self, _):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_full_is_told_as_it_is_and_nothing_is_sent_again(server):
+    server.script = [Answer(200, b"line\n")] * 2
+    with FileClient(find_target(server.url), retries=PATIENT) as files, pytest.raises(OSError, match="No space left"):
+        files.download("files/f", FullDisk())
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("received", ["-1", "1e3", "many", "9" * 5000, "100000000"])
+def test_an_upload_of_which_the_server_says_nonsense_is_a_bad_answer(server, content, received):
+    server.script = [
+        Answer(200, {}, {"x-goog-upload-url": f"{server.url}/upload?id=1"}),
+        Answer(503, {}),
+        Answer(200, {}, {"x-goog-upload-size-received": received}),
+    ]
+    with FileClient(find_target(server.url), retries=PATIENT) as files, pytest.raises(BadAnswer, match="has received"):
+        files.upload(content)
 
 
 @pytest.mark.parametrize("headers", [{}, {"location": "/v1beta/files/f:download"}], ids=["nowhere", "for ever"])

@@ -14,7 +14,7 @@ from gemvec.client.retries import RetryPolicy
 from gemvec.client.transport import Transport
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
-from gemvec.errors import ApiError, BadResourceName, EmptyText, ModelNotFound, TransportFailure
+from gemvec.errors import ApiError, BadAnswer, BadResourceName, EmptyText, ModelNotFound, TransportFailure
 from scripted_server import Answer, error_body, quota_exceeded, unit_vector_of
 from word_embedder import served_model
 
@@ -103,7 +103,7 @@ def test_an_error_about_one_text_names_its_index_among_all(server):
     )
     embed(embedder, ["a"] * 10)
     server.seen.clear()
-    server.script = [Answer(200, {"embeddings": [{"values": [1.0]}] * 10}), refusal]
+    server.script = [Answer(200, {"embeddings": [{"values": [1.0] * 8}] * 10}), refusal]
     with pytest.raises(ApiError) as caught:
         embed(embedder, ["a"] * 25)
     asyncio.run(embedder.close())
@@ -263,3 +263,38 @@ def test_tokens_are_counted_by_the_server_text_by_text(server, embedder):
 
 def test_reprs_show_no_key(embedder):
     assert "'key'" not in repr(embedder)
+
+
+def test_vectors_of_another_length_than_before_are_refused(server, embedder):
+    assert embed(embedder, ["a"])[0].vector.size == server.default_dimensionality
+    server.default_dimensionality += 1
+    with pytest.raises(BadAnswer, match="vectors of 8 values, and now of 9"):
+        embed(embedder, ["b"])
+
+
+def test_other_weights_may_have_vectors_of_another_length(server, embedder):
+    for size, weights in ((1, "m@1"), (2, "m@2")):
+        server.script = [Answer(200, {"embeddings": [{"values": [1.0] * size}]}, {"x-gemvec-model": weights})]
+        assert embed(embedder, ["a"])[0].vector.size == size
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"totalTokens": -1}', b'{"totalTokens": "many"}', b"[]", b"[" * 100_000])
+def test_a_token_count_that_is_none_is_a_bad_answer(server, embedder, body):
+    server.script = [Answer(200, body)]
+    with pytest.raises(BadAnswer):
+        asyncio.run(embedder.count_tokens("m", ["a"]))
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"models": 5}', b'{"models": [{"name": "a b"}]}', b'{"models": [{}]}']
+)
+def test_a_list_of_models_that_is_none_is_a_bad_answer(server, embedder, body):
+    server.script = [Answer(200, body)]
+    with pytest.raises(BadAnswer):
+        embedder.list_models()
+
+
+def test_a_list_that_never_ends_is_a_bad_answer(server, embedder):
+    server.script = [Answer(200, {"nextPageToken": "again"}) for _ in range(3)]
+    with pytest.raises(BadAnswer, match="leads back"):
+        embedder.list_models()

@@ -27,7 +27,7 @@ def details(body):
 
 
 def make(kind):
-    if issubclass(kind, ApiError):
+    if kind is ApiError:
         return kind(418, "TEAPOT", "short and stout", [{"@type": "x"}])
     return kind()
 

@@ -7,8 +7,9 @@ the processor's cache on their way from text to float32.
 from __future__ import annotations
 
 import math
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -25,9 +26,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 _VALUES = b'"values"'
+_ROW_START = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
 
 
 class _Embedding(msgspec.Struct):
+    values: list[float]
+
+
+class _CutEmbedding(msgspec.Struct):
     values: int  # which row stood there
 
 
@@ -40,7 +46,13 @@ class _Answer(msgspec.Struct, rename="camel"):
     usage_metadata: _Usage | None = None
 
 
+class _CutAnswer(msgspec.Struct, rename="camel"):
+    embeddings: list[_CutEmbedding] = msgspec.field(default_factory=list[_CutEmbedding])
+    usage_metadata: _Usage | None = None
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_cut = msgspec.json.Decoder(_CutAnswer).decode
 _decode_row = msgspec.json.Decoder(list[float]).decode
 
 
@@ -72,12 +84,13 @@ def join_requests(requests: Sequence[bytes]) -> bytes:
     return b'{"requests":[' + b",".join(requests) + b"]}"
 
 
-def decode_answer(body: bytes, texts: int) -> tuple[list[Float32Array], int]:
+def decode_answer(body: bytes, dimensionalities: Sequence[int | None]) -> tuple[list[Float32Array], int]:
     """Read a BatchEmbedContentsResponse.
 
     Args:
         body: the JSON.
-        texts: how many embeddings it must have.
+        dimensionalities: for each embedding that was asked for how many values it must have; None for as many as all
+            others that were asked for with None.
 
     Returns:
         The vectors, each float32[dim] and normalised, and how many tokens the server counted (0 if it does not count).
@@ -85,16 +98,36 @@ def decode_answer(body: bytes, texts: int) -> tuple[list[Float32Array], int]:
     Raises:
         BadAnswer: the answer is not what the API promises.
     """
-    rest, rows = _cut_rows(body)
     try:
-        answer = _decode(rest)
-        vectors = [_to_array(_decode_row(rows[each.values])) for each in answer.embeddings]
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
+        rows, usage = _decode_rows(body)
+        vectors = [_to_array(row) for row in rows]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"The answer is no BatchEmbedContentsResponse: {error}") from error
-    if len(vectors) != texts:
-        raise BadAnswer(f"Asked for {texts} embeddings and got {len(vectors)}.")
-    token_count = answer.usage_metadata.prompt_token_count if answer.usage_metadata else 0
+    if len(vectors) != len(dimensionalities):
+        raise BadAnswer(f"Asked for {len(dimensionalities)} embeddings and got {len(vectors)}.")
+    _check_dimensionalities(vectors, dimensionalities)
+    token_count = usage.prompt_token_count if usage else 0
+    if token_count < 0:
+        raise BadAnswer(f"promptTokenCount is {token_count}.")
     return [normalised(vector) for vector in vectors], token_count
+
+
+def _decode_rows(body: bytes) -> tuple[Iterator[list[float]], _Usage | None]:
+    """Return the values of each embedding, and what the server counted."""
+    if (cut := _cut_rows(body)) is None:
+        answer = _decode(body)
+        return (each.values for each in answer.embeddings), answer.usage_metadata
+    rest, rows = cut
+    cut_answer = _decode_cut(rest)
+    return (_decode_row(rows[each.values]) for each in cut_answer.embeddings), cut_answer.usage_metadata
+
+
+def _check_dimensionalities(vectors: Sequence[Float32Array], wanted: Sequence[int | None]) -> None:
+    usual = next((vector.size for vector, each in zip(vectors, wanted, strict=True) if each is None), None)
+    for index, (vector, each) in enumerate(zip(vectors, wanted, strict=True)):
+        expected = usual if each is None else each
+        if vector.size != expected:
+            raise BadAnswer(f"Embedding {index} of the answer has {vector.size} values, not {expected}.")
 
 
 def normalised(vector: Float32Array) -> Float32Array:
@@ -118,29 +151,33 @@ def _not_finite() -> BadAnswer:
     return BadAnswer("An embedding has no values, or values that are not finite.")
 
 
-def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]]:
+def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]] | None:
     """Return the JSON with a number in place of each flat array called `values`, and those arrays.
 
-    In JSON the bytes `"values"` are a name or a whole string, never part of one: quotes inside strings are escaped.
+    None where such a number could be mistaken for one that the server wrote: something else is called `values`, or a
+    name is spelt with a backslash. In other JSON the bytes `"values"` are a name or a whole string, never part of one:
+    quotes inside strings are escaped. The time is linear in the body, whatever it holds.
     """
     view = memoryview(body)
     rows: list[memoryview] = []
     rest: list[bytes] = []
-    position = 0
+    position = end = inner = 0  # where the next `]`, and the next `[` after a row's first, stand
     while (found := body.find(_VALUES, position)) >= 0:
         after = found + len(_VALUES)
-        start = body.find(b"[", after)
-        end = body.find(b"]", start) + 1
-        is_flat = 0 < start < end and body.find(b"[", start + 1, end) < 0
-        is_row = is_flat and body[after:start].strip() == b":"
-        rest.append(body[position:after])
-        position = after
-        if is_row:
-            rest.append(b":%d" % len(rows))
-            rows.append(view[start:end])
-            position = end
+        start = _ROW_START.match(body, after)
+        if start is None:
+            return None
+        first = start.end()
+        end = body.find(b"]", first) if end < first else end
+        inner = body.find(b"[", first) if 0 <= inner < first else inner
+        if end < 0 or 0 <= inner < end:
+            return None
+        rest += (body[position:after], b":%d" % len(rows))
+        rows.append(view[first - 1 : end + 1])
+        position = end + 1
     rest.append(body[position:])
-    return b"".join(rest), rows
+    joined = b"".join(rest)
+    return None if b"\\" in joined else (joined, rows)
 
 
 def _to_array(values: list[float]) -> Float32Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,21 +18,36 @@ from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
 from gemvec.client.retries import LastAnswer, RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, Tokens
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
-from gemvec.errors import ApiError, EmptyText, InvalidRequest, ModelNotFound
+from gemvec.errors import ApiError, BadAnswer, EmptyText, InvalidRequest, ModelNotFound
 from gemvec.figures import Figure
 from gemvec.wire.message import Message
 from gemvec.wire.names import format_model_name, parse_model_name
 
 T = TypeVar("T")
 
+# What an answer may have for each text, 16,384 values of 32 characters, and beside them.
+_MAX_VECTOR_BYTES = 2**19
+_MAX_ANSWER_BYTES = 2**20
+
 WEIGHTS_HEADER = "x-gemvec-model"
 
 _NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What one call asks for: its requests as JSON, with what is known of each."""
+
+    name: str
+    encoded: Sequence[bytes]
+    estimates: Sequence[int]
+    dimensionalities: Sequence[int | None]
+    last_answer: LastAnswer = field(default_factory=LastAnswer)
 
 
 class RemoteEmbedder:
@@ -71,6 +86,7 @@ class RemoteEmbedder:
         self._max_concurrency = max_concurrency
         self._host = urlsplit(transport.base_url).hostname or ""
         self._served: dict[str, ServedModel] = {}
+        self._usual: dict[tuple[str, str | None], int] = {}  # values in a vector by name and weights
         self._asking: set[asyncio.Future[Any]] = set()
 
     def __repr__(self) -> str:
@@ -114,17 +130,20 @@ class RemoteEmbedder:
         name = parse_model_name(model)
         known = find_gemini_name(name)
         prepared = [self._prepare(name, request, index) for index, request in enumerate(requests)]
-        encoded = [encode_request(name, request, index) for index, request in enumerate(prepared)]
-        estimates = [estimate_text_tokens(request.text, known) for request in prepared]
-        last_answer = LastAnswer()
+        call = _Call(
+            name,
+            encoded=[encode_request(name, request, index) for index, request in enumerate(prepared)],
+            estimates=[estimate_text_tokens(request.text, known) for request in prepared],
+            dimensionalities=[request.output_dimensionality for request in prepared],
+        )
 
         async def embed_run(positions: range) -> list[Embedding]:
-            embeddings = await self._embed_run(name, positions, encoded, estimates, last_answer)
+            embeddings = await self._embed_run(call, positions)
             if on_done is not None:
                 on_done(embeddings)
             return embeddings
 
-        runs = split([len(each) + 1 for each in encoded], estimates, self._limits)
+        runs = split([len(each) + 1 for each in call.encoded], call.estimates, self._limits)
         return await run_in_order(runs, embed_run, max_concurrency=self._max_concurrency)
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
@@ -198,19 +217,23 @@ class RemoteEmbedder:
             raise EmptyText("{field} is empty.", field="content", index=index)
         return fit_to_google(name, request) if self.is_google else request
 
-    async def _embed_run(
-        self, name: str, positions: range, encoded: Sequence[bytes], estimates: Sequence[int], last_answer: LastAnswer
-    ) -> list[Embedding]:
+    async def _embed_run(self, call: _Call, positions: range) -> list[Embedding]:
         own = slice(positions.start, positions.stop)
-        path = f"/{format_model_name(name)}:batchEmbedContents"
-        request = Request(method="POST", path=path, body=join_requests(encoded[own]))
+        request = Request(
+            method="POST",
+            path=f"/{format_model_name(call.name)}:batchEmbedContents",
+            body=join_requests(call.encoded[own]),
+            max_answer_bytes=_MAX_ANSWER_BYTES + len(positions) * _MAX_VECTOR_BYTES,
+        )
         try:
-            answer = await self._call(request, last_answer=last_answer)
+            answer = await self._call(request, last_answer=call.last_answer)
         except ApiError as error:
             raise at_positions(error, positions) from error
-        self._compare_weights(name, answer)
-        vectors, token_count = decode_answer(answer.body, len(positions))
-        counts = share_tokens(token_count, estimates[own])
+        self._compare_weights(call.name, answer)
+        dimensionalities = call.dimensionalities[own]
+        vectors, token_count = decode_answer(answer.body, dimensionalities)
+        self._compare_dimensionality(call.name, answer, vectors, dimensionalities)
+        counts = share_tokens(token_count, call.estimates[own])
         return [Embedding(vector, count) for vector, count in zip(vectors, counts, strict=True)]
 
     def _compare_weights(self, name: str, answer: Response) -> None:
@@ -218,6 +241,17 @@ class RemoteEmbedder:
         known, answered = self._served.get(name), answer.headers.get(WEIGHTS_HEADER)
         if known is not None and answered is not None and known.weights != answered:
             self._served.pop(name, None)
+
+    def _compare_dimensionality(
+        self, name: str, answer: Response, vectors: Sequence[Float32Array], wanted: Sequence[int | None]
+    ) -> None:
+        """Refuse vectors that the same weights made longer or shorter before, where the caller left the number open."""
+        usual = next((vector.size for vector, each in zip(vectors, wanted, strict=True) if each is None), None)
+        if usual is None:
+            return
+        before = self._usual.setdefault((name, answer.headers.get(WEIGHTS_HEADER)), usual)
+        if before != usual:
+            raise BadAnswer(f"{self._host} answered {name} with vectors of {before} values, and now of {usual}.")
 
     async def _call(self, request: Request, *, last_answer: LastAnswer | None = None) -> Response:
         response = await self._api.call(request, last_answer=last_answer)

@@ -29,15 +29,19 @@ def at_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
 
 def _with_paths_moved(detail: Any, old: str, new: str) -> Any:
     """Return a google.rpc.BadRequest whose field paths begin with `new` where they began with `old`."""
-    violations = cast("dict[str, Any]", detail).get("fieldViolations") if isinstance(detail, dict) else None
-    if not isinstance(violations, list):
+    if not isinstance(detail, dict):
         return detail
-    moved = [_with_path_moved(each, old, new) for each in cast("list[Any]", violations)]
-    return {**cast("dict[str, Any]", detail), "fieldViolations": moved}
+    given = cast("dict[str, Any]", detail)
+    violations: Any = given.get("fieldViolations")
+    if not isinstance(violations, list):
+        return given
+    return given | {"fieldViolations": [_with_path_moved(each, old, new) for each in cast("list[Any]", violations)]}
 
 
 def _with_path_moved(violation: Any, old: str, new: str) -> Any:
-    path = cast("dict[str, Any]", violation).get("field") if isinstance(violation, dict) else None
-    if not isinstance(path, str) or not path.startswith(old):
+    if not isinstance(violation, dict):
         return violation
-    return {**cast("dict[str, Any]", violation), "field": new + path.removeprefix(old)}
+    given = cast("dict[str, Any]", violation)
+    path: Any = given.get("field")
+    is_ours = isinstance(path, str) and path.startswith(old)
+    return given | {"field": new + path.removeprefix(old)} if is_ours else given
