@@ -282,7 +282,7 @@ def test_other_weights_may_have_vectors_of_another_length(server, embedder):
 def test_a_token_count_that_is_none_is_a_bad_answer(server, embedder, body):
     server.script = [Answer(200, body)]
     with pytest.raises(BadAnswer):
-        asyncio.run(embedder.count_tokens("m", ["a"]))
+        asyncio.run(embedder.count_tokens(served_model("m"), ["a"]))
 
 
 @pytest.mark.parametrize(
