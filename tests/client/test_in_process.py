@@ -54,7 +54,7 @@ def test_many_texts_are_embedded_in_order(function):
 
 def test_an_error_names_its_index_among_all_texts(function):
     function.config = {"auto_truncate": False}
-    with pytest.raises(InputTooLong, match=r"documents\[599\] has 20000 tokens; .* takes up to 8192") as caught:
+    with pytest.raises(InputTooLong, match=r"documents\[599\] has \d+ tokens or more; .* takes up to 8192") as caught:
         function.encode_documents(["a"] * 599 + ["word " * 20_000])
     assert caught.value.index == 599
 
