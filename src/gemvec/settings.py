@@ -53,6 +53,7 @@ def setting(
     summary: str,
     *,
     topic: str = "Options",
+    metavar: str = "",
     unit: str = "",
     minimum: float = -math.inf,
     maximum: float = math.inf,
@@ -64,6 +65,7 @@ def setting(
         default: the value when neither flag nor variable gives one; a callable is called.
         summary: one sentence for `--help` and the reference page.
         topic: the heading it stands under in the help of a command.
+        metavar: what the help shows for the value; made from the unit or the name when empty.
         unit: the unit of a number, such as `seconds` or `bytes`; `bytes` accepts `2GiB`.
         minimum: the smallest number allowed.
         maximum: the largest.
@@ -74,6 +76,7 @@ def setting(
     metadata = {
         "help": summary,
         "topic": topic,
+        "metavar": metavar,
         "unit": unit,
         "minimum": minimum,
         "maximum": maximum,
@@ -94,8 +97,16 @@ class Settings:
     )
     model: tuple[str, ...] = setting(
         ("all-minilm-l6-v2",),
-        "Models to serve: catalogue ids, hub ids or folders. The first one also answers to the Gemini names.",
+        "Models to serve: catalogue ids, hub ids or folders, or fake for tests. The first one also answers to the "
+        "Gemini names.",
         topic=_MODEL,
+    )
+    alias: tuple[str, ...] = setting(
+        (),
+        "More names for served models, such as text-embedding-3-small=all-minilm-l6-v2; one of Google's names may mean "
+        "another model than the first.",
+        topic=_MODEL,
+        metavar="NAME=MODEL",
     )
     upstream: str = setting(
         "",

@@ -29,6 +29,7 @@ _HINTS: dict[type[GemvecError], str] = {DataFolderLocked: "Give this one another
 _COMMANDS = {
     "demo": ("demo", "demo", _START),
     "serve": ("serve", "serve", _START),
+    "wait": ("wait", "wait", _START),
     "embed": ("embed", "embed", _START),
     "index": ("index", "index", _MILVUS),
     "search": ("search", "search", _MILVUS),

@@ -102,6 +102,8 @@ def _annotation(name: str) -> Any:
 
 def _metavar(each: Field[Any]) -> str:
     kind = field_types()[each.name]
+    if each.metadata["metavar"]:
+        return each.metadata["metavar"]
     if get_origin(kind) is Literal:
         return "|".join(get_args(kind))
     if kind is int and not each.metadata["unit"] and each.name != "port":

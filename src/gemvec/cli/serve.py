@@ -10,6 +10,7 @@ from rich.markup import escape
 
 import gemvec
 from gemvec.cli.options import with_settings
+from gemvec.embedding.models import FAKE
 from gemvec.logs import configure_logs, get_logger
 from gemvec.settings import Settings
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 @with_settings(
     "model",
+    "alias",
     "upstream",
     "upstream_texts_per_minute",
     "upstream_tokens_per_minute",
@@ -66,9 +68,10 @@ def serve(settings: Settings) -> None:
     Examples:
         gemvec serve
         gemvec serve --port 0 --model ./my-model
+        gemvec serve --alias text-embedding-3-small=all-minilm-l6-v2
+        gemvec serve --model fake --limits google --inject 503=0.01
         gemvec serve --host 0.0.0.0 --api-key "$KEY"
         gemvec serve --upstream google --upstream-texts-per-minute 1500
-        gemvec serve --limits google --inject 503=0.01,latency=200ms
     """
     from gemvec.server.auth import require_keys
 
@@ -122,7 +125,11 @@ def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_k
         console.print(f"  {default.model_id} also answers to {', '.join(names)}", highlight=False, soft_wrap=True)
     if upstream:
         console.print(f"  [yellow]Texts are sent on to {escape(upstream)}, which embeds them.[/]", soft_wrap=True)
-    if upstream != "google":
+    if default.model_id == FAKE:
+        console.print(
+            "  [yellow]There is no model: vectors are made from hashes of words, for tests.[/]", soft_wrap=True
+        )
+    elif upstream != "google":
         console.print("  [yellow]The vectors are not Google's: never mix the two in one collection.[/]", soft_wrap=True)
     console.print()
     for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+# The id of the embedder without weights, for tests: no catalogue and no hub has it.
+FAKE = "fake"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:

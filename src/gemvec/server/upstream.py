@@ -7,6 +7,7 @@ from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target
 from gemvec.client.transport import Transport
+from gemvec.embedding.aliases import AliasEmbedder, parse_aliases
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, KeyMissing
 from gemvec.gateway.rate import Rate
@@ -32,10 +33,11 @@ def open_served_embedder(settings: Settings, *, progress: Progress | None = None
     """
     if settings.upstream:
         target = find_upstream(settings)
-        return with_cache(_open_upstream(target, settings), settings, source=target.base_url)
-    from gemvec.models.local import open_embedder
+        upstream = with_cache(_open_upstream(target, settings), settings, source=target.base_url)
+        return AliasEmbedder(upstream, parse_aliases(settings.alias)) if settings.alias else upstream
+    from gemvec.models.served import open_served_models
 
-    embedder: Embedder = open_embedder(settings, progress=progress)
+    embedder = open_served_models(settings, progress=progress)
     return with_cache(embedder, settings, source=local_source(settings)) if settings.embedding_cache else embedder
 
 

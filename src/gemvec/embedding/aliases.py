@@ -1,0 +1,137 @@
+"""Other names for served models: `AliasEmbedder`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
+from gemvec.embedding.gemini_names import find_gemini_name
+from gemvec.embedding.models import ServedModel
+from gemvec.errors import BadSetting, ModelNotFound
+
+# What a URL can hold as a model's name, and the organisation before a hub id.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})?")
+
+
+def parse_aliases(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the names in `NAME=MODEL` and what each means.
+
+    Raises:
+        BadSetting: one is not of this form, or a name means two models.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, model = (each.strip() for each in pair.partition("="))
+        if not model or not _NAME.fullmatch(name):
+            raise BadSetting(
+                f"--alias has value {pair!r}: expected NAME=MODEL, such as text-embedding-3-small=all-minilm-l6-v2."
+            )
+        if found.setdefault(name, model) != model:
+            raise BadSetting(f"--alias gives {name!r} two meanings: {found[name]} and {model}.")
+    return found
+
+
+class AliasEmbedder(WrapperEmbedder):
+    """An `Embedder` that answers to more names than the one that it is put around.
+
+    One of Google's names keeps Google's dimensionality and options, whatever model it means. A name with a slash, such
+    as a hub id, is answered and not listed: the paths of the Gemini API have no room for it.
+    """
+
+    def __init__(
+        self, embedder: Embedder, aliases: Mapping[str, str], *, hidden: Mapping[str, str] | None = None
+    ) -> None:
+        """Resolve every name now.
+
+        Args:
+            embedder: serves the models.
+            aliases: name to served name, as the operator gave them.
+            hidden: more of them, which are not listed; `aliases` comes before them.
+
+        Raises:
+            BadSetting: a name is a model's own, or what it means is not served.
+        """
+        super().__init__(embedder)
+        self._meant: dict[str, ServedModel] = {}
+        self._names: dict[str, str] = {}  # what the wrapped embedder calls it
+        for name, model in (hidden or {}).items():
+            self._add(name, replace(embedder.get_model(model), name=name), model)
+        unlisted = self._meant.keys() - aliases.keys()
+        for name, model in aliases.items():
+            self._add(name, self._resolve(name, model), model)
+        self._listed = [each for name, each in self._meant.items() if "/" not in name and name not in unlisted]
+
+    def list_models(self) -> Sequence[ServedModel]:
+        """Return every name that is served, the default model's own name first."""
+        return [each for each in self.embedder.list_models() if each.name not in self._meant] + self._listed
+
+    def get_model(self, name: str) -> ServedModel:
+        """See `Embedder.get_model`."""
+        return self._meant[name] if name in self._meant else self.embedder.get_model(name)
+
+    async def embed(
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+        on_done: OnDone | None = None,
+    ) -> list[Embedding]:
+        """See `Embedder.embed`."""
+        meant, asked = self._translate(model, requests)
+        return await self.embedder.embed(meant, asked, priority=priority, on_done=on_done)
+
+    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
+        """See `Embedder.tokenize`."""
+        return await self.embedder.tokenize(*self._translate(model, requests))
+
+    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
+        """See `Embedder.count_tokens`."""
+        meant, _ = self._translate(model, ())
+        return await self.embedder.count_tokens(meant, texts)
+
+    def _add(self, name: str, shown: ServedModel, model: str) -> None:
+        self._meant[name] = shown
+        self._names[name] = self._names.get(model, model)
+
+    def _resolve(self, name: str, model: str) -> ServedModel:
+        known = find_gemini_name(name)
+        if known is None and any(each.name == name for each in self.embedder.list_models()):
+            raise BadSetting(f"--alias has {name!r}, which is a served model's own name.")
+        try:
+            meant = self.get_model(model)
+        except ModelNotFound:
+            names = ", ".join(each.name for each in self.embedder.list_models())
+            raise BadSetting(
+                f"--alias {name}={model} names a model that is not served. Served are {names}; --model serves another."
+            ) from None
+        if known is None:
+            return replace(meant, name=name)
+        return replace(
+            meant,
+            name=name,
+            display_name=known.display_name,
+            description=f"Answered by {meant.weights}; its vectors do not mix with Google's.",
+            input_token_limit=min(known.input_token_limit, meant.input_token_limit),
+            default_dimensionality=known.default_dimensionality,
+            takes_options=known.takes_options,
+            retired_at=known.retired_at,
+        )
+
+    def _translate(
+        self, model: ServedModel, requests: Sequence[EmbedRequest]
+    ) -> tuple[ServedModel, Sequence[EmbedRequest]]:
+        """Return the model and the requests as the wrapped embedder knows them."""
+        if model.name not in self._meant:
+            return model, requests
+        if model.takes_options:
+            requests = [
+                each
+                if each.output_dimensionality
+                else replace(each, output_dimensionality=model.default_dimensionality)
+                for each in requests
+            ]
+        return replace(model, name=self._names[model.name]), requests
