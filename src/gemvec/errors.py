@@ -51,6 +51,14 @@ from __future__ import annotations
 
 from typing import Any
 
+# There is no release to install by name yet.
+_INSTALL = "Install it from a checkout of gemvec: pip install '.[{extra}]'"
+
+
+def how_to_install(extra: str) -> str:
+    """Return a sentence that says how to install one of gemvec's extras."""
+    return _INSTALL.format(extra=extra)
+
 
 class GemvecError(Exception):
     """Something went wrong in gemvec.
@@ -93,7 +101,15 @@ class BadSetting(GemvecError):
 
 
 class MissingDependency(GemvecError):
-    """An optional package is needed for this."""
+    """An optional package is needed for this.
+
+    Attributes:
+        extra: the extra of gemvec that brings it, such as `server`.
+    """
+
+    def __init__(self, message: str | None = None, *, extra: str = "all") -> None:
+        super().__init__(f"{message or type(self).summary()} {how_to_install(extra)}")
+        self.extra = extra
 
 
 class InvalidRequest(GemvecError):

@@ -114,5 +114,5 @@ def test_the_target_is_open_to_other_callers(tiny_model):
 def test_without_its_packages_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     require_packages.cache_clear()
-    with pytest.raises(MissingDependency, match=r"pip install 'gemvec\[server\]'"):
+    with pytest.raises(MissingDependency, match=r"pip install '\.\[server\]'"):
         GeminiEmbeddingFunction(base_url="local")

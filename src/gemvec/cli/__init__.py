@@ -6,9 +6,15 @@ import atexit
 import os
 import sys
 
+import gemvec
+from gemvec.errors import how_to_install
+
 
 def main() -> None:
-    """Run the `gemvec` command; without the packages it needs, say which extra to install."""
+    """Run the `gemvec` command; where packages are missing, say which extra brings them."""
+    if sys.argv[1:] == ["--version"]:  # needs no package
+        sys.stdout.write(f"gemvec {gemvec.__version__}\n")
+        return
     ending = _Ending()
     atexit.register(ending.leave)
     try:
@@ -18,7 +24,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise
-        sys.stderr.write("gemvec: the command line needs more packages: pip install 'gemvec[all]'\n")
+        sys.stderr.write(f"error: The command line needs more packages. {how_to_install('all')}\n")
         ending.status = 2
     except KeyboardInterrupt:  # before `run` could tell
         ending.status = 130

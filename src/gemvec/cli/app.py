@@ -18,7 +18,7 @@ from rich.markup import escape
 
 import gemvec
 from gemvec.cli.help import HelpCommand, HelpGroup, format_help
-from gemvec.errors import BadSetting, DataFolderLocked, GemvecError
+from gemvec.errors import BadSetting, DataFolderLocked, GemvecError, how_to_install
 
 _START, _MILVUS, _SERVER, _HERE = "Start here", "Documents in Milvus", "At a server", "On this machine"
 
@@ -106,7 +106,7 @@ def run() -> int:
     except ModuleNotFoundError as error:
         if (error.name or "gemvec").startswith("gemvec"):
             raise
-        return _failed(f"this command needs {error.name}: pip install 'gemvec[all]'")
+        return _failed(f"This command needs {error.name}. {how_to_install('all')}")
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

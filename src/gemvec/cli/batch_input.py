@@ -160,7 +160,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         from pyarrow import parquet
     except ModuleNotFoundError as error:
-        raise MissingDependency("Parquet needs pyarrow: pip install 'gemvec[all]'") from error
+        raise MissingDependency("Parquet needs pyarrow.", extra="milvus") from error
     number = 0
     with parquet.ParquetFile(path) as opened:
         file: Any = opened  # pyarrow has no types

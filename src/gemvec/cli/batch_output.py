@@ -107,7 +107,7 @@ def _import_arrow() -> tuple[Any, Any]:
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ModuleNotFoundError as error:
-        raise MissingDependency("Parquet needs pyarrow: pip install 'gemvec[all]'") from error
+        raise MissingDependency("Parquet needs pyarrow.", extra="milvus") from error
 
 
 def _columns(rows: Sequence[ResponseLine]) -> dict[str, list[Any]]:

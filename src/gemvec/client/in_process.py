@@ -28,9 +28,7 @@ def require_packages() -> None:
     """
     for name in ("openvino", "safetensors", "tokenizers"):
         if importlib.util.find_spec(name) is None:
-            raise MissingDependency(
-                f"base_url='local' runs the model in this process, which needs {name}: pip install 'gemvec[server]'"
-            )
+            raise MissingDependency(f"The model in this process (base URL `local`) needs {name}.", extra="server")
 
 
 def open_in_process(model: str, *, progress: Progress | None = None) -> Embedder:

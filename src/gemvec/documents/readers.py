@@ -95,7 +95,7 @@ def read_html(data: bytes) -> ReadText:
         from bs4 import BeautifulSoup
         from markdownify import MarkdownConverter
     except ImportError as error:
-        raise MissingDependency("HTML needs more packages: pip install 'gemvec[milvus]'") from error
+        raise MissingDependency("HTML needs more packages.", extra="milvus") from error
     page = BeautifulSoup(data, "html.parser")
     title = page.title.get_text(" ", strip=True) if page.title else ""
     for tag in page(_FURNITURE):
@@ -143,7 +143,7 @@ def read_pdf(data: bytes) -> ReadText:
         from pypdf import PdfReader
         from pypdf.errors import PyPdfError
     except ImportError as error:
-        raise MissingDependency("PDF needs more packages: pip install 'gemvec[milvus]'") from error
+        raise MissingDependency("PDF needs more packages.", extra="milvus") from error
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs what it also raises
     try:
         reader = PdfReader(io.BytesIO(data))

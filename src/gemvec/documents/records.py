@@ -111,7 +111,7 @@ def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Doc
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingDependency("Parquet needs more packages: pip install 'gemvec[milvus]'") from error
+        raise MissingDependency("Parquet needs more packages.", extra="milvus") from error
     try:
         with parquet.ParquetFile(path) as file:
             said = cast("dict[bytes, bytes]", file.schema_arrow.metadata or {})

@@ -144,7 +144,7 @@ def cannot_open(uri: str) -> FailedPrecondition:
 
 def missing_packages() -> MissingDependency:
     """Return the error for an installation without Milvus."""
-    return MissingDependency("Milvus needs more packages: pip install 'gemvec[milvus]'")
+    return MissingDependency("Milvus needs more packages.", extra="milvus")
 
 
 def _lite_key(uri: str) -> str:

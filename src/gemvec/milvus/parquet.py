@@ -167,7 +167,7 @@ def _import_arrow() -> Any:
     try:
         import pyarrow as arrow  # noqa: ICN001 # a word, not its abbreviation
     except ImportError as error:
-        raise MissingDependency("Parquet needs more packages: pip install 'gemvec[milvus]'") from error
+        raise MissingDependency("Parquet needs more packages.", extra="milvus") from error
     return arrow
 
 

@@ -76,8 +76,8 @@ def _load_encoding(field: str) -> Any:
         import bpe_openai  # pyright: ignore[reportMissingImports] # an extra of its own, 40 MB
     except ImportError as error:
         raise InvalidRequest(
-            f"'{field}' holds token ids, which this server cannot decode: its operator may pip install "
-            "'gemvec[tokens]'. Send texts instead (LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)).",
+            f"'{field}' holds token ids, which this server cannot decode: the extra `tokens` is not installed "
+            "there. Send texts instead (LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)).",
             field=field,
         ) from error
     return bpe_openai.get_encoding("cl100k_base")

@@ -86,7 +86,7 @@ def open_tracing(endpoint: str) -> Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
-        raise MissingDependency("--otlp-endpoint needs OpenTelemetry: pip install 'gemvec[tracing]'") from error
+        raise MissingDependency("--otlp-endpoint needs OpenTelemetry.", extra="tracing") from error
     resource = Resource.create({"service.name": "gemvec", "service.version": gemvec.__version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     url = endpoint if address.path.strip("/") else endpoint.rstrip("/") + "/v1/traces"

@@ -136,7 +136,7 @@ def _engine(url: URL) -> Engine:
     try:
         return create_engine(url, pool_size=8, max_overflow=-1, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise MissingDependency("PostgreSQL needs psycopg: pip install 'gemvec[postgresql]'") from error
+        raise MissingDependency("PostgreSQL needs psycopg.", extra="postgresql") from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
