@@ -173,6 +173,7 @@ class Settings:
     max_owner_bytes: int = setting(
         20 * 2**30, "What the uploaded files of one API key may take together.", unit="bytes", minimum=1, topic=_DATA
     )
+    max_batch_requests: int = setting(10_000_000, "Most requests in one batch.", minimum=1)
     batch_expiry_seconds: float = setting(
         48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1, topic=_DATA
     )

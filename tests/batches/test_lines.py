@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gemvec.batches import lines
 from gemvec.batches.lines import index_lines, read_lines
-from gemvec.errors import DataLost, StorageFailure
+from gemvec.errors import DataLost, InvalidRequest, StorageFailure
 
 BYTES = st.lists(st.sampled_from([b"\n", b"\r\n", b"\r", b"a", b"bb", b"ccc ccc", b" ", b"\xff", b"\0"])).map(b"".join)
 
@@ -99,3 +99,22 @@ def test_memory_stays_flat_over_a_million_lines(path):
     assert count == 1_000_000
     assert peak < 150 * 2**20
     path.unlink()
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_an_input_of_more_requests_than_a_batch_may_have_is_refused(path, end):
+    path.write_bytes(b"\n".join([b"x"] * 5) + end)
+    assert sum(span.request_count for span in index_lines(path, path.stat().st_size, max_requests=5)) == 5
+    with pytest.raises(InvalidRequest, match="more than 4 requests"):
+        list(index_lines(path, path.stat().st_size, max_requests=4))
+
+
+def test_what_an_input_of_nothing_but_line_ends_costs_is_bounded_before_it_is_spent(path):
+    path.write_bytes(b"x\n" * (8 * 2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest):
+            list(index_lines(path, path.stat().st_size, max_requests=1_000_000))
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()

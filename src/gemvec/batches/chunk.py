@@ -7,9 +7,10 @@ model, no answer from a remote service) is raised, nothing is written, and the c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from gemvec.batches.chunk_files import ChunkFiles, Failure
+from gemvec.batches.isolation import Isolation
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.embedder import Embedder
@@ -20,6 +21,8 @@ from gemvec.logs import get_logger
 _BAD_REQUEST = 400
 # A refused chunk is tried this often before it is tried in halves, in case it is larger than what may ever wait.
 _PATIENCE = 5
+
+_KILLER = Failure("INTERNAL", "The server died whenever it worked on this request.")
 
 _log = get_logger("batches")
 
@@ -38,13 +41,42 @@ async def run_chunk(task: ChunkTask, embedder: Embedder, files: ChunkFiles) -> C
         GemvecError: the embedder as a whole fails.
     """
     asked = await asyncio.to_thread(files.read)
-    requests = [each for each in asked if isinstance(each, EmbedRequest)]
-    computed = iter(await _embed_each(embedder, embedder.get_model(task.model), task, requests))
-    answers = [each if isinstance(each, Failure) else next(computed) for each in asked]
+    return await asyncio.to_thread(files.write, await _embed_each(embedder, task, asked))
+
+
+async def run_isolated(
+    task: ChunkTask, embedder: Embedder, files: ChunkFiles, record: Callable[[Isolation], Awaitable[object]]
+) -> ChunkResult:
+    """Run a chunk that is suspected of killing the server, range by range; nothing else is computed meanwhile.
+
+    Args:
+        task: what to do.
+        embedder: computes the vectors.
+        files: reads the lines and writes the part file.
+        record: makes durable what is tried next.
+
+    Raises as `run_chunk`.
+    """
+    isolation = task.isolation or Isolation(((0, task.request_count),))
+    answers: list[Embedding | Failure] = [_KILLER] * task.request_count
+    for index, (first, count) in enumerate(isolation.ranges):
+        await record(isolation.begin(index))
+        asked = await asyncio.to_thread(files.read, range(first, first + count))
+        answers[first : first + count] = await _embed_each(embedder, task, asked)
+    await record(isolation)
     return await asyncio.to_thread(files.write, answers)
 
 
 async def _embed_each(
+    embedder: Embedder, task: ChunkTask, asked: Sequence[EmbedRequest | Failure]
+) -> list[Embedding | Failure]:
+    """Return a vector for every request, or why it has none; failures stay as they are."""
+    requests = [each for each in asked if isinstance(each, EmbedRequest)]
+    computed = iter(await _embed_all(embedder, embedder.get_model(task.model), task, requests))
+    return [each if isinstance(each, Failure) else next(computed) for each in asked]
+
+
+async def _embed_all(
     embedder: Embedder, model: ServedModel, task: ChunkTask, requests: Sequence[EmbedRequest]
 ) -> list[Embedding | Failure]:
     """Embed requests; when the embedder refuses some, halve until each bad one stands alone."""
@@ -61,8 +93,8 @@ async def _embed_each(
             return [failure]
     middle = len(requests) // 2
     return [
-        *await _embed_each(embedder, model, task, requests[:middle]),
-        *await _embed_each(embedder, model, task, requests[middle:]),
+        *await _embed_all(embedder, model, task, requests[:middle]),
+        *await _embed_all(embedder, model, task, requests[middle:]),
     ]
 
 

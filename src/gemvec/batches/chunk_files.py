@@ -36,26 +36,32 @@ class ChunkFiles:
         """Prepare; `hook` is called with each step of writing the part file, for crash tests."""
         self._task = task
         self._hook = hook
-        self._labels: list[dict[str, Any]] = []
+        self._labels: dict[int, dict[str, Any]] = {}
 
-    def read(self) -> list[EmbedRequest | Failure]:
+    def read(self, wanted: range | None = None) -> list[EmbedRequest | Failure]:
         """Return what each line asks for, or why it is no request.
+
+        Args:
+            wanted: numbers of the lines to read, all of them when None; no other line is looked into.
 
         Raises:
             DataLost: the input is not what it was.
             StorageFailure: it cannot be read.
         """
-        task, asked = self._task, list[EmbedRequest | Failure]()
-        for line in read_lines(task.input_path, task.input_offset, task.input_bytes):
+        task, asked, count = self._task, list[EmbedRequest | Failure](), 0
+        for number, line in enumerate(read_lines(task.input_path, task.input_offset, task.input_bytes)):
+            count += 1
+            if wanted is not None and number not in wanted:
+                continue
             read = RequestLine(label={}, request=_TOO_LONG) if line is None else parse_request_line(line)
-            self._labels.append(read.label)
+            self._labels[number] = read.label
             asked.append(_prepare(read.request, task.model))
-        if len(asked) != task.request_count:
+        if count != task.request_count:
             raise DataLost(f"The input of batches/{task.batch_id} has changed.")
         return asked
 
     def write(self, answers: Sequence[Embedding | Failure]) -> ChunkResult:
-        """Write the part file, durable; one answer for each line that was read, in order.
+        """Write the part file, durable; one answer for each line, in order. Lines never read have no key.
 
         Raises:
             StorageFull: there is no room; nothing is left behind.
@@ -69,7 +75,8 @@ class ChunkFiles:
         """Yield the lines in blocks: neither are they written one by one nor all of them held."""
         block: list[bytes] = []
         size = 0
-        for label, answer in zip(self._labels, answers, strict=True):
+        for number, answer in enumerate(answers):
+            label = self._labels.get(number, {})
             if isinstance(answer, Failure):
                 line = format_error_line(label, answer.status, answer.message)
             else:

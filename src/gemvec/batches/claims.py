@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, select, update
 
+from gemvec.batches.isolation import Isolation, format_isolation
 from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask
 from gemvec.batches.rows import CHUNK_COLUMNS, chunk_of
 from gemvec.storage.schema import chunks, jobs
@@ -61,6 +62,7 @@ _FINISH = _HELD.values(
     state=ChunkState.DONE, successful_count=bindparam("its_successful"), failed_count=bindparam("its_failed")
 )
 _RELEASE = _HELD.values(state=ChunkState.PENDING)
+_RECORD = _HELD.values(isolation=bindparam("its_isolation"))
 
 
 class NextJob(NamedTuple):
@@ -106,6 +108,11 @@ def finish_chunk(connection: Connection, task: ChunkTask, result: ChunkResult) -
 def release_chunk(connection: Connection, task: ChunkTask) -> None:
     """Let somebody else claim a chunk, if this claim still holds."""
     connection.execute(_RELEASE, _claim_of(task))
+
+
+def record_isolation(connection: Connection, task: ChunkTask, isolation: Isolation) -> None:
+    """Keep how far the search in a claimed chunk has come, if this claim still holds."""
+    connection.execute(_RECORD, _claim_of(task) | {"its_isolation": format_isolation(isolation)})
 
 
 def _claim_of(task: ChunkTask) -> dict[str, Any]:

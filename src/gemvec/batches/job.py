@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from gemvec.batches.isolation import Isolation
 from gemvec.batches.lines import CHUNK_REQUESTS
 from gemvec.wire.batches import BatchState
 
@@ -108,6 +109,8 @@ class Chunk:
         input_bytes: from there to the end of its last line.
         request_count: lines of it that are requests.
         successful_count: those that have a response, once it is done.
+        crashes: at how many deaths of the server it was in flight.
+        isolation: how far the search for the line that kills has come, as text; None before it begins.
     """
 
     chunk_index: int
@@ -117,6 +120,8 @@ class Chunk:
     input_bytes: int
     request_count: int
     successful_count: int
+    crashes: int
+    isolation: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +140,8 @@ class ChunkTask:
         input_bytes: from there to the end of the last line.
         request_count: lines that are requests.
         part_path: where the answers go; nobody else writes there.
+        crashes: at how many deaths of the server the chunk was in flight.
+        isolation: how far the search for the line that kills has come.
     """
 
     job_number: int
@@ -148,6 +155,8 @@ class ChunkTask:
     input_bytes: int
     request_count: int
     part_path: Path
+    crashes: int = 0
+    isolation: Isolation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from gemvec.errors import DataLost
+from gemvec.errors import DataLost, InvalidRequest
 from gemvec.storage.durable import translate_os_errors
 
 # Enough to fill several micro-batches, little enough that a crash or a cancel loses under a second of work.
@@ -25,8 +25,11 @@ CHUNK_REQUESTS = 256
 CHUNK_BYTES = 2**20
 # As much as one request body may have; a longer line is an error at its place and is never held in memory.
 MAX_LINE_BYTES = 20 * 2**20
+# A row for each chunk is all that a batch costs the database; more rows than this many requests make are too many.
+MAX_REQUESTS = 10_000_000
 
-_BLOCK_BYTES = 8 * 2**20
+# Of a block of nothing but short lines, the places take a few times as much memory; the next one waits for its turn.
+_BLOCK_BYTES = 2**20
 _LINE_FEED, _CARRIAGE_RETURN = 10, 13
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -42,20 +45,24 @@ class LineSpan:
     request_count: int
 
 
-def index_lines(path: Path, size_bytes: int, *, chunk_requests: int = CHUNK_REQUESTS) -> Iterator[LineSpan]:
+def index_lines(
+    path: Path, size_bytes: int, *, chunk_requests: int = CHUNK_REQUESTS, max_requests: int = MAX_REQUESTS
+) -> Iterator[LineSpan]:
     """Yield the chunks of an input, in order; together they hold every request of its first `size_bytes` bytes.
 
     Args:
         path: the input.
         size_bytes: how much of it counts.
         chunk_requests: most requests in a chunk.
+        max_requests: most requests in the input.
 
     Raises:
+        InvalidRequest: it has more requests; nothing beyond them has been read.
         DataLost: the file is shorter than that.
         StorageFailure: it cannot be read.
     """
     spans = _Spans(chunk_requests)
-    position = last = 0
+    position = last = count = 0
     with translate_os_errors(), path.open("rb", buffering=0) as file:
         line_start = len(_BYTE_ORDER_MARK) if file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0
         file.seek(0)
@@ -65,12 +72,23 @@ def index_lines(path: Path, size_bytes: int, *, chunk_requests: int = CHUNK_REQU
                 raise DataLost(f"{path.name} is shorter than recorded.")
             data = np.frombuffer(block, np.uint8)
             ends, line_start = _ends_of_requests(data, position, line_start, last)
+            count += len(ends)
+            _check_count(count, max_requests)
             yield from spans.extend(ends)
             position += len(block)
             last = block[-1]
     if not _is_blank(position - line_start, last):
+        _check_count(count + 1, max_requests)
         yield from spans.extend(np.array([position], np.int64))
     yield from spans.close(position)
+
+
+def _check_count(count: int, max_requests: int) -> None:
+    if count > max_requests:
+        raise InvalidRequest(
+            f"* batch.input_config: it holds more than {max_requests} requests, the most in a batch\n",
+            field="batch.input_config",
+        )
 
 
 def _ends_of_requests(data: npt.NDArray[np.uint8], position: int, line_start: int, last: int) -> tuple[Int64Array, int]:

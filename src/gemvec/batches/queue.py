@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from gemvec.batches import claims, rows
 from gemvec.batches.claims import NextJob
+from gemvec.batches.isolation import Isolation, parse_isolation
 from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask, Job
 from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotFound, StorageFailure
@@ -72,6 +73,8 @@ class BatchQueue:
         chunk = claims.claim_chunk(connection, job.job_number) if job else None
         if job is None or chunk is None:
             return None
+        if chunk.isolation:  # what was tried when it was given back is not under way any more
+            claims.record_isolation(connection, self._task(job, chunk), parse_isolation(chunk.isolation).at_rest())
         if job.state == BatchState.PENDING:
             started = {"state": BatchState.RUNNING, "waiting_reason": None, "updated_at": self._store.clock()}
             rows.update_job(connection, job.job_number, **started)
@@ -91,6 +94,8 @@ class BatchQueue:
             input_bytes=chunk.input_bytes,
             request_count=chunk.request_count,
             part_path=folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease),
+            crashes=chunk.crashes,
+            isolation=parse_isolation(chunk.isolation) if chunk.isolation else None,
         )
 
     def checkpoint(self, task: ChunkTask, result: ChunkResult, claimable: Claimable | None = None) -> Checkpoint:
@@ -130,6 +135,11 @@ class BatchQueue:
         assert job is not None
         self._store.end(connection, job, BatchState.SUCCEEDED)
         return True
+
+    def record_isolation(self, task: ChunkTask, isolation: Isolation) -> None:
+        """Keep what is tried next in a chunk that is suspected of killing the server."""
+        with self._database.write() as connection:
+            claims.record_isolation(connection, task, isolation)
 
     def release(self, task: ChunkTask, waiting_reason: str | None = None) -> bool:
         """Give a chunk back; with a reason, its job is pending again and says why. Return whether the job is open."""
@@ -195,10 +205,12 @@ class BatchQueue:
     def recover(self, weights: Collection[str]) -> None:
         """Put in order what a crash has left, before anything else happens in the data folder.
 
-        Claims of the process that died are given back, its part files that were never counted are removed, and so are
-        folders of batches that were never accepted or are deleted already. Jobs whose model is not served say so.
+        Claims of the process that died are given back, and its death is counted against them. Its part files that were
+        never counted are removed, and so are folders of batches that were never accepted or are deleted already. Jobs
+        whose model is not served say so.
         """
-        released = self.release_all()
+        with self._database.write() as connection:
+            released = rows.release_chunks_after_crash(connection)
         with self._database.read() as connection:
             known, open_jobs = rows.list_batch_ids(connection), rows.list_open_jobs(connection)
         orphans = self._store.folder.list_batch_ids() - known

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
+from gemvec.batches.isolation import format_isolation, parse_isolation
 from gemvec.batches.job import Chunk, ChunkState, Job
 from gemvec.batches.lines import LineSpan
 from gemvec.storage.schema import chunks, jobs
@@ -26,6 +27,8 @@ CHUNK_COLUMNS = (
     chunks.c.input_bytes,
     chunks.c.request_count,
     chunks.c.successful_count,
+    chunks.c.crashes,
+    chunks.c.isolation,
 )
 _IS_OPEN = jobs.c.ended_at.is_(None) & jobs.c.ending_state.is_(None)
 
@@ -103,10 +106,24 @@ def delete_job(connection: Connection, job_number: int) -> None:
 
 
 def release_all_chunks(connection: Connection) -> int:
-    """Let go of every claim; return how many there were. For a start, when nobody can be working."""
+    """Let go of every claim; return how many there were. For an end in order, when nobody works any more."""
     return connection.execute(
         update(chunks).where(chunks.c.state == ChunkState.RUNNING).values(state=ChunkState.PENDING)
     ).rowcount
+
+
+def release_chunks_after_crash(connection: Connection) -> int:
+    """Let go of every claim of a process that died, and count its death against each; return how many there were."""
+    running = select(*CHUNK_COLUMNS, chunks.c.job_number).where(chunks.c.state == ChunkState.RUNNING)
+    found = connection.execute(running).all()
+    for row in found:
+        isolation = row.isolation and format_isolation(parse_isolation(row.isolation).after_crash())
+        connection.execute(
+            update(chunks)
+            .where(chunks.c.job_number == row.job_number, chunks.c.chunk_index == row.chunk_index)
+            .values(state=ChunkState.PENDING, crashes=row.crashes + 1, isolation=isolation)
+        )
+    return len(found)
 
 
 def list_open_jobs(connection: Connection, *, expired_at: datetime | None = None) -> list[Job]:

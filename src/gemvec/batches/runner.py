@@ -14,11 +14,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
+from gemvec.batches.chunk import run_isolated
+from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.executor import Executor, LocalExecutor
-from gemvec.batches.job import ChunkTask
+from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
+from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
 from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
+from gemvec.batches.turns import Turns
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
 from gemvec.logs import get_logger
@@ -62,10 +66,12 @@ class BatchRunner:
         """
         self.store = store
         self._queue = BatchQueue(store)
+        self._embedder = embedder
         self._executor = executor or LocalExecutor(embedder)
         self._weights = sorted({model.weights for model in embedder.list_models()})
         self._slots = chunks_in_flight
         self._pauses = Pauses()
+        self._turns = Turns()
         self._store_turn = asyncio.Lock()
         self._attempts: Counter[tuple[int, int]] = Counter()
         self._wake = asyncio.Event()
@@ -123,12 +129,13 @@ class BatchRunner:
             task = await self._carry_out(task)
 
     def _claimable(self) -> Claimable:
-        return Claimable(weights=() if self._is_stopping else self._weights, parked=self._pauses.parked())
+        is_closed = self._is_stopping or self._turns.is_one_alone
+        return Claimable(weights=() if is_closed else self._weights, parked=self._pauses.parked())
 
     async def _carry_out(self, task: ChunkTask) -> ChunkTask | None:
         """Run a chunk and count it; return the one that was claimed with that."""
         try:
-            result = await self._executor.run(task)
+            result = await self._run(task)
             checkpoint = await self._durably(self._queue.checkpoint, task, result, self._claimable())
         except Exception as error:  # noqa: BLE001 - whatever a chunk raises, the runner goes on
             await self._set_aside(task, error)
@@ -136,6 +143,25 @@ class BatchRunner:
         self._attempts.pop((task.job_number, task.chunk_index), None)
         self._pauses.end(task.job_number)
         return checkpoint.next_task
+
+    async def _run(self, task: ChunkTask) -> ChunkResult:
+        """Run a chunk beside others; alone and here when it was in flight at several deaths of the server."""
+        if task.crashes < SUSPECT_CRASHES:
+            async with self._turns.beside_others():
+                return await self._executor.run(task)
+        _log.warning(
+            "a chunk that was in flight when the server died runs alone",
+            extra={"batch": task.batch_id, "chunk": task.chunk_index, "crashes": task.crashes},
+        )
+
+        async def record(isolation: Isolation) -> None:
+            await self._durably(self._queue.record_isolation, task, isolation)
+
+        try:
+            async with self._turns.alone():
+                return await run_isolated(task, self._embedder, ChunkFiles(task), record)
+        finally:
+            self.notify()  # others may claim again
 
     async def _set_aside(self, task: ChunkTask, error: Exception) -> None:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""

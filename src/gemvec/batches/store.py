@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from gemvec.batches import rows
 from gemvec.batches.folder import BatchFolder
 from gemvec.batches.job import Job, NewBatch
-from gemvec.batches.lines import LineSpan, index_lines
+from gemvec.batches.lines import MAX_REQUESTS, LineSpan, index_lines
 from gemvec.batches.results import FileOutput, finished_output, inline_bytes, inline_responses, write_output
 from gemvec.errors import (
     BatchNotCancellable,
@@ -46,7 +46,7 @@ _ID_ALPHABET = string.ascii_lowercase + string.digits
 _JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # an int64, whatever the digits
 _DEFAULT_PAGE_SIZE = 50
 _LARGEST_PAGE_SIZE = 100
-# The results of a cancelled batch with so many requests left are written in about a tenth of a second.
+# The results of a cancelled batch with so many requests left are written in a few tenths of a second.
 _SETTLED_AT_ONCE = 20_000
 _NO_ROOM = "There is no room left to store results."
 
@@ -62,6 +62,7 @@ class BatchStore:
         *,
         expiry: timedelta = timedelta(hours=48),
         retention: timedelta = timedelta(days=42),
+        max_requests: int = MAX_REQUESTS,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Open the store.
@@ -72,6 +73,7 @@ class BatchStore:
             data_dir: bytes go into its folder `batches`.
             expiry: how long a batch may wait and run.
             retention: how long an ended batch is kept with its input and results.
+            max_requests: most requests in a batch.
             clock: the present moment, aware.
         """
         self.database = database
@@ -79,6 +81,7 @@ class BatchStore:
         self.folder = BatchFolder(data_dir)
         self.expiry = expiry
         self.retention = retention
+        self._max_requests = max_requests
         self.clock = clock
         self._settling: set[int] = set()
         self._settling_lock = threading.Lock()
@@ -98,7 +101,7 @@ class BatchStore:
 
         def spans() -> list[LineSpan]:
             path = self.folder.write_input(job.batch_id, lines)
-            return list(index_lines(path, path.stat().st_size, chunk_requests=new.chunk_requests))
+            return self._index(path, path.stat().st_size, new)
 
         return self._accept(job, spans)
 
@@ -107,7 +110,7 @@ class BatchStore:
 
         Raises:
             UploadedFileNotFound: the file does not exist, has expired, or is somebody else's.
-            InvalidRequest: it holds no request.
+            InvalidRequest: it holds no request, or too many.
             FailedPrecondition: it is the results of another batch.
         """
         file = self.files.get(file_id, new.owner)
@@ -119,10 +122,12 @@ class BatchStore:
             self.files.link_content(file_id, new.owner, target)
 
         def spans() -> list[LineSpan]:
-            path = self.folder.link_input(job.batch_id, link)
-            return list(index_lines(path, file.size_bytes, chunk_requests=new.chunk_requests))
+            return self._index(self.folder.link_input(job.batch_id, link), file.size_bytes, new)
 
         return self._accept(job, spans)
+
+    def _index(self, path: Path, size_bytes: int, new: NewBatch) -> list[LineSpan]:
+        return list(index_lines(path, size_bytes, chunk_requests=new.chunk_requests, max_requests=self._max_requests))
 
     def _job(self, new: NewBatch, file_id: str | None) -> Job:
         now = self.clock()

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     "file_expiry_seconds",
     "max_file_bytes",
     "max_owner_bytes",
+    "max_batch_requests",
     "batch_expiry_seconds",
     "batch_retention_seconds",
     "cache_dir",

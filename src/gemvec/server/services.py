@@ -96,6 +96,7 @@ def _open_batch_store(settings: Settings, database: Database, files: FileStore) 
         settings.data_dir,
         expiry=timedelta(seconds=settings.batch_expiry_seconds),
         retention=timedelta(seconds=settings.batch_retention_seconds),
+        max_requests=settings.max_batch_requests,
     )
 
 

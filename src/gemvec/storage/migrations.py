@@ -60,6 +60,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         summary="batches that are ending",
         apply=partial(_add_columns, [schema.jobs.c.ending_state]),
     ),
+    Migration(
+        number=3,
+        summary="chunks that kill the server",
+        apply=partial(_add_columns, [schema.chunks.c.crashes, schema.chunks.c.isolation]),
+    ),
 )
 
 

@@ -124,6 +124,8 @@ chunks = Table(
     Column("successful_count", Integer, nullable=False, server_default="0"),
     Column("failed_count", Integer, nullable=False, server_default="0"),
     Column("lease", BigInteger, nullable=False, server_default="0"),  # fencing token: grows with every claim
+    Column("crashes", Integer, nullable=False, server_default="0"),  # deaths of the server while it was in flight
+    Column("isolation", Text),  # JSON: how far the search for the line that kills has come
     Index("ix_chunks_job_number_state", "job_number", "state", "chunk_index"),
 )
 
