@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import socket
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ import httpx
 import pytest
 from google import genai
 
+import disks
 from file_server import FileServerProcess
 
 MIB = 2**20
@@ -76,15 +76,8 @@ def test_a_file_that_was_acknowledged_survives_a_kill(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 16 MiB."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with disks.small_disk(tmp_path / "small disk", 16) as folder:
+        yield folder
 
 
 def test_a_full_disk_is_a_clear_error_and_the_upload_goes_on_when_there_is_room(small_disk):

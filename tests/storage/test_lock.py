@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from gemvec.errors import DataFolderLocked, StorageFailure, StorageFull
+from gemvec.errors import DataFolderLocked, StorageFailure
 from gemvec.storage.lock import FolderLock
 
 
@@ -59,12 +59,11 @@ def test_a_folder_that_cannot_be_made_is_a_storage_failure(tmp_path):
         FolderLock(tmp_path / "file" / "folder")
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_locked(tmp_path):
+def test_a_full_disk_keeps_nobody_from_the_folder(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(StorageFull):
+        with FolderLock(tmp_path), pytest.raises(DataFolderLocked, match="process unknown"):
             FolderLock(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    FolderLock(tmp_path).release()

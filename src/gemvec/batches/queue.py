@@ -154,7 +154,7 @@ class BatchQueue:
 
     def fail(self, task: ChunkTask, status: str, message: str) -> None:
         """End the job of a chunk that cannot go on; nothing happens when it has ended or is gone."""
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             job = rows.find_job_by_number(connection, task.job_number)
             if job is None or not _is_open(job):
                 return
@@ -167,7 +167,7 @@ class BatchQueue:
         first = self.first_expiry()
         if first is None or first > now:
             return 0
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             expired = rows.list_open_jobs(connection, expired_at=now)
             for job in expired:
                 message = "The batch was not finished in time."
@@ -199,7 +199,7 @@ class BatchQueue:
 
     def release_all(self) -> int:
         """Give back every claimed chunk; return how many. Only when nobody computes any."""
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             return rows.release_all_chunks(connection)
 
     def recover(self, weights: Collection[str]) -> None:
@@ -209,7 +209,7 @@ class BatchQueue:
         never counted are removed, and so are folders of batches that were never accepted or are deleted already. Jobs
         whose model is not served say so.
         """
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             released = rows.release_chunks_after_crash(connection)
         with self._database.read() as connection:
             known, open_jobs = rows.list_batch_ids(connection), rows.list_open_jobs(connection)
@@ -233,7 +233,7 @@ class BatchQueue:
         waiting = [job for job in open_jobs if job.weights not in weights]
         for job in waiting:
             reason = f"Waits for models/{job.model} with the weights {job.weights}, which are not served now."
-            with self._database.write() as connection:
+            with self._database.write(is_way_out=True) as connection:
                 rows.update_job(connection, job.job_number, state=BatchState.PENDING, waiting_reason=reason)
         if waiting:
             missing = ", ".join(sorted({job.weights for job in waiting}))

@@ -226,7 +226,7 @@ class BatchStore:
             BatchNotFound: it does not exist or is somebody else's.
             BatchNotCancellable: it has ended otherwise.
         """
-        with self.database.write() as connection:
+        with self.database.write(is_way_out=True) as connection:
             job = self._find(connection, batch_id, owner, for_update=True)
             state = job.ending_state or job.state
             if state is BatchState.CANCELLED:
@@ -244,7 +244,7 @@ class BatchStore:
         Raises:
             BatchNotFound: it does not exist or is somebody else's.
         """
-        with self.database.write() as connection:
+        with self.database.write(is_way_out=True) as connection:
             job = self._find(connection, batch_id, owner, for_update=True)
             if job.output_file_id is not None:
                 delete_file(connection, owner, job.output_file_id)

@@ -213,6 +213,7 @@ class FileStore:
 
         Harmless at any time: the names on disk are read before the rows, and a row is there before its bytes.
         """
+        self._database.keep_reserve()
         self.uploads.sweep()
         with self._database.read() as connection:
             expired = rows.list_expired_files(connection, self._clock())
@@ -237,7 +238,7 @@ class FileStore:
         return tuple(FilePart(self._data_dir / path, size) for path, size in parts)
 
     def _remove(self, owner: str, file_id: str) -> int:
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             content_id, parts = rows.find_content(connection, owner, file_id)
             was_there = rows.delete_file(connection, owner, file_id)
         if content_id is not None:

@@ -205,14 +205,14 @@ class UploadStore:
             if upload.state is UploadState.FINAL:
                 raise UploadNotActive("The upload is complete; delete the file instead.")
             if upload.state is UploadState.ACTIVE:
-                with self._database.write() as connection:
+                with self._database.write(is_way_out=True) as connection:
                     rows.advance_upload(connection, upload_id, state=UploadState.CANCELLED)
             self._digests.pop(upload_id, None)
             self._contents.remove(upload.content_id)
 
     def sweep(self) -> None:
         """Forget expired uploads; their bytes go with the file store's sweep."""
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             expired = rows.delete_expired_uploads(connection, self._clock())
         for upload_id in expired:
             self._writers.pop(upload_id, None)

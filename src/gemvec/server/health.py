@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -17,14 +19,18 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Say that the model is loaded and requests are taken.
+    """Say that the model is loaded and requests are taken; `storage` says what is wrong with files and batches.
+
+    Embeddings are answered without the disk, so that a full one takes no server out of service.
 
     Raises:
         ShuttingDown: they are no longer taken.
     """
     if request.app.state.gate.is_closed:
         raise ShuttingDown
-    return answer(request, {"status": "ready"})
+    database = services_of(request).database
+    trouble = await asyncio.to_thread(database.trouble) if database else None
+    return answer(request, {"status": "ready", **({"storage": trouble} if trouble else {})})
 
 
 async def root(request: Request) -> Response:

@@ -146,7 +146,7 @@ class KeyStore:
             NotFound: there is no such key.
         """
         name = name.strip()
-        with self._database.write() as connection:
+        with self._database.write(is_way_out=True) as connection:
             unrevoked = (keys.c.name == name) & keys.c.revoked_at.is_(None)
             connection.execute(update(keys).where(unrevoked).values(revoked_at=utc_now()))
         return self.get(name)

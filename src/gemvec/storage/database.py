@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from gemvec.errors import BadSetting, DataFolderLocked, MissingDependency, StorageFailure, StorageFull
 from gemvec.settings import Settings
 from gemvec.storage.migrations import migrate
+from gemvec.storage.reserve import Reserve
 
 DATABASE_NAME = "gemvec.sqlite3"
 BUSY_TIMEOUT_SECONDS = 30
@@ -40,7 +41,9 @@ class Database:
     because only the caller knows what it means.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reserve: Reserve | None = None) -> None:
+        """Use `engine`; `reserve` is the space kept beside a SQLite file."""
+        self._reserve = reserve
         self._readers = engine
         self._writers = engine.execution_options(**{_WRITES: True})
 
@@ -51,13 +54,34 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Generator[Connection]:
+    def write(self, *, is_way_out: bool = False) -> Generator[Connection]:
         """Open a transaction that may write; committed when the block ends, rolled back when it raises.
 
         On SQLite there is one writer at a time: keep the block short and do not open another inside it.
+
+        Args:
+            is_way_out: it makes room or takes rights away, and is possible on a full disk too.
         """
+        if is_way_out and self._reserve:
+            self._reserve.open()
         with _translated(), self._writers.begin() as connection:
             yield connection
+
+    def keep_reserve(self) -> None:
+        """Take, or take again, the space for writing on a full disk; for a server, now and then."""
+        if self._reserve:
+            self._reserve.fill()
+
+    def trouble(self) -> str | None:
+        """Return what is wrong with the database or the disk below it, in a sentence for everybody; None if nothing."""
+        if self._reserve and self._reserve.is_short:
+            return StorageFull.summary()
+        try:
+            with self.read() as connection:
+                connection.execute(text("SELECT 1"))
+        except StorageFailure:
+            return StorageFailure.summary()
+        return None
 
     @contextmanager
     def held(self) -> Generator[None]:
@@ -103,7 +127,13 @@ def open_database(url_or_path: str | Path) -> Database:
         MissingDependency: PostgreSQL is asked for and psycopg is not installed.
         StorageFailure: the database cannot be opened, or a newer gemvec has changed it.
     """
-    database = Database(_engine(_url(url_or_path)))
+    url = _url(url_or_path)
+    is_file = url.get_backend_name() == "sqlite"
+    reserve = Reserve(Path(url.database or "").parent) if is_file else None
+    engine = _engine(url)
+    if reserve:
+        reserve.open()  # to read a database, SQLite makes a file beside it
+    database = Database(engine, reserve)
     with database.write() as connection:
         migrate(connection)
     return database

@@ -7,6 +7,7 @@ clean up. The process id beside it is only there to be told.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +28,7 @@ class FolderLock:
 
         Raises:
             DataFolderLocked: another server holds it; the message names the folder and the process.
-            StorageFailure: the folder cannot be used; StorageFull when there is no room in it.
+            StorageFailure: the folder cannot be used.
         """
         make_folder(folder)
         self._lock = FileLock(folder / LOCK_NAME, mode=0o600, thread_local=False)
@@ -39,11 +40,8 @@ class FolderLock:
                 raise DataFolderLocked(
                     f"Another gemvec server (process {_holder(process_id)}) uses the data folder {folder}."
                 ) from None
-            try:
-                process_id.write_text(f"{os.getpid()}\n", encoding="ascii")
-            except BaseException:
-                self.release()
-                raise
+        with suppress(OSError):  # no room: the folder is ours all the same
+            process_id.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     def release(self) -> None:
         """Let another server have the folder."""
