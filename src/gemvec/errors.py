@@ -28,6 +28,7 @@ GemvecError
  |   + BatchNotCancellable
  |   + FingerprintMismatch
  |   + DataFolderLocked
+ |   + StoreMismatch
  + QuotaExceeded           the caller's share is used up; trying again does not help until something is deleted
  + Overloaded              try again after `retry_after_seconds`
  |   + RateLimited         `violations` say which limits were reached
@@ -38,6 +39,7 @@ GemvecError
  |   + UnsupportedModel
  + StorageFailure          the detail is logged, never sent
  |   + StorageFull
+ |   + HoldLost             another server works on the store now
  |   + DataLost             trying again cannot help
  + TransportFailure        client side: no answer came (refused, timed out, broke off)
  + ApiError                client side: what a server answered (code, status, message, details)
@@ -244,6 +246,10 @@ class DataFolderLocked(FailedPrecondition):
     """Another gemvec server uses this data folder."""
 
 
+class StoreMismatch(FailedPrecondition):
+    """The data folder and the database belong to different stores."""
+
+
 class QuotaExceeded(GemvecError):
     """There is no room for this file within your quota; delete files or wait until some expire."""
 
@@ -307,15 +313,27 @@ class UnsupportedModel(ModelUnavailable):
 
 
 class StorageFailure(GemvecError):
-    """Stored data could not be read or written."""
+    """Stored data could not be read or written.
+
+    Attributes:
+        retry_after_seconds: when trying again makes sense; None where it does not.
+    """
+
+    retry_after_seconds: float | None = 5.0
 
 
 class StorageFull(StorageFailure):
     """There is no room left to store data."""
 
 
+class HoldLost(StorageFailure):
+    """Another gemvec server has taken over the store; this one must be restarted."""
+
+
 class DataLost(StorageFailure):
     """Stored data is gone or damaged."""
+
+    retry_after_seconds = None
 
 
 class TransportFailure(GemvecError):

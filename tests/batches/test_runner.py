@@ -13,6 +13,7 @@ from gemvec.batches.job import ChunkResult
 from gemvec.batches.store import BatchStore
 from gemvec.errors import ModelUnavailable, Overloaded
 from gemvec.files.store import FileStore
+from gemvec.storage.hold import take_store
 from gemvec.storage.schema import chunks
 from gemvec.wire.batches import BatchState, BatchUpdate
 from hash_embedder import HashEmbedder, vector_of
@@ -322,5 +323,23 @@ def test_a_batch_without_room_for_its_results_says_so(store, embedder, file_size
             )
             file_size_limit(None)
             assert (await ended(store, job)).successful_count == 256
+
+    run(steps())
+
+
+def test_a_data_folder_that_goes_away_fails_no_batch_and_comes_back(sqlite, data_dir, embedder):
+    async def steps():
+        data_dir.mkdir()
+        take_store(sqlite, data_dir)
+        store = BatchStore(sqlite, FileStore(sqlite, data_dir), data_dir)
+        async with running(store, embedder) as runner:
+            job = create(store, 600)
+            data_dir.rename(data_dir.with_name("away"))
+            runner.notify()
+            await until(lambda: store.get(job.batch_id, "").waiting_reason)
+            assert not store.get(job.batch_id, "").state.is_ended
+            data_dir.with_name("away").rename(data_dir)
+            job = await ended(store, job)
+        assert_complete(file_answers(store, job), 600)
 
     run(steps())

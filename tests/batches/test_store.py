@@ -481,3 +481,18 @@ def test_batches_are_counted_by_state_and_every_state_is_named(any_store):
     counts = {figure.labels["state"]: figure.value for figure in any_store.figures()}
     assert set(counts) == set(BatchState)
     assert (counts[BatchState.PENDING], counts[BatchState.CANCELLED], counts[BatchState.SUCCEEDED]) == (1, 1, 0)
+
+
+def test_void_parts_of_an_ended_batch_are_swept(any_store):
+    queue = BatchQueue(any_store)
+    job = create_from_file(any_store, 600)
+    work_off(any_store, most=1)
+    any_store.cancel(job.batch_id, "")
+    before = file_answers(any_store, any_store.get(job.batch_id, ""))
+    folder = any_store.folder.input_path(job.batch_id).parent
+    kept = {path.name for path in folder.iterdir()}
+    (folder / "0000001.1.jsonl").write_bytes(b"whole, never counted")
+    (folder / "0000001.2.jsonl.part").write_bytes(b"half")
+    queue.sweep()
+    assert {path.name for path in folder.iterdir()} == kept
+    assert file_answers(any_store, any_store.get(job.batch_id, "")) == before

@@ -12,6 +12,7 @@ import textwrap
 import threading
 
 import pytest
+from sqlalchemy import select
 
 import gemvec.files.upload
 from gemvec.errors import (
@@ -25,6 +26,7 @@ from gemvec.errors import (
 )
 from gemvec.files.store import FileStore
 from gemvec.files.upload import UploadState
+from gemvec.storage import schema
 from gemvec.storage.database import open_database
 
 
@@ -347,3 +349,29 @@ def test_nothing_is_written_outside_the_data_folder(store, tmp_path):
     store.create("../../owner", [b"x"], display_name="../../evil", mime_type="../../evil")
     outside = {each.name for each in tmp_path.iterdir()} - {"data"}
     assert all(name.startswith("gemvec.sqlite3") for name in outside)
+
+
+def test_the_secret_of_an_upload_is_not_in_the_database(uploads, database):
+    upload = uploads.start("me")
+    with database.read() as connection:
+        rows = connection.execute(select(schema.uploads)).all()
+    assert upload.upload_id not in str(rows)
+    assert uploads.get(upload.upload_id) == upload
+
+
+def test_an_upload_that_a_crash_left_without_bytes_is_over_and_takes_no_quota(uploads, names_on_disk, tmp_path, limits):
+    upload = uploads.start("me", declared_bytes=limits.max_file_bytes)
+    (name,) = names_on_disk()
+    (tmp_path / "data" / "files" / name).unlink()
+    uploads.recover()
+    with pytest.raises(UploadNotActive):
+        uploads.open_append(upload.upload_id, 0)
+    for _ in range(limits.max_owner_bytes // limits.max_file_bytes):
+        uploads.start("me", declared_bytes=limits.max_file_bytes)
+
+
+def test_an_upload_under_way_goes_on_after_recovery(uploads):
+    upload = uploads.start("me")
+    uploads.append(upload.upload_id, 0, [b"abc"])
+    uploads.recover()
+    assert uploads.append(upload.upload_id, 3, [b"def"]).received_bytes == 6

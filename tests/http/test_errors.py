@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from gemvec import errors
-from gemvec.errors import ApiError, GemvecError, InvalidRequest, Overloaded, RateLimited, StorageFailure
+from gemvec.errors import ApiError, DataLost, GemvecError, InvalidRequest, Overloaded, RateLimited, StorageFailure
 from gemvec.server.errors import STATUSES, Dialect, error_response
 
 
@@ -77,7 +77,7 @@ def test_every_error_carries_its_request_id():
 def test_the_cause_of_our_failures_is_logged_and_not_sent(caplog):
     logging.getLogger("gemvec").propagate = True
     response, body = answered(StorageFailure("/srv/data is gone"))
-    assert (response.status_code, body["error"]["message"]) == (500, "Stored data could not be read or written.")
+    assert (response.status_code, body["error"]["message"]) == (503, "Stored data could not be read or written.")
     assert "/srv/data is gone" in caplog.text
     assert caplog.records[0].request_id == "id-1"
 
@@ -164,3 +164,12 @@ def test_another_method_is_refused_in_the_shape_of_the_route(http):
 
 def test_the_default_message_is_the_first_line_of_the_docstring():
     assert errors.ModelNotFound(name="x").message == "The model is not served here."
+
+
+def test_trouble_with_the_database_is_worth_another_try_and_lost_data_is_not():
+    response, body = answered(StorageFailure("the database is away"))
+    assert (response.status_code, body["error"]["status"]) == (503, "UNAVAILABLE")
+    assert details(body)["RetryInfo"]["retryDelay"] == "5s"
+    response, body = answered(DataLost("a part is gone"))
+    assert response.status_code == 500
+    assert "RetryInfo" not in details(body)

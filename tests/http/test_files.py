@@ -16,6 +16,8 @@ from google import genai
 from google.genai import errors
 
 from file_server import file_server
+from gemvec.server.keys import KeyStore
+from gemvec.storage.database import open_database
 
 MIB = 2**20
 
@@ -551,3 +553,18 @@ def test_a_file_or_an_owner_beyond_the_limits_is_refused(tmp_path):
         upload(http, b"x" * 10)
         refused = begin(http, **{"X-Goog-Upload-Header-Content-Length": "6"})
         assert (refused.status_code, refused.json()["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+
+
+def test_an_upload_begun_with_a_key_that_is_revoked_since_cannot_be_finished(tmp_path):
+    with file_server(tmp_path) as url, httpx.Client(base_url=url, timeout=120) as http:
+        database = open_database(tmp_path / "gemvec.sqlite3")
+        keys = KeyStore(database)
+        _, secret = keys.create("laptop")
+        headers = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start", "x-goog-api-key": secret}
+        path = urlsplit(http.post("/upload/v1beta/files", headers=headers).headers["x-goog-upload-url"]).path
+        chunk = {"X-Goog-Upload-Command": "upload", "X-Goog-Upload-Offset": "0"}
+        assert http.post(path, headers=chunk, content=b"abc").status_code == 200
+        keys.revoke("laptop")
+        refused = http.post(path, headers={"X-Goog-Upload-Command": "finalize"})
+        database.close()
+    assert (refused.status_code, refused.headers["x-goog-upload-status"]) == (404, "cancelled")

@@ -169,3 +169,42 @@ def test_guesses_do_not_fill_a_rings_memory(store):
 
     asyncio.run(guess())
     assert len(ring._found) == 1024
+
+
+class AwayStore:
+    """A store whose database answers until it goes away."""
+
+    def __init__(self, store):
+        self._store = store
+        self.is_away = False
+
+    def find_by_hash(self, sha256):
+        if self.is_away:
+            raise StorageFailure("the database is away")
+        return self._store.find_by_hash(sha256)
+
+    def is_in_use(self):
+        if self.is_away:
+            raise StorageFailure("the database is away")
+        return self._store.is_in_use()
+
+
+def test_a_key_that_is_known_goes_on_working_while_the_database_is_away(store):
+    _, secret = store.create("laptop")
+    clock, away = Clock(), AwayStore(store)
+    ring = KeyRing(away, clock)
+    assert asyncio.run(ring.find(secret))
+    away.is_away = True
+    clock.advance(3600)
+    assert asyncio.run(ring.find(secret))
+    with pytest.raises(StorageFailure):
+        asyncio.run(ring.find("gv-another"))
+
+
+def test_where_no_key_was_asked_for_none_is_while_the_database_is_away(store):
+    clock, away = Clock(), AwayStore(store)
+    ring = KeyRing(away, clock)
+    assert not asyncio.run(ring.is_in_use())
+    away.is_away = True
+    clock.advance(3600)
+    assert not asyncio.run(ring.is_in_use())

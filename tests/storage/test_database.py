@@ -270,3 +270,16 @@ def test_files_of_two_owners_may_have_one_name(database):
     with database.write() as connection:
         connection.execute(insert(files), [{"owner": "a", **file}, {"owner": "b", **file}])
         assert connection.scalar(select(func.count()).select_from(files)) == 2
+
+
+def test_a_database_is_its_owners_alone_also_where_it_was_there_before(tmp_path):
+    path = tmp_path / "gemvec.sqlite3"
+    open_database(path).close()
+    path.chmod(0o644)
+    database = open_database(path)
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM keys"))
+    assert {each.name: each.stat().st_mode & 0o077 for each in tmp_path.iterdir()} == dict.fromkeys(
+        ["gemvec.sqlite3", "gemvec.sqlite3-wal", "gemvec.sqlite3-shm"], 0
+    )
+    database.close()

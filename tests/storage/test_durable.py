@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from gemvec.errors import StorageFailure, StorageFull
-from gemvec.storage.durable import TEMPORARY_SUFFIX, Step, replacing, write_durably
+from gemvec.storage.durable import TEMPORARY_SUFFIX, Step, make_folder, replacing, write_durably
 
 STEPS = get_args(Step)
 
@@ -114,3 +114,18 @@ def test_where_nothing_was_written_nothing_is_replaced(tmp_path):
     with replacing(tmp_path / "a"):
         pass
     assert names(tmp_path) == []
+
+
+def test_a_folder_that_was_there_is_its_owners_alone_from_then_on(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    make_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_everybody_may_write_to_by_design_stays_as_it_is(tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    make_folder(folder)
+    assert folder.stat().st_mode & 0o7777 == 0o1777

@@ -36,6 +36,11 @@ class BatchFolder:
         """Return where the errors of chunks that were never computed go, from this one up to the next that was."""
         return self._folder / batch_id / f"{chunk_index:07d}.errors.jsonl"
 
+    def list_errors(self, batch_id: str) -> list[Path]:
+        """Return the files of errors that a batch has."""
+        with translate_os_errors():
+            return list((self._folder / batch_id).glob("*.errors.jsonl"))
+
     def write_input(self, batch_id: str, lines: Iterable[bytes]) -> Path:
         """Make a batch's folder with an input of these lines (line feeds are added), durable.
 

@@ -227,6 +227,8 @@ class BatchQueue:
         with self._database.read() as connection:
             done = rows.list_chunks(connection, job.job_number, state=ChunkState.DONE)
         parts = [folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease) for chunk in done]
+        if job.state.is_ended:
+            parts += folder.list_errors(job.batch_id)
         return folder.remove_parts(job.batch_id, keep=parts)
 
     def _explain_waiting(self, open_jobs: Collection[Job], weights: Collection[str]) -> None:
@@ -246,7 +248,15 @@ class BatchQueue:
         for job in old:
             with suppress(BatchNotFound):  # its owner was faster
                 self._store.delete(job.batch_id, job.owner)
+        self._sweep_ended()
         return len(old)
+
+    def _sweep_ended(self) -> None:
+        """Remove the parts of void claims from batches that have ended, where a process died before it did."""
+        with self._database.read() as connection:
+            ended = rows.list_jobs_ended_before(connection, self._store.clock())
+        for job in ended:
+            self._remove_void_parts(job)
 
 
 def _is_open(job: Job) -> bool:

@@ -26,6 +26,7 @@ from gemvec.batches.turns import Turns
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
 from gemvec.logs import get_logger
+from gemvec.storage.threads import in_database_thread
 
 # While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
 CHUNKS_IN_FLIGHT = 4
@@ -85,7 +86,7 @@ class BatchRunner:
         Raises:
             StorageFailure: the database or the data folder cannot be used.
         """
-        await asyncio.to_thread(self._queue.recover, self._weights)
+        await in_database_thread(self._queue.recover, self._weights)
         steps = [self._work] * self._slots + [self._keep_time]
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
@@ -109,7 +110,7 @@ class BatchRunner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._executor.close()
         with contextlib.suppress(StorageFailure):  # the next start does it again
-            await asyncio.to_thread(self._queue.release_all)
+            await in_database_thread(self._queue.release_all)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while not self._is_stopping:
@@ -166,7 +167,7 @@ class BatchRunner:
     async def _set_aside(self, task: ChunkTask, error: Exception) -> None:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""
         extra: dict[str, object] = {"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__}
-        if _is_lost(error):
+        if _is_lost(error) and await in_database_thread(self._is_folder_there):
             await self._fail(task, "DATA_LOSS", "The batch's input or results are damaged.")
         elif self._is_stopping:
             await self._durably(self._queue.release, task)
@@ -178,6 +179,13 @@ class BatchRunner:
             if await self._durably(self._queue.release, task, _reason(error)):
                 extra |= {"reason": _detail(error), "again_in_seconds": seconds}
                 _log.warning("a batch is parked", extra=extra)
+
+    def _is_folder_there(self) -> bool:
+        try:
+            self.store.check_folder()
+        except StorageFailure:
+            return False
+        return True
 
     async def _fail(self, task: ChunkTask, status: str, message: str) -> None:
         await self._durably(self._queue.fail, task, status, message)
@@ -206,7 +214,7 @@ class BatchRunner:
     async def _settle(self) -> None:
         """Write the results of batches that end without success; in nobody's turn, since they may be large."""
         with contextlib.suppress(StorageFailure):  # the next look at the clock does it again
-            await asyncio.to_thread(self._queue.settle)
+            await in_database_thread(self._queue.settle)
 
     async def _sleep(self, wake: asyncio.Event, seconds: float) -> None:
         """Wait until something changes, at most so long."""
@@ -225,7 +233,7 @@ class BatchRunner:
         while True:
             try:
                 async with self._store_turn:  # SQLite takes one writer at a time; others would sleep and poll
-                    return await asyncio.to_thread(call, *args, **kwargs)
+                    return await in_database_thread(call, *args, **kwargs)
             except StorageFailure as error:
                 if _is_lost(error):
                     raise

@@ -37,6 +37,7 @@ from gemvec.files.file import FileSource
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
 from gemvec.storage.database import Database
+from gemvec.storage.hold import has_store_id
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
@@ -83,6 +84,8 @@ class BatchStore:
         self.retention = retention
         self._max_requests = max_requests
         self.clock = clock
+        self._data_dir = data_dir
+        self._has_store_id = has_store_id(data_dir)
         self._settling: set[int] = set()
         self._settling_lock = threading.Lock()
 
@@ -264,7 +267,21 @@ class BatchStore:
         with self.database.read() as connection:
             self._find(connection, job.batch_id, job.owner)
             chunks = rows.list_chunks(connection, job.job_number)
-        return lambda: inline_responses(self.folder, job, chunks, lambda: self.get(job.batch_id, job.owner))
+
+        def check() -> None:
+            self.check_folder()
+            self.get(job.batch_id, job.owner)
+
+        return lambda: inline_responses(self.folder, job, chunks, check)
+
+    def check_folder(self) -> None:
+        """Refuse to take anything for lost while the data folder as a whole is away.
+
+        Raises:
+            StorageFailure: it is; its file system may come back.
+        """
+        if self._has_store_id and not has_store_id(self._data_dir):
+            raise StorageFailure("The data folder is away.")
 
     def inline_output_bytes(self, job: Job) -> int:
         """Return about how large the responses of an ended inline batch are."""
@@ -326,6 +343,7 @@ class BatchStore:
             chunks = rows.list_chunks(connection, job_number)
         if job is None or job.ending_state is None or job.state.is_ended:
             return
+        self.check_folder()
         try:
             output = write_output(self.folder, job, chunks)
             with self.database.write() as connection:

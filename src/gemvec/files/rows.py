@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -23,9 +24,9 @@ def _file(row: RowMapping) -> StoredFile:
     return StoredFile(**values)
 
 
-def _upload(row: RowMapping) -> Upload:
-    values: dict[str, Any] = {**row, "state": UploadState(row["state"])}
-    return Upload(**values)
+def upload_key(upload_id: str) -> str:
+    """Return what stands for an upload's secret in the database, and is no secret."""
+    return hashlib.sha256(upload_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_named(owner: str, file_id: str) -> Any:
@@ -119,14 +120,17 @@ def list_expired_files(connection: Connection, now: datetime) -> list[tuple[str,
 
 def insert_upload(connection: Connection, upload: Upload) -> None:
     """Add an upload."""
-    connection.execute(insert(uploads), asdict(upload))
+    connection.execute(insert(uploads), {**asdict(upload), "upload_id": upload_key(upload.upload_id)})
 
 
 def find_upload(connection: Connection, upload_id: str, now: datetime) -> Upload | None:
     """Return an upload that exists and has not expired."""
-    query = select(uploads).where(uploads.c.upload_id == upload_id, uploads.c.expires_at > now)
+    query = select(uploads).where(uploads.c.upload_id == upload_key(upload_id), uploads.c.expires_at > now)
     row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _upload(row)
+    if row is None:
+        return None
+    values: dict[str, Any] = {**row, "upload_id": upload_id, "state": UploadState(row["state"])}
+    return Upload(**values)
 
 
 def advance_upload(
@@ -140,7 +144,7 @@ def advance_upload(
     changes = {"received_bytes": received_bytes, "state": state}
     changed = connection.execute(
         update(uploads)
-        .where(uploads.c.upload_id == upload_id, uploads.c.state == UploadState.ACTIVE)
+        .where(uploads.c.upload_id == upload_key(upload_id), uploads.c.state == UploadState.ACTIVE)
         .values({name: value for name, value in changes.items() if value is not None})
     )
     if not changed.rowcount:
@@ -148,10 +152,19 @@ def advance_upload(
 
 
 def delete_expired_uploads(connection: Connection, now: datetime) -> list[str]:
-    """Forget the uploads that have expired and return their ids."""
+    """Forget the uploads that have expired and return their keys."""
     expired = list(connection.scalars(select(uploads.c.upload_id).where(uploads.c.expires_at <= now)))
     connection.execute(delete(uploads).where(uploads.c.expires_at <= now))
     return expired
+
+
+def cancel_uploads_without_bytes(connection: Connection, on_disk: Collection[str]) -> int:
+    """Cancel the active uploads whose bytes are not on the disk; return how many."""
+    active = select(uploads.c.upload_id, uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)
+    lost = [row.upload_id for row in connection.execute(active) if row.content_id not in on_disk]
+    for upload_id in lost:
+        connection.execute(update(uploads).where(uploads.c.upload_id == upload_id).values(state=UploadState.CANCELLED))
+    return len(lost)
 
 
 def list_content_ids(connection: Connection) -> set[str]:
@@ -186,7 +199,7 @@ def count_owner_bytes(connection: Connection, owner: str, now: datetime, *, with
             uploads.c.owner == owner,
             uploads.c.state == UploadState.ACTIVE,
             uploads.c.expires_at > now,
-            uploads.c.upload_id != without,
+            uploads.c.upload_id != upload_key(without),
         )
     )
     return int(stored or 0) + int(coming or 0)

@@ -122,7 +122,7 @@ class UploadStore:
                 check=lambda size: self._check_growth(upload, size),
                 record=lambda size: self._record(upload, size),
             )
-            self._writers[upload_id] = writer
+            self._writers[rows.upload_key(upload_id)] = writer
             return writer
 
     def append(self, upload_id: str, offset: int, blocks: Iterable[bytes]) -> Upload:
@@ -158,7 +158,7 @@ class UploadStore:
         Raises:
             UploadNotFound: there is none, or it has expired.
         """
-        if writer := self._writers.get(upload_id):
+        if writer := self._writers.get(rows.upload_key(upload_id)):
             writer.checkpoint()
         return self.get(upload_id)
 
@@ -189,7 +189,7 @@ class UploadStore:
                 rows.advance_upload(connection, upload_id, state=UploadState.FINAL)
                 rows.delete_expired_namesake(connection, file)
                 rows.insert_file(connection, file, upload.content_id)
-            self._digests.pop(upload_id, None)
+            self._digests.pop(rows.upload_key(upload_id), None)
             return file
 
     def cancel(self, upload_id: str) -> None:
@@ -207,16 +207,22 @@ class UploadStore:
             if upload.state is UploadState.ACTIVE:
                 with self._database.write(is_way_out=True) as connection:
                     rows.advance_upload(connection, upload_id, state=UploadState.CANCELLED)
-            self._digests.pop(upload_id, None)
+            self._digests.pop(rows.upload_key(upload_id), None)
             self._contents.remove(upload.content_id)
 
     def sweep(self) -> None:
         """Forget expired uploads; their bytes go with the file store's sweep."""
         with self._database.write(is_way_out=True) as connection:
             expired = rows.delete_expired_uploads(connection, self._clock())
-        for upload_id in expired:
-            self._writers.pop(upload_id, None)
-            self._digests.pop(upload_id, None)
+        for key in expired:
+            self._writers.pop(key, None)
+            self._digests.pop(key, None)
+
+    def recover(self) -> None:
+        """Cancel the uploads that a crash left without bytes; call it before any request comes."""
+        on_disk = self._contents.list_ids()
+        with self._database.write(is_way_out=True) as connection:
+            rows.cancel_uploads_without_bytes(connection, on_disk)
 
     def _lock_of(self, upload_id: str) -> threading.Lock:
         return self._locks[hash(upload_id) % _LOCKS]
@@ -256,16 +262,17 @@ class UploadStore:
             rows.advance_upload(connection, upload.upload_id, received_bytes=size_bytes)
 
     def _close_writer(self, upload_id: str) -> None:
-        if writer := self._writers.pop(upload_id, None):
+        if writer := self._writers.pop(rows.upload_key(upload_id), None):
             writer.abandon()
 
     def _digest_of(self, upload: Upload) -> Digest:
         if upload.state is not UploadState.ACTIVE:
             return Digest()  # nothing will be added to it
-        digest = self._digests.get(upload.upload_id)
+        key = rows.upload_key(upload.upload_id)
+        digest = self._digests.get(key)
         if digest is None or digest.size_bytes != upload.received_bytes:
             digest = digest_of(self._contents.path_of(upload.content_id), upload.received_bytes)
-            self._digests[upload.upload_id] = digest
+            self._digests[key] = digest
         return digest
 
     def _describe(self, upload: Upload) -> StoredFile:

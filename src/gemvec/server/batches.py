@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator, Iterable, Iterator
 
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
+from gemvec.storage.threads import in_database_thread
 from gemvec.wire.batches import (
     BatchStats,
     CreateBatch,
@@ -39,7 +39,7 @@ async def create_batch(request: Request) -> Response:
     """Accept a batch."""
     asked = await read_body(request, parse_create_batch_request)
     model = use_model(request, _model_named(request, asked))
-    job = await asyncio.to_thread(_create, _store_of(request), _new_batch(request, asked, model), asked)
+    job = await in_database_thread(_create, _store_of(request), _new_batch(request, asked, model), asked)
     return await _changed(request, write_operation(_to_wire(job)))
 
 
@@ -75,11 +75,11 @@ def _create(store: BatchStore, new: NewBatch, asked: CreateBatch) -> Job:
 async def get_batch(request: Request) -> Response:
     """Describe a batch, with its results when it has ended."""
     store = _store_of(request)
-    job = await asyncio.to_thread(store.get, _batch_id(request), request.state.owner)
+    job = await in_database_thread(store.get, _batch_id(request), request.state.owner)
     if not _has_inline_output(job):
         return await _send(write_operation(_to_wire(job)))
-    output = await asyncio.to_thread(store.inline_output, job)
-    is_large = await asyncio.to_thread(store.inline_output_bytes, job) > _TWICE_BYTES
+    output = await in_database_thread(store.inline_output, job)
+    is_large = await in_database_thread(store.inline_output_bytes, job) > _TWICE_BYTES
     return await _send(write_operation(_to_wire(job), output, is_large=is_large))
 
 
@@ -88,7 +88,7 @@ async def list_batches(request: Request) -> Response:
     query = read_query(request)
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = _store_of(request), request.state.owner
-    page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
+    page = await in_database_thread(store.list, owner, page_size=page_size, page_token=page_token)
     operations = (write_operation(_to_wire(job)) for job in page.items)
     return await _send(write_operations(operations, page.next_page_token))
 
@@ -97,20 +97,20 @@ async def update_batch(request: Request) -> Response:
     """Change a batch's display name, its priority, or both."""
     mask = read_query(request).take_text("update_mask")
     changes = await read_body(request, lambda body: parse_batch_update(body, mask))
-    job = await asyncio.to_thread(_store_of(request).update, _batch_id(request), request.state.owner, changes)
+    job = await in_database_thread(_store_of(request).update, _batch_id(request), request.state.owner, changes)
     services_of(request).batches.notify()
     return answer(request, batch_to_wire(_to_wire(job)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """End a batch; what is finished stays."""
-    await asyncio.to_thread(_store_of(request).cancel, _batch_id(request), request.state.owner)
+    await in_database_thread(_store_of(request).cancel, _batch_id(request), request.state.owner)
     return await _changed(request, [b"{}"])
 
 
 async def delete_batch(request: Request) -> Response:
     """Delete a batch with its input and its results."""
-    await asyncio.to_thread(_store_of(request).delete, _batch_id(request), request.state.owner)
+    await in_database_thread(_store_of(request).delete, _batch_id(request), request.state.owner)
     return await _changed(request, [b"{}"])
 
 
@@ -159,8 +159,8 @@ def _to_wire(job: Job) -> EmbedContentBatch:
 async def _send(pieces: Iterable[bytes]) -> Response:
     """Return an answer made of pieces; a large one is made while it is sent."""
     blocks = _blocks(pieces)
-    first = await asyncio.to_thread(next, blocks, b"")
-    second = await asyncio.to_thread(next, blocks, b"")
+    first = await in_database_thread(next, blocks, b"")
+    second = await in_database_thread(next, blocks, b"")
     if not second:
         return Response(first, media_type=_JSON)
     return StreamingResponse(_chain(first, second, blocks), media_type=_JSON)

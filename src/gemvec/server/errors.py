@@ -75,6 +75,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.BatchNotCancellable: FAILED_PRECONDITION,
     errors.FingerprintMismatch: FAILED_PRECONDITION,
     errors.DataFolderLocked: FAILED_PRECONDITION,
+    errors.StoreMismatch: FAILED_PRECONDITION,
     errors.QuotaExceeded: RESOURCE_EXHAUSTED,
     errors.Overloaded: RESOURCE_EXHAUSTED,
     errors.RateLimited: RESOURCE_EXHAUSTED,
@@ -83,8 +84,9 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.ChecksumMismatch: UNAVAILABLE,
     errors.WeightsMissing: UNAVAILABLE,
     errors.UnsupportedModel: UNAVAILABLE,
-    errors.StorageFailure: INTERNAL,
+    errors.StorageFailure: UNAVAILABLE,
     errors.StorageFull: UNAVAILABLE,
+    errors.HoldLost: UNAVAILABLE,
     errors.DataLost: INTERNAL,
     errors.TransportFailure: UNAVAILABLE,
     errors.ApiError: Status(502, "UNAVAILABLE"),  # `of_error` passes on what the server behind us answered

@@ -16,6 +16,7 @@ from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
+from gemvec.storage.threads import in_database_thread
 from gemvec.wire.files import FileResource, file_to_wire, files_to_wire
 from gemvec.wire.names import parse_resource_id
 from gemvec.wire.status import error_to_wire
@@ -38,7 +39,7 @@ def files_of(request: Request) -> FileStore:
 
 async def get_file(request: Request) -> Response:
     """Describe a file."""
-    file = await asyncio.to_thread(files_of(request).get, _file_id(request), request.state.owner)
+    file = await in_database_thread(files_of(request).get, _file_id(request), request.state.owner)
     return answer(request, file_to_wire(resource_of(request, file)))
 
 
@@ -47,21 +48,21 @@ async def list_files(request: Request) -> Response:
     query = read_query(request)
     page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
     store, owner = files_of(request), request.state.owner
-    page = await asyncio.to_thread(store.list, owner, page_size=page_size, page_token=page_token)
+    page = await in_database_thread(store.list, owner, page_size=page_size, page_token=page_token)
     return answer(request, files_to_wire([resource_of(request, file) for file in page.items], page.next_page_token))
 
 
 async def delete_file(request: Request) -> Response:
     """Delete a file."""
-    await asyncio.to_thread(files_of(request).delete, _file_id(request), request.state.owner)
+    await in_database_thread(files_of(request).delete, _file_id(request), request.state.owner)
     return answer(request, {})
 
 
 async def download_file(request: Request) -> Response:
     """Send a file's bytes, or the range of them that is asked for."""
     store, file_id, owner = files_of(request), _file_id(request), request.state.owner
-    file = await asyncio.to_thread(store.get, file_id, owner)
-    content = await asyncio.to_thread(store.open_content, file_id, owner)
+    file = await in_database_thread(store.get, file_id, owner)
+    content = await in_database_thread(store.open_content, file_id, owner)
     etag = f'"{file.sha256 or file_id}"'  # the name of a batch's results is given once
     headers = {
         "accept-ranges": "bytes",

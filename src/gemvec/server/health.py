@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -11,6 +9,7 @@ import gemvec
 from gemvec.errors import ShuttingDown
 from gemvec.server.bodies import answer
 from gemvec.server.context import services_of
+from gemvec.storage.threads import in_key_thread
 
 
 async def healthz(request: Request) -> Response:
@@ -28,8 +27,7 @@ async def readyz(request: Request) -> Response:
     """
     if request.app.state.gate.is_closed:
         raise ShuttingDown
-    database = services_of(request).database
-    trouble = await asyncio.to_thread(database.trouble) if database else None
+    trouble = await in_key_thread(services_of(request).database.trouble)
     return answer(request, {"status": "ready", **({"storage": trouble} if trouble else {})})
 
 

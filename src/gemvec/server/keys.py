@@ -6,7 +6,6 @@ guess. It is shown once, when it is made. `KeyStore` is the database's side, `Ke
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
@@ -19,10 +18,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gemvec.errors import InvalidRequest, NotFound
+from gemvec.errors import InvalidRequest, NotFound, StorageFailure
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.schema import keys
+from gemvec.storage.threads import in_key_thread
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.names import parse_model_name
 
@@ -32,6 +32,7 @@ _MAX_NAME = 128
 # How long a running server keeps what it read: a key that is revoked meanwhile works for so much longer.
 _TTL_SECONDS = 1.0
 _MAX_ENTRIES = 1024
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,12 @@ class KeyStore:
             row = connection.execute(select(keys).where(keys.c.sha256 == sha256)).first()
         return _key(row) if row else None
 
+    def may_go_on(self, owner: str) -> bool:
+        """Say whether what an owner has begun may be finished: not with a key that was revoked or has expired since."""
+        with self._database.read() as connection:
+            row = connection.execute(select(keys).where(keys.c.key_id == owner)).first()
+        return row is None or _key(row).is_usable(utc_now())
+
     def is_in_use(self) -> bool:
         """Say whether a key was ever made: from then on one is asked for, even when all of them are revoked."""
         with self._database.read() as connection:
@@ -165,13 +172,18 @@ class KeyRing:
         self._clock = clock
         self._found: dict[str, _Entry] = {}  # by hash, the oldest first
         self._is_in_use = False
-        self._in_use_until = float("-inf")
+        self._in_use_until = _NEVER
 
     async def is_in_use(self) -> bool:
         """Say whether a key was ever made; never before that was read, or callers would slip in meanwhile."""
         now = self._clock()
         if not self._is_in_use and now >= self._in_use_until:
-            is_in_use = await asyncio.to_thread(self._store.is_in_use)
+            try:
+                is_in_use = await in_key_thread(self._store.is_in_use)
+            except StorageFailure:
+                if self._in_use_until == _NEVER:
+                    raise
+                is_in_use = False  # as it was when the database last answered
             self._is_in_use = self._is_in_use or is_in_use  # one who asked later may have had the newer answer first
             self._in_use_until = now + _TTL_SECONDS
         return self._is_in_use
@@ -181,7 +193,12 @@ class KeyRing:
         sha256, now = _hash(secret), self._clock()
         entry = self._found.get(sha256)
         if entry is None or now >= entry.until:
-            key = await asyncio.to_thread(self._store.find_by_hash, sha256)
+            try:
+                key = await in_key_thread(self._store.find_by_hash, sha256)
+            except StorageFailure:
+                if entry is None or entry.key is None:
+                    raise
+                key = entry.key  # a key that is known goes on working while the database is away
             self._found.pop(sha256, None)
             entry = self._found[sha256] = _Entry(now + _TTL_SECONDS, key)
             if len(self._found) > _MAX_ENTRIES:

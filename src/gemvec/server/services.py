@@ -16,7 +16,7 @@ from gemvec.batches.executor import ProcessExecutor
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
-from gemvec.errors import GemvecError
+from gemvec.errors import GemvecError, StorageFailure
 from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
@@ -28,7 +28,9 @@ from gemvec.server.limits import limits_of
 from gemvec.server.upstream import open_served_embedder
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
+from gemvec.storage.hold import take_store
 from gemvec.storage.lock import FolderLock
+from gemvec.storage.threads import in_database_thread
 
 log = get_logger("files")
 
@@ -47,6 +49,7 @@ def open_services(
 
     Raises:
         DataFolderLocked: another server uses the data folder or the database.
+        StoreMismatch: the data folder and the database belong to different stores.
         StorageFailure: the data folder or the database cannot be used.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
         BadSetting: the upstream server is none, or has no key to be asked with.
@@ -57,6 +60,7 @@ def open_services(
         database = open_database(database_of(settings))
         opened.callback(database.close)
         opened.enter_context(database.held())
+        take_store(database, settings.data_dir)
         files = _open_file_store(settings, database)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
         storage = opened.pop_all()
@@ -132,6 +136,8 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def _sweeping(files: FileStore) -> AsyncGenerator[None]:
     """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
+    with suppress(StorageFailure):  # said where the database is asked for something
+        await in_database_thread(files.uploads.recover)
     sweeper = asyncio.create_task(_sweep_for_ever(files))
     try:
         yield
@@ -144,7 +150,7 @@ async def _sweeping(files: FileStore) -> AsyncGenerator[None]:
 async def _sweep_for_ever(files: FileStore) -> None:
     while True:
         try:
-            if removed := await asyncio.to_thread(files.sweep):
+            if removed := await in_database_thread(files.sweep):
                 log.info("swept", extra={"removed": removed})
         except GemvecError as error:
             log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from

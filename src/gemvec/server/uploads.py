@@ -22,10 +22,13 @@ from gemvec.files.file import StoredFile
 from gemvec.files.upload import Upload, UploadState
 from gemvec.files.upload_store import UploadStore
 from gemvec.server.bodies import answer
+from gemvec.server.context import services_of
 from gemvec.server.errors import error_response
 from gemvec.server.files import files_of, resource_of
+from gemvec.server.keys import KeyStore
 from gemvec.server.multipart import RelatedParts, parse_boundary
 from gemvec.server.route import VERSIONS
+from gemvec.storage.threads import in_database_thread, in_file_thread
 from gemvec.wire.files import CreateFileRequest, file_to_wire, parse_create_file_request
 from gemvec.wire.message import Message, parse_message, shown
 
@@ -53,12 +56,20 @@ async def continue_upload(request: Request) -> Response:
     """Take a chunk, finish, query or cancel, as the request's command says."""
     _check_version(request)
     try:
+        await _check_owner(request, request.path_params["upload"])
         return await _continue(request, request.path_params["upload"])
     except UploadNotFound as error:
         return _ended(request, error, UploadState.CANCELLED)
     except UploadNotActive as error:
-        upload = await asyncio.to_thread(_uploads(request).get, request.path_params["upload"])
+        upload = await in_database_thread(_uploads(request).get, request.path_params["upload"])
         return _ended(request, error, upload.state)
+
+
+async def _check_owner(request: Request, upload_id: str) -> None:
+    """Refuse to go on with what was begun with a key that has been revoked since; the URL alone is not enough."""
+    upload = await in_database_thread(_uploads(request).get, upload_id)
+    if not await in_database_thread(KeyStore(services_of(request).database).may_go_on, upload.owner):
+        raise UploadNotFound
 
 
 def _ended(request: Request, error: GemvecError, state: UploadState) -> Response:
@@ -109,7 +120,7 @@ async def _start_resumable(request: Request) -> Response:
 
 
 async def _start(request: Request, asked: CreateFileRequest, mime_type: str, declared: int | None) -> Upload:
-    return await asyncio.to_thread(
+    return await in_database_thread(
         _uploads(request).start,
         request.state.owner,
         file_id=asked.name,
@@ -122,7 +133,7 @@ async def _start(request: Request, asked: CreateFileRequest, mime_type: str, dec
 async def _continue(request: Request, upload_id: str) -> Response:
     commands, uploads = _commands(request, _CONTINUE), _uploads(request)
     if commands == {"cancel"}:
-        await asyncio.to_thread(uploads.cancel, upload_id)
+        await in_database_thread(uploads.cancel, upload_id)
     elif "upload" in commands:
         offset = _header_number(request, "X-Goog-Upload-Offset")
         if offset is None:
@@ -130,8 +141,8 @@ async def _continue(request: Request, upload_id: str) -> Response:
         await _write(uploads, upload_id, offset, request.stream())
     body: dict[str, Any] = {}
     if "finalize" in commands:
-        body = _to_wire(request, await asyncio.to_thread(uploads.finalize, upload_id))
-    upload = await asyncio.to_thread(uploads.query, upload_id)
+        body = _to_wire(request, await in_file_thread(uploads.finalize, upload_id))
+    upload = await in_database_thread(uploads.query, upload_id)
     response = answer(request, body)
     response.headers[_STATUS], response.headers[_RECEIVED] = upload.state, str(upload.received_bytes)
     return response
@@ -153,24 +164,24 @@ async def _take_whole(
     upload = await _start(request, asked, mime_type, asked.size_bytes)
     try:
         await _write(uploads, upload.upload_id, 0, body)
-        file = await asyncio.to_thread(uploads.finalize, upload.upload_id)
+        file = await in_file_thread(uploads.finalize, upload.upload_id)
     except BaseException:
         with suppress(GemvecError):  # the first error is the one to tell
-            await asyncio.shield(asyncio.to_thread(uploads.cancel, upload.upload_id))
+            await asyncio.shield(in_database_thread(uploads.cancel, upload.upload_id))
         raise
     return answer(request, _to_wire(request, file))
 
 
 async def _write(uploads: UploadStore, upload_id: str, offset: int, body: AsyncIterator[bytes]) -> None:
     """Write a request's body into an upload; what came before an error is kept."""
-    writer = await asyncio.to_thread(uploads.open_append, upload_id, offset)
+    writer = await in_file_thread(uploads.open_append, upload_id, offset)
     try:
         async for block in _in_blocks(body):
-            await asyncio.to_thread(writer.write, block)
+            await in_file_thread(writer.write, block)
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(writer.abandon))
+        await asyncio.shield(in_file_thread(writer.abandon))
         raise
-    await asyncio.to_thread(writer.close)
+    await in_file_thread(writer.close)
 
 
 async def _in_blocks(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

@@ -13,17 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
-from gemvec.errors import BadSetting, DataFolderLocked, MissingDependency, StorageFailure, StorageFull
+from gemvec.errors import BadSetting, DataFolderLocked, HoldLost, MissingDependency, StorageFailure, StorageFull
 from gemvec.settings import Settings
+from gemvec.storage.durable import keep_private
 from gemvec.storage.migrations import migrate
 from gemvec.storage.reserve import Reserve
+from gemvec.storage.schema import store
 
 DATABASE_NAME = "gemvec.sqlite3"
 BUSY_TIMEOUT_SECONDS = 30
 _BUSY_PAUSE_SECONDS = 0.005
+_CONNECT_SECONDS = 5
 _POSTGRESQL_DISK_FULL = "53100"
 _WRITES = "gemvec_writes"
 # Advisory locks are numbers: "gemv", and one for the schema, as a database may have a gemvec in each.
@@ -44,6 +47,7 @@ class Database:
     def __init__(self, engine: Engine, reserve: Reserve | None = None) -> None:
         """Use `engine`; `reserve` is the space kept beside a SQLite file."""
         self._reserve = reserve
+        self._token: str | None = None
         self._readers = engine
         self._writers = engine.execution_options(**{_WRITES: True})
 
@@ -65,7 +69,22 @@ class Database:
         if is_way_out and self._reserve:
             self._reserve.open()
         with _translated(), self._writers.begin() as connection:
+            if self._token is not None:
+                self._check_hold(connection)
             yield connection
+
+    def fence(self, token: str) -> None:
+        """Let nothing be written any more once another server has put its token in the place of this one.
+
+        A SQLite file needs no such check: the lock of its folder ends only with the process.
+        """
+        if self._readers.dialect.name != "sqlite":
+            self._token = token
+
+    def _check_hold(self, connection: Connection) -> None:
+        # FOR SHARE: the next server's token waits for the end of this transaction.
+        if connection.scalar(select(store.c.token).with_for_update(read=True)) != self._token:
+            raise HoldLost
 
     def keep_reserve(self) -> None:
         """Take, or take again, the space for writing on a full disk; for a server, now and then."""
@@ -153,10 +172,8 @@ def _url(url_or_path: str | Path) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        try:
-            Path(url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailure(f"The database's folder cannot be made: {error}") from error
+        if url.database:
+            _prepare_file(Path(url.database))
         engine = create_engine(
             url, pool_size=8, max_overflow=-1, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": None}
         )
@@ -164,9 +181,22 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        return create_engine(url, pool_size=8, max_overflow=-1, pool_pre_ping=True)
+        connect_args = {"connect_timeout": _CONNECT_SECONDS}
+        return create_engine(url, pool_size=8, max_overflow=-1, pool_pre_ping=True, connect_args=connect_args)
     except ModuleNotFoundError as error:
         raise MissingDependency("PostgreSQL needs psycopg.", extra="postgresql") from error
+
+
+def _prepare_file(path: Path) -> None:
+    """Make the file of a database, with its folder, for its owner alone."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+            if each.exists():
+                keep_private(each, 0o600)
+    except OSError as error:
+        raise StorageFailure(f"The database {path} cannot be opened: {error}") from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +79,9 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that is missing, for its owner alone; its name survives a power cut.
+    """Make a folder that is missing; its name survives a power cut. It is its owner's alone, also where it was there.
+
+    A folder that everybody may write to by design, such as /tmp, stays as it is.
 
     Raises:
         StorageFailure: it cannot be made.
@@ -87,6 +90,15 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_folder(folder.parent)
+        elif not folder.stat().st_mode & stat.S_ISVTX:
+            keep_private(folder, 0o700)
+
+
+def keep_private(path: Path, mode: int) -> None:
+    """Take a file or folder from all but its owner; somebody else's is left as it is."""
+    if path.stat().st_mode & 0o077:
+        with suppress(PermissionError):
+            path.chmod(mode)
 
 
 def sync_folder(folder: Path) -> None:

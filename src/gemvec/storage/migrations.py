@@ -7,12 +7,13 @@ processes that start together end with one schema.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, inspect, select, text
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
 from gemvec.errors import StorageFailure
@@ -46,6 +47,14 @@ class Migration:
     apply: Callable[[Connection], None]
 
 
+def _hash_upload_ids(connection: Connection) -> None:
+    """Keep the secrets of upload URLs as hashes; uploads under way go on."""
+    uploads = schema.uploads
+    for upload_id in list(connection.scalars(select(uploads.c.upload_id))):
+        hashed = hashlib.sha256(upload_id.encode()).hexdigest()
+        connection.execute(update(uploads).where(uploads.c.upload_id == upload_id).values(upload_id=hashed))
+
+
 def _add_columns(columns: Sequence[Column[Any]], connection: Connection) -> None:
     """Add columns to tables that are there already; what is in the tables keeps nothing or the server's default."""
     for column in columns:
@@ -65,6 +74,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         summary="chunks that kill the server",
         apply=partial(_add_columns, [schema.chunks.c.crashes, schema.chunks.c.isolation]),
     ),
+    Migration(number=4, summary="upload URLs by hash", apply=_hash_upload_ids),
+    Migration(number=5, summary="the store knows its folder and its server", apply=schema.store.create),
 )
 
 

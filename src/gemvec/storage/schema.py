@@ -1,4 +1,4 @@
-"""The tables: uploads, files and their parts; jobs and their chunks; API keys.
+"""The tables: the store itself; uploads, files and their parts; jobs and their chunks; API keys.
 
 The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone
 out with the table. Bytes of files and vectors never go into the database, only where they are.
@@ -35,11 +35,19 @@ metadata = MetaData(
 # SQLite counts up only in a column that is exactly INTEGER; it holds 64 bits all the same.
 _COUNTED = BigInteger().with_variant(Integer, "sqlite")
 
+# One row: which data folder belongs to this database, and which server may write.
+store = Table(
+    "store",
+    metadata,
+    Column("store_id", String(64), primary_key=True),  # also in a file of the data folder
+    Column("token", String(64), nullable=False),  # of the server that began last
+)
+
 # An upload session: from `start` until the sweep. A final one is kept, so that a repeated `finalize` finds its answer.
 uploads = Table(
     "uploads",
     metadata,
-    Column("upload_id", String(64), primary_key=True),  # the secret of the upload URL
+    Column("upload_id", String(64), primary_key=True),  # SHA-256 of the secret in the upload URL, hexadecimal
     Column("owner", String(128), nullable=False),
     Column("file_id", String(64), nullable=False),  # taken at start, becomes a file when finalized
     Column("display_name", Text, nullable=False),

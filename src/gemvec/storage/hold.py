@@ -1,0 +1,77 @@
+"""Which data folder belongs to which database, and which server may write.
+
+A store has an id, in a row of its database and in a file of its data folder. A server refuses an empty folder, or that
+of another store, instead of taking for lost what lies elsewhere. A server that begins puts a token of its own into the
+same row. On PostgreSQL, where the lock of a server ends with its connection, each transaction that writes checks the
+token: a server that lost its hold, and does not know it, changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select, update
+
+from gemvec.errors import StoreMismatch
+from gemvec.storage.database import Database
+from gemvec.storage.durable import translate_os_errors, write_durably
+from gemvec.storage.schema import store
+
+STORE_ID_NAME = "gemvec.store"
+_CONTENT_FOLDERS = ("files", "batches")
+
+
+def take_store(database: Database, folder: Path) -> None:
+    """Check that a data folder and a database belong together, or make them; from then on this server may write.
+
+    Args:
+        database: held by this process.
+        folder: the data folder, which exists.
+
+    Raises:
+        StoreMismatch: they do not belong together; the message says which file decides.
+        StorageFailure: one of them cannot be used.
+    """
+    in_folder, token = _read_id(folder), secrets.token_hex(16)
+    with database.write(is_way_out=True) as connection:
+        store_id = connection.scalar(select(store.c.store_id))
+        if store_id is None:
+            _begin(connection, folder, in_folder, token)
+        elif store_id != in_folder:
+            found = f"is that of store {in_folder}" if in_folder else "is not: it has no such file"
+            raise StoreMismatch(
+                f"The database belongs to store {store_id}. The data folder {folder} {found} ({STORE_ID_NAME}). "
+                "Give the folder that belongs to the database, or another database."
+            )
+        else:
+            connection.execute(update(store).values(token=token))
+    database.fence(token)
+
+
+def has_store_id(folder: Path) -> bool:
+    """Say whether a data folder is there and has the id of a store; a file system that went away has not."""
+    return (folder / STORE_ID_NAME).exists()
+
+
+def _begin(connection: Connection, folder: Path, in_folder: str | None, token: str) -> None:
+    """Make an id for a database that has none, on both sides."""
+    if in_folder is not None and _has_content(folder):
+        raise StoreMismatch(
+            f"The data folder {folder} belongs to store {in_folder}, and the database to none. Give the database that "
+            f"belongs to the folder; or to begin anew, another folder."
+        )
+    store_id = in_folder or secrets.token_hex(8)
+    write_durably(folder / STORE_ID_NAME, store_id.encode() + b"\n")
+    connection.execute(insert(store).values(store_id=store_id, token=token))
+
+
+def _has_content(folder: Path) -> bool:
+    with translate_os_errors():
+        return any(each.is_dir() and any(each.iterdir()) for each in map(folder.joinpath, _CONTENT_FOLDERS))
+
+
+def _read_id(folder: Path) -> str | None:
+    with translate_os_errors():
+        path = folder / STORE_ID_NAME
+        return path.read_text(encoding="ascii", errors="replace").strip() if path.exists() else None
