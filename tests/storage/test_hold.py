@@ -1,11 +1,17 @@
 """A store knows its folder, and a server that lost its hold on a store writes nothing any more."""
 
+import logging
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from gemvec.errors import HoldLost, StorageFailure, StoreMismatch
+from gemvec.storage import hold
 from gemvec.storage.database import open_database
 from gemvec.storage.hold import STORE_ID_NAME, take_store
+from gemvec.storage.schema import store
+from gemvec.storage.timestamps import SteadyClock, utc_now
 
 
 @pytest.fixture
@@ -13,6 +19,12 @@ def folder(tmp_path):
     folder = tmp_path / "data"
     (folder / "batches").mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def taken(database, folder):
+    take_store(database, folder)
+    return database, folder
 
 
 def fill(folder):
@@ -73,3 +85,18 @@ def test_a_server_that_lost_its_hold_writes_nothing_and_may_still_read(postgresq
 def test_a_lost_hold_is_a_failure_of_storage_that_clients_may_try_again():
     assert issubclass(HoldLost, StorageFailure)
     assert HoldLost().retry_after_seconds
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"), [(timedelta(days=10), "no server ran for long"), (timedelta(hours=-5), "behind")]
+)
+def test_a_clock_that_was_set_between_two_starts_is_noticed(taken, monkeypatch, caplog, gap, said):
+    database, folder = taken
+    clock, seen_at = SteadyClock(), utc_now() - gap
+    monkeypatch.setattr(hold, "utc_now", clock)
+    logging.getLogger("gemvec").propagate = True
+    with database.write() as connection:
+        connection.execute(update(store).values(seen_at=seen_at))
+    take_store(database, folder)
+    assert said in caplog.text
+    assert clock() >= seen_at

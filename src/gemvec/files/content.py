@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gemvec.errors import FailedPrecondition, StorageFailure
+from gemvec.errors import DataLost, FailedPrecondition, StorageFailure
 from gemvec.storage.durable import make_folder, sync_folder, translate_os_errors
 
 BLOCK_BYTES = 2**20
@@ -49,6 +49,20 @@ class FileContent:
         if len(self.parts) != 1:
             raise FailedPrecondition("A file of batch results cannot be read as an input.")
         return self.parts[0].path
+
+    def check(self) -> None:
+        """Make sure that every part is there in its size, before anything of it is promised to a client.
+
+        Raises:
+            DataLost: one is gone, or shorter than recorded.
+        """
+        for part in self.parts:
+            try:
+                size_bytes = part.path.stat().st_size
+            except OSError as error:
+                raise DataLost(f"{part.path.name} is gone.") from error
+            if size_bytes < part.size_bytes:
+                raise DataLost(f"{part.path.name} has {size_bytes} bytes; {part.size_bytes} are recorded.")
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop` (the end when None) in blocks of at most 128 KiB.

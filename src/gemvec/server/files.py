@@ -16,7 +16,7 @@ from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
-from gemvec.storage.threads import in_database_thread
+from gemvec.storage.threads import in_database_thread, in_file_thread
 from gemvec.wire.files import FileResource, file_to_wire, files_to_wire
 from gemvec.wire.names import parse_resource_id
 from gemvec.wire.status import error_to_wire
@@ -63,6 +63,7 @@ async def download_file(request: Request) -> Response:
     store, file_id, owner = files_of(request), _file_id(request), request.state.owner
     file = await in_database_thread(store.get, file_id, owner)
     content = await in_database_thread(store.open_content, file_id, owner)
+    await in_file_thread(content.check)
     etag = f'"{file.sha256 or file_id}"'  # the name of a batch's results is given once
     headers = {
         "accept-ranges": "bytes",

@@ -28,7 +28,7 @@ from gemvec.server.limits import limits_of
 from gemvec.server.upstream import open_served_embedder
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
-from gemvec.storage.hold import take_store
+from gemvec.storage.hold import note_moment, take_store
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.threads import in_database_thread
 
@@ -76,7 +76,7 @@ def open_services(
         lifespans=(
             partial(_closing_storage, storage),
             *closing,
-            partial(_sweeping, files),
+            partial(_sweeping, files, database),
             partial(_running, batches),
         ),
     )
@@ -134,11 +134,11 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _sweeping(files: FileStore) -> AsyncGenerator[None]:
+async def _sweeping(files: FileStore, database: Database) -> AsyncGenerator[None]:
     """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
     with suppress(StorageFailure):  # said where the database is asked for something
         await in_database_thread(files.uploads.recover)
-    sweeper = asyncio.create_task(_sweep_for_ever(files))
+    sweeper = asyncio.create_task(_sweep_for_ever(files, database))
     try:
         yield
     finally:
@@ -147,9 +147,10 @@ async def _sweeping(files: FileStore) -> AsyncGenerator[None]:
             await sweeper
 
 
-async def _sweep_for_ever(files: FileStore) -> None:
+async def _sweep_for_ever(files: FileStore, database: Database) -> None:
     while True:
         try:
+            await in_database_thread(note_moment, database)
             if removed := await in_database_thread(files.sweep):
                 log.info("swept", extra={"removed": removed})
         except GemvecError as error:

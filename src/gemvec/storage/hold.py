@@ -9,16 +9,22 @@ token: a server that lost its hold, and does not know it, changes nothing any mo
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
 
 from gemvec.errors import StoreMismatch
+from gemvec.logs import get_logger
 from gemvec.storage.database import Database
 from gemvec.storage.durable import translate_os_errors, write_durably
 from gemvec.storage.schema import store
+from gemvec.storage.timestamps import utc_now
 
 STORE_ID_NAME = "gemvec.store"
+# Longer than a weekend; what was to expire meanwhile is gone after the start.
+_LONG = timedelta(days=3)
+_log = get_logger("storage")
 _CONTENT_FOLDERS = ("files", "batches")
 
 
@@ -35,8 +41,9 @@ def take_store(database: Database, folder: Path) -> None:
     """
     in_folder, token = _read_id(folder), secrets.token_hex(16)
     with database.write(is_way_out=True) as connection:
-        store_id = connection.scalar(select(store.c.store_id))
-        if store_id is None:
+        known = connection.execute(select(store)).one_or_none()
+        store_id = known and known.store_id
+        if known is None:
             _begin(connection, folder, in_folder, token)
         elif store_id != in_folder:
             found = f"is that of store {in_folder}" if in_folder else "is not: it has no such file"
@@ -45,8 +52,29 @@ def take_store(database: Database, folder: Path) -> None:
                 "Give the folder that belongs to the database, or another database."
             )
         else:
-            connection.execute(update(store).values(token=token))
+            _notice_gap(known.seen_at)
+            connection.execute(update(store).values(token=token, seen_at=utc_now()))
     database.fence(token)
+
+
+def note_moment(database: Database) -> None:
+    """Keep the present moment, so that the next start notices a clock that was set meanwhile; call it now and then."""
+    with database.write() as connection:
+        connection.execute(update(store).values(seen_at=utc_now()))
+
+
+def _notice_gap(seen_at: datetime) -> None:
+    """Say what is odd about the clock, and never go back behind a moment that has passed."""
+    gap = utc_now() - seen_at
+    if gap < timedelta(0):
+        utc_now.start_no_earlier_than(seen_at)
+        _log.warning("the clock is behind the moment a server last ran; that moment counts", extra=_told(seen_at, -gap))
+    elif gap > _LONG:
+        _log.warning("no server ran for long, or the clock was set; what is old expires", extra=_told(seen_at, gap))
+
+
+def _told(seen_at: datetime, gap: timedelta) -> dict[str, object]:
+    return {"last_ran_at": seen_at.isoformat(), "hours": round(gap.total_seconds() / 3600, 1)}
 
 
 def has_store_id(folder: Path) -> bool:
@@ -63,7 +91,7 @@ def _begin(connection: Connection, folder: Path, in_folder: str | None, token: s
         )
     store_id = in_folder or secrets.token_hex(8)
     write_durably(folder / STORE_ID_NAME, store_id.encode() + b"\n")
-    connection.execute(insert(store).values(store_id=store_id, token=token))
+    connection.execute(insert(store).values(store_id=store_id, token=token, seen_at=utc_now()))
 
 
 def _has_content(folder: Path) -> bool:

@@ -41,6 +41,7 @@ store = Table(
     metadata,
     Column("store_id", String(64), primary_key=True),  # also in a file of the data folder
     Column("token", String(64), nullable=False),  # of the server that began last
+    Column("seen_at", UtcDateTime, nullable=False),  # a moment at which a server ran, a few minutes old at most
 )
 
 # An upload session: from `start` until the sweep. A final one is kept, so that a repeated `finalize` finds its answer.

@@ -1,17 +1,60 @@
-"""Moments in time: aware UTC in Python, the same moment back from either database."""
+"""Moments in time: aware UTC in Python, the same moment back from either database, and a clock that does not jump."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import DateTime
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+# The system's clock is set right by so much now and then; what is more is a jump, and is not followed.
+_FOLLOWED = timedelta(minutes=1)
 
-def utc_now() -> datetime:
-    """Return the present moment, aware, in UTC."""
+
+def _wall_clock() -> datetime:
     return datetime.now(UTC)
+
+
+def _elapsed_seconds() -> float:
+    """Return seconds on a clock that nobody sets; where the system has one, it counts while the machine sleeps."""
+    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+
+
+class SteadyClock:
+    """The present moment, as the system's clock had it at the start and as time has gone by since.
+
+    A clock that is set three days ahead by mistake expires nothing, and one that is set back revives nothing.
+    """
+
+    def __init__(
+        self, wall_clock: Callable[[], datetime] = _wall_clock, elapsed_seconds: Callable[[], float] = _elapsed_seconds
+    ) -> None:
+        """Start at the moment that `wall_clock` shows; go on by `elapsed_seconds`."""
+        self._wall_clock = wall_clock
+        self._elapsed_seconds = elapsed_seconds
+        self._known = (wall_clock(), elapsed_seconds())  # replaced whole, so that threads see both or neither
+
+    def __call__(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
+        elapsed, wall = self._elapsed_seconds(), self._wall_clock()
+        start, started = self._known
+        steady = start + timedelta(seconds=elapsed - started)
+        if abs(wall - steady) > _FOLLOWED:
+            return steady
+        self._known = (wall, elapsed)
+        return wall
+
+    def start_no_earlier_than(self, moment: datetime) -> None:
+        """Go on from a moment that is known to have passed, where the clock shows an earlier one."""
+        if self() < moment:
+            self._known = (moment, self._elapsed_seconds())
+
+
+utc_now = SteadyClock()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
