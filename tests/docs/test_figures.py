@@ -74,6 +74,13 @@ def test_the_page_on_milvus_says_what_reading_lite_directly_saves():
     assert f"an index without changes {index} instead of {plain_index}" in text
 
 
+def test_the_page_on_indexing_says_how_fast_pdf_files_are_read():
+    measured = result("pdf.json")
+    ours, other = (f"{measured['readers'][name]['cpu_seconds']:.1f}" for name in ("gemvec (PDFium)", "pypdf"))
+    text = page("docs/indexing.md")
+    assert f"{measured['files']} files took {ours} processor seconds, and pypdf {other}" in text
+
+
 def test_the_page_on_batches_says_what_a_batch_costs():
     measured, text = result("batches.json"), page("docs/batches.md")
 

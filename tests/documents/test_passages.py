@@ -1,5 +1,7 @@
 """Passages are stretches of their document: nothing is lost, nothing invented, and each says where it stands."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,10 +169,56 @@ TEXTS = st.text(st.sampled_from("ab #\n`~.x中é\t"), max_size=300)
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.sampled_from(["markdown", "text"]), st.integers(1, 30))
-def test_every_character_but_space_is_in_a_passage_in_order(text, document_format, max_tokens):
+def test_every_letter_is_in_a_passage_in_order(text, document_format, max_tokens):
     passages = split(text, max_tokens=max_tokens, format=document_format)
-    rest = "".join(text.split())
-    assert "".join("".join(passage.text.split()) for passage in passages) == rest
+    read = "".join(passage.text for passage in passages)
+    assert re.findall(r"\w", read) == re.findall(r"\w", text)
+
+
+ROWS = "".join(
+    f"| E-{number} | part {number} failed to start and must be restarted by hand |\n" for number in range(1, 13)
+)
+
+
+def test_each_piece_of_a_table_has_its_header():
+    passages = split(f"# Table\n\n| code | meaning |\n|---|---|\n{ROWS}", max_tokens=40)
+    assert len(passages) > 2
+    assert all("| code | meaning |\n|---|---|\n" in passage.text for passage in passages)
+    rows = [line for passage in passages for line in passage.text.split("\n") if line.startswith("| E-")]
+    assert rows == ROWS.splitlines()
+
+
+def test_code_is_cut_between_lines():
+    lines = [f"    call_number_{number}(first, second, third)  # why it is called" for number in range(30)]
+    passages = split("# Code\n\n```python\n" + "\n".join(lines) + "\n```\n", max_tokens=40)
+    assert len(passages) > 3
+    assert [line for passage in passages for line in passage.text.split("\n") if "call_" in line] == lines
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "- [Install](install.md)\n- [Use](use.md)\n- [Remove](remove.md)\n",
+        "![A picture](a.png)\n",
+        "[a]: https://example.org/a\n[b]: https://example.org/b\n",
+        "| |\n|---|\n",
+        "***\n",
+        "https://example.org/a-page\n",
+    ],
+)
+def test_what_is_only_markup_or_links_is_no_passage(markup):
+    assert split(markup) == []
+
+
+def test_a_heading_a_single_link_and_links_with_words_are_passages():
+    for text in ("# Heading\n", "[Read this](a.md)\n", "- [a](a) one\n- [b](b) two\n- [c](c) three\n"):
+        assert [passage.text for passage in split(text, max_tokens=64)] == [text.strip()]
+
+
+def test_a_long_text_is_cut_in_time_that_grows_with_its_length():
+    text = "A line of some words.\n\n" * 40_000
+    passages = split(text, format="text")
+    assert passages[-1].position == f"line {80_000 - 1 - 2 * passages[-1].text.count('line') + 2}"
 
 
 @settings(max_examples=40, deadline=None)

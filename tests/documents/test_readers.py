@@ -1,6 +1,9 @@
 import pytest
 
-from gemvec.documents.readers import UnreadableDocument, decode, read_file, read_html, read_markdown, read_pdf, read_rst
+from gemvec.documents.blocks import find_blocks
+from gemvec.documents.pdf import drop_running_lines, join_hyphenated
+from gemvec.documents.readers import decode, read_file, read_html, read_markdown, read_pdf, read_rst
+from gemvec.documents.text import UnreadableDocument, fold
 
 
 def make_pdf(*pages, title="A title"):
@@ -47,9 +50,43 @@ def test_line_ends_of_windows_are_line_ends():
     assert read_markdown(b"# Heading\r\n\r\nText.\r\n").title == "Heading"
 
 
-def test_front_matter_that_is_no_yaml_makes_the_document_bad():
-    with pytest.raises(UnreadableDocument, match="front matter"):
-        read_markdown(b"---\na: [\n---\ntext\n")
+@pytest.mark.parametrize(
+    ("front_matter", "title", "metadata"),
+    [
+        pytest.param(
+            "title: Release 2.0: what is new\ndate: 2024-01-01",
+            "Release 2.0: what is new",
+            {"date": "2024-01-01"},
+            id="colon",
+        ),
+        pytest.param("title: T\ndate: 0000-00-00", "T", {"date": "0000-00-00"}, id="a date of zeros"),
+        pytest.param("title: T\nlist:\n\t- a", "T", {"list": "- a"}, id="a tab"),
+        pytest.param("title: T\nhost: !ENV [HOST, x]", "T", {"host": ["HOST", "x"]}, id="an unknown tag"),
+        pytest.param("title: %title%\nlang: en", "%title%", {"lang": "en"}, id="a placeholder"),
+        pytest.param("title: T\na: [\nlang: en", "T", {"a": "[", "lang": "en"}, id="an open bracket"),
+        pytest.param("title: T\nauthor: @me", "T", {"author": "@me"}, id="an at sign"),
+    ],
+)
+def test_front_matter_is_read_as_far_as_it_can_be_understood(front_matter, title, metadata):
+    read = read_markdown(f"---\n{front_matter}\n---\n# Heading\n".encode())
+    assert (read.title, read.metadata) == (title, metadata)
+    assert read.text.strip() == "# Heading"
+
+
+def test_what_of_front_matter_was_taken_as_plain_text_is_said():
+    (note,) = read_markdown(b"---\ntitle: Release 2.0: what is new\n---\nRelease text that matters.\n").notes
+    assert note.reason == "its front matter is not YAML; taken as plain text: title"
+
+
+def test_toml_between_plus_signs_is_front_matter():
+    read = read_markdown(b'+++\ntitle = "T"\ntags = ["a"]\n+++\nText.\n')
+    assert (read.title, read.metadata, read.text) == ("T", {"tags": ["a"]}, "\n\n\n\nText.\n")
+
+
+def test_a_text_between_two_rules_at_the_top_is_text():
+    text = "---\n\nNote: this page is old.\nIt is no longer changed, and nobody reads it.\n\n---\n\nMore.\n"
+    read = read_markdown(text.encode())
+    assert (read.text, read.metadata) == (text, {})
 
 
 @pytest.mark.parametrize(
@@ -63,9 +100,10 @@ def test_front_matter_that_is_no_yaml_makes_the_document_bad():
         ),
     ],
 )
-def test_front_matter_that_would_fill_the_memory_makes_the_document_bad(front_matter):
-    with pytest.raises(UnreadableDocument, match="front matter"):
-        read_markdown(f"---\n{front_matter}\n---\ntext\n".encode())
+def test_front_matter_that_would_fill_the_memory_is_left_out_and_the_text_read(front_matter):
+    read = read_markdown(f"---\n{front_matter}\n---\ntext\n".encode())
+    assert read.text.strip() == "text"
+    assert "front matter" in read.notes[0].reason
 
 
 def test_front_matter_may_name_a_value_and_use_it_again():
@@ -90,6 +128,140 @@ y = 2</code></pre><ul><li>item</li></ul></main><footer>Imprint</footer></body></
     assert not any(word in read.text for word in ("Menu", "Imprint", "var x", "/x"))
 
 
+def test_html_keeps_everything_that_is_seen():
+    page = b"""<!doctype html><html><head><title>Install | Acme</title></head><body><nav>Menu</nav><main><article>
+    <div class="markdown"><header><h1>Install</h1><p>Lead paragraph: needs 4 GB.</p></header><p>Body text.</p>
+    <aside class="admonition">Warning: never delete the lock file.</aside></div></article>
+    <article><p>A second article.</p></article><form><p>Text in a form.</p><button>Send</button></form></main></body>
+    </html>"""
+    read = read_html(page)
+    assert read.title == "Install | Acme"
+    for seen in ("# Install", "needs 4 GB", "Body text", "never delete", "second article", "Text in a form"):
+        assert seen in read.text
+    assert "Menu" not in read.text
+    assert "Send" not in read.text
+
+
+def test_html_beside_an_empty_main_is_read():
+    page = b"<html><title>SPA</title><body><main></main><div id=c><p>The real text is here.</p></div></body></html>"
+    assert read_html(page).text == "The real text is here."
+
+
+def test_html_without_a_title_takes_its_first_heading_and_leaves_out_what_is_not_shown():
+    page = b"""<body><div role="navigation">Menu</div><ul><li><a href=a>Aaaa</a><li><a href=b>Bbbb</a>
+    <li><a href=c>Cccc</a><li><a href=d>Dddd</a></ul>
+    <h1>Title<a class="headerlink" href="#t">\xc2\xb6</a></h1><p hidden>Hidden.</p>
+    <p style="display: none">Not shown.</p><!-- a comment --><p>Shown.</p></body>"""
+    read = read_html(page)
+    assert (read.title, read.text) == ("Title", "# Title\n\nShown.")
+
+
+HTML_IN_MARKDOWN = b"""<h1 id="Ops" class="anchor">Operations<button data-href="#Ops"><svg viewBox="0 0 16 16">
+<path d="M4 9h1v1H4c-1.5 0-3-1.69-3-3.5"></path></svg></button></h1><h2 id="x">How to resize a pool</h2>
+<p>Set <code>pool.size</code> to <strong>16</strong>.</p>
+
+<table><tr><th>name</th><th>value</th></tr><tr><td>pool.size</td><td>16</td></tr></table>
+"""
+
+
+def test_markdown_that_is_html_is_read_as_html():
+    read = read_markdown(HTML_IN_MARKDOWN)
+    assert read.title == "Operations"
+    assert "# Operations\n" in read.text
+    assert "## How to resize a pool\n" in read.text
+    assert "Set `pool.size` to **16**." in read.text
+    assert "| pool.size | 16 |" in read.text
+    assert not any(mark in read.text for mark in ("<", "svg", "M4"))
+
+
+def test_html_among_markdown_is_read_and_lines_keep_their_numbers():
+    read = read_markdown(
+        b"<p align=center>\n<img src=a.png>\n</p>\n\n# Title\n\nPress <kbd>a</kbd><br>then `<b>`.\n\n"
+        b"<details>\n<summary>More</summary>\n\nInside.\n\n</details>\n\n```html\n<p>code</p>\n```\n"
+    )
+    lines = read.text.split("\n")
+    assert (read.title, read.has_lines, lines[4]) == ("Title", True, "# Title")
+    assert "Press a then `<b>`." in lines
+    assert "Inside." in lines
+    assert "<p>code</p>" in lines
+    assert not [line for line in lines if "<p a" in line or "details" in line]
+
+
+def test_a_title_is_a_heading_and_no_comment_in_code():
+    text = "Getting started\n===============\n\nRun this.\n\n```bash\n# install the tool\npip install tool\n```\n"
+    assert read_markdown(text.encode()).title == "Getting started"
+    assert read_markdown(b"Run this.\n\n```bash\n# install the tool\n```\n").title == ""
+
+
+RST = b"""Installing
+==========
+
+.. _a-target:
+.. a comment
+   of two lines
+
+Run this:
+
+.. code-block:: bash
+
+   # install the tool
+   pip install tool
+
+A paragraph::
+
+   Literal block title
+   -------------------
+   inside literal
+
+===== =====
+A     B
+===== =====
+one   two
+===== =====
+
+Sub section
+-----------
+
+See :doc:`other page </other>` and :ref:`x`. ``code`` and `link <http://a.b>`_.
+
+.. note::
+
+   Notes are useful.
+
+.. image:: x.png
+   :alt: alt text
+
+.. toctree::
+
+   a
+   b
+
+.. list-table::
+   :header-rows: 1
+
+   * - Key
+     - Value
+"""
+
+
+def test_rst_headings_are_those_of_the_text_and_not_of_code():
+    read = read_rst(RST)
+    headings = {block.headings for block in find_blocks(read.text) if block.headings}
+    assert headings == {("Installing",), ("Installing", "Sub section")}
+    assert read.title == "Installing"
+    assert len(read.text.split("\n")) == len(RST.decode().split("\n"))
+
+
+def test_rst_is_read_as_a_reader_sees_it():
+    text = read_rst(RST).text
+    for seen in ("```bash\n\n# install the tool\npip install tool\n```", "A paragraph:\n", "one   two", "alt text"):
+        assert seen in text
+    assert "See other page and x. `code` and link." in text
+    assert "Note:\n\nNotes are useful." in text
+    assert "* - Key\n  - Value" in text
+    assert not any(mark in text for mark in ("a-target", "comment", "=====", "toctree", "header-rows", "x.png"))
+
+
 def test_rst_headings_become_markdown_and_lines_keep_their_numbers():
     read = read_rst(b"=====\nTitle\n=====\n\nText with :ref:`a name <target>` and ``code``.\n\nPart\n----\n\nMore.\n")
     assert read.title == "Title"
@@ -110,20 +282,96 @@ def test_pdf_gives_text_title_and_where_pages_begin():
     assert read.text[read.page_starts[1] :].startswith("Second page here")
 
 
+def test_a_damaged_page_of_a_pdf_costs_that_page():
+    data = make_pdf("First page here", "Second page here", "Third page here")
+    begin, end = data.index(b"7 0 obj"), data.index(b"9 0 obj")
+    damaged = data[begin:end].replace(b"/Type /Page ", b"/Type /Nope ").replace(b"<< /Length", b"(( /Length")
+    read = read_pdf(data[:begin] + damaged + data[end:])
+    assert "First page here" in read.text
+    assert "Third page here" in read.text
+    (note,) = read.notes
+    assert note.is_loss
+    assert note.reason.startswith("page 2 is")
+
+
+def test_a_pdf_without_text_is_named_as_scanned():
+    with pytest.raises(UnreadableDocument, match="scanned"):
+        read_pdf(make_pdf("", ""))
+
+
+def test_words_that_a_line_end_has_cut_are_whole_again():
+    assert join_hyphenated("the index-\ning of \ufb01les") == "the indexing of files"
+    assert join_hyphenated("a well-known and well-\nknown word") == "a well-known and well-known word"
+    assert join_hyphenated("Berlin-\nMitte") == "Berlin-\nMitte"
+
+
+def test_running_heads_and_page_numbers_go():
+    pages = [
+        f"The Handbook\nLine one of {word}.\nLine two.\nLine three.\nLine four.\n{number}"
+        for number, word in enumerate("abcdef", 1)
+    ]
+    cleaned = drop_running_lines(pages)
+    assert not any("Handbook" in page or page.split("\n")[-1].isdigit() for page in cleaned)
+    assert [page.split("\n")[0] for page in cleaned] == [f"Line one of {word}." for word in "abcdef"]
+
+
 @pytest.mark.parametrize("data", [b"", b"no pdf at all", make_pdf("text")[:200]])
 def test_a_damaged_pdf_is_a_bad_document(data):
     with pytest.raises(UnreadableDocument, match="not a readable PDF"):
         read_pdf(data)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_text_is_read_in_the_encodings_that_name_themselves(encoding):
-    assert decode("naïve Ünïcode".encode(encoding)) == "naïve Ünïcode"
+    assert decode("naïve Ünïcode".encode(encoding)) == ("naïve Ünïcode", ())
 
 
-def test_text_in_no_known_encoding_is_a_bad_document():
-    with pytest.raises(UnreadableDocument, match="not utf-8"):
-        decode(b"\xe4\xf6\xfc")
+SPANISH = "El presupuesto fue aprobado por la comisión el año pasado."
+GERMAN = "Die Größe der Übung überrascht für einen schönen Tag in München, sagte der Bäcker."
+RUSSIAN = "Резервное копирование выполняется каждую ночь, и старые копии удаляются через неделю."
+CHINESE = "本产品支持自动备份功能。每天凌晨备份一次\uff0c备份文件保存七天。\n"
+JAPANESE = "この製品は自動バックアップに対応しています。毎晩バックアップを行います。"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (SPANISH, "latin-1"),
+        (GERMAN, "cp1252"),
+        (RUSSIAN, "cp1251"),
+        (CHINESE, "gbk"),
+        (JAPANESE, "shift_jis"),
+        (GERMAN, "utf-16-le"),
+        (CHINESE * 3, "utf-16-be"),
+        (GERMAN, "utf-32-le"),
+    ],
+)
+def test_an_encoding_without_a_name_is_guessed_and_the_guess_said(text, encoding):
+    decoded, notes = decode(text.encode(encoding))
+    assert decoded == fold(text)
+    assert "a guess" in notes[0].reason
+
+
+@pytest.mark.parametrize("data", [b"\0\1\2\0\xff", b"PK\x03\x04\0\0\x08\0\xb7", b"text with a \0 NUL"])
+def test_bytes_that_are_no_text_are_refused(data):
+    with pytest.raises(UnreadableDocument, match="NUL"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("\ufb01le o\ufb03ce", "file office"),
+        ("\uff21\uff30\uff29\u3000\uff4b\uff45\uff59", "API key"),
+        ("ﾊﾞｯｸｱｯﾌﾟ", "バックアップ"),
+        ("caf\u0065\u0301", "café"),
+        ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth"),
+        ("x² + ½ and 10\u00a0€", "x² + ½ and 10 €"),
+        ("\U0001d41b\U0001d428\U0001d425\U0001d41d", "bold"),
+    ],
+)
+def test_characters_that_look_alike_are_folded_and_those_that_mean_something_stay(written, read):
+    assert fold(written) == read
 
 
 def test_a_file_of_unknown_kind_names_the_known_ones(tmp_path):

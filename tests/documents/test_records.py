@@ -6,8 +6,8 @@ import pytest
 from pyarrow import parquet
 
 from gemvec.documents.document import BadDocument, Document
-from gemvec.documents.readers import UnreadableDocument
 from gemvec.documents.records import RecordFields, read_records
+from gemvec.documents.text import UnreadableDocument
 
 RECORDS = [
     {"id": "a", "title": "First", "text": "The first text.", "lang": "en"},
@@ -102,3 +102,66 @@ def test_a_file_that_is_no_parquet_is_bad_as_a_whole(tmp_path):
     path.write_bytes(b"PAR2")
     with pytest.raises(UnreadableDocument, match="not Parquet"):
         read(path)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_of_a_table_is_found(tmp_path, delimiter):
+    path = tmp_path / "a.csv"
+    rows = [("id", "text", "lang"), ("1", "Some text, or more; all of it", "es"), ("2", "More", "de")]
+    path.write_text("".join(delimiter.join(f'"{value}"' for value in row) + "\n" for row in rows))
+    first, second = read(path)
+    assert (first.text, first.metadata) == ("Some text, or more; all of it", {"id": "1", "lang": "es"})
+    assert (second.id, second.notes) == ("a.csv#2", ())
+
+
+def test_a_table_without_a_text_column_takes_those_that_hold_sentences_and_says_so(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("sku,price,Description\nA-1,10,A red chair of wood\nA-2,12,A blue table of steel\n")
+    first, second = read(path)
+    assert (first.text, first.metadata) == ("A red chair of wood", {"sku": "A-1", "price": "10"})
+    assert [note.reason for note in first.notes] == ["no column is called text; taken for text: Description"]
+    assert second.notes == ()
+
+
+def test_several_columns_are_joined_when_they_are_named(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,question,answer\n1,Why?,Because.\n2,How?,\n")
+    first, second = read(path, RecordFields(joined_text=("question", "answer")))
+    assert (first.text, second.text) == ("Why?\n\nBecause.", "How?")
+
+
+def test_a_table_without_a_header_has_numbered_columns_and_says_so(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("1\tThe first of some texts\n2\tThe second of some texts\n")
+    first, _ = read(path)
+    assert (first.text, first.metadata) == ("The first of some texts", {"column_1": "1"})
+    assert any("no header" in note.reason for note in first.notes)
+
+
+def test_a_malformed_row_costs_that_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,good\n2,a, b, c\n3,good too\n")
+    first, bad, last = read(path)
+    assert (first.text, last.text) == ("good", "good too")
+    assert (bad.place, bad.reason) == ("row 2", "it has 4 values, and the table 2 columns")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_records_are_read_in_their_encoding(tmp_path, name, encoding):
+    text = "El presupuesto fue aprobado por la comisión el año pasado."
+    lines = f"id,text\n1,{text}\n" if name == "a.csv" else json.dumps({"id": 1, "text": text}, ensure_ascii=False)
+    (tmp_path / name).write_bytes(lines.encode(encoding))
+    (document,) = read(tmp_path / name)
+    assert (document.text, document.id) == (text, f"{name}#1")
+    assert [note.reason for note in document.notes] == (
+        ["its encoding is a guess: windows-1252"] if encoding == "latin-1" else []
+    )
+
+
+def test_a_line_in_another_encoding_than_the_rest_is_read_by_itself(tmp_path):
+    path = tmp_path / "a.jsonl"
+    line = '{"text": "%s"}\n'
+    german = "Die Größe der Übung überrascht für einen schönen Tag in München."
+    path.write_bytes((line % "plain").encode() + (line % german).encode("cp1252") + (line % "höher").encode())
+    assert [document.text for document in read(path)] == ["plain", german, "höher"]

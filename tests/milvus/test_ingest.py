@@ -161,7 +161,6 @@ def test_a_document_without_text_is_reported(collection, embedder, folder):
     ("fields", "reason"),
     [
         ({"text": " \n"}, "it has no text"),
-        ({"text": "half a \ud83d character"}, "half a character"),
         ({"id": "half a \ud83d character"}, "half a character"),
         ({"id": ""}, "its id must have 1 to 1024 bytes"),
         ({"id": "é" * 600}, "its id must have 1 to 1024 bytes"),
@@ -170,7 +169,6 @@ def test_a_document_without_text_is_reported(collection, embedder, folder):
         ({"metadata": {"when": object()}}, "its metadata is not JSON"),
         ({"metadata": {"number": 2**64}}, "its metadata is not JSON"),
         ({"metadata": functools.reduce(lambda inner, _: {"in": inner}, range(300), {})}, "its metadata is not JSON"),
-        ({"metadata": {"half": "a \ud83d character"}}, "its metadata is not JSON"),
     ],
 )
 def test_what_milvus_would_not_take_is_left_out_and_the_others_written(collection, embedder, fields, reason):
@@ -179,3 +177,21 @@ def test_what_milvus_would_not_take_is_left_out_and_the_others_written(collectio
     report = asyncio.run(ingest(collection, embedder, [bad, good]))
     assert [reason in each.reason for each in report.bad] == [True]
     assert [row["document_id"] for row in contents(collection)] == ["good"]
+
+
+@pytest.mark.parametrize("field", ["text", "title", "metadata"])
+def test_half_a_character_costs_itself_and_is_said(collection, embedder, field):
+    half = "half a \ud83d character"
+    document = Document(**{"id": "a", "text": "A text.", field: {"said": half} if field == "metadata" else half})
+    report = asyncio.run(ingest(collection, embedder, [document]))
+    (row,) = contents(collection)
+    assert "half a \ufffd character" in str(row[field])
+    assert (report.documents, [note.id for note in report.notes]) == (1, ["a"])
+
+
+def test_a_document_of_nothing_but_links_is_left_out_and_said_each_time(collection, embedder, folder):
+    (folder / "links.md").write_text("- [a](a.md)\n- [b](b.md)\n- [c](c.md)\n")
+    for _ in range(2):
+        report = run(collection, embedder)
+        assert [(bad.id, bad.reason) for bad in report.bad] == [("docs/links.md", "it has nothing but markup or links")]
+        assert report.documents == 3

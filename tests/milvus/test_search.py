@@ -59,6 +59,11 @@ def test_a_collection_that_does_not_exist_is_named(collection, embedder):
         ask(collection, embedder, "word")
 
 
+def test_a_query_is_folded_as_documents_are(indexed, embedder):
+    plain, written = (ask(indexed, embedder, query, limit=1)[0] for query in ("upload a file", "upload a \ufb01le"))
+    assert plain == written
+
+
 @pytest.mark.parametrize(("query", "limit"), [("  ", 3), ("word", 0), ("word", 1001)])
 def test_queries_and_limits_are_checked(indexed, embedder, query, limit):
     with pytest.raises(InvalidRequest):

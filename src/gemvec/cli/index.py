@@ -65,7 +65,15 @@ def index(
         int | None,
         typer.Option(min=0, metavar="N", help="Tokens repeated where a paragraph is cut; as before, at first 16."),
     ] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field of records that is the text.")] = None,
+    text_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text-field",
+            "--text-column",
+            metavar="TEXT",
+            help="Field or column of records that is the text; repeat to join several.",
+        ),
+    ] = None,
     id_field: Annotated[str | None, typer.Option(help="Field of records that is the id.")] = None,
     title_field: Annotated[str | None, typer.Option(help="Field of records that is the title.")] = None,
     error_report: Annotated[
@@ -92,13 +100,15 @@ def index(
     from gemvec.milvus import RecordFields
 
     check_can_be_written(error_report, "--error-report")
-    named = {"text": text_field, "id": id_field, "title": title_field}
+    named = {"id": id_field, "title": title_field}
     request = IndexRequest(
         settings=settings,
         choice=EmbedderChoice(server=server, model=model),
         dimensionality=dimensionality,
         sources=sources,
-        fields=RecordFields(**{name: (field,) for name, field in named.items() if field}),
+        fields=RecordFields(
+            joined_text=tuple(text_field or ()), **{name: (field,) for name, field in named.items() if field}
+        ),
         standard_input=_read_standard_input() if "-" in sources else None,
         root=root,
         max_tokens=chunk_tokens,

@@ -25,6 +25,8 @@ class Block:
 
     Attributes:
         start, end: character offsets; `end` is the next block's `start`.
+        header: start and end of the header above a table's row; None for anything else.
+        is_code: whether it is code, which is not cut inside a line.
         level: of a heading, 1 to 6; 0 for anything else.
         headings: the headings it stands under, outermost first; of a heading, itself included.
     """
@@ -33,37 +35,73 @@ class Block:
     end: int
     level: int
     headings: tuple[str, ...]
+    header: tuple[int, int] | None = None
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """Where a block begins, and what it is. `header` is in lines."""
+
+    line: int = 0
+    level: int = 0
+    heading: str = ""
+    header: tuple[int, int] | None = None
+    is_code: bool = False
 
 
 def find_blocks(text: str) -> list[Block]:
     """Return the blocks of Markdown in order; together they are the whole text."""
     offsets = [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    starts = {0: (0, "")}
-    starts.update({offsets[line]: (level, heading) for line, level, heading in _find_starts(text)})
+    starts = {0: _Start()} | {offsets[each.line]: each for each in _find_starts(text)}
     ordered = sorted(starts)
     stack: list[tuple[int, str]] = []
     blocks: list[Block] = []
     for start, end in zip(ordered, [*ordered[1:], len(text)], strict=True):
-        level, heading = starts[start]
-        if level:
-            stack = [outer for outer in stack if outer[0] < level] + [(level, heading)]
-        blocks.append(Block(start=start, end=end, level=level, headings=tuple(name for _, name in stack)))
+        found = starts[start]
+        if found.level:
+            stack = [outer for outer in stack if outer[0] < found.level] + [(found.level, found.heading)]
+        blocks.append(
+            Block(
+                start=start,
+                end=end,
+                level=found.level,
+                headings=tuple(name for _, name in stack),
+                header=(offsets[found.header[0]], offsets[found.header[1]]) if found.header else None,
+                is_code=found.is_code,
+            )
+        )
     return blocks
 
 
-def _find_starts(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield line, heading level and heading of each block; a table's first row stays with the table's head."""
+def find_html(text: str) -> list[tuple[int, int]]:
+    """Return the first line and the line after the last one of each block of HTML."""
+    return [(token.map[0], token.map[1]) for token in _parser().parse(text) if token.type == "html_block" and token.map]
+
+
+def find_prose(text: str) -> list[int]:
+    """Return the lines that are text and not code or HTML."""
+    spans = (token.map for token in _parser().parse(text) if token.type == "inline" and token.map)
+    return sorted({line for start, end in spans for line in range(start, end)})
+
+
+def _find_starts(text: str) -> Iterator[_Start]:
+    """Yield where blocks begin; a table's first row stays with the table's head."""
     tokens = _parser().parse(text)
-    is_first_row = False
+    header: tuple[int, int] | None = None
     for index, token in enumerate(tokens):
-        if token.type == "tbody_open":
-            is_first_row = True
-        elif token.type == "tr_open" and is_first_row:
-            is_first_row = False
-        elif token.map is not None and token.type == "heading_open":
-            yield token.map[0], int(token.tag[1:]), tokens[index + 1].content
-        elif token.map is not None and _begins_block(token):
-            yield token.map[0], 0, ""
+        if token.map is None:
+            continue
+        line = token.map[0]
+        if token.type == "table_open":
+            header = (line, line + 2)  # the names and the rule below them
+        if token.type == "heading_open":
+            yield _Start(line=line, level=int(token.tag[1:]), heading=tokens[index + 1].content)
+        elif token.type == "tr_open" and tokens[index - 1].type == "tbody_open":
+            continue
+        elif _begins_block(token):
+            is_code = token.type in {"fence", "code_block"}
+            yield _Start(line=line, header=header if token.type == "tr_open" else None, is_code=is_code)
 
 
 def _begins_block(token: Token) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal, cast
 
@@ -14,6 +15,8 @@ DocumentFormat = Literal["markdown", "text"]
 # Lengths of the collection's fields in bytes (Milvus counts bytes, and refuses a longer value).
 MAX_ID_BYTES = 1024
 MAX_METADATA_BYTES = 65_000
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,28 @@ def has_more_values(value: Any, most: int) -> bool:
             waiting += cast("Sequence[Any]", found)
         count += 1
     return count + len(waiting) > most
+
+
+def repair_document(document: Document) -> Document:
+    """Return `document` with each half of a character (a lone surrogate) replaced by U+FFFD; its id stays."""
+    texts = {name: getattr(document, name) for name in ("text", "title", "source", "place")}
+    repaired = {name: _HALF.sub("\ufffd", text) for name, text in texts.items()}
+    metadata = _repair_value(dict(document.metadata))
+    if repaired == texts and metadata == document.metadata:
+        return document
+    note = Note(reason="it has half a character (a lone surrogate), replaced by \ufffd")
+    return replace(document, **repaired, metadata=metadata, notes=(*document.notes, note))
+
+
+def _repair_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {_repair_value(name): _repair_value(item) for name, item in items}
+    if isinstance(value, list):
+        return [_repair_value(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def check_document(document: Document) -> str | None:

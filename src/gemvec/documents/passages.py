@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gemvec.documents.blocks import Block, find_blocks
-from gemvec.documents.document import Document
+from gemvec.documents.document import Document, DocumentFormat
 from gemvec.documents.sections import SCRAP_SHARE, find_sections, pack
 from gemvec.errors import InvalidRequest
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 # Part of every key: raise it when the same options would cut the same document differently.
-SPLITTER_VERSION = 2
+SPLITTER_VERSION = 3
 
 # A "word" without spaces (base64, minified code) is one token however long it is; Milvus takes 65,535 bytes a field.
 MAX_PASSAGE_CHARACTERS = 8_000
@@ -120,8 +120,13 @@ class Splitter:
         return self.options.version
 
     def split(self, document: Document) -> list[Passage]:
-        """Return the passages of `document`, in order; each is a stretch of its text without surrounding space."""
-        pieces = list(self._cut(document))
+        """Return the passages of `document`, in order.
+
+        Each is a stretch of its text without surrounding space; one from the middle of a table has the table's header
+        above it. Stretches that are only markup, or only a list of links, are left out.
+        """
+        pieces = [piece for piece in self._cut(document) if has_words(piece.text, document.format)]
+        line_starts = _find_line_starts(document)
         passages: list[Passage] = []
         for number, piece in enumerate(pieces):
             heading = _JOINT.join(piece.headings)
@@ -130,7 +135,7 @@ class Splitter:
                     number=number,
                     text=piece.text,
                     heading=heading,
-                    position=_position(document, piece.start, number, len(pieces)),
+                    position=_position(document, line_starts, piece.start, number, len(pieces)),
                     title=join_title(document.title, heading, piece.text),
                 )
             )
@@ -170,7 +175,16 @@ class Splitter:
         sizes = self._count_all([text[block.start : block.end] for block in blocks])
         for section in find_sections(list(zip(blocks, sizes, strict=True)), self.options.max_tokens):
             for some in pack(text, section, self.options.max_tokens):
-                yield from self._split_text(_Piece.of(text, some))
+                yield from self._split_blocks(text, some)
+
+    def _split_blocks(self, text: str, blocks: Sequence[Block]) -> Iterator[_Piece]:
+        """Yield what some blocks make up; rows of a table with its header above them."""
+        body = next((block for block in blocks if not block.level), blocks[0])
+        header = text[body.header[0] : body.header[1]] if body.header else ""
+        if self.count_tokens(header) * 2 > self.options.max_tokens:
+            header = ""  # there would be no room for rows
+        for piece in self._split_text(_Piece.of(text, blocks)):
+            yield replace(piece, text=header + piece.text) if header else piece
 
     def _split_text(self, piece: _Piece) -> Iterator[_Piece]:
         """Yield `piece` without surrounding space, in parts when it is too long; a heading is no part by itself."""
@@ -180,9 +194,34 @@ class Splitter:
         if self._fits(whole.text):
             yield whole
             return
+        if whole.is_code:
+            yield from self._split_code(whole)
+            return
         for offset, stretch in _cut_roughly(whole.text, _STRETCH_CHARACTERS):
             for start, part in self._split_stretch(stretch):
                 yield _Piece(start=whole.start + offset + start, text=part, headings=piece.headings)
+
+    def _split_code(self, piece: _Piece) -> Iterator[_Piece]:
+        """Yield runs of whole lines; a line that is too long by itself is cut like text."""
+        lines = piece.text.splitlines(keepends=True)
+        sizes = self._count_all(lines)
+        start = offset = tokens = 0
+        for line, size in zip(lines, sizes, strict=True):
+            is_full = tokens + size > self.options.max_tokens or offset + len(line) - start > MAX_PASSAGE_CHARACTERS
+            if is_full and offset > start:
+                yield from self._split_run(piece, start, offset)
+                start, tokens = offset, 0
+            offset, tokens = offset + len(line), tokens + size
+        yield from self._split_run(piece, start, offset)
+
+    def _split_run(self, piece: _Piece, start: int, end: int) -> Iterator[_Piece]:
+        text = piece.text[start:end]
+        is_one_line = "\n" not in text.strip("\n")
+        run = replace(piece, start=piece.start + start, text=text.strip("\n"), is_code=False)
+        run = replace(run, start=run.start + len(text) - len(text.lstrip("\n")))
+        if not run.text.strip():
+            return
+        yield from self._split_text(run) if is_one_line else [run]
 
     def _split_stretch(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield the parts of a text and where they begin; a heading goes with what follows."""
@@ -214,6 +253,7 @@ class _Piece:
     start: int
     text: str
     headings: tuple[str, ...]
+    is_code: bool = False
 
     @classmethod
     def of(cls, text: str, blocks: Sequence[Block]) -> _Piece:
@@ -221,13 +261,15 @@ class _Piece:
         if not blocks:
             return cls(start=0, text=text, headings=())
         first = next((block for block in blocks if not block.level), blocks[0])
-        return cls(start=blocks[0].start, text=text[blocks[0].start : blocks[-1].end], headings=first.headings)
+        is_code = all(block.is_code or block.level for block in blocks) and first.is_code
+        stretch = text[blocks[0].start : blocks[-1].end]
+        return cls(start=blocks[0].start, text=stretch, headings=first.headings, is_code=is_code)
 
     def stripped(self) -> _Piece:
         """Return the piece without surrounding space."""
         text = self.text.lstrip()
         start = self.start + len(self.text) - len(text)
-        return _Piece(start=start, text=text.rstrip(), headings=self.headings)
+        return replace(self, start=start, text=text.rstrip())
 
 
 def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:
@@ -249,13 +291,47 @@ def join_title(title: str, heading: str, text: str) -> str:
     return f"{title}{_JOINT}{above}" if above else title
 
 
-def _position(document: Document, offset: int, number: int, total: int) -> str:
+_PICTURE = re.compile(r"!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])")
+_LINK = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
+_LINK_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+" + _LINK.pattern + r"\s*")
+_DEFINITION = re.compile(r"^ {0,3}\[[^\[\]]+\]:[ \t]*\S+[^\n]*$", re.MULTILINE)
+_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^>]*-->|https?://\S+")
+_LETTER = re.compile(r"[^\W_]")
+# So many links without a word between them are a list of links.
+_MIN_LINKS = 3
+
+
+def has_words(text: str, document_format: DocumentFormat) -> bool:
+    """Whether a passage has anything to read: words that are not markup, an address, or part of a list of links."""
+    if document_format == "text":
+        return _LETTER.search(text) is not None
+    rest = _PICTURE.sub("", _MARKUP.sub("", _DEFINITION.sub("", text)))
+    unlinked, links = _LINK.subn("", rest)
+    if links < _MIN_LINKS and not _is_link_list(rest):
+        return _LETTER.search(_LINK.sub(r"\1", rest)) is not None
+    return any(_LETTER.search(line) for line in unlinked.split("\n") if not _HEADING.match(line))
+
+
+def _is_link_list(text: str) -> bool:
+    """Whether all lines are items of a list that are a link each, and headings."""
+    lines = [line for line in text.split("\n") if line.strip() and not _HEADING.match(line)]
+    return bool(lines) and all(_LINK_ITEM.fullmatch(line) for line in lines)
+
+
+def _find_line_starts(document: Document) -> list[int]:
+    """Return the offset at which each line begins, when positions name lines."""
+    if not document.has_lines or document.place or document.page_starts:
+        return []
+    return [0, *(found.end() for found in re.finditer("\n", document.text))]
+
+
+def _position(document: Document, line_starts: Sequence[int], offset: int, number: int, total: int) -> str:
     if document.page_starts:
         where = f"page {bisect_right(document.page_starts, offset)}"
     elif document.place:
         where = document.place
     elif document.has_lines:
-        where = f"line {document.text.count(chr(10), 0, offset) + 1}"
+        where = f"line {bisect_right(line_starts, offset)}"
     else:
         where = ""
     part = f"part {number + 1} of {total}" if total > 1 and not (document.has_lines and not document.place) else ""

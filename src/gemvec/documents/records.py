@@ -1,56 +1,78 @@
-"""Files that hold many documents: JSON Lines, CSV and Parquet, one document a record."""
+"""Files that hold many documents: JSON Lines, CSV and Parquet, one document a record. `tables.py` reads CSV."""
 
 from __future__ import annotations
 
-import csv
+import io
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from io import StringIO
 from pathlib import Path
 from typing import IO, Any, cast
 
 from gemvec.documents.document import BadDocument, Document, to_json
-from gemvec.documents.readers import UnreadableDocument, decode
+from gemvec.documents.readers import note_guess
+from gemvec.documents.tables import TableRow, open_table
+from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding, fold
 from gemvec.errors import MissingDependency
 
-RECORD_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
+_MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32 in Intel's order
+
+RECORD_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFields:
-    """Which fields of a record mean what; the first one that a record has counts. All others become metadata."""
+    """Which fields of a record mean what; all others become metadata.
+
+    Attributes:
+        text, id, title: the first one that a record has counts, in upper or lower case.
+        joined_text: fields that make up the text together, in this order; `text` is not looked at then.
+    """
 
     text: tuple[str, ...] = ("text", "content", "body", "passage")
     id: tuple[str, ...] = ("id", "_id", "document_id", "key")
     title: tuple[str, ...] = ("title",)
+    joined_text: tuple[str, ...] = ()
 
     def to_document(self, record: Mapping[str, Any], *, source: str, place: str) -> Document | BadDocument:
         """Return the document that `record` describes.
 
         Its id is `source#id`; without an id, a hash of the record, so that it stays the same when lines move.
         """
-        text_field, id_field, title_field = (_first(record, names) for names in (self.text, self.id, self.title))
+        id_field, title_field = _first(record, self.id), _first(record, self.title)
+        text_fields = self._find_text(record)
         document_id = f"{source}#{record[id_field]}" if id_field and not _is_nested(record[id_field]) else ""
-        for name in (text_field, id_field, title_field):
+        for name in (*text_fields, id_field, title_field):
             if name and _is_nested(record[name]):
                 return BadDocument(source=source, place=place, reason=f"its field {name!r} is no text", id=document_id)
-        if text_field is None:
+        if not text_fields:
             return BadDocument(source=source, place=place, reason=self._say_no_text(record), id=document_id)
+        named = {*text_fields, title_field}
         return Document(
             id=document_id or f"{source}#{_hash(record)}",
-            text=str(record[text_field]),
-            title=str(record[title_field]) if title_field else "",
+            text=fold("\n\n".join(str(record[name]) for name in text_fields)),
+            title=fold(str(record[title_field])) if title_field else "",
             source=source,
-            metadata={name: to_json(value) for name, value in record.items() if name not in {text_field, title_field}},
+            metadata={name: to_json(value) for name, value in record.items() if name not in named},
             place=place,
         )
 
+    def names_text(self, names: Iterable[str]) -> bool:
+        """Whether one of the fields `names` is a text."""
+        wanted = {name.lower() for name in self.joined_text or self.text}
+        return any(name.lower() in wanted for name in names)
+
+    def _find_text(self, record: Mapping[str, Any]) -> list[str]:
+        if self.joined_text:
+            return [name for name in self.joined_text if record.get(name) not in (None, "")]
+        found = _first(record, self.text)
+        return [found] if found else []
+
     def _say_no_text(self, record: Mapping[str, Any]) -> str:
-        empty = next((name for name in self.text if name in record), None)
-        return f"its field {empty!r} is empty" if empty else f"it has no field {' or '.join(self.text)}"
+        names = self.joined_text or self.text
+        empty = next((name for name in names if name in record), None)
+        return f"its field {empty!r} is empty" if empty else f"it has no field {' or '.join(names)}"
 
 
 def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
@@ -63,8 +85,8 @@ def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Docu
     try:
         if kind == ".parquet":
             yield from _read_parquet(path, source, fields)
-        elif kind == ".csv":
-            yield from _read_csv(path, source, fields)
+        elif kind in {".csv", ".tsv"}:
+            yield from _read_table(path, source, fields)
         else:
             with path.open("rb") as file:
                 yield from read_json_lines(file, source, fields)
@@ -74,36 +96,85 @@ def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Docu
 
 def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
     """Yield one document a line; a line that is no JSON object is a bad document."""
-    read_bytes = 0
-    for number, line in enumerate(file, start=1):
-        read_bytes += len(line)
+    lines = _Lines(file)
+    for number, (line, guess) in enumerate(lines, start=1):
         if not line.strip():
             continue
-        place = f"line {number}"
-        try:
-            record = json.loads(decode(line))
-        except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
-            yield BadDocument(source=source, place=place, reason="it is not JSON", read_bytes=read_bytes)
-            continue
-        if not isinstance(record, dict):
-            yield BadDocument(source=source, place=place, reason="it is not a JSON object", read_bytes=read_bytes)
-            continue
-        found = fields.to_document(cast("dict[str, Any]", record), source=source, place=place)
-        yield replace(found, read_bytes=read_bytes)
+        found = _read_line(line, source=source, place=f"line {number}", fields=fields)
+        if guess and isinstance(found, Document):
+            found = replace(found, notes=note_guess(guess))
+        yield replace(found, read_bytes=lines.read_bytes)
 
 
-def _read_csv(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
-    # Passages are longer than the csv module's default of 128 KiB a field.
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    text = decode(path.read_bytes())
+def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
     try:
-        for number, record in enumerate(csv.DictReader(StringIO(text, newline="")), start=1):
-            named = {name: value for name, value in record.items() if name}
-            yield replace(
-                fields.to_document(named, source=source, place=f"row {number}"), read_bytes=path.stat().st_size
-            )
-    except csv.Error as error:
-        raise UnreadableDocument(f"it is not CSV: {error}") from error
+        record = json.loads(line)
+    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
+        return BadDocument(source=source, place=place, reason="it is not JSON")
+    if not isinstance(record, dict):
+        return BadDocument(source=source, place=place, reason="it is not a JSON object")
+    return fields.to_document(cast("dict[str, Any]", record), source=source, place=place)
+
+
+class _Lines:
+    """The lines of a file, each with the encoding that was guessed for it, or an empty one.
+
+    A line that is not UTF-8 is read in what the file as a whole seems to be, or the line when the rest is UTF-8.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sample = file.read(SAMPLE_BYTES)
+        file.seek(0)
+        self.read_bytes = 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        encoding = find_encoding(self._sample)[0] if self._sample[:4].count(0) or self._sample[:2] in _MARKS else ""
+        if encoding.startswith(("utf-16", "utf-32")):
+            with io.TextIOWrapper(self._file, encoding=encoding, errors="replace") as text:
+                for line in text:
+                    self.read_bytes += len(line.encode(encoding))
+                    yield line, ""
+            return
+        guess = ""
+        for line in self._file:
+            self.read_bytes += len(line)
+            try:
+                yield line.decode("utf-8-sig"), ""
+            except UnicodeDecodeError:
+                guess = guess or self._guess(line)
+                yield line.decode(guess or "utf-8", errors="replace"), guess
+
+    def _guess(self, line: bytes) -> str:
+        for data in (self._sample, line):
+            try:
+                encoding, is_guess = find_encoding(data)
+            except UnreadableDocument:
+                continue
+            if is_guess:
+                return encoding
+        return ""
+
+
+def _read_table(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
+    with path.open("rb") as file:
+        table = open_table(file, fields.names_text, is_tab_separated=path.suffix.lower() == ".tsv")
+        if table.text_names and not fields.joined_text:
+            fields = replace(fields, joined_text=table.text_names)
+        try:
+            for number, row in enumerate(table.rows(), start=1):
+                found = _read_row(row, source=source, place=f"row {number}", fields=fields)
+                if number == 1 and isinstance(found, Document):
+                    found = replace(found, notes=table.notes)
+                yield replace(found, read_bytes=file.tell())
+        finally:
+            table.text.detach()
+
+
+def _read_row(row: TableRow, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
+    if row.reason:
+        return BadDocument(source=source, place=place, reason=row.reason)
+    return fields.to_document(row.values, source=source, place=place)
 
 
 def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
@@ -128,7 +199,11 @@ def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Doc
 
 
 def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if record.get(name) not in (None, "")), None)
+    found = next((name for name in names if record.get(name) not in (None, "")), None)
+    if found is None:
+        lower = {name.lower(): name for name in record if record[name] not in (None, "")}
+        found = next((lower[name] for name in names if name in lower), None)
+    return found
 
 
 def _is_nested(value: Any) -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from gemvec.documents.document import BadDocument, Document
-from gemvec.documents.readers import UnreadableDocument, decode, read_file
+from gemvec.documents.readers import decode, read_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.documents.root import Root
+from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.walk import LeftOut, LeftOutFolder, Walk
 from gemvec.errors import GemvecError, InvalidRequest
 
@@ -194,11 +195,11 @@ class Sources:
             yield from read_json_lines(io.BytesIO(data), _STANDARD_INPUT_NAME, self._fields)
             return
         try:
-            text = decode(data)
+            text, notes = decode(data)
         except UnreadableDocument as error:
             yield BadDocument(source=_STANDARD_INPUT_NAME, reason=str(error))
             return
-        yield Document(id=_STANDARD_INPUT_NAME, text=text, source=_STANDARD_INPUT_NAME, format="markdown")
+        yield Document(id=_STANDARD_INPUT_NAME, text=text, source=_STANDARD_INPUT_NAME, format="markdown", notes=notes)
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -228,6 +229,7 @@ def _to_document(path: Path, source: str) -> Document:
         metadata=read.metadata,
         page_starts=read.page_starts,
         has_lines=read.has_lines,
+        notes=read.notes,
         read_bytes=_count_bytes(path),
     )
 

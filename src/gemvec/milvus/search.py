@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from gemvec.documents.text import fold
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import InvalidRequest, StorageFailure
@@ -73,6 +74,7 @@ async def search(
         raise InvalidRequest("The query is empty.", field="query")
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidRequest(f"limit is {limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
+    query = fold(query)  # as documents are
     version = await asyncio.to_thread(collection.resolve)
     while True:
         vector = await embed_query(embedder, version.fingerprint, query, collection=collection.name)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from gemvec.documents.document import BadDocument, Document, Note, check_document
+from gemvec.documents.document import BadDocument, Document, Note, check_document, repair_document
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.schema import Row, RowState, join_words
@@ -120,7 +120,11 @@ class WorkFinder:
                 elif each.id in self.seen:  # two would take each other's rows for their own, and delete them
                     self.leave_out(_bad(each, f"id {each.id!r} came before"))
                 elif work := self._compare(each, states.get(each.id, {})):
-                    yield work
+                    if work.passages:
+                        yield work
+                    else:
+                        self.documents -= 1
+                        self.leave_out(_bad(each, "it has nothing but markup or links"))
 
     def leave_out(self, bad: BadDocument) -> None:
         """Note a document that is not indexed; its rows from earlier runs stay."""
@@ -165,8 +169,11 @@ class WorkFinder:
 
 
 def _checked(each: Document | BadDocument) -> Document | BadDocument:
-    reason = check_document(each) if isinstance(each, Document) else None
-    return each if isinstance(each, BadDocument) or reason is None else _bad(each, reason)
+    if isinstance(each, BadDocument):
+        return each
+    document = repair_document(each)
+    reason = check_document(document)
+    return document if reason is None else _bad(document, reason)
 
 
 def _bad(document: Document, reason: str) -> BadDocument:

@@ -1,0 +1,111 @@
+"""The metadata at the top of a Markdown file: `split_front_matter`. What is not understood costs only itself."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+from gemvec.documents.document import MAX_METADATA_BYTES, Note, has_more_values, to_json
+
+_YAML = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_TOML = re.compile(r"\A\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_KEY = re.compile(r"""^(?P<key>[^\s:#\-\[\]{}"'][^:\n]*?|"[^"\n]*"|'[^'\n]*')[ \t]*:(?:[ \t]+(?P<value>.*))?$""")
+_MAX_KEY_CHARACTERS = 60
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+def split_front_matter(text: str) -> tuple[str, dict[str, Any], list[Note]]:
+    """Return the text with blank lines in place of its front matter, the metadata, and what was not understood."""
+    parse = _parse_toml if text.startswith("+") else _parse_yaml
+    found = (_TOML if parse is _parse_toml else _YAML).match(text)
+    if found is None or (parse is _parse_yaml and not _looks_like_keys(found[1])):
+        return text, {}, []  # also for a rule at the top of a text, and another below
+    values, notes = _bound(*parse(found[1]))
+    # Blank lines in its place keep the numbers of the lines that follow.
+    return "\n" * found[0].count("\n") + text[found.end() :], values, notes
+
+
+def _looks_like_keys(block: str) -> bool:
+    lines = [line for line in block.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    top = [line for line in lines if line[0] not in " \t-]}"]
+    keys = [line for line in top if (found := _KEY.match(line)) and len(found["key"]) <= _MAX_KEY_CHARACTERS]
+    return not lines or (bool(keys) and len(keys) * 2 > len(top))
+
+
+def _bound(values: dict[str, Any], notes: list[Note]) -> tuple[dict[str, Any], list[Note]]:
+    if has_more_values(values, MAX_METADATA_BYTES):
+        reason = f"its front matter has more than {MAX_METADATA_BYTES} values, repeated ones counted, and is left out"
+        return {}, [*notes, Note(reason=reason, is_loss=True)]
+    return {str(name): to_json(value) for name, value in values.items()}, notes
+
+
+def _parse_toml(block: str) -> tuple[dict[str, Any], list[Note]]:
+    try:
+        return tomllib.loads(block), []
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}, [Note(reason="its front matter is not TOML, and is left out", is_loss=True)]
+
+
+def _parse_yaml(block: str) -> tuple[dict[str, Any], list[Note]]:
+    try:
+        loaded = _load_yaml()(block)
+    except (ValueError, RecursionError):
+        return _parse_by_key(block)
+    return (cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}), []
+
+
+def _parse_by_key(block: str) -> tuple[dict[str, Any], list[Note]]:
+    """Read each key by itself; a value that is no YAML is taken as the text it is."""
+    values: dict[str, Any] = {}
+    plain: list[str] = []
+    for part in re.split(r"^(?=[^\s#\-\]}])", block, flags=re.MULTILINE):
+        first, _, rest = part.rstrip().partition("\n")
+        if not (found := _KEY.match(first)):
+            continue
+        key = found["key"].strip("\"'")
+        try:
+            loaded = _load_yaml()(part)
+            values[key] = cast("dict[str, Any]", loaded)[key] if isinstance(loaded, dict) else None
+        except (ValueError, RecursionError, KeyError):
+            if len(part) <= MAX_METADATA_BYTES:
+                values[key] = "\n".join(each for each in ((found["value"] or "").strip(), rest.strip()) if each)
+            plain.append(key)
+    reason = f"its front matter is not YAML; taken as plain text: {', '.join(plain)}" if plain else ""
+    return values, [Note(reason=reason or "its front matter is not YAML; its keys were read one by one")]
+
+
+@cache
+def _load_yaml() -> Callable[[str], Any]:
+    """Return a function that reads YAML: dates stay the text they are, unknown tags are passed over.
+
+    It raises ValueError for what is no YAML.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML as front matter uses it."""
+
+    def construct_unknown(loader: Any, _suffix: str, node: Any) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_scalar(node)
+
+    resolvers = cast("dict[str, list[tuple[str, Any]]]", yaml.SafeLoader.yaml_implicit_resolvers)
+    Loader.yaml_implicit_resolvers = {
+        first: [each for each in found if each[0] != "tag:yaml.org,2002:timestamp"]
+        for first, found in resolvers.items()
+    }
+    Loader.add_multi_constructor("", construct_unknown)
+
+    def load(block: str) -> Any:
+        try:
+            return yaml.load(block, Loader=Loader)  # noqa: S506 # a SafeLoader
+        except yaml.YAMLError as error:
+            raise ValueError("not YAML") from error
+
+    return load

@@ -1,0 +1,147 @@
+"""Web pages: `html_to_markdown`, everything that a reader of the page sees, as Markdown; navigation is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from gemvec.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, Tag
+
+# What no browser shows, and what is there to be clicked and not to be read.
+_UNSEEN = frozenset(
+    {"script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "meta", "link"}
+    | {"nav", "menu", "dialog", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
+)
+_UNREAD_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "tablist"})
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+# Links beside headings that lead to the headings themselves, and links past the navigation.
+_MARK_CLASSES = frozenset(
+    {"headerlink", "hash-link", "header-anchor", "anchor", "anchorjs-link", "heading-anchor", "skip-link", "sr-only"}
+)
+_MARKS = frozenset("#¶§🔗")
+_SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
+# A foot of the page with fewer words of its own is a legal line and links.
+_MIN_FOOT_WORDS = 12
+# A list outside the main part in which nearly all is links is navigation, whatever it is called.
+_MIN_LINKS, _LINK_SHARE = 4, 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """What is read of a page.
+
+    Attributes:
+        text: Markdown.
+        title: the page's, else its first heading; empty when it has neither.
+        is_plain: whether it is nested too deeply to keep its structure.
+    """
+
+    text: str
+    title: str
+    is_plain: bool = False
+
+
+def read_page(data: bytes | str) -> WebPage:
+    """Return the visible text of a page, or of a piece of one, as Markdown."""
+    page = _parse(data)
+    title = _clean(page.title.get_text(" ")) if page.title else ""
+    is_plain = False
+    _drop_unread(page)
+    heading = page.find("h1")
+    title = title or (_clean(heading.get_text(" ")) if heading else "")
+    body = page.body or page
+    try:
+        text = cast("str", _converter().convert_soup(body))
+    except RecursionError:
+        text, is_plain = body.get_text("\n"), True
+    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+    return WebPage(re.sub(r"\n{3,}", "\n\n", text).strip(), title, is_plain)
+
+
+def _parse(data: bytes | str) -> BeautifulSoup:
+    try:
+        from bs4 import BeautifulSoup
+    except ImportError as error:
+        raise MissingDependency("HTML needs more packages.", extra="milvus") from error
+    return BeautifulSoup(data, "html.parser")
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _drop_unread(page: BeautifulSoup) -> None:
+    from bs4 import Comment
+
+    for comment in page.find_all(string=lambda text: isinstance(text, Comment)):
+        comment.extract()
+    for tag in list(_find(page, _is_unread)):
+        tag.decompose()
+    for tag in list(_find(page, _is_furniture)):
+        tag.decompose()
+
+
+def _find(page: BeautifulSoup, matches: Any) -> Iterator[Tag]:
+    return iter(page.find_all(matches))
+
+
+def _is_unread(tag: Tag) -> bool:
+    if tag.name in _UNSEEN:
+        return True
+    attributes = tag.attrs
+    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+        return True
+    if attributes.get("role") in _UNREAD_ROLES or _HIDDEN_STYLE.search(str(attributes.get("style", ""))):
+        return True
+    return tag.name == "a" and _is_mark(tag)
+
+
+def _is_mark(link: Tag) -> bool:
+    text = link.get_text().strip().strip("\u200b\u200c\u200d")
+    classes = set(cast("list[str]", link.get("class") or []))
+    return (not text.strip("".join(_MARKS)) and (bool(text) or bool(classes & _MARK_CLASSES))) or bool(
+        classes & {"skip-link", "sr-only"}
+    )
+
+
+def _is_furniture(tag: Tag) -> bool:
+    """Whether a part is the page's and not its text's: a head without a heading, a foot of a few words, a menu."""
+    if tag.decomposed or tag.find_parent(_SECTIONING) is not None:
+        return False
+    if tag.name == "header" or tag.get("role") == "banner":
+        return tag.find(["h1", "h2", "h3", "p"]) is None
+    if tag.name == "footer" or tag.get("role") == "contentinfo":
+        return len(_own_text(tag).split()) < _MIN_FOOT_WORDS
+    return tag.name in {"ul", "ol"} and _is_link_list(tag)
+
+
+def _is_link_list(tag: Tag) -> bool:
+    links = tag.find_all("a")
+    linked = sum(len(_clean(each.get_text())) for each in links)
+    return len(links) >= _MIN_LINKS and linked >= _LINK_SHARE * len(_clean(tag.get_text()))
+
+
+def _own_text(tag: Tag) -> str:
+    return "".join(str(each) for each in tag.find_all(string=True) if each.find_parent("a") is None)
+
+
+@cache
+def _converter() -> Any:
+    try:
+        from markdownify import MarkdownConverter
+    except ImportError as error:
+        raise MissingDependency("HTML needs more packages.", extra="milvus") from error
+    return MarkdownConverter(
+        heading_style="ATX",
+        strip=["a", "img"],
+        escape_misc=False,
+        escape_underscores=False,
+        escape_asterisks=False,
+        table_infer_header=True,
+    )

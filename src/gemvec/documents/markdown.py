@@ -1,0 +1,59 @@
+"""Markdown with HTML in it, as HTML is meant: `html_to_markdown`; and its first heading, `find_title`."""
+
+from __future__ import annotations
+
+import re
+
+from gemvec.documents.blocks import find_blocks, find_html, find_prose
+from gemvec.documents.html import read_page
+
+# A text of which so many lines are HTML is a web page that is only called Markdown.
+_PAGE_SHARE = 0.5
+_INLINE_TAG = re.compile(
+    r"</?(?:a|abbr|b|big|br|center|cite|code|del|details|div|em|font|i|img|ins|kbd|mark|p|picture|q|s|small|source|span|"
+    r"strong|sub|summary|sup|u|var|wbr)(?:\s[^<>]*)?/?>|<!--.*?-->",
+    re.IGNORECASE,
+)
+_CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
+_ANY_TAG = re.compile(r"<[!/a-zA-Z]")
+
+
+def html_to_markdown(text: str) -> tuple[str, bool]:
+    """Return `text` with its HTML as Markdown, and whether its lines still have their numbers."""
+    if not _ANY_TAG.search(text):
+        return text, True
+    lines = text.split("\n")
+    spans = find_html(text)
+    written = sum(bool(line.strip()) for line in lines)
+    in_html = sum(bool(line.strip()) for start, end in spans for line in lines[start:end])
+    if in_html > _PAGE_SHARE * written:
+        return read_page(text).text, False
+    has_numbers = True
+    for start, end in reversed(spans):
+        made = read_page("\n".join(lines[start:end])).text.split("\n")
+        has_numbers = has_numbers and len(made) <= end - start
+        lines[start:end] = made + [""] * (end - start - len(made))
+    lines = "\n".join(lines).split("\n")  # as Markdown that came from HTML makes them
+    for place in find_prose("\n".join(lines)):
+        lines[place] = strip_tags(lines[place])
+    return "\n".join(lines), has_numbers
+
+
+def strip_tags(line: str) -> str:
+    """Return a line of prose without inline HTML; code between backticks stays."""
+    if "<" not in line:
+        return line
+    made, end = list[str](), 0
+    for code in _CODE_SPAN.finditer(line):
+        made += [_INLINE_TAG.sub(_read_tag, line[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*made, _INLINE_TAG.sub(_read_tag, line[end:])])
+
+
+def _read_tag(found: re.Match[str]) -> str:
+    return " " if found[0].lower().startswith("<br") else ""
+
+
+def find_title(text: str) -> str:
+    """Return the first heading of the first level; empty when there is none."""
+    return next((block.headings[-1] for block in find_blocks(text) if block.level == 1), "")

@@ -1,0 +1,137 @@
+"""PDF files: `read_pdf`, the text of each page without running heads, page numbers and words cut at line ends."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from gemvec.documents.document import Note
+from gemvec.documents.text import UnreadableDocument, fold, replace_halves
+from gemvec.errors import MissingDependency
+
+# What PDFium says of a file that it does not open (FPDF_ERR_*).
+_PASSWORD, _SECURITY = 4, 5
+# Lines at the top and bottom of a page that may be running heads, and on what share of the pages they must come again.
+_EDGE_LINES, _MIN_PAGES, _SHARE, _SHARE_OF_BOTH = 2, 4, 0.5, 0.8
+_NUMBERS_SHOWN = 10
+_DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
+# A hyphen at a line's end between small letters. PDFium gives U+FFFE for a hyphen that it takes for a soft one.
+_HYPHEN = re.compile("([^\\W\\d_]+)(?:-|\u2010|\u00ad|\ufffe)[ \\t]*\n[ \\t]*([^\\W\\d_]+)")
+_SOFT = re.compile("[\ufffe\u00ad]")
+
+
+def read_pages(data: bytes) -> tuple[list[str], str, list[Note]]:
+    """Return the text of each page, the title, and which pages were left out.
+
+    Raises:
+        UnreadableDocument: it is no PDF, it is protected, or no page has text.
+    """
+    document = _open(data)
+    try:
+        title = fold(cast("str", document.get_metadata_value("Title") or "")).strip()
+        found = [_read_page(document, number) for number in range(len(document))]
+    finally:
+        document.close()
+    damaged = [number for number, text in enumerate(found, start=1) if text is None]
+    empty = [number for number, text in enumerate(found, start=1) if text is not None and not text.strip()]
+    if len(damaged) == len(found):
+        raise UnreadableDocument("it is not a readable PDF: all of its pages are damaged")
+    if len(damaged) + len(empty) == len(found):
+        raise UnreadableDocument("its pages have no text; it seems to be scanned, and would need OCR")
+    notes = [
+        Note(reason=f"{_name_pages(pages)} {what}, and left out", is_loss=True)
+        for pages, what in ((damaged, "damaged"), (empty, "without text (empty or scanned)"))
+        if pages
+    ]
+    pages = drop_running_lines([text or "" for text in found])
+    return [join_hyphenated(text) for text in pages], title, notes
+
+
+def _open(data: bytes) -> Any:
+    try:
+        import pypdfium2
+    except ImportError as error:
+        raise MissingDependency("PDF needs more packages.", extra="milvus") from error
+    if not data.strip():
+        raise UnreadableDocument("it is not a readable PDF: it is empty")
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) in {_PASSWORD, _SECURITY} or "password" in str(error).lower():
+            raise UnreadableDocument("it is protected by a password") from error
+        raise UnreadableDocument(f"it is not a readable PDF: {error}") from error
+
+
+def _read_page(document: Any, number: int) -> str | None:
+    """Return a page's text; None when it is damaged."""
+    import pypdfium2
+
+    try:
+        page = document[number]
+        text_page = page.get_textpage()
+        text = cast("str", text_page.get_text_range(errors="replace"))
+    except (pypdfium2.PdfiumError, ValueError, OSError):
+        return None
+    return replace_halves(re.sub(r"\r\n?", "\n", text).replace("\0", ""))[0]
+
+
+def _name_pages(numbers: Sequence[int]) -> str:
+    more = len(numbers) - _NUMBERS_SHOWN
+    shown = ", ".join(map(str, numbers[:_NUMBERS_SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return f"page {shown} is" if len(numbers) == 1 else f"pages {shown} are"
+
+
+def drop_running_lines(pages: Sequence[str]) -> list[str]:
+    """Return the pages without lines that stand at the edge of most of them but for numbers: heads, feet, numbers."""
+    lines = [[line for line in page.split("\n") if line.strip()] for page in pages]
+    known = [each for each in lines if _is_long(each)]
+    if len(known) < _MIN_PAGES:
+        return list(pages)
+    repeated: set[tuple[int, str]] = set()
+    for place in _edges():
+        counts = Counter(_shape(page[place]) for page in known)
+        repeated |= {(place, shape) for shape, count in counts.items() if count >= _SHARE * len(known)}
+        # Left and right pages differ; both come on about half of them.
+        pairs = [(shape, count) for shape, count in counts.most_common(2) if count > 1]
+        if sum(count for _, count in pairs) >= _SHARE_OF_BOTH * len(known):
+            repeated |= {(place, shape) for shape, _ in pairs}
+    return ["\n".join(_without(page, repeated)) if _is_long(page) else "\n".join(page) for page in lines]
+
+
+def _is_long(lines: Sequence[str]) -> bool:
+    return len(lines) > 2 * _EDGE_LINES
+
+
+def _edges() -> Iterator[int]:
+    yield from range(_EDGE_LINES)
+    yield from range(-_EDGE_LINES, 0)
+
+
+def _shape(line: str) -> str:
+    return _DIGITS.sub("#", " ".join(line.lower().split()))
+
+
+def _without(lines: Sequence[str], repeated: set[tuple[int, str]]) -> list[str]:
+    """Return the lines without repeated ones, taken away from the edges inwards, so that no line between is lost."""
+    kept = list(lines)
+    for order in (range(_EDGE_LINES), range(-1, -_EDGE_LINES - 1, -1)):
+        for place in order:
+            if (place, _shape(lines[place])) not in repeated:
+                break
+            kept[place] = ""
+    return [line for line in kept if line]
+
+
+def join_hyphenated(text: str) -> str:
+    """Return `text` with words that a line's end has cut in two whole again, and in plain characters."""
+    compounds = set(re.findall(r"[^\W\d_]+-[^\W\d_]+", text))
+
+    def join(found: re.Match[str]) -> str:
+        first, second = found[1], found[2]
+        if f"{first}-{second}" in compounds:  # written with a hyphen elsewhere, too
+            return f"{first}-{second}"
+        return first + second if second[0].islower() else f"{first}-\n{second}"
+
+    return fold(_SOFT.sub("-", _HYPHEN.sub(join, text)))

@@ -1,0 +1,174 @@
+"""reStructuredText as Markdown, line by line: `rst_to_markdown`.
+
+docutils would drop the content of every directive it does not know, which in Sphinx documentation is most of the text.
+Lines keep their numbers.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Line of punctuation that underlines a heading.
+_ADORNMENT = re.compile(r"^([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
+_ROLE = re.compile(r":[a-zA-Z][\w:+.-]*:`([^`<]+?)(?:[ \t]*<[^`>]*>)?`")
+_LINK = re.compile(r"`([^`<\n]+?)[ \t]*<[^`>\n]*>`__?")
+_REFERENCE = re.compile(r"(?<!`)`([^`\n]+)`__?(?!\w)")
+_TARGET = re.compile(r"^\.\.[ ]+(?:_[^:]+:|__:|__ )|^__[ ]")
+_DIRECTIVE = re.compile(r"^\.\.[ ]+(?:\|[^|]+\|[ ]+)?(?P<name>[A-Za-z][\w:.+-]*?)::(?:[ ]+(?P<said>.*))?$")
+_NOTE = re.compile(r"^\.\.[ ]+\[[^\]]+\][ ]")
+_OPTION = re.compile(r"^\s*:[\w-]+:(?:\s+(?P<value>.*))?$")
+_RULE_OF_TABLE = re.compile(r"^\s*(?:=+(?:\s+=+)+|\+(?:[-=]+\+)+)\s*$")
+# Directives whose content is code, and those that are nothing to read.
+_CODE = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "prompt", "ipython", "doctest", "testcode"})
+_UNREAD = frozenset(
+    {"toctree", "contents", "index", "highlight", "currentmodule", "include", "literalinclude", "raw", "meta", "math"}
+    | {"default-role", "role", "sectnum", "tabularcolumns", "graphviz", "digraph", "plot", "autosummary", "automodule"}
+    | {"autoclass", "autofunction", "class", "program-output", "sectionauthor", "codeauthor"}
+    | {"replace", "unicode", "date"}
+)
+_PICTURES = frozenset({"image", "figure"})
+# Directives that say what their content is; others only hold it.
+_SPOKEN = frozenset(
+    {"note", "warning", "tip", "important", "caution", "danger", "attention", "hint", "error", "seealso"}
+    | {"versionadded", "versionchanged", "versionremoved", "deprecated"}
+)
+
+
+def rst_to_markdown(text: str) -> str:
+    """Return the text as Markdown, each line where it was."""
+    return _Translation(text.split("\n")).run()
+
+
+class _Translation:
+    """Goes through the lines once, block by block; what is indented below a line belongs to it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = [line.expandtabs(8).rstrip() for line in lines]
+        self._made = [""] * len(self._lines)
+        self._levels: dict[str, int] = {}
+
+    def run(self) -> str:
+        self._translate(0, len(self._lines), 0)
+        return "\n".join(self._made)
+
+    def _translate(self, start: int, end: int, indent: int) -> None:
+        """Translate lines that are indented by `indent`, which is taken away."""
+        place = start
+        while place < end:
+            line = self._lines[place][indent:]
+            if line.startswith((".. ", "__ ")) or line == "..":
+                place = self._translate_markup(place, end, indent, line)
+            elif not indent and (after := self._translate_heading(place)):
+                place = after
+            elif line.endswith("::") and not line.lstrip().startswith(":"):
+                place = self._translate_literal(place, end, indent, line)
+            else:
+                self._made[place] = "" if _RULE_OF_TABLE.match(line) else _translate_inline(line)
+                place += 1
+
+    def _translate_heading(self, place: int) -> int:
+        """Write a heading if one begins at `place`; return the line after it, or 0."""
+        lines = self._lines
+        line, below = lines[place], lines[place + 1] if place + 1 < len(lines) else ""
+        if _ADORNMENT.match(line) and place + 2 < len(lines) and lines[place + 2] == line and below.strip():
+            heading, mark, last = below.strip(), line[0] + "o", place + 2
+            written = place + 1
+        elif line[:1].strip() and not _ADORNMENT.match(line) and _ADORNMENT.match(below) and len(below) >= len(line):
+            heading, mark, last = line, below[0], place + 1
+            written = place
+        else:
+            return 0
+        level = self._levels.setdefault(mark, min(len(self._levels) + 1, 6))
+        self._made[written] = f"{'#' * level} {_translate_inline(heading)}"
+        return last + 1
+
+    def _translate_literal(self, place: int, end: int, indent: int, line: str) -> int:
+        """Write a paragraph's last line that ends with two colons, and the code below it."""
+        self._made[place] = "" if line.strip() == "::" else _translate_inline(line[:-1])
+        first, last = self._find_block(place + 1, end, indent)
+        return self._write_code(first, last, fence=place + 1, language="", bound=end)
+
+    def _translate_markup(self, place: int, end: int, indent: int, line: str) -> int:
+        first, last = self._find_block(place + 1, end, indent)
+        if _NOTE.match(line):
+            self._made[place] = _translate_inline(_NOTE.sub("", line))
+            self._translate(first, last, self._indent_of(first, last))
+            return last
+        directive = None if _TARGET.match(line) else _DIRECTIVE.match(line)
+        if directive is None:  # a comment or a target
+            return last
+        name = directive["name"].rpartition(":")[2]
+        if name in _CODE:
+            language = (directive["said"] or "").strip()
+            return self._write_code(self._skip_options(first, last), last, fence=place, language=language, bound=end)
+        self._translate_directive(directive, place, first, last)
+        return last
+
+    def _translate_directive(self, directive: re.Match[str], place: int, first: int, last: int) -> None:
+        name, said = directive["name"].rpartition(":")[2], (directive["said"] or "").strip()
+        options = self._skip_options(first, last)
+        if name in _PICTURES:
+            self._made[place] = self._find_option(first, options, "alt")
+        elif name in _UNREAD:
+            return
+        else:
+            words = [name.capitalize()] if name in _SPOKEN else []
+            self._made[place] = _translate_inline(": ".join([*words, said] if said else words))
+            if words and not said:
+                self._made[place] += ":"
+        self._translate(options, last, self._indent_of(options, last))
+
+    def _write_code(self, first: int, last: int, *, fence: int, language: str, bound: int) -> int:
+        """Write lines as a fenced block; its fences take the places of blank lines, or share a line with code."""
+        while first < last and not self._lines[first].strip():
+            first += 1
+        end = last
+        while end > first and not self._lines[end - 1].strip():
+            end -= 1
+        if first >= end:
+            return last
+        indent = self._indent_of(first, end)
+        self._made[first:end] = [line[indent:] for line in self._lines[first:end]]
+        opening = min(first, fence)
+        if opening < first:
+            self._made[opening] = f"```{language}"
+        else:
+            self._made[first] = f"```{language}\n{self._made[first]}"
+        if end < bound and not self._lines[end].strip():
+            self._made[end] = "```"
+            return max(last, end + 1)
+        self._made[end - 1] += "\n```"
+        return last
+
+    def _find_block(self, start: int, end: int, indent: int) -> tuple[int, int]:
+        """Return the lines from `start` on that are indented further than `indent`, blank ones between them too."""
+        last = place = start
+        while place < end:
+            line = self._lines[place]
+            if line.strip():
+                if len(line) - len(line.lstrip()) <= indent:
+                    break
+                last = place + 1
+            place += 1
+        return start, last
+
+    def _indent_of(self, first: int, last: int) -> int:
+        written = [line for line in self._lines[first:last] if line.strip()]
+        return min((len(line) - len(line.lstrip()) for line in written), default=0)
+
+    def _skip_options(self, first: int, last: int) -> int:
+        while first < last and _OPTION.match(self._lines[first]):
+            first += 1
+        return first
+
+    def _find_option(self, first: int, last: int, name: str) -> str:
+        for line in self._lines[first:last]:
+            found = _OPTION.match(line)
+            if found and line.strip().startswith(f":{name}:"):
+                return found["value"] or ""
+        return ""
+
+
+def _translate_inline(line: str) -> str:
+    line = _LINK.sub(r"\1", _ROLE.sub(r"\1", line))
+    return _REFERENCE.sub(r"\1", line).replace("``", "`")

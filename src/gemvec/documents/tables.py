@@ -1,0 +1,150 @@
+"""CSV and its kin, row by row: `open_table` finds out encoding, delimiter, quoting, header and text columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import IO, Any
+
+from gemvec.documents.document import Note
+from gemvec.documents.readers import note_guess
+from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding
+
+_DELIMITERS = ",;\t|"
+_SAMPLE_ROWS = 200
+_MAX_NAME_CHARACTERS = 64
+_NUMBER = re.compile(r"[-+]?[\d.,]+%?")
+_TWO_WORDS = re.compile(r"[^\W\d_]+[ \u3000]+[^\W\d_]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
+# A column is text when so many of its values are more than one word.
+_TEXT_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One row: its values by column, or why it has none."""
+
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A file of rows.
+
+    Attributes:
+        text: what `reader` reads; detach it from the file, which it would close.
+        reader: the rows' values.
+        names: of the columns.
+        text_names: columns that are taken for text, because none is called so; empty when one is.
+        notes: what was guessed.
+    """
+
+    text: io.TextIOWrapper
+    reader: Iterator[list[str]]
+    names: Sequence[str]
+    text_names: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+    def rows(self) -> Iterator[TableRow]:
+        """Yield the rows; one with more values than columns has a reason."""
+        for values in self.reader:
+            if not any(values):
+                continue
+            if len(values) > len(self.names):
+                yield TableRow(reason=f"it has {len(values)} values, and the table {len(self.names)} columns")
+            else:
+                yield TableRow(values=dict(zip(self.names, values, strict=False)))
+
+
+def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, is_tab_separated: bool) -> Table:
+    """Look at a file's beginning and return what reads it.
+
+    Args:
+        file: what to read, from its beginning.
+        names_text: whether one of some names is that of a text.
+        is_tab_separated: the delimiter is known.
+
+    Raises:
+        UnreadableDocument: it is no text.
+    """
+    # Passages are longer than the csv module's default of 128 KiB a field.
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    data = file.read(SAMPLE_BYTES)
+    file.seek(0)
+    encoding, is_guess = find_encoding(data)
+    sample = data.decode(encoding, errors="replace")
+    options = _sniff(sample, "\t" if is_tab_separated else _DELIMITERS)
+    rows = list(islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS))
+    if len(data) == SAMPLE_BYTES and len(rows) > 1:
+        rows.pop()  # may be cut
+    has_header = bool(rows) and _is_header(rows, names_text)
+    names = [name.strip() for name in rows[0]] if has_header else [f"column_{n + 1}" for n in range(_width(rows))]
+    text_names = () if names_text(names) else _find_text_columns(names, rows[has_header:])
+    notes = [*note_guess(encoding if is_guess else "")]
+    if text_names:
+        notes.append(Note(reason=f"no column is called text; taken for text: {', '.join(text_names)}"))
+    if rows and not has_header:
+        notes.append(Note(reason="it seems to have no header; its columns are called column_1 and so on"))
+    # What a guess made of the beginning need not fit all of the rest.
+    text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+    reader = _read(text, options)
+    next(reader if has_header else iter(()), None)
+    return Table(text=text, reader=reader, names=names, text_names=text_names, notes=tuple(notes))
+
+
+def _read(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(text, **options)
+    except csv.Error as error:
+        raise UnreadableDocument(f"it is not CSV: {error}") from error
+
+
+def _sniff(sample: str, delimiters: str) -> dict[str, Any]:
+    """Return the delimiter with which most rows have the same number of values, more than one, and the quote."""
+    best: tuple[float, int] = (0.0, 0)
+    found: dict[str, Any] = {"delimiter": delimiters[0]}
+    for delimiter in delimiters:
+        quote = _find_quote(sample, delimiter)
+        options = {"delimiter": delimiter, "quotechar": quote}
+        widths = Counter(
+            len(row) for row in islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS) if row
+        )
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        score = (round(count / max(widths.total(), 1), 2), width)
+        if width > 1 and score > best:
+            best, found = score, options
+    return found
+
+
+def _find_quote(sample: str, delimiter: str) -> str:
+    edges = rf"(?:^|{re.escape(delimiter)}){{0}}[^{{0}}\n]*{{0}}(?={re.escape(delimiter)}|\r?$)"
+    double, single = (len(re.findall(edges.format(mark), sample, re.MULTILINE)) for mark in "\"'")
+    return "'" if single > double else '"'
+
+
+def _is_header(rows: Sequence[Sequence[str]], names_text: Callable[[Iterable[str]], bool]) -> bool:
+    first = [value.strip() for value in rows[0]]
+    if names_text(first):
+        return True
+    if not all(first) or len(set(first)) < len(first) or any(_NUMBER.fullmatch(value) for value in first):
+        return False
+    return all(len(value) <= _MAX_NAME_CHARACTERS and "\n" not in value for value in first)
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    return max((len(row) for row in rows), default=0)
+
+
+def _find_text_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for place, name in enumerate(names):
+        values = [row[place] for row in rows if place < len(row) and row[place].strip()]
+        if values and sum(bool(_TWO_WORDS.search(value)) for value in values) >= _TEXT_SHARE * len(values):
+            found.append(name)
+    return tuple(found)
