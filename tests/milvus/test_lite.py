@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,25 @@ def test_without_pymilvus_the_same_passages_are_found(uri, hybrid, where):
             answers.append([(hit.key, pytest.approx(hit.score, abs=1e-5), hit.text, hit.metadata) for hit in hits])
     assert answers[0] == answers[1]
     assert answers[0]
+
+
+@pytest.mark.parametrize("is_only_client", [True, False])
+def test_a_file_that_another_process_has_open_is_waited_for(uri, is_only_client):
+    program = f"""
+import sys
+from gemvec.milvus import open_collection
+with open_collection({uri!r}, "docs", is_only_client=True):
+    print("open", flush=True)
+    sys.stdin.readline()
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        timer = threading.Timer(0.5, lambda: other.communicate("\n"))
+        timer.start()
+        with open_collection(uri, "docs", is_only_client=is_only_client) as collection:
+            assert collection.resolve().count() > 0
+        timer.join()
 
 
 def test_a_search_loads_no_pymilvus(uri):

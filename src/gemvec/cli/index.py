@@ -202,11 +202,18 @@ class IndexRequest:
         return options
 
     def _open_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
+        """Return the sources, searched through; one that does not exist must have been in the collection."""
+        with self.console.status("Looking for files ..."):
+            sources = self._find_sources(version, how)
+        self._check_gone(version, sources)
+        return sources
+
+    def _find_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
         from gemvec.milvus import Sources
 
         settings = self.settings
         own = [Path(settings.uri), settings.cache_dir, settings.data_dir]
-        sources = Sources(
+        return Sources(
             self.sources,
             fields=self.fields,
             standard_input=self.standard_input,
@@ -214,6 +221,8 @@ class IndexRequest:
             own=[*own, self.error_report] if self.error_report else own,
             may_be_gone=self.prune and version is not None,
         )
+
+    def _check_gone(self, version: CollectionVersion | None, sources: Sources) -> None:
         if version is not None and sources.gone:
             known = {row["source"] for row in version.scan(["source"])}
             for gone, scope in sources.gone.items():
@@ -222,7 +231,6 @@ class IndexRequest:
                         f"There is no file, folder or match for {gone!r}, and the collection has no document from it.",
                         field="source",
                     )
-        return sources
 
     def _find_root(self, version: CollectionVersion | None, how: Indexing) -> Path:
         """Return the folder that documents are named from; say when it is not the collection's own."""
@@ -270,7 +278,7 @@ class IndexRequest:
     ) -> IngestReport:
         from gemvec.milvus import ingest
 
-        with show_progress(self.console, sources.total_bytes) as on_progress:
+        with show_progress(self.console, sources) as on_progress:
             return await ingest(
                 collection,
                 embedder,
@@ -283,16 +291,17 @@ class IndexRequest:
 
 
 @contextmanager
-def show_progress(console: Console, total_bytes: int) -> Generator[Callable[[IngestProgress], None]]:
+def show_progress(console: Console, sources: Sources) -> Generator[Callable[[IngestProgress], None]]:
     """Give a function that shows how far an ingest is: a bar with passages a second and the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     started = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reading documents", total=total_bytes or None)
+        files = f"{sources.total_files:,} file{'' if sources.total_files == 1 else 's'}"
+        task = bar.add_task(f"Reading {files}", total=sources.total_bytes or None)
 
         def report(progress: IngestProgress) -> None:
             rate = progress.embedded / max(time.monotonic() - started, 1e-3)
-            text = f"{progress.documents:,} documents, {progress.embedded:,} passages, {rate:,.0f} passages/s"
+            text = f"{files}: {progress.documents:,} documents, {progress.embedded:,} passages, {rate:,.0f} passages/s"
             bar.update(task, completed=progress.read_bytes, description=text)
 
         yield report

@@ -97,7 +97,7 @@ def _find_starts(text: str) -> Iterator[_Start]:
             header = (line, line + 2)  # the names and the rule below them
         if token.type == "heading_open":
             yield _Start(line=line, level=int(token.tag[1:]), heading=tokens[index + 1].content)
-        elif token.type == "tr_open" and tokens[index - 1].type == "tbody_open":
+        elif token.type == "tr_open" and (tokens[index - 1].type == "tbody_open" or not header or line < header[1]):
             continue
         elif _begins_block(token):
             is_code = token.type in {"fence", "code_block"}

@@ -70,6 +70,7 @@ class Sources:
         scopes: what the sources stand for.
         gone: the sources that do not exist, as they were given, and what they stand for.
         left_out: what was found in folders and is not read.
+        total_files: how many files there are to read.
         total_bytes: the size of all files.
 
     Raises:
@@ -99,6 +100,7 @@ class Sources:
             self._add(source)
         named = {self._root.name(path) if path else STANDARD_INPUT: path for path in self._paths}
         self._paths = list(named.values())
+        self.total_files = sum(path is not None for path in self._paths)
         self.total_bytes = sum(_count_bytes(path) for path in self._paths if path)
 
     @property

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,16 @@ from gemvec.errors import (
 )
 
 T = TypeVar("T")
+
+# How long a Lite file that another process has open is waited for.
+LOCK_WAIT_SECONDS = 3.0
+_LOCK_POLL_SECONDS = 0.1
+# Lite's engine listens on this machine: no proxy is asked, and no pings are sent, which it would refuse after a minute.
+_LITE_CHANNEL = {
+    "grpc.enable_http_proxy": 0,
+    "grpc.keepalive_time_ms": 2**31 - 1,
+    "grpc.keepalive_permit_without_calls": 0,
+}
 
 _lock = threading.Lock()
 _lite_clients: Counter[str] = Counter()
@@ -55,9 +66,9 @@ def open_client(uri: str, token: str = "") -> Any:
     options: dict[str, Any] = {}
     if is_lite(uri):
         make_folder_for(uri)
-        options = {"grpc_options": {"grpc.enable_http_proxy": 0}}  # its engine listens on this machine
+        options = {"grpc_options": _LITE_CHANNEL}
     try:
-        client = pymilvus.MilvusClient(uri=uri, token=token, **options)
+        client = wait_for_lock(uri, lambda: pymilvus.MilvusClient(uri=uri, token=token, **options))
     except Exception as error:
         if is_lite(uri):
             raise cannot_open(uri) from error
@@ -66,6 +77,22 @@ def open_client(uri: str, token: str = "") -> Any:
         with _lock:
             _lite_clients[_lite_key(uri)] += 1
     return client
+
+
+def wait_for_lock(uri: str, open_database: Callable[[], T]) -> T:
+    """Return what `open_database` opens; a Lite file that another process has open is waited for shortly.
+
+    Commands follow each other, and each has the file open for a moment only.
+    """
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            return open_database()
+        except Exception:
+            may_be_locked = is_lite(uri) and (Path(uri) / "LOCK").exists() and os.access(uri, os.W_OK)
+            if not may_be_locked or time.monotonic() > deadline:
+                raise
+        time.sleep(_LOCK_POLL_SECONDS)
 
 
 def check_uri(uri: str) -> None:

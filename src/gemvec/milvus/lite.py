@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gemvec.errors import FailedPrecondition, StorageFailure
-from gemvec.milvus.connection import cannot_open, close_client, make_folder_for, missing_packages, open_client
+from gemvec.milvus.connection import (
+    cannot_open,
+    close_client,
+    make_folder_for,
+    missing_packages,
+    open_client,
+    wait_for_lock,
+)
 from gemvec.milvus.snapshot import (
     MAX_SNAPSHOT_ROWS,
     SNAPSHOT_FIELDS,
@@ -255,7 +262,7 @@ def _open_engine(uri: str) -> Any:
         raise missing_packages() from error
     make_folder_for(uri)
     try:
-        return MilvusLite(uri)
+        return wait_for_lock(uri, lambda: MilvusLite(uri))
     except (MilvusLiteError, OSError) as error:
         raise cannot_open(uri) from error
 
