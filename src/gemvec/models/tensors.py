@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
@@ -17,10 +18,41 @@ import numpy.typing as npt
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 
+if TYPE_CHECKING:
+    from gemvec.models.runtime import openvino
+
 INDEX_ENDING = ".safetensors.index.json"
 
 _LENGTH_BYTES = 8
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bf16: its bits are read as whole numbers
+
+
+class TensorSource(Protocol):
+    """A network's tensors by name, whatever file they come from."""
+
+    def __contains__(self, name: object, /) -> bool:
+        """Whether there is such a tensor."""
+        ...
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        ...
+
+    def __getitem__(self, name: str, /) -> Float32Array:
+        """Return a tensor's numbers."""
+        ...
+
+    def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
+        """Add a tensor, or some rows of it, to a graph that this object outlives."""
+        ...
+
+    def gather(self, name: str, ids: openvino.Node) -> openvino.Node:
+        """Add rows of a matrix, float32[..., size], for int32[...] ids."""
+        ...
+
+    def release_pages(self) -> None:
+        """Give back the memory of the pages read so far; a later read fetches them from the file again."""
+        ...
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -84,6 +116,9 @@ class Tensors(Mapping[str, Float32Array]):
             return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return stored.astype(np.float32, copy=False)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._homes
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._homes)
 
@@ -101,6 +136,23 @@ class Tensors(Mapping[str, Float32Array]):
             UnsupportedModel: it is stored in a type that no weights have, or the file ends too early.
         """
         return self._homes[name].stored(name)
+
+    def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
+        """Add a tensor, or some rows of it, to a graph, in the precision in which it is stored."""
+        from gemvec.models.runtime import openvino, opset
+
+        stored = self.stored(name)[rows or slice(None)]
+        if self.precision(name) == "F32":
+            return opset.constant(stored, shared_memory=True)
+        if self.precision(name) == "BF16":
+            return opset.convert(opset.constant(openvino.Tensor(stored, stored.shape, openvino.Type.bf16)), "f32")
+        return opset.convert(opset.constant(stored, shared_memory=True), "f32")
+
+    def gather(self, name: str, ids: openvino.Node) -> openvino.Node:
+        """Add rows of a matrix, float32[..., size], for int32[...] ids."""
+        from gemvec.models.runtime import opset
+
+        return opset.gather(self.constant(name), ids, np.int64(0))
 
     def release_pages(self) -> None:
         """Give back the memory of the pages read so far; a later read fetches them from the files again."""

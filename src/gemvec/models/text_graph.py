@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Graph, Inputs, read_graph
 from gemvec.models.module_graph import add_modules
 from gemvec.models.modules import Truncate, read_document
 from gemvec.models.networks import build_network
+from gemvec.models.packed import PackedTensors
 from gemvec.models.record import ModelRecord
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import Tensors, TensorSource
 
 
 def build_text_graph(record: ModelRecord, folder: Path) -> Graph:
@@ -23,13 +26,22 @@ def build_text_graph(record: ModelRecord, folder: Path) -> Graph:
     Raises:
         UnsupportedModel: the files do not describe a network that can be built.
     """
-    document = read_document(folder / record.network_path, "config.json")
-    if document is None:
-        raise UnsupportedModel(f"{folder / record.network_path / 'config.json'} is missing.")
-    tensors = Tensors(folder / record.weights_path)
+    document, tensors = _read_network(record, folder)
     inputs = Inputs.add(marks_prompt=record.leaves_out_prompt)
     vectors = add_modules(build_network(document, inputs, tensors), inputs, record.modules, folder)
     return Graph(model=inputs.finish(vectors, record.id), tensors=tensors)
+
+
+def _read_network(record: ModelRecord, folder: Path) -> tuple[Mapping[str, Any], TensorSource]:
+    """Return the network's config.json and its weights."""
+    path = folder / record.weights_path
+    if path.suffix == ".bin":  # only a record of the catalogue names one
+        packed = PackedTensors(path)
+        return packed.config, packed
+    document = read_document(folder / record.network_path, "config.json")
+    if document is None:
+        raise UnsupportedModel(f"{folder / record.network_path / 'config.json'} is missing.")
+    return document, Tensors(path)
 
 
 def read_text_graph(record: ModelRecord, folder: Path) -> Graph:

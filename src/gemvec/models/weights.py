@@ -192,6 +192,7 @@ def _fetch(record: ModelRecord, staging: Path, progress: Progress | None) -> Pat
                 *(f"  - {reason}" for reason in reasons),
                 "Or hand over a folder that holds them: --model ./folder. On a machine that can fetch them,",
                 f"`gemvec models path {model_name(record)}` fetches them and names the folder to copy.",
+                *_substitute(record),
             ]
         )
     )
@@ -233,6 +234,12 @@ def _weights_paths(folder: Path, record: ModelRecord) -> list[str]:
     own = {path for path in paths if is_part_of_weights(path, record.weights_path)}
     modules = {f"{each.path}/model.safetensors" for each in record.modules if isinstance(each, Dense | LayerNorm)}
     return sorted(own | modules)
+
+
+def _substitute(record: ModelRecord) -> list[str]:
+    if not record.substitute:
+        return []
+    return [f"A model like it comes from Python packages: --model {record.substitute}."]
 
 
 def _missing(record: ModelRecord) -> str:

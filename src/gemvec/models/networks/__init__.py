@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 if TYPE_CHECKING:
     from gemvec.models.graph import Inputs
     from gemvec.models.runtime import openvino
-    from gemvec.models.tensors import Tensors
+    from gemvec.models.tensors import TensorSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ FAMILIES: Mapping[str, Family] = {
 class _Module(Protocol):
     def read_config(self, document: Mapping[str, Any]) -> Any: ...
 
-    def build(self, config: Any, inputs: Inputs, tensors: Tensors) -> openvino.Node: ...
+    def build(self, config: Any, inputs: Inputs, tensors: TensorSource) -> openvino.Node: ...
 
 
 def check_config(document: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ def check_config(document: Mapping[str, Any]) -> None:
     _module_of(document).read_config(document)
 
 
-def build_network(document: Mapping[str, Any], inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build_network(document: Mapping[str, Any], inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of a network.
 
     Args:

@@ -16,7 +16,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, Size, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 _PADDING_FIRST = {"roberta", "xlm-roberta", "camembert"}
 
@@ -46,7 +46,7 @@ def read_config(document: Mapping[str, Any]) -> BertConfig:
     return convert_config(document, BertConfig)
 
 
-def build(config: BertConfig, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(config: BertConfig, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
     hidden = _embed(layers, config)

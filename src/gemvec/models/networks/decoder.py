@@ -14,7 +14,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 _ROTARY_BASE = 10_000.0
 
@@ -69,7 +69,7 @@ def read_config(document: Mapping[str, Any]) -> Decoder:
     return Decoder(config=convert_config(document, DecoderConfig), base=rotary_base(document, _ROTARY_BASE))
 
 
-def build(network: Decoder, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(network: Decoder, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="embed_tokens.weight")
     hidden = layers.embed()

@@ -15,7 +15,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, Size, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 _EPSILON = 1e-12
 
@@ -38,7 +38,7 @@ def read_config(document: Mapping[str, Any]) -> DistilBertConfig:
     return convert_config(document, DistilBertConfig)
 
 
-def build(config: DistilBertConfig, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(config: DistilBertConfig, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
     placed = opset.gather(layers.constant("embeddings.position_embeddings.weight"), inputs.positions, np.int64(0))

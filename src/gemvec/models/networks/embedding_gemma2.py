@@ -15,7 +15,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers, axes, scale_to_rms
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 
 class LayerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def read_config(document: Mapping[str, Any]) -> EmbeddingGemma2:
     return EmbeddingGemma2(config=convert_config(document, EmbeddingGemma2Config), bases=bases)
 
 
-def build(network: EmbeddingGemma2, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(network: EmbeddingGemma2, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     config = network.config
     layers = Layers(inputs, tensors, table="embed_tokens.weight")

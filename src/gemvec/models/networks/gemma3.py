@@ -15,7 +15,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 # Which layer sees everything where config.json does not list them.
 _FULL_EVERY = 6
@@ -66,7 +66,7 @@ def read_config(document: Mapping[str, Any]) -> Gemma3:
     return Gemma3(config=config, kinds=kinds, bases=bases)
 
 
-def build(network: Gemma3, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(network: Gemma3, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     config = network.config
     layers = Layers(inputs, tensors, table="embed_tokens.weight")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 _untyped: Any = opset  # OpenVINO's decorators hide the signatures of operations without attributes
 # Added to the attention scores of what must not be seen: exp of it is 0 in any precision.
@@ -41,7 +41,7 @@ def axes(*numbers: int) -> npt.NDArray[np.int64]:
 class Layers:
     """Adds a network's parts, each named by where its weights are."""
 
-    def __init__(self, inputs: Inputs, tensors: Tensors, *, table: str) -> None:
+    def __init__(self, inputs: Inputs, tensors: TensorSource, *, table: str) -> None:
         """Start a graph.
 
         Args:
@@ -73,16 +73,12 @@ class Layers:
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
         """Add a tensor, or some rows of it, in the precision in which it is stored."""
         self._require(name)
-        stored = self._tensors.stored(self._root + name)[rows or slice(None)]
-        if self._tensors.precision(self._root + name) == "F32":
-            return opset.constant(stored, shared_memory=True)
-        if stored.dtype == np.uint16:
-            return opset.convert(opset.constant(openvino.Tensor(stored, stored.shape, openvino.Type.bf16)), "f32")
-        return opset.convert(opset.constant(stored, shared_memory=True), "f32")
+        return self._tensors.constant(self._root + name, rows)
 
     def embed(self) -> openvino.Node:
         """Add the vectors of the tokens, float32[rows, tokens, size]."""
-        return opset.gather(self.constant(self._table), self.inputs.ids, np.int64(0))
+        self._require(self._table)
+        return self._tensors.gather(self._root + self._table, self.inputs.ids)
 
     def linear(
         self, values: openvino.Node, name: str, rows: slice | None = None, *, bias: bool = True

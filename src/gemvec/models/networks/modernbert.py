@@ -14,7 +14,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 
 class ModernBertConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def read_config(document: Mapping[str, Any]) -> ModernBert:
     return ModernBert(config=config, kinds=kinds, bases=bases)
 
 
-def build(network: ModernBert, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(network: ModernBert, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="embeddings.tok_embeddings.weight")
     config = network.config

@@ -15,7 +15,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, Size, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers, relative_bias
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 _PADDING_ID = 1  # whatever config.json says: positions start after it
 _FURTHEST = 128
@@ -40,7 +40,7 @@ def read_config(document: Mapping[str, Any]) -> MPNetConfig:
     return convert_config(document, MPNetConfig)
 
 
-def build(config: MPNetConfig, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(config: MPNetConfig, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
     positions = inputs.positions_after(_PADDING_ID)

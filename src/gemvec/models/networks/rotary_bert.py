@@ -16,7 +16,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Activation, Size, convert_config, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 
 class RotaryBertConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def read_config(document: Mapping[str, Any]) -> RotaryBert:
     return RotaryBert(config=config, base=rotary_base(document, _NAMES[config.model_type].rotary_base))
 
 
-def build(network: RotaryBert, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(network: RotaryBert, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     config = network.config
     names = _NAMES[config.model_type]

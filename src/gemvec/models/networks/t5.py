@@ -14,7 +14,7 @@ from gemvec.models.graph import Inputs
 from gemvec.models.networks.config import Size, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers, relative_bias
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.tensors import Tensors
+from gemvec.models.tensors import TensorSource
 
 _BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 
@@ -39,7 +39,7 @@ def read_config(document: Mapping[str, Any]) -> T5Config:
     return convert_config(document, T5Config)
 
 
-def build(config: T5Config, inputs: Inputs, tensors: Tensors) -> openvino.Node:
+def build(config: T5Config, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="shared.weight")
     bias = relative_bias(layers, layers.tensor(_BIAS), config.relative_attention_max_distance)
