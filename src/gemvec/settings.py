@@ -296,6 +296,11 @@ def read_variable(*names: str) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
+def is_empty_variable(name: str) -> bool:
+    """Whether a variable is set to nothing, which counts as not set."""
+    return os.environ.get(name) == ""
+
+
 def process_environ() -> dict[str, str]:
     """Return a copy of the environment, for a child process."""
     return dict(os.environ)

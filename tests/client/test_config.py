@@ -99,3 +99,9 @@ def test_other_things_are_no_config(config):
 def test_a_title_that_is_no_string_is_refused():
     with pytest.raises(InvalidRequest, match="title"):
         read_config({"title": 5})
+
+
+def test_an_unknown_option_is_named_as_the_caller_wrote_it():
+    with pytest.raises(InvalidRequest, match="no option 'outputDimension'") as caught:
+        read_config({"outputDimension": 5})
+    assert caught.value.field == "outputDimension"

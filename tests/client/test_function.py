@@ -2,6 +2,7 @@ import asyncio
 import copy
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from google.genai import types
 
 from gemvec import GeminiEmbeddingFunction
 from gemvec.client import EmbedConfig, RemoteEmbedder, Usage
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import (
     ApiError,
     BadDimensionality,
@@ -91,8 +93,61 @@ def test_an_explicit_task_type_wins(server, open_function, config):
 
 def test_embedding_001_is_sent_neither_task_type_nor_title_nor_dimensionality(server, open_function):
     function = open_function("models/embedding-001", config={"task_type": "CLUSTERING", "output_dimensionality": 768})
-    function.encode_documents(["a"], titles=["T"])
+    with pytest.warns(UserWarning, match="left out"):
+        function.encode_documents(["a"], titles=["T"])
     assert server.requests == [{"model": "models/embedding-001", "content": {"parts": [{"text": "a"}]}}]
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "left_out"),
+    [
+        ({"task_type": "CLUSTERING"}, {}, "left out: the task type\\."),
+        ({"title": "T"}, {}, "left out: the title\\."),
+        ({}, {"task_type": "CLUSTERING", "titles": ["T"]}, "left out: the task type and the title\\."),
+    ],
+)
+def test_what_embedding_001_cannot_take_is_said_once(open_function, config, options, left_out):
+    function = open_function("embedding-001", config=config)
+    with pytest.warns(UserWarning, match=left_out):
+        function.encode_documents(["a"], **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        function.encode_documents(["a"], **options)
+
+
+@pytest.mark.parametrize(
+    ("configured", "of_documents", "of_queries"),
+    [
+        (None, "RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY"),
+        ("RETRIEVAL_DOCUMENT", "RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY"),
+        ("RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY"),
+        ("CODE_RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT", "CODE_RETRIEVAL_QUERY"),
+        ("QUESTION_ANSWERING", "RETRIEVAL_DOCUMENT", "QUESTION_ANSWERING"),
+        ("FACT_VERIFICATION", "RETRIEVAL_DOCUMENT", "FACT_VERIFICATION"),
+        ("SEMANTIC_SIMILARITY", "SEMANTIC_SIMILARITY", "SEMANTIC_SIMILARITY"),
+        ("CLASSIFICATION", "CLASSIFICATION", "CLASSIFICATION"),
+        ("CLUSTERING", "CLUSTERING", "CLUSTERING"),
+    ],
+)
+def test_task_types_come_in_pairs(server, open_function, configured, of_documents, of_queries):
+    function = open_function(config={"task_type": configured})
+    function.encode_documents(["a"])
+    asyncio.run(function.aencode_documents(["a"]))
+    function.encode_queries(["a"])
+    asyncio.run(function.aencode_queries(["a"]))
+    assert [each["taskType"] for each in server.requests] == [of_documents, of_documents, of_queries, of_queries]
+
+
+def test_the_task_type_of_one_call_wins_over_the_config(server, open_function):
+    function = open_function(config={"task_type": "CODE_RETRIEVAL_QUERY"})
+    function.encode_documents(["a"], task_type="clustering")
+    function.encode_queries(["a"], task_type=TaskType.SEMANTIC_SIMILARITY)
+    assert [each["taskType"] for each in server.requests] == ["CLUSTERING", "SEMANTIC_SIMILARITY"]
+
+
+def test_documents_of_a_code_search_may_have_titles(server, open_function):
+    open_function(config={"task_type": "CODE_RETRIEVAL_QUERY", "title": "T"}).encode_documents(["a"])
+    assert (server.requests[0]["taskType"], server.requests[0]["title"]) == ("RETRIEVAL_DOCUMENT", "T")
 
 
 def test_embedding_001_has_one_dimensionality_only(open_function):

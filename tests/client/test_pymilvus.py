@@ -4,8 +4,10 @@ What is different on purpose is the table in docs/client.md.
 """
 
 import contextlib
+import importlib.util
 import inspect
 import io
+import sys
 
 import numpy as np
 import pymilvus
@@ -18,7 +20,8 @@ from scripted_server import unit_vector_of
 
 # pymilvus.model 0.3.4, dense/gemini.py: what callers can write. (name, default) per parameter after self.
 MILVUS_CALLS = {
-    "__init__": [("model_name", "gemini-embedding-exp-03-07"), ("api_key", None), ("config", None)],
+    # Milvus' own default, gemini-embedding-exp-03-07, is retired.
+    "__init__": [("model_name", "gemini-embedding-001"), ("api_key", None), ("config", None)],
     "encode_documents": [("documents", inspect.Parameter.empty)],
     "encode_queries": [("queries", inspect.Parameter.empty)],
     "__call__": [("texts", inspect.Parameter.empty)],
@@ -111,3 +114,44 @@ def test_vectors_go_into_milvus_as_they_are(server, tmp_path):
     client.close()
     assert [hit["id"] for hit in hits] == [2]
     assert hits[0]["distance"] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_class_can_be_imported_from_the_module_that_milvus_has_it_in():
+    from gemvec.pymilvus.model.dense import GeminiEmbeddingFunction as ImportedFunction
+
+    assert ImportedFunction is GeminiEmbeddingFunction is model.dense.GeminiEmbeddingFunction
+
+
+@pytest.fixture
+def milvus_model(tmp_path, monkeypatch):
+    """Install a `pymilvus.model` beside the pymilvus that is there."""
+    for name, source in {
+        "__init__": "from . import dense\nTHEIRS = 1",
+        "dense": "class OtherFunction: pass\nclass GeminiEmbeddingFunction: pass",
+        "reranker": "class BGERerankFunction: pass",
+    }.items():
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / f"{name}.py").write_text(source)
+    monkeypatch.setattr(pymilvus, "__path__", [*pymilvus.__path__, str(tmp_path)])
+    yield
+    for name in [each for each in sys.modules if each.startswith("pymilvus.model")]:
+        del sys.modules[name]
+    vars(pymilvus).pop("model", None)
+
+
+def test_everything_else_of_milvus_model_is_milvus_own(milvus_model):
+    from gemvec.pymilvus.model import reranker
+
+    assert model.reranker is reranker is sys.modules["pymilvus.model.reranker"]
+    assert model.reranker.BGERerankFunction.__module__ == "pymilvus.model.reranker"
+    assert model.dense.OtherFunction.__module__ == "pymilvus.model.dense"
+    assert model.dense.GeminiEmbeddingFunction is GeminiEmbeddingFunction
+    assert model.THEIRS == 1
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = model.nonsense
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pymilvus.model") is not None, reason="Milvus' own module is installed")
+def test_where_milvus_model_is_not_installed_the_error_says_how_to_have_it():
+    with pytest.raises(AttributeError, match=r"reranker.*pymilvus\[model\]"):
+        _ = model.reranker

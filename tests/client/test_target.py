@@ -162,3 +162,46 @@ def test_an_address_opens_a_remote_embedder():
     assert isinstance(embedder, RemoteEmbedder)
     assert not embedder.is_google
     assert open_target(find_target(api_key="key")).is_google
+
+
+GOOGLE_KEYS = ["AIzaSyNotARealKey", "AQ.NotARealKey"]
+
+
+@pytest.mark.parametrize("key", GOOGLE_KEYS)
+def test_google_s_key_in_the_environment_goes_to_no_other_server_that_the_caller_names(monkeypatch, caplog, key):
+    monkeypatch.setenv("GEMINI_API_KEY", key)
+    assert find_target("https://elsewhere.example").api_key is None
+    assert find_target(http_options={"base_url": URL}).api_key is None
+    assert "elsewhere.example" in caplog.text
+    assert key not in caplog.text
+
+
+@pytest.mark.parametrize("key", GOOGLE_KEYS)
+def test_google_s_key_goes_where_it_was_said_to_go(monkeypatch, key):
+    assert find_target("https://elsewhere.example", api_key=key).api_key == key
+    monkeypatch.setenv("GEMINI_API_KEY", key)
+    assert find_target().api_key == find_target(GOOGLE_URL).api_key == key
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "https://elsewhere.example")
+    assert find_target().api_key == key
+
+
+@pytest.mark.parametrize("url", ["http://elsewhere.example", GOOGLE_URL.replace("https", "http")])
+def test_google_s_key_never_travels_unencrypted_beyond_this_machine(url):
+    with pytest.raises(BadSetting, match="unencrypted") as caught:
+        find_target(url, api_key=GOOGLE_KEYS[0])
+    assert GOOGLE_KEYS[0] not in str(caught.value)
+    assert find_target(URL, api_key=GOOGLE_KEYS[0]).api_key == GOOGLE_KEYS[0]
+
+
+def test_keys_of_gemvec_go_to_the_server_that_is_named(monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "gv-secret")
+    assert find_target("http://gemvec:8000").api_key == "gv-secret"
+
+
+def test_an_empty_address_counts_as_not_given_and_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("GEMINI_API_KEY", "key")
+    monkeypatch.setenv("GEMVEC_BASE_URL", "")
+    target = find_target("", http_options={"base_url": ""})
+    assert target.base_url == f"{GOOGLE_URL}/v1beta"
+    for name in ("base_url", "http_options.base_url", "GEMVEC_BASE_URL"):
+        assert f"{name} is empty, which counts as not given: texts go to {GOOGLE_URL}" in caplog.text

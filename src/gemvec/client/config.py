@@ -25,8 +25,8 @@ class EmbedConfig:
     """How to embed; None leaves a choice to the method called or to the server.
 
     Attributes:
-        task_type: what the vectors are for: a `TaskType`, its name in any case, or its number. None lets documents be
-            documents and queries be queries.
+        task_type: what the vectors are for: a `TaskType`, its name in any case, or its number. Documents have
+            RETRIEVAL_DOCUMENT where queries have a task type of their own; None is RETRIEVAL_QUERY for queries.
         title: title of the documents; they are embedded with task type RETRIEVAL_DOCUMENT.
         output_dimensionality: values wanted in each vector.
         auto_truncate: False refuses a text beyond the model's limit, which is cut otherwise.
@@ -41,6 +41,9 @@ class EmbedConfig:
 if TYPE_CHECKING:
     # The three ways to say how to embed; google-genai is not imported for the third.
     ConfigLike: TypeAlias = EmbedConfig | Mapping[str, Any] | types.EmbedContentConfig | None
+
+# Queries and documents both have these; of every other task type, documents have RETRIEVAL_DOCUMENT.
+_SYMMETRIC_TYPES = {TaskType.SEMANTIC_SIMILARITY, TaskType.CLASSIFICATION, TaskType.CLUSTERING}
 
 _OPTIONS = tuple(each.name for each in fields(EmbedConfig))
 
@@ -79,7 +82,7 @@ def read_config(config: ConfigLike) -> EmbedOptions:
     title = values.get("title")
     if title is not None and not isinstance(title, str):
         raise InvalidRequest(f"config.title has value {title!r}: expected a string.", field="title")
-    if title and task_type is not None and task_type is not TaskType.RETRIEVAL_DOCUMENT:
+    if title and task_type is not None and task_type in _SYMMETRIC_TYPES:
         raise TitleNotAllowed(
             f"config.title goes only with task type RETRIEVAL_DOCUMENT, not with {task_type.name}.", field="title"
         )
@@ -128,13 +131,12 @@ def _items(config: object) -> dict[str, Any]:
     if config is None:
         return {}
     if isinstance(config, Mapping):
-        given = {snake_case(str(name)): value for name, value in cast("Mapping[str, Any]", config).items()}
-        unknown = sorted(given.keys() - {*_OPTIONS, *_VERTEX_ONLY, "http_options"})
-        if unknown:
-            raise InvalidRequest(
-                f"config has no option {unknown[0]!r}; it has {', '.join(_OPTIONS)}.", field=unknown[0]
-            )
-        return given
+        given = cast("Mapping[Any, Any]", config)
+        known = {*_OPTIONS, *_VERTEX_ONLY, "http_options"}
+        for name in given:
+            if snake_case(str(name)) not in known:
+                raise InvalidRequest(f"config has no option {name!r}; it has {', '.join(_OPTIONS)}.", field=str(name))
+        return {snake_case(str(name)): value for name, value in given.items()}
     if not hasattr(config, "output_dimensionality"):
         raise InvalidRequest(
             f"config is a {type(config).__name__}: expected an EmbedConfig, a dict or a types.EmbedContentConfig.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemvec.client.background import Held, arun, run
-from gemvec.client.config import EmbedOptions, read_config, refuse_arguments
+from gemvec.client.config import EmbedOptions, parse_task_type, read_config, refuse_arguments
 from gemvec.client.in_process import embed_in_process
 from gemvec.client.micro_batches import check_concurrency
 from gemvec.client.progress import show_fetch, show_progress
@@ -19,6 +20,7 @@ from gemvec.client.texts import Usage, document_requests, naming_fields, query_r
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.gemini_names import GeminiName, find_gemini_name
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality
 from gemvec.wire.names import parse_model_name
 
@@ -44,7 +46,7 @@ class GeminiEmbeddingFunction:
 
     def __init__(
         self,
-        model_name: str = "gemini-embedding-exp-03-07",
+        model_name: str = "gemini-embedding-001",
         api_key: str | None = None,
         config: ConfigLike = None,
         *,
@@ -91,6 +93,7 @@ class GeminiEmbeddingFunction:
         self._max_concurrency = max_concurrency
         self._usage = Usage()
         self._probed_dim: int | None = None
+        self._has_warned = False
         self._held: Held[Embedder] | None = None
         if not self._target.is_local:
             parse_model_name(model_name, field="model_name")
@@ -145,13 +148,18 @@ class GeminiEmbeddingFunction:
         return self._usage
 
     def encode_documents(
-        self, documents: Iterable[str] | str, *, titles: Iterable[str | None] | None = None
+        self,
+        documents: Iterable[str] | str,
+        *,
+        titles: Iterable[str | None] | None = None,
+        task_type: TaskType | str | int | None = None,
     ) -> list[Float32Array]:
-        """Embed documents, with task type RETRIEVAL_DOCUMENT unless the config says another.
+        """Embed documents, with task type RETRIEVAL_DOCUMENT unless the config has one that queries share.
 
         Args:
             documents: the texts; one string is one document.
             titles: a title or None for each document; the config's title where it is None.
+            task_type: another task type for this call.
 
         Returns:
             One float32[dim] per document, in the same order.
@@ -161,13 +169,14 @@ class GeminiEmbeddingFunction:
             ApiError: the server refused; `index` says which document it refused, where it named one.
             TransportFailure: no answer came in time.
         """
-        return self._run(document_requests(documents, titles, self._read_options()), "documents")
+        return self._run(self._document_requests(documents, titles, task_type), "documents")
 
     def encode_documents_batch(
         self,
         documents: Iterable[str] | str,
         *,
         titles: Iterable[str | None] | None = None,
+        task_type: TaskType | str | int | None = None,
         display_name: str = "",
         on_progress: OnProgress | None = None,
     ) -> list[Float32Array]:
@@ -179,6 +188,7 @@ class GeminiEmbeddingFunction:
         Args:
             documents: the texts; one string is one document.
             titles: a title or None for each document; the config's title where it is None.
+            task_type: another task type for this call.
             display_name: the job's name for people.
             on_progress: told how the job stands, again and again.
 
@@ -190,7 +200,7 @@ class GeminiEmbeddingFunction:
         from gemvec.client.batches import BatchClient
         from gemvec.client.encode_batch import encode_batch
 
-        requests = document_requests(documents, titles, self._read_options())
+        requests = self._document_requests(documents, titles, task_type)
         with BatchClient(self._target) as client:
             embeddings = encode_batch(
                 client, self._model_name, requests, display_name=display_name, on_progress=on_progress
@@ -198,23 +208,31 @@ class GeminiEmbeddingFunction:
         self._usage += embeddings
         return [each.vector for each in embeddings]
 
-    def encode_queries(self, queries: Iterable[str] | str) -> list[Float32Array]:
-        """Embed queries like documents, with task type RETRIEVAL_QUERY unless the config says another."""
-        return self._run(query_requests(queries, self._read_options()), "queries")
+    def encode_queries(
+        self, queries: Iterable[str] | str, *, task_type: TaskType | str | int | None = None
+    ) -> list[Float32Array]:
+        """Embed queries like documents, with task type RETRIEVAL_QUERY unless the config has another of queries."""
+        return self._run(self._query_requests(queries, task_type), "queries")
 
     def __call__(self, texts: Iterable[str] | str) -> list[Float32Array]:
         """Embed texts as documents."""
         return self.encode_documents(texts)
 
     async def aencode_documents(
-        self, documents: Iterable[str] | str, *, titles: Iterable[str | None] | None = None
+        self,
+        documents: Iterable[str] | str,
+        *,
+        titles: Iterable[str | None] | None = None,
+        task_type: TaskType | str | int | None = None,
     ) -> list[Float32Array]:
         """Embed documents without blocking the event loop; like `encode_documents`."""
-        return await self._arun(document_requests(documents, titles, self._read_options()), "documents")
+        return await self._arun(self._document_requests(documents, titles, task_type), "documents")
 
-    async def aencode_queries(self, queries: Iterable[str] | str) -> list[Float32Array]:
+    async def aencode_queries(
+        self, queries: Iterable[str] | str, *, task_type: TaskType | str | int | None = None
+    ) -> list[Float32Array]:
         """Embed queries without blocking the event loop; like `encode_queries`."""
-        return await self._arun(query_requests(queries, self._read_options()), "queries")
+        return await self._arun(self._query_requests(queries, task_type), "queries")
 
     def close(self) -> None:
         """Let connections and models go; another call opens them again."""
@@ -239,6 +257,35 @@ class GeminiEmbeddingFunction:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _document_requests(
+        self,
+        documents: Iterable[str] | str,
+        titles: Iterable[str | None] | None,
+        task_type: TaskType | str | int | None,
+    ) -> list[EmbedRequest]:
+        options, asked = self._read_options(), parse_task_type(task_type)
+        self._say_what_is_left_out(options, has_task_type=asked is not None, has_title=titles is not None)
+        return document_requests(documents, titles, options, asked)
+
+    def _query_requests(
+        self, queries: Iterable[str] | str, task_type: TaskType | str | int | None
+    ) -> list[EmbedRequest]:
+        options, asked = self._read_options(), parse_task_type(task_type)
+        self._say_what_is_left_out(options, has_task_type=asked is not None)
+        return query_requests(queries, options, asked)
+
+    def _say_what_is_left_out(self, options: EmbedOptions, *, has_task_type: bool, has_title: bool = False) -> None:
+        """Warn, once, of what the caller asked for and the model does not take."""
+        if options.takes_task_type or self._has_warned:
+            return
+        given = read_config(self._config)
+        named = {"task type": has_task_type or given.task_type is not None, "title": has_title or bool(given.title)}
+        left_out = " and the ".join(name for name, is_given in named.items() if is_given)
+        if left_out:
+            self._has_warned = True
+            message = f"{self._model_name} takes neither task types nor titles; left out: the {left_out}."
+            warnings.warn(message, stacklevel=4)
 
     def _run(self, requests: list[EmbedRequest], noun: str) -> list[Float32Array]:
         with naming_fields(noun):

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from gemvec.client.google import is_google
 from gemvec.client.in_process import open_in_process, require_packages
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import ATTEMPT_SECONDS, RetryPolicy
 from gemvec.client.transport import Transport
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
+from gemvec.logs import get_logger
 from gemvec.models.progress import Progress
-from gemvec.settings import read_variable
+from gemvec.settings import is_empty_variable, read_variable
 from gemvec.wire.message import snake_case
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com"
@@ -25,6 +27,8 @@ URL_VARIABLES = ("GEMVEC_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 _API_VERSION = "v1beta"
+_GOOGLE_KEY = re.compile(r"AIza|AQ\.")  # how Google's keys begin
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _VERSIONED = re.compile(r"/v[0-9]+[a-z0-9]*$")
 _PATH = re.compile(r"[!-~]*")
 # What RFC 9110 lets headers be called, and hold.
@@ -39,6 +43,9 @@ _WAYS = (
     "(or base_url='local' to run the model in this process); or set GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL; "
     "or, to ask Google, give api_key=... or set GEMINI_API_KEY."
 )
+
+
+_logger = get_logger("client")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +81,8 @@ def find_target(
 
     Args:
         base_url: address of a gemvec server, with or without an API version at its end; `local` for this process.
-        api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY.
+        api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY, of which a key of Google's goes to no other server that
+            is named here.
         http_options: google-genai's `HttpOptions` or a dict of the same, of which base_url, api_version, headers and
             timeout (milliseconds for one try) count.
         called: where the caller got `base_url` from, such as `--base-url`, for the error.
@@ -86,7 +94,9 @@ def find_target(
         InvalidRequest: `http_options` has something that has no meaning here.
     """
     options = _read_http_options(http_options)
-    url = base_url or options.get("base_url") or read_variable(*URL_VARIABLES)
+    given = base_url or options.get("base_url")
+    url = given or read_variable(*URL_VARIABLES)
+    _say_what_is_empty({"base_url": base_url, "http_options.base_url": options.get("base_url")}, url or GOOGLE_URL)
     key = _read_key(api_key or read_variable(*KEY_VARIABLES))
     if url == LOCAL:
         require_packages()
@@ -94,9 +104,10 @@ def find_target(
     headers: dict[str, str] = options.get("headers") or {}
     if key is None and (url is None or url.startswith(GOOGLE_URL)) and not _hold_key(headers):
         raise KeyMissing(_WAYS)
+    versioned = _versioned(url or GOOGLE_URL, options.get("api_version"), called)
     return Target(
-        base_url=_versioned(url or GOOGLE_URL, options.get("api_version"), called),
-        api_key=key,
+        base_url=versioned,
+        api_key=_key_for(versioned, key, is_meant=bool(api_key) or not given),
         headers=headers,
         attempt_seconds=options["timeout"] / 1000 if "timeout" in options else ATTEMPT_SECONDS,
     )
@@ -170,6 +181,33 @@ def _read_key(key: str | None) -> str | None:
     if not _HEADER_VALUE.fullmatch(key):
         raise BadSetting("The API key holds characters that no key has, such as a line break; it is not shown here.")
     return key or None
+
+
+def _say_what_is_empty(given: Mapping[str, str | None], url: str) -> None:
+    """Log which address is empty and so counts as not given: texts go elsewhere than its author may think."""
+    empty = [name for name, value in given.items() if value == ""]
+    for name in [*empty, *filter(is_empty_variable, URL_VARIABLES)]:
+        _logger.warning("%s is empty, which counts as not given: texts go to %s", name, url)
+
+
+def _key_for(url: str, key: str | None, *, is_meant: bool) -> str | None:
+    """Return the key if it may go to the server at `url`.
+
+    A key of Google's that stands in the environment is for Google, and for a server that the environment names. Where
+    the caller names another server, the key has to be given with it. It never travels unencrypted beyond this machine.
+
+    Raises:
+        BadSetting: it would.
+    """
+    host = urlsplit(url).hostname
+    if key is None or not _GOOGLE_KEY.match(key):
+        return key
+    if not is_meant and not is_google(url):
+        _logger.warning("the key in the environment is Google's and is not sent to %s: give api_key=...", host)
+        return None
+    if urlsplit(url).scheme == "http" and host not in _LOOPBACK:
+        raise BadSetting(f"A key of Google's would travel unencrypted to {host}: use https.")
+    return key
 
 
 def _hold_key(headers: Mapping[str, str]) -> bool:

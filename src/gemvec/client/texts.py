@@ -30,8 +30,20 @@ class Usage:
         return Usage(texts=self.texts + len(embeddings), tokens=self.tokens + tokens)
 
 
+# Of the task types that come in pairs, those that queries have; their documents have RETRIEVAL_DOCUMENT.
+_QUERY_TYPES = {
+    TaskType.RETRIEVAL_QUERY,
+    TaskType.QUESTION_ANSWERING,
+    TaskType.FACT_VERIFICATION,
+    TaskType.CODE_RETRIEVAL_QUERY,
+}
+
+
 def document_requests(
-    documents: Iterable[str] | str, titles: Iterable[str | None] | None, options: EmbedOptions
+    documents: Iterable[str] | str,
+    titles: Iterable[str | None] | None,
+    options: EmbedOptions,
+    task_type: TaskType | None = None,
 ) -> list[EmbedRequest]:
     """Return one request per document.
 
@@ -39,13 +51,17 @@ def document_requests(
         documents: the texts; one string is one document.
         titles: a title or None for each of them.
         options: the config; its title stands in where `titles` has none.
+        task_type: what the caller asks for in this call; None for what goes with the config.
 
     Raises:
         InvalidRequest: a document or a title cannot be embedded; `index` says which.
     """
     texts = _read_texts(documents, "documents")
     titles = [None] * len(texts) if titles is None else _read_titles(titles, len(texts))
-    task_type = _task_type(options, TaskType.RETRIEVAL_DOCUMENT)
+    usual = TaskType.RETRIEVAL_DOCUMENT
+    if options.task_type is not None and options.task_type not in _QUERY_TYPES:
+        usual = options.task_type
+    task_type = (task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
     takes_titles = task_type is TaskType.RETRIEVAL_DOCUMENT
     if not takes_titles and options.takes_task_type and any(titles):
         raise TitleNotAllowed(f"Titles go only with task type RETRIEVAL_DOCUMENT, not with {task_type.name}.")
@@ -61,16 +77,22 @@ def document_requests(
     ]
 
 
-def query_requests(queries: Iterable[str] | str, options: EmbedOptions) -> list[EmbedRequest]:
-    """Return one request per query; one string is one query.
+def query_requests(
+    queries: Iterable[str] | str, options: EmbedOptions, task_type: TaskType | None = None
+) -> list[EmbedRequest]:
+    """Return one request per query; arguments as for `document_requests`.
 
     Raises:
         InvalidRequest: a query cannot be embedded; `index` says which.
     """
+    usual = TaskType.RETRIEVAL_QUERY
+    if options.task_type is not None and options.task_type is not TaskType.RETRIEVAL_DOCUMENT:
+        usual = options.task_type
+    task_type = (task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
     return [
         EmbedRequest(
             text=text,
-            task_type=_task_type(options, TaskType.RETRIEVAL_QUERY),
+            task_type=task_type,
             output_dimensionality=options.output_dimensionality,
             auto_truncate=options.auto_truncate,
         )
@@ -92,10 +114,6 @@ def naming_fields(noun: str) -> Generator[None]:
         if error.field is not None and error.index is not None:
             error.field = names.get(error.field, f"config.{error.field}")
         raise
-
-
-def _task_type(options: EmbedOptions, usual: TaskType) -> TaskType:
-    return (options.task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
 
 
 def _read_texts(texts: object, noun: str) -> list[str]:

@@ -13,7 +13,7 @@ from gemvec.errors import BadSetting, KeyMissing
 from gemvec.gateway.rate import Rate
 from gemvec.gateway.upstream import UpstreamEmbedder
 from gemvec.models.progress import Progress
-from gemvec.settings import Settings
+from gemvec.settings import Settings, read_variable
 
 GOOGLE = "google"
 
@@ -52,7 +52,8 @@ def find_upstream(settings: Settings) -> Target:
     if settings.upstream == LOCAL:
         raise BadSetting("--upstream has value 'local': without --upstream the model of this machine is served.")
     try:
-        return find_target(GOOGLE_URL if settings.upstream == GOOGLE else settings.upstream)
+        url = GOOGLE_URL if settings.upstream == GOOGLE else settings.upstream
+        return find_target(url, api_key=read_variable(*KEY_VARIABLES))
     except KeyMissing as error:
         raise BadSetting(f"--upstream google needs a key of Google's: set {' or '.join(KEY_VARIABLES)}.") from error
     except BadSetting as error:
