@@ -11,7 +11,7 @@ from batch_steps import ended, file_answers, inline_answers, line, new, running,
 from gemvec.batches import lines
 from gemvec.batches.job import ChunkResult
 from gemvec.batches.store import BatchStore
-from gemvec.errors import ModelUnavailable, Overloaded
+from gemvec.errors import DataLost, ModelUnavailable, Overloaded
 from gemvec.files.store import FileStore
 from gemvec.storage.hold import take_store
 from gemvec.storage.schema import chunks
@@ -341,5 +341,51 @@ def test_a_data_folder_that_goes_away_fails_no_batch_and_comes_back(sqlite, data
             data_dir.with_name("away").rename(data_dir)
             job = await ended(store, job)
         assert_complete(file_answers(store, job), 600)
+
+    run(steps())
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_in_the_results_of_a_file_is_noticed_before_anything_is_sent(store, embedder):
+    async def steps():
+        async with running(store, embedder):
+            job = await ended(store, create(store, 600))
+        content = store.files.open_content(job.output_file_id, "")
+        content.check()
+        flip_a_bit(content.parts[1].path)
+        with pytest.raises(DataLost, match=content.parts[1].path.name):
+            store.files.open_content(job.output_file_id, "").check()
+
+    run(steps())
+
+
+def test_a_flipped_bit_in_inline_results_is_an_error_at_its_place(store, embedder):
+    async def steps():
+        async with running(store, embedder):
+            job = store.create_inline(new(), [line(f"text {number}", key=str(number)) for number in range(300)])
+            job = await ended(store, job)
+        flip_a_bit(store.folder.part_path(job.batch_id, 0, 1))
+        answers = inline_answers(store, job)
+        assert [answer["key"] for answer in answers] == [str(number) for number in range(300)]
+        assert [answer.get("error", {}).get("code") for answer in answers] == [15] * 256 + [None] * 44
+
+    run(steps())
+
+
+def test_a_damaged_part_of_a_cancelled_batch_is_an_error_at_its_place(store, embedder):
+    async def steps():
+        job = create(store, 5000)
+        async with running(store, embedder, chunks_in_flight=1):
+            await until(lambda: store.get(job.batch_id, "").successful_count >= 256)
+            flip_a_bit(store.folder.part_path(job.batch_id, 0, 1))
+            store.cancel(job.batch_id, "")
+        answers = file_answers(store, store.get(job.batch_id, ""))
+        assert len(answers) == 5000
+        assert {answer["error"]["code"] for answer in answers[:256]} == {15}
 
     run(steps())

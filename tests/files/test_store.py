@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gemvec.errors import (
     BadResourceName,
+    DataLost,
     FailedPrecondition,
     FileAlreadyExists,
     FileTooLarge,
@@ -361,3 +362,16 @@ def test_the_figures_count_the_files_of_every_owner(store):
     store.create("a", [b"12345"])
     store.create("b", [b"123"])
     assert {each.name: each.value for each in store.figures()} == {"files": 2, "file_bytes": 8}
+
+
+@pytest.mark.parametrize("damage", ["gone", "short", "flipped"])
+def test_a_damaged_file_is_noticed_before_anything_of_it_is_read(store, names_on_disk, tmp_path, damage):
+    file = store.create("me", [b"0123456789"])
+    (name,) = names_on_disk()
+    path = tmp_path / "data" / "files" / name
+    store.open_content(file.file_id, "me").check()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes({"short": b"01234", "flipped": b"0123456788"}[damage])
+    with pytest.raises(DataLost, match=name):
+        store.open_content(file.file_id, "me").check()

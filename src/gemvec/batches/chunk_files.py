@@ -12,7 +12,7 @@ from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import MAX_LINE_BYTES, read_lines
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.errors import DataLost, InvalidRequest
-from gemvec.storage.durable import Hook, write_durably
+from gemvec.storage.durable import Checksum, Hook, write_durably
 from gemvec.wire.embed import EmbedContentRequest
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
 
@@ -67,9 +67,12 @@ class ChunkFiles:
             StorageFull: there is no room; nothing is left behind.
             StorageFailure: it cannot be written; nothing is left behind.
         """
-        write_durably(self._task.part_path, self._blocks(answers), hook=self._hook)
+        checksum = Checksum()
+        write_durably(self._task.part_path, checksum.of(self._blocks(answers)), hook=self._hook)
         failed_count = sum(isinstance(answer, Failure) for answer in answers)
-        return ChunkResult(successful_count=len(answers) - failed_count, failed_count=failed_count)
+        return ChunkResult(
+            successful_count=len(answers) - failed_count, failed_count=failed_count, part_crc32=checksum.value
+        )
 
     def _blocks(self, answers: Sequence[Embedding | Failure]) -> Iterator[bytes]:
         """Yield the lines in blocks: neither are they written one by one nor all of them held."""

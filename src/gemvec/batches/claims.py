@@ -59,7 +59,10 @@ _HELD = update(chunks).where(
     chunks.c.state == ChunkState.RUNNING,
 )
 _FINISH = _HELD.values(
-    state=ChunkState.DONE, successful_count=bindparam("its_successful"), failed_count=bindparam("its_failed")
+    state=ChunkState.DONE,
+    successful_count=bindparam("its_successful"),
+    failed_count=bindparam("its_failed"),
+    part_crc32=bindparam("its_crc32"),
 )
 _RELEASE = _HELD.values(state=ChunkState.PENDING)
 _RECORD = _HELD.values(isolation=bindparam("its_isolation"))
@@ -101,7 +104,11 @@ def count_result(connection: Connection, job_number: int, result: ChunkResult, n
 
 def finish_chunk(connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:
     """Mark a claimed chunk done; return False when the claim is void."""
-    counts = {"its_successful": result.successful_count, "its_failed": result.failed_count}
+    counts = {
+        "its_successful": result.successful_count,
+        "its_failed": result.failed_count,
+        "its_crc32": result.part_crc32,
+    }
     return connection.execute(_FINISH, _claim_of(task) | counts).rowcount > 0
 
 

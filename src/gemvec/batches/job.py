@@ -109,6 +109,7 @@ class Chunk:
         input_bytes: from there to the end of its last line.
         request_count: lines of it that are requests.
         successful_count: those that have a response, once it is done.
+        part_crc32: of the bytes of its part file, once it is done; None where nobody noted it.
         crashes: at how many deaths of the server it was in flight.
         isolation: how far the search for the line that kills has come, as text; None before it begins.
     """
@@ -120,6 +121,7 @@ class Chunk:
     input_bytes: int
     request_count: int
     successful_count: int
+    part_crc32: int | None
     crashes: int
     isolation: str | None
 
@@ -161,7 +163,14 @@ class ChunkTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkResult:
-    """What became of a chunk whose part file is on disk."""
+    """What became of a chunk whose part file is on disk.
+
+    Attributes:
+        successful_count: requests that have a response.
+        failed_count: requests that have an error.
+        part_crc32: of the bytes of the part file.
+    """
 
     successful_count: int
     failed_count: int
+    part_crc32: int | None = None

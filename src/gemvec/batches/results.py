@@ -17,7 +17,7 @@ from gemvec.batches.folder import BatchFolder
 from gemvec.batches.job import Chunk, ChunkState, Job
 from gemvec.batches.lines import open_kept, read_lines
 from gemvec.errors import DataLost
-from gemvec.storage.durable import translate_os_errors, write_durably
+from gemvec.storage.durable import Checksum, crc32_of, translate_os_errors, write_durably
 from gemvec.wire.jsonl import error_line_to_wire, parse_request_line
 
 _BLOCK_BYTES = 2**20
@@ -29,17 +29,17 @@ class FileOutput:
     """The results of a batch as files on disk.
 
     Attributes:
-        parts: in order; together they have one line for every request.
+        parts: path and CRC-32 of each, in order; together they have one line for every request.
         successful_count: requests that have a response in them.
     """
 
-    parts: tuple[Path, ...]
+    parts: tuple[tuple[Path, int | None], ...]
     successful_count: int
 
 
 def finished_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> FileOutput:
     """Return the results of a batch whose chunks are all done."""
-    parts = tuple(_part_path(folder, job, chunk) for chunk in chunks)
+    parts = tuple((_part_path(folder, job, chunk), chunk.part_crc32) for chunk in chunks)
     return FileOutput(parts, sum(chunk.successful_count for chunk in chunks))
 
 
@@ -55,17 +55,18 @@ def write_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> File
         StorageFull: there is no room; calling again begins anew.
         StorageFailure: something cannot be written.
     """
-    parts: list[Path] = []
+    parts: list[tuple[Path, int | None]] = []
     successful_count = 0
     for is_there, run in groupby(chunks, lambda chunk: _is_there(folder, job, chunk)):
         group = list(run)
         if is_there:
-            parts += (_part_path(folder, job, chunk) for chunk in group)
+            parts += ((_part_path(folder, job, chunk), chunk.part_crc32) for chunk in group)
             successful_count += sum(chunk.successful_count for chunk in group)
         else:
             path = folder.errors_path(job.batch_id, group[0].chunk_index)
-            write_durably(path, (_with_feeds(_errors(folder, job, chunk)) for chunk in group))
-            parts.append(path)
+            checksum = Checksum()
+            write_durably(path, checksum.of(_with_feeds(_errors(folder, job, chunk)) for chunk in group))
+            parts.append((path, checksum.value))
     return FileOutput(tuple(parts), successful_count)
 
 
@@ -100,15 +101,26 @@ def _part_path(folder: BatchFolder, job: Job, chunk: Chunk) -> Path:
 
 
 def _is_there(folder: BatchFolder, job: Job, chunk: Chunk) -> bool:
-    return chunk.state is ChunkState.DONE and _part_path(folder, job, chunk).exists()
+    return chunk.state is ChunkState.DONE and _is_whole(_part_path(folder, job, chunk), chunk)
+
+
+def _is_whole(part: Path, chunk: Chunk) -> bool:
+    """Whether a part file is there as it was written."""
+    try:
+        return chunk.part_crc32 in {None, crc32_of(part)}
+    except FileNotFoundError:
+        return False
 
 
 def _responses(folder: BatchFolder, job: Job, chunk: Chunk, check: Callable[[], object]) -> Iterator[bytes]:
     """Yield the responses of one chunk; that its file is gone shows before the first of them."""
     if chunk.state is ChunkState.DONE:
-        try:
-            yield from _with_commas(_part_path(folder, job, chunk))
-        except DataLost:
+        part = _part_path(folder, job, chunk)
+        with translate_os_errors():
+            is_whole = _is_whole(part, chunk)
+        if is_whole:
+            yield from _with_commas(part)
+        else:
             check()
             yield b",".join(_errors(folder, job, chunk))
     else:

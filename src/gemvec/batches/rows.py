@@ -27,6 +27,7 @@ CHUNK_COLUMNS = (
     chunks.c.input_bytes,
     chunks.c.request_count,
     chunks.c.successful_count,
+    chunks.c.part_crc32,
     chunks.c.crashes,
     chunks.c.isolation,
 )

@@ -377,7 +377,8 @@ class BatchStore:
                 connection,
                 job.owner,
                 values["output_file_id"],
-                output.parts,
+                [path for path, _ in output.parts],
+                checksums=[crc32 for _, crc32 in output.parts],
                 display_name=job.display_name,
                 expiry=self.retention,
             )

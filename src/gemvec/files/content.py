@@ -13,19 +13,49 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemvec.errors import DataLost, FailedPrecondition, StorageFailure
-from gemvec.storage.durable import make_folder, sync_folder, translate_os_errors
+from gemvec.files.upload import digest_of
+from gemvec.storage.durable import crc32_of, make_folder, sync_folder, translate_os_errors
 
 BLOCK_BYTES = 2**20
 # A client that takes its download slowly keeps about two of these in memory, and there may be hundreds of them.
 _READ_BYTES = 2**17
+# (path, time of the last change, size) of what this process has found whole, and does not read through again.
+_checked: set[tuple[str, int, int]] = set()
+_MAX_CHECKED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """One file on disk and how many of its bytes count."""
+    """One file on disk, how many of its bytes count, and what they add up to as far as anybody noted it."""
 
     path: Path
     size_bytes: int
+    crc32: int | None = None
+    sha256: str | None = None
+
+    def check(self) -> None:
+        """Make sure that the bytes are there as they were written.
+
+        Raises:
+            DataLost: they are gone, too few, or others.
+        """
+        try:
+            found = self.path.stat()
+            if found.st_size < self.size_bytes:
+                raise DataLost(f"{self.path.name} has {found.st_size} bytes; {self.size_bytes} are recorded.")
+            seen = (str(self.path), found.st_mtime_ns, found.st_size)
+            if seen not in _checked and not self._is_whole():
+                raise DataLost(f"{self.path.name} has other bytes than were written.")
+        except OSError as error:
+            raise DataLost(f"{self.path.name} is gone.") from error
+        if len(_checked) >= _MAX_CHECKED:
+            _checked.clear()
+        _checked.add(seen)
+
+    def _is_whole(self) -> bool:
+        if self.crc32 is not None:
+            return crc32_of(self.path, self.size_bytes) == self.crc32
+        return self.sha256 is None or digest_of(self.path, self.size_bytes).sha256.hexdigest() == self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +81,15 @@ class FileContent:
         return self.parts[0].path
 
     def check(self) -> None:
-        """Make sure that every part is there in its size, before anything of it is promised to a client.
+        """Make sure that every part is there as it was written, before anything of it is promised to a client.
+
+        A file is read through once for that, and again only when it has been touched since.
 
         Raises:
-            DataLost: one is gone, or shorter than recorded.
+            DataLost: one is gone, or damaged.
         """
         for part in self.parts:
-            try:
-                size_bytes = part.path.stat().st_size
-            except OSError as error:
-                raise DataLost(f"{part.path.name} is gone.") from error
-            if size_bytes < part.size_bytes:
-                raise DataLost(f"{part.path.name} has {size_bytes} bytes; {part.size_bytes} are recorded.")
+            part.check()
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop` (the end when None) in blocks of at most 128 KiB.

@@ -75,27 +75,30 @@ def insert_file(connection: Connection, file: StoredFile, content_id: str | None
         raise FileAlreadyExists(f"files/{file.file_id} exists already.") from error
 
 
-def insert_parts(connection: Connection, file: StoredFile, parts: Sequence[tuple[str, int]]) -> None:
-    """Say which part files, as (path in the data folder, size), a file is made of."""
+def insert_parts(connection: Connection, file: StoredFile, parts: Sequence[tuple[str, int, int | None]]) -> None:
+    """Say which part files, as (path in the data folder, size, CRC-32), a file is made of."""
     named = {"owner": file.owner, "file_id": file.file_id}
     values = [
-        {**named, "position": position, "path": path, "size_bytes": size} for position, (path, size) in enumerate(parts)
+        {**named, "position": position, "path": path, "size_bytes": size, "crc32": crc32}
+        for position, (path, size, crc32) in enumerate(parts)
     ]
     if values:
         connection.execute(insert(file_parts), values)
 
 
-def find_content(connection: Connection, owner: str, file_id: str) -> tuple[str | None, list[tuple[str, int]]]:
-    """Return a file's content id, or the (path, size) of its parts in order."""
+def find_content(
+    connection: Connection, owner: str, file_id: str
+) -> tuple[str | None, list[tuple[str, int, int | None]]]:
+    """Return a file's content id, or the (path, size, CRC-32) of its parts in order."""
     content_id = connection.scalar(select(files.c.content_id).where(_is_named(owner, file_id)))
     if content_id is not None:
         return content_id, []
     query = (
-        select(file_parts.c.path, file_parts.c.size_bytes)
+        select(file_parts.c.path, file_parts.c.size_bytes, file_parts.c.crc32)
         .where(file_parts.c.owner == owner, file_parts.c.file_id == file_id)
         .order_by(file_parts.c.position)
     )
-    return None, [(row.path, row.size_bytes) for row in connection.execute(query)]
+    return None, [(row.path, row.size_bytes, row.crc32) for row in connection.execute(query)]
 
 
 def delete_file(connection: Connection, owner: str, file_id: str) -> bool:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -90,6 +91,7 @@ class FileStore:
         file_id: str,
         parts: Sequence[Path],
         *,
+        checksums: Sequence[int | None] = (),
         display_name: str = "",
         mime_type: str = "application/jsonl",
         expiry: timedelta | None = None,
@@ -104,6 +106,7 @@ class FileStore:
             owner: whose file it is.
             file_id: `batch-<id>`; up to 64 characters.
             parts: complete files inside the data folder.
+            checksums: CRC-32 of each, as far as they are known.
             display_name: a name for people.
             mime_type: what the bytes are.
             expiry: how long the file is kept; as long as an upload when None.
@@ -112,14 +115,17 @@ class FileStore:
             FileAlreadyExists: the name is taken; the transaction is lost.
         """
         with translate_os_errors():
-            sized = [(path.resolve().relative_to(self._data_dir).as_posix(), path.stat().st_size) for path in parts]
+            sized = [
+                (path.resolve().relative_to(self._data_dir).as_posix(), path.stat().st_size, crc32)
+                for path, crc32 in zip_longest(parts, checksums)
+            ]
         now = self._clock()
         file = StoredFile(
             file_id=file_id,
             owner=owner,
             display_name=display_name,
             mime_type=mime_type,
-            size_bytes=sum(size for _, size in sized),
+            size_bytes=sum(size for _, size, _ in sized),
             sha256=None,
             source=FileSource.GENERATED,
             created_at=now,
@@ -234,8 +240,8 @@ class FileStore:
     def _parts_of(self, connection: Connection, file: StoredFile) -> tuple[FilePart, ...]:
         content_id, parts = rows.find_content(connection, file.owner, file.file_id)
         if content_id is not None:
-            return (FilePart(self._contents.path_of(content_id), file.size_bytes),)
-        return tuple(FilePart(self._data_dir / path, size) for path, size in parts)
+            return (FilePart(self._contents.path_of(content_id), file.size_bytes, sha256=file.sha256),)
+        return tuple(FilePart(self._data_dir / path, size, crc32=crc32) for path, size, crc32 in parts)
 
     def _remove(self, owner: str, file_id: str) -> int:
         with self._database.write(is_way_out=True) as connection:
@@ -244,6 +250,6 @@ class FileStore:
         if content_id is not None:
             self._contents.remove(content_id)
         with translate_os_errors():
-            for path, _ in parts:
+            for path, _, _ in parts:
                 (self._data_dir / path).unlink(missing_ok=True)
         return int(was_there)

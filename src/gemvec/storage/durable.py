@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Generator, Iterable
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ Step = Literal["started", "written", "synced", "renamed", "folder_synced"]
 Hook = Callable[[Step], None]
 
 TEMPORARY_SUFFIX = ".part"
+_BLOCK_BYTES = 2**20
 
 # No space, over quota, beyond a size limit of the process or the file system.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -55,6 +57,34 @@ def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | 
         sync_folder(path.parent)
         step("folder_synced")
     return size
+
+
+class Checksum:
+    """CRC-32 of blocks as they pass: enough to notice a flipped bit, and it costs next to nothing."""
+
+    def __init__(self) -> None:
+        """Begin with no bytes."""
+        self.value = 0
+
+    def of(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the blocks and take them in."""
+        for block in blocks:
+            self.value = zlib.crc32(block, self.value)
+            yield block
+
+
+def crc32_of(path: Path, size_bytes: int | None = None) -> int:
+    """Return the CRC-32 of a file, or of its first bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    checksum, left = 0, size_bytes
+    with path.open("rb", buffering=0) as file:
+        while left != 0 and (block := file.read(_BLOCK_BYTES if left is None else min(left, _BLOCK_BYTES))):
+            checksum = zlib.crc32(block, checksum)
+            left = None if left is None else left - len(block)
+    return checksum
 
 
 @contextmanager

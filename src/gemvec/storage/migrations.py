@@ -76,6 +76,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(number=4, summary="upload URLs by hash", apply=_hash_upload_ids),
     Migration(number=5, summary="the store knows its folder and its server", apply=schema.store.create),
+    Migration(
+        number=6,
+        summary="checksums of parts",
+        apply=partial(_add_columns, [schema.chunks.c.part_crc32, schema.file_parts.c.crc32]),
+    ),
 )
 
 

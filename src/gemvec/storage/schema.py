@@ -88,6 +88,7 @@ file_parts = Table(
     Column("position", Integer, primary_key=True),
     Column("path", Text, nullable=False),  # relative to the data folder
     Column("size_bytes", BigInteger, nullable=False),
+    Column("crc32", BigInteger),  # of its bytes; None for one of an older release
     ForeignKeyConstraint(["owner", "file_id"], ["files.owner", "files.file_id"], ondelete="CASCADE"),
 )
 
@@ -134,6 +135,7 @@ chunks = Table(
     Column("failed_count", Integer, nullable=False, server_default="0"),
     Column("lease", BigInteger, nullable=False, server_default="0"),  # fencing token: grows with every claim
     Column("crashes", Integer, nullable=False, server_default="0"),  # deaths of the server while it was in flight
+    Column("part_crc32", BigInteger),  # of the bytes of its part file, once it is done
     Column("isolation", Text),  # JSON: how far the search for the line that kills has come
     Index("ix_chunks_job_number_state", "job_number", "state", "chunk_index"),
 )
