@@ -43,7 +43,7 @@ _log = get_logger("batches")
 
 
 class BatchRunner:
-    """Works on the jobs of one store; start and stop it in the event loop that it shall live in.
+    """Works on the jobs of one store; start and stop it in the same event loop.
 
     Attributes:
         store: what it works on.

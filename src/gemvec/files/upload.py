@@ -40,7 +40,7 @@ class Upload:
     """A resumable upload.
 
     Attributes:
-        upload_id: the secret that whoever uploads knows.
+        upload_id: the secret in the upload URL.
         owner: whose file it will be.
         file_id: the file's id to be.
         display_name: a name for people, "" when none was given.

@@ -38,7 +38,7 @@ class Migration:
 
     Attributes:
         number: counts up from 1 without gaps.
-        summary: what changes, for whoever reads the table of versions.
+        summary: what changes, for people who read the table of versions.
         apply: makes the change on a connection that is inside a transaction.
     """
 
