@@ -1,4 +1,4 @@
-"""Who calls: API keys in `x-goog-api-key`, `?key=` or `Authorization: Bearer`, compared in constant time.
+"""Who calls: API keys in a header, `?key=` or `Authorization: Bearer`, compared in constant time.
 
 Keys are known here by their SHA-256 only; what the rest of the server sees is `Caller.owner`, which no key can be
 recovered from.
@@ -23,6 +23,10 @@ _KEY_MISSING = (
     "form of API consumer identity to call this API."
 )
 _KEY_INVALID = "API key not valid. Please pass a valid API key."
+
+
+# Gemini's clients, then Azure's and those of servers like this one.
+_KEY_HEADERS = ("x-goog-api-key", "x-api-key", "api-key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,9 @@ class Authenticator:
 
 def presented_key(request: HTTPConnection) -> str | None:
     """Return the key of a request, wherever it is, or None."""
-    if key := request.headers.get("x-goog-api-key"):
-        return key
+    for name in _KEY_HEADERS:
+        if key := request.headers.get(name):
+            return key
     if b"key=" in request.scope["query_string"] and (key := request.query_params.get("key")):
         return key
     return bearer_token(request)

@@ -23,6 +23,7 @@ from gemvec import errors
 from gemvec.errors import ApiError, GemvecError, InvalidRequest, KeyInvalid, KeyMissing, ModelNotFound, RateLimited
 from gemvec.logs import get_logger
 from gemvec.wire import openai, status, tei
+from gemvec.wire.message import shown
 
 log = get_logger("server")
 
@@ -182,7 +183,10 @@ def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
     if found := _METHOD_OF_A_MODEL.fullmatch(scope["path"]):  # generateContent and the like
         scope["state"]["version"] = found["version"]
         return NOT_FOUND, _model_not_found(found["model"], scope)
-    return NOT_FOUND, "There is no such route here. GET /openapi.json lists the routes, /docs shows them."
+    return (
+        NOT_FOUND,
+        f"There is no route {shown(scope['path'])} here. GET /openapi.json lists the routes, /docs shows them.",
+    )
 
 
 def _model_not_found(name: str, scope: Scope) -> str:

@@ -11,6 +11,7 @@ from email.message import Message
 from gemvec.errors import InvalidRequest
 
 _MAX_BOUNDARY_LENGTH = 70
+_MAX_CONTENT_TYPE = 1000  # the time to parse one grows with the square of its length
 _MAX_HEADER_BYTES = 8192
 _END_OF_HEADERS = b"\r\n\r\n"
 
@@ -19,8 +20,10 @@ def parse_boundary(content_type: str) -> bytes:
     """Return the boundary that a Content-Type header names.
 
     Raises:
-        InvalidRequest: it names none.
+        InvalidRequest: it names none, or is too long.
     """
+    if len(content_type) > _MAX_CONTENT_TYPE:
+        raise InvalidRequest(f"Content-Type is longer than {_MAX_CONTENT_TYPE} characters.", field="Content-Type")
     header = Message()
     header["content-type"] = content_type
     boundary = header.get_param("boundary")

@@ -1,7 +1,8 @@
 """What is known of each request, noted once for the access log, the metrics and the traces.
 
 It is on `request.state`: `request_id`, `status` (499 for a caller that left), and what inner layers add: `route`,
-`version`, `dialect`, `caller`, `owner`, `model`, `error`. Nothing that a caller wrote is logged.
+`version`, `dialect`, `caller`, `owner`, `model`, `error`, `unknown_path`. Nothing that a caller wrote is logged: of a
+path that leads nowhere only the words that some API has.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ class Observed:
 def _log(scope: Scope, seconds: float) -> None:
     state = scope["state"]
     route, model = state.get("route"), state.get("model")
-    log.info(
-        "request",
-        extra={
-            "method": method_of(scope),
-            "route": route.path if route else "-",
-            "status": state["status"],
-            "ms": round(seconds * 1000, 1),
-            "request_id": state["request_id"],
-            "model": model.name if model else "-",
-        },
-    )
+    extra = {
+        "method": method_of(scope),
+        "route": route.path if route else "-",
+        "status": state["status"],
+        "ms": round(seconds * 1000, 1),
+        "request_id": state["request_id"],
+        "model": model.name if model else "-",
+    }
+    if path := state.get("unknown_path"):
+        extra["path"] = path
+    log.info("request", extra=extra)

@@ -13,11 +13,22 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import ANONYMOUS
+from gemvec.server.errors import Dialect
 from gemvec.server.route import VERSIONS, Route
 
 _NOT_FOUND = 404
 _METHOD_NOT_ALLOWED = 405
 _SLASHES = re.compile(r"//+")
+# What the other APIs have and this server has not.
+_FOREIGN_SEGMENTS = {
+    **dict.fromkeys(("chat", "completions", "responses", "engines", "deployments", "moderations"), Dialect.OPENAI),
+    **dict.fromkeys(("audio", "images", "assistants", "threads", "vector_stores"), Dialect.OPENAI),
+    **dict.fromkeys(("rerank", "predict", "embed_all", "embed_sparse", "similarity", "tokenize"), Dialect.TEI),
+}
+# What else clients ask for, named here so that the log can say it.
+_OTHER_WORDS = ("api", "generate", "tags", "show", "version", "pull", "ps", "v2", "v3", "ws", "openapi", "favicon.ico")
+_MAX_LOGGED_SEGMENTS = 10
+_VERSION = "|".join(re.escape(each.removeprefix("/")) for each in VERSIONS)
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -25,14 +36,28 @@ class Router:
     """Calls the application of the route that a request is for, and notes on the request what comes of its path."""
 
     def __init__(self, routes: Sequence[tuple[Route, ASGIApp]]) -> None:
-        """Take each route with the application that answers it; a parameter has no slash and no colon."""
+        """Take each route with the application that answers it.
+
+        A parameter has no slash and no colon, and `{version}` is one of those that there are.
+        """
         self._methods: dict[str, dict[str, tuple[Route, ASGIApp]]] = {}
         for route, app in routes:
             self._methods.setdefault(route.path, {})[route.method] = (route, app)
         self._paths = list(self._methods)
+        self._words = {"", *_FOREIGN_SEGMENTS, *_OTHER_WORDS, *(each.strip("/") for each in VERSIONS)}
+        self._words |= {each for path in self._methods for each in path.split("/") if "{" not in each}
+        self._dialects = _FOREIGN_SEGMENTS | _own_segments([route for route, _ in routes])
         alternatives = "|".join(_pattern(index, path) for index, path in enumerate(self._paths))
-        versions = "|".join(re.escape(each) for each in VERSIONS)
-        self._pattern = re.compile(f"(?P<version>{versions})?(?:{alternatives})")
+        self._pattern = re.compile(f"(?:/(?P<version>{_VERSION}))?(?:{alternatives})")
+
+    def _guess_dialect(self, path: str) -> Dialect:
+        """Return whose API a path without a route resembles: that of the first segment that only one has."""
+        found = (self._dialects[each] for each in path.split("/") if each in self._dialects)
+        return next(found, Dialect.GEMINI)
+
+    def _known_words(self, path: str) -> str:
+        """Return a path for the log: what may be a name that the caller chose is left out."""
+        return "/".join(each if each in self._words else "*" for each in path.split("/")[:_MAX_LOGGED_SEGMENTS])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to its route.
@@ -43,6 +68,7 @@ class Router:
         path = scope["path"] = _plain(scope["path"])
         found = self._pattern.fullmatch(path)
         if not found or not found.lastgroup:
+            scope["state"] |= {"dialect": self._guess_dialect(path), "unknown_path": self._known_words(path)}
             raise HTTPException(_NOT_FOUND)
         index = int(found.lastgroup[1:])
         methods = self._methods[self._paths[index]]
@@ -54,10 +80,22 @@ class Router:
             scope["state"]["dialect"] = route.dialect
             raise HTTPException(_METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(methods))})
         scope["path_params"] = {name: found[f"p{index}_{name}"] for name in _PARAMETER.findall(route.path)}
-        version = (found["version"] or "").lstrip("/")
-        scope["state"] |= {"route": route, "dialect": route.dialect, "version": version}
+        scope["state"] |= {"route": route, "dialect": route.dialect, "version": found["version"] or ""}
         scope["state"] |= {"caller": ANONYMOUS, "owner": ""}
         await app(scope, receive, send)
+
+
+def _own_segments(routes: Sequence[Route]) -> dict[str, Dialect]:
+    """Return the words in paths that belong to one API alone, Gemini's left out."""
+    words: dict[str, set[Dialect]] = {}
+    for route in routes:
+        for each in filter(None, route.path.split("/")):
+            words.setdefault(each, set()).add(route.dialect)
+    return {
+        each: next(iter(dialects))
+        for each, dialects in words.items()
+        if len(dialects) == 1 and Dialect.GEMINI not in dialects
+    }
 
 
 def _plain(path: str) -> str:
@@ -74,7 +112,7 @@ def _pattern(index: int, path: str) -> str:
     """Return the pattern of one path, as group `r{index}`, with a group `p{index}_{name}` for each parameter."""
     literal_and_names = _PARAMETER.split(path)
     parts = [
-        f"(?P<p{index}_{each}>[^/:]+)" if position % 2 else re.escape(each)
+        f"(?P<p{index}_{each}>{_VERSION if each == 'version' else '[^/:]+'})" if position % 2 else re.escape(each)
         for position, each in enumerate(literal_and_names)
     ]
     return f"(?P<r{index}>{''.join(parts)})"

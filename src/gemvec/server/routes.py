@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from gemvec.server import batches, docs, embed, files, health, metrics, models, openai, tei, uploads
+from gemvec.server import batches, docs, embed, files, health, media_uploads, metrics, models, openai, tei, uploads
 from gemvec.server.errors import Dialect
 from gemvec.server.route import Route
 from gemvec.server.schema import integer, text
@@ -154,6 +154,27 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         group="Files",
+        method="PUT",
+        path="/upload/{version}/files/{upload}",
+        handler=media_uploads.put_upload,
+        summary="The same as Google's API libraries do it (`uploadType=resumable`), with `Content-Range`.",
+        response="CreateFileResponse",
+        versioned=False,
+        access="url",
+        body="stream",
+    ),
+    Route(
+        group="Files",
+        method="DELETE",
+        path="/upload/{version}/files/{upload}",
+        handler=media_uploads.delete_upload,
+        summary="Give an upload up.",
+        response="Empty",
+        versioned=False,
+        access="url",
+    ),
+    Route(
+        group="Files",
         method="GET",
         path="/files",
         handler=files.list_files,
@@ -168,6 +189,15 @@ ROUTES: tuple[Route, ...] = (
         handler=files.download_file,
         summary="Download a file's bytes, or a range of them.",
         query={"alt": text("`media`; may be left out.")},
+    ),
+    Route(
+        group="Files",
+        method="GET",
+        path="/download/{version}/files/{file}:download",
+        handler=files.download_file,
+        summary="The same where Google's page on batches has it.",
+        query={"alt": text("`media`; may be left out.")},
+        versioned=False,
     ),
     Route(
         group="Files",

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +26,6 @@ from gemvec.server.errors import error_response
 from gemvec.server.files import files_of, resource_of
 from gemvec.server.keys import KeyStore
 from gemvec.server.multipart import RelatedParts, parse_boundary
-from gemvec.server.route import VERSIONS
 from gemvec.storage.threads import in_database_thread, in_file_thread
 from gemvec.wire.files import CreateFileRequest, file_to_wire, parse_create_file_request
 from gemvec.wire.message import Message, parse_message, shown
@@ -40,7 +38,6 @@ _CONTINUE = ({"upload"}, {"upload", "finalize"}, {"finalize"}, {"query"}, {"canc
 
 async def start_upload(request: Request) -> Response:
     """Begin an upload, or take a whole one."""
-    _check_version(request)
     protocol = _protocol(request)
     if protocol == "resumable":
         return await _start_resumable(request)
@@ -54,20 +51,19 @@ async def start_upload(request: Request) -> Response:
 
 async def continue_upload(request: Request) -> Response:
     """Take a chunk, finish, query or cancel, as the request's command says."""
-    _check_version(request)
     try:
-        await _check_owner(request, request.path_params["upload"])
+        await check_owner(request, request.path_params["upload"])
         return await _continue(request, request.path_params["upload"])
     except UploadNotFound as error:
         return _ended(request, error, UploadState.CANCELLED)
     except UploadNotActive as error:
-        upload = await in_database_thread(_uploads(request).get, request.path_params["upload"])
+        upload = await in_database_thread(uploads_of(request).get, request.path_params["upload"])
         return _ended(request, error, upload.state)
 
 
-async def _check_owner(request: Request, upload_id: str) -> None:
+async def check_owner(request: Request, upload_id: str) -> None:
     """Refuse to go on with what was begun with a key that has been revoked since; the URL alone is not enough."""
-    upload = await in_database_thread(_uploads(request).get, upload_id)
+    upload = await in_database_thread(uploads_of(request).get, upload_id)
     if not await in_database_thread(KeyStore(services_of(request).database).may_go_on, upload.owner):
         raise UploadNotFound
 
@@ -78,11 +74,6 @@ def _ended(request: Request, error: GemvecError, state: UploadState) -> Response
     if state is not UploadState.ACTIVE:
         response.headers[_STATUS] = state
     return response
-
-
-def _check_version(request: Request) -> None:
-    if "/" + request.path_params["version"] not in VERSIONS:
-        raise HTTPException(404)
 
 
 def _protocol(request: Request) -> str:
@@ -100,20 +91,30 @@ def _protocol(request: Request) -> str:
     )
 
 
+def _is_media(request: Request) -> bool:
+    """Whether the upload is resumed as Google's API libraries do it, see `media_uploads`."""
+    return request.query_params.get("uploadType") == "resumable" and "x-goog-upload-command" not in request.headers
+
+
 async def _start_resumable(request: Request) -> Response:
-    _commands(request, _START)
+    is_media = _is_media(request)
+    prefix = "X-Upload-Content" if is_media else "X-Goog-Upload-Header-Content"
+    if not is_media:
+        _commands(request, _START)
     asked = parse_create_file_request(parse_message(await _read_json(request.stream())))
-    announced = _header_number(request, "X-Goog-Upload-Header-Content-Length")
+    announced = _header_number(request, f"{prefix}-Length")
     if None not in {announced, asked.size_bytes} and announced != asked.size_bytes:
         raise InvalidRequest(
-            f"* file.size_bytes: the body says {asked.size_bytes}, X-Goog-Upload-Header-Content-Length {announced}\n",
+            f"* file.size_bytes: the body says {asked.size_bytes}, {prefix}-Length {announced}\n",
             field="file.size_bytes",
         )
     declared = asked.size_bytes if announced is None else announced
-    mime_type = request.headers.get("x-goog-upload-header-content-type", "")
+    mime_type = request.headers.get(f"{prefix}-Type", "")
     upload = await _start(request, asked, mime_type, declared)
     url = f"{str(request.base_url).rstrip('/')}/upload/{request.path_params['version']}/files/{upload.upload_id}"
     response = answer(request, {})
+    if is_media:
+        response.headers["location"] = url
     response.headers[_STATUS] = upload.state
     response.headers["x-goog-upload-url"] = response.headers["x-goog-upload-control-url"] = url
     return response
@@ -121,7 +122,7 @@ async def _start_resumable(request: Request) -> Response:
 
 async def _start(request: Request, asked: CreateFileRequest, mime_type: str, declared: int | None) -> Upload:
     return await in_database_thread(
-        _uploads(request).start,
+        uploads_of(request).start,
         request.state.owner,
         file_id=asked.name,
         display_name=asked.display_name,
@@ -131,17 +132,17 @@ async def _start(request: Request, asked: CreateFileRequest, mime_type: str, dec
 
 
 async def _continue(request: Request, upload_id: str) -> Response:
-    commands, uploads = _commands(request, _CONTINUE), _uploads(request)
+    commands, uploads = _commands(request, _CONTINUE), uploads_of(request)
     if commands == {"cancel"}:
         await in_database_thread(uploads.cancel, upload_id)
     elif "upload" in commands:
         offset = _header_number(request, "X-Goog-Upload-Offset")
         if offset is None:
             raise InvalidRequest("X-Goog-Upload-Offset must say where the chunk belongs.", field="X-Goog-Upload-Offset")
-        await _write(uploads, upload_id, offset, request.stream())
+        await write_body(uploads, upload_id, offset, request.stream())
     body: dict[str, Any] = {}
     if "finalize" in commands:
-        body = _to_wire(request, await in_file_thread(uploads.finalize, upload_id))
+        body = describe_file(request, await in_file_thread(uploads.finalize, upload_id))
     upload = await in_database_thread(uploads.query, upload_id)
     response = answer(request, body)
     response.headers[_STATUS], response.headers[_RECEIVED] = upload.state, str(upload.received_bytes)
@@ -160,19 +161,19 @@ async def _take_multipart(request: Request) -> Response:
 async def _take_whole(
     request: Request, asked: CreateFileRequest, mime_type: str, body: AsyncIterator[bytes]
 ) -> Response:
-    uploads = _uploads(request)
+    uploads = uploads_of(request)
     upload = await _start(request, asked, mime_type, asked.size_bytes)
     try:
-        await _write(uploads, upload.upload_id, 0, body)
+        await write_body(uploads, upload.upload_id, 0, body)
         file = await in_file_thread(uploads.finalize, upload.upload_id)
     except BaseException:
         with suppress(GemvecError):  # the first error is the one to tell
             await asyncio.shield(in_database_thread(uploads.cancel, upload.upload_id))
         raise
-    return answer(request, _to_wire(request, file))
+    return answer(request, describe_file(request, file))
 
 
-async def _write(uploads: UploadStore, upload_id: str, offset: int, body: AsyncIterator[bytes]) -> None:
+async def write_body(uploads: UploadStore, upload_id: str, offset: int, body: AsyncIterator[bytes]) -> None:
     """Write a request's body into an upload; what came before an error is kept."""
     writer = await in_file_thread(uploads.open_append, upload_id, offset)
     try:
@@ -206,19 +207,21 @@ async def _in_blocks(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 
 async def _read_json(body: AsyncIterator[bytes]) -> bytes:
     """Return a whole body that describes a file."""
-    read = b""
+    read = bytearray()
     async for piece in body:
         read += piece
         if len(read) > _MAX_JSON_BYTES:
             raise InvalidRequest(f"The JSON that describes the file is longer than {_MAX_JSON_BYTES} bytes.")
-    return read
+    return bytes(read)
 
 
-def _uploads(request: Request) -> UploadStore:
+def uploads_of(request: Request) -> UploadStore:
+    """Return the uploads of the server that `request` came to."""
     return files_of(request).uploads
 
 
-def _to_wire(request: Request, file: StoredFile) -> dict[str, Any]:
+def describe_file(request: Request, file: StoredFile) -> dict[str, Any]:
+    """Return the answer to an upload that is complete."""
     return {"file": file_to_wire(resource_of(request, file))}
 
 
