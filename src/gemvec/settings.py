@@ -209,6 +209,12 @@ class Settings:
     max_header_bytes: int = setting(
         64 * 2**10, "Largest request head: address and headers together.", unit="bytes", minimum=1, topic=_CALLERS
     )
+    memory_budget: int = setting(
+        0,
+        "Memory for all requests in flight: bodies, JSON, answers. 0 means two fifths of what the process may have.",
+        unit="bytes",
+        minimum=0,
+    )
     max_connections: int = setting(2000, "Connections at a time; one more is answered 503 and closed.", minimum=1)
     client_timeout_seconds: float = setting(
         30.0,

@@ -125,6 +125,52 @@ def test_a_name_is_resolved_once_and_a_text_tokenized_once(running, open_tiny):
     assert sum(asked.token_counts) == usage["promptTokenCount"]
 
 
+def test_a_call_larger_than_a_limit_never_passes(running_whole, tmp_path):
+    limits = Limits(quotas=(per_minute_requests(10), per_minute_tokens(100)))
+    with running_whole(tmp_path, limits=limits) as http:
+        for body in (batch(5000), batch(2, "word " * 60)):
+            refused = post(http, "batchEmbedContents", body)
+            assert refused.status_code == 429
+            assert "send fewer at once" in refused.json()["error"]["message"]
+        assert post(http, "batchEmbedContents", batch(10)).status_code == 200, "what was refused cost nothing"
+
+
+def test_counting_tokens_counts(running):
+    counted = {"contents": [content("one two")["content"]]}
+    with running(limits="google", requests_per_minute=2, tokens_per_minute=0, requests_per_day=0) as http:
+        codes = [post(http, "countTokens", counted).status_code for _ in range(3)]
+        assert codes == [200, 200, 429]
+        assert post(http).status_code == 429
+
+
+class TokenizingEmbedder(WrapperEmbedder):
+    """Notes how many texts are tokenized."""
+
+    def __init__(self, embedder):
+        super().__init__(embedder)
+        self.texts = 0
+
+    async def tokenize(self, model, requests):
+        self.texts += len(requests)
+        return await super().tokenize(model, requests)
+
+    async def count_tokens(self, model, texts):
+        self.texts += len(texts)
+        return await super().count_tokens(model, texts)
+
+
+def test_a_call_that_will_be_refused_is_not_tokenized(running, open_tiny):
+    noting = TokenizingEmbedder(open_tiny())
+    with running(noting, limits="google", requests_per_minute=5, tokens_per_minute=50, requests_per_day=0) as http:
+        assert post(http, "batchEmbedContents", batch(50)).status_code == 429
+        assert post(http, "countTokens", {"contents": [content()["content"]] * 50}).status_code == 429
+        assert noting.texts == 0
+        assert post(http, "batchEmbedContents", batch(5)).status_code == 200
+        assert noting.texts == 5
+        assert post(http).status_code == 429
+        assert noting.texts == 5
+
+
 def test_tokens_are_counted_before_they_are_computed(running):
     with running(limits="google", requests_per_minute=0, requests_per_day=0, tokens_per_minute=10) as http:
         assert post(http, body=content("one two three")).status_code == 200
@@ -171,7 +217,7 @@ def test_info_says_what_a_caller_may_have(running):
 
 
 def test_batches_are_not_counted(running_whole, tmp_path):
-    limits = Limits(quotas=(per_minute_requests(1), per_minute_tokens(1), per_day_requests(1)))
+    limits = Limits(quotas=(per_minute_requests(1), per_minute_tokens(10), per_day_requests(1)))
     inline = {"requests": {"requests": [{"request": content()}] * 20}}
     with running_whole(tmp_path, limits=limits) as http:
         name = post(http, "asyncBatchEmbedContent", {"batch": {"inputConfig": inline}}).json()["name"]

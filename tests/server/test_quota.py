@@ -52,10 +52,16 @@ def test_callers_and_models_do_not_share_a_window(meter):
         meter.spend(caller, model, [per_minute_requests(1)], requests=1, tokens=0)
 
 
-def test_a_call_larger_than_the_limit_passes_in_an_untouched_window(meter):
-    meter.spend("me", "m", [per_minute_requests(10)], requests=100, tokens=0)
-    with pytest.raises(RateLimited):
-        meter.spend("me", "m", [per_minute_requests(10)], requests=1, tokens=0)
+def test_a_call_larger_than_the_limit_never_passes_and_is_told_so(meter):
+    with pytest.raises(RateLimited, match="This call alone has 100 requests, more than the limit of 10"):
+        meter.spend("me", "m", [per_minute_requests(10)], requests=100, tokens=0)
+    meter.spend("me", "m", [per_minute_requests(10)], requests=10, tokens=0)
+
+
+def test_what_is_only_checked_costs_nothing(meter):
+    for _ in range(3):
+        meter.check("me", "m", [per_minute_requests(10)], requests=10, tokens=0)
+    meter.spend("me", "m", [per_minute_requests(10)], requests=10, tokens=0)
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.floats(0, 30)), max_size=60))

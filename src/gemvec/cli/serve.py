@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     "max_request_bytes",
     "max_header_bytes",
     "max_connections",
+    "memory_budget",
     "client_timeout_seconds",
     "limits",
     "requests_per_minute",

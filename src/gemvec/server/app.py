@@ -14,6 +14,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import Authenticator
+from gemvec.server.budget import STREAM_BYTES, MemoryBudget, budget_bytes
 from gemvec.server.context import Services
 from gemvec.server.errors import error_response
 from gemvec.server.heads import HeadRules
@@ -21,7 +22,7 @@ from gemvec.server.injection import FaultInjection, parse_faults
 from gemvec.server.keys import KeyRing, KeyStore
 from gemvec.server.limits import Limiter
 from gemvec.server.metrics import Metrics
-from gemvec.server.middleware import Authenticated, BodyLimit, ErrorAnswers, Gate, Gated
+from gemvec.server.middleware import Authenticated, BodyLimit, Budgeted, ErrorAnswers, Gate, Gated
 from gemvec.server.observed import Observed
 from gemvec.server.origins import answer_browsers, check_origins
 from gemvec.server.route import Handler, Route
@@ -41,9 +42,10 @@ def create_app(services: Services) -> Starlette:
     """
     settings, gate = services.settings, Gate()
     check_origins(settings.allow_origin)
-    limiter, metrics = Limiter(services.limits), Metrics(services)
+    limiter, budget = Limiter(services.limits), MemoryBudget(budget_bytes(settings))
+    metrics = Metrics(services, budget)
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
-    layers = _layers(services, gate, limiter, tracing)
+    layers = _layers(services, gate, limiter, budget, tracing)
     app = Starlette(
         routes=[Mount("", Router([(route, layers(route)) for route in ROUTES]))],
         middleware=[
@@ -60,7 +62,9 @@ def create_app(services: Services) -> Starlette:
     return app
 
 
-def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing | None) -> Callable[[Route], ASGIApp]:
+def _layers(
+    services: Services, gate: Gate, limiter: Limiter, budget: MemoryBudget, tracing: Tracing | None
+) -> Callable[[Route], ASGIApp]:
     """Return what puts around a route's handler the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     ring = KeyRing(KeyStore(services.database))
@@ -72,6 +76,7 @@ def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing |
         app: ASGIApp = _Handled(route.handler)
         if route.body != "stream":
             app = BodyLimit(app, bounds[route.body])
+        app = Budgeted(app, budget, stream_bytes=STREAM_BYTES if route.body == "stream" else 0)
         if route.access == "key":
             app = Authenticated(app, authenticator)
         if not route.is_api:

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gemvec.embedding.embed import Float32Array
+from gemvec.server.budget import FREE_BYTES, json_bytes, reservation_of
 from gemvec.wire.message import Message, parse_message
 
 T = TypeVar("T")
@@ -31,9 +32,12 @@ async def read_body(request: Request, parse: Callable[[Message], T]) -> T:
     """Return what `parse` makes of the request's body.
 
     Raises:
-        InvalidRequest: the body is not a JSON object, or `parse` refuses it.
+        InvalidRequest: the body is not a JSON object, would take too much memory, or `parse` refuses it.
+        Overloaded: there is no memory for it now.
     """
     body = await request.body()
+    if len(body) > FREE_BYTES:
+        await reservation_of(request).grow(json_bytes(body), "JSON")
     if len(body) <= _LARGE_BYTES:
         return parse(parse_message(body))
     return await asyncio.to_thread(lambda: parse(parse_message(body)))

@@ -11,6 +11,7 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, InvalidRequest
 from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
+from gemvec.server.budget import ANSWER_VALUE_BYTES, reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
@@ -23,6 +24,9 @@ from gemvec.wire.embed import (
 )
 from gemvec.wire.models import count_tokens_response_to_wire, parse_count_tokens_request
 from gemvec.wire.names import parse_model_name
+
+# Answers of so many values are not worth counting.
+_FREE_VALUES = 8192
 
 
 async def embed_content(request: Request) -> Response:
@@ -48,7 +52,8 @@ async def count_tokens(request: Request) -> Response:
     """Count tokens."""
     texts = await read_body(request, parse_count_tokens_request)
     model = use_model(request, parse_model_name(request.path_params["model"]))
-    counts = await while_caller_waits(request, services_of(request).embedder.count_tokens(model, texts))
+    counting = limiter_of(request).count_tokens(request.state.caller, model, texts, services_of(request).embedder)
+    counts = await while_caller_waits(request, counting)
     return answer(request, count_tokens_response_to_wire(sum(counts)))
 
 
@@ -78,9 +83,13 @@ async def embed(
 
     Raises:
         InvalidRequest: a request cannot be embedded as asked; `field` is its path in the body.
+        Overloaded: there is no memory for the answer now.
         RateLimited: the caller has used up what it may have for now.
     """
     embedder = services_of(request).embedder
+    values = sum(_count_values(model, each) for each in requests)
+    if values > _FREE_VALUES:
+        await reservation_of(request).grow(values * ANSWER_VALUE_BYTES, "answer")
     try:
         requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
         embeddings = await while_caller_waits(request, embedder.embed(model, requests))
@@ -90,6 +99,12 @@ async def embed(
         raise
     metrics_of(request).note_embeddings(model, embeddings)
     return embeddings
+
+
+def _count_values(model: ServedModel, request: EmbedRequest) -> int:
+    """Return how long a vector will be; what is no length is refused later, and by name."""
+    asked = request.output_dimensionality or model.default_dimensionality
+    return min(max(asked, 0), max(model.default_dimensionality, model.native_dim))
 
 
 def count_tokens_of(embeddings: Sequence[Embedding]) -> int:

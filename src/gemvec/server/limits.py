@@ -131,12 +131,28 @@ class Limiter:
         quotas = [*self._limits.quotas, *_quotas_of(caller)]
         if not quotas:
             return requests
-        tokens = 0
+        tokens, count = 0, len(requests)
+        # A text has a token at least: a call that cannot fit is refused before anything is tokenized.
+        self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
         if any(each.unit == "tokens" for each in quotas):
             requests = await embedder.tokenize(model, requests)
             tokens = sum(each.tokens.count for each in requests if each.tokens is not None)
         self._meter.spend(caller.owner, model.name, quotas, requests=len(requests), tokens=tokens)
         return requests
+
+    async def count_tokens(
+        self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder
+    ) -> list[int]:
+        """Count the tokens of texts, which costs the caller as much as embedding them.
+
+        Raises:
+            RateLimited: it does not fit into what is left.
+        """
+        quotas, count = [*self._limits.quotas, *_quotas_of(caller)], len(texts)
+        self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
+        counts = await embedder.count_tokens(model, texts)
+        self._meter.spend(caller.owner, model.name, quotas, requests=count, tokens=sum(counts))
+        return counts
 
     def _is_served(self, model: ServedModel) -> bool:
         return self._limits.has_retired_names or model.retired_at is None

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gemvec.errors import InvalidRequest, ShuttingDown
 from gemvec.server.auth import Authenticator
+from gemvec.server.budget import FREE_BYTES, MemoryBudget, Reservation
 from gemvec.server.errors import error_response
 
 
@@ -97,8 +98,33 @@ class Authenticated:
         await self._app(scope, receive, send)
 
 
+class Budgeted:
+    """Gives a request its share of the memory for requests, see `budget.reservation_of`.
+
+    A route that takes its body in pieces has taken what these need from the beginning.
+    """
+
+    def __init__(self, app: ASGIApp, budget: MemoryBudget, *, stream_bytes: int = 0) -> None:
+        self._app, self._budget, self._stream_bytes = app, budget, stream_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on.
+
+        Raises:
+            Overloaded: there is no memory for it now.
+        """
+        with self._budget.reservation() as memory:
+            if self._stream_bytes:
+                await memory.grow(self._stream_bytes, "pieces")
+            scope["state"]["memory"] = memory
+            await self._app(scope, receive, send)
+
+
 class BodyLimit:
-    """Refuses a body that is too large: by its announced length at once, otherwise as soon as it gets too long."""
+    """Refuses a body that is too large: by its announced length at once, otherwise as soon as it gets too long.
+
+    What a large one takes is taken from the memory for requests as it arrives.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app, self._max_bytes = app, max_bytes
@@ -108,20 +134,26 @@ class BodyLimit:
 
         Raises:
             InvalidRequest: the body is too large, or compressed.
+            Overloaded: there is no memory for it now.
         """
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > self._max_bytes:
                 raise self._too_large()
             if name == b"content-encoding" and value.lower() != b"identity":
                 raise InvalidRequest("Compressed request bodies are not accepted; leave Content-Encoding out.")
-        received = 0
+        memory: Reservation = scope["state"]["memory"]
+        received = counted = 0
 
         async def receive_within_limit() -> Message:
-            nonlocal received
+            nonlocal received, counted
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large()
+            if received > FREE_BYTES:
+                # Twice: the pieces, and the whole that is made of them.
+                await memory.grow(2 * (received - counted), "body")
+                counted = received
             return message
 
         await self._app(scope, receive_within_limit, send)

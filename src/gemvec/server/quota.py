@@ -8,7 +8,7 @@ Source: https://ai.google.dev/gemini-api/docs/rate-limits and 429 answers in pub
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,23 +106,27 @@ class QuotaMeter:
     def spend(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
         """Count one call against every quota, or against none if it does not fit one of them.
 
-        A call larger than a whole window's limit fits into an untouched window, or it could never be made.
+        Raises:
+            RateLimited: it does not fit; says how long until it does, or that it never will.
+        """
+        self.check(caller, model, quotas, requests=requests, tokens=tokens)
+        now, costs = self._clock(), {"requests": requests, "tokens": tokens}
+        for quota in quotas:
+            self._window(caller, model, quota, now).used += costs[quota.unit]
+
+    def check(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
+        """Refuse a call that does not fit; count nothing.
 
         Raises:
-            RateLimited: it does not fit; says how long until it does.
+            RateLimited: it does not fit; says how long until it does, or that it never will.
         """
-        now = self._clock()
-        costs = {"requests": requests, "tokens": tokens}
+        now, costs = self._clock(), {"requests": requests, "tokens": tokens}
         windows = [(quota, self._window(caller, model, quota, now)) for quota in quotas]
-        full = [
-            (quota, window)
-            for quota, window in windows
-            if window.used and window.used + costs[quota.unit] > quota.limit
-        ]
+        full = [(quota, window) for quota, window in windows if window.used + costs[quota.unit] > quota.limit]
         if full:
-            raise _exceeded(model, [quota for quota, _ in full], max(window.ends_at for _, window in full) - now)
-        for quota, window in windows:
-            window.used += costs[quota.unit]
+            seconds = max(window.ends_at for _, window in full) - now
+            too_large = [quota for quota, _ in full if costs[quota.unit] > quota.limit]
+            raise _exceeded(model, [quota for quota, _ in full], seconds, too_large, costs)
 
     def _window(self, caller: str, model: str, quota: Quota, now: float) -> _Window:
         if len(self._windows) > _MAX_WINDOWS:
@@ -134,9 +138,15 @@ class QuotaMeter:
         return window
 
 
-def _exceeded(model: str, quotas: Sequence[Quota], seconds: float) -> RateLimited:
+def _exceeded(
+    model: str, quotas: Sequence[Quota], seconds: float, too_large: Sequence[Quota], costs: Mapping[str, int]
+) -> RateLimited:
     words = _GOOGLE_WORDS if any(each.metric.startswith(_GOOGLE_METRIC) for each in quotas) else _KEYS_WORDS
     lines = [f"* Quota exceeded for metric: {each.metric}, limit: {each.limit}, model: {model}" for each in quotas]
+    lines += [
+        f"This call alone has {costs[each.unit]} {each.unit}, more than the limit of {each.limit}: send fewer at once."
+        for each in too_large
+    ]
     return RateLimited(
         "\n".join([words, *lines, f"Please retry in {seconds:.3f}s."]),
         retry_after_seconds=seconds,

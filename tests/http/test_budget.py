@@ -1,0 +1,196 @@
+"""One budget of memory for all requests: what does not fit waits briefly, then is refused with the time to return."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+
+from gemvec.errors import InvalidRequest, Overloaded
+from gemvec.server.budget import MemoryBudget, available_bytes, json_bytes
+
+MIB = 2**20
+EMBED = "/v1beta/models/tiny:embedContent"
+MANY = "/v1beta/models/gemini-embedding-001:batchEmbedContents"
+ONE = {"content": {"parts": [{"text": "hello"}]}}
+
+
+# The budget itself
+
+
+def test_what_is_taken_is_free_again_afterwards():
+    async def go():
+        budget = MemoryBudget(100)
+        with budget.reservation() as memory:
+            await memory.grow(60, "bodies")
+            await memory.grow(40, "bodies")
+            assert budget.used_bytes == 100
+        return budget.used_bytes
+
+    assert asyncio.run(go()) == 0
+
+
+def test_who_does_not_fit_waits_for_others_to_finish():
+    async def go():
+        budget, order = MemoryBudget(100, wait_seconds=20), []
+
+        async def hold(name, size, until):
+            with budget.reservation() as memory:
+                await memory.grow(size, "bodies")
+                order.append(name)
+                await until.wait()
+
+        first, others = asyncio.Event(), asyncio.Event()
+        others.set()
+        tasks = [asyncio.create_task(hold("large", 80, first))]
+        await asyncio.sleep(0)
+        tasks += [asyncio.create_task(hold(name, size, others)) for name, size in (("next", 50), ("small", 10))]
+        await asyncio.sleep(0.01)
+        assert order == ["large"], "the small one does not overtake who waits"
+        first.set()
+        await asyncio.gather(*tasks)
+        return order, budget.used_bytes
+
+    assert asyncio.run(go()) == (["large", "next", "small"], 0)
+
+
+def test_who_waits_too_long_is_refused_and_takes_nothing():
+    async def go():
+        budget = MemoryBudget(100, wait_seconds=0.01)
+        with budget.reservation() as held:
+            await held.grow(80, "bodies")
+            with budget.reservation() as memory:
+                with pytest.raises(Overloaded) as refused:
+                    await memory.grow(50, "bodies")
+                assert refused.value.retry_after_seconds > 0
+                await memory.grow(20, "bodies")
+        return budget.used_bytes, budget.refused
+
+    assert asyncio.run(go()) == (0, 1)
+
+
+def test_a_caller_that_leaves_while_waiting_takes_nothing():
+    async def go():
+        budget = MemoryBudget(100, wait_seconds=20)
+        with budget.reservation() as held:
+            await held.grow(80, "bodies")
+            waiting = asyncio.create_task(budget.take(50))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await budget.take(20)
+        return budget.used_bytes
+
+    assert asyncio.run(go()) == 20
+
+
+def test_what_can_never_fit_is_refused_at_once():
+    async def go():
+        with MemoryBudget(100, wait_seconds=1000).reservation() as memory:
+            await memory.grow(101, "answers")
+
+    with pytest.raises(InvalidRequest, match="would take 101 bytes"):
+        asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "expected"),
+    [
+        ("0::/system.slice/gemvec.service\n", {"system.slice/gemvec.service/memory.max": "1000"}, 1000),
+        ("0::/a/b\n", {"a/memory.max": "500", "a/b/memory.max": "max"}, 500),
+        ("5:cpu,memory:/x\n0::/\n", {"memory/x/memory.limit_in_bytes": "700"}, 700),
+        ("0::/\n", {"memory.max": "900"}, 900),
+    ],
+)
+def test_the_limit_of_the_control_group_is_found(tmp_path, lines, files, expected):
+    (tmp_path / "cgroup").write_text(lines)
+    for name, text in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(text + "\n")
+    assert available_bytes(tmp_path / "cgroup", tmp_path / "fs") == expected
+
+
+def test_without_a_control_group_the_machine_is_the_limit(tmp_path):
+    assert available_bytes(tmp_path / "none", tmp_path) >= 2**28
+
+
+def test_the_cost_of_json_is_not_underestimated():
+    """Against what Python really takes, for the shapes that cost most."""
+    import sys
+
+    def size(value):
+        if isinstance(value, dict):
+            return sys.getsizeof(value) + sum(size(key) * 0 + size(each) for key, each in value.items())
+        return sys.getsizeof(value) + (sum(map(size, value)) if isinstance(value, list) else 0)
+
+    for body in (
+        {"contents": {"parts": [{"text": ""}] * 1000}},
+        [[]] * 1000,
+        [{}] * 1000,
+        [1.5] * 1000,
+        [{"a": [{"b": [1, 2, 3]}]}] * 100,
+        ["word"] * 1000,
+    ):
+        assert json_bytes(json.dumps(body, separators=(",", ":")).encode()) >= size(body)
+
+
+# The server
+
+
+@pytest.fixture(scope="module")
+def small(running):
+    """A server with 24 MiB for requests."""
+    with running(memory_budget=24 * MIB) as http:
+        yield http
+
+
+def test_json_that_would_become_too_large_is_refused_before_it_does(small):
+    body = b'{"content": {"parts": [' + b'{"text":""},' * 200_000 + b'{"text":"a"}]}}'
+    refused = small.post(EMBED, content=body)
+    assert (refused.status_code, refused.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert "JSON" in refused.json()["error"]["message"]
+
+
+def test_an_answer_that_would_be_too_large_is_refused_with_its_size(small):
+    body = {"requests": [ONE | {"outputDimensionality": 3072}] * 1000}
+    refused = small.post(MANY, json=body)
+    assert refused.status_code == 400
+    assert "answer" in refused.json()["error"]["message"]
+    assert str(1000 * 3072 * 26) in refused.json()["error"]["message"]
+    assert small.post(MANY, json={"requests": [ONE] * 20}).status_code == 200
+
+
+def test_bodies_that_are_not_finished_leave_room_for_small_calls_and_are_refused_beyond_the_budget(small):
+    connections = []
+    try:
+        for _ in range(10):
+            each = socket.create_connection((small.base_url.host, small.base_url.port), timeout=20)
+            connections.append(each)
+            head = f"POST {EMBED} HTTP/1.1\r\nHost: a\r\nContent-Length: {4 * MIB}\r\n\r\n"
+            each.sendall(head.encode() + b'{"content": {"parts": [{"text": "')
+            each.setblocking(False)
+        until = time.monotonic() + 60
+        answers = [b""] * len(connections)
+        while not any(b" 429 " in each for each in answers) and time.monotonic() < until:
+            for index, each in enumerate(connections):
+                with contextlib.suppress(OSError):
+                    each.send(b"a" * 65536)
+                with contextlib.suppress(OSError):
+                    answers[index] += each.recv(65536)
+            assert small.post(EMBED, json=ONE).status_code == 200
+        refused = next(each for each in answers if b" 429 " in each)
+        assert b"RetryInfo" in refused
+        assert b"retry-after: " in refused
+    finally:
+        for each in connections:
+            each.close()
+
+
+def test_metrics_show_the_budget(small):
+    lines = small.get("/metrics").text.splitlines()
+    figures = dict(each.rsplit(" ", 1) for each in lines if each.startswith("gemvec_memory"))
+    assert float(figures["gemvec_memory_budget_bytes"]) == 24 * MIB
+    assert float(figures["gemvec_memory_used_bytes"]) >= 0
+    assert float(figures["gemvec_memory_refusals_total"]) > 0
