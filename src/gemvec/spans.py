@@ -2,7 +2,7 @@
 
 `span` is called where a step happens. Whoever wants to know says with `traced_by` how spans are opened: the server does
 when it is told where to send traces. What a span says of itself are names, counts and durations: never a text, a key or
-an error's message.
+an error's message. `add_seconds` and `timed` are the same for sums that a log line has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Attribute = str | int | float | bool
 # context is the parent of the next.
 OpenSpan = Callable[[str, Mapping[str, Attribute]], AbstractContextManager[object]]
 
+_seconds: ContextVar[dict[str, float] | None] = ContextVar("gemvec_seconds", default=None)
 _open_span: ContextVar[OpenSpan | None] = ContextVar("gemvec_open_span", default=None)
 
 
@@ -28,6 +29,24 @@ def traced_by(open_span: OpenSpan) -> Generator[None]:
         yield
     finally:
         _open_span.reset(token)
+
+
+@contextmanager
+def timed() -> Generator[dict[str, float]]:
+    """Give the seconds that `add_seconds` is told of inside, and in tasks begun there, by name."""
+    seconds: dict[str, float] = {}
+    token = _seconds.set(seconds)
+    try:
+        yield seconds
+    finally:
+        _seconds.reset(token)
+
+
+def add_seconds(name: str, seconds: float) -> None:
+    """Say how long something took, to whoever asked with `timed`."""
+    known = _seconds.get()
+    if known is not None:
+        known[name] = known.get(name, 0.0) + seconds
 
 
 def span(name: str, **attributes: Attribute) -> AbstractContextManager[object]:

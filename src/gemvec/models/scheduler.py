@@ -23,6 +23,7 @@ from gemvec.figures import Figure
 from gemvec.models.encoder import Encoder
 from gemvec.models.micro_batches import Call, Item, WaitingLine
 from gemvec.models.widths import padded_width
+from gemvec.spans import add_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,15 @@ class Load:
 class _PendingCall(Call):
     """A call, and the coroutine that waits for its answer."""
 
-    __slots__ = ("answer", "left", "loop", "vectors")
+    __slots__ = ("added_at", "answer", "left", "loop", "started_at", "vectors")
 
     def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, native_dim: int) -> None:
         super().__init__(token_ids, priority)
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Float32Array] = self.loop.create_future()
         self.left = len(token_ids)
+        self.added_at = time.monotonic()
+        self.started_at: float | None = None  # when its first micro-batch was begun
         self.vectors: Float32Array = np.empty((self.left, native_dim), np.float32)
 
     def tell(self, settle: Callable[[asyncio.Future[Float32Array]], None]) -> None:
@@ -137,11 +140,15 @@ class Scheduler:
             self._line.add(call, time.monotonic())
             self._changed.notify(len(token_ids))
         try:
-            return await call.answer
+            vectors = await call.answer
         except asyncio.CancelledError:
             with self._changed:
                 self._line.drop(call)
             raise
+        started_at = call.added_at if call.started_at is None else call.started_at
+        add_seconds("waiting", started_at - call.added_at)
+        add_seconds("computing", time.monotonic() - started_at)
+        return vectors
 
     @property
     def load(self) -> Load:
@@ -185,6 +192,7 @@ class Scheduler:
         with self._changed:
             while not self._is_abandoned:
                 items = self._line.next_micro_batch()
+                _note_start(items)
                 if items or self._is_closing:
                     return items
                 self._changed.wait()
@@ -229,6 +237,13 @@ def _finite(vectors: Float32Array) -> Float32Array:
     if not np.isfinite(vectors).all():
         raise ArithmeticError("The network gave a vector that is not finite.")
     return vectors
+
+
+def _note_start(items: Sequence[Item]) -> None:
+    now = time.monotonic()
+    for item in items:
+        call = _pending(item)
+        call.started_at = now if call.started_at is None else call.started_at
 
 
 def _pending(item: Item) -> _PendingCall:

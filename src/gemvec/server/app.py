@@ -68,7 +68,7 @@ def _layers(
     """Return what puts around a route's handler the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     ring = KeyRing(KeyStore(services.database))
-    authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin, host=settings.host)
+    authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin)
     call_bytes = limiter.max_body_bytes(settings.max_request_bytes)
     bounds = {"call": call_bytes, "batch": settings.max_request_bytes}
 

@@ -41,6 +41,11 @@ class Caller:
     owner: str
     key: Key | None = None
 
+    @property
+    def key_name(self) -> str:
+        """What logs call the caller's key: the operator's name for it, or what names it without giving it away."""
+        return self.key.name if self.key else self.owner
+
     def may_use(self, model: str) -> bool:
         """Say whether the caller's key is for the served name `model`."""
         return self.key is None or not self.key.models or model in self.key.models
@@ -52,18 +57,15 @@ ANONYMOUS = Caller(owner="")
 class Authenticator:
     """Tells callers by their key."""
 
-    def __init__(
-        self, keys: tuple[str, ...], ring: KeyRing | None = None, *, origins: tuple[str, ...] = (), host: str = ""
-    ) -> None:
+    def __init__(self, keys: tuple[str, ...], ring: KeyRing, *, origins: tuple[str, ...]) -> None:
         """Accept `keys` and those of the ring.
 
-        Without any, everybody is anonymous whatever key they present, but web pages: only those of `origins` may call,
-        and those of the server itself, which listens on `host`.
+        Without any, everybody is anonymous whatever key they present. Of web pages only those of `origins` and of the
+        server itself may call then.
         """
         self._digests = [sha256(key.encode()).digest() for key in keys]
         self._ring = ring
         self._origins = origins
-        self._is_local = _is_loopback(host)
 
     async def authenticate(self, request: HTTPConnection) -> Caller:
         """Return whose request it is.
@@ -73,8 +75,8 @@ class Authenticator:
             KeyInvalid: the key is not one of them.
             OriginForbidden: none are asked for, and a browser sent it for a page of another site.
         """
-        if not self._digests and not (self._ring and await self._ring.is_in_use()):
-            refuse_foreign_pages(request, self._origins, is_local=self._is_local)
+        if not self._digests and not await self._ring.is_in_use():
+            refuse_foreign_pages(request, self._origins)
             return ANONYMOUS
         key = presented_key(request)
         if key is None:
@@ -83,7 +85,7 @@ class Authenticator:
         # Every key is compared, so that the time tells nothing about which one matched.
         if sum(hmac.compare_digest(digest, known) for known in self._digests):
             return Caller(owner=digest.hex()[:16])
-        stored = await self._ring.find(key) if self._ring else None
+        stored = await self._ring.find(key)
         if stored is None:
             raise KeyInvalid(_KEY_INVALID)
         return Caller(owner=stored.key_id, key=stored)

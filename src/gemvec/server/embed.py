@@ -15,6 +15,7 @@ from gemvec.server.budget import ANSWER_VALUE_BYTES, reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
+from gemvec.spans import timed
 from gemvec.wire.embed import (
     EmbedContentRequest,
     batch_embed_response_to_wire,
@@ -92,11 +93,15 @@ async def embed(
         await reservation_of(request).grow(values * ANSWER_VALUE_BYTES, "answer")
     try:
         requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
-        embeddings = await while_caller_waits(request, embedder.embed(model, requests))
+        with timed() as seconds:
+            embeddings = await while_caller_waits(request, embedder.embed(model, requests))
     except (ApiError, InvalidRequest) as error:
         if error.field or error.index is not None:
             error.field = path.format(index=error.index or 0, field=error.field or "content")
         raise
+    for name in ("waiting", "computing"):
+        setattr(request.state, f"{name}_ms", round(1000 * seconds.get(name, 0.0), 1))
+    request.state.texts, request.state.tokens = len(embeddings), count_tokens_of(embeddings)
     metrics_of(request).note_embeddings(model, embeddings)
     return embeddings
 

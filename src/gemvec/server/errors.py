@@ -117,8 +117,10 @@ class Answer:
 def error_response(error: Exception, scope: Scope) -> Response:
     """Return the answer to a request that failed, in the shape of the route's dialect; log what is our fault."""
     answer = of_error(error, scope)
-    scope["state"]["error"] = answer.status.name
-    if answer.status.http_code >= INTERNAL.http_code and not isinstance(error, errors.ShuttingDown):
+    state = scope["state"]
+    state |= {"error": answer.status.name, "reason": "injected" if state.get("is_injected") else type(error).__name__}
+    is_ours = answer.status.http_code >= INTERNAL.http_code and not isinstance(error, errors.ShuttingDown)
+    if is_ours and not state.get("is_injected"):
         _log(error, answer.status, scope)
     shape = scope["state"].get("dialect", Dialect.GEMINI).shape
     code, body = shape(answer)

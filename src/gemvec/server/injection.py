@@ -86,6 +86,7 @@ class FaultInjection:
         await asyncio.sleep(self._faults.latency_seconds)
         status = self._faults.draw(random.random())  # noqa: S311 - a share of requests, not a secret
         if status is not None:
+            scope["state"]["is_injected"] = True  # nothing to report as the server's fault
             raise _fault(status)
         await self._app(scope, receive, send)
 

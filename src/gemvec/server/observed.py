@@ -1,14 +1,17 @@
 """What is known of each request, noted once for the access log, the metrics and the traces.
 
 It is on `request.state`: `request_id`, `status` (499 for a caller that left), and what inner layers add: `route`,
-`version`, `dialect`, `caller`, `owner`, `model`, `error`, `unknown_path`. Nothing that a caller wrote is logged: of a
-path that leads nowhere only the words that some API has.
+`version`, `dialect`, `caller`, `owner`, `model`, `texts`, `tokens`, `waiting_ms`, `computing_ms`, `error`, `reason`,
+`unknown_path`. Nothing that a caller wrote is logged: of a path that leads nowhere only the words that some API has.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+from http import HTTPStatus
 from secrets import token_hex
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +22,18 @@ log = get_logger("access")
 
 # Said of a caller that went away before the answer; never sent.
 CALLER_LEFT = 499
+
+
+# What a line has where there is such a thing, by its name on `request.state`.
+_OPTIONAL = {
+    "texts": "texts",
+    "tokens": "tokens",
+    "waiting_ms": "waiting_ms",
+    "computing_ms": "computing_ms",
+    "error": "error",
+    "reason": "reason",
+    "unknown_path": "path",
+}
 
 
 class Observed:
@@ -58,7 +73,7 @@ class Observed:
 def _log(scope: Scope, seconds: float) -> None:
     state = scope["state"]
     route, model = state.get("route"), state.get("model")
-    extra = {
+    extra: dict[str, Any] = {
         "method": method_of(scope),
         "route": route.path if route else "-",
         "status": state["status"],
@@ -66,6 +81,9 @@ def _log(scope: Scope, seconds: float) -> None:
         "request_id": state["request_id"],
         "model": model.name if model else "-",
     }
-    if path := state.get("unknown_path"):
-        extra["path"] = path
-    log.info("request", extra=extra)
+    extra |= {name: state[key] for key, name in _OPTIONAL.items() if state.get(key)}
+    if (caller := state.get("caller")) and caller.key_name:
+        extra["key"] = caller.key_name
+    # What watches the server asks every few seconds; only its troubles are worth a line.
+    is_quiet = route is not None and not route.is_api and state["status"] < HTTPStatus.BAD_REQUEST
+    log.log(logging.DEBUG if is_quiet else logging.INFO, "request", extra=extra)

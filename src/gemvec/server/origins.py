@@ -20,7 +20,7 @@ from gemvec.wire.message import shown
 
 _ANY = "*"
 # Kept for a machine and its network, like every name without a dot; Docker's host.docker.internal is one.
-_PRIVATE_ENDS = (".localhost", ".local", ".internal")
+_PRIVATE_ENDS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 # As browsers write it: no port where it is the scheme's own.
 _ORIGIN = re.compile(
     r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]+)?", re.ASCII
@@ -69,14 +69,12 @@ def answer_browsers(origins: Collection[str]) -> list[Middleware]:
     ]
 
 
-def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str], *, is_local: bool) -> None:
+def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> None:
     """Refuse what a page of another site sends by way of its user's browser.
 
     Args:
         request: what was sent.
         origins: whose pages may call beside this server's own.
-        is_local: whether the server listens for this machine alone. A public name that leads to it may be a site's, set
-            so that the browser takes the site's page for one of this server's (DNS rebinding).
 
     Raises:
         OriginForbidden: it is neither this server's page nor one of these origins.
@@ -84,10 +82,12 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str], *, i
     origin, host = request.headers.get("origin"), request.headers.get("host", "").lower()
     if _ANY in origins or origin in origins:
         return
-    if is_local and not _is_private(host) and host not in map(_host_of, origins):
+    # A public name that leads here may be a site's, set so that the browser takes the site's page for one of this
+    # server's (DNS rebinding).
+    if not _is_private(host) and host not in map(_host_of, origins):
         raise OriginForbidden(
-            "This server asks for no key and listens for its own machine alone: it does not go by the name "
-            f"{shown(host)}, unless that is the host of an --allow-origin."
+            f"This server asks for no key, so it answers to the public name {shown(host)} only where that is the host "
+            "of an --allow-origin. Otherwise any web page could call it under a name of its own."
         )
     if origin is not None and _host_of(origin.lower()) != host:
         raise OriginForbidden
