@@ -16,6 +16,7 @@ from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
 from gemvec.models.engines import engine_of
+from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors, pinned_vectors
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import Scheduler
 from gemvec.models.tokenizer import load_tokenizer
@@ -55,6 +56,7 @@ class Pipeline:
             raise UnsupportedModel(f"The window of {model.folder}, {model.record.window_tokens} tokens, fits no text.")
         engine = engine_of(model.record)
         self._encoder = engine.open(model.record, model.folder, settings)
+        self._check_vectors(model.weights_sha256, settings)
         self.own_name = self._serve(model)
         self.scheduler = Scheduler(
             self._encoder,
@@ -62,6 +64,17 @@ class Pipeline:
             token_budget=engine.token_budget(settings),
             max_waiting_tokens=settings.max_waiting_tokens,
         )
+
+    def _check_vectors(self, weights_sha256: str, settings: Settings) -> None:
+        """Compute the pinned texts of a model that has some, and compare.
+
+        Raises:
+            UnsupportedModel: the vectors are not the model's.
+        """
+        if pinned_vectors(weights_sha256) is None:
+            return
+        inputs = [self._window.fill(ids[: self._window.room]) for ids in self.tokenizer.encode(PINNED_TEXTS)]
+        check_pinned_vectors(weights_sha256, self._encoder.encode(inputs, 0), settings.precision)
 
     def gemini_names(self) -> list[ServedModel]:
         """Return the Gemini names as this model answers to them."""
