@@ -1,4 +1,4 @@
-"""What waits to be sent to a server: the `Call` of each caller, and its texts in a `Line`."""
+"""What waits to be sent to a server: the `Call` of each caller, and its texts in a `Queue`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Item:
     tokens: int
 
 
-class Line:
+class Queue:
     """What waits for one model with one priority, first come first."""
 
     def __init__(self) -> None:

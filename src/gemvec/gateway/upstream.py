@@ -22,7 +22,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
 from gemvec.errors import ApiError, InvalidRequest, ModelNotFound, ModelUnavailable, Overloaded, ShuttingDown
 from gemvec.figures import Figure
-from gemvec.gateway.queue import Call, Item, Line
+from gemvec.gateway.queue import Call, Item, Queue
 from gemvec.gateway.rate import Rate, RateMeter
 
 # Who waits for an answer is told at once when it would take longer; a batch waits for as long as it takes.
@@ -68,7 +68,7 @@ class UpstreamEmbedder:
         self._limits = limits or MicroBatchLimits()
         self._max_concurrency = max_concurrency
         self._served = {each.name: remote.get_model(each.name) for each in remote.list_models()}
-        self._lines: dict[tuple[Priority, str], Line] = {}
+        self._queues: dict[tuple[Priority, str], Queue] = {}
         self._meters = {name: RateMeter(rate) for name in self._served}
         self._under_way: dict[asyncio.Task[None], Sequence[Item]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -77,7 +77,7 @@ class UpstreamEmbedder:
 
     def figures(self) -> Iterable[Figure]:
         """Return what was asked of the server and what waits."""
-        waiting = sum(len(line.items) for line in self._lines.values())
+        waiting = sum(len(queue.items) for queue in self._queues.values())
         yield Figure(
             name="upstream_calls", summary="Calls begun to the upstream server.", value=self._calls, is_total=True
         )
@@ -122,18 +122,18 @@ class UpstreamEmbedder:
             return []
         known = find_gemini_name(model.name)
         call = Call(next(self._numbers), len(requests))
-        line = self._lines.setdefault((priority, model.name), Line())
+        queue = self._queues.setdefault((priority, model.name), Queue())
         items = [
             Item(call, position, request, estimate_text_tokens(request.text, known))
             for position, request in enumerate(requests)
         ]
-        self._admit(line, items, priority)
-        line.append(items)
+        self._admit(queue, items, priority)
+        queue.append(items)
         self._send_what_may_go()
         try:
             embeddings = await call.answer
         except BaseException:  # the caller has gone, or another of its texts was refused
-            line.drop(call)
+            queue.drop(call)
             self._end_what_nobody_waits_for()
             self._send_what_may_go()
             raise
@@ -151,8 +151,8 @@ class UpstreamEmbedder:
 
     async def close(self) -> None:
         """Let calls under way finish, refuse what still waits, and close the connections."""
-        for line in self._lines.values():
-            for item in line.take_all():
+        for queue in self._queues.values():
+            for item in queue.take_all():
                 item.call.fail(ShuttingDown())
         if self._timer is not None:
             self._timer.cancel()
@@ -160,14 +160,14 @@ class UpstreamEmbedder:
             await asyncio.wait(self._under_way)
         await self._remote.close()
 
-    def _admit(self, line: Line, items: Sequence[Item], priority: Priority) -> None:
+    def _admit(self, queue: Queue, items: Sequence[Item], priority: Priority) -> None:
         """Refuse what would wait too long; a call of any size is taken when no other waits.
 
         Raises:
             Overloaded: says how long until trying again makes sense.
         """
-        waiting = sum(each.tokens for each in self._lines.values())
-        seconds = self._rate.seconds_for(len(line.items), line.tokens)
+        waiting = sum(each.tokens for each in self._queues.values())
+        seconds = self._rate.seconds_for(len(queue.items), queue.tokens)
         is_full = waiting + sum(each.tokens for each in items) > self._max_waiting_tokens
         is_late = priority is Priority.INTERACTIVE and seconds > _PATIENCE_SECONDS
         if waiting and (is_full or is_late):
@@ -178,10 +178,10 @@ class UpstreamEmbedder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while len(self._under_way) < self._max_concurrency and (found := self._find_line()):
-            model, line = found
-            items = self._take(line, self._meters[model])
-            task = asyncio.create_task(self._send(model, line, items))
+        while len(self._under_way) < self._max_concurrency and (found := self._find_queue()):
+            model, queue = found
+            items = self._take(queue, self._meters[model])
+            task = asyncio.create_task(self._send(model, queue, items))
             self._under_way[task] = items
             task.add_done_callback(self._has_ended)
 
@@ -189,31 +189,31 @@ class UpstreamEmbedder:
         del self._under_way[task]
         self._send_what_may_go()
 
-    def _find_line(self) -> tuple[str, Line] | None:
-        """Return the most urgent line whose first text may be sent now, and its model.
+    def _find_queue(self) -> tuple[str, Queue] | None:
+        """Return the most urgent queue whose first text may be sent now, and its model.
 
-        A line that the rate holds back holds back the less urgent ones of its model: they would use up what it needs.
+        A queue that the rate holds back holds back the less urgent ones of its model: they would use up what it needs.
         """
         soonest = math.inf
         held: set[str] = set()
-        waiting = {key: line for key, line in self._lines.items() if line.items}
+        waiting = {key: queue for key, queue in self._queues.items() if queue.items}
         for priority, model in sorted(waiting, key=lambda key: (key[0], waiting[key].items[0].call.number)):
             if model in held:
                 continue
-            line = waiting[priority, model]
-            seconds = self._meters[model].seconds_until(1, line.items[0].tokens)
+            queue = waiting[priority, model]
+            seconds = self._meters[model].seconds_until(1, queue.items[0].tokens)
             if not seconds:
-                return model, line
+                return model, queue
             held.add(model)
             soonest = min(soonest, seconds)
         if soonest < math.inf:
             self._timer = asyncio.get_running_loop().call_later(soonest, self._send_what_may_go)
         return None
 
-    def _take(self, line: Line, meter: RateMeter) -> list[Item]:
+    def _take(self, queue: Queue, meter: RateMeter) -> list[Item]:
         """Take as many texts as one call may have, the first in any case, and count them against the rate."""
-        first, texts, tokens = line.items[0], 1, line.items[0].tokens
-        for item in islice(line.items, 1, self._limits.max_texts):
+        first, texts, tokens = queue.items[0], 1, queue.items[0].tokens
+        for item in islice(queue.items, 1, self._limits.max_texts):
             is_apart = item.call is not first.call and (item.call.goes_alone or first.call.goes_alone)
             is_full = tokens + item.tokens > self._limits.max_tokens
             if is_apart or is_full or not meter.has_room(texts + 1, tokens + item.tokens):
@@ -221,19 +221,19 @@ class UpstreamEmbedder:
             texts, tokens = texts + 1, tokens + item.tokens
         meter.note(texts, tokens)
         self._calls, self._texts = self._calls + 1, self._texts + texts
-        return line.take(texts)
+        return queue.take(texts)
 
     def _end_what_nobody_waits_for(self) -> None:
         for task, items in self._under_way.items():
             if all(item.call.answer.done() for item in items):
                 task.cancel()
 
-    async def _send(self, model: str, line: Line, items: Sequence[Item]) -> None:
+    async def _send(self, model: str, queue: Queue, items: Sequence[Item]) -> None:
         try:
             embeddings = await self._remote.ask(model, [each.request for each in items])
             self._check_weights(model)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must learn of it
-            self._refuse(line, items, error)
+            self._refuse(queue, items, error)
         else:
             for item, embedding in zip(items, embeddings, strict=True):
                 item.call.deliver(item.position, embedding)
@@ -245,13 +245,13 @@ class UpstreamEmbedder:
                 f"{self._remote.weights} now: restart this server to serve those."
             )
 
-    def _refuse(self, line: Line, items: Sequence[Item], error: Exception) -> None:
+    def _refuse(self, queue: Queue, items: Sequence[Item], error: Exception) -> None:
         """Tell the callers; where one of several has a bad text, let each go by itself and see which."""
         calls = list(dict.fromkeys(item.call for item in items))
         if _is_about_a_text(error) and len(calls) > 1:
             for call in calls:
                 call.goes_alone = True
-            line.put_back(items)
+            queue.put_back(items)
             return
         if isinstance(error, (ApiError, InvalidRequest)) and len(calls) == 1:
             error = at_positions(error, [item.position for item in items])
