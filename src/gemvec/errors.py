@@ -45,7 +45,7 @@ GemvecError
  + ApiError                client side: what a server answered (code, status, message, details)
  |   + BadAnswer           it is not what its API promises
 
-To catch whatever gemvec can raise, catch `GemvecError`. This module must never know HTTP: the
+`GemvecError` catches everything that gemvec raises. This module must never know HTTP: the
 server's table from these classes to statuses is `server/errors.py`.
 """
 
@@ -83,7 +83,7 @@ class GemvecError(Exception):
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first line of the class' docstring: what is said when nobody says more."""
+        """Return the first line of the class' docstring: the message where none is given."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Logging, set up once by a program that serves or runs a command; a library user's logging is left alone.
 
 Log records carry identifiers, counts and durations. Keys and input texts are never given to a logger; as a second
-line of defence a filter masks whatever looks like an API key, wherever it stands in a record.
+line of defence a filter masks everything in a record that looks like an API key.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _ADDRESS, _MODEL, _UPSTREAM, _CALLERS = "Address", "Model", "Upstream", "Callers
 _CACHE, _DATA, _MILVUS = "Cache", "Files and batches", "Milvus"
 _TESTING, _LOGS = "For testing clients", "Logs and traces"
 
-# A hundred years: moments further away than any clock or calendar can tell are of no use.
+# A hundred years: clocks and calendars cannot tell moments much further away.
 _LONGEST_SECONDS = 100 * 365.25 * 86_400
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -110,38 +110,42 @@ class Settings:
     )
     upstream: str = setting(
         "",
-        "Serve no model of this machine but another server's: google, or the address of a gemvec server. Its key comes "
-        "from GEMINI_API_KEY.",
+        "Pass texts on to another server instead of computing here: google, or the address of a gemvec server. Its "
+        "key comes from GEMINI_API_KEY.",
         topic=_UPSTREAM,
     )
     upstream_texts_per_minute: int = setting(
         0,
-        "Most texts sent to the upstream server in a minute, for each model; 0 for any number.",
+        "Texts sent to the upstream server per minute and model, at most; 0 for no limit.",
         minimum=0,
         topic=_UPSTREAM,
     )
     upstream_tokens_per_minute: int = setting(
-        0, "Most tokens, likewise, as estimated.", unit="tokens", minimum=0, topic=_UPSTREAM
+        0,
+        "Estimated tokens sent to the upstream server per minute and model, at most; 0 for no limit.",
+        unit="tokens",
+        minimum=0,
+        topic=_UPSTREAM,
     )
     precision: Precision = setting(
         "fast", "fast: bf16 where the processor has it (cosine at least 0.9998 to fp32); exact: fp32.", topic=_MODEL
     )
     long_text: LongText = setting(
         "windows",
-        "Texts longer than the model's window: windows embeds all of them and averages, truncate cuts.",
+        "What to do with texts longer than the model's window: windows embeds all parts and averages, truncate cuts.",
         topic=_MODEL,
     )
-    streams: int = setting(0, "Micro-batches computed at the same time; 0 means one per core.", minimum=0, topic=_MODEL)
+    streams: int = setting(0, "Micro-batches computed at the same time; 0 for one per core.", minimum=0, topic=_MODEL)
     token_budget: int = setting(
         1024,
-        "Most padded tokens in one micro-batch; fewer on a slow processor.",
+        "Padded tokens in one micro-batch, at most; less is better on a slow processor.",
         unit="tokens",
         minimum=1,
         topic=_MODEL,
     )
     max_waiting_tokens: int = setting(
         4_000_000,
-        "Tokens that may wait for the model before requests are refused with 429.",
+        "Tokens that may wait for the model; beyond that, requests are refused with 429.",
         unit="tokens",
         minimum=1,
         topic=_MODEL,
@@ -149,12 +153,12 @@ class Settings:
     cache_dir: Path = setting(cache_home, "Folder for fetched model weights and cached embeddings.", topic=_CACHE)
     embedding_cache: bool = setting(
         False,
-        "Let the server keep embeddings in the cache folder and find them again; commands that embed always do.",
+        "Let the server keep embeddings in the cache folder; commands that embed always do.",
         topic=_CACHE,
     )
     embedding_cache_bytes: int = setting(
         2**30,
-        "Bound on the cache of embeddings in the cache folder; 0 keeps none.",
+        "Size of the cache of embeddings, at most; 0 for no cache.",
         unit="bytes",
         minimum=0,
         topic=_CACHE,
@@ -171,7 +175,7 @@ class Settings:
     )
     max_file_bytes: int = setting(2 * 2**30, "Largest file that may be uploaded.", unit="bytes", minimum=1, topic=_DATA)
     max_owner_bytes: int = setting(
-        20 * 2**30, "What the uploaded files of one API key may take together.", unit="bytes", minimum=1, topic=_DATA
+        20 * 2**30, "Size of all uploaded files of one API key, at most.", unit="bytes", minimum=1, topic=_DATA
     )
     max_batch_requests: int = setting(10_000_000, "Most requests in one batch.", minimum=1)
     batch_expiry_seconds: float = setting(
@@ -194,15 +198,17 @@ class Settings:
     )
     collection: str = setting("docs", "Name of the collection in Milvus.", topic=_MILVUS)
     api_key: tuple[str, ...] = setting(
-        (), "Keys that callers must present; none means no key is needed.", secret=True, topic=_CALLERS
+        (), "Keys of which callers must present one; without any, no key is needed.", secret=True, topic=_CALLERS
     )
     allow_origin: tuple[str, ...] = setting(
         (), "Origins of web pages that may call the server, such as http://localhost:3000; * for all.", topic=_CALLERS
     )
-    allow_anonymous: bool = setting(False, "Listen beyond this machine without any API key.", topic=_CALLERS)
+    allow_anonymous: bool = setting(
+        False, "Listen on other addresses than this machine's own without an API key.", topic=_CALLERS
+    )
     model_in_body: bool = setting(
         False,
-        "Let the model named in the body win over the URL's, as the gemini provider of Milvus' server needs.",
+        "Use the model named in the body instead of the URL's, as the Gemini provider of Milvus' server needs.",
         topic=_CALLERS,
     )
     max_request_bytes: int = setting(20 * 2**20, "Largest request body.", unit="bytes", minimum=1, topic=_CALLERS)
@@ -218,38 +224,38 @@ class Settings:
     max_connections: int = setting(2000, "Connections at a time; one more is answered 503 and closed.", minimum=1)
     client_timeout_seconds: float = setting(
         30.0,
-        "How long a client may keep the server waiting for the rest of a request, or for taking an answer.",
+        "How long a client may take to send a request or to read an answer.",
         unit="seconds",
         minimum=0.1,
         topic=_CALLERS,
     )
     limits: Limits = setting(
         "off",
-        "google: refuse what Google's service would, for testing against it: sizes, rates, retired models.",
+        "google: refuse what Google's service would refuse: sizes, rates, retired models.",
         topic=_TESTING,
     )
     requests_per_minute: int = setting(
         100,
-        "With --limits google: texts a minute, for each key and model; 0 for any number.",
+        "With --limits google: texts per minute, key and model; 0 for no limit.",
         minimum=0,
         topic=_TESTING,
     )
     tokens_per_minute: int = setting(
         30_000,
-        "With --limits google: tokens a minute, for each key and model; 0 for any number.",
+        "With --limits google: tokens per minute, key and model; 0 for no limit.",
         minimum=0,
         topic=_TESTING,
     )
     requests_per_day: int = setting(
-        1000, "With --limits google: texts a day, for each key and model; 0 for any number.", minimum=0, topic=_TESTING
+        1000, "With --limits google: texts per day, key and model; 0 for no limit.", minimum=0, topic=_TESTING
     )
     inject: str = setting(
         "",
-        "Faults on purpose, for testing clients: shares of requests by status, such as 429=0.05, and latency=200ms.",
+        "Fail on purpose: a share of requests by status, such as 429=0.05, and latency=200ms.",
         topic=_TESTING,
     )
     otlp_endpoint: str = setting(
-        "", "Where traces are sent, such as http://127.0.0.1:4318; none are made when empty.", secret=True, topic=_LOGS
+        "", "Where to send traces, such as http://127.0.0.1:4318; empty for no traces.", secret=True, topic=_LOGS
     )
     shutdown_seconds: float = setting(
         30.0, "How long a stopping server waits for requests in progress.", unit="seconds", minimum=0, topic=_ADDRESS

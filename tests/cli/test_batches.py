@@ -103,11 +103,11 @@ def test_columns_may_have_any_name(gemvec, source):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("rows.pdf",), "none of .jsonl"),
+        (("rows.pdf",), "expected .jsonl"),
         (("none.jsonl",), "there is no such file"),
         (("none.csv",), "Cannot read"),
         (("rows.csv", "--text-column", "body"), "has no such column; it has id, text, title"),
-        (("rows.jsonl", "--task-type", "CLUSTERING"), "stand in each line"),
+        (("rows.jsonl", "--task-type", "CLUSTERING"), "has its own"),
         (("rows.csv", "--task-type", "NOPE"), "NOPE"),
         (("rows.csv", "--base-url", "local"), "kept by a server"),
         (("rows.csv", "--google", "--base-url", "http://x"), "two places"),

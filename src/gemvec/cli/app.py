@@ -84,7 +84,7 @@ def make_app(*names: str) -> typer.Typer:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "app":  # the whole command line, for who looks at all of it
+    if name == "app":  # the whole command line, for tools and tests
         return make_app()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -110,7 +110,7 @@ def run() -> int:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        return _failed("there is no room to write to.")
+        return _failed("There is no room left to write to.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What `gemvec batch create` takes: rows of a .csv or .parquet file, or lines of text, as requests to embed."""
+"""What `gemvec batch create` reads: rows of a .csv or .parquet file, or lines of text, as requests to embed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which columns of a table hold what; a column that was not asked for is used where it is there.
+    """Which columns of a table to read.
 
     Attributes:
-        text: what to embed.
-        key: what comes back with each result; None for `key` or `id`, else the row's number from 0.
-        title: None for `title` where the task type takes one.
+        text: the column of texts.
+        key: the column of keys, which come back with the results; None for `key`, else `id`, else row numbers from 0.
+        title: the column of titles; None for `title`, if there is one. Read only where the task type takes titles.
     """
 
     text: str = "text"
@@ -39,7 +39,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandIn:
+class BatchInput:
     """What `gemvec batch create` was asked for.
 
     Attributes:
@@ -59,10 +59,10 @@ class HandIn:
     dimensionality: int | None
 
     def create(self, client: BatchClient, source: str) -> EmbedContentBatch:
-        """Hand in a file's requests: as they are, made of its rows, or by the name of an uploaded file.
+        """Create a batch from a file of requests, from the rows of a table, or from an uploaded file.
 
         Raises:
-            BadSetting: the file is of no known kind, has no such column, or has its options in its lines.
+            BadSetting: the file is of an unknown kind, lacks a column, or has its options in its lines.
         """
         path = Path(source)
         if source.startswith("files/") and not path.exists():
@@ -70,7 +70,7 @@ class HandIn:
         if _is_table(path):
             return self._create_from_rows(client, path)
         if self.task_type is not None or self.dimensionality is not None:
-            raise BadSetting(f"--task-type and --dimensionality stand in each line of {path}.")
+            raise BadSetting(f"--task-type and --dimensionality cannot be given: each line of {path} has its own.")
         if not path.is_file():
             raise InvalidRequest(f"Cannot read {path}: there is no such file.", field="source")
         return self._create_from_file(client, path, path.name)
@@ -96,10 +96,10 @@ class HandIn:
 def read_rows(
     path: Path, columns: Columns, *, task_type: TaskType | None, dimensionality: int | None
 ) -> Iterator[tuple[str, EmbedRequest]]:
-    """Yield the key and the request of each row; nothing is held but a few thousand rows.
+    """Yield the key and the request of each row; at most a few thousand rows are in memory.
 
     Raises:
-        BadSetting: there is no such column, or the ending is another.
+        BadSetting: a column is missing.
         InvalidRequest: the file cannot be read.
         MissingDependency: Parquet is asked for and pyarrow is not installed.
     """
@@ -109,24 +109,24 @@ def read_rows(
     takes_title = task_type is TaskType.RETRIEVAL_DOCUMENT
     with _readable(path):
         for number, row in _READERS[path.suffix.lower()](path):
-            found = _Found(path, row, columns)
+            cells = _Cells(path, row, columns)
             request = EmbedRequest(
-                text=found.text,
+                text=cells.text,
                 task_type=task_type or TaskType.TASK_TYPE_UNSPECIFIED,
-                title=found.title if takes_title else None,
+                title=cells.title if takes_title else None,
                 output_dimensionality=dimensionality,
             )
-            yield found.key or str(number), request
+            yield cells.key or str(number), request
 
 
 def _is_table(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in {*_READERS, ".jsonl"}:
-        raise BadSetting(f"{path} is none of .jsonl, {', '.join(sorted(_READERS))}.")
+        raise BadSetting(f"{path} is of an unknown kind: expected .jsonl, {', '.join(sorted(_READERS))}.")
     return suffix in _READERS
 
 
-class _Found:
+class _Cells:
     """What the columns of one row hold."""
 
     def __init__(self, path: Path, row: Row, columns: Columns) -> None:

@@ -1,6 +1,6 @@
 """What `gemvec batch results` writes: JSON lines as the server has them, a Parquet table, or one NumPy array.
 
-A file is whole or not there: it is written beside its name and renamed at the end.
+The file appears when it is complete: it is written under another name and renamed at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def write_results(client: BatchClient, name: str, output: Path) -> int:
     """Write a batch's results to a file whose ending says how: .jsonl, .parquet or .npy; return how many there are.
 
     Raises:
-        BadSetting: the ending is another.
+        BadSetting: the file's ending is another.
         GemvecError: a request failed and the array has no place for an error.
         MissingDependency: Parquet is asked for and pyarrow is not installed.
     """

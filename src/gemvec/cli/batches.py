@@ -1,4 +1,4 @@
-"""`gemvec batch`: large amounts of texts, embedded while nobody waits, at a gemvec server or at Google."""
+"""`gemvec batch`: many texts embedded in the background, by a gemvec server or by Google."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ def create(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand in a batch and print its name.
+    """Create a batch and print its name.
 
     Examples:
         gemvec batch create requests.jsonl --base-url http://localhost:8000
         gemvec batch create articles.parquet --text-column body --wait
         gemvec batch create lines.txt --google --dimensionality 768 --json
     """
-    from gemvec.cli.batch_input import Columns, HandIn
+    from gemvec.cli.batch_input import BatchInput, Columns
 
     columns = Columns(text=text_column, key=key_column, title=title_column)
-    hand_in = HandIn(
+    batch_input = BatchInput(
         model=model,
         display_name=display_name,
         priority=priority,
@@ -76,7 +76,7 @@ def create(
         dimensionality=dimensionality,
     )
     with _open(server) as client:
-        batch = hand_in.create(client, source)
+        batch = batch_input.create(client, source)
         if wait:
             batch = _follow(client, batch.batch_id)
     typer.echo(json.dumps(_to_json(batch)) if as_json else f"batches/{batch.batch_id}")
@@ -158,7 +158,7 @@ def delete(
 ) -> None:
     """Delete batches with their results.
 
-    Those that run are cancelled first.
+    Running ones are cancelled first.
 
     Examples:
         gemvec batch delete batches/abc123 batches/abc124 --google
@@ -181,7 +181,7 @@ def results(
 ) -> None:
     """Write a batch's results in the order of its requests.
 
-    JSON lines and Parquet have errors at their places; an array has none, and is refused where a request failed.
+    JSON lines and Parquet hold the error of each failed request. An array cannot, and is refused where one failed.
 
     Examples:
         gemvec batch results batches/abc123 -o vectors.npy

@@ -88,7 +88,7 @@ async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[Embe
 
 
 def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[ServedModel, list[EmbedRequest]]:
-    """Return what is asked, and the requests without what it does not take and nobody misses.
+    """Return what is asked, and the requests without options that it does not take and that change nothing.
 
     Another dimensionality than the one it gives stays, to be refused.
     """

@@ -55,9 +55,9 @@ class EmbedderChoice:
     def resolve(self, settings: Settings) -> ResolvedChoice:
         """Decide where to embed.
 
-        It is where the options or GEMVEC_BASE_URL say, else the server that runs on this machine, which is announced on
-        standard error, else this process. A server that nobody named is not used where it lacks the model, or where the
-        settings ask this process to compute in another way than the usual.
+        That is where the options or GEMVEC_BASE_URL say, else the server that runs on this machine, which is announced
+        on standard error, else this process. A running server that was not named is left alone where it lacks the
+        model, or where the settings ask for another way of computing than the default.
 
         Raises:
             BadSetting: the address or the key cannot be used.

@@ -61,9 +61,10 @@ def show(
     model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.", autocompletion=complete_model)],
     as_json: AsJson = False,
 ) -> None:
-    """Show what is done with a model: its engine, pooling, window, and the prompt of each task type.
+    """Show how a model is run.
 
-    A hub model that the catalogue does not know is fetched first.
+    Prints its engine, pooling and window, and the prompt of each task type. A hub model that the catalogue does not
+    know is fetched first.
 
     Examples:
         gemvec models show multilingual-e5-small
@@ -120,12 +121,12 @@ def fetch(
             help="Catalogue ids or hub ids; the models to serve when left out.", autocompletion=complete_model
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is already here, or spoilt.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch weights, so that serving needs no network.
 
-    What is here already is only checked.
+    Files that are here already are checked again.
 
     Examples:
         gemvec models fetch

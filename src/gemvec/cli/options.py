@@ -127,10 +127,10 @@ def default_text(each: Field[Any]) -> str:
 
 
 def check_can_be_written(path: Path | None, flag: str) -> None:
-    """Refuse a file that could not be written in the end, before the work that it is to tell of.
+    """Refuse a file that cannot be written, before the work whose outcome goes there.
 
     Raises:
-        BadSetting: it is a folder, or there is none for it.
+        BadSetting: it is a folder, or its folder does not exist.
     """
     if path is None:
         return

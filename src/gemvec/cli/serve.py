@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 def serve(settings: Settings) -> None:
     """Serve the Gemini embeddings API, from an open model or a server.
 
-    Answers Gemini's, OpenAI's and text-embeddings-inference's embedding calls. Stops at Ctrl-C or SIGTERM, after it has
-    finished what is in progress.
+    Answers the embedding calls of Gemini's, OpenAI's and text-embeddings-inference's clients. Ctrl-C or SIGTERM stops
+    it when the requests in progress are answered.
 
     Examples:
         gemvec serve
@@ -94,7 +94,7 @@ def serve(settings: Settings) -> None:
         raise
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)
-    if settings.log_format == "json":  # whoever reads that reads no prose
+    if settings.log_format == "json":  # read by machines, so nothing is printed for people
         run(services, bound, lambda: log_start(url, models, has_keys=has_keys))
     else:
         run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys, upstream=settings.upstream))

@@ -132,7 +132,7 @@ class RunningServer:
     def target(self, api_key: str | None) -> Target:
         """Return how to ask it.
 
-        It gets no key that the environment holds for Google: nobody named this server.
+        It never gets the environment's key for Google, because nobody named this server.
         """
         from gemvec.client.target import Target
 
@@ -176,7 +176,7 @@ def _require_listener(url: str) -> None:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if host not in {_LOOPBACK, "localhost", "::1"} and getproxies():
-        return  # whoever asks goes through the proxy
+        return  # requests go through the proxy
     try:
         socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
     except (ConnectionRefusedError, socket.gaierror) as error:

@@ -173,7 +173,9 @@ def find_proxy(url: str) -> str | None:
     if kind not in _HTTP_PROXIES | _SOCKS_PROXIES or not urlsplit(proxy).hostname:
         raise BadSetting(f"The proxy for {parts.scheme} is of kind {kind!r}: expected http, https or socks5.")
     if kind in _SOCKS_PROXIES and importlib.util.find_spec("socks") is None:
-        raise MissingDependency(f"The proxy for {parts.scheme} is of kind {kind!r}: pip install pysocks")
+        raise MissingDependency(
+            f"The proxy for {parts.scheme} is of kind {kind!r}, which needs PySocks.", extra="socks"
+        )
     return proxy
 
 
