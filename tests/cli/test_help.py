@@ -6,10 +6,13 @@ import sys
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gemvec.cli.app import app
 from gemvec.cli.completion import TASK_TYPES
+from gemvec.cli.evaluate import make_tables
+from gemvec.evaluation.measurement import Measurement
 from gemvec.storage.database import open_database
 from gemvec.storage.lock import FolderLock
 
@@ -116,3 +119,32 @@ def test_a_second_server_of_one_data_folder_is_told_which_flag_names_another(tmp
     assert outcome.returncode == 1
     assert str(tmp_path) in outcome.stderr
     assert outcome.stderr.endswith("Give this one another folder with --data-dir.\n")
+
+
+def test_measurements_keep_to_eighty_columns_and_leave_out_no_set_of_data(capsys):
+    def measured(dataset, search="cosine", **scores):
+        exact = {} if search == "cosine" else scores
+        return Measurement(
+            dataset=dataset,
+            model="sentence-transformers/all-MiniLM-L6-v2",
+            weights="all-minilm-l6-v2@53aa5117",
+            precision="exact",
+            dimensionality=384,
+            search=search,
+            scores=scores,
+            exact=exact,
+            index_recall=1.0 if exact else None,
+        )
+
+    datasets = ["STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "a set with a long name.tsv"]
+    pairs = [measured(name, spearman=0.8 + place / 1000) for place, name in enumerate(datasets)]
+    metrics = {"ndcg@10": 0.3123, "mrr@10": 0.5, "recall@10": 0.1, "recall@100": 0.3}
+    console = Console(width=80)
+    for table in make_tables([*pairs, measured("nfcorpus", "hybrid", **metrics)]):
+        console.print(table)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for shown in ("80.00", "80.50", "80.60", "0.3123", "0.5000", "1.0000"):
+        assert shown in text
+    assert all(name[:5] in text for name in [*datasets, "nfcorpus"])

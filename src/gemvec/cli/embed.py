@@ -194,7 +194,8 @@ def _show(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> 
         line = " ".join(request.text.split())
         text = line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
         values = ", ".join(f"{value:.4f}" for value in embedding.vector[:_SHOWN_VALUES])
-        size = f"{embedding.vector.size} values, {embedding.token_count} tokens"
+        tokens = "1 token" if embedding.token_count == 1 else f"{embedding.token_count:,} tokens"
+        size = f"{embedding.vector.size} values, {tokens}"
         console.print(
             f"[bold]{escape(text)}[/]  [cyan]\\[{values}, …][/]  [dim]{size}[/]", highlight=False, soft_wrap=True
         )

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from gemvec.cli.completion import complete_model, completion_of
 from gemvec.cli.embedder import EmbedderChoice, ResolvedChoice, open_embedder
@@ -105,6 +106,10 @@ def evaluate(
             output.print(table)
 
 
+# Sets of pairs in one table, so that it fits eighty columns.
+_DATASETS_ABREAST = 4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One model in one precision."""
@@ -170,8 +175,16 @@ def make_tables(measurements: Sequence[Measurement]) -> list[Table]:
 
     pairs = [each for each in measurements if not each.exact]
     groups = group_by_dataset(each for each in measurements if each.exact)
-    tables = [_make_pairs_table(pairs)] if pairs else []
-    return tables + [_make_retrieval_table(name, group) for name, group in groups.items()]
+    return _make_pairs_tables(pairs) + [_make_retrieval_table(name, group) for name, group in groups.items()]
+
+
+def _make_pairs_tables(measurements: Sequence[Measurement]) -> list[Table]:
+    """Return tables of a few sets of pairs each: rich leaves out columns that a terminal has no room for."""
+    names = list(dict.fromkeys(each.dataset for each in measurements))
+    return [
+        _make_pairs_table([each for each in measurements if each.dataset in names[start : start + _DATASETS_ABREAST]])
+        for start in range(0, len(names), _DATASETS_ABREAST)
+    ]
 
 
 def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
@@ -182,9 +195,13 @@ def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
     for each in measurements:
         row = rows.setdefault((each.model, each.weights, each.precision, each.dimensionality), {})
         row[each.dataset] = each.scores["spearman"]
-    table = Table(title="Spearman's correlation x 100", title_justify="left")
-    for name in ("model", "weights", "precision", "dimensions", *names):
-        table.add_column(name, justify="right" if name in {"dimensions", *names} else "left")
+    table = Table(title="Spearman's correlation x 100", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("model", "weights"):
+        table.add_column(name, overflow="fold", min_width=10)
+    table.add_column("precision", no_wrap=True)
+    table.add_column("dims", justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold", min_width=len("-00.00"))
     for variant, scores in rows.items():
         table.add_row(*map(str, variant), *(display("spearman", scores.get(name)) for name in names))
     return table
@@ -195,9 +212,9 @@ def _make_retrieval_table(name: str, measurements: Sequence[Measurement]) -> Tab
     from gemvec.evaluation.report import display, variant
 
     metrics = list(measurements[0].scores)
-    table = Table("model", title=name, title_justify="left")
+    table = Table(Column("model", overflow="fold"), title=name, title_justify="left")
     for column in ("dims", *metrics, "index recall"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold", min_width=len("0.0000"))
     for each in measurements:
         scores, exact = ([display(metric, part[metric]) for metric in metrics] for part in (each.scores, each.exact))
         recalled = display("index recall", each.index_recall)
