@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gemvec.embedding.embed import Priority
 from gemvec.errors import Overloaded
-from gemvec.models.micro_batches import Call, WaitingLine
+from gemvec.models.micro_batches import Call, Queue
 from gemvec.models.widths import padded_width
 
 BUDGET = 64
@@ -23,19 +23,19 @@ def make_call(*lengths, priority=Priority.INTERACTIVE):
     return Call([[7] * length for length in lengths], priority)
 
 
-def make_line(**limits):
-    return WaitingLine(**{"streams": 1, "token_budget": BUDGET, "max_waiting_tokens": 10**9} | limits)
+def make_queue(**limits):
+    return Queue(**{"streams": 1, "token_budget": BUDGET, "max_waiting_tokens": 10**9} | limits)
 
 
-def drain(line):
+def drain(queue):
     """Return the micro-batches left, in order."""
-    return list(iter(line.next_micro_batch, []))
+    return list(iter(queue.next_micro_batch, []))
 
 
 class Line(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.line = make_line()
+        self.queue = make_queue()
         self.now = 0.0
         self.waiting = {}  # Call -> rows not yet taken
 
@@ -43,19 +43,19 @@ class Line(RuleBasedStateMachine):
     def add(self, lengths, priority, later):
         self.now += later
         call = make_call(*lengths, priority=priority)
-        self.line.add(call, self.now)
+        self.queue.add(call, self.now)
         self.waiting[call] = set(range(len(lengths)))
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def drop(self, data):
         call = data.draw(st.sampled_from(list(self.waiting)))
-        self.line.drop(call)
+        self.queue.drop(call)
         del self.waiting[call]
 
     @rule()
     def take(self):
-        items = self.line.next_micro_batch()
+        items = self.queue.next_micro_batch()
         assert bool(items) == bool(self.waiting)
         for item in items:
             assert item.token_ids is item.call.token_ids[item.row]
@@ -77,7 +77,7 @@ class Line(RuleBasedStateMachine):
     @invariant()
     def the_waiting_tokens_are_those_of_the_rows_not_taken(self):
         expected = sum(len(call.token_ids[row]) for call, rows in self.waiting.items() for row in rows)
-        assert self.line.waiting_tokens == expected
+        assert self.queue.waiting_tokens == expected
 
 
 TestLine = Line.TestCase
@@ -85,60 +85,60 @@ TestLine.settings = settings(max_examples=60, stateful_step_count=30, deadline=N
 
 
 def test_a_long_call_is_computed_sorted_by_length():
-    line = make_line()
-    line.add(make_call(*range(1, 60)), 0.0)
-    longest = [items[-1].length for items in drain(line)]
+    queue = make_queue()
+    queue.add(make_call(*range(1, 60)), 0.0)
+    longest = [items[-1].length for items in drain(queue)]
     assert longest == sorted(longest, reverse=True)
 
 
 def test_a_text_longer_than_the_budget_is_computed_alone():
-    line = make_line()
-    line.add(make_call(BUDGET + 1, BUDGET + 1), 0.0)
-    assert [len(items) for items in drain(line)] == [1, 1]
+    queue = make_queue()
+    queue.add(make_call(BUDGET + 1, BUDGET + 1), 0.0)
+    assert [len(items) for items in drain(queue)] == [1, 1]
 
 
 def test_texts_of_several_short_calls_share_a_micro_batch():
-    line = make_line()
+    queue = make_queue()
     for _ in range(8):
-        line.add(make_call(8), 0.0)
-    assert [len(items) for items in drain(line)] == [8]
+        queue.add(make_call(8), 0.0)
+    assert [len(items) for items in drain(queue)] == [8]
 
 
 def test_a_short_call_passes_a_long_one_and_is_not_filled_up_with_its_texts():
-    line = make_line()
-    line.add(make_call(*[8] * 100), 0.0)
+    queue = make_queue()
+    queue.add(make_call(*[8] * 100), 0.0)
     query = make_call(8)
-    line.add(query, 0.01)
-    assert [item.call for item in line.next_micro_batch()] == [query]
+    queue.add(query, 0.01)
+    assert [item.call for item in queue.next_micro_batch()] == [query]
 
 
 def test_an_interactive_call_passes_a_batch_job_however_long_that_has_waited():
-    line = make_line()
-    line.add(make_call(8, priority=Priority.BATCH), 0.0)
-    line.add(make_call(*[8] * 100), 1e6)
-    micro_batches = drain(line)
+    queue = make_queue()
+    queue.add(make_call(8, priority=Priority.BATCH), 0.0)
+    queue.add(make_call(*[8] * 100), 1e6)
+    micro_batches = drain(queue)
     assert [item.call.priority for item in micro_batches[-1]] == [Priority.BATCH]
 
 
 def test_a_long_call_that_has_waited_its_time_passes_later_short_ones():
-    line = make_line()
+    queue = make_queue()
     bulk = make_call(*[8] * 100)
-    line.add(bulk, 0.0)
+    queue.add(bulk, 0.0)
     for now in count():  # short calls keep coming, faster than they are computed
         for _ in range(10):
-            line.add(make_call(8), now / 10)
-        if line.next_micro_batch()[0].call is bulk:
+            queue.add(make_call(8), now / 10)
+        if queue.next_micro_batch()[0].call is bulk:
             break
         assert now < 1000, "the long call starves"
 
 
 def test_a_faster_machine_makes_a_long_call_wait_less():
-    slow, fast = make_line(), make_line()
+    slow, fast = make_queue(), make_queue()
     for _ in range(100):
         fast.note_speed(1_000_000, 1.0)
-    for line in (slow, fast):
-        line.add(make_call(*[8] * 100), 0.0)
-        line.add(make_call(8), 0.5)
+    for queue in (slow, fast):
+        queue.add(make_call(*[8] * 100), 0.0)
+        queue.add(make_call(8), 0.5)
     assert len(slow.next_micro_batch()) == 1
     assert len(fast.next_micro_batch()) == 8
 
@@ -147,59 +147,59 @@ def test_a_faster_machine_makes_a_long_call_wait_less():
     ("tokens_a_second", "budget"), [(100_000, 1024), (23_000, 1024), (16_000, 512), (9_000, 256), (10, 256)]
 )
 def test_a_slower_machine_computes_smaller_micro_batches(tokens_a_second, budget):
-    line = make_line(token_budget=1024)
+    queue = make_queue(token_budget=1024)
     for _ in range(100):
-        line.note_speed(tokens_a_second, 1.0)
-    line.add(make_call(*[8] * 1000), 0.0)
-    assert sum(item.length for item in line.next_micro_batch()) == budget
+        queue.note_speed(tokens_a_second, 1.0)
+    queue.add(make_call(*[8] * 1000), 0.0)
+    assert sum(item.length for item in queue.next_micro_batch()) == budget
 
 
 def test_a_small_budget_is_kept_however_slow_the_machine():
-    line = make_line(token_budget=300)
-    line.note_speed(10, 1000.0)
-    line.add(make_call(*[10] * 1000), 0.0)
-    assert len(line.next_micro_batch()) == 300 // 12
+    queue = make_queue(token_budget=300)
+    queue.note_speed(10, 1000.0)
+    queue.add(make_call(*[10] * 1000), 0.0)
+    assert len(queue.next_micro_batch()) == 300 // 12
 
 
 def test_short_queries_count_little_in_the_estimate_of_speed():
-    line = make_line(token_budget=1024)
+    queue = make_queue(token_budget=1024)
     for _ in range(20):
-        line.note_speed(50_000, 1.0)
-        line.note_speed(1, 0.001)
-    line.add(make_call(*[8] * 1000), 0.0)
-    assert sum(item.length for item in line.next_micro_batch()) == 1024
+        queue.note_speed(50_000, 1.0)
+        queue.note_speed(1, 0.001)
+    queue.add(make_call(*[8] * 1000), 0.0)
+    assert sum(item.length for item in queue.next_micro_batch()) == 1024
 
 
 def test_too_many_waiting_tokens_are_refused_until_they_are_taken():
-    line = make_line(max_waiting_tokens=100)
-    line.add(make_call(60), 0.0)
+    queue = make_queue(max_waiting_tokens=100)
+    queue.add(make_call(60), 0.0)
     with pytest.raises(Overloaded) as refusal:
-        line.add(make_call(60), 0.0)
+        queue.add(make_call(60), 0.0)
     assert refusal.value.retry_after_seconds >= 1
-    assert line.waiting_tokens == 60
-    line.next_micro_batch()
-    line.add(make_call(60), 0.0)
+    assert queue.waiting_tokens == 60
+    queue.next_micro_batch()
+    queue.add(make_call(60), 0.0)
 
 
 def test_the_longer_the_line_the_later_to_retry():
-    line = make_line(max_waiting_tokens=100_000)
-    line.add(make_call(*[50] * 2000), 0.0)
+    queue = make_queue(max_waiting_tokens=100_000)
+    queue.add(make_call(*[50] * 2000), 0.0)
     with pytest.raises(Overloaded) as refusal:
-        line.add(make_call(1), 0.0)
+        queue.add(make_call(1), 0.0)
     assert refusal.value.retry_after_seconds == pytest.approx(100_000 / 15_000)
 
 
 def test_a_call_beyond_the_limit_is_taken_when_nothing_waits():
-    line = make_line(max_waiting_tokens=10)
-    line.add(make_call(40), 0.0)
-    assert line.next_micro_batch()
+    queue = make_queue(max_waiting_tokens=10)
+    queue.add(make_call(40), 0.0)
+    assert queue.next_micro_batch()
 
 
 def test_dropping_a_call_that_is_all_taken_changes_nothing():
-    line = make_line()
+    queue = make_queue()
     call = make_call(8)
-    line.add(call, 0.0)
-    line.next_micro_batch()
-    line.drop(call)
-    assert line.waiting_tokens == 0
-    assert line.next_micro_batch() == []
+    queue.add(call, 0.0)
+    queue.next_micro_batch()
+    queue.drop(call)
+    assert queue.waiting_tokens == 0
+    assert queue.next_micro_batch() == []

@@ -49,7 +49,7 @@ NEXT_STEPS = (
 
 
 @dataclass(slots=True)
-class Account:
+class DemoReport:
     """What the demo has done so far, shown as it happens and kept for --json."""
 
     console: Console
@@ -73,7 +73,7 @@ class Account:
 
 @with_settings("model", "precision", "cache_dir")
 def demo(
-    settings: Settings, *, as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False
+    settings: Settings, *, as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
 ) -> None:
     """Show the main job from nothing, with no key.
 
@@ -84,13 +84,13 @@ def demo(
         gemvec demo
         gemvec demo --json --precision exact
     """
-    account = Account(Console(stderr=as_json))
+    demo_report = DemoReport(Console(stderr=as_json))
     with tempfile.TemporaryDirectory(prefix="gemvec-demo-") as folder:
-        run_demo(own_settings(settings, Path(folder)), account, Path(folder))
+        run_demo(own_settings(settings, Path(folder)), demo_report, Path(folder))
     if as_json:
-        typer.echo(json.dumps(account.steps))
+        typer.echo(json.dumps(demo_report.steps))
     else:
-        show_next_steps(account.console)
+        show_next_steps(demo_report.console)
 
 
 def own_settings(settings: Settings, folder: Path) -> Settings:
@@ -107,7 +107,7 @@ def own_settings(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def run_demo(settings: Settings, account: Account, folder: Path) -> None:
+def run_demo(settings: Settings, demo_report: DemoReport, folder: Path) -> None:
     """Go through every step; raises at the first that fails."""
     from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
@@ -115,25 +115,27 @@ def run_demo(settings: Settings, account: Account, folder: Path) -> None:
     from gemvec.server.run import serving
     from gemvec.server.services import open_services
 
-    with account.step("Weights", has_own_progress=True) as outcome, show_fetch() as progress:
+    with demo_report.step("Weights", has_own_progress=True) as outcome, show_fetch() as progress:
         path = fetch_model(find_record(settings.model[0]), settings.cache_dir, progress=progress)
         outcome["detail"] = f"{settings.model[0]}, checked, in {path}"
-    with account.step("Server") as outcome:
+    with demo_report.step("Server") as outcome:
         services = open_services(settings)
         outcome["detail"] = f"the model {services.default_model().weights} is loaded"
     with serving(services) as url:
-        account.console.print(f"  serving the Gemini API at [cyan]{url}[/] for as long as this runs", highlight=False)
-        show_google_sdk(account, url)
-        show_milvus_class(account, url)
-        show_index(account, url, services.default_model().name, folder)
+        demo_report.console.print(
+            f"  serving the Gemini API at [cyan]{url}[/] for as long as this runs", highlight=False
+        )
+        show_google_sdk(demo_report, url)
+        show_milvus_class(demo_report, url)
+        show_index(demo_report, url, services.default_model().name, folder)
 
 
-def show_google_sdk(account: Account, url: str) -> None:
+def show_google_sdk(demo_report: DemoReport, url: str) -> None:
     """Let Google's SDK call the server as Google's reference does."""
     if not _has_google_sdk():
-        account.console.print("[dim]- Google's SDK is not installed: pip install google-genai[/]")
+        demo_report.console.print("[dim]- Google's SDK is not installed: pip install google-genai[/]")
         return
-    with account.step("Google's SDK") as outcome:
+    with demo_report.step("Google's SDK") as outcome:
         from google import genai
         from google.genai import types
 
@@ -159,27 +161,27 @@ def _has_google_sdk() -> bool:
         return False
 
 
-def show_milvus_class(account: Account, url: str) -> None:
+def show_milvus_class(demo_report: DemoReport, url: str) -> None:
     """Embed the documents and queries of Milvus' page, and see that each query is nearest to its answer."""
     from gemvec.client import GeminiEmbeddingFunction
 
-    with account.step("Milvus' class") as outcome, GeminiEmbeddingFunction(base_url=url) as embed:
+    with demo_report.step("Milvus' class") as outcome, GeminiEmbeddingFunction(base_url=url) as embed:
         documents, queries = embed.encode_documents(list(DOCUMENTS)), embed.encode_queries(list(QUERIES))
         nearest = [max(range(len(documents)), key=lambda place: float(query @ documents[place])) for query in queries]
         _require(tuple(nearest) == ANSWERS, f"the queries of Milvus' page found the documents {nearest}")
         outcome["detail"] = f"dim {embed.dim}, both queries of Milvus' page find their document"
     for query, place in zip(QUERIES, nearest, strict=True):
-        account.console.print(
+        demo_report.console.print(
             f"    [dim]{escape(query)}[/] → {escape(DOCUMENTS[place])}", highlight=False, soft_wrap=True
         )
 
 
-def show_index(account: Account, url: str, model: str, folder: Path) -> None:
+def show_index(demo_report: DemoReport, url: str, model: str, folder: Path) -> None:
     """Index the project's own documentation into Milvus Lite and ask it three questions."""
     from gemvec.client import find_target, open_target
     from gemvec.milvus import Sources, ingest, open_collection, search
 
-    with account.step("Milvus") as outcome, open_collection(str(folder / "demo.db"), "docs") as collection:
+    with demo_report.step("Milvus") as outcome, open_collection(str(folder / "demo.db"), "docs") as collection:
 
         async def index_and_ask() -> tuple[IngestReport, list[list[Hit]]]:
             embedder = open_target(find_target(url), model=model)
@@ -202,7 +204,7 @@ def show_index(account: Account, url: str, model: str, folder: Path) -> None:
         )
     for (question, file), hits in zip(QUESTIONS, answers, strict=True):
         best = next(hit for hit in hits if Path(hit.source).name == file)
-        show_passage(account.console, question, best)
+        show_passage(demo_report.console, question, best)
 
 
 def show_passage(console: Console, question: str, hit: Hit) -> None:

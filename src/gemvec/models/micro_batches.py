@@ -1,9 +1,9 @@
-"""Which waiting texts are computed next, and which together: `WaitingLine`.
+"""Which waiting texts are computed next, and which together: `Queue`.
 
-A call's texts wait one by one. Whoever computes takes a micro-batch: the longest text of the most urgent call, and its
-neighbours in length, so that little is padded. Interactive calls go ahead of batch jobs. Among their like, calls are
+A call's texts wait one by one. An idle stream takes a micro-batch: the longest text of the most urgent call and its
+neighbours in length, so that little is padded. Interactive calls go ahead of batch jobs. Calls of one priority are
 ordered by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long
-one that has waited its time passes whatever came later: nothing starves. Knows no threads and no clock.
+call that has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class _Urgency(NamedTuple):
     call: Call
 
 
-class WaitingLine:
+class Queue:
     """The texts that wait, as one caller at a time may see and change them."""
 
     def __init__(self, *, streams: int, token_budget: int, max_waiting_tokens: int) -> None:

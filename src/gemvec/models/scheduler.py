@@ -21,7 +21,7 @@ from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import ModelUnavailable
 from gemvec.figures import Figure
 from gemvec.models.encoder import Encoder
-from gemvec.models.micro_batches import Call, Item, WaitingLine
+from gemvec.models.micro_batches import Call, Item, Queue
 from gemvec.models.widths import padded_width
 from gemvec.spans import add_seconds
 
@@ -100,7 +100,7 @@ class Scheduler:
             max_waiting_tokens: tokens that may wait before calls are refused.
         """
         self._encoder = encoder
-        self._line = WaitingLine(streams=streams, token_budget=token_budget, max_waiting_tokens=max_waiting_tokens)
+        self._queue = Queue(streams=streams, token_budget=token_budget, max_waiting_tokens=max_waiting_tokens)
         self._changed = threading.Condition()
         self._is_closing = self._is_abandoned = False
         self._process_id = os.getpid()  # a forked process has the object but not its threads
@@ -137,13 +137,13 @@ class Scheduler:
         with self._changed:
             if self._is_closing:
                 raise ModelUnavailable("The model is closed.")
-            self._line.add(call, time.monotonic())
+            self._queue.add(call, time.monotonic())
             self._changed.notify(len(token_ids))
         try:
             vectors = await call.answer
         except asyncio.CancelledError:
             with self._changed:
-                self._line.drop(call)
+                self._queue.drop(call)
             raise
         started_at = call.added_at if call.started_at is None else call.started_at
         add_seconds("waiting", started_at - call.added_at)
@@ -154,7 +154,7 @@ class Scheduler:
     def load(self) -> Load:
         """What there is to do and has been done."""
         with self._changed:
-            return replace(self._done, waiting_tokens=self._line.waiting_tokens)
+            return replace(self._done, waiting_tokens=self._queue.waiting_tokens)
 
     async def close(self) -> None:
         """Refuse new calls, finish those accepted, end the threads."""
@@ -191,7 +191,7 @@ class Scheduler:
         """Wait for work; nothing means that there will be none."""
         with self._changed:
             while not self._is_abandoned:
-                items = self._line.next_micro_batch()
+                items = self._queue.next_micro_batch()
                 _note_start(items)
                 if items or self._is_closing:
                     return items
@@ -214,7 +214,7 @@ class Scheduler:
 
     def _note(self, items: Sequence[Item], seconds: float) -> None:
         tokens = sum(item.length for item in items)
-        self._line.note_speed(tokens, seconds)
+        self._queue.note_speed(tokens, seconds)
         self._done = Load(
             waiting_tokens=0,
             computed_tokens=self._done.computed_tokens + tokens,
@@ -227,7 +227,7 @@ class Scheduler:
         calls = {id(item.call): _pending(item) for item in items}.values()
         with self._changed:
             for call in calls:
-                self._line.drop(call)
+                self._queue.drop(call)
         for call in calls:
             call.tell(lambda answer: answer.set_exception(error))
 
