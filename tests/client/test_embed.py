@@ -11,8 +11,9 @@ from gemvec.client.embed import decode_answer, encode_request, join_requests, no
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import ApiError, BadAnswer, InvalidRequest
-from gemvec.wire.embed import parse_batch_embed_request
-from gemvec.wire.message import parse_message
+from gemvec.wire.embed import BatchEmbedContentsRequest
+from gemvec.wire.message import read
+from gemvec.wire.proto_json import parse_json
 
 VECTORS = arrays(
     np.float32, st.integers(1, 40), elements=st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: abs(x) > 1e-15)
@@ -47,7 +48,7 @@ def test_a_request_leaves_out_what_is_not_set():
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
 def test_the_server_reads_what_the_client_writes(texts):
     body = join_requests([encode_request("m", EmbedRequest(text=text), 0) for text in texts])
-    assert [each.text for each in parse_batch_embed_request(parse_message(body))] == texts
+    assert [each.text for each in read(BatchEmbedContentsRequest, parse_json(body)).requests] == texts
 
 
 def test_half_a_surrogate_pair_is_refused_with_its_index():

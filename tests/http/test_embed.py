@@ -80,6 +80,9 @@ def test_the_body_must_name_the_urls_model(http):
     requests = [content("a"), content("a") | {"model": "models/other"}]
     response = http.post(f"/v1/{MODEL}:batchEmbedContents", json={"requests": requests})
     assert "requests[1].model" in response.json()["error"]["message"]
+    beside = {"model": "models/other", "requests": [content("a") | {"model": MODEL}]}
+    response = http.post(f"/v1/{MODEL}:batchEmbedContents", json=beside)
+    assert response.json()["error"]["details"][0]["fieldViolations"][0]["field"] == "model"
 
 
 def test_the_body_names_the_model_where_the_setting_says_so(running):

@@ -65,7 +65,7 @@ def test_an_id_that_is_no_token_is_refused(http):
     ("body", "param"),
     [
         ({"input": []}, "input"),
-        ({"input": ["a", ""]}, "input"),
+        ({"input": ["a", ""]}, "input[1]"),
         ({"input": "a", "dimensions": 0}, "dimensions"),
         ({}, "input"),
     ],

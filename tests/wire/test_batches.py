@@ -3,23 +3,24 @@
 import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gemvec.errors import BadResourceName, InvalidRequest
 from gemvec.wire.batches import (
+    AsyncBatchEmbedContentRequest,
     BatchState,
     BatchStats,
     BatchUpdate,
     EmbedContentBatch,
-    batch_to_wire,
+    EmbedContentBatchOutput,
+    InputEmbedContentConfig,
     create_batch_to_wire,
     parse_batch,
-    parse_batch_update,
-    parse_create_batch_request,
 )
-from gemvec.wire.message import Message
+from gemvec.wire.message import read, to_wire
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 COUNTS = st.integers(0, 2**63 - 1)
@@ -31,12 +32,12 @@ BATCHES = st.builds(
     display_name=st.text(max_size=10),
     priority=INT64,
     state=st.sampled_from(BatchState),
-    stats=st.builds(BatchStats, *[], **dict.fromkeys(BatchStats.__dataclass_fields__, COUNTS)),
+    stats=st.builds(BatchStats, *[], **dict.fromkeys(BatchStats.__struct_fields__, COUNTS)),
     created_at=MOMENTS,
     updated_at=MOMENTS,
     ended_at=MOMENTS,
-    input_file=st.none() | st.just("abc"),
-    responses_file=st.none() | st.just("batch-abc"),
+    input_config=st.none() | st.just(InputEmbedContentConfig(file_name="abc")),
+    output=st.none() | st.just(EmbedContentBatchOutput(responses_file="batch-abc")),
     waiting_reason=st.sampled_from(["", "no room"]),
 )
 REQUEST = {"content": {"parts": [{"text": "a"}]}}
@@ -44,18 +45,22 @@ INLINE = {"requests": {"requests": [{"request": REQUEST}]}}
 
 
 def create(batch):
-    return parse_create_batch_request(Message({"batch": batch}))
+    return read(AsyncBatchEmbedContentRequest, {"batch": batch}).batch
+
+
+def lines(batch):
+    return [json.loads(line) for line in batch.input_config.requests.lines]
 
 
 def test_what_the_sdk_sends_for_inline_requests_is_read():
     asked = create({"inputConfig": INLINE, "displayName": "dd"})
-    assert (asked.model, asked.display_name, asked.priority, asked.file_id) == (None, "dd", 0, None)
-    assert [json.loads(line) for line in asked.lines] == [{"request": REQUEST}]
+    assert (asked.model, asked.display_name, asked.priority, asked.input_file) == ("", "dd", None, None)
+    assert lines(asked) == [{"request": REQUEST}]
 
 
 def test_what_the_sdk_sends_for_a_file_is_read():
     asked = create({"inputConfig": {"file_name": "files/abc"}, "displayName": "dd"})
-    assert (asked.file_id, asked.lines) == ("abc", ())
+    assert (asked.input_file, asked.input_config.requests) == ("abc", None)
 
 
 def test_every_field_of_the_reference_is_read():
@@ -70,7 +75,7 @@ def test_every_field_of_the_reference_is_read():
         }
     )
     assert (asked.model, asked.display_name, asked.priority) == ("m", "dd", -5)
-    assert [json.loads(line) for line in asked.lines] == [item]
+    assert lines(asked) == [item]
 
 
 @given(INT64)
@@ -79,13 +84,13 @@ def test_priority_is_any_int64(priority):
 
 
 def test_what_only_the_server_says_is_ignored_in_a_request():
-    echoed = {"name": "batches/x", "state": "BATCH_STATE_RUNNING", "createTime": "?", "batchStats": {}, "output": {}}
-    assert create({**echoed, "inputConfig": INLINE}).lines
+    batch = EmbedContentBatch(batch_id="x", state=BatchState.RUNNING, output=EmbedContentBatchOutput())
+    assert lines(create({**to_wire(batch), "inputConfig": INLINE}))
 
 
 def test_a_request_without_text_is_an_error_among_the_results_not_here():
     empty = {"content": {"parts": [{"text": ""}]}}
-    assert create({"inputConfig": {"requests": {"requests": [{"request": empty}]}}}).lines
+    assert lines(create({"inputConfig": {"requests": {"requests": [{"request": empty}]}}}))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +132,7 @@ def test_an_input_file_name_is_only_ever_a_name(name):
 @pytest.mark.parametrize("body", [{}, {"batch": None}])
 def test_a_body_without_batch_is_refused(body):
     with pytest.raises(InvalidRequest, match="batch: is required"):
-        parse_create_batch_request(Message(body))
+        read(AsyncBatchEmbedContentRequest, body)
 
 
 @pytest.mark.parametrize(
@@ -143,24 +148,24 @@ def test_a_body_without_batch_is_refused(body):
     ],
 )
 def test_the_update_mask_says_what_changes(mask, body, update):
-    assert parse_batch_update(Message(body), mask) == update
+    assert read(EmbedContentBatch, body).changes(mask) == update
 
 
 @pytest.mark.parametrize("mask", ["model", "state", "displayName,inputConfig", "nonsense"])
 def test_only_display_name_and_priority_can_be_changed(mask):
     with pytest.raises(InvalidRequest) as caught:
-        parse_batch_update(Message({}), mask)
+        EmbedContentBatch().changes(mask)
     assert caught.value.field == "update_mask"
 
 
 @given(BATCHES)
 def test_a_batch_survives_the_wire(batch):
-    assert parse_batch(Message(json.loads(json.dumps(batch_to_wire(batch))))) == batch
+    assert parse_batch(json.loads(json.dumps(to_wire(batch)))) == batch
 
 
 def test_int64_fields_travel_as_strings():
     stats = BatchStats(request_count=3, successful_request_count=2, failed_request_count=1)
-    wire = batch_to_wire(
+    wire = to_wire(
         EmbedContentBatch(
             batch_id="b", model="m", display_name="", priority=-(2**63), state=BatchState.RUNNING, stats=stats
         )
@@ -177,16 +182,16 @@ def test_int64_fields_travel_as_strings():
 
 def test_what_our_client_writes_our_server_reads():
     wire = create_batch_to_wire(display_name="n", priority=-1, requests=[{"request": REQUEST}])
-    asked = parse_create_batch_request(Message(wire))
-    assert (asked.display_name, asked.priority, len(asked.lines)) == ("n", -1, 1)
-    assert parse_create_batch_request(Message(create_batch_to_wire(file_id="abc"))).file_id == "abc"
+    asked = create(json.loads(msgspec.json.encode(wire["batch"])))
+    assert (asked.display_name, asked.priority, len(lines(asked))) == ("n", -1, 1)
+    assert create(create_batch_to_wire(file_id="abc")["batch"]).input_file == "abc"
 
 
 def test_a_state_that_does_not_exist_is_refused():
     with pytest.raises(InvalidRequest):
-        parse_batch(Message({"name": "batches/b", "state": "BATCH_STATE_DREAMING"}))
+        parse_batch({"name": "batches/b", "state": "BATCH_STATE_DREAMING"})
 
 
 def test_a_state_that_nobody_has_set_is_the_first():
     for fields in ({}, {"state": "BATCH_STATE_UNSPECIFIED"}):
-        assert parse_batch(Message({"name": "batches/b", **fields})).state is BatchState.PENDING
+        assert parse_batch({"name": "batches/b", **fields}).state is BatchState.PENDING

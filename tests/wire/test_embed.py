@@ -7,23 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadResourceName, EmptyText, InvalidRequest
+from gemvec.wire import message
 from gemvec.wire.embed import (
+    BatchEmbedContentsRequest,
+    BatchEmbedContentsResponse,
     EmbedContentRequest,
-    batch_embed_response_to_wire,
-    embed_request_to_wire,
-    embed_response_to_wire,
-    parse_batch_embed_request,
-    parse_embed_request,
+    EmbedContentResponse,
 )
-from gemvec.wire.message import Message, parse_message
+from gemvec.wire.message import to_wire
+from gemvec.wire.proto_json import parse_json
 
 REQUESTS = st.builds(
-    EmbedContentRequest,
+    EmbedRequest,
     text=st.text(min_size=1),
-    model=st.none() | st.sampled_from(["gemini-embedding-001", "all-minilm-l6-v2"]),
-    task_type=st.none() | st.sampled_from(TaskType),
+    task_type=st.sampled_from(TaskType),
     title=st.none() | st.text(),
     output_dimensionality=st.none() | st.integers(-(2**31), 2**31 - 1),
     auto_truncate=st.booleans(),
@@ -31,7 +31,11 @@ REQUESTS = st.builds(
 
 
 def read(body):
-    return parse_embed_request(parse_message(json.dumps(body).encode()))
+    return message.read(EmbedContentRequest, parse_json(json.dumps(body).encode())).to_embed_request()
+
+
+def read_batch(body):
+    return message.read(BatchEmbedContentsRequest, body).to_embed_requests()
 
 
 def content(*texts):
@@ -40,16 +44,33 @@ def content(*texts):
 
 @given(REQUESTS)
 def test_a_request_survives_the_wire(request):
-    assert parse_embed_request(Message(embed_request_to_wire(request))) == request
+    wire = to_wire(EmbedContentRequest.from_embed_request(request, model="m"))
+    assert wire["model"] == "models/m"
+    assert message.read(EmbedContentRequest, wire).to_embed_request() == request
 
 
 def test_n_parts_are_one_text():
     assert read(content("a", "b")).text == "a\nb"
 
 
-def test_parts_without_text_are_ignored():
-    body = {"content": {"role": "user", "parts": [{"inline_data": {"data": "x"}}, {"text": "a"}]}}
-    assert read(body).text == "a"
+def test_parts_without_text_count_for_nothing():
+    assert read({"content": {"role": "user", "parts": [{}, {"text": ""}, {"text": "a"}]}}).text == "a"
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "said"),
+    [
+        ({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}, "inline_data", '"image/png"'),
+        ({"inline_data": {"mime_type": "audio/wav", "data": ""}}, "inline_data", '"audio/wav"'),
+        ({"fileData": {"fileUri": "files/a"}}, "file_data", "a file"),
+        ({"functionCall": {"name": "f"}}, "function_call", "a function call"),
+    ],
+)
+def test_a_part_that_is_no_text_is_refused_as_what_it_is(part, field, said):
+    with pytest.raises(InvalidRequest, match="read text only") as e:
+        read({"content": {"parts": [{"text": "a cat"}, part]}})
+    assert e.value.field == f"content.parts[1].{field}"
+    assert said in e.value.message
 
 
 @pytest.mark.parametrize(
@@ -76,7 +97,7 @@ def test_options_are_taken_in_every_spelling_the_sdks_use_and_the_top_level_wins
 
 
 def test_options_that_are_not_given_are_left_to_the_model():
-    assert read(content("a") | {"taskType": None}) == EmbedContentRequest(text="a")
+    assert read(content("a") | {"taskType": None}) == EmbedRequest(text="a")
 
 
 def test_auto_truncate_is_on_unless_the_config_says_otherwise():
@@ -117,25 +138,28 @@ def test_an_unknown_field_is_refused():
 def test_a_batch_error_says_which_request():
     for bad in ({"content": {"parts": []}}, 5, content("a") | {"taskType": "X"}):
         with pytest.raises(InvalidRequest, match=r"requests\[1\]|empty Part") as e:
-            parse_batch_embed_request(Message({"requests": [content("a"), bad]}))
+            read_batch({"requests": [content("a"), bad]})
         assert e.value.index == 1
         assert e.value.field.startswith("requests[1]")
 
 
 def test_an_empty_batch_is_refused():
     with pytest.raises(InvalidRequest, match="at least one request"):
-        parse_batch_embed_request(Message({"requests": []}))
+        read_batch({"requests": []})
 
 
-def test_a_model_beside_the_requests_is_that_of_those_that_name_none():
-    body = {"model": "models/m", "requests": [content("a"), content("b") | {"model": "models/n"}]}
-    assert [each.model for each in parse_batch_embed_request(Message(body))] == ["m", "n"]
+def test_a_model_beside_the_requests_is_read():
+    body = {"model": "models/m", "requests": [content("a")]}
+    assert message.read(BatchEmbedContentsRequest, body).model == "m"
     with pytest.raises(BadResourceName):
-        parse_batch_embed_request(Message({"model": "models/ m", "requests": [content("a")]}))
+        read_batch({"model": "models/ m", "requests": [content("a")]})
 
 
 def test_responses_are_googles():
     vector = np.float32([0.5, 0.25])
     usage = {"promptTokenCount": 5, "promptTokenDetails": [{"modality": "TEXT", "tokenCount": 5}]}
-    assert embed_response_to_wire(vector, 5) == {"embedding": {"values": vector}, "usageMetadata": usage}
-    assert batch_embed_response_to_wire([vector], 5) == {"embeddings": [{"values": vector}], "usageMetadata": usage}
+    assert to_wire(EmbedContentResponse.of(vector, 5)) == {"embedding": {"values": vector}, "usageMetadata": usage}
+    assert to_wire(BatchEmbedContentsResponse.of([vector], 5)) == {
+        "embeddings": [{"values": vector}],
+        "usageMetadata": usage,
+    }

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemvec.errors import InvalidRequest
-from gemvec.wire.files import FileResource, file_to_wire, files_to_wire, parse_create_file_request, parse_file
-from gemvec.wire.message import Message
+from gemvec.wire.files import CreateFileRequest, File, ListFilesResponse, parse_file
+from gemvec.wire.message import read, to_wire
 
 MOMENTS = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 FILES = st.builds(
-    FileResource,
+    File,
     name=st.just("files/a"),
     display_name=st.text(),
     mime_type=st.text(),
@@ -31,13 +31,13 @@ FILES = st.builds(
 
 @given(FILES)
 def test_a_written_file_is_read_as_it_was(file):
-    assert parse_file(Message(file_to_wire(file))) == file
+    assert parse_file(to_wire(file)) == file
 
 
 def test_a_file_is_written_as_google_writes_it():
     """The example is a real answer. Source: https://github.com/googleapis/js-genai/issues/381"""
     digits = "183650e2def63712de785b641973235b1d8c7212344b0b36ca6972bfb6e15a8e"
-    file = FileResource(
+    file = File(
         name="files/29zm2ddgh73v",
         mime_type="image/png",
         size_bytes=120474,
@@ -46,8 +46,10 @@ def test_a_file_is_written_as_google_writes_it():
         expires_at=datetime(2025, 3, 31, 12, 39, 16, tzinfo=UTC),
         sha256=digits,
         uri="https://generativelanguage.googleapis.com/v1beta/files/29zm2ddgh73v",
+        state="ACTIVE",
+        source="UPLOADED",
     )
-    assert file_to_wire(file) == {
+    assert to_wire(file) == {
         "name": "files/29zm2ddgh73v",
         "mimeType": "image/png",
         "sizeBytes": "120474",
@@ -69,21 +71,20 @@ def test_a_file_is_written_as_google_writes_it():
     ],
 )
 def test_a_hash_is_read_as_google_sends_it_and_as_its_reference_says(text):
-    assert parse_file(Message({"sha256Hash": text})).sha256 == hashlib.sha256(b"x").hexdigest()
+    assert parse_file({"sha256Hash": text}).sha256 == hashlib.sha256(b"x").hexdigest()
 
 
 def test_a_hash_that_is_none_is_left_out():
-    assert parse_file(Message({"sha256Hash": "?"})).sha256 == ""
+    assert parse_file({"sha256Hash": "?"}).sha256 == ""
 
 
 def test_fields_that_are_not_known_are_ignored_in_what_a_service_sends():
-    assert parse_file(Message({"name": "files/a", "colour": "red"})).name == "files/a"
+    assert parse_file({"name": "files/a", "colour": "red"}).name == "files/a"
 
 
 @pytest.mark.parametrize("body", [{}, {"file": {}}, {"file": None}, {"file": {"name": ""}}])
 def test_a_start_may_say_nothing(body):
-    asked = parse_create_file_request(Message(body))
-    assert (asked.name, asked.display_name, asked.mime_type, asked.size_bytes) == (None, "", "", None)
+    assert read(CreateFileRequest, body).file in {None, File()}
 
 
 @pytest.mark.parametrize(
@@ -94,17 +95,19 @@ def test_a_start_may_say_nothing(body):
     ],
 )
 def test_a_start_is_read_in_both_spellings(file):
-    asked = parse_create_file_request(Message({"file": file}))
+    asked = read(CreateFileRequest, {"file": file}).file
     assert (asked.name, asked.display_name, asked.mime_type, asked.size_bytes) == ("files/a", "dn", "jsonl", 5)
 
 
 @pytest.mark.parametrize("body", [{"colour": "red"}, {"file": {"colour": "red"}}, {"file": "x"}, {"file": {"name": 1}}])
 def test_a_start_with_something_else_is_refused(body):
     with pytest.raises(InvalidRequest):
-        parse_create_file_request(Message(body))
+        read(CreateFileRequest, body)
 
 
 def test_the_last_page_has_no_token_and_an_empty_one_no_files():
-    assert files_to_wire([FileResource(name="files/a")], "t")["nextPageToken"] == "t"
-    assert "nextPageToken" not in files_to_wire([FileResource(name="files/a")], None)
-    assert files_to_wire([], None) == {}
+    assert to_wire(ListFilesResponse(files=[File(name="files/a")], next_page_token="t")) == {
+        "files": [{"name": "files/a"}],
+        "nextPageToken": "t",
+    }
+    assert to_wire(ListFilesResponse()) == {}

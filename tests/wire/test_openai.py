@@ -1,6 +1,7 @@
 """OpenAI's embeddings route: texts, token ids, floats and base64."""
 
 import base64
+import re
 
 import numpy as np
 import pytest
@@ -8,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemvec.errors import EmptyText, InvalidRequest
-from gemvec.wire import openai
-from gemvec.wire.message import Message
+from gemvec.wire import message, openai
 
 
 def read(**body):
-    return openai.parse_embeddings_request(Message(body))
+    return message.read(openai.OpenAIEmbeddingsRequest, body)
 
 
 @pytest.mark.parametrize(
@@ -30,24 +30,27 @@ def test_input_is_texts_or_token_ids(given_input, inputs):
     assert read(input=given_input).inputs == inputs
 
 
-@pytest.mark.parametrize("given_input", ["", ["a", ""], [[]]])
-def test_an_empty_input_is_refused(given_input):
-    with pytest.raises(EmptyText) as e:
+@pytest.mark.parametrize(("given_input", "field"), [("", "input"), (["a", ""], "input[1]"), ([[]], "input[0]")])
+def test_an_empty_input_is_refused_by_its_place(given_input, field):
+    with pytest.raises(EmptyText, match=re.escape(f"Invalid '{field}'")) as e:
         read(input=given_input)
-    assert e.value.field == "input"
+    assert e.value.field == field
 
 
 @pytest.mark.parametrize(
-    "given_input", [None, [], 5, {}, True, [True], [-1], [1.5], ["a", 5], [["a"]], [[1, True]], [None]]
+    ("given_input", "field"),
+    [(each, "input") for each in (None, [], 5, {}, True)]
+    + [(each, "input[0]") for each in ([True], [-1], [1.5], [["a"]], [[1, True]], [None])]
+    + [(["a", 5], "input[1]")],
 )
-def test_an_input_of_another_kind_is_refused(given_input):
+def test_an_input_of_another_kind_is_refused(given_input, field):
     with pytest.raises(InvalidRequest) as e:
         read(input=given_input)
-    assert e.value.field == "input"
+    assert e.value.field == field
 
 
 def test_what_is_not_given_is_none_and_unknown_fields_are_ignored():
-    request = read(input="a", user="u", input_type="query")
+    request = read(input="a", user="u", colour="red")
     assert (request.model, request.dimensions, request.encoding_format) == (None, None, "float")
 
 
@@ -63,7 +66,7 @@ def test_base64_is_little_endian_float32(values):
 
 
 def test_responses_are_openais():
-    assert openai.embeddings_response_to_wire(["AAAA", "BBBB"], model="m", token_count=7) == {
+    assert message.to_wire(openai.OpenAIEmbeddingsResponse.of(["AAAA", "BBBB"], model="m", token_count=7)) == {
         "object": "list",
         "data": [
             {"object": "embedding", "index": 0, "embedding": "AAAA"},
@@ -72,7 +75,7 @@ def test_responses_are_openais():
         "model": "m",
         "usage": {"prompt_tokens": 7, "total_tokens": 7},
     }
-    assert openai.models_to_wire(["m"]) == {
+    assert message.to_wire(openai.OpenAIModels(data=[openai.OpenAIModel(id="m")])) == {
         "object": "list",
         "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "gemvec"}],
     }
@@ -80,5 +83,5 @@ def test_responses_are_openais():
 
 def test_a_missing_input_is_said_to_be_missing():
     with pytest.raises(InvalidRequest, match="'input' is missing") as e:
-        openai.parse_embeddings_request(Message({}))
+        read()
     assert e.value.field == "input"

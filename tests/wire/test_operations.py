@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gemvec.errors import InvalidRequest
-from gemvec.wire.batches import BatchState, BatchStats, EmbedContentBatch
-from gemvec.wire.message import Message
+from gemvec.wire.batches import BatchState, BatchStats, EmbedContentBatch, EmbedContentBatchOutput
 from gemvec.wire.operations import parse_operation, write_operation, write_operations
 
 RESULTS = [
@@ -49,7 +48,7 @@ def test_a_finished_inline_batch_fills_metadata_and_response():
 
 
 def test_a_finished_file_batch_names_its_file():
-    operation = written(batch(BatchState.SUCCEEDED, responses_file="batch-b1"))
+    operation = written(batch(BatchState.SUCCEEDED, output=EmbedContentBatchOutput(responses_file="batch-b1")))
     assert operation["metadata"]["output"] == {"responsesFile": "files/batch-b1"}
     assert operation["response"]["responsesFile"] == "files/batch-b1"
 
@@ -85,7 +84,7 @@ def test_other_pages_have_one():
 def test_the_client_reads_what_the_server_writes(state):
     has_error = state in {BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED}
     sent = batch(state, error_code=4 if has_error else 0)
-    read = parse_operation(Message(written(sent, results)))
+    read = parse_operation(written(sent, results))
     assert read.batch.state is state
     assert (read.batch.stats, read.batch.error_code, read.batch.priority) == (sent.stats, sent.error_code, 5)
     assert [each.label for each in read.responses] == [{"metadata": {"key": "k1"}}, {"metadata": {"key": "k2"}}]
@@ -93,7 +92,9 @@ def test_the_client_reads_what_the_server_writes(state):
 
 
 def test_an_operation_of_a_file_batch_is_read():
-    read = parse_operation(Message(written(batch(BatchState.SUCCEEDED, responses_file="batch-b1"))))
+    read = parse_operation(
+        written(batch(BatchState.SUCCEEDED, output=EmbedContentBatchOutput(responses_file="batch-b1")))
+    )
     assert (read.batch.responses_file, read.responses) == ("batch-b1", ())
 
 
@@ -102,7 +103,7 @@ def test_a_batch_of_another_method_is_read_and_only_its_results_are_refused():
     operation = written(batch(BatchState.SUCCEEDED), results)
     other = [{"response": {"candidates": []}, "metadata": {"key": "k1"}}]
     operation["metadata"]["output"]["inlinedResponses"]["inlinedResponses"] = other
-    read = parse_operation(Message(operation))
+    read = parse_operation(operation)
     assert (read.batch.batch_id, read.batch.state) == ("b1", BatchState.SUCCEEDED)
     with pytest.raises(InvalidRequest, match="neither an embedding nor an error"):
         _ = read.responses

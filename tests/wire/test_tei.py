@@ -4,17 +4,16 @@ import pytest
 
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
-from gemvec.wire import tei
-from gemvec.wire.message import Message
+from gemvec.wire import message, tei
 
 
 def read(**body):
-    return tei.parse_embed_request(Message(body))
+    return message.read(tei.TEIEmbedRequest, body)
 
 
 def test_a_request_as_milvus_sends_it_is_read():
     request = read(inputs=["a", "b"], truncate=True, truncation_direction="Right")
-    assert (request.inputs, request.truncate, request.task_type, request.dimensions) == (["a", "b"], True, None, None)
+    assert (request.inputs, request.truncate, request.dimensions) == (["a", "b"], True, None)
 
 
 def test_a_long_input_is_refused_unless_truncate_says_otherwise():
@@ -22,10 +21,15 @@ def test_a_long_input_is_refused_unless_truncate_says_otherwise():
 
 
 @pytest.mark.parametrize(
-    ("name", "task_type"), [("query", TaskType.RETRIEVAL_QUERY), ("Passage", TaskType.RETRIEVAL_DOCUMENT), (None, None)]
+    ("name", "task_type"),
+    [
+        ("query", TaskType.RETRIEVAL_QUERY),
+        ("Passage", TaskType.RETRIEVAL_DOCUMENT),
+        (None, TaskType.TASK_TYPE_UNSPECIFIED),
+    ],
 )
 def test_a_prompt_is_a_task_type(name, task_type):
-    assert read(inputs="a", prompt_name=name).task_type is task_type
+    assert read(inputs="a", prompt_name=name).named_task() is task_type
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,11 @@ def write_lines(client: BatchClient, name: str, target: BinaryIO) -> int:
     """Write results as JSON lines and return how many there are."""
     import msgspec
 
-    from gemvec.wire.jsonl import response_to_wire
+    from gemvec.wire.message import to_wire
 
     count = 0
     for result in client.results(name):
-        target.write(msgspec.json.encode(response_to_wire(result)) + b"\n")
+        target.write(msgspec.json.encode(to_wire(result)) + b"\n")
         count += 1
     return count
 

@@ -253,10 +253,10 @@ def _done(batch: EmbedContentBatch) -> int:
 
 
 def _to_json(batch: EmbedContentBatch) -> dict[str, Any]:
-    from gemvec.wire.batches import batch_to_wire
+    from gemvec.wire.message import to_wire
 
     error = {"error": {"code": batch.error_code, "message": batch.error_message}} if batch.error_code else {}
-    return batch_to_wire(batch) | error
+    return to_wire(batch) | error
 
 
 def _counts(batch: EmbedContentBatch) -> str:
@@ -266,9 +266,9 @@ def _counts(batch: EmbedContentBatch) -> str:
 
 _COLUMNS: dict[str, Callable[[EmbedContentBatch], str]] = {
     "batch": lambda batch: f"batches/{batch.batch_id}",
-    "name": lambda batch: batch.display_name,
+    "name": lambda batch: batch.display_name or "",
     "state": lambda batch: batch.state.lower(),
     "done": _counts,
-    ">priority": lambda batch: f"{batch.priority:,}",
+    ">priority": lambda batch: f"{batch.priority or 0:,}",
     "created (UTC)": lambda batch: f"{batch.created_at:%Y-%m-%d %H:%M}" if batch.created_at else "-",
 }

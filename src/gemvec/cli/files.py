@@ -24,7 +24,7 @@ from gemvec.storage.durable import replacing
 
 if TYPE_CHECKING:
     from gemvec.client.files import FileClient, Progress
-    from gemvec.wire.files import FileResource
+    from gemvec.wire.files import File
 
 app = typer.Typer(help="Upload, list, download and delete files at a server.", no_args_is_help=True)
 
@@ -176,16 +176,16 @@ def _to_standard_output(files: FileClient, name: str, progress: Progress) -> int
     return size
 
 
-def _to_json(file: FileResource) -> dict[str, object]:
-    from gemvec.wire.files import file_to_wire
+def _to_json(file: File) -> dict[str, object]:
+    from gemvec.wire.message import to_wire
 
-    return file_to_wire(file)
+    return to_wire(file)
 
 
-_COLUMNS: dict[str, Callable[[FileResource], str]] = {
+_COLUMNS: dict[str, Callable[[File], str]] = {
     "file": lambda file: file.name,
     "name": lambda file: file.display_name,
-    ">bytes": lambda file: f"{file.size_bytes:,}",
+    ">bytes": lambda file: f"{file.size_bytes or 0:,}",
     "type": lambda file: file.mime_type,
     "expires (UTC)": lambda file: f"{file.expires_at:%Y-%m-%d %H:%M}" if file.expires_at else "never",
 }

@@ -145,7 +145,7 @@ def _end_of(life: str) -> datetime:
 
 def _to_json(key: Key) -> dict[str, Any]:
     from gemvec.storage.timestamps import utc_now
-    from gemvec.wire.message import format_timestamp
+    from gemvec.wire.proto_json import format_timestamp
 
     state = "revoked" if key.revoked_at else "active" if key.is_usable(utc_now()) else "expired"
     return {

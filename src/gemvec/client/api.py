@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from gemvec.client.background import run
@@ -11,7 +11,9 @@ from gemvec.client.errors import parse_error
 from gemvec.client.retries import LastAnswer, Outcome, RetryPolicy, is_transient, send_with_retries
 from gemvec.client.transport import MAX_ANSWER_BYTES, Request, Response, Transport
 from gemvec.errors import BadAnswer, InvalidRequest
-from gemvec.wire.message import Message, parse_message
+from gemvec.wire import message
+from gemvec.wire.paging import Page
+from gemvec.wire.proto_json import parse_json
 
 T = TypeVar("T")
 
@@ -65,7 +67,7 @@ class ApiClient:
             raise parse_error(response)
         return response
 
-    async def fetch(self, path: str, parse: Callable[[Message], T], *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> T:
+    async def fetch(self, path: str, parse: Callable[[Any], T], *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> T:
         """Return what is at `path`.
 
         Raises:
@@ -77,7 +79,7 @@ class ApiClient:
         return read(await self.call(request), parse)
 
     async def pages(
-        self, path: str, parse: Callable[[Message], T], *, page_size: int, max_answer_bytes: int = MAX_ANSWER_BYTES
+        self, path: str, parse: Callable[[Any], T], *, page_size: int, max_answer_bytes: int = MAX_ANSWER_BYTES
     ) -> AsyncGenerator[T]:
         """Yield the pages of the list at `path`, each fetched when it is asked for.
 
@@ -90,7 +92,7 @@ class ApiClient:
             query = urlencode({"pageSize": page_size} | ({"pageToken": token} if token else {}))
             page, token = await self.fetch(
                 f"{path}?{query}",
-                lambda page: (parse(page), page.take_text("next_page_token") or ""),
+                lambda page: (parse(page), message.read(Page, page).next_page_token or ""),
                 max_answer_bytes=max_answer_bytes,
             )
             yield page
@@ -105,14 +107,14 @@ class ApiClient:
         await self.transport.close()
 
 
-def read(response: Response, parse: Callable[[Message], T]) -> T:
+def read(response: Response, parse: Callable[[Any], T]) -> T:
     """Return what an answer says.
 
     Raises:
         BadAnswer: it is something else.
     """
     try:
-        return parse(parse_message(response.body))
+        return parse(parse_json(response.body))
     except InvalidRequest as error:
         raise BadAnswer(f"The answer is not what was asked for: {error.message.strip()}") from error
 

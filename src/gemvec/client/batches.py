@@ -27,9 +27,8 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import ApiError, BadAnswer, InvalidRequest, TransportFailure
 from gemvec.wire.batches import BatchUpdate, EmbedContentBatch, create_batch_to_wire, parse_batch
 from gemvec.wire.jsonl import ResponseLine, parse_response_line
-from gemvec.wire.message import Message
 from gemvec.wire.names import parse_model_name, parse_resource_id
-from gemvec.wire.operations import BatchAndOutput, parse_operation
+from gemvec.wire.operations import Operation, parse_operation, parse_operations
 
 # Up to here requests travel inside the call; more go as a file. Google's limit is 20 MB.
 _INLINE_BYTES = 2 * 2**20
@@ -265,7 +264,7 @@ class BatchClient:
             raise TransportFailure(f"{error} {hint}") from error
         return read(answer, parse_operation).batch
 
-    def _get(self, name: str) -> BatchAndOutput:
+    def _get(self, name: str) -> Operation:
         return run(self._api.fetch(_path_of(name), parse_operation, max_answer_bytes=_MAX_RESULT_BYTES))
 
     def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> Response:
@@ -278,8 +277,8 @@ def _was_not_accepted(outcome: Outcome) -> bool:
     return outcome.code in _NOT_ACCEPTED if isinstance(outcome, Response) else not outcome.connected
 
 
-def _batches_of(page: Message) -> list[EmbedContentBatch]:
-    return [parse_operation(each).batch for each in page.take_messages("operations")]
+def _batches_of(page: Any) -> list[EmbedContentBatch]:
+    return [each.batch for each in parse_operations(page)]
 
 
 def _result_of(line: bytes) -> ResponseLine:

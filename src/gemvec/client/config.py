@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
-from gemvec.wire.message import snake_case
+from gemvec.wire.proto_json import snake_case
 
 if TYPE_CHECKING:
     from google.genai import types

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 
 from gemvec.embedding.embed import EmbedRequest, Float32Array
-from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadAnswer, InvalidRequest
-from gemvec.wire.embed import EmbedContentRequest, embed_request_to_wire
+from gemvec.wire.embed import EmbedContentRequest
+from gemvec.wire.message import to_wire
 
 # Vectors whose squared length is this near to 1 are unit vectors that lost digits on their way.
 _UNIT_TOLERANCE = 1e-4
@@ -62,17 +62,7 @@ def encode_request(model: str, request: EmbedRequest, index: int) -> bytes:
     Raises:
         InvalidRequest: the text, number `index` of the call, is not Unicode.
     """
-    is_specified = request.task_type is not TaskType.TASK_TYPE_UNSPECIFIED
-    wire = embed_request_to_wire(
-        EmbedContentRequest(
-            text=request.text,
-            model=model,
-            task_type=request.task_type if is_specified else None,
-            title=request.title,
-            output_dimensionality=request.output_dimensionality,
-            auto_truncate=request.auto_truncate,
-        )
-    )
+    wire = to_wire(EmbedContentRequest.from_embed_request(request, model=model))
     try:
         return _encode(wire)
     except UnicodeEncodeError as error:

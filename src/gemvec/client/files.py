@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -21,8 +21,8 @@ from gemvec.client.retries import RetryPolicy, is_transient
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.errors import BadAnswer, BadSetting, InvalidRequest, TransportFailure
-from gemvec.wire.files import FileResource, parse_file
-from gemvec.wire.message import Message
+from gemvec.wire import message
+from gemvec.wire.files import CreateFileResponse, File, ListFilesResponse, parse_file
 from gemvec.wire.names import parse_resource_id
 
 PIECE_BYTES = 8 * 2**20  # Google takes multiples of 256 KiB; its SDKs send 8 MiB
@@ -70,7 +70,7 @@ class FileClient:
         display_name: str = "",
         mime_type: str = "",
         progress: Progress | None = None,
-    ) -> FileResource:
+    ) -> File:
         """Upload a file in pieces.
 
         Args:
@@ -98,7 +98,7 @@ class FileClient:
                 if upload.is_complete:
                     return read(answer, _uploaded_file_of)
 
-    def get(self, name: str) -> FileResource:
+    def get(self, name: str) -> File:
         """Describe a file.
 
         Raises:
@@ -106,7 +106,7 @@ class FileClient:
         """
         return run(self._api.fetch(_path_of(name), parse_file))
 
-    def list(self, *, page_size: int = 100) -> Iterator[FileResource]:
+    def list(self, *, page_size: int = 100) -> Iterator[File]:
         """Yield every file, fetching pages as they are needed."""
         for page in iterate(self._api.pages("/files", _files_of, page_size=page_size)):
             yield from page
@@ -282,15 +282,15 @@ def _received_of(answer: Response, size: int) -> int:
     return int(received)
 
 
-def _uploaded_file_of(answer: Message) -> FileResource:
-    file = answer.take_message("file")
+def _uploaded_file_of(answer: Any) -> File:
+    file = message.read(CreateFileResponse, answer, ignore_unknown=True).file
     if file is None:
         raise InvalidRequest("it does not describe the file")
-    return parse_file(file)
+    return file
 
 
-def _files_of(page: Message) -> list[FileResource]:
-    return [parse_file(file) for file in page.take_messages("files")]
+def _files_of(page: Any) -> list[File]:
+    return message.read(ListFilesResponse, page, ignore_unknown=True).files or []
 
 
 def _path_of(name: str) -> str:

@@ -25,7 +25,8 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
 from gemvec.errors import ApiError, BadAnswer, EmptyText, InvalidRequest, ModelNotFound
 from gemvec.figures import Figure
-from gemvec.wire.message import Message
+from gemvec.wire import message
+from gemvec.wire.models import CountTokensResponse, ListModelsResponse, Model
 from gemvec.wire.names import format_model_name, parse_model_name
 
 T = TypeVar("T")
@@ -322,25 +323,22 @@ def estimate_text_tokens(text: str, known: GeminiName | None) -> int:
     return min(tokens, known.input_token_limit) if known else tokens
 
 
-def _embedding_models_of(page: Message) -> list[str]:
-    models = page.take_messages("models")
-    return [parse_model_name(each.take_text("name") or "") for each in models if _embeds(each)]
+def _embedding_models_of(page: Any) -> list[str]:
+    models = message.read(ListModelsResponse, page, ignore_unknown=True).models or []
+    return [parse_model_name(each.name or "") for each in models if _embeds(each)]
 
 
-def _embeds(model: Message) -> bool:
-    return "batchEmbedContents" in (model.take_list("supported_generation_methods") or ["batchEmbedContents"])
+def _embeds(model: Model) -> bool:
+    return "batchEmbedContents" in (model.supported_generation_methods or ["batchEmbedContents"])
 
 
-def _description_of(model: Message) -> tuple[str, str, int]:
-    return (
-        model.take_text("display_name") or "",
-        model.take_text("description") or "",
-        model.take_int32("input_token_limit") or 0,
-    )
+def _description_of(answer: Any) -> tuple[str, str, int]:
+    model = message.read(Model, answer, ignore_unknown=True)
+    return model.display_name or "", model.description or "", model.input_token_limit or 0
 
 
-def _token_count_of(answer: Message) -> int:
-    count = answer.take_int32("total_tokens")
+def _token_count_of(answer: Any) -> int:
+    count = message.read(CountTokensResponse, answer, ignore_unknown=True).total_tokens
     if count is None or count < 0:
         raise InvalidRequest(f"totalTokens is {count}")
     return count

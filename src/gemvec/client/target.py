@@ -18,7 +18,7 @@ from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
 from gemvec.logs import get_logger
 from gemvec.models.progress import Progress
 from gemvec.settings import is_empty_variable, read_variable
-from gemvec.wire.message import snake_case
+from gemvec.wire.proto_json import snake_case
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com"
 LOCAL = "local"

@@ -16,15 +16,16 @@ from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
 from gemvec.storage.threads import in_database_thread
 from gemvec.wire.batches import (
+    AsyncBatchEmbedContentRequest,
     BatchStats,
-    CreateBatch,
     EmbedContentBatch,
-    batch_to_wire,
-    parse_batch_update,
-    parse_create_batch_request,
+    EmbedContentBatchOutput,
+    InputEmbedContentConfig,
 )
+from gemvec.wire.message import to_wire
 from gemvec.wire.names import parse_model_name, parse_resource_id
 from gemvec.wire.operations import write_operation, write_operations
+from gemvec.wire.paging import PageQuery, UpdateMaskQuery
 from gemvec.wire.status import RPC_CODES
 
 _JSON = "application/json; charset=utf-8"
@@ -37,15 +38,15 @@ _BLOCK_BYTES = 256 * 1024
 
 async def create_batch(request: Request) -> Response:
     """Accept a batch."""
-    asked = await read_body(request, parse_create_batch_request)
+    asked = (await read_body(request, AsyncBatchEmbedContentRequest)).batch
     model = use_model(request, _model_named(request, asked))
     job = await in_database_thread(_create, _store_of(request), _new_batch(request, asked, model), asked)
     return await _changed(request, write_operation(_to_wire(job)))
 
 
-def _model_named(request: Request, asked: CreateBatch) -> str:
+def _model_named(request: Request, asked: EmbedContentBatch) -> str:
     name = parse_model_name(request.path_params["model"])
-    if asked.model is None or asked.model == name:
+    if not asked.model or asked.model == name:
         return name
     if services_of(request).settings.model_in_body:
         return asked.model
@@ -55,21 +56,22 @@ def _model_named(request: Request, asked: CreateBatch) -> str:
     )
 
 
-def _new_batch(request: Request, asked: CreateBatch, model: ServedModel) -> NewBatch:
+def _new_batch(request: Request, asked: EmbedContentBatch, model: ServedModel) -> NewBatch:
     return NewBatch(
         owner=request.state.owner,
         model=model.name,
         weights=model.weights,
-        display_name=asked.display_name,
-        priority=asked.priority,
+        display_name=asked.display_name or "",
+        priority=asked.priority or 0,
         chunk_requests=services_of(request).batches.chunk_requests(model.weights),
     )
 
 
-def _create(store: BatchStore, new: NewBatch, asked: CreateBatch) -> Job:
-    if asked.file_id is not None:
-        return store.create_from_file(new, asked.file_id)
-    return store.create_inline(new, asked.lines)
+def _create(store: BatchStore, new: NewBatch, asked: EmbedContentBatch) -> Job:
+    source = asked.input_config
+    if source is not None and source.requests is not None:
+        return store.create_inline(new, source.requests.lines)
+    return store.create_from_file(new, asked.input_file or "")
 
 
 async def get_batch(request: Request) -> Response:
@@ -85,21 +87,20 @@ async def get_batch(request: Request) -> Response:
 
 async def list_batches(request: Request) -> Response:
     """List the caller's batches, without results: those come with each batch."""
-    query = read_query(request)
-    page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
+    query = read_query(request, PageQuery)
     store, owner = _store_of(request), request.state.owner
-    page = await in_database_thread(store.list, owner, page_size=page_size, page_token=page_token)
+    page = await in_database_thread(store.list, owner, page_size=query.page_size, page_token=query.page_token)
     operations = (write_operation(_to_wire(job)) for job in page.items)
     return await _send(write_operations(operations, page.next_page_token))
 
 
 async def update_batch(request: Request) -> Response:
     """Change a batch's display name, its priority, or both."""
-    mask = read_query(request).take_text("update_mask")
-    changes = await read_body(request, lambda body: parse_batch_update(body, mask))
+    mask = read_query(request, UpdateMaskQuery).update_mask
+    changes = (await read_body(request, EmbedContentBatch)).changes(mask)
     job = await in_database_thread(_store_of(request).update, _batch_id(request), request.state.owner, changes)
     services_of(request).batches.notify()
-    return answer(request, batch_to_wire(_to_wire(job)))
+    return answer(request, to_wire(_to_wire(job)))
 
 
 async def cancel_batch(request: Request) -> Response:
@@ -147,9 +148,8 @@ def _to_wire(job: Job) -> EmbedContentBatch:
         created_at=job.created_at,
         updated_at=job.updated_at,
         ended_at=job.ended_at,
-        input_file=job.input_file_id,
-        responses_file=job.output_file_id,
-        has_inline_output=_has_inline_output(job),
+        input_config=InputEmbedContentConfig(file_name=job.input_file_id) if job.input_file_id else None,
+        output=EmbedContentBatchOutput(responses_file=job.output_file_id) if job.output_file_id else None,
         error_code=RPC_CODES[job.error_status] if job.error_status and job.state.is_ended else 0,
         error_message=(job.error_message or "") if job.state.is_ended else "",
         waiting_reason=job.waiting_reason or "",

@@ -17,7 +17,8 @@ from starlette.responses import Response
 
 from gemvec.embedding.embed import Float32Array
 from gemvec.server.budget import FREE_BYTES, json_bytes, reservation_of
-from gemvec.wire.message import Message, parse_message
+from gemvec.wire.message import MessageT, read
+from gemvec.wire.proto_json import parse_json
 
 T = TypeVar("T")
 
@@ -28,24 +29,28 @@ _LARGE_BYTES = 256 * 1024
 _SLICE_FLOATS = 16 * 1024
 
 
-async def read_body(request: Request, parse: Callable[[Message], T]) -> T:
-    """Return what `parse` makes of the request's body.
+async def read_body(request: Request, kind: type[MessageT]) -> MessageT:
+    """Return the message that the request's body holds.
 
     Raises:
-        InvalidRequest: the body is not a JSON object, would take too much memory, or `parse` refuses it.
+        InvalidRequest: the body is not a JSON object, would take too much memory, or is not this message.
         Overloaded: there is no memory for it now.
     """
     body = await request.body()
     if len(body) > FREE_BYTES:
         await reservation_of(request).grow(json_bytes(body), "JSON")
     if len(body) <= _LARGE_BYTES:
-        return parse(parse_message(body))
-    return await asyncio.to_thread(lambda: parse(parse_message(body)))
+        return read(kind, parse_json(body))
+    return await asyncio.to_thread(lambda: read(kind, parse_json(body)))
 
 
-def read_query(request: Request) -> Message:
-    """Return the query parameters as a message, so that they are taken in either spelling; unknown ones are ignored."""
-    return Message(dict(request.query_params))
+def read_query(request: Request, kind: type[MessageT]) -> MessageT:
+    """Return the query parameters as a message.
+
+    Raises:
+        InvalidRequest: one of them has a value it cannot have.
+    """
+    return read(kind, dict(request.query_params))
 
 
 async def write_vectors(

@@ -19,8 +19,9 @@ from gemvec.server.bodies import answer
 from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
 from gemvec.server.route import VERSIONS, Route
-from gemvec.server.schema import Schema
 from gemvec.server.schemas import SCHEMAS
+from gemvec.wire.kinds import Schema
+from gemvec.wire.schema import schema_of
 
 _ERRORS = {Dialect.GEMINI: "Error", Dialect.OPENAI: "OpenAIError", Dialect.TEI: "TEIError"}
 _KEYS: dict[str, Any] = {
@@ -96,7 +97,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)", route.path)
     ]
-    return in_path + [{"name": name, "in": "query", "schema": schema} for name, schema in (route.query or {}).items()]
+    in_query: dict[str, Schema] = schema_of(route.query)["properties"] if route.query else {}
+    return in_path + [{"name": name, "in": "query", "schema": schema} for name, schema in in_query.items()]
 
 
 def _body(name: str | None, description: str) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def _route(route: Route) -> str:
     path = re.sub(r"({\w+})", r"<i>\1</i>", escape(full_path(route)))
     inside = [f"<pre><button>copy</button><code>{escape(curl(route)).replace('&#x27;', chr(39))}</code></pre>"]
     if route.query:
-        inside.append("<h4>Query</h4>" + _fields({"properties": route.query}))
+        inside.append("<h4>Query</h4>" + _fields(schema_of(route.query)))
     for title, name in (("Body", route.request), ("Answer", route.response)):
         if name:
             inside.append(f'<h4>{title} <a href="#{name}">{name}</a></h4>' + _fields(SCHEMAS[name]))

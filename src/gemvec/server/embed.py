@@ -17,13 +17,13 @@ from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
 from gemvec.spans import timed
 from gemvec.wire.embed import (
+    BatchEmbedContentsRequest,
+    BatchEmbedContentsResponse,
     EmbedContentRequest,
-    batch_embed_response_to_wire,
-    embed_response_to_wire,
-    parse_batch_embed_request,
-    parse_embed_request,
+    EmbedContentResponse,
 )
-from gemvec.wire.models import count_tokens_response_to_wire, parse_count_tokens_request
+from gemvec.wire.message import to_wire
+from gemvec.wire.models import CountTokensRequest, CountTokensResponse
 from gemvec.wire.names import parse_model_name
 
 # Answers of so many values are not worth counting.
@@ -32,30 +32,29 @@ _FREE_VALUES = 8192
 
 async def embed_content(request: Request) -> Response:
     """Embed one content."""
-    asked = await read_body(request, parse_embed_request)
-    model = use_model(request, _model_named(request, [asked]))
+    asked = await read_body(request, EmbedContentRequest)
+    model = use_model(request, _model_named(request, asked.model, []))
     embeddings = await embed(request, model, [asked.to_embed_request()])
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, embed_response_to_wire(vectors[0], count_tokens_of(embeddings)))
+    return answer(request, to_wire(EmbedContentResponse.of(vectors[0], count_tokens_of(embeddings))))
 
 
 async def batch_embed_contents(request: Request) -> Response:
     """Embed several contents, each with options of its own."""
-    asked = await read_body(request, parse_batch_embed_request)
-    model = use_model(request, _model_named(request, asked))
-    requests = [each.to_embed_request() for each in asked]
-    embeddings = await embed(request, model, requests, "requests[{index}].{field}")
+    asked = await read_body(request, BatchEmbedContentsRequest)
+    model = use_model(request, _model_named(request, asked.model, asked.requests))
+    embeddings = await embed(request, model, asked.to_embed_requests(), "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, batch_embed_response_to_wire(vectors, count_tokens_of(embeddings)))
+    return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, count_tokens_of(embeddings))))
 
 
 async def count_tokens(request: Request) -> Response:
     """Count tokens."""
-    texts = await read_body(request, parse_count_tokens_request)
+    texts = (await read_body(request, CountTokensRequest)).texts
     model = use_model(request, parse_model_name(request.path_params["model"]))
     counting = limiter_of(request).count_tokens(request.state.caller, model, texts, services_of(request).embedder)
     counts = await while_caller_waits(request, counting)
-    return answer(request, count_tokens_response_to_wire(sum(counts)))
+    return answer(request, to_wire(CountTokensResponse.of(sum(counts))))
 
 
 def use_model(request: Request, name: str) -> ServedModel:
@@ -117,21 +116,29 @@ def count_tokens_of(embeddings: Sequence[Embedding]) -> int:
     return sum(each.token_count for each in embeddings)
 
 
-def _model_named(request: Request, asked: Sequence[EmbedContentRequest]) -> str:
+def _model_named(request: Request, beside: str | None, asked: Sequence[EmbedContentRequest]) -> str:
     """Return the model's name: the URL's, which the body must not contradict unless it is set to win.
 
+    Args:
+        request: the HTTP request.
+        beside: the model that the body names itself.
+        asked: the requests in the body, which may name one each.
+
     Raises:
-        InvalidRequest: the body names another model.
+        InvalidRequest: the body names another model, or several.
     """
     name = parse_model_name(request.path_params["model"])
     if services_of(request).settings.model_in_body:
-        name = next((each.model for each in asked if each.model), name)
+        name = beside or next((each.model for each in asked if each.model), name)
+    if beside and beside != name:
+        raise _another_model("model", beside, name)
     for index, each in enumerate(asked):
         if each.model and each.model != name:
-            path = f"{each.path}.model" if each.path else "model"
-            raise InvalidRequest(
-                f"* {path}: must be models/{name}, the model of this call, but is models/{each.model}\n",
-                field=path,
-                index=index,
-            )
+            raise _another_model(f"requests[{index}].model", each.model, name, index)
     return name
+
+
+def _another_model(path: str, named: str, name: str, index: int | None = None) -> InvalidRequest:
+    return InvalidRequest(
+        f"* {path}: must be models/{name}, the model of this call, but is models/{named}\n", field=path, index=index
+    )

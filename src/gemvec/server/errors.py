@@ -23,7 +23,7 @@ from gemvec import errors
 from gemvec.errors import ApiError, GemvecError, InvalidRequest, KeyInvalid, KeyMissing, ModelNotFound, RateLimited
 from gemvec.logs import get_logger
 from gemvec.wire import openai, status, tei
-from gemvec.wire.message import shown
+from gemvec.wire.proto_json import shown
 
 log = get_logger("server")
 

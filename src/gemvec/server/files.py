@@ -17,8 +17,10 @@ from gemvec.logs import get_logger
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
 from gemvec.storage.threads import in_database_thread, in_file_thread
-from gemvec.wire.files import FileResource, file_to_wire, files_to_wire
+from gemvec.wire.files import File, ListFilesResponse
+from gemvec.wire.message import to_wire
 from gemvec.wire.names import parse_resource_id
+from gemvec.wire.paging import PageQuery
 from gemvec.wire.status import error_to_wire
 
 log = get_logger("files")
@@ -40,16 +42,17 @@ def files_of(request: Request) -> FileStore:
 async def get_file(request: Request) -> Response:
     """Describe a file."""
     file = await in_database_thread(files_of(request).get, _file_id(request), request.state.owner)
-    return answer(request, file_to_wire(resource_of(request, file)))
+    return answer(request, to_wire(resource_of(request, file)))
 
 
 async def list_files(request: Request) -> Response:
     """List the caller's files."""
-    query = read_query(request)
-    page_size, page_token = query.take_int32("page_size"), query.take_text("page_token")
+    query = read_query(request, PageQuery)
     store, owner = files_of(request), request.state.owner
-    page = await in_database_thread(store.list, owner, page_size=page_size, page_token=page_token)
-    return answer(request, files_to_wire([resource_of(request, file) for file in page.items], page.next_page_token))
+    page = await in_database_thread(store.list, owner, page_size=query.page_size, page_token=query.page_token)
+    # An empty list or token is left out: an empty token keeps some pagers going.
+    files = [resource_of(request, file) for file in page.items] or None
+    return answer(request, to_wire(ListFilesResponse(files=files, next_page_token=page.next_page_token or None)))
 
 
 async def delete_file(request: Request) -> Response:
@@ -114,11 +117,11 @@ def _parse_range(wanted: str, size: int) -> tuple[int, int] | None:
     return None if last and int(last) < int(first) else (int(first), stop)
 
 
-def resource_of(request: Request, file: StoredFile) -> FileResource:
+def resource_of(request: Request, file: StoredFile) -> File:
     """Return a stored file as the wire describes it, with its addresses on this server."""
     version = request.state.version or request.path_params.get("version", "v1beta")
     uri = f"{str(request.base_url).rstrip('/')}/{version}/files/{file.file_id}"
-    return FileResource(
+    return File(
         name=f"files/{file.file_id}",
         display_name=file.display_name,
         mime_type=file.mime_type,
@@ -129,6 +132,7 @@ def resource_of(request: Request, file: StoredFile) -> FileResource:
         sha256=file.sha256 or "",
         uri=uri,
         download_uri=f"{uri}:download?alt=media",
+        state="ACTIVE",
         source=file.source,
     )
 

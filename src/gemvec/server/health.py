@@ -10,11 +10,13 @@ from gemvec.errors import ShuttingDown
 from gemvec.server.bodies import answer
 from gemvec.server.context import services_of
 from gemvec.storage.threads import in_key_thread
+from gemvec.wire.health import Health, Welcome
+from gemvec.wire.message import to_wire
 
 
 async def healthz(request: Request) -> Response:
     """Say that the process is alive."""
-    return answer(request, {"status": "alive"})
+    return answer(request, to_wire(Health(status="alive")))
 
 
 async def readyz(request: Request) -> Response:
@@ -28,7 +30,7 @@ async def readyz(request: Request) -> Response:
     if request.app.state.gate.is_closed:
         raise ShuttingDown
     trouble = await in_key_thread(services_of(request).database.trouble)
-    return answer(request, {"status": "ready", **({"storage": trouble} if trouble else {})})
+    return answer(request, to_wire(Health(status="ready", storage=trouble or None)))
 
 
 async def root(request: Request) -> Response:
@@ -37,7 +39,5 @@ async def root(request: Request) -> Response:
         return RedirectResponse("docs")
     models = [each.name for each in services_of(request).embedder.list_models()]
     weights = services_of(request).default_model().weights
-    return answer(
-        request,
-        {"name": "gemvec", "version": gemvec.__version__, "weights": weights, "models": models, "docs": "/docs"},
-    )
+    welcome = Welcome(name="gemvec", version=gemvec.__version__, weights=weights, models=models, docs="/docs")
+    return answer(request, to_wire(welcome))

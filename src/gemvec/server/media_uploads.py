@@ -15,7 +15,7 @@ from gemvec.files.upload import UploadState
 from gemvec.server.bodies import answer
 from gemvec.server.uploads import check_owner, describe_file, uploads_of, write_body
 from gemvec.storage.threads import in_database_thread, in_file_thread
-from gemvec.wire.message import shown
+from gemvec.wire.proto_json import shown
 
 _RESUME_INCOMPLETE = 308
 _RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)", re.ASCII)

@@ -17,9 +17,11 @@ from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
 from gemvec.server.errors import Dialect
 from gemvec.server.limits import limiter_of
-from gemvec.wire import openai
-from gemvec.wire.models import model_to_wire
+from gemvec.wire.message import to_wire
+from gemvec.wire.models import METHODS, ListModelsResponse, Model
 from gemvec.wire.names import parse_model_name
+from gemvec.wire.openai import OpenAIModel, OpenAIModels
+from gemvec.wire.paging import PageQuery
 
 _PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000
@@ -29,34 +31,36 @@ async def list_models(request: Request) -> Response:
     """List the names that are served."""
     if _is_openai_client(request):
         return await list_openai_models(request)
-    query = read_query(request)
-    size, token = query.take_int32("page_size") or _PAGE_SIZE, query.take_text("page_token") or "0"
+    query = read_query(request, PageQuery)
+    size, token = query.page_size or _PAGE_SIZE, query.page_token or "0"
     models = _models_for(request)
     if size < 0 or not token.isdecimal() or int(token) > len(models):
         raise InvalidRequest("* ListModelsRequest.page_token: invalid page size or token\n", field="page_token")
     end = int(token) + min(size, _MAX_PAGE_SIZE)
-    wire: dict[str, object] = {"models": [_to_wire(each) for each in models[int(token) : end]]}
-    if end < len(models):  # an empty token would send some SDKs round in circles
-        wire["nextPageToken"] = str(end)
-    return answer(request, wire)
+    page = ListModelsResponse(
+        models=[_described(each) for each in models[int(token) : end]],
+        next_page_token=str(end) if end < len(models) else None,  # an empty one would send some SDKs round in circles
+    )
+    return answer(request, to_wire(page))
 
 
 async def get_model(request: Request) -> Response:
     """Describe one model."""
     if _is_openai_client(request):
         return await get_openai_model(request)
-    return answer(request, _to_wire(use_model(request, parse_model_name(request.path_params["model"], field="name"))))
+    model = use_model(request, parse_model_name(request.path_params["model"], field="name"))
+    return answer(request, to_wire(_described(model)))
 
 
 async def list_openai_models(request: Request) -> Response:
     """List the names that are served, in OpenAI's shape."""
-    names = [each.name for each in _models_for(request)]
-    return answer(request, openai.models_to_wire(names))
+    models = OpenAIModels(data=[OpenAIModel(id=each.name) for each in _models_for(request)])
+    return answer(request, to_wire(models))
 
 
 async def get_openai_model(request: Request) -> Response:
     """Describe one model in OpenAI's shape."""
-    return answer(request, openai.model_to_wire(use_model(request, request.path_params["model"]).name))
+    return answer(request, to_wire(OpenAIModel(id=use_model(request, request.path_params["model"]).name)))
 
 
 def _models_for(request: Request) -> list[ServedModel]:
@@ -72,11 +76,13 @@ def _is_openai_client(request: Request) -> bool:
     return True
 
 
-def _to_wire(model: ServedModel) -> dict[str, object]:
-    return model_to_wire(
-        model=model.name,
+def _described(model: ServedModel) -> Model:
+    return Model(
+        name=model.name,
         version=model.revision,
         display_name=model.display_name,
         description=model.description,
-        token_limit=model.input_token_limit,
+        input_token_limit=model.input_token_limit,
+        output_token_limit=1,
+        supported_generation_methods=METHODS,
     )

@@ -20,8 +20,9 @@ from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.context import services_of
 from gemvec.server.embed import count_tokens_of, embed, use_model
-from gemvec.wire import openai
-from gemvec.wire.openai import Input
+from gemvec.wire.inputs import Input
+from gemvec.wire.message import to_wire
+from gemvec.wire.openai import OpenAIEmbeddingsRequest, OpenAIEmbeddingsResponse, vector_to_base64
 
 # How OpenAI names the options that the embedder may refuse.
 _FIELDS = {"output_dimensionality": "dimensions"}
@@ -29,20 +30,21 @@ _FIELDS = {"output_dimensionality": "dimensions"}
 
 async def create_embeddings(request: Request) -> Response:
     """Embed texts."""
-    asked = await read_body(request, openai.parse_embeddings_request)
+    asked = await read_body(request, OpenAIEmbeddingsRequest)
     name = (asked.model or services_of(request).default_model().name).removeprefix("models/")
     model = use_model(request, name)
+    task_type = asked.named_task()
     texts = await texts_of(asked.inputs, field="input")
-    requests = [EmbedRequest(text=text, output_dimensionality=asked.dimensions) for text in texts]
+    requests = [EmbedRequest(text=text, task_type=task_type, output_dimensionality=asked.dimensions) for text in texts]
     try:
         embeddings = await embed(request, model, requests)
     except InvalidRequest as error:
         error.field = _FIELDS.get(error.field or "", "input")
         raise
-    write = openai.vector_to_base64 if asked.encoding_format == "base64" else None
+    write = vector_to_base64 if asked.encoding_format == "base64" else None
     values = await write_vectors([each.vector for each in embeddings], write)
     token_count = count_tokens_of(embeddings)
-    return answer(request, openai.embeddings_response_to_wire(values, model=model.name, token_count=token_count))
+    return answer(request, to_wire(OpenAIEmbeddingsResponse.of(values, model=model.name, token_count=token_count)))
 
 
 async def texts_of(inputs: Sequence[Input], *, field: str) -> list[str]:

@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from gemvec.errors import BadSetting, OriginForbidden
-from gemvec.wire.message import shown
+from gemvec.wire.proto_json import shown
 
 _ANY = "*"
 # Kept for a machine and its network, like every name without a dot; Docker's host.docker.internal is one.

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gemvec.server.errors import Dialect
-from gemvec.server.schema import Schema
+from gemvec.wire.paging import Query
 
 VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 
@@ -34,7 +34,7 @@ class Route:
         summary: one sentence.
         request: name of the body's schema, None without a body.
         response: name of the answer's schema, None where it is not JSON.
-        query: query parameters by name.
+        query: its query parameters.
         example: a body for the documentation's curl command.
         versioned: whether it answers under the version prefixes, too.
         shown_under: the version prefix in the documentation.
@@ -53,7 +53,7 @@ class Route:
     summary: str
     request: str | None = None
     response: str | None = None
-    query: dict[str, Schema] | None = None
+    query: type[Query] | None = None
     example: Any = None
     versioned: bool = True
     shown_under: str = VERSIONS[0]

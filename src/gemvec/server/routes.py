@@ -11,12 +11,7 @@ from functools import partial
 from gemvec.server import batches, docs, embed, files, health, media_uploads, metrics, models, openai, tei, uploads
 from gemvec.server.errors import Dialect
 from gemvec.server.route import Route
-from gemvec.server.schema import integer, text
-
-PAGES = {
-    "pageSize": integer("Most items in one answer.", minimum=0),
-    "pageToken": text("`nextPageToken` of the page before."),
-}
+from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
 
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
 _CONTENTS = [_CONTENT, {"content": {"parts": [{"text": "How does the brain work?"}]}, "outputDimensionality": 10}]
@@ -79,7 +74,7 @@ ROUTES: tuple[Route, ...] = (
         handler=models.list_models,
         summary="List the names that are served; with `Authorization: Bearer`, in OpenAI's shape.",
         response="ListModelsResponse",
-        query=PAGES,
+        query=PageQuery,
     ),
     Route(
         group="Models",
@@ -180,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
         handler=files.list_files,
         summary="List your files, the newest first.",
         response="ListFilesResponse",
-        query=PAGES,
+        query=PageQuery,
     ),
     Route(
         group="Files",
@@ -188,7 +183,7 @@ ROUTES: tuple[Route, ...] = (
         path="/files/{file}:download",
         handler=files.download_file,
         summary="Download a file's bytes, or a range of them.",
-        query={"alt": text("`media`; may be left out.")},
+        query=DownloadQuery,
     ),
     Route(
         group="Files",
@@ -196,7 +191,7 @@ ROUTES: tuple[Route, ...] = (
         path="/download/{version}/files/{file}:download",
         handler=files.download_file,
         summary="The same where Google's page on batches has it.",
-        query={"alt": text("`media`; may be left out.")},
+        query=DownloadQuery,
         versioned=False,
     ),
     Route(
@@ -222,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         handler=batches.list_batches,
         summary="List your batches, the newest first.",
         response="ListOperationsResponse",
-        query=PAGES,
+        query=PageQuery,
     ),
     Route(
         group="Batches",
@@ -241,7 +236,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Change a batch's display name, its priority, or both.",
         request="EmbedContentBatch",
         response="EmbedContentBatch",
-        query={"updateMask": text("`displayName`, `priority`, or both with a comma; what the body has when absent.")},
+        query=UpdateMaskQuery,
     ),
     Route(
         group="Batches",

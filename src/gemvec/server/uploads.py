@@ -27,8 +27,10 @@ from gemvec.server.files import files_of, resource_of
 from gemvec.server.keys import KeyStore
 from gemvec.server.multipart import RelatedParts, parse_boundary
 from gemvec.storage.threads import in_database_thread, in_file_thread
-from gemvec.wire.files import CreateFileRequest, file_to_wire, parse_create_file_request
-from gemvec.wire.message import Message, parse_message, shown
+from gemvec.wire.files import CreateFileRequest, CreateFileResponse, File
+from gemvec.wire.kinds import INT64, Refused
+from gemvec.wire.message import read, to_wire
+from gemvec.wire.proto_json import parse_json, shown
 
 _MAX_JSON_BYTES = 64 * 1024
 _STATUS, _RECEIVED = "x-goog-upload-status", "x-goog-upload-size-received"
@@ -44,7 +46,7 @@ async def start_upload(request: Request) -> Response:
     if protocol == "multipart":
         return await _take_multipart(request)
     size = _header_number(request, "Content-Length")
-    asked = CreateFileRequest(name=None, display_name="", mime_type="", size_bytes=size)
+    asked = File(size_bytes=size)
     mime_type = request.headers.get("content-type", "")
     return await _take_whole(request, asked, mime_type, request.stream())
 
@@ -101,7 +103,7 @@ async def _start_resumable(request: Request) -> Response:
     prefix = "X-Upload-Content" if is_media else "X-Goog-Upload-Header-Content"
     if not is_media:
         _commands(request, _START)
-    asked = parse_create_file_request(parse_message(await _read_json(request.stream())))
+    asked = _file_in(await _read_json(request.stream()))
     announced = _header_number(request, f"{prefix}-Length")
     if None not in {announced, asked.size_bytes} and announced != asked.size_bytes:
         raise InvalidRequest(
@@ -120,11 +122,11 @@ async def _start_resumable(request: Request) -> Response:
     return response
 
 
-async def _start(request: Request, asked: CreateFileRequest, mime_type: str, declared: int | None) -> Upload:
+async def _start(request: Request, asked: File, mime_type: str, declared: int | None) -> Upload:
     return await in_database_thread(
         uploads_of(request).start,
         request.state.owner,
-        file_id=asked.name,
+        file_id=asked.name or None,
         display_name=asked.display_name,
         mime_type=asked.mime_type or mime_type,
         declared_bytes=declared,
@@ -153,14 +155,12 @@ async def _take_multipart(request: Request) -> Response:
     parts = RelatedParts(request.stream(), parse_boundary(request.headers.get("content-type", "")))
     await parts.skip_preamble()
     await parts.read_headers()
-    asked = parse_create_file_request(parse_message(await _read_json(parts.blocks())))
+    asked = _file_in(await _read_json(parts.blocks()))
     headers = await parts.read_headers()
     return await _take_whole(request, asked, headers.get("content-type", ""), parts.blocks())
 
 
-async def _take_whole(
-    request: Request, asked: CreateFileRequest, mime_type: str, body: AsyncIterator[bytes]
-) -> Response:
+async def _take_whole(request: Request, asked: File, mime_type: str, body: AsyncIterator[bytes]) -> Response:
     uploads = uploads_of(request)
     upload = await _start(request, asked, mime_type, asked.size_bytes)
     try:
@@ -205,6 +205,11 @@ async def _in_blocks(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         raise broken
 
 
+def _file_in(body: bytes) -> File:
+    """Return what the start of an upload says about the file; all of it may be missing."""
+    return read(CreateFileRequest, parse_json(body)).file or File()
+
+
 async def _read_json(body: AsyncIterator[bytes]) -> bytes:
     """Return a whole body that describes a file."""
     read = bytearray()
@@ -222,7 +227,7 @@ def uploads_of(request: Request) -> UploadStore:
 
 def describe_file(request: Request, file: StoredFile) -> dict[str, Any]:
     """Return the answer to an upload that is complete."""
-    return {"file": file_to_wire(resource_of(request, file))}
+    return to_wire(CreateFileResponse(file=resource_of(request, file)))
 
 
 def _commands(request: Request, allowed: Sequence[set[str]]) -> set[str]:
@@ -238,4 +243,8 @@ def _commands(request: Request, allowed: Sequence[set[str]]) -> set[str]:
 
 def _header_number(request: Request, name: str) -> int | None:
     """Return a header that holds an int64; None when it is missing."""
-    return Message({name: request.headers.get(name)}).take_int64(name)
+    value = request.headers.get(name)
+    try:
+        return None if value is None else INT64.read(value)
+    except Refused as refused:
+        raise refused.to_error(name) from None

@@ -6,161 +6,230 @@ Contract: Google's API reference for embeddings; `embedContentConfig` is what ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
-from gemvec.wire.message import Message
-from gemvec.wire.names import parse_model_name
+from gemvec.wire.kinds import IGNORED, VALUES, Kind, Refused
+from gemvec.wire.message import Field, ProtoMessage
+from gemvec.wire.names import MODEL_NAME
 
-# The options a client may nest in embedContentConfig; those that concern images, sound and scans change nothing here.
-_CONFIG_OF_OTHER_MODALITIES = ("document_ocr", "audio_track_extraction", "mime_type")
+T = TypeVar("T")
+
+_TEXT_ONLY = "* {path}: is {value}, and the models here read text only\n"
+_NO_REQUEST = "* BatchEmbedContentsRequest.requests: at least one request is required\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedContentRequest:
-    """One request to embed one content.
+def _of_another_kind(what: str) -> Field:
+    """Return the field of a part that is no text: it is refused as what it is, never left out."""
 
-    Attributes:
-        text: the content's `parts[].text`, joined by line feeds; N parts are one vector.
-        model: model id without `models/`, or None when the body does not say.
-        task_type: None when the body does not say.
-        title: None when the body does not say.
-        output_dimensionality: values wanted in the vector, None for the model's default.
-        auto_truncate: cut a text that is too long (True) or refuse it (False).
-        path: where the request stood in the body, for errors.
-    """
+    def refuse(value: Any) -> None:
+        blob = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        raise Refused(_TEXT_ONLY, blob.get("mimeType") or blob.get("mime_type") or what)
 
-    text: str
-    model: str | None = None
-    task_type: TaskType | None = None
-    title: str | None = None
-    output_dimensionality: int | None = None
-    auto_truncate: bool = True
-    path: str = ""
+    return Field("Refused: the models here read text only.", kind=Kind(refuse, None, {"not": {}}, is_kept=False))
+
+
+class Part(ProtoMessage, frozen=True, kw_only=True):
+    """A part of a content; only text can be embedded."""
+
+    text: Annotated[str | None, Field("The text.")] = None
+    inline_data: Annotated[Any, _of_another_kind("data")] = None
+    file_data: Annotated[Any, _of_another_kind("a file")] = None
+    function_call: Annotated[Any, _of_another_kind("a function call")] = None
+    function_response: Annotated[Any, _of_another_kind("a function response")] = None
+    executable_code: Annotated[Any, _of_another_kind("executable code")] = None
+    code_execution_result: Annotated[Any, _of_another_kind("the result of code")] = None
+    thought: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+    thought_signature: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+    part_metadata: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+    media_resolution: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+    video_metadata: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+
+
+class Content(ProtoMessage, frozen=True, kw_only=True):
+    """A text in parts."""
+
+    parts: Annotated[list[Part] | None, Field("The parts; together they are one text, joined by line feeds.")] = None
+    role: Annotated[str | None, Field("Ignored.")] = None
+
+    @property
+    def text(self) -> str:
+        """The text of all parts, joined by line feeds; empty when no part has any."""
+        parts = self.parts or ()
+        if len(parts) == 1:
+            return parts[0].text or ""
+        return "\n".join(part.text for part in parts if part.text)
+
+
+class _Options(ProtoMessage, frozen=True, kw_only=True):
+    """How to embed."""
+
+    task_type: Annotated[TaskType | None, Field("What the vector is for; picks the model's prompt.")] = None
+    title: Annotated[str | None, Field("Title of the text; only with RETRIEVAL_DOCUMENT.")] = None
+    output_dimensionality: Annotated[
+        int | None, Field("Values wanted in the vector; the model's default when absent.")
+    ] = None
+    auto_truncate: Annotated[
+        bool | None, Field("Cut a text that is too long (true) or refuse it (false).", default=True)
+    ] = None
+
+
+class EmbedContentConfig(_Options, frozen=True, kw_only=True):
+    """Options of an embedding; those beside the content win over these."""
+
+    document_ocr: Annotated[Any, Field("Ignored: it concerns scans.", kind=IGNORED)] = None
+    audio_track_extraction: Annotated[Any, Field("Ignored: it concerns video.", kind=IGNORED)] = None
+    mime_type: Annotated[Any, Field("Ignored: it concerns files.", kind=IGNORED)] = None
+
+
+_NO_CONFIG = EmbedContentConfig()
+
+
+def empty_text(path: str) -> EmptyText:
+    """Return the error for a content without text, in Google's words; `path` is where it stands."""
+    return EmptyText("EmbedContentRequest.content contains an empty Part.", field=path)
+
+
+class EmbedContentRequest(_Options, frozen=True, kw_only=True):
+    """One content to embed."""
+
+    content: Annotated[
+        Content,
+        Field(
+            "What to embed; the texts of its parts together are one vector.",
+            missing="* EmbedContentRequest.content: is required\n",
+        ),
+    ]
+    model: Annotated[
+        str | None,
+        Field("`models/{model}`; may be left out, and must be the URL's where it is there.", kind=MODEL_NAME),
+    ] = None
+    embed_content_config: Annotated[
+        EmbedContentConfig | None, Field("The same options, as newer clients nest them.")
+    ] = None
+
+    @property
+    def text(self) -> str:
+        """The text to embed."""
+        return self.content.text
 
     def to_embed_request(self) -> EmbedRequest:
-        """Return what is asked of an embedder; the caller checks which model the request names."""
+        """Return what is asked of an embedder; options beside the content win over those in the config.
+
+        Raises:
+            EmptyText: no part of the content has text.
+        """
+        if not self.text:
+            raise empty_text("content")
+        config = self.embed_content_config or _NO_CONFIG
         return EmbedRequest(
             text=self.text,
-            task_type=self.task_type or TaskType.TASK_TYPE_UNSPECIFIED,
-            title=self.title,
-            output_dimensionality=self.output_dimensionality,
-            auto_truncate=self.auto_truncate,
+            task_type=_first(self.task_type, config.task_type, TaskType.TASK_TYPE_UNSPECIFIED),
+            title=_first(self.title, config.title, None),
+            output_dimensionality=_first(self.output_dimensionality, config.output_dimensionality, None),
+            auto_truncate=_first(self.auto_truncate, config.auto_truncate, True),
+        )
+
+    @classmethod
+    def from_embed_request(cls, request: EmbedRequest, *, model: str | None = None) -> EmbedContentRequest:
+        """Return the message that asks for the same of `model`."""
+        is_specified = request.task_type is not TaskType.TASK_TYPE_UNSPECIFIED
+        return cls(
+            content=Content(parts=[Part(text=request.text)]),
+            model=model,
+            task_type=request.task_type if is_specified else None,
+            title=request.title,
+            output_dimensionality=request.output_dimensionality,
+            embed_content_config=None if request.auto_truncate else EmbedContentConfig(auto_truncate=False),
         )
 
 
-def parse_content(content: Message) -> str:
-    """Return the text of a Content message, empty when no part has any."""
-    content.take_text("role")
-    texts: list[str] = []
-    for part in content.take_messages("parts"):
-        text = part.take_text("text")  # other kinds of part are ignored, as the reference says
-        if text:
-            texts.append(text)
-    content.close()
-    return "\n".join(texts)
+def _first(beside: T | None, nested: T | None, default: T) -> T:
+    """Return the option beside the content, else the one in the config, else the default."""
+    given = nested if beside is None else beside
+    return default if given is None else given
 
 
-def parse_embed_request(message: Message) -> EmbedContentRequest:
-    """Read an EmbedContentRequest; top-level options win over those in `embedContentConfig`.
+class BatchEmbedContentsRequest(ProtoMessage, frozen=True, kw_only=True):
+    """Several contents to embed, each with its own options."""
 
-    Raises:
-        InvalidRequest: a field is wrong, unknown or missing.
-        EmptyText: no part of the content has text.
-    """
-    model = message.take_text("model")
-    config = message.take_message("embed_content_config")
-    options = (_take_config(config) if config else {}) | _take_options(message)
-    content = message.take_message("content")
-    message.close()
-    if content is None:
-        raise InvalidRequest("* EmbedContentRequest.content: is required\n", field=message.path_of("content"))
-    text = parse_content(content)
-    if not text:
-        raise EmptyText("EmbedContentRequest.content contains an empty Part.", field=content.path)
-    return EmbedContentRequest(
-        text=text,
-        model=parse_model_name(model, field=message.path_of("model")) if model else None,
-        path=message.path,
-        **options,
-    )
+    requests: Annotated[
+        list[EmbedContentRequest], Field("At least one.", missing=_NO_REQUEST, is_indexed=True, minItems=1)
+    ]
+    model: Annotated[
+        str | None, Field("The model of all requests; it must be the URL's where it is there.", kind=MODEL_NAME)
+    ] = None
 
+    def check(self) -> None:
+        """Refuse a call without requests."""
+        if not self.requests:
+            raise Refused(_NO_REQUEST, at=("requests",))
 
-def _take_options(message: Message) -> dict[str, Any]:
-    """Return the options that `message` sets, by their names in `EmbedContentRequest`."""
-    options = {
-        "task_type": message.take_enum("task_type", TaskType),
-        "title": message.take_text("title"),
-        "output_dimensionality": message.take_int32("output_dimensionality"),
-        "auto_truncate": message.take_bool("auto_truncate"),
-    }
-    return {name: value for name, value in options.items() if value is not None}
+    def to_embed_requests(self) -> list[EmbedRequest]:
+        """Return what is asked of an embedder.
 
-
-def _take_config(config: Message) -> dict[str, Any]:
-    options = _take_options(config)
-    for name in _CONFIG_OF_OTHER_MODALITIES:
-        config.take(name)
-    config.close()
-    return options
-
-
-def parse_batch_embed_request(message: Message) -> list[EmbedContentRequest]:
-    """Read a BatchEmbedContentsRequest; a `model` beside the requests is that of each request that names none.
-
-    Raises:
-        InvalidRequest: a field is wrong, unknown or missing, or there is no request; `index` says which request.
-    """
-    model = message.take_text("model")
-    common = parse_model_name(model) if model else None
-    requests: list[EmbedContentRequest] = []
-    for index, each in enumerate(message.take_list("requests")):
+        Raises:
+            EmptyText: a content has no text; `index` says which.
+        """
+        asked: list[EmbedRequest] = []
         try:
-            request = parse_embed_request(Message(each, f"requests[{index}]"))
+            for each in self.requests:
+                asked.append(each.to_embed_request())  # noqa: PERF401 - how many there are says which one was refused
         except InvalidRequest as error:
-            error.index = index
+            error.index = len(asked)
+            error.field = f"requests[{error.index}].{error.field}"
             raise
-        requests.append(request if request.model or not common else replace(request, model=common))
-    message.close()
-    if not requests:
-        raise InvalidRequest(
-            "* BatchEmbedContentsRequest.requests: at least one request is required\n", field="requests"
-        )
-    return requests
+        return asked
 
 
-def embed_request_to_wire(request: EmbedContentRequest) -> dict[str, Any]:
-    """Return the canonical JSON object of a request; fields that are not set are left out."""
-    wire: dict[str, Any] = {"content": {"parts": [{"text": request.text}]}}
-    if request.model:
-        wire["model"] = f"models/{request.model}"
-    if request.task_type is not None:
-        wire["taskType"] = request.task_type.name
-    if request.title is not None:
-        wire["title"] = request.title
-    if request.output_dimensionality is not None:
-        wire["outputDimensionality"] = request.output_dimensionality
-    if not request.auto_truncate:
-        wire["embedContentConfig"] = {"autoTruncate": False}
-    return wire
+class ModalityTokenCount(ProtoMessage, frozen=True, kw_only=True):
+    """Tokens of one modality."""
+
+    modality: Annotated[str, Field("TEXT")] = "TEXT"
+    token_count: Annotated[int | None, Field("Tokens.")] = None
 
 
-def embed_response_to_wire(values: Any, token_count: int) -> dict[str, Any]:
-    """Return an EmbedContentResponse; `values` may be an array, which the JSON encoder at the edge writes out."""
-    return {"embedding": {"values": values}, "usageMetadata": usage_to_wire(token_count)}
+class EmbeddingUsageMetadata(ProtoMessage, frozen=True, kw_only=True):
+    """What was embedded, in tokens."""
+
+    prompt_token_count: Annotated[int | None, Field("Tokens of all texts together.")] = None
+    prompt_token_details: Annotated[list[ModalityTokenCount] | None, Field("The same by modality: TEXT only.")] = None
+
+    @classmethod
+    def of_text(cls, token_count: int) -> EmbeddingUsageMetadata:
+        """Return the usage of texts that have `token_count` tokens together."""
+        return cls(prompt_token_count=token_count, prompt_token_details=[ModalityTokenCount(token_count=token_count)])
 
 
-def batch_embed_response_to_wire(vectors: Sequence[Any], token_count: int) -> dict[str, Any]:
-    """Return a BatchEmbedContentsResponse, in the order of the requests."""
-    return {"embeddings": [{"values": values} for values in vectors], "usageMetadata": usage_to_wire(token_count)}
+class ContentEmbedding(ProtoMessage, frozen=True, kw_only=True):
+    """A vector."""
+
+    values: Annotated[Any, Field("Its values, float32.", kind=VALUES)] = None
 
 
-def usage_to_wire(token_count: int) -> dict[str, Any]:
-    """Return the usageMetadata of a response whose texts have `token_count` tokens together."""
-    return {
-        "promptTokenCount": token_count,
-        "promptTokenDetails": [{"modality": "TEXT", "tokenCount": token_count}],
-    }
+class EmbedContentResponse(ProtoMessage, frozen=True, kw_only=True):
+    """One vector."""
+
+    embedding: Annotated[ContentEmbedding | None, Field("The vector.")] = None
+    usage_metadata: Annotated[EmbeddingUsageMetadata | None, Field("What was embedded.")] = None
+
+    @classmethod
+    def of(cls, values: Any, token_count: int) -> EmbedContentResponse:
+        """Return the answer with one vector; `values` may be an array or finished JSON, for the encoder at the edge."""
+        usage = EmbeddingUsageMetadata.of_text(token_count)
+        return cls(embedding=ContentEmbedding(values=values), usage_metadata=usage)
+
+
+class BatchEmbedContentsResponse(ProtoMessage, frozen=True, kw_only=True):
+    """The vectors."""
+
+    embeddings: Annotated[list[ContentEmbedding] | None, Field("In the order of the requests.")] = None
+    usage_metadata: Annotated[EmbeddingUsageMetadata | None, Field("What was embedded.")] = None
+
+    @classmethod
+    def of(cls, vectors: Sequence[Any], token_count: int) -> BatchEmbedContentsResponse:
+        """Return the answer with one vector a request; they may be arrays or finished JSON."""
+        usage = EmbeddingUsageMetadata.of_text(token_count)
+        return cls(embeddings=[ContentEmbedding(values=values) for values in vectors], usage_metadata=usage)

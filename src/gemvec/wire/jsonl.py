@@ -1,32 +1,142 @@
-r"""Lines of a batch's input and output files: one JSON object a line.
+r"""Requests and responses of a batch, inline and as lines of its files: one JSON object a line.
 
 Input: `{"key": "k1", "request": {EmbedContentRequest}}`. Output, one line per request in the same order:
 `{"key": "k1", "response": {"embedding": {"values": [...]}, "tokenCount": "5"}}` or
 `{"key": "k1", "error": {"code": 3, "message": "..."}}`. Inline requests carry `metadata` where files have `key`; both
-are accepted in either place and go back as they came.
-
-Two readers, one meaning: what nearly every line looks like is decoded straight into typed structs (0.3 us a line);
-everything else, and everything wrong, goes through `Message` (7 us), which knows all of proto3 JSON and all the errors.
+are accepted in files and go back as they came.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from typing import Annotated, Any
 
 import msgspec
 
-from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
-from gemvec.wire.embed import EmbedContentRequest, parse_embed_request
-from gemvec.wire.message import INT32, Message, parse_json, shown
-from gemvec.wire.names import parse_model_name
-from gemvec.wire.status import RPC_CODES, status_to_wire
+from gemvec.wire.embed import ContentEmbedding, EmbedContentRequest, empty_text
+from gemvec.wire.kinds import INT64, INVALID, STRUCT, Kind, Refused
+from gemvec.wire.message import Field, ProtoMessage, read, to_wire
+from gemvec.wire.proto_json import parse_json
+from gemvec.wire.status import RPC_CODES, Status, status_to_wire
+from gemvec.wire.usual import read_usual
+
+_BLANK = "Invalid JSON payload received. The line is blank."
+
+_encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestLine:
-    """One line of input.
+def _read_key(value: Any) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise Refused(INVALID % "TYPE_STRING", value)
+    return value
+
+
+_KEY = Kind(_read_key, None, {"type": ["string", "integer"]})
+
+
+# Fields that a request and its result have, and results inline and in files.
+_Key = Annotated[str | int | None, Field("Comes back with the result.", kind=_KEY)]
+_Metadata = Annotated[dict[str, Any] | None, Field("Anything; comes back with the result.", kind=STRUCT)]
+_Request = Annotated[EmbedContentRequest, Field("What to embed.")]
+
+
+class BatchedEmbedding(ProtoMessage, frozen=True, kw_only=True):
+    """The vector of one request of a batch."""
+
+    embedding: Annotated[ContentEmbedding | None, Field("The vector.")] = None
+    token_count: Annotated[int | None, Field("Tokens that were embedded.", kind=INT64)] = None
+
+
+_Response = Annotated[BatchedEmbedding | None, Field("The vector, where the request succeeded.")]
+_Error = Annotated[Status | None, Field("Why the request failed, where it did.")]
+
+
+class InlinedEmbedContentRequest(ProtoMessage, frozen=True, kw_only=True):
+    """One request of a batch."""
+
+    metadata: _Metadata = None
+    request: _Request
+
+
+class EmbedContentRequestLine(ProtoMessage, frozen=True, kw_only=True):
+    """One line of a batch's input file."""
+
+    key: _Key = None
+    metadata: _Metadata = None
+    request: _Request
+
+    @property
+    def label(self) -> dict[str, Any]:
+        """`key` and `metadata`, where they are set."""
+        return _label(self.key, self.metadata)
+
+
+class ResponseLine(ProtoMessage, frozen=True, kw_only=True):
+    """One line of a batch's output file, or an inline result, which has no key of its own."""
+
+    key_field: Annotated[str | int | None, Field("As the request had it.", name="key", kind=_KEY)] = None
+    metadata: _Metadata = None
+    response: _Response = None
+    error: _Error = None
+
+    @property
+    def key(self) -> str | None:
+        """The request's key, which inline requests have in their metadata; None when it has none."""
+        key = (self.metadata or {}).get("key", self.key_field)
+        return None if key is None else str(key)
+
+    @property
+    def label(self) -> dict[str, Any]:
+        """`key` and `metadata` as the request had them."""
+        return _label(self.key_field, self.metadata)
+
+    @property
+    def values(self) -> list[float] | None:
+        """The vector; None when the request failed."""
+        return self.response.embedding.values if self.response and self.response.embedding else None
+
+    @property
+    def token_count(self) -> int | None:
+        """Tokens of the text, None when the server does not say."""
+        return self.response.token_count if self.response else None
+
+    @property
+    def error_code(self) -> int:
+        """google.rpc.Code number; 0 when the request succeeded."""
+        return (self.error.code or RPC_CODES["UNKNOWN"]) if self.error else 0
+
+    @property
+    def error_message(self) -> str:
+        """Why the request failed; empty when it succeeded."""
+        return (self.error and self.error.message) or ""
+
+
+class InlinedEmbedContentResponse(ProtoMessage, frozen=True, kw_only=True):
+    """One result of a batch."""
+
+    metadata: _Metadata = None
+    response: _Response = None
+    error: _Error = None
+
+    def to_line(self) -> ResponseLine:
+        """Return the same result as a line has it.
+
+        Raises:
+            InvalidRequest: it is no embedding and no error.
+        """
+        return _complete(ResponseLine(metadata=self.metadata, response=self.response, error=self.error))
+
+
+def _label(key: str | int | None, metadata: dict[str, Any] | None) -> dict[str, Any]:
+    label: dict[str, Any] = {} if key is None else {"key": key}
+    if metadata is not None:
+        label["metadata"] = metadata
+    return label
+
+
+class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of input, as far as it can be read.
 
     Attributes:
         label: `key` and `metadata` as they came; empty when the line has none or cannot be read.
@@ -37,131 +147,43 @@ class RequestLine:
     request: EmbedContentRequest | InvalidRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseLine:
-    """One line of output.
-
-    Attributes:
-        label: `key` and `metadata` as the request had them.
-        values: the vector; None when the request failed.
-        token_count: tokens of the text, None when the server does not say.
-        error_code: google.rpc.Code number; 0 when the request succeeded.
-        error_message: why it failed.
-    """
-
-    label: dict[str, Any]
-    values: list[float] | None = None
-    token_count: int | None = None
-    error_code: int = 0
-    error_message: str = ""
-
-    @property
-    def key(self) -> str | None:
-        """The request's key, which inline requests have in their metadata; None when it has none."""
-        key = {**self.label, **self.label.get("metadata", {})}.get("key")
-        return None if key is None else str(key)
-
-
-class _Part(msgspec.Struct, forbid_unknown_fields=True):
-    text: str
-
-
-class _Content(msgspec.Struct, forbid_unknown_fields=True):
-    parts: list[_Part]
-    role: str | None = None
-
-
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    content: _Content
-    model: str | None = None
-    title: str | None = None
-    taskType: str | None = None  # noqa: N815 - the wire's spelling
-    task_type: str | None = None
-    outputDimensionality: int | None = None  # noqa: N815 - the wire's spelling
-    output_dimensionality: int | None = None
-
-
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
-    request: _Request
-    key: str | None = None
-
-
-_encode = msgspec.json.Encoder().encode
-_decode_usual = msgspec.json.Decoder(_Line).decode
-
-
 def parse_request_line(line: bytes) -> RequestLine:
     """Read one line of input; a line that is no request comes back with its error, and its label if that can be read.
 
     Of a name that occurs twice in one object the last one counts, as on every other route.
     """
+    if not line.strip():
+        return RequestLine(label={}, request=InvalidRequest(_BLANK))
     try:
-        return _from_usual(_decode_usual(line))
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, InvalidRequest, RecursionError):
-        return _from_any(line)
+        read_line = read_usual(EmbedContentRequestLine, line)
+    except InvalidRequest as error:
+        return RequestLine(label=_readable_label(line), request=error)
+    request = read_line.request
+    return RequestLine(label=read_line.label, request=request if request.text else empty_text("request.content"))
 
 
-def _from_usual(line: _Line) -> RequestLine:
-    request = line.request
-    parts = request.content.parts
-    text = parts[0].text if len(parts) == 1 else "\n".join(part.text for part in parts if part.text)
-    task_type = request.taskType if request.taskType is not None else request.task_type
-    size = request.outputDimensionality if request.outputDimensionality is not None else request.output_dimensionality
-    if not text or (size is not None and not INT32[0] <= size <= INT32[1]):
-        raise ValueError
-    return RequestLine(
-        label={} if line.key is None else {"key": line.key},
-        request=EmbedContentRequest(
-            text=text,
-            model=parse_model_name(request.model) if request.model else None,
-            task_type=None if task_type is None else TaskType[task_type],
-            title=request.title,
-            output_dimensionality=size,
-            path="request",
-        ),
-    )
+def _readable_label(line: bytes) -> dict[str, Any]:
+    """Return the label of a line that is no request, so that its error finds its sender.
 
-
-def _from_any(line: bytes) -> RequestLine:
+    A text that is not Unicode spoils the line as JSON. The key beside it can be read all the same.
+    """
     label: dict[str, Any] = {}
     try:
-        message = _parse_line(line)
-        label |= _take_key(message)
-        metadata = message.take_struct("metadata")
-        if metadata is not None:
-            label["metadata"] = metadata
-        request = _take_request(message)
-        message.close()
-        return RequestLine(label=label, request=parse_embed_request(request))
-    except InvalidRequest as error:
-        return RequestLine(label=label, request=error)
-
-
-def _parse_line(line: bytes) -> Message:
-    if not line.strip():
-        raise InvalidRequest("Invalid JSON payload received. The line is blank.")
-    return Message(parse_json(line))
-
-
-def _take_request(message: Message) -> Message:
-    request = message.take_message("request")
-    if request is None:
-        raise InvalidRequest("* request: is required\n", field="request")
-    return request
-
-
-def _take_key(message: Message) -> dict[str, Any]:
-    key = message.take("key")
-    if key is None:
-        return {}
-    if isinstance(key, bool) or not isinstance(key, (str, int)):
-        raise InvalidRequest(f"Invalid value at 'key' (TYPE_STRING), {shown(key)}", field="key")
-    return {"key": key}
+        fields = json.loads(line.decode(errors="replace"), strict=False)
+        for name, kind in (("key", _KEY), ("metadata", STRUCT)):
+            if fields.get(name) is not None:
+                value = kind.read(fields[name])
+                _encode(value)  # half a character cannot be sent back
+                label[name] = value
+    except (ValueError, RecursionError, AttributeError, Refused):
+        pass
+    return label
 
 
 def response_line_to_wire(label: dict[str, Any], values: Any, token_count: int) -> dict[str, Any]:
     """Return the object that a line of output holds; `values` may be an array, written out by the JSON encoder."""
-    return {**label, "response": {"embedding": {"values": values}, "tokenCount": str(token_count)}}
+    response = BatchedEmbedding(embedding=ContentEmbedding(values=values), token_count=token_count)
+    return {**label, "response": to_wire(response)}
 
 
 def error_line_to_wire(label: dict[str, Any], status: str, message: str) -> dict[str, Any]:
@@ -186,43 +208,16 @@ def format_error_line(label: dict[str, Any], status: str, message: str) -> bytes
     return _encode(error_line_to_wire(label, status, message)) + b"\n"
 
 
-def response_to_wire(line: ResponseLine) -> dict[str, Any]:
-    """Return the object that a line of output holds, as it was read."""
-    if line.values is None:
-        return {**line.label, "error": {"code": line.error_code, "message": line.error_message}}
-    wire = response_line_to_wire(line.label, line.values, line.token_count or 0)
-    if line.token_count is None:
-        del wire["response"]["tokenCount"]
-    return wire
-
-
 def parse_response_line(line: bytes) -> ResponseLine:
-    """Read one line of output.
+    """Read one line of output; fields that are not known are ignored.
 
     Raises:
         InvalidRequest: it is not one.
     """
-    return parse_response(Message(parse_json(line)))
+    return _complete(read(ResponseLine, parse_json(line), ignore_unknown=True))
 
 
-def parse_response(message: Message) -> ResponseLine:
-    """Read one response of a batch, from a file or inline; fields that are not known are ignored.
-
-    Raises:
-        InvalidRequest: it is not one.
-    """
-    label = _take_key(message)
-    metadata = message.take_struct("metadata")
-    if metadata is not None:
-        label["metadata"] = metadata
-    error = message.take_message("error")
-    if error is not None:
-        code = error.take_int32("code") or RPC_CODES["UNKNOWN"]
-        return ResponseLine(label=label, error_code=code, error_message=error.take_text("message") or "")
-    response = message.take_message("response")
-    embedding = response.take_message("embedding") if response else None
-    if response is None or embedding is None:
+def _complete(line: ResponseLine) -> ResponseLine:
+    if line.error is None and line.values is None:
         raise InvalidRequest("A result has neither an embedding nor an error.")
-    return ResponseLine(
-        label=label, values=embedding.take_list("values"), token_count=response.take_int64("token_count")
-    )
+    return line

@@ -1,10 +1,15 @@
-"""Proto3 JSON, read leniently.
+"""A wire message is declared once: `Message` and `Field`.
 
-Every field is taken in lowerCamel and snake_case, int64 as number or string, enums as name or number; trailing commas
-are forgiven (Google's own curl sample for batchEmbedContents has them).
+A message is a class; a field is an annotation that says its type, its description and its words of refusal. From that
+come the lenient reader (`read`), the canonical writer (`to_wire`) and, in `schema.py`, its JSON Schema.
 
-A parser takes the fields it knows from a `Message` and then calls `close`, which refuses what is left. Errors carry
-the path in proto spelling, `requests[0].task_type`, and Google's wording.
+Google's messages (`ProtoMessage`) are read as proto3 JSON: every field in lowerCamel and snake_case, int64 as number or
+string, enums by name or number, one value for a list of one, null for a field that is not set. Fields that are not
+known are refused by name. The messages of other services (`JsonMessage`) are written in snake_case, and fields that
+are not known are ignored, as those services do.
+
+Errors carry the path in proto spelling, `requests[0].task_type`, and Google's wording. A path is put together only
+after something was refused, so that it costs nothing otherwise.
 
 Contract: https://protobuf.dev/programming-guides/json/ and the error texts of the Gemini API.
 """
@@ -12,269 +17,255 @@ Contract: https://protobuf.dev/programming-guides/json/ and the error texts of t
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import IntEnum
-from typing import Any, TypeVar, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
+import msgspec.structs
 
-from gemvec.errors import InvalidRequest
+from gemvec.wire import kinds
+from gemvec.wire.kinds import Kind, Read, Refused, Write
+from gemvec.wire.proto_json import camel_case
 
-EnumT = TypeVar("EnumT", bound=IntEnum)
+MessageT = TypeVar("MessageT", bound="Message")
 
-INT32 = (-(2**31), 2**31 - 1)
-INT64 = (-(2**63), 2**63 - 1)
-
-# How deep a google.protobuf.Struct may nest; Google's parsers stop at the same depth.
-MAX_DEPTH = 100
-
-# What is kept (strings whole, closed or not; every comma but a trailing one), or a trailing comma, dropped. Possessive
-# throughout, so that the time is linear in the body whatever it holds.
-_TRAILING_COMMA = re.compile(rb'((?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^",]++|,(?!\s*+[}\]]))++)|,', re.DOTALL)
-
-# People write trailing commas, programs do not: larger bodies are taken as they are.
-_FORGIVEN_BYTES = 2**20
-
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_UNKNOWN = "Invalid JSON payload received. Unknown name {value}{at}: Cannot find field."
 
 
-def parse_json(body: bytes) -> Any:
-    """Decode a request body, forgiving trailing commas; an empty body is an empty message.
+class Field:
+    """What a message says about one of its fields, inside `Annotated`."""
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        name: str | None = None,
+        kind: Kind | None = None,
+        missing: str = "* {path}: is required\n",
+        is_indexed: bool = False,
+        **schema: Any,
+    ) -> None:
+        """Describe a field.
+
+        Args:
+            description: one or two sentences for the API's documentation.
+            name: its proto name, where that is not the attribute's.
+            kind: how it travels, where its type does not say so.
+            missing: the words that refuse a message without it, where it has no default.
+            is_indexed: whether the position in this list is the `index` of an error.
+            schema: more of its JSON Schema.
+        """
+        self.description, self.name, self.kind = description, name, kind
+        self.missing, self.is_indexed, self.schema = missing, is_indexed, schema
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One JSON object of the wire. The first line of a message's docstring is its description in the API's docs."""
+
+    is_camel_case: ClassVar[bool]
+    ignores_unknown: ClassVar[bool]
+    declared_by: ClassVar[type[Message] | None] = None  # of a struct made from another's declaration: that one
+    more_schema: ClassVar[Mapping[str, Any]] = {}  # JSON Schema of what `check` refuses
+
+    def check(self) -> None:
+        """Refuse what no field alone can see.
+
+        Raises:
+            Refused: something is wrong; `at` says where.
+        """
+
+
+class ProtoMessage(Message, frozen=True, kw_only=True):
+    """A message of Google's."""
+
+    is_camel_case: ClassVar[bool] = True
+    ignores_unknown: ClassVar[bool] = False
+
+
+class JsonMessage(Message, frozen=True, kw_only=True):
+    """A message of another service."""
+
+    is_camel_case: ClassVar[bool] = False
+    ignores_unknown: ClassVar[bool] = True
+
+
+def read(kind: type[MessageT], value: Any, path: str = "", *, ignore_unknown: bool = False) -> MessageT:
+    """Return the message that a JSON value holds.
+
+    Args:
+        kind: which message it is.
+        value: decoded JSON.
+        path: where it stands in the body, for errors.
+        ignore_unknown: pass over fields that are not known, as a client does with what a server sends.
 
     Raises:
-        InvalidRequest: the body is not JSON, is not UTF-8, or is nested too deeply.
+        InvalidRequest: a field is wrong, unknown or missing; `field` and `index` say which.
     """
-    if not body.strip():
-        return {}
     try:
-        return _decode(body)
-    except InvalidRequest as first:
-        if len(body) > _FORGIVEN_BYTES:
-            raise
-        try:
-            return _decode(_TRAILING_COMMA.sub(rb"\1", body))
-        except InvalidRequest:
-            raise first from None
+        return cast("MessageT", _reader(kind, ignore_unknown)(value))
+    except Refused as refused:
+        error = refused.to_error(path)
+        match refused.path[::-1]:
+            case [str(name), int(index), *_] if _is_indexed(kind, name):
+                error.index = index
+            case _:
+                pass
+        raise error from None
 
 
-def _decode(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError as error:
-        raise InvalidRequest("Invalid JSON payload received. It is nested too deeply.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"Invalid JSON payload received. {error}") from error
+def _is_indexed(kind: type[Message], name: str) -> bool:
+    return any(each.wire_name == name and each.field.is_indexed for each in fields_of(kind))
 
 
-def parse_message(body: bytes) -> Message:
-    """Decode a request body that must be one JSON object."""
-    return Message(parse_json(body))
+def to_wire(message: Message) -> dict[str, Any]:
+    """Return the canonical JSON object of a message; fields that are None are left out."""
+    wire: dict[str, Any] = {}
+    for attribute, spelled, write, is_nullable in _writers(type(message)):
+        value = getattr(message, attribute)
+        if value is not None and (written := write(value) if write else value) is not None:
+            wire[spelled] = written
+        elif is_nullable:
+            wire[spelled] = None
+    return wire
 
 
-def snake_case(name: str) -> str:
-    """Return the proto spelling of a JSON name: `taskType` becomes `task_type`."""
-    return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
+class DeclaredField(NamedTuple):
+    """One field of a message, as its class declares it.
+
+    Attributes:
+        attribute: its name in Python.
+        wire_name: its proto name.
+        spelled: its canonical JSON name.
+        field: what is said about it.
+        hint: its type, without None.
+        is_required: whether a message without it is refused: a field without a default.
+    """
+
+    attribute: str
+    wire_name: str
+    spelled: str
+    field: Field
+    hint: Any
+    is_required: bool
 
 
 @functools.cache
-def camel_case(name: str) -> str:
-    """Return the JSON spelling of a proto name: `task_type` becomes `taskType`."""
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+def fields_of(kind: type[Message]) -> tuple[DeclaredField, ...]:
+    """Return the fields of a message, in the order of their declaration."""
+    if kind.declared_by is not None:
+        return fields_of(kind.declared_by)
+    hints = get_type_hints(kind, include_extras=True)
+    annotated = [each for each in msgspec.structs.fields(kind) if get_origin(hints[each.name]) is Annotated]
+    return tuple(_declared(kind, each, hints[each.name]) for each in annotated)
 
 
-class Message:
-    """One JSON object whose fields are taken by name; names are given in proto spelling.
-
-    Every `take` method returns None when the field is missing or null, as proto3 JSON says.
-    """
-
-    __slots__ = ("_left", "path")
-
-    def __init__(self, value: Any, path: str = "") -> None:
-        """Wrap `value`, found at `path` of the request.
-
-        Raises:
-            InvalidRequest: `value` is not an object.
-        """
-        if not isinstance(value, dict):
-            if not path:
-                raise InvalidRequest('Invalid JSON payload received. Unknown name "": Root element must be a message.')
-            raise InvalidRequest(f"Invalid value at '{path}' (message), {shown(value)}", field=path)
-        self._left: dict[str, Any] = dict(cast("Mapping[str, Any]", value))
-        self.path = path
-
-    def path_of(self, name: str) -> str:
-        """Return the path of field `name` of this message."""
-        return f"{self.path}.{name}" if self.path else name
-
-    def take(self, name: str) -> Any:
-        """Return the field as it came, in either spelling; the lowerCamel one wins if both are there."""
-        snake = self._left.pop(name, None)
-        camel = self._left.pop(camel_case(name), None) if "_" in name else None
-        return camel if camel is not None else snake
-
-    def take_text(self, name: str) -> str | None:
-        """Return a string field."""
-        value = self.take(name)
-        if value is None or isinstance(value, str):
-            return value
-        raise self._invalid(name, "TYPE_STRING", value)
-
-    def take_bool(self, name: str) -> bool | None:
-        """Return a bool field; the strings `true` and `false` count."""
-        value = self.take(name)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str) and value in {"true", "false"}:
-            return value == "true"
-        raise self._invalid(name, "TYPE_BOOL", value)
-
-    def take_int32(self, name: str) -> int | None:
-        """Return an int32 field, given as a number or a string of digits."""
-        return self._take_int(name, "TYPE_INT32", INT32)
-
-    def take_int64(self, name: str) -> int | None:
-        """Return an int64 field, given as a number or a string of digits."""
-        return self._take_int(name, "TYPE_INT64", INT64)
-
-    def _take_int(self, name: str, kind: str, bounds: tuple[int, int]) -> int | None:
-        value = self.take(name)
-        if value is None:
-            return None
-        number = _whole_number(value)
-        if number is None or not bounds[0] <= number <= bounds[1]:
-            raise self._invalid(name, kind, value)
-        return number
-
-    def take_enum(self, name: str, kind: type[EnumT]) -> EnumT | None:
-        """Return an enum field, given by name (in any case) or by number."""
-        value = self.take(name)
-        if value is None:
-            return None
-        number = _whole_number(value)
-        with suppress(KeyError, ValueError):
-            if number is not None:
-                return kind(number)
-            if isinstance(value, str):
-                return kind[value.upper()]
-        type_url = f"type.googleapis.com/google.ai.generativelanguage.v1beta.{kind.__name__}"
-        raise self._invalid(name, type_url, value)
-
-    def take_message(self, name: str) -> Message | None:
-        """Return a field that holds another message."""
-        value = self.take(name)
-        return None if value is None else Message(value, self.path_of(name))
-
-    def take_messages(self, name: str) -> list[Message]:
-        """Return a repeated message field; empty when it is missing."""
-        path = self.path_of(name)
-        return [Message(item, f"{path}[{index}]") for index, item in enumerate(self.take_list(name))]
-
-    def take_list(self, name: str) -> list[Any]:
-        """Return a repeated field as it came; empty when it is missing."""
-        value = self.take(name)
-        if value is None:
-            return []
-        if isinstance(value, list):
-            return cast("list[Any]", value)
-        return [value]  # proto3 JSON parsers at Google take a single value for a repeated field
-
-    def take_struct(self, name: str) -> dict[str, Any] | None:
-        """Return a google.protobuf.Struct: any JSON object, at most `MAX_DEPTH` levels deep."""
-        value = self.take(name)
-        if value is None:
-            return None
-        if not isinstance(value, dict) or _is_deeper(cast("dict[str, Any]", value), MAX_DEPTH):
-            raise self._invalid(name, "type.googleapis.com/google.protobuf.Struct", value)
-        return cast("dict[str, Any]", value)
-
-    def take_timestamp(self, name: str) -> datetime | None:
-        """Return a google.protobuf.Timestamp as an aware UTC datetime."""
-        value = self.take_text(name)
-        if value is None:
-            return None
-        try:
-            return parse_timestamp(value)
-        except ValueError:
-            raise self._invalid(name, "type.googleapis.com/google.protobuf.Timestamp", value) from None
-
-    def close(self) -> None:
-        """Refuse the fields that nobody took.
-
-        Raises:
-            InvalidRequest: there is one.
-        """
-        for name in self._left:
-            where = f" at '{self.path}'" if self.path else ""
-            raise InvalidRequest(
-                f"Invalid JSON payload received. Unknown name {shown(name)}{where}: Cannot find field.",
-                field=self.path or None,
-            )
-
-    def _invalid(self, name: str, kind: str, value: Any) -> InvalidRequest:
-        path = self.path_of(name)
-        return InvalidRequest(f"Invalid value at '{path}' ({kind}), {shown(value)}", field=path)
+def _declared(kind: type[Message], attribute: msgspec.structs.FieldInfo, annotation: Any) -> DeclaredField:
+    hint, field = get_args(annotation)
+    name = field.name or attribute.name
+    spelled = camel_case(name) if kind.is_camel_case else name
+    return DeclaredField(attribute.name, name, spelled, field, _without_none(hint), attribute.required)
 
 
-def _whole_number(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value):
-        return int(value)
-    return None
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) in {Union, UnionType}:
+        return next(each for each in get_args(hint) if each is not NoneType)
+    return hint
 
 
-def _is_deeper(value: dict[str, Any], limit: int) -> bool:
-    """Whether objects and lists nest more than `limit` levels in `value`."""
-    level: list[Any] = [value]
-    for _ in range(limit):
-        inner: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                inner += cast("dict[str, Any]", each).values()
-            elif isinstance(each, list):
-                inner += cast("list[Any]", each)
-        level = inner
-    return any(isinstance(each, (dict, list)) for each in level)
+_KINDS: dict[Any, Kind] = {
+    str: kinds.TEXT,
+    bool: kinds.BOOL,
+    int: kinds.INT32,
+    datetime: kinds.TIMESTAMP,
+    Any: kinds.ANY,
+}
 
 
-def shown(value: Any, most: int = 100) -> str:
-    """Return `value` as an error message quotes it: at most `most` characters, containers only hinted at."""
-    if isinstance(value, (dict, list)):
-        return "{...}" if isinstance(value, dict) else "[...]"
-    if not isinstance(value, str):
-        return msgspec.json.encode(value).decode()
-    return f'"{value}"' if len(value) <= most else f'"{value[:most]}..."'
+def kind_of(declared: DeclaredField, *, ignore_unknown: bool = False) -> Kind:
+    """Return how a field travels: as it says itself, or as its type does."""
+    return declared.field.kind or kind_of_type(declared.hint, ignore_unknown=ignore_unknown)
 
 
-def parse_timestamp(text: str) -> datetime:
-    """Return the aware UTC datetime that an RFC 3339 string names; offsets other than Z are converted.
+def kind_of_type(hint: Any, *, ignore_unknown: bool = False) -> Kind:
+    """Return how the values of a type travel."""
+    if hint in _KINDS:
+        return _KINDS[hint]
+    if get_origin(hint) is list:
+        return kinds.list_of(kind_of_type(get_args(hint)[0], ignore_unknown=ignore_unknown))
+    if get_origin(hint) is dict:
+        return kinds.STRUCT
+    if issubclass(hint, IntEnum):
+        return kinds.enum(hint)
+    return Kind(_reader(hint, ignore_unknown), to_wire, {"$ref": f"#/components/schemas/{hint.__name__}"})
 
-    Raises:
-        ValueError: the text is not RFC 3339.
-    """
-    found = _RFC3339.fullmatch(text)
-    if not found:
-        raise ValueError(f"not RFC 3339: {text[:40]!r}")
-    date, clock, fraction, offset = found.groups()
-    # datetime holds microseconds: digits beyond the sixth are dropped.
-    moment = datetime.fromisoformat(f"{date}T{clock}{(fraction or '')[:7]}{offset.upper()}")
+
+class _Spelling(NamedTuple):
+    """What a JSON name of a message stands for."""
+
+    attribute: str
+    wire_name: str
+    read: Read
+    wins: bool  # over the other spelling, where a body has both
+
+
+@functools.cache
+def _reader(kind: type[Message], ignore_unknown: bool) -> Read:
+    """Return the function that reads a message; made once, because a request may hold thousands of them."""
+    fields = fields_of(kind)
+    spellings: dict[str, _Spelling] = {}
+    for each in fields:
+        reads = kind_of(each, ignore_unknown=ignore_unknown).read
+        for name in (each.wire_name, camel_case(each.wire_name)):
+            spellings[name] = _Spelling(each.attribute, each.wire_name, reads, name != each.wire_name)
+    required = tuple((each.attribute, each.wire_name, each.field.missing) for each in fields if each.is_required)
+    ignores_unknown = kind.ignores_unknown or ignore_unknown
+    return functools.partial(_read, spellings, functools.partial(_finish, kind, required, ignores_unknown))
+
+
+def _read(
+    spellings: dict[str, _Spelling], finish: Callable[[dict[str, Any], list[str]], Message], value: Any
+) -> Message:
+    if type(value) is not dict:
+        raise kinds.not_an_object(value)
+    taken: dict[str, Any] = {}
+    unknown: list[str] = []
+    found = None
     try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"out of range: {text!r}") from error
+        for name, each in cast("dict[str, Any]", value).items():
+            found = spellings.get(name)
+            if found is None:
+                unknown.append(name)
+            elif each is not None and (found[3] or found[0] not in taken):
+                its = found[2](each)
+                if its is not None:
+                    taken[found[0]] = its
+    except Refused as refused:
+        refused.path.append(cast("_Spelling", found).wire_name)
+        raise
+    return finish(taken, unknown)
 
 
-def format_timestamp(moment: datetime) -> str:
-    """Return an aware datetime in RFC 3339, in UTC with `Z` and 0, 3 or 6 fraction digits."""
-    micros = moment.microsecond
-    digits = "seconds" if micros == 0 else "milliseconds" if micros % 1000 == 0 else "microseconds"
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=digits) + "Z"
+def _finish(
+    kind: type[Message],
+    required: tuple[tuple[str, str, str], ...],
+    ignores_unknown: bool,
+    taken: dict[str, Any],
+    unknown: list[str],
+) -> Message:
+    if unknown and not ignores_unknown:
+        raise Refused(_UNKNOWN, unknown[0])
+    for attribute, name, words in required:
+        if attribute not in taken:
+            raise Refused(words, at=(name,))
+    message = kind(**taken)
+    message.check()
+    return message
+
+
+@functools.cache
+def _writers(kind: type[Message]) -> tuple[tuple[str, str, Write | None, bool], ...]:
+    kinds_of = [(each, kind_of(each)) for each in fields_of(kind)]
+    return tuple((each.attribute, each.spelled, its.write, its.is_nullable) for each, its in kinds_of if its.is_kept)

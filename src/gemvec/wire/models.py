@@ -2,44 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from gemvec.errors import InvalidRequest
-from gemvec.wire.embed import parse_content
-from gemvec.wire.message import Message
-from gemvec.wire.names import format_model_name
+from gemvec.wire.embed import Content, ModalityTokenCount
+from gemvec.wire.kinds import Refused
+from gemvec.wire.message import Field, ProtoMessage
+from gemvec.wire.names import MODEL_NAME
 
 METHODS = ["embedContent", "batchEmbedContents", "asyncBatchEmbedContent", "countTokens"]
 
+_NO_CONTENTS = "* CountTokensRequest.contents: contents is not specified\n"
+_PAGE_TOKEN = "`pageToken` of the next page; absent on the last."  # noqa: S105 - a description
 
-def model_to_wire(*, model: str, version: str, display_name: str, description: str, token_limit: int) -> dict[str, Any]:
-    """Return a Model resource."""
-    return {
-        "name": format_model_name(model),
-        "version": version,
-        "displayName": display_name,
-        "description": description,
-        "inputTokenLimit": token_limit,
-        "outputTokenLimit": 1,
-        "supportedGenerationMethods": METHODS,
+
+class Model(ProtoMessage, frozen=True, kw_only=True):
+    """A name that is served."""
+
+    name: Annotated[str | None, Field("`models/{model}`", kind=MODEL_NAME)] = None
+    version: Annotated[str | None, Field("First eight characters of the SHA-256 of the weights that serve it.")] = None
+    display_name: Annotated[str | None, Field("A name for people.")] = None
+    description: Annotated[str | None, Field("Which weights serve it.")] = None
+    input_token_limit: Annotated[int | None, Field("Longer texts are cut or refused.")] = None
+    output_token_limit: Annotated[int | None, Field("Always 1.")] = None
+    supported_generation_methods: Annotated[list[str] | None, Field("What may be called on it.")] = None
+
+
+class ListModelsResponse(ProtoMessage, frozen=True, kw_only=True):
+    """A page of models."""
+
+    models: Annotated[list[Model] | None, Field("The default model's own name first.")] = None
+    next_page_token: Annotated[str | None, Field(_PAGE_TOKEN)] = None
+
+
+class GenerateContentRequest(ProtoMessage, frozen=True, kw_only=True):
+    """What a call of generateContent would send; only its contents are counted."""
+
+    ignores_unknown: ClassVar[bool] = True
+
+    contents: Annotated[list[Content] | None, Field("The contents.")] = None
+
+
+class CountTokensRequest(ProtoMessage, frozen=True, kw_only=True):
+    """Contents to count."""
+
+    more_schema: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [
+            {"required": ["contents"], "properties": {"contents": {"minItems": 1}}},
+            {
+                "required": ["generateContentRequest"],
+                "properties": {
+                    "generateContentRequest": {"required": ["contents"], "properties": {"contents": {"minItems": 1}}}
+                },
+            },
+        ]
     }
 
+    model: Annotated[str | None, Field("Ignored: the URL names the model.")] = None
+    contents: Annotated[list[Content] | None, Field("The contents; at least one.")] = None
+    generate_content_request: Annotated[
+        GenerateContentRequest | None, Field("The contents, as some SDKs nest them.")
+    ] = None
 
-def parse_count_tokens_request(message: Message) -> list[str]:
-    """Read a CountTokensRequest: its `contents`, or those of a nested `generateContentRequest`.
+    def check(self) -> None:
+        """Refuse a call without contents."""
+        if not self.texts:
+            raise Refused(_NO_CONTENTS, at=("contents",))
 
-    Raises:
-        InvalidRequest: a field is wrong or unknown, or there are no contents.
-    """
-    message.take_text("model")  # the URL names the model; some SDKs repeat it here
-    nested = message.take_message("generate_content_request")
-    contents = message.take_messages("contents") or (nested.take_messages("contents") if nested else [])
-    message.close()
-    if not contents:
-        raise InvalidRequest("* CountTokensRequest.contents: contents is not specified\n", field="contents")
-    return [parse_content(content) for content in contents]
+    @property
+    def texts(self) -> list[str]:
+        """The text of each content."""
+        nested = self.generate_content_request
+        contents = self.contents or (nested and nested.contents) or []
+        return [content.text for content in contents]
 
 
-def count_tokens_response_to_wire(token_count: int) -> dict[str, Any]:
-    """Return a CountTokensResponse."""
-    return {"totalTokens": token_count, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": token_count}]}
+class CountTokensResponse(ProtoMessage, frozen=True, kw_only=True):
+    """Tokens."""
+
+    total_tokens: Annotated[int | None, Field("Tokens of all contents together.")] = None
+    prompt_tokens_details: Annotated[list[ModalityTokenCount] | None, Field("The same by modality: TEXT only.")] = None
+
+    @classmethod
+    def of(cls, token_count: int) -> CountTokensResponse:
+        """Return the answer for contents that have `token_count` tokens together."""
+        return cls(total_tokens=token_count, prompt_tokens_details=[ModalityTokenCount(token_count=token_count)])

@@ -8,87 +8,102 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gemvec.errors import EmptyText, InvalidRequest
-from gemvec.wire.message import Message, shown
+from gemvec.wire.inputs import INPUTS, MISSING_INPUT, Input, TaskNames
+from gemvec.wire.kinds import IGNORED, TEXT, VALUES, Kind, choice, nullable
+from gemvec.wire.message import Field, JsonMessage, to_wire
 
-EncodingFormat = Literal["float", "base64"]
-
-# A text, or the ids of its tokens.
-Input = str | list[int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingsRequest:
-    """A request to embed some texts.
-
-    Attributes:
-        inputs: texts or token ids; at least one, none empty.
-        model: the model's name, None for the server's default.
-        dimensions: values wanted in each vector, None for the model's default.
-        encoding_format: `base64` is little-endian float32.
-    """
-
-    inputs: list[Input]
-    model: str | None
-    dimensions: int | None
-    encoding_format: EncodingFormat
+_ENCODING_FORMAT = choice(("float", "base64"), "Invalid value for '{path}': {value} is not one of 'float', 'base64'.")
+_VALUES_OR_BASE64 = Kind(lambda value: value, None, {"anyOf": [VALUES.schema, {"type": "string"}]})
 
 
-def parse_embeddings_request(message: Message) -> EmbeddingsRequest:
-    """Read the body of `POST embeddings`.
+class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
+    """Texts to embed."""
 
-    Raises:
-        InvalidRequest: a field is wrong or `input` is missing.
-    """
-    encoding_format = message.take_text("encoding_format") or "float"
-    if encoding_format not in {"float", "base64"}:
-        raise InvalidRequest(
-            f"Invalid value for 'encoding_format': {shown(encoding_format)} is not one of 'float', 'base64'.",
-            field="encoding_format",
+    inputs: Annotated[
+        list[Input],
+        Field(
+            "A text, texts, the token ids of one text, or of several.",
+            name="input",
+            kind=INPUTS,
+            missing=MISSING_INPUT,
+            is_indexed=True,
+        ),
+    ]
+    model: Annotated[str | None, Field("A served name; the default model when absent.")] = None
+    dimensions: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = None
+    encoding_format: Annotated[
+        str, Field("base64 is little-endian float32.", kind=_ENCODING_FORMAT, default="float")
+    ] = "float"
+    user: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+
+
+class OpenAIEmbedding(JsonMessage, frozen=True, kw_only=True):
+    """A vector."""
+
+    object: Annotated[str, Field("embedding")] = "embedding"
+    index: Annotated[int, Field("Its place among the inputs.")]
+    embedding: Annotated[Any, Field("Values, or base64.", kind=_VALUES_OR_BASE64)]
+
+
+class OpenAIUsage(JsonMessage, frozen=True, kw_only=True):
+    """What was embedded."""
+
+    prompt_tokens: Annotated[int, Field("Tokens.")]
+    total_tokens: Annotated[int, Field("The same.")]
+
+
+class OpenAIEmbeddingsResponse(JsonMessage, frozen=True, kw_only=True):
+    """The vectors."""
+
+    object: Annotated[str, Field("list")] = "list"
+    data: Annotated[list[OpenAIEmbedding], Field("In the order of the inputs.")]
+    model: Annotated[str, Field("The served name.")]
+    usage: Annotated[OpenAIUsage, Field("What was embedded.")]
+
+    @classmethod
+    def of(cls, values: Sequence[Any], *, model: str, token_count: int) -> OpenAIEmbeddingsResponse:
+        """Return the answer with these vectors: lists, finished JSON or base64, in order."""
+        return cls(
+            data=[OpenAIEmbedding(index=index, embedding=each) for index, each in enumerate(values)],
+            model=model,
+            usage=OpenAIUsage(prompt_tokens=token_count, total_tokens=token_count),
         )
-    return EmbeddingsRequest(
-        inputs=parse_inputs(message.take("input"), field="input"),
-        model=message.take_text("model") or None,
-        dimensions=message.take_int32("dimensions"),
-        encoding_format=cast("EncodingFormat", encoding_format),
-    )
 
 
-def parse_inputs(value: Any, *, field: str) -> list[Input]:
-    """Return the inputs that `value` holds: a text, texts, the token ids of one text, or of several.
+class OpenAIModel(JsonMessage, frozen=True, kw_only=True):
+    """A name that is served."""
 
-    Raises:
-        InvalidRequest: it is something else or nothing; `index` says which input.
-        EmptyText: an input is empty.
-    """
-    if value is None:
-        raise InvalidRequest(f"'{field}' is missing: a text, texts, or token ids.", field=field)
-    if isinstance(value, list) and _is_token_ids(cast("list[Any]", value)):
-        return [cast("list[int]", value)]
-    items = cast("list[Any]", value) if isinstance(value, list) else [value]
-    for index, each in enumerate(items):
-        if each in ("", []):
-            raise EmptyText(f"Invalid '{field}': an input must not be empty.", field=field, index=index)
-        if not isinstance(each, str) and not (isinstance(each, list) and _is_token_ids(cast("list[Any]", each))):
-            raise InvalidRequest(
-                f"Invalid type for '{field}': expected a string, strings, token ids or lists of token ids, "
-                f"but got {shown(each)}.",
-                field=field,
-                index=index,
-            )
-    if not items:
-        raise InvalidRequest(f"Invalid '{field}': expected at least one input.", field=field)
-    return cast("list[Input]", items)
+    id: Annotated[str, Field("The name.")]
+    object: Annotated[str, Field("model")] = "model"
+    created: Annotated[int, Field("Always 0: a required field of OpenAI's that means nothing here.")] = 0
+    owned_by: Annotated[str, Field("gemvec")] = "gemvec"
 
 
-def _is_token_ids(value: list[Any]) -> bool:
-    return bool(value) and all(type(each) is int and each >= 0 for each in value)
+class OpenAIModels(JsonMessage, frozen=True, kw_only=True):
+    """All names; OpenAI's list has no pages."""
+
+    object: Annotated[str, Field("list")] = "list"
+    data: Annotated[list[OpenAIModel], Field("Each name.")]
+
+
+class OpenAIErrorDetail(JsonMessage, frozen=True, kw_only=True):
+    """OpenAI's error."""
+
+    message: Annotated[str, Field("For people.")]
+    type: Annotated[str, Field("Its kind.")]
+    param: Annotated[str | None, Field("The field at fault.", kind=nullable(TEXT))] = None
+    code: Annotated[str | None, Field("Its name.", kind=nullable(TEXT))] = None
+
+
+class OpenAIError(JsonMessage, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    error: Annotated[OpenAIErrorDetail, Field("The error.")]
 
 
 def vector_to_base64(vector: npt.NDArray[np.float32]) -> str:
@@ -96,26 +111,6 @@ def vector_to_base64(vector: npt.NDArray[np.float32]) -> str:
     return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()
 
 
-def embeddings_response_to_wire(values: Sequence[Any], *, model: str, token_count: int) -> dict[str, Any]:
-    """Return the answer of `POST embeddings`; `values` are lists or base64, in order."""
-    return {
-        "object": "list",
-        "data": [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(values)],
-        "model": model,
-        "usage": {"prompt_tokens": token_count, "total_tokens": token_count},
-    }
-
-
-def model_to_wire(model: str) -> dict[str, Any]:
-    """Return a model object. `created` is a required field of OpenAI's that means nothing here."""
-    return {"id": model, "object": "model", "created": 0, "owned_by": "gemvec"}
-
-
-def models_to_wire(models: Sequence[str]) -> dict[str, Any]:
-    """Return the answer of `GET models`: all of them, OpenAI's list has no pages."""
-    return {"object": "list", "data": [model_to_wire(each) for each in models]}
-
-
 def error_to_wire(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
     """Return the body of an error: `{"error": {message, type, param, code}}`."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return to_wire(OpenAIError(error=OpenAIErrorDetail(message=message, type=kind, param=param, code=code)))

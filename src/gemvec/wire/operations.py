@@ -7,15 +7,17 @@ SDKs for Python and JavaScript read it; it is written in pieces and never held w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import replace
 
-from gemvec.wire.batches import BatchState, EmbedContentBatch, batch_to_wire, parse_batch
-from gemvec.wire.jsonl import ResponseLine, parse_response
-from gemvec.wire.message import Message
+from gemvec.errors import InvalidRequest
+from gemvec.wire.batches import BatchState, EmbedContentBatch, EmbedContentBatchOutput
+from gemvec.wire.jsonl import ResponseLine
+from gemvec.wire.message import Field, ProtoMessage, read, to_wire
+from gemvec.wire.status import Status
 
 _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 _INLINE_START = b'"inlinedResponses":{"inlinedResponses":['
@@ -25,17 +27,22 @@ _INLINE_END = b"]}"
 InlineOutput = Callable[[], Iterable[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchAndOutput:
-    """A batch that a server described, with the results that came along.
+class Operation(ProtoMessage, frozen=True, kw_only=True):
+    """A batch as a long-running operation."""
 
-    Attributes:
-        batch: the batch itself.
-        inlined: inline results as they came.
-    """
+    name: Annotated[str | None, Field("`batches/{batch}`")] = None
+    metadata: Annotated[EmbedContentBatch | None, Field("The batch.")] = None
+    done: Annotated[bool | None, Field("Whether it has ended.")] = None
+    response: Annotated[EmbedContentBatchOutput | None, Field("The results again, when it succeeded.")] = None
+    error: Annotated[Status | None, Field("Why it did not succeed, when it ended otherwise.")] = None
 
-    batch: EmbedContentBatch
-    inlined: Sequence[Any] = ()
+    @property
+    def batch(self) -> EmbedContentBatch:
+        """The batch, with the error that its operation tells."""
+        batch = self.metadata or EmbedContentBatch()
+        if self.error is None:
+            return batch
+        return replace(batch, error_code=self.error.code or 0, error_message=self.error.message or "")
 
     @property
     def responses(self) -> tuple[ResponseLine, ...]:
@@ -44,7 +51,16 @@ class BatchAndOutput:
         Raises:
             InvalidRequest: they are no embeddings: Google keeps batches of other methods under the same names.
         """
-        return tuple(parse_response(Message(each, f"inlined_responses[{n}]")) for n, each in enumerate(self.inlined))
+        output = (self.metadata and self.metadata.output) or self.response
+        inlined = output.inlined_responses if output else None
+        return tuple(each.to_line() for each in (inlined and inlined.inlined_responses) or ())
+
+
+class ListOperationsResponse(ProtoMessage, frozen=True, kw_only=True):
+    """A page of batches."""
+
+    operations: Annotated[list[Operation] | None, Field("The newest first.")] = None
+    next_page_token: Annotated[str | None, Field("`pageToken` of the next page; absent on the last.")] = None
 
 
 def write_operation(
@@ -59,7 +75,7 @@ def write_operation(
     """
     name = {"name": f"batches/{batch.batch_id}"}
     yield _open(name) + b',"metadata":'
-    yield from _with_output({"@type": _TYPE + "EmbedContentBatch", **batch_to_wire(batch)}, "output", inline_output)
+    yield from _with_output({"@type": _TYPE + "EmbedContentBatch", **to_wire(batch)}, "output", inline_output)
     yield b',"done":' + (b"true" if batch.state.is_ended else b"false")
     if batch.state is BatchState.SUCCEEDED:
         yield b',"response":'
@@ -108,18 +124,26 @@ def _open(wire: dict[str, Any]) -> bytes:
     return msgspec.json.encode(wire)[:-1]
 
 
-def parse_operation(operation: Message) -> BatchAndOutput:
-    """Read an Operation that a server sent.
+def parse_operation(value: Any) -> Operation:
+    """Read an Operation that a server sent; fields that are not known are ignored.
 
     Raises:
-        InvalidRequest: it is not an operation on a batch.
+        InvalidRequest: a field has a value it cannot have, or the operation is not on a batch.
     """
-    metadata = operation.take("metadata")
-    batch = parse_batch(Message(metadata, "metadata"))
-    error = operation.take_message("error")
-    if error is not None:
-        code, message = error.take_int32("code"), error.take_text("message")
-        batch = replace(batch, error_code=code or 0, error_message=message or "")
-    output = Message(metadata).take_message("output") or operation.take_message("response") or Message({})
-    inlined = output.take_message("inlined_responses") or Message({})
-    return BatchAndOutput(batch=batch, inlined=inlined.take_list("inlined_responses"))
+    return _on_a_batch(read(Operation, value, ignore_unknown=True))
+
+
+def parse_operations(value: Any) -> list[Operation]:
+    """Read a page of operations that a server sent; fields that are not known are ignored.
+
+    Raises:
+        InvalidRequest: a field has a value it cannot have, or an operation is not on a batch.
+    """
+    page = read(ListOperationsResponse, value, ignore_unknown=True)
+    return [_on_a_batch(each) for each in page.operations or ()]
+
+
+def _on_a_batch(operation: Operation) -> Operation:
+    if operation.metadata is None or not operation.metadata.batch_id:
+        raise InvalidRequest("An operation has no batch.", field="metadata.name")
+    return operation

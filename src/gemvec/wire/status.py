@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Annotated, Any, cast
+
+from gemvec.wire.message import Field, ProtoMessage, to_wire
 
 # google.rpc.Code numbers, used inside operations and batch responses; HTTP answers carry the HTTP number instead.
 RPC_CODES = {
@@ -44,12 +46,36 @@ HTTP_STATUSES = {
 _DETAIL = "type.googleapis.com/google.rpc."
 
 
+class Status(ProtoMessage, frozen=True, kw_only=True):
+    """google.rpc.Status."""
+
+    code: Annotated[int | None, Field("A google.rpc.Code number.")] = None
+    message: Annotated[str | None, Field("For people.")] = None
+
+
+class HttpStatus(Status, frozen=True, kw_only=True):
+    """google.rpc.Status as HTTP carries it."""
+
+    code: Annotated[int | None, Field("The HTTP status.")] = None
+    status: Annotated[str | None, Field("The canonical name, such as INVALID_ARGUMENT.")] = None
+    details: Annotated[
+        list[dict[str, Any]] | None, Field("google.rpc messages: BadRequest, RetryInfo, ErrorInfo, RequestInfo.")
+    ] = None
+
+
+class Error(ProtoMessage, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    error: Annotated[HttpStatus | None, Field("The error.")] = None
+
+
+class Empty(ProtoMessage, frozen=True, kw_only=True):
+    """Nothing."""
+
+
 def error_to_wire(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """Return the body of an HTTP error: `{"error": {code, message, status, details}}`."""
-    error: dict[str, Any] = {"code": code, "message": message, "status": status}
-    if details:
-        error["details"] = details
-    return {"error": error}
+    return to_wire(Error(error=HttpStatus(code=code, message=message, status=status, details=details or None)))
 
 
 def status_to_wire(status: str, message: str) -> dict[str, Any]:

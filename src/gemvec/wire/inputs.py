@@ -1,0 +1,129 @@
+"""What the routes of other services have in common: inputs that are texts or token ids, and names of tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from gemvec.embedding.task_type import TaskType
+from gemvec.errors import EmptyText, InvalidRequest
+from gemvec.wire.kinds import TEXT, Kind, Refused
+from gemvec.wire.message import Field, JsonMessage
+
+# A text, or the ids of its tokens.
+Input = str | list[int]
+
+MISSING_INPUT = "'{path}' is missing: a text, texts, or token ids."
+_EMPTY = "Invalid '{path}': an input must not be empty."
+_NO_INPUT = "Invalid '{path}': expected at least one input."
+_BAD_INPUT = "Invalid type for '{path}': expected a string, strings, token ids or lists of token ids, but got {value}."
+
+_TOKEN_IDS: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+
+
+def _read_inputs(value: Any) -> list[Input]:
+    """Return the inputs that `value` holds: a text, texts, the token ids of one text, or of several."""
+    if not isinstance(value, list):
+        return [_read_input(value)]
+    items = cast("list[Any]", value)
+    if _is_token_ids(items):
+        return [items]
+    if not items:
+        raise Refused(_NO_INPUT)
+    for index, each in enumerate(items):
+        try:
+            _read_input(each)
+        except Refused as refused:
+            refused.path.append(index)
+            raise
+    return items
+
+
+def _read_input(value: Any) -> Input:
+    if value in ("", []):
+        raise Refused(_EMPTY, error=EmptyText)
+    if isinstance(value, str) or (isinstance(value, list) and _is_token_ids(cast("list[Any]", value))):
+        return cast("Input", value)
+    raise Refused(_BAD_INPUT, value)
+
+
+def _is_token_ids(value: list[Any]) -> bool:
+    return bool(value) and all(type(each) is int and each >= 0 for each in value)
+
+
+INPUTS = Kind(
+    _read_inputs,
+    None,
+    {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": {"anyOf": [_TEXT, _TOKEN_IDS]}}, _TOKEN_IDS]},
+)
+
+# Jina's names.
+_TASKS = {
+    "retrieval.query": TaskType.RETRIEVAL_QUERY,
+    "retrieval.passage": TaskType.RETRIEVAL_DOCUMENT,
+    "text-matching": TaskType.SEMANTIC_SIMILARITY,
+    "classification": TaskType.CLASSIFICATION,
+    "clustering": TaskType.CLUSTERING,
+    "separation": TaskType.CLUSTERING,
+    "code.query": TaskType.CODE_RETRIEVAL_QUERY,
+    "code.passage": TaskType.RETRIEVAL_DOCUMENT,
+}
+
+# Cohere's, Voyage's and NVIDIA's names.
+_INPUT_TYPES = {
+    "query": TaskType.RETRIEVAL_QUERY,
+    "search_query": TaskType.RETRIEVAL_QUERY,
+    "document": TaskType.RETRIEVAL_DOCUMENT,
+    "passage": TaskType.RETRIEVAL_DOCUMENT,
+    "search_document": TaskType.RETRIEVAL_DOCUMENT,
+    "classification": TaskType.CLASSIFICATION,
+    "clustering": TaskType.CLUSTERING,
+}
+
+# text-embeddings-inference names a prompt of the model's sentence-transformers configuration: these are the usual ones.
+_PROMPT_NAMES = _INPUT_TYPES | {
+    "retrieval-query": TaskType.RETRIEVAL_QUERY,
+    "retrieval-document": TaskType.RETRIEVAL_DOCUMENT,
+    "sts": TaskType.SEMANTIC_SIMILARITY,
+}
+
+
+def task_names(names: dict[str, TaskType]) -> Kind:
+    """Return the kind of a text that names a task by one of `names`, in any case."""
+    spelled = {task: name for name, task in reversed(names.items())}
+    words = f"`{{path}}`: {{value}} is not one of {', '.join(names)}"
+
+    def read(value: Any) -> TaskType:
+        found = names.get(TEXT.read(value).lower())
+        if found is None:
+            raise Refused(words, value)
+        return found
+
+    return Kind(read, spelled.__getitem__, {"type": "string", "enum": list(names)})
+
+
+class TaskNames(JsonMessage, frozen=True, kw_only=True):
+    """What the vectors are for, in the words of several services; it chooses the model's prompt."""
+
+    task_type: Annotated[TaskType | None, Field("What the vectors are for, in Google's words.")] = None
+    task: Annotated[TaskType | None, Field("The same in Jina's words.", kind=task_names(_TASKS))] = None
+    input_type: Annotated[
+        TaskType | None, Field("The same in Cohere's, Voyage's and NVIDIA's words.", kind=task_names(_INPUT_TYPES))
+    ] = None
+    prompt_name: Annotated[
+        TaskType | None,
+        Field("The same in text-embeddings-inference's words.", kind=task_names(_PROMPT_NAMES)),
+    ] = None
+
+    def named_task(self) -> TaskType:
+        """Return the task that is named, TASK_TYPE_UNSPECIFIED where there is none.
+
+        Raises:
+            InvalidRequest: two fields name different tasks.
+        """
+        names = ("task_type", "task", "input_type", "prompt_name")
+        named = {name: task for name in names if (task := cast("TaskType | None", getattr(self, name))) is not None}
+        if len(set(named.values())) > 1:
+            *_, last = named
+            raise InvalidRequest(f"`{'` and `'.join(named)}` name different tasks: give one of them.", field=last)
+        return next(iter(named.values()), TaskType.TASK_TYPE_UNSPECIFIED)

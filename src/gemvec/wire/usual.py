@@ -1,0 +1,153 @@
+"""What nearly every body looks like, decoded straight into its message: `read_usual`, a tenth of the time of `read`.
+
+msgspec decodes JSON into typed structs, but takes one spelling of a name and has its own words for errors. So a second
+struct is made from a message's declaration, which has each field in both spellings and takes the plain forms only.
+Everything else, and everything wrong, is left to `read`, which knows all of proto3 JSON and all the words of refusal.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo, force_setattr
+
+from gemvec.wire.kinds import Kind, Refused
+from gemvec.wire.message import DeclaredField, Message, fields_of, read
+from gemvec.wire.proto_json import camel_case, parse_json
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+_INT32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_PLAIN: dict[Any, Any] = {str: str, bool: bool, int: _INT32}
+
+
+def read_usual(kind: type[MessageT], body: bytes) -> MessageT:
+    """Return the message that a body holds, like `read(kind, parse_json(body))`.
+
+    Raises:
+        InvalidRequest: the body is not JSON, or a field is wrong, unknown or missing.
+    """
+    decode, complete = _usual(kind)
+    try:
+        message = decode(body)
+        if complete:
+            complete(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, Refused):
+        return read(kind, parse_json(body))
+    return cast("MessageT", message)
+
+
+# Does what is left to do for a message that msgspec made.
+_Complete = Callable[[Any], None]
+
+
+class _Step(NamedTuple):
+    """What is left to do for one field.
+
+    Attributes:
+        attribute: its name.
+        other: the attribute that holds its lowerCamel spelling, None where both spellings are one.
+        convert: makes the field's value of what JSON has, None where they are the same.
+        inner: completes the messages in it, None where there is nothing to do.
+    """
+
+    attribute: str
+    other: str | None
+    convert: Callable[[Any], Any] | None
+    inner: _Complete | None
+
+
+class _Plain(NamedTuple):
+    """How the plain form of a field is taken; `hint` is None where it has none. The rest is as in `_Step`."""
+
+    hint: Any = None
+    convert: Callable[[Any], Any] | None = None
+    inner: _Complete | None = None
+
+
+@functools.cache
+def _usual(kind: type[Message]) -> tuple[Callable[[bytes], Message], _Complete | None]:
+    usual, complete = _derive(kind)
+    return msgspec.json.Decoder(usual).decode, complete
+
+
+@functools.cache
+def _derive(kind: type[Message]) -> tuple[type[Message], _Complete | None]:
+    """Return the struct that takes the plain forms of a message, and what completes one."""
+    declared = {each.attribute: each for each in fields_of(kind)}
+    fields: list[Any] = []
+    steps: list[_Step] = []
+    for each in msgspec.structs.fields(kind):
+        is_plain = each.name in declared and not isinstance(each.default, Message)
+        plain = _plain(declared[each.name]) if is_plain else _Plain()
+        name = declared[each.name].wire_name if each.name in declared else each.name
+        # null stands for a field that is not set: where the default is a value, that is for the full reader.
+        may_be_null = each.default is None
+        fields.append((each.name, _or_none(plain.hint) if may_be_null else plain.hint, _like(each, name)))
+        camel = camel_case(name)
+        other = None if plain.hint is None or camel == name else f"{each.name}_in_camel_case"
+        if other:
+            fields.append((other, _or_none(plain.hint), msgspec.field(name=camel, default=None)))
+        if other or plain.convert or plain.inner:
+            steps.append(_Step(each.name, other, plain.convert, plain.inner))
+    usual = msgspec.defstruct(
+        kind.__name__, fields, bases=(kind,), namespace={"declared_by": kind}, forbid_unknown_fields=True, kw_only=True
+    )
+    checks = kind.check is not Message.check
+    complete = functools.partial(_complete, tuple(steps), checks) if steps or checks else None
+    return cast("type[Message]", usual), complete
+
+
+def _or_none(hint: Any) -> Any:
+    return None if hint is None else hint | None
+
+
+def _like(field: FieldInfo, name: str) -> Any:
+    return msgspec.field(name=name) if field.required else msgspec.field(name=name, default=field.default)
+
+
+def _plain(declared: DeclaredField) -> _Plain:
+    if declared.field.kind is not None:
+        return _plain_text(declared.field.kind)
+    hint, is_list = declared.hint, get_origin(declared.hint) is list
+    if is_list:
+        (hint,) = get_args(hint)
+    if hint in _PLAIN:
+        return _Plain(list[_PLAIN[hint]] if is_list else _PLAIN[hint])
+    if isinstance(hint, type) and issubclass(hint, Message):
+        inner, complete = _derive(hint)
+        return _Plain(list[inner] if is_list else inner, inner=complete)
+    if isinstance(hint, type) and issubclass(hint, IntEnum) and not is_list:
+        return _Plain(str, hint.__members__.__getitem__)
+    return _Plain()
+
+
+def _plain_text(kind: Kind) -> _Plain:
+    """Return how a field is taken whose kind has a reader of its own: texts only."""
+    if not kind.is_kept:
+        return _Plain()
+    if kind.schema.get("type") == ["string", "integer"]:
+        return _Plain(str | int)
+    return _Plain(str, kind.read) if kind.schema.get("type") == "string" else _Plain()
+
+
+def _complete(steps: tuple[_Step, ...], checks: bool, message: Message) -> None:
+    for attribute, other, convert, inner in steps:
+        value = getattr(message, attribute)
+        if other is not None and (spelled := getattr(message, other)) is not None:
+            value = spelled
+            force_setattr(message, other, None)
+            force_setattr(message, attribute, value)
+        if value is None:
+            continue
+        if convert is not None:
+            force_setattr(message, attribute, convert(value))
+        if inner is not None:
+            for each in cast("list[Message]", value if type(value) is list else [value]):
+                inner(each)
+    if checks:
+        message.check()
