@@ -8,7 +8,7 @@ The recovery contract:
 4. An ended state never changes. The counters always add up to the number of requests.
 5. A malformed or failing request becomes an error at its own place and harms no other, even one that kills the server.
 
-How: `BatchStore` keeps the truth in two tables. A chunk of about 256 requests becomes one immutable part file, made
-durable before one transaction marks the chunk done and moves the counters. `run_chunk` computes and remembers nothing,
-an `Executor` says where it runs, `BatchRunner` claims chunks and keeps several in flight. Knows no HTTP.
+How: `BatchStore` keeps the truth in two tables. A chunk of about 256 requests becomes one immutable part file, which is
+durable before one transaction marks the chunk done and updates the counters. `run_chunk` computes and keeps no state,
+an `Executor` says where it runs, and `BatchRunner` claims chunks and keeps several in flight. Knows no HTTP.
 """

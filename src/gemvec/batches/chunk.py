@@ -1,4 +1,4 @@
-"""`run_chunk`: lines of a chunk in, one part file out. It computes and remembers nothing.
+"""`run_chunk`: lines of a chunk in, one part file out. It computes and keeps no state.
 
 What goes wrong with one request becomes an error at its place. What goes wrong with everything at once (no room, no
 model, no answer from a remote service) is raised, nothing is written, and the chunk can be run again.
@@ -19,7 +19,7 @@ from gemvec.errors import ApiError, GemvecError, InvalidRequest, Overloaded
 from gemvec.logs import get_logger
 
 _BAD_REQUEST = 400
-# A refused chunk is tried this often before it is tried in halves, in case it is larger than what may ever wait.
+# A refused chunk is tried this often before it is tried in halves, in case it is larger than the queue.
 _PATIENCE = 5
 
 _KILLER = Failure("INTERNAL", "The server died whenever it worked on this request.")
@@ -37,7 +37,7 @@ async def run_chunk(task: ChunkTask, embedder: Embedder, files: ChunkFiles) -> C
 
     Raises:
         StorageFailure: the input cannot be read or the part file not written; StorageFull when there is no room,
-            DataLost when the input is not what it was.
+            DataLost when the input has changed.
         GemvecError: the embedder as a whole fails.
     """
     asked = await asyncio.to_thread(files.read)
@@ -70,7 +70,7 @@ async def run_isolated(
 async def _embed_each(
     embedder: Embedder, task: ChunkTask, asked: Sequence[EmbedRequest | Failure]
 ) -> list[Embedding | Failure]:
-    """Return a vector for every request, or why it has none; failures stay as they are."""
+    """Return a vector for every request, or the reason why it has none; failures are passed through."""
     requests = [each for each in asked if isinstance(each, EmbedRequest)]
     computed = iter(await _embed_all(embedder, embedder.get_model(task.model), task, requests))
     return [each if isinstance(each, Failure) else next(computed) for each in asked]
@@ -79,7 +79,7 @@ async def _embed_each(
 async def _embed_all(
     embedder: Embedder, model: ServedModel, task: ChunkTask, requests: Sequence[EmbedRequest]
 ) -> list[Embedding | Failure]:
-    """Embed requests; when the embedder refuses some, halve until each bad one stands alone."""
+    """Embed requests; when the embedder refuses some, halve until each bad one is alone."""
     if not requests:
         return []
     try:
@@ -108,7 +108,7 @@ async def _embed_patiently(embedder: Embedder, model: ServedModel, requests: Seq
 
 
 def _failure_of(error: Exception, task: ChunkTask) -> Failure:
-    """Return what to tell about a request that the embedder fails on; raise what concerns every request."""
+    """Return the failure of a request on which the embedder fails; raise an error that concerns every request."""
     if isinstance(error, InvalidRequest) or (isinstance(error, ApiError) and error.code == _BAD_REQUEST):
         return Failure("INVALID_ARGUMENT", error.message)
     if isinstance(error, (GemvecError, MemoryError)):

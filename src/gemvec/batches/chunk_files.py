@@ -39,13 +39,13 @@ class ChunkFiles:
         self._labels: dict[int, dict[str, Any]] = {}
 
     def read(self, wanted: range | None = None) -> list[EmbedRequest | Failure]:
-        """Return what each line asks for, or why it is no request.
+        """Return what each line asks for, or why it is not a request.
 
         Args:
-            wanted: numbers of the lines to read, all of them when None; no other line is looked into.
+            wanted: numbers of the lines to read, all of them when None; other lines are not parsed.
 
         Raises:
-            DataLost: the input is not what it was.
+            DataLost: the input has changed.
             StorageFailure: it cannot be read.
         """
         task, asked, count = self._task, list[EmbedRequest | Failure](), 0
@@ -75,7 +75,7 @@ class ChunkFiles:
         )
 
     def _blocks(self, answers: Sequence[Embedding | Failure]) -> Iterator[bytes]:
-        """Yield the lines in blocks: neither are they written one by one nor all of them held."""
+        """Yield the lines in blocks, so that they are not written one by one and not all held in memory."""
         block: list[bytes] = []
         size = 0
         for number, answer in enumerate(answers):
@@ -94,7 +94,7 @@ class ChunkFiles:
 
 
 def _prepare(request: EmbedContentRequest | InvalidRequest, model: str) -> EmbedRequest | Failure:
-    """Return what to ask the embedder for, or why a request is not worth asking."""
+    """Return what to ask the embedder for, or why a request cannot be embedded."""
     if isinstance(request, InvalidRequest):
         return Failure("INVALID_ARGUMENT", request.message)
     if request.model is not None and request.model != model:

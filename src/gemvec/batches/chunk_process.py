@@ -1,12 +1,12 @@
-"""Processes beside the server that run whole chunks, for models so fast that the interpreter is what limits them.
+"""Processes beside the server that run whole chunks, for models so fast that the interpreter limits them.
 
-Where a vector is looked up in a table, reading its line and writing its values as JSON takes more than half as long
-again, and all of it holds the interpreter's lock. In processes of their own, each of which holds the model once more,
-chunks use two cores and leave the server's interpreter to those who wait. Larger models gain nothing by this.
+If a vector is only looked up in a table, reading its line and writing its values as JSON adds more than half to the
+time, and all of it holds the interpreter's lock. In separate processes, which each load the model again, chunks use two
+cores and leave the server's interpreter to interactive calls. Larger models gain nothing from this.
 
-A child says of a chunk what it counted, or that it failed, never why: the server runs the chunk itself then, where the
-error is raised as it is. It ends at once when the other end of its lifeline is closed, which the system does however
-the server ends.
+A child reports what it counted in a chunk, or that it failed, but never why: the server then runs the chunk itself,
+where the error is raised as it is. A child ends at once when the other end of its lifeline is closed, which the system
+does for every way in which the server can end.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ CHUNKS_EACH = 2
 
 # A chunk makes tens of thousands of objects and no cycles; collecting every few hundred takes a twentieth of the time.
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-# One thread for the tokenizer: there are as many processes as cores are worth having. Two heaps of the C library for
-# all threads: with one each, chunks that move between threads leave a few tens of MiB unused.
+# One thread for the tokenizer: there are already as many processes as useful cores. Two heaps of the C library for all
+# threads: with one each, chunks that move between threads leave a few tens of MiB unused.
 _ENVIRON = {"RAYON_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _NICENESS = 10  # interactive requests, which the server answers itself, go first
 
@@ -121,7 +121,7 @@ class ChunkProcesses:
     def _take(self) -> Wire | None:
         with self._lock:
             for wire in [each for each in self._starting if each.poll()]:
-                wire.recv()  # what it says first is that the model is loaded
+                wire.recv()  # its first message says that the model is loaded
                 self._starting.remove(wire)
                 self._idle.append(wire)
             if not self._idle:
@@ -135,7 +135,7 @@ class ChunkProcesses:
             self._idle.append(wire)
 
     def close(self) -> None:
-        """End the processes, whatever they do; a part file that is half written is nobody's."""
+        """End the processes, even while they work; a half-written part file belongs to no chunk."""
         for child in self._children:
             child.kill()
         for child in self._children:
@@ -145,8 +145,8 @@ class ChunkProcesses:
 
 
 def serve() -> None:
-    """Be a child; the command line has the handles of its connections, its lifeline first."""
-    # Terminals and service managers signal all processes alike; when these end is the server's to say.
+    """Run as a child; the command line has the handles of its connections, the lifeline first."""
+    # Terminals and service managers signal all processes alike, but the server decides when these end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)

@@ -69,7 +69,7 @@ _RECORD = _HELD.values(isolation=bindparam("its_isolation"))
 
 
 class NextJob(NamedTuple):
-    """What a claim has to know of a job."""
+    """What a claim has to know about a job."""
 
     job_number: int
     batch_id: str
@@ -79,7 +79,7 @@ class NextJob(NamedTuple):
 
 
 def next_job(connection: Connection, weights: Collection[str], parked: Collection[int] = ()) -> NextJob | None:
-    """Return the open job that goes first: highest priority, then oldest; only one with a chunk nobody works on.
+    """Return the open job that goes first (highest priority, then oldest) among those with an unclaimed chunk.
 
     Args:
         connection: a writing transaction.
@@ -91,7 +91,7 @@ def next_job(connection: Connection, weights: Collection[str], parked: Collectio
 
 
 def claim_chunk(connection: Connection, job_number: int) -> Chunk | None:
-    """Claim the first chunk of a job that nobody works on; its lease grows."""
+    """Claim the first unclaimed chunk of a job; its lease grows."""
     row = connection.execute(_CLAIM, {"of_job": job_number}).mappings().one_or_none()
     return None if row is None else chunk_of(row)
 
@@ -113,12 +113,12 @@ def finish_chunk(connection: Connection, task: ChunkTask, result: ChunkResult) -
 
 
 def release_chunk(connection: Connection, task: ChunkTask) -> None:
-    """Let somebody else claim a chunk, if this claim still holds."""
+    """Release a chunk so that it can be claimed again, if this claim still holds."""
     connection.execute(_RELEASE, _claim_of(task))
 
 
 def record_isolation(connection: Connection, task: ChunkTask, isolation: Isolation) -> None:
-    """Keep how far the search in a claimed chunk has come, if this claim still holds."""
+    """Record how far the search in a claimed chunk has come, if this claim still holds."""
     connection.execute(_RECORD, _claim_of(task) | {"its_isolation": format_isolation(isolation)})
 
 

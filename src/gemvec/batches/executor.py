@@ -1,6 +1,6 @@
 """`Executor`: where a chunk runs. In this process, or in processes of this machine; a cluster is another class.
 
-An executor only computes. The store is never asked by it and never told by it: the runner does both.
+An executor only computes. It never reads or writes the store: the runner does both.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.logs import get_logger
 from gemvec.storage.durable import Hook
 
-# A fast model is through with these in 120 ms; what a chunk costs besides is spread over more of them. Half as many
-# would take a twentieth more time and 100 MiB less in all processes together.
+# A fast model embeds these in 120 ms, and the fixed cost of a chunk is spread over more requests. Half as many would
+# take a twentieth more time and 100 MiB less in all processes together.
 _FAST_CHUNK_REQUESTS = 4096
-# A batch with more chunks is worth starting processes for.
+# Processes are started only for a batch with more chunks.
 CHUNKS_WITHOUT_PROCESSES = 4
 _IDLE_SECONDS = 60.0
-# Processes that died or could not be started are tried again after so long, not with every chunk.
+# After processes died or could not be started, they are tried again after this time, and not with every chunk.
 _PAUSE_SECONDS = 5.0
 
 _log = get_logger("batches")
 
 
 class Executor(Protocol):
-    """Runs chunks somewhere that reaches the paths in the task."""
+    """Runs chunks somewhere with access to the paths in the task."""
 
     def chunk_requests(self, weights: str) -> int:
         """Return how many requests make a good chunk for a model."""
@@ -43,7 +43,7 @@ class Executor(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of what is held; no chunk is running any more, or any that is is abandoned."""
+        """Release everything; no chunk is running any more, or those that are running are abandoned."""
         ...
 
 
@@ -64,11 +64,11 @@ class LocalExecutor:
         return await run_chunk(task, self._embedder, ChunkFiles(task, hook=self._hook))
 
     async def close(self) -> None:
-        """Let go of nothing."""
+        """Do nothing: there is nothing to release."""
 
 
 class ProcessExecutor:
-    """Runs the chunks of large batches in processes of their own; for models that are small and fast."""
+    """Runs the chunks of large batches in separate processes; for models that are small and fast."""
 
     def __init__(self, embedder: Embedder, open_embedder: OpenEmbedder, *, weights: Collection[str]) -> None:
         """Start nothing yet.
@@ -76,13 +76,13 @@ class ProcessExecutor:
         Args:
             embedder: computes everything else in this process.
             open_embedder: picklable; opens the same in another process.
-            weights: the models that are worth it.
+            weights: the models to do this for.
         """
         self._local = LocalExecutor(embedder)
         self._open_embedder = open_embedder
         self._weights = weights
         self._starting = asyncio.Lock()
-        # Waiting for a process takes a thread; the event loop's own are few and serve those who wait for an answer.
+        # Waiting for a process takes a thread; the event loop's own threads are few and serve interactive calls.
         self._waiters = ThreadPoolExecutor(PROCESSES * CHUNKS_EACH, thread_name_prefix="gemvec-chunks")
         self._not_before = 0.0  # in the event loop's time
         self._processes: ChunkProcesses | None = None
@@ -106,7 +106,7 @@ class ProcessExecutor:
         try:
             processes = await self._running()
             result = await loop.run_in_executor(self._waiters, processes.run, task)
-        except OSError as error:  # it has ended, or none can be started
+        except OSError as error:  # it has ended, or no process can be started
             self._not_before = loop.time() + _PAUSE_SECONDS
             _log.warning("chunks go on in the server's own process", extra={"reason": str(error)})
             return None

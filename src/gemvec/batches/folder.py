@@ -1,7 +1,7 @@
-"""The folder `batches` in the data folder: one folder a batch, with its input and its part files.
+"""The folder `batches` in the data folder: one folder for each batch, with its input and its part files.
 
-A batch's folder and input are durable before the row that names them is committed, and go after the row has gone. So a
-folder without a row is the leftover of a crash.
+A batch's folder and input are durable before the row that names them is committed, and are removed after the row. So a
+folder without a row is left over from a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class BatchFolder:
     """Where the bytes of batches are."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Open the folder, made when missing."""
+        """Open the folder; it is made if it is missing."""
         self._folder = data_dir.resolve() / "batches"
         make_folder(self._folder)
 
@@ -29,11 +29,11 @@ class BatchFolder:
         return self._folder / batch_id / _INPUT_NAME
 
     def part_path(self, batch_id: str, chunk_index: int, lease: int) -> Path:
-        """Return where the answers of one claim of a chunk go: a name that nobody writes twice."""
+        """Return where the answers of one claim of a chunk go: a name that is never written twice."""
         return self._folder / batch_id / f"{chunk_index:07d}.{lease}.jsonl"
 
     def errors_path(self, batch_id: str, chunk_index: int) -> Path:
-        """Return where the errors of chunks that were never computed go, from this one up to the next that was."""
+        """Return where the errors go for chunks that were never computed, from this one up to the next computed one."""
         return self._folder / batch_id / f"{chunk_index:07d}.errors.jsonl"
 
     def list_errors(self, batch_id: str) -> list[Path]:

@@ -1,15 +1,15 @@
 """A chunk in flight at two deaths of the server: run alone, then in halves, until the line that kills is found.
 
-What is about to be tried is on record before it is tried. So a start that finds a record of something under way knows
-what the server died of: several lines are tried in halves from then on, one line is never tried again and ends as an
-error at its place. Finding one line among 256 takes eight more deaths, and what is beside it is computed all the same.
+What is about to be tried is recorded before it is tried. So a start that finds such a record knows what the server died
+of: several lines are tried in halves from then on, and a single line is never tried again and becomes an error at its
+place. Finding one line among 256 takes eight more deaths, and the other lines are still computed.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-# In flight at so many deaths of the server, a chunk is suspected of having caused them.
+# A chunk that was in flight at this many deaths of the server is suspected of having caused them.
 SUSPECT_CRASHES = 2
 
 
@@ -35,7 +35,7 @@ class Isolation(msgspec.Struct, frozen=True):
         return Isolation(self.ranges, self.killers, index)
 
     def after_crash(self) -> Isolation:
-        """Return what to do after a death: the range that was tried goes in halves, or is a killer."""
+        """Return what to do after a death: the range that was tried is halved, or is a killer."""
         if self.trying is None:
             return self
         before, (first, count), after = (
@@ -55,5 +55,5 @@ def format_isolation(isolation: Isolation) -> str:
 
 
 def parse_isolation(text: str) -> Isolation:
-    """Return what `format_isolation` made a text of."""
+    """Read the text that `format_isolation` wrote."""
     return msgspec.json.decode(text, type=Isolation)

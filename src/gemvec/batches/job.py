@@ -13,7 +13,7 @@ from gemvec.wire.batches import BatchState
 
 
 class ChunkState(StrEnum):
-    """Where a chunk stands."""
+    """State of a chunk."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"  # claimed: somebody computes it, or did when the process died
@@ -22,10 +22,10 @@ class ChunkState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBatch:
-    """What is known of a batch before its input is.
+    """What is known about a batch before its input is read.
 
     Attributes:
-        owner: whose it will be; "" for anonymous callers.
+        owner: whose batch it will be; "" for anonymous callers.
         model: the served name to embed with.
         weights: what answers to that name now: model id, @, revision.
         display_name: a name for people.
@@ -47,10 +47,10 @@ class Job:
 
     Attributes:
         job_number: order of creation.
-        batch_id: what stands after `batches/`.
+        batch_id: the part after `batches/`.
         owner: whose it is; "" for anonymous callers.
         model: the served name it was created for.
-        weights: what answered to that name then; only the same weights go on with it.
+        weights: what answered to that name then; only the same weights continue it.
         display_name: a name for people.
         priority: int64; higher goes first.
         state: see `BatchState`.

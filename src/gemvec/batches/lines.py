@@ -1,8 +1,8 @@
 r"""A JSONL input as chunks of lines: found in one pass, read one chunk at a time.
 
-What a line is: whatever stands between two line feeds, a carriage return at its end included. Lines of nothing (or of
-one carriage return) are no requests and are skipped; every other line is one request, well formed or not. A byte order
-mark at the start of the file is skipped. Neither pass ever holds more than a few MiB, however long a line is.
+A line is everything between two line feeds, including a carriage return at its end. Empty lines (and lines of only a
+carriage return) are skipped; every other line is one request, well formed or not. A byte order mark at the start of the
+file is skipped. Neither pass holds more than a few MiB, even if a line is very long.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gemvec.storage.durable import translate_os_errors
 CHUNK_REQUESTS = 256
 # Long lines make a chunk smaller, so that chunks in flight stay small in memory.
 CHUNK_BYTES = 2**20
-# As much as one request body may have; a longer line is an error at its place and is never held in memory.
+# As long as a request body may be; a longer line is an error at its place and is never held in memory.
 MAX_LINE_BYTES = 20 * 2**20
-# A row for each chunk is all that a batch costs the database; more rows than this many requests make are too many.
+# A batch costs the database one row for each chunk; more requests than this would make too many rows.
 MAX_REQUESTS = 10_000_000
 
-# Of a block of nothing but short lines, the places take a few times as much memory; the next one waits for its turn.
+# In a block of only short lines, the positions take a few times as much memory; the next block waits its turn.
 _BLOCK_BYTES = 2**20
 _LINE_FEED, _CARRIAGE_RETURN = 10, 13
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -111,12 +111,12 @@ def _ends_of_requests(data: npt.NDArray[np.uint8], position: int, line_start: in
 
 
 def _is_blank(length: int, last: int) -> bool:
-    """Whether the file's last line, which no line feed ends, is no request."""
+    """Whether the file's last line, which has no line feed, is not a request."""
     return length == 0 or (length == 1 and last == _CARRIAGE_RETURN)
 
 
 class _Spans:
-    """Groups the ends of requests into spans of at most so many, cut early beyond `CHUNK_BYTES`."""
+    """Groups the ends of requests into spans of limited length, cut early beyond `CHUNK_BYTES`."""
 
     def __init__(self, max_requests: int) -> None:
         self._max_requests = max_requests
@@ -124,7 +124,7 @@ class _Spans:
         self._count: int = 0
 
     def extend(self, ends: Int64Array) -> Iterator[LineSpan]:
-        """Take in the ends of the requests that follow."""
+        """Add the ends of the requests that follow."""
         taken = 0
         while taken < len(ends):
             full = taken + self._max_requests - self._count - 1
@@ -168,7 +168,7 @@ def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | Non
 
 
 def open_kept(path: Path) -> BufferedReader:
-    """Open a file that a batch cannot do without.
+    """Open a file that a batch needs.
 
     Raises:
         DataLost: it is gone.

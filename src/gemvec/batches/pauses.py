@@ -40,7 +40,7 @@ class Pauses:
         return pause.seconds
 
     def end(self, job_number: int) -> None:
-        """Forget that a job ever failed."""
+        """Forget the failures of a job."""
         self._pauses.pop(job_number, None)
 
     def parked(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
-"""The queue of chunks, as the runner works on it: claim, checkpoint, release, fail, expire, recover.
+"""The queue of chunks for the runner: claim, checkpoint, release, fail, expire, recover.
 
-Each call is one transaction. `BatchStore` is the side of callers.
+Each call is one transaction. `BatchStore` is the side for callers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Claimable:
     """What may be claimed.
 
     Attributes:
-        weights: what can be computed with; jobs for anything else wait.
+        weights: the weights that are served; jobs for other weights wait.
         parked: numbers of jobs to leave alone.
     """
 
@@ -40,7 +40,7 @@ class Claimable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What became of a chunk that was handed in.
+    """The result of a checkpoint.
 
     Attributes:
         is_counted: False when its claim was void, because the job has ended or is gone.
@@ -52,7 +52,7 @@ class Checkpoint:
 
 
 class _VoidClaimError(Exception):
-    """Rolls a transaction back: the chunk is not this claim's any more."""
+    """Rolls a transaction back: this claim on the chunk is void."""
 
 
 class BatchQueue:
@@ -137,7 +137,7 @@ class BatchQueue:
         return True
 
     def record_isolation(self, task: ChunkTask, isolation: Isolation) -> None:
-        """Keep what is tried next in a chunk that is suspected of killing the server."""
+        """Record what is tried next in a chunk that is suspected of killing the server."""
         with self._database.write() as connection:
             claims.record_isolation(connection, task, isolation)
 
@@ -198,16 +198,16 @@ class BatchQueue:
             return rows.first_expiry(connection)
 
     def release_all(self) -> int:
-        """Give back every claimed chunk; return how many. Only when nobody computes any."""
+        """Give back every claimed chunk; return how many. Call it only when no chunk is being computed."""
         with self._database.write(is_way_out=True) as connection:
             return rows.release_all_chunks(connection)
 
     def recover(self, weights: Collection[str]) -> None:
-        """Put in order what a crash has left, before anything else happens in the data folder.
+        """Clean up after a crash, before anything else happens in the data folder.
 
-        Claims of the process that died are given back, and its death is counted against them. Its part files that were
-        never counted are removed, and so are folders of batches that were never accepted or are deleted already. Jobs
-        whose model is not served say so.
+        Claims of the process that died are given back, and its death is counted in them. Part files that were never
+        counted are removed, and so are folders of batches that were never accepted or are already deleted. Jobs whose
+        model is not served say so.
         """
         with self._database.write(is_way_out=True) as connection:
             released = rows.release_chunks_after_crash(connection)

@@ -1,7 +1,7 @@
 """Results of an ended batch, one for every request, in order: as the parts of a file, or as elements of a JSON array.
 
-What was computed is in part files. Each other request has an error at its place: the batch's own, or that its data is
-lost. What is left of a damaged batch is better than none.
+What was computed is in part files. Every other request has an error at its place: the batch's own error, or that its
+data is lost. What is left of a damaged batch is better than nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def finished_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> F
 
 
 def write_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> FileOutput:
-    """Write, durable, what is missing in the results of a batch that ends without success; return all of them.
+    """Write durably the missing results of a batch that ends without success; return all of its results.
 
     Args:
         folder: where the part files are.
@@ -52,7 +52,7 @@ def write_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> File
         chunks: all of its chunks, in order.
 
     Raises:
-        StorageFull: there is no room; calling again begins anew.
+        StorageFull: there is no room; calling again starts from the beginning.
         StorageFailure: something cannot be written.
     """
     parts: list[tuple[Path, int | None]] = []
@@ -90,7 +90,7 @@ def inline_responses(
 
 
 def inline_bytes(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> int:
-    """Return how large the responses of an ended batch are that were computed."""
+    """Return the size of the computed responses of an ended batch."""
     paths = [_part_path(folder, job, chunk) for chunk in chunks if chunk.state is ChunkState.DONE]
     with translate_os_errors():
         return sum(path.stat().st_size for path in paths if path.exists())
@@ -105,7 +105,7 @@ def _is_there(folder: BatchFolder, job: Job, chunk: Chunk) -> bool:
 
 
 def _is_whole(part: Path, chunk: Chunk) -> bool:
-    """Whether a part file is there as it was written."""
+    """Whether a part file is as it was written."""
     try:
         return chunk.part_crc32 in {None, crc32_of(part)}
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def _is_whole(part: Path, chunk: Chunk) -> bool:
 
 
 def _responses(folder: BatchFolder, job: Job, chunk: Chunk, check: Callable[[], object]) -> Iterator[bytes]:
-    """Yield the responses of one chunk; that its file is gone shows before the first of them."""
+    """Yield the responses of one chunk; a missing file is noticed before the first of them."""
     if chunk.state is ChunkState.DONE:
         part = _part_path(folder, job, chunk)
         with translate_os_errors():

@@ -1,7 +1,7 @@
 """The SQL of jobs and chunks: each function is one statement or two on an open transaction.
 
-A transaction touches a job's row before the rows of its chunks, always, so that two of them never wait for each other
-in a circle. `FOR UPDATE` matters on PostgreSQL; on SQLite a writing transaction is alone anyway.
+A transaction always touches a job's row before the rows of its chunks, so that two transactions never wait for each
+other. `FOR UPDATE` matters on PostgreSQL; on SQLite a writing transaction is alone anyway.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _IS_OPEN = jobs.c.ended_at.is_(None) & jobs.c.ending_state.is_(None)
 
 
 def job_of(row: RowMapping) -> Job:
-    """Return the job that a row of `jobs` holds."""
+    """Return the job in a row of `jobs`."""
     ending = row["ending_state"]
     values: dict[str, Any] = {**row, "state": BatchState(row["state"]), "ending_state": ending and BatchState(ending)}
     return Job(**values)
 
 
 def chunk_of(row: RowMapping) -> Chunk:
-    """Return the chunk that `CHUNK_COLUMNS` of a row hold."""
+    """Return the chunk in `CHUNK_COLUMNS` of a row."""
     values: dict[str, Any] = {**row, "state": ChunkState(row["state"])}
     return Chunk(**values)
 
@@ -107,14 +107,14 @@ def delete_job(connection: Connection, job_number: int) -> None:
 
 
 def release_all_chunks(connection: Connection) -> int:
-    """Let go of every claim; return how many there were. For an end in order, when nobody works any more."""
+    """Release every claim; return how many there were. For an orderly end, when no chunk is being computed."""
     return connection.execute(
         update(chunks).where(chunks.c.state == ChunkState.RUNNING).values(state=ChunkState.PENDING)
     ).rowcount
 
 
 def release_chunks_after_crash(connection: Connection) -> int:
-    """Let go of every claim of a process that died, and count its death against each; return how many there were."""
+    """Release every claim of a process that died, and count its death in each; return how many there were."""
     running = select(*CHUNK_COLUMNS, chunks.c.job_number).where(chunks.c.state == ChunkState.RUNNING)
     found = connection.execute(running).all()
     for row in found:
@@ -128,7 +128,7 @@ def release_chunks_after_crash(connection: Connection) -> int:
 
 
 def list_open_jobs(connection: Connection, *, expired_at: datetime | None = None) -> list[Job]:
-    """Return the jobs that are worked on; only those that should have ended by `expired_at`, if given."""
+    """Return the open jobs; only those that should have ended by `expired_at`, if given."""
     query = select(jobs).where(_IS_OPEN)
     if expired_at is not None:
         query = query.where(jobs.c.expires_at <= expired_at).with_for_update()
@@ -152,7 +152,7 @@ def first_expiry(connection: Connection) -> datetime | None:
 
 
 def count_by_state(connection: Connection) -> dict[BatchState, int]:
-    """Return how many jobs there are in each state that any is in."""
+    """Return the number of jobs by state; states without jobs are left out."""
     query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
     return {BatchState(state): count for state, count in connection.execute(query)}
 

@@ -1,6 +1,6 @@
 """The runner: claims chunks, keeps several in flight so that the model never waits, and checkpoints what is done.
 
-Each chunk is claimed anew by priority, so a higher job overtakes at the next chunk border. When everything fails at
+Each chunk is claimed by priority, so a job with a higher priority overtakes at the next chunk. When everything fails at
 once (no room on disk, no model), the job is parked: its chunk goes back, it says why, and it is tried again after a
 pause that doubles. Nothing is lost by killing the process at any point; stopping merely saves repeating chunks.
 """
@@ -30,9 +30,9 @@ from gemvec.storage.threads import in_database_thread
 
 # While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
 CHUNKS_IN_FLIGHT = 4
-# A chunk that fails this often for no reason known fails its job.
+# A chunk that fails this often for an unknown reason fails its job.
 _ATTEMPTS = 5
-# Nothing to do: look again this often, for expiry and for what another process may have put into the database.
+# How often to look when there is nothing to do, for expiry and for changes that other processes made in the database.
 _POLL_SECONDS = 30.0
 _SWEEP_SECONDS = 3600.0
 
@@ -62,7 +62,7 @@ class BatchRunner:
         Args:
             store: what to work on.
             embedder: says what is served.
-            executor: where chunks run; in this process when None.
+            executor: where chunks run; None for this process.
             chunks_in_flight: how many at once.
         """
         self.store = store
@@ -81,7 +81,7 @@ class BatchRunner:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Put in order what the last process left, then begin to work.
+        """Clean up after the last process, then start to work.
 
         Raises:
             StorageFailure: the database or the data folder cannot be used.
@@ -121,7 +121,7 @@ class BatchRunner:
                 await asyncio.sleep(FIRST_PAUSE_SECONDS)
 
     async def _work(self) -> None:
-        """Carry out chunks as long as there are any, then wait until there may be more."""
+        """Run chunks as long as there are any, then wait until there may be more."""
         wake = self._wake
         task = await self._durably(self._queue.claim, self._claimable())
         if task is None:
@@ -192,7 +192,7 @@ class BatchRunner:
         self.notify()  # its results are to be written
 
     def _is_hopeless(self, task: ChunkTask, error: Exception) -> bool:
-        """Whether a chunk has failed too often for no reason known; a full disk or a missing model may pass."""
+        """Whether a chunk has failed too often for an unknown reason; a full disk or a missing model may pass."""
         if isinstance(error, (GemvecError, OSError, MemoryError)):
             return False
         chunk = (task.job_number, task.chunk_index)
@@ -212,19 +212,19 @@ class BatchRunner:
         await self._sleep(wake, min(_POLL_SECONDS, left))
 
     async def _settle(self) -> None:
-        """Write the results of batches that end without success; in nobody's turn, since they may be large."""
+        """Write the results of batches that end without success; they may be large, so no chunk waits for this."""
         with contextlib.suppress(StorageFailure):  # the next look at the clock does it again
             await in_database_thread(self._queue.settle)
 
     async def _sleep(self, wake: asyncio.Event, seconds: float) -> None:
-        """Wait until something changes, at most so long."""
+        """Wait until something changes, but only for a limited time."""
         if self._is_stopping:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), max(seconds, 0.01))
 
     async def _durably(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the store in a thread, again and again while the database takes nothing.
+        """Call the store in a thread, and try again for as long as the database cannot write.
 
         Raises:
             StorageFailure: a file that must be there is gone.
@@ -250,7 +250,7 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return what to tell the batch's owner: nothing of this machine's folders."""
+    """Return what to tell the batch's owner, without folders of this machine."""
     if isinstance(error, StorageFull):
         return "There is no room left to store results."
     return type(error).summary() if isinstance(error, GemvecError) else "Internal error encountered."

@@ -1,7 +1,7 @@
 """The store of batches: the truth, in two tables, and the bytes beside it.
 
-Every call is synchronous, safe from any thread, and one transaction where it changes anything. What callers may do is
-here; what the runner does to a job is in `queue.py`. Another owner's batch is not found, like one that never was.
+Every call is synchronous, safe from any thread, and one transaction if it changes anything. What callers may do is
+here; what the runner does to a job is in `queue.py`. Another owner's batch is not found, like one that never existed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ID_ALPHABET = string.ascii_lowercase + string.digits
 _JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # an int64, whatever the digits
 _DEFAULT_PAGE_SIZE = 50
 _LARGEST_PAGE_SIZE = 100
-# The results of a cancelled batch with so many requests left are written in a few tenths of a second.
+# The results of a cancelled batch with this many requests left are written in a few tenths of a second.
 _SETTLED_AT_ONCE = 20_000
 _NO_ROOM = "There is no room left to store results."
 
@@ -159,7 +159,7 @@ class BatchStore:
         )
 
     def _accept(self, job: Job, hold_input: Callable[[], list[LineSpan]]) -> Job:
-        """Hold the input, and when that is durable add the job with the chunks that were found in it."""
+        """Store the input, and when that is durable add the job with the chunks that were found in it."""
         try:
             spans = _some(hold_input())
             counted = replace(job, request_count=sum(span.request_count for span in spans))
@@ -222,12 +222,12 @@ class BatchStore:
     def cancel(self, batch_id: str, owner: str) -> None:
         """End a batch; what is finished stays, what is being computed is thrown away.
 
-        Nothing of it is computed any more. It is CANCELLED at once, or where it came as a large file, or the disk is
-        full, as soon as its results are written. A second cancel changes nothing.
+        No more of it is computed. It is CANCELLED at once or, if it came as a large file or the disk is full, as soon
+        as its results are written. A second cancel changes nothing.
 
         Raises:
             BatchNotFound: it does not exist or is somebody else's.
-            BatchNotCancellable: it has ended otherwise.
+            BatchNotCancellable: it has ended in another state.
         """
         with self.database.write(is_way_out=True) as connection:
             job = self._find(connection, batch_id, owner, for_update=True)
@@ -238,7 +238,7 @@ class BatchStore:
                 raise BatchNotCancellable(f"batches/{batch_id} has already ended: BATCH_STATE_{state}.")
             self.end(connection, job, BatchState.CANCELLED, status="CANCELLED", message="The batch was cancelled.")
         if job.pending_count <= _SETTLED_AT_ONCE:
-            with suppress(StorageFailure):  # it is cancelled all the same, and the runner settles it later
+            with suppress(StorageFailure):  # it is cancelled anyway, and the runner settles it later
                 self.settle(job.job_number)
 
     def delete(self, batch_id: str, owner: str) -> None:
@@ -258,8 +258,8 @@ class BatchStore:
         """Return what yields the responses of an ended inline batch as elements of a JSON array, commas included.
 
         There is one for every request; those that were never computed have the batch's error. It may be called again
-        and asks the database for nothing; it raises BatchNotFound where the batch has been deleted meanwhile, and what
-        it yielded are the responses of whole chunks.
+        and does not use the database. It raises BatchNotFound if the batch has been deleted meanwhile; until then, it
+        has yielded the responses of whole chunks.
 
         Raises:
             BatchNotFound: the batch has been deleted already.
@@ -275,10 +275,10 @@ class BatchStore:
         return lambda: inline_responses(self.folder, job, chunks, check)
 
     def check_folder(self) -> None:
-        """Refuse to take anything for lost while the data folder as a whole is away.
+        """Make sure that the data folder is there, so that nothing counts as lost while it is not mounted.
 
         Raises:
-            StorageFailure: it is; its file system may come back.
+            StorageFailure: it is not there; its file system may come back.
         """
         if self._has_store_id and not has_store_id(self._data_dir):
             raise StorageFailure("The data folder is away.")
@@ -298,10 +298,10 @@ class BatchStore:
         status: str | None = None,
         message: str | None = None,
     ) -> None:
-        """Bring an open job to its end, inside the caller's transaction; nobody works on it from then on.
+        """End an open job, inside the caller's transaction; no more of it is computed.
 
-        A batch that came as a file and ends without success is merely ending after this: `settle` writes an error at
-        the place of every request that was not computed. Every other one has ended.
+        A batch that came as a file and ends without success is only ending after this: `settle` writes an error at the
+        place of every request that was not computed. Every other batch has ended.
 
         Args:
             connection: a writing transaction that holds the job's row.
@@ -321,10 +321,10 @@ class BatchStore:
         self._end(connection, job, state, output, **reason)
 
     def settle(self, job_number: int) -> None:
-        """Write the results of a batch that is ending, and end it; nothing happens where that is done or under way.
+        """Write the results of a batch that is ending, and end it; do nothing if that is done or under way.
 
         Raises:
-            StorageFull: there is no room; it stays as it is and says so, and this can be called again.
+            StorageFull: there is no room; the batch stays as it is and says so, and this can be called again.
             StorageFailure: something cannot be read or written.
         """
         with self._settling_lock:
@@ -368,7 +368,7 @@ class BatchStore:
     def _end(
         self, connection: Connection, job: Job, state: BatchState, output: FileOutput | None, **values: Any
     ) -> None:
-        """Make a job an ended one, and its results a file where it came as one."""
+        """Mark a job as ended, and make its results a file if its input was a file."""
         successful_count, now = job.successful_count, self.clock()
         if output is not None:
             successful_count = output.successful_count

@@ -17,12 +17,12 @@ class Turns:
 
     @property
     def is_one_alone(self) -> bool:
-        """Whether a chunk runs alone or waits for it: nothing else should begin."""
+        """Whether a chunk runs alone or waits to run alone, so that nothing else should begin."""
         return self._waiting > 0
 
     @asynccontextmanager
     async def beside_others(self) -> AsyncGenerator[None]:
-        """Run beside others, as soon as none runs alone."""
+        """Run beside others, as soon as no chunk runs alone."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._waiting)
             self._running += 1

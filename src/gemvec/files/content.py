@@ -19,7 +19,7 @@ from gemvec.storage.durable import crc32_of, make_folder, sync_folder, translate
 BLOCK_BYTES = 2**20
 # A client that takes its download slowly keeps about two of these in memory, and there may be hundreds of them.
 _READ_BYTES = 2**17
-# (path, time of the last change, size) of what this process has found whole, and does not read through again.
+# (path, time of the last change, size) of files that this process has checked, and does not check again.
 _checked: set[tuple[str, int, int]] = set()
 _MAX_CHECKED = 100_000
 
@@ -34,10 +34,10 @@ class FilePart:
     sha256: str | None = None
 
     def check(self) -> None:
-        """Make sure that the bytes are there as they were written.
+        """Make sure that the bytes are as they were written.
 
         Raises:
-            DataLost: they are gone, too few, or others.
+            DataLost: they are missing, too few, or changed.
         """
         try:
             found = self.path.stat()
@@ -81,12 +81,12 @@ class FileContent:
         return self.parts[0].path
 
     def check(self) -> None:
-        """Make sure that every part is there as it was written, before anything of it is promised to a client.
+        """Make sure that every part is as it was written, before any of it is promised to a client.
 
         A file is read through once for that, and again only when it has been touched since.
 
         Raises:
-            DataLost: one is gone, or damaged.
+            DataLost: a part is missing or damaged.
         """
         for part in self.parts:
             part.check()
@@ -95,7 +95,7 @@ class FileContent:
         """Yield the bytes from `start` up to `stop` (the end when None) in blocks of at most 128 KiB.
 
         Raises:
-            StorageFailure: the bytes are not there any more.
+            StorageFailure: the bytes are gone.
         """
         left = (self.size_bytes if stop is None else stop) - start
         for part in self.parts:

@@ -1,4 +1,4 @@
-"""What files may be: sizes, names, how long they are kept."""
+"""Limits of files: sizes, names, how long they are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FileLimits:
 
     Attributes:
         max_file_bytes: largest file that may be uploaded.
-        max_owner_bytes: what one owner's uploaded files may take together.
+        max_owner_bytes: most bytes of all uploaded files of one owner.
         expiry: how long a file, or an upload that is not finished, is kept.
     """
 
@@ -28,7 +28,7 @@ class FileLimits:
     expiry: timedelta = timedelta(hours=48)
 
     def check_size(self, size_bytes: int) -> None:
-        """Refuse a size that no file may have.
+        """Refuse a size that a file cannot have.
 
         Raises:
             InvalidRequest: it is negative.
@@ -56,7 +56,7 @@ def check_file_id(file_id: str) -> str:
 
 
 def check_description(display_name: str, mime_type: str) -> None:
-    """Refuse names for people and media types that are too long or hold a NUL, which no database keeps.
+    """Refuse display names and media types that are too long or hold a NUL, which databases do not store.
 
     Raises:
         InvalidRequest: one of them is.

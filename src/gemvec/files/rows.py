@@ -25,7 +25,7 @@ def _file(row: RowMapping) -> StoredFile:
 
 
 def upload_key(upload_id: str) -> str:
-    """Return what stands for an upload's secret in the database, and is no secret."""
+    """Return the hash that the database keeps instead of an upload's secret."""
     return hashlib.sha256(upload_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -41,7 +41,7 @@ def find_file(connection: Connection, owner: str, file_id: str, now: datetime) -
 
 
 def find_file_of_content(connection: Connection, content_id: str, now: datetime) -> StoredFile | None:
-    """Return the file that an upload became."""
+    """Return the file that was made of an upload."""
     query = select(*_FILE_COLUMNS).where(files.c.content_id == content_id, files.c.expires_at > now)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _file(row)
@@ -178,13 +178,13 @@ def list_content_ids(connection: Connection) -> set[str]:
 
 
 def count_files(connection: Connection) -> tuple[int, int]:
-    """Return how many files there are and what they take."""
+    """Return how many files there are and their total size."""
     row = connection.execute(select(func.count(), func.sum(files.c.size_bytes)).select_from(files)).one()
     return row[0], int(row[1] or 0)
 
 
 def count_owner_bytes(connection: Connection, owner: str, now: datetime, *, without: str = "") -> int:
-    """Return what an owner's uploaded files take, active uploads counted at their announced size.
+    """Return the total size of an owner's uploaded files; active uploads count with their announced size.
 
     Args:
         connection: an open transaction.

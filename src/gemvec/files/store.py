@@ -1,6 +1,6 @@
 """The store of files: rows in the database, bytes in the data folder.
 
-Every call is synchronous and safe from any thread. Another owner's file is not found, like one that never was.
+Every call is synchronous and safe from any thread. Another owner's file is not found, like one that never existed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gemvec.storage.timestamps import utc_now
 
 DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's for files.list
 
-# Another file system, one without hard links, or too many links to one file.
+# Another file system, a file system without hard links, or too many links to one file.
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 
 
@@ -36,7 +36,7 @@ class FileStore:
     """Files of every owner, in one database and one data folder.
 
     Attributes:
-        uploads: how files come in piece by piece.
+        uploads: the uploads in progress.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FileStore:
         display_name: str = "",
         mime_type: str = "",
     ) -> StoredFile:
-        """Store a whole file at once; its bytes may come in blocks. Nothing is left behind when it fails.
+        """Store a whole file at once; its bytes may come in blocks. If it fails, nothing is left behind.
 
         Raises what `UploadStore.start`, `append` and `finalize` raise.
         """
@@ -105,7 +105,7 @@ class FileStore:
             connection: from `Database.write`.
             owner: whose file it is.
             file_id: `batch-<id>`; up to 64 characters.
-            parts: complete files inside the data folder.
+            parts: complete files in the data folder.
             checksums: CRC-32 of each, as far as they are known.
             display_name: a name for people.
             mime_type: what the bytes are.

@@ -1,7 +1,7 @@
 """An upload: its state, and the writer that takes the bytes of one request.
 
-The idea: `received_bytes` in the database is the truth, moved forward only after fsync. What lies beyond it on disk is
-a crash's leftover and is written over. A repeated range is skipped, a gap is refused.
+The idea: `received_bytes` in the database is the truth and grows only after fsync. Bytes beyond it on disk are left
+over from a crash and are overwritten. A repeated range is skipped, and a gap is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK_BYTES = 2**20
 
 
 class UploadState(StrEnum):
-    """Where an upload stands; `final` and `cancelled` never change."""
+    """State of an upload; `final` and `cancelled` never change."""
 
     ACTIVE = "active"
     FINAL = "final"
@@ -42,9 +42,9 @@ class Upload:
     Attributes:
         upload_id: the secret in the upload URL.
         owner: whose file it will be.
-        file_id: the file's id to be.
+        file_id: the id that the file will have.
         display_name: a name for people, "" when none was given.
-        mime_type: as the uploader said it, "" when nothing was said.
+        mime_type: what the uploader gave, "" when nothing was given.
         declared_bytes: the size that was announced, or None.
         received_bytes: what is safely on disk.
         state: see `UploadState`.
@@ -68,13 +68,13 @@ class Upload:
 
 @dataclass(slots=True)
 class Digest:
-    """SHA-256 of the first `size_bytes` of an upload; kept in memory only, made again from disk when it is lost."""
+    """SHA-256 of the first `size_bytes` of an upload; kept only in memory, computed again from disk when it is lost."""
 
     sha256: Hash = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
 
     def update(self, block: bytes | memoryview) -> None:
-        """Take in the bytes that follow."""
+        """Add the bytes that follow."""
         self.sha256.update(block)
         self.size_bytes += len(block)
 
@@ -159,7 +159,7 @@ class UploadWriter:
             self._checkpoint()
 
     def close(self) -> None:
-        """Make safe what came and take no more; a second call does nothing."""
+        """Make safe what came and accept no more; a second call does nothing."""
         with self._lock:
             if self._is_closed:
                 return

@@ -1,6 +1,6 @@
 """The uploads of a store: start, write, query, cancel, finalize.
 
-Requests about one upload are put one behind the other; the bytes of different uploads flow side by side.
+Requests for one upload run one after the other; different uploads run at the same time.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class UploadStore:
             declared_bytes: how many bytes will come, if the caller knows.
 
         Raises:
-            InvalidRequest: a name or the size cannot be.
+            InvalidRequest: a name or the size is not valid.
             FileAlreadyExists: the name is taken.
             QuotaExceeded: the owner's quota has no room for it.
             StorageFull: the disk has no room for it.
@@ -97,7 +97,7 @@ class UploadStore:
     def open_append(self, upload_id: str, offset: int) -> UploadWriter:
         """Take over an upload to write from `offset` on; afterwards close the writer, or abandon it after an error.
 
-        A request that still writes to the same upload is cut off: its client is the one that asks again.
+        A request that still writes to the same upload is cut off: the new request comes from the same client.
 
         Raises:
             UploadNotFound: there is no such upload.
@@ -153,7 +153,7 @@ class UploadStore:
         return upload
 
     def query(self, upload_id: str) -> Upload:
-        """Return an upload with everything counted that a request in progress has brought so far.
+        """Return an upload, counting everything that a request in progress has brought so far.
 
         Raises:
             UploadNotFound: there is none, or it has expired.
@@ -193,7 +193,7 @@ class UploadStore:
             return file
 
     def cancel(self, upload_id: str) -> None:
-        """Give an upload up and free its bytes; a second call does nothing.
+        """Cancel an upload and free its bytes; a second call does nothing.
 
         Raises:
             UploadNotFound: there is no such upload.

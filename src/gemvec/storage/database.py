@@ -29,7 +29,7 @@ _BUSY_PAUSE_SECONDS = 0.005
 _CONNECT_SECONDS = 5
 _POSTGRESQL_DISK_FULL = "53100"
 _WRITES = "gemvec_writes"
-# Advisory locks are numbers: "gemv", and one for the schema, as a database may have a gemvec in each.
+# Advisory locks are numbers: "gemv", and one for the schema, because a database may have a gemvec in each schema.
 _HOLD = text(f"SELECT pg_try_advisory_lock({0x67656D76}, hashtext(current_schema()))")
 _KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 _NOTICE_WHO_VANISHED = text(
@@ -53,7 +53,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[Connection]:
-        """Open a transaction that only reads: one consistent view, never in a writer's way."""
+        """Open a transaction that only reads: one consistent view that never blocks a writer."""
         with _translated(), self._readers.begin() as connection:
             yield connection
 
@@ -64,7 +64,7 @@ class Database:
         On SQLite there is one writer at a time: keep the block short and do not open another inside it.
 
         Args:
-            is_way_out: it makes room or takes rights away, and is possible on a full disk too.
+            is_way_out: the transaction makes room or takes rights away, and must work on a full disk too.
         """
         if is_way_out and self._reserve:
             self._reserve.open()
@@ -74,7 +74,7 @@ class Database:
             yield connection
 
     def fence(self, token: str) -> None:
-        """Let nothing be written any more once another server has put its token in the place of this one.
+        """Refuse to write once another server has replaced this server's token.
 
         A SQLite file needs no such check: the lock of its folder ends only with the process.
         """
@@ -87,12 +87,12 @@ class Database:
             raise HoldLost
 
     def keep_reserve(self) -> None:
-        """Take, or take again, the space for writing on a full disk; for a server, now and then."""
+        """Fill the reserve for writing on a full disk; a server calls this now and then."""
         if self._reserve:
             self._reserve.fill()
 
     def trouble(self) -> str | None:
-        """Return what is wrong with the database or the disk below it, in a sentence for everybody; None if nothing."""
+        """Return what is wrong with the database or its disk, in a sentence for everybody; None if nothing is."""
         if self._reserve and self._reserve.is_short:
             return StorageFull.summary()
         try:
@@ -104,9 +104,9 @@ class Database:
 
     @contextmanager
     def held(self) -> Generator[None]:
-        """Keep other servers off this database while the block lasts; a SQLite file is kept by its folder's lock.
+        """Keep other servers off this database while the block lasts; a SQLite file is protected by its folder's lock.
 
-        PostgreSQL lets go when the connection ends, however it ends; a machine that vanished is noticed in a minute.
+        PostgreSQL releases the lock when the connection ends for any reason; a lost machine is noticed within a minute.
 
         Raises:
             DataFolderLocked: another server holds it.
@@ -131,7 +131,7 @@ class Database:
 
 
 def database_of(settings: Settings) -> str | Path:
-    """Return what `open_database` opens for these settings: their URL, else a file in the data folder."""
+    """Return what `open_database` opens for these settings: their URL, or a file in the data folder."""
     return settings.database_url or settings.data_dir / DATABASE_NAME
 
 
@@ -188,7 +188,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare_file(path: Path) -> None:
-    """Make the file of a database, with its folder, for its owner alone."""
+    """Make the file of a database, and its folder, readable only by its owner."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
@@ -206,7 +206,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    # Of several connections that turn a new file to WAL at once, SQLite lets one and fails the others without waiting.
+    # When several connections switch a new file to WAL at once, SQLite lets one do it and fails the others without
+    # waiting.
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -220,7 +221,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # isolation_level=None keeps the driver from beginning on its own, after the first write: too late to wait for.
+    # isolation_level=None keeps the driver from beginning a transaction itself, which it would do too late to wait for.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
 
 

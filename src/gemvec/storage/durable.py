@@ -1,4 +1,4 @@
-"""Files that are there whole after a crash, or not at all.
+"""Files that are complete after a crash, or not there at all.
 
 Write to a temporary name, fsync, rename, fsync the folder. Each step has a name; a crash test passes a `hook` that
 ends the process at one of them. Disk-full conditions of the operating system become StorageFull here.
@@ -17,7 +17,7 @@ from typing import Literal
 
 from gemvec.errors import StorageFailure, StorageFull
 
-# What has just been done; the next operation comes right after, so these are all the moments a crash can fall between.
+# What has just been done. The next operation follows directly, so these are all the moments at which a crash matters.
 Step = Literal["started", "written", "synced", "renamed", "folder_synced"]
 Hook = Callable[[Step], None]
 
@@ -29,10 +29,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | None = None) -> int:
-    """Write a file so that after a crash `path` has all of `content` or what it had before.
+    """Write a file so that after a crash `path` has either all of `content` or what it had before.
 
     Args:
-        path: where; its folder exists. Writing the same path from two threads at once is the caller's to prevent.
+        path: where to write; its folder exists. The caller must not write the same path from two threads at once.
         content: the bytes, whole or in blocks.
         hook: called with the name of each step.
 
@@ -60,14 +60,14 @@ def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | 
 
 
 class Checksum:
-    """CRC-32 of blocks as they pass: enough to notice a flipped bit, and it costs next to nothing."""
+    """CRC-32 of blocks as they pass: enough to notice a flipped bit, and cheap."""
 
     def __init__(self) -> None:
         """Begin with no bytes."""
         self.value = 0
 
     def of(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the blocks and take them in."""
+        """Yield the blocks and add them to the checksum."""
         for block in blocks:
             self.value = zlib.crc32(block, self.value)
             yield block
@@ -89,9 +89,9 @@ def crc32_of(path: Path, size_bytes: int | None = None) -> int:
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """Yield a name beside `path` to write to; at the end `path` has what is there, or on an error is left as it was.
+    """Yield a temporary path to write to; it replaces `path` at the end, and on an error `path` stays as it was.
 
-    For what a user asked for and can ask for again: unlike `write_durably` it does not wait for the disk.
+    For files that a user can ask for again: unlike `write_durably`, it does not wait for the disk.
 
     Raises:
         StorageFull: there is no room.
@@ -109,7 +109,7 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that is missing; its name survives a power cut. It is its owner's alone, also where it was there.
+    """Make a folder if it is missing; its name survives a power cut. Only its owner may read it, also if it existed.
 
     A folder that everybody may write to by design, such as /tmp, stays as it is.
 
@@ -125,7 +125,7 @@ def make_folder(folder: Path) -> None:
 
 
 def keep_private(path: Path, mode: int) -> None:
-    """Take a file or folder from all but its owner; somebody else's is left as it is."""
+    """Deny a file or folder to all but its owner; somebody else's is left as it is."""
     if path.stat().st_mode & 0o077:
         with suppress(PermissionError):
             path.chmod(mode)
@@ -142,7 +142,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def translate_os_errors() -> Generator[None]:
-    """Turn an OSError into StorageFull when the disk is full, else into StorageFailure."""
+    """Turn an OSError into StorageFull when the disk is full, otherwise into StorageFailure."""
     try:
         yield
     except OSError as error:

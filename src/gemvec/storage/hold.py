@@ -1,9 +1,9 @@
 """Which data folder belongs to which database, and which server may write.
 
-A store has an id, in a row of its database and in a file of its data folder. A server refuses an empty folder, or that
-of another store, instead of taking for lost what lies elsewhere. A server that begins puts a token of its own into the
-same row. On PostgreSQL, where the lock of a server ends with its connection, each transaction that writes checks the
-token: a server that lost its hold, and does not know it, changes nothing any more.
+A store has an id, in a row of its database and in a file of its data folder. A server refuses an empty folder and the
+folder of another store, so that it never counts as lost what is elsewhere. A server that starts puts its own token into
+the same row. On PostgreSQL a server's lock ends with its connection, so each transaction that writes checks the token:
+a server that has lost its lock without knowing it changes nothing more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gemvec.storage.schema import store
 from gemvec.storage.timestamps import utc_now
 
 STORE_ID_NAME = "gemvec.store"
-# Longer than a weekend; what was to expire meanwhile is gone after the start.
+# Longer than a weekend; whatever should have expired meanwhile is gone after the start.
 _LONG = timedelta(days=3)
 _log = get_logger("storage")
 _CONTENT_FOLDERS = ("files", "batches")
@@ -58,13 +58,13 @@ def take_store(database: Database, folder: Path) -> None:
 
 
 def note_moment(database: Database) -> None:
-    """Keep the present moment, so that the next start notices a clock that was set meanwhile; call it now and then."""
+    """Record the present moment, so that the next start notices if the clock was set; call it now and then."""
     with database.write() as connection:
         connection.execute(update(store).values(seen_at=utc_now()))
 
 
 def _notice_gap(seen_at: datetime) -> None:
-    """Say what is odd about the clock, and never go back behind a moment that has passed."""
+    """Log what is odd about the clock, and never go back to a moment before one that has passed."""
     gap = utc_now() - seen_at
     if gap < timedelta(0):
         utc_now.start_no_earlier_than(seen_at)
@@ -78,7 +78,7 @@ def _told(seen_at: datetime, gap: timedelta) -> dict[str, object]:
 
 
 def has_store_id(folder: Path) -> bool:
-    """Say whether a data folder is there and has the id of a store; a file system that went away has not."""
+    """Say whether a data folder is there and has the id of a store; it has not when its file system is not mounted."""
     return (folder / STORE_ID_NAME).exists()
 
 

@@ -1,7 +1,7 @@
 """One server on a data folder at a time.
 
-The operating system holds the lock and lets go of it when the process ends, however it ends; nothing is ever left to
-clean up. The process id beside it is only there to be told.
+The operating system releases the lock when the process ends for any reason, so there is never anything to clean up. The
+process id beside it is only for messages.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class FolderLock:
                 raise DataFolderLocked(
                     f"Another gemvec server (process {_holder(process_id)}) uses the data folder {folder}."
                 ) from None
-        with suppress(OSError):  # no room: the folder is ours all the same
+        with suppress(OSError):  # the disk is full; the folder is locked anyway
             process_id.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     def release(self) -> None:
-        """Let another server have the folder."""
+        """Release the folder for another server."""
         self._lock.release()
 
     def __enter__(self) -> Self:

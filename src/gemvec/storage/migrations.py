@@ -1,4 +1,4 @@
-"""Numbered migrations: how a database of an older release becomes one of this release.
+"""Numbered migrations, which bring a database of an older release up to this one.
 
 An empty database gets the tables of `schema.py` as they are and every migration's number with them; an older one gets
 the migrations it lacks. Each runs in one transaction with its record, and all of them under one lock, so that two
@@ -56,7 +56,7 @@ def _hash_upload_ids(connection: Connection) -> None:
 
 
 def _add_columns(columns: Sequence[Column[Any]], connection: Connection) -> None:
-    """Add columns to tables that are there already; what is in the tables keeps nothing or the server's default."""
+    """Add columns to existing tables; existing rows get NULL or the server's default."""
     for column in columns:
         definition = CreateColumn(column).compile(dialect=connection.dialect)
         connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))

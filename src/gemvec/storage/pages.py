@@ -29,7 +29,7 @@ class Page(Generic[T]):
 
     Attributes:
         items: newest first.
-        next_page_token: what asks for the next page; None on the last one.
+        next_page_token: token for the next page; None on the last one.
     """
 
     items: tuple[T, ...]
@@ -41,7 +41,7 @@ def cut_page(found: Sequence[T], page_size: int, sort_key: Callable[[T], tuple[d
 
     Args:
         found: items in order, one more than `page_size` where there are more.
-        page_size: how many the page has at most.
+        page_size: most items on the page.
         sort_key: returns the moment and the id by which an item is sorted.
     """
     shown = tuple(found[:page_size])
@@ -60,7 +60,7 @@ def parse_page_token(token: str) -> tuple[datetime, str]:
     """Return the moment and the id that a token was made of.
 
     Raises:
-        InvalidRequest: it is no token of ours.
+        InvalidRequest: it is not a valid token.
     """
     try:
         decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)

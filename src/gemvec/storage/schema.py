@@ -1,7 +1,7 @@
 """The tables: the store itself; uploads, files and their parts; jobs and their chunks; API keys.
 
-The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone
-out with the table. Bytes of files and vectors never go into the database, only where they are.
+The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone out
+with the table. Bytes of files and vectors are never in the database, only their places.
 """
 
 from __future__ import annotations

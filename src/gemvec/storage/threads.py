@@ -1,7 +1,7 @@
-"""Threads for what may wait for a disk or a database, apart from those that serve everybody else.
+"""Threads for calls that may wait for a disk or a database, apart from the threads that serve everything else.
 
-The event loop's own threads are few and tokenize texts. Were calls to a database that does not answer run in them, a
-handful of these would stop every embedding. So each kind of waiting has threads of its own.
+The event loop's own threads are few and tokenize texts. If calls to a database that does not answer ran in them, a few
+such calls would stop every embedding. So each kind of waiting has its own threads.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ async def in_file_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
 
 async def in_key_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a call that looks up who calls, and wait for it."""
+    """Run a call that looks up a key, and wait for it."""
     return await asyncio.get_running_loop().run_in_executor(_keys, partial(call, *args, **kwargs))

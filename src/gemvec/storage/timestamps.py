@@ -10,7 +10,7 @@ from sqlalchemy import DateTime
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-# The system's clock is set right by so much now and then; what is more is a jump, and is not followed.
+# The system's clock is corrected by up to this much now and then; a larger change is a jump, and is not followed.
 _FOLLOWED = timedelta(minutes=1)
 
 
@@ -19,21 +19,21 @@ def _wall_clock() -> datetime:
 
 
 def _elapsed_seconds() -> float:
-    """Return seconds on a clock that nobody sets; where the system has one, it counts while the machine sleeps."""
+    """Return seconds on a clock that cannot be set; if the system has one, it also counts while the machine sleeps."""
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
 
 
 class SteadyClock:
-    """The present moment, as the system's clock had it at the start and as time has gone by since.
+    """The present moment: the time of the system's clock at the start, plus the time that has passed since.
 
-    A clock that is set three days ahead by mistake expires nothing, and one that is set back revives nothing.
+    Setting the clock three days ahead by mistake expires nothing, and setting it back revives nothing.
     """
 
     def __init__(
         self, wall_clock: Callable[[], datetime] = _wall_clock, elapsed_seconds: Callable[[], float] = _elapsed_seconds
     ) -> None:
-        """Start at the moment that `wall_clock` shows; go on by `elapsed_seconds`."""
+        """Start at the time of `wall_clock`; go on by `elapsed_seconds`."""
         self._wall_clock = wall_clock
         self._elapsed_seconds = elapsed_seconds
         self._known = (wall_clock(), elapsed_seconds())  # replaced whole, so that threads see both or neither
@@ -49,7 +49,7 @@ class SteadyClock:
         return wall
 
     def start_no_earlier_than(self, moment: datetime) -> None:
-        """Go on from a moment that is known to have passed, where the clock shows an earlier one."""
+        """Go on from a moment that is known to have passed, if the clock shows an earlier one."""
         if self() < moment:
             self._known = (moment, self._elapsed_seconds())
 
