@@ -3,6 +3,7 @@
 import huggingface_hub
 import numpy as np
 import pytest
+import tokenizers
 
 TEIS_INFO = {
     "model_id": str,
@@ -39,6 +40,29 @@ def test_hugging_faces_client_is_pointed_at_the_servers_address(server_url, http
 def test_the_default_model_answers_with_its_own_dimensionality(http):
     default = http.post("/v1/embeddings", json={"input": "a"}).json()["data"][0]["embedding"]
     assert http.post("/embed", json={"inputs": "a"}).json() == [default]
+
+
+def test_token_ids_are_those_of_the_served_model(http, tiny_folder):
+    tokenizer = tokenizers.Tokenizer.from_file(str(tiny_folder / "tokenizer.json"))
+    ids = [tokenizer.encode(text).ids for text in ("the dog", "a cat")]
+    texts, one = (
+        http.post("/embed", json={"inputs": ["the dog", "a cat"]}),
+        http.post("/embed", json={"inputs": ids[0]}),
+    )
+    assert http.post("/embed", json={"inputs": ids}).json() == texts.json()
+    assert http.post("/embed", json={"inputs": ["the dog", ids[1]]}).json() == texts.json()
+    assert one.json() == texts.json()[:1]
+
+
+def test_an_id_that_is_no_token_of_the_served_model_is_refused_by_its_place(http):
+    refused = http.post("/embed", json={"inputs": [[1, 2], [3, 100_000_000]]})
+    assert refused.status_code == 400
+    assert refused.json()["error"] == "inputs[1] has the id 100000000, which is no token of tiny."
+
+
+def test_a_text_that_is_refused_later_is_named_by_its_place(http):
+    refused = http.post("/embed", json={"inputs": ["short", "the dog " * 9000], "truncate": False})
+    assert refused.json()["error"].startswith("inputs[1]")
 
 
 @pytest.mark.parametrize(

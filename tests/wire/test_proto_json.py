@@ -158,3 +158,8 @@ def test_the_timestamps_of_the_reference_are_read(text, moment):
 def test_what_is_not_rfc_3339_is_refused(text):
     with pytest.raises(ValueError, match=r"not RFC 3339|out of range|must be in|time"):
         parse_timestamp(text)
+
+
+def test_a_byte_order_mark_before_the_json_is_passed_over():
+    assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    assert parse_json(b"\xef\xbb\xbf") == {}

@@ -57,6 +57,11 @@ class LazyEmbedder:
         opened = await asyncio.to_thread(self.open)
         return await opened.count_tokens(model, texts)
 
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """See `Embedder`."""
+        opened = await asyncio.to_thread(self.open)
+        return await opened.decode(model, token_ids)
+
     def figures(self) -> Iterable[Figure]:
         """See `Embedder`."""
         return self._opened.figures() if self._opened is not None else ()

@@ -18,6 +18,7 @@ from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
 from gemvec.client.retries import LastAnswer, RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
+from gemvec.embedding.checks import refuse_token_ids
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
@@ -173,6 +174,10 @@ class RemoteEmbedder:
 
         runs = [range(index, index + 1) for index in range(len(texts))]
         return await run_in_order(runs, count, max_concurrency=self._max_concurrency)
+
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
+        """Refuse: the vocabulary is at the server."""
+        refuse_token_ids()
 
     def list_models(self) -> Sequence[ServedModel]:
         """Return every name that is served; asks the server, unless it is Google's, whose names are known."""

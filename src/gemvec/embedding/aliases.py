@@ -93,6 +93,11 @@ class AliasEmbedder(WrapperEmbedder):
         meant, _ = self._translate(model, ())
         return await self.embedder.count_tokens(meant, texts)
 
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """See `Embedder.decode`."""
+        meant, _ = self._translate(model, ())
+        return await self.embedder.decode(meant, token_ids)
+
     def _add(self, name: str, shown: ServedModel, model: str) -> None:
         self._meant[name] = shown
         self._names[name] = self._names.get(model, model)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
-from gemvec.errors import BadDimensionality, EmptyText, TitleNotAllowed, UnsupportedTaskType
+from gemvec.errors import BadDimensionality, EmptyText, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
 
 # Longest vector anybody may ask for, unless the network's own is longer: that of Google's models.
 _LONGEST_VECTOR = 3072
@@ -45,3 +47,12 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
         raise BadDimensionality(
             f"{{field}} is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
         )
+
+
+def refuse_token_ids() -> NoReturn:
+    """Refuse token ids where the model's vocabulary is not at hand.
+
+    Raises:
+        InvalidRequest: always.
+    """
+    raise InvalidRequest("{field} holds token ids, and the vocabulary of this model is not here: send texts instead.")

@@ -74,6 +74,14 @@ class Embedder(Protocol):
         """Return the number of tokens of each text, special tokens left out."""
         ...
 
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """Return the texts that have these ids in the model's vocabulary, special tokens left out.
+
+        Raises:
+            InvalidRequest: an id is no token of the model (`index` says whose), or its vocabulary is not at hand.
+        """
+        ...
+
     def figures(self) -> Iterable[Figure]:
         """Return how things stand, for metrics."""
         ...
@@ -119,6 +127,10 @@ class WrapperEmbedder:
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """See `Embedder.count_tokens`."""
         return await self.embedder.count_tokens(model, texts)
+
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """See `Embedder.decode`."""
+        return await self.embedder.decode(model, token_ids)
 
     def figures(self) -> Iterable[Figure]:
         """See `Embedder.figures`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from gemvec.embedding.checks import refuse_token_ids
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
@@ -120,6 +121,10 @@ class PrecomputedEmbedder:
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
         """Return zeros."""
         return [0] * len(texts)
+
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
+        """Refuse: nothing is computed."""
+        refuse_token_ids()
 
     async def close(self) -> None:
         """Do nothing."""

@@ -149,6 +149,10 @@ class UpstreamEmbedder:
         """Return the number of tokens of each text as the server counts them, in one call a text."""
         return await self._remote.count_tokens(model, texts)
 
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """Refuse: the vocabulary is at the server."""
+        return await self._remote.decode(model, token_ids)
+
     async def close(self) -> None:
         """Let calls under way finish, refuse what still waits, and close the connections."""
         for queue in self._queues.values():

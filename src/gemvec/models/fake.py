@@ -14,7 +14,7 @@ from hashlib import shake_256
 
 import numpy as np
 
-from gemvec.embedding.checks import check_request
+from gemvec.embedding.checks import check_request, refuse_token_ids
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES
@@ -95,6 +95,10 @@ class FakeEmbedder:
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # all alike
         """See `Embedder.count_tokens`."""
         return [len(_WORD.findall(text)) for text in texts]
+
+    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
+        """Refuse: a model without weights has no vocabulary."""
+        refuse_token_ids()
 
     def figures(self) -> Iterable[Figure]:
         """See `Embedder.figures`; it has none."""

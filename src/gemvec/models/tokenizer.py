@@ -97,6 +97,15 @@ class Tokenizer:
         """Return the number of tokens of each text, special tokens left out, in the same order."""
         return [sum(len(self._encode([piece])[0]) for piece in _pieces(text, 0)) for text in texts]
 
+    def find_unknown(self, ids: Sequence[int]) -> int | None:
+        """Return the first id that is not in the vocabulary, None if all are."""
+        size = self._tokenizer.get_vocab_size()
+        return next((each for each in ids if not 0 <= each < size), None)
+
+    def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """Return the texts of some ids of the vocabulary, special tokens left out."""
+        return self._tokenizer.decode_batch([list(ids) for ids in token_ids], skip_special_tokens=True)
+
     def _continue(self, ids: list[int], text: str, start: int, wanted: int) -> list[int]:
         """Return a text's ids, of which those before `start` are known, until there are as many as wanted."""
         ids = list(ids)

@@ -19,13 +19,11 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.context import services_of
-from gemvec.server.embed import count_tokens_of, embed, use_model
+from gemvec.server.embed import count_tokens_of, use_model
+from gemvec.server.inputs import embed_inputs
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
 from gemvec.wire.openai import OpenAIEmbeddingsRequest, OpenAIEmbeddingsResponse, vector_to_base64
-
-# How OpenAI names the options that the embedder may refuse.
-_FIELDS = {"output_dimensionality": "dimensions"}
 
 
 async def create_embeddings(request: Request) -> Response:
@@ -34,20 +32,16 @@ async def create_embeddings(request: Request) -> Response:
     name = (asked.model or services_of(request).default_model().name).removeprefix("models/")
     model = use_model(request, name)
     task_type = asked.named_task()
-    texts = await texts_of(asked.inputs, field="input")
+    texts = await _texts_of(asked.inputs)
     requests = [EmbedRequest(text=text, task_type=task_type, output_dimensionality=asked.dimensions) for text in texts]
-    try:
-        embeddings = await embed(request, model, requests)
-    except InvalidRequest as error:
-        error.field = _FIELDS.get(error.field or "", "input")
-        raise
+    embeddings = await embed_inputs(request, model, requests, field="input")
     write = vector_to_base64 if asked.encoding_format == "base64" else None
     values = await write_vectors([each.vector for each in embeddings], write)
     token_count = count_tokens_of(embeddings)
     return answer(request, to_wire(OpenAIEmbeddingsResponse.of(values, model=model.name, token_count=token_count)))
 
 
-async def texts_of(inputs: Sequence[Input], *, field: str) -> list[str]:
+async def _texts_of(inputs: Sequence[Input]) -> list[str]:
     """Return the inputs as texts, token ids decoded.
 
     Raises:
@@ -55,31 +49,31 @@ async def texts_of(inputs: Sequence[Input], *, field: str) -> list[str]:
     """
     if all(isinstance(each, str) for each in inputs):
         return [str(each) for each in inputs]
-    return await asyncio.to_thread(_decode, inputs, field)
+    return await asyncio.to_thread(_decode, inputs)
 
 
-def _decode(inputs: Sequence[Input], field: str) -> list[str]:
-    encoding = _load_encoding(field)
+def _decode(inputs: Sequence[Input]) -> list[str]:
+    encoding = _load_encoding()
     texts: list[str] = []
     for index, each in enumerate(inputs):
         try:
             texts.append(each if isinstance(each, str) else encoding.decode(each))
         except (KeyError, OverflowError) as error:
             raise InvalidRequest(
-                f"'{field}[{index}]' has an id that is not a cl100k_base token.", field=field, index=index
+                f"'input[{index}]' has an id that is not a cl100k_base token.", field=f"input[{index}]", index=index
             ) from error
     return texts
 
 
 @functools.cache
-def _load_encoding(field: str) -> Any:
+def _load_encoding() -> Any:
     """Load the vocabulary of `cl100k_base`: 0.5 s and 100 MiB, so only for the first caller who needs it."""
     try:
         import bpe_openai  # pyright: ignore[reportMissingImports] # an extra of its own, 40 MB
     except ImportError as error:
         raise InvalidRequest(
-            f"'{field}' holds token ids, which this server cannot decode: the extra `tokens` is not installed "
+            "'input' holds token ids, which this server cannot decode: the extra `tokens` is not installed "
             "there. Send texts instead (LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)).",
-            field=field,
+            field="input",
         ) from error
     return bpe_openai.get_encoding("cl100k_base")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 import gemvec
 from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.models import ServedModel
+from gemvec.errors import InvalidRequest
 from gemvec.models.catalogue import find_known
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.context import services_of
-from gemvec.server.embed import embed, use_model
+from gemvec.server.embed import use_model
+from gemvec.server.inputs import embed_inputs
 from gemvec.server.limits import limiter_of
-from gemvec.server.openai import texts_of
+from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
 from gemvec.wire.tei import TEIEmbedRequest, TEIInfo, TEIModelType, TEIPooling
 
@@ -22,7 +26,7 @@ from gemvec.wire.tei import TEIEmbedRequest, TEIInfo, TEIModelType, TEIPooling
 _USUAL_TEXTS = 2048
 
 
-async def embed_inputs(request: Request) -> Response:
+async def embed_texts(request: Request) -> Response:
     """Embed texts with the default model."""
     asked = await read_body(request, TEIEmbedRequest)
     model = use_model(request, services_of(request).default_model().name)
@@ -34,10 +38,31 @@ async def embed_inputs(request: Request) -> Response:
             output_dimensionality=asked.dimensions,
             auto_truncate=asked.truncate,
         )
-        for text in await texts_of(asked.inputs, field="inputs")
+        for text in await _texts_of(request, model, asked.inputs)
     ]
-    embeddings = await embed(request, model, requests)
+    embeddings = await embed_inputs(request, model, requests, field="inputs")
     return answer(request, await write_vectors([each.vector for each in embeddings]))
+
+
+async def _texts_of(request: Request, model: ServedModel, inputs: Sequence[Input]) -> list[str]:
+    """Return the inputs as texts; token ids are those of the model's own vocabulary.
+
+    Raises:
+        InvalidRequest: an id is no token of the model, or the model's vocabulary is not here.
+    """
+    places = [place for place, each in enumerate(inputs) if not isinstance(each, str)]
+    if not places:
+        return [str(each) for each in inputs]
+    try:
+        decoded = await services_of(request).embedder.decode(
+            model, [each for each in inputs if not isinstance(each, str)]
+        )
+    except InvalidRequest as error:
+        error.index = places[error.index or 0]
+        error.field = f"inputs[{error.index}]"
+        raise
+    texts = dict(zip(places, decoded, strict=True))
+    return [texts.get(place, str(each)) for place, each in enumerate(inputs)]
 
 
 async def info(request: Request) -> Response:

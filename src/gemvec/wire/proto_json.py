@@ -7,6 +7,7 @@ Contract: https://protobuf.dev/programming-guides/json/.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 from datetime import UTC, datetime
@@ -27,11 +28,12 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[
 
 
 def parse_json(body: bytes) -> Any:
-    """Decode a request body, forgiving trailing commas; an empty body is an empty message.
+    """Decode a request body, forgiving trailing commas and a byte order mark; an empty body is an empty message.
 
     Raises:
         InvalidRequest: the body is not JSON, is not UTF-8, or is nested too deeply.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         return {}
     try:
