@@ -1,7 +1,7 @@
 """An embedder that remembers: a text that was embedded before is not embedded again.
 
 `embedder` puts a cache around any embedder, `file` keeps embeddings in one SQLite file, `table` is that file's table,
-and `key` says what makes two embeddings the same. Knows neither who asks nor what computes.
+and `key` says what makes two embeddings the same. Does not know who asks or what computes.
 """
 
 from __future__ import annotations

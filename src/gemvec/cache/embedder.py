@@ -1,7 +1,7 @@
 """A cache around any embedder: a text that was embedded before is not embedded again.
 
-`CachedEmbedder` is itself an `Embedder`, so whoever has one can put it around another. An embedding is found again only
-by exactly what made it: source, model, weights, task type, title, dimensionality, truncation and text.
+`CachedEmbedder` is itself an `Embedder` and wraps another one. An embedding is found again only if everything that made
+it is the same: source, model, weights, task type, title, dimensionality, truncation and text.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gemvec.errors import ApiError, InvalidRequest
 from gemvec.figures import Figure
 from gemvec.settings import Settings
 
-# What is computed is kept after so many texts at the latest: an interrupted or failing call repeats no more than these.
-# Few enough that a model in this process takes them at once, however long each is.
+# What is computed is kept after this many texts at the latest: an interrupted or failing call repeats no more of them.
+# Few enough that a model in this process takes them at once, even if each is long.
 _TEXTS_AT_ONCE = 1024
-# A server that changes its weights again and again while it answers gets as many tries; then the cache stands aside.
+# How often a call is tried again when the server changes its weights meanwhile; after that, the cache is not used.
 _TRIES = 3
-# Looking up more texts than these would hold up the event loop, so a thread does it.
+# Looking up more texts than this would hold up the event loop, so a thread does it.
 _INLINE_LOOKUPS = 32
 
 
@@ -45,7 +45,7 @@ def open_cache(settings: Settings) -> EmbeddingCache:
 def with_own_cache(
     embedder: Embedder, cache: Literal[True] | str | Path | EmbeddingCache, *, base_url: str | None
 ) -> Embedder:
-    """Return `embedder` with the cache around it that a caller means.
+    """Return `embedder` with the cache that a caller names.
 
     Args:
         embedder: computes what is not in the cache.
@@ -61,12 +61,12 @@ def with_own_cache(
 
 
 def local_source(settings: Settings) -> str:
-    """Return what besides the weights decides the vectors of the model in this process."""
+    """Return what decides the vectors of the model in this process, besides its weights."""
     return f"local precision={settings.precision} long_text={settings.long_text}"
 
 
 def with_cache(embedder: Embedder, settings: Settings, *, source: str) -> Embedder:
-    """Return `embedder` with the cache of `settings` around it, or as it is when `embedding_cache_bytes` is 0.
+    """Return `embedder` with the cache of `settings`, or without one when `embedding_cache_bytes` is 0.
 
     Args:
         embedder: computes what is not in the cache.
@@ -88,7 +88,7 @@ class _Flight:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What one call asks for, and how often each key is among it."""
+    """What one call asks for, and how often it contains each key."""
 
     model: ServedModel
     requests: Sequence[EmbedRequest]
@@ -102,11 +102,11 @@ class _Call:
 
 
 class _WeightsChanged(Exception):  # caught here, an event and no error
-    """The server answered with other weights than the keys were made for."""
+    """The server answered with weights that differ from those of the keys."""
 
 
 class CachedEmbedder(WrapperEmbedder):
-    """An embedder that computes only what its cache does not hold.
+    """An embedder that computes only what is not in its cache.
 
     Equal texts are computed once, within a call and among calls at the same time; an interactive call does not wait for
     a computation of lower priority. Like every embedder it belongs to one event loop.
@@ -114,8 +114,7 @@ class CachedEmbedder(WrapperEmbedder):
     Args:
         embedder: computes what is missing; closed with this one.
         cache: keeps what was computed; closed with this one, and opens again if it is shared.
-        source: what besides model and options decides the vectors: the base URL of a remote service, or
-            `local_source(settings)`.
+        source: where the vectors come from: the base URL of a remote service, or `local_source(settings)`.
     """
 
     def __init__(self, embedder: Embedder, cache: EmbeddingCache, *, source: str) -> None:
@@ -125,7 +124,7 @@ class CachedEmbedder(WrapperEmbedder):
         self._flights: dict[bytes, _Flight] = {}
 
     def figures(self) -> Iterable[Figure]:
-        """Return how the embedder and the cache stand."""
+        """Return the figures of the embedder and the cache."""
         yield from self.embedder.figures()
         stats = self.cache.stats()
         yield Figure(name="cache_hits", summary="Texts answered from the cache.", value=stats.hits, is_total=True)
@@ -148,20 +147,20 @@ class CachedEmbedder(WrapperEmbedder):
         priority: Priority = Priority.INTERACTIVE,
         on_done: OnDone | None = None,
     ) -> list[Embedding]:
-        """Embed texts, from the cache where it holds them.
+        """Embed texts, those in the cache without computing.
 
         Args:
             model: what `get_model` returned.
             requests: what to embed; any number, each with its own options.
-            priority: whether anybody waits for the answer.
-            on_done: called with embeddings as they are found or computed, in whatever order.
+            priority: whether somebody waits for the answer.
+            on_done: called with embeddings as they are found or computed, in any order.
 
         Returns:
             One embedding per request, in the same order.
 
         Raises:
             InvalidRequest: a request cannot be embedded as asked; `index` says which.
-            GemvecError: whatever else the embedder raises.
+            GemvecError: other errors of the embedder.
         """
         for _ in range(_TRIES):
             try:
@@ -198,7 +197,7 @@ class CachedEmbedder(WrapperEmbedder):
             waited_for = await _wait_for(flights)
             call.tell(waited_for)
             found |= waited_for
-            # What another call failed to compute is this call's to compute.
+            # What another call failed to compute, this call computes.
             missing = {key: position for key, position in missing.items() if key not in found}
         return _spread(keys, found)
 
@@ -258,7 +257,7 @@ async def _wait_for(flights: Mapping[bytes, _Flight]) -> dict[bytes, Embedding]:
 
 
 def _spread(keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> list[Embedding]:
-    """Return the embedding of each key; equal texts get vectors of their own, which a caller may change."""
+    """Return the embedding of each key; equal texts get separate vectors, which a caller may change."""
     seen: set[bytes] = set()
     embeddings: list[Embedding] = []
     for key in keys:

@@ -1,10 +1,10 @@
 """One SQLite file that keeps embeddings by the hash of what made them: `EmbeddingCache`.
 
-It is a cache: whatever goes wrong with the file, the caller sees a miss and a warning is logged, never an error.
-Several processes may use one file at the same time. What is put is visible at once in this process and written behind
-by one thread, many rows in one transaction. The file is bounded: the rows unused for the most days go first.
+It is a cache: if anything goes wrong with the file, the caller sees a miss and a warning is logged, never an error.
+Several processes may use one file at the same time. New rows are visible at once in this process and are written in the
+background by one thread, many in one transaction. The file is bounded: the rows unused for the longest go first.
 
-This module must never know how a key is made (`key.py` does) or what an embedder is.
+This module does not know how a key is made (`key.py` does) or what an embedder is.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from gemvec.embedding.embed import Embedding
 T = TypeVar("T")
 
 _KEYS_PER_QUERY = 500
-_MAX_WAITING_BYTES = 64 * 2**20  # when the disk is slower than the model, embeddings beyond this are not cached
-_GATHER_SECONDS = 0.05  # the writer waits this long for company: one transaction instead of many
+_MAX_WAITING_BYTES = 64 * 2**20  # if the disk is slower than the model, embeddings beyond this are not cached
+_GATHER_SECONDS = 0.05  # the writer waits this long for more rows: one transaction instead of many
 
-# What was open when this process was forked; closing it here would drop the parent's locks.
+# Connections from before a fork; closing them here would drop the parent's locks.
 _abandoned: list[Any] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """What a cache holds, and what it has been good for.
+    """What a cache holds, and how often it was used.
 
     Attributes:
         path: the file.
@@ -102,7 +102,7 @@ class EmbeddingCache:
     """Embeddings by key in one SQLite file.
 
     Safe to use from several threads and processes and after a fork; a pickle of it names the file. `close` writes what
-    waits and lets the file go; a closed cache opens again by itself.
+    waits and closes the file; a closed cache opens again by itself.
     """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
@@ -126,7 +126,7 @@ class EmbeddingCache:
         self._writer = CacheConnection(self.path)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
-        """Return the embeddings that are there; those that are not are missing from the answer."""
+        """Return the embeddings that are there; the answer has no entry for the others."""
         self._notice_fork()
         rows: dict[bytes, Row] = {}
         with self._lock:
@@ -153,7 +153,7 @@ class EmbeddingCache:
         self._write_behind(counters={name: amount for name, amount in amounts.items() if amount})
 
     def stats(self) -> CacheStats:
-        """Return what the file holds now, what waited to be written included; looking makes no file."""
+        """Return what the file holds now, including what waited to be written; a missing file is not made."""
         self.flush()
         counters = self._read(read_counters) or {}
         return CacheStats(
@@ -176,7 +176,7 @@ class EmbeddingCache:
         return (self._writer.run(clear_rows) or 0) if _size(self.path) else 0
 
     def flush(self) -> None:
-        """Write what waits to be written now; what is put meanwhile may go on waiting."""
+        """Write now what waits to be written; what is put meanwhile may still wait."""
         self._notice_fork()
         with self._lock:
             last = self._writes_begun + bool(self._waiting)
@@ -211,7 +211,7 @@ class EmbeddingCache:
             if not self._waiting or self._writing is not None:
                 return
             self._executor = self._executor or ThreadPoolExecutor(1, thread_name_prefix="gemvec-cache")
-            # At the very end of the interpreter no thread can start: what waits is not cached.
+            # When the interpreter ends, no thread can start: what waits is not cached.
             with contextlib.suppress(RuntimeError):
                 self._writing = self._executor.submit(self._write)
 
@@ -227,7 +227,7 @@ class EmbeddingCache:
             raise
 
     def _take_work(self) -> bool:
-        """Move what waits to `_in_writing`; with nothing waiting the writer's job ends, in the same breath."""
+        """Move what waits to `_in_writing`; if nothing waits, end the writer's job in the same step."""
         self._hurry.wait(_GATHER_SECONDS)
         with self._lock:
             self._hurry.clear()

@@ -1,4 +1,4 @@
-"""What a cached embedding is found by: a hash of everything that decides the vector."""
+"""The key of a cached embedding: a hash of everything that decides the vector."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hashlib import blake2b
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.models import ServedModel
 
-# Part of every key; a change in what one key means needs another value.
+# Part of every key; change it when the meaning of a key changes.
 _KEY_LAYOUT = b"gemvec embedding 1"
 _KEY_BYTES = 20
 

@@ -1,7 +1,7 @@
 """The table of cached embeddings: its rows, its SQL, and a connection that never raises.
 
-Whatever goes wrong with the file ends as an answer of None and a warning. A damaged file is made anew; one that was
-deleted or made anew by another process is opened again.
+Anything that goes wrong with the file becomes an answer of None and a warning. A damaged file is replaced by a new one;
+a file that another process deleted or replaced is opened again.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _PRAGMAS = (
 )
 _COLUMNS = "key, vector, dimensionality, token_count, checksum, used_day"
 _PUT, _PUT_ROW = "INSERT OR REPLACE INTO embeddings VALUES ", "(NULL, ?, ?, ?, ?, ?, ?)"
-# Python lets go of its lock once a statement and may wait long to have it back: not once a row.
+# Python releases its lock for each statement and may wait long to get it back, so not one statement for each row.
 _ROWS_PER_PUT = 100
 _COUNT = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 _DELETE_OLDEST = "DELETE FROM embeddings WHERE id IN (SELECT id FROM embeddings ORDER BY used_day, id LIMIT ?)"
 
 _BUSY_TIMEOUT_SECONDS = 5
-_ROWS_PER_DELETE = 5_000  # other processes wait for the lock no longer than these take
+_ROWS_PER_DELETE = 5_000  # other processes wait for the lock only as long as this many take
 _KEPT_AFTER_EVICTION = 0.9  # of the bound, so that eviction is rare
 
-# SQLITE_ERROR is a missing table or column: the file is a database, but not ours.
+# SQLITE_ERROR is a missing table or column: the file is a database, but not a cache.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -75,7 +75,7 @@ def encode_row(key: bytes, embedding: Embedding) -> Row:
 
 
 def decode_row(row: Row) -> Embedding:
-    """Return the embedding that a row keeps; its vector is the caller's own."""
+    """Return the embedding in a row; its vector belongs to the caller."""
     _, data, dimensionality, token_count, _, _ = row
     vector = np.zeros(dimensionality, dtype=np.float32)
     vector[: len(data) // 4] = np.frombuffer(data, dtype="<f4")
@@ -100,7 +100,7 @@ def select_rows(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[b
 def store_rows(
     connection: sqlite3.Connection, rows: Iterable[Row], touched: Iterable[bytes], counters: Iterable[tuple[str, int]]
 ) -> None:
-    """Write rows, the use of others today, and amounts to add to counters, in one transaction."""
+    """Write rows, mark others as used today, and add to counters, in one transaction."""
     with _transaction(connection):
         waiting = iter(rows)
         while some := list(islice(waiting, _ROWS_PER_PUT)):
@@ -142,7 +142,7 @@ def count_rows(connection: sqlite3.Connection) -> int:
 
 
 def count_used_bytes(connection: sqlite3.Connection) -> int:
-    """Return the bytes of the pages in use, the log left out."""
+    """Return the bytes of the pages in use, without the log."""
     pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
     return pages * _pragma(connection, "page_size")
 
@@ -153,9 +153,9 @@ def read_counters(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 class CacheConnection:
-    """A connection to the cache file, opened when first used, that gives None where SQLite would raise.
+    """A connection to the cache file, opened when first used, that returns None where SQLite would raise.
 
-    Safe to share between threads; one works at a time.
+    Safe to share between threads; only one works at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -166,7 +166,7 @@ class CacheConnection:
         self._warned: set[str] = set()
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Return what `work` does with the open connection, None when the file does not let it."""
+        """Return what `work` returns with the open connection, or None when the file cannot be used."""
         with self._lock:
             for _ in range(2):
                 try:
@@ -180,7 +180,7 @@ class CacheConnection:
         return None
 
     def close(self) -> None:
-        """Let the file go; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         with self._lock:
             self._close()
 
@@ -190,7 +190,7 @@ class CacheConnection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock", mode=0o600):
-                # Vectors tell much about their texts: nobody else may read them.
+                # Vectors reveal much about their texts: only the owner may read them.
                 self.path.touch(mode=0o600)
                 self._inode = _inode(self.path)
                 self._connection = _connect(self.path)
@@ -202,7 +202,7 @@ class CacheConnection:
             self._connection = None
 
     def _rebuild_after(self, error: sqlite3.Error | UnicodeDecodeError) -> bool:
-        # SQLite quotes a damaged schema in its message, which then may be no text.
+        # SQLite quotes a damaged schema in its message, which may then not be valid text.
         is_quoted = isinstance(error, UnicodeDecodeError)
         code = sqlite3.SQLITE_CORRUPT if is_quoted else getattr(error, "sqlite_errorcode", 0) & 0xFF
         self._close()
@@ -216,7 +216,7 @@ class CacheConnection:
         return False
 
     def _remove_if_seen(self) -> None:
-        """Remove the damaged file, unless another process has put a sound one in its place meanwhile."""
+        """Remove the damaged file, unless another process has already replaced it by a sound one."""
         if self._inode == _inode(self.path):
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
@@ -264,7 +264,7 @@ def _decode(text: bytes) -> str:
 
 
 def _give_pages_back(connection: sqlite3.Connection) -> None:
-    # A script, because `execute` takes one step of it, which gives one page back.
+    # A script, because `execute` runs only one step of it, which frees one page.
     connection.executescript("PRAGMA incremental_vacuum")
 
 

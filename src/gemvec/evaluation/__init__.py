@@ -1,4 +1,4 @@
-"""How good models, precisions, dimensionalities and kinds of search are on data with known answers.
+"""Measures models, precisions, dimensionalities and kinds of search on data with known answers.
 
     from gemvec.evaluation import EvaluationOptions, evaluate, load_datasets
 

@@ -33,7 +33,7 @@ class Series:
 
 
 def draw_lines(series: Sequence[Series], *, decimals: int) -> str:
-    """Return lines over dimensionality, whose steps are drawn equally wide."""
+    """Return lines over dimensionality, with steps of equal width."""
     steps = sorted({step for each in series for step in each.points})
     low, high = _bounds([value for each in series for value in each.points.values()], decimals)
     across = {step: _LEFT + _part(place, len(steps)) * (_WIDTH - _LEFT - _RIGHT) for place, step in enumerate(steps)}
@@ -61,7 +61,7 @@ def draw_lines(series: Sequence[Series], *, decimals: int) -> str:
 
 
 def draw_bars(series: Sequence[Series], *, decimals: int) -> str:
-    """Return one horizontal bar a series, its only value written at its end."""
+    """Return one horizontal bar for each series, with its only value at the end."""
     values = [next(iter(each.points.values())) for each in series]
     longest = max([*values, 1e-9])
     start = 16 + _CHARACTER * max(len(each.name) for each in series)
@@ -111,7 +111,7 @@ def _bounds(values: Sequence[float], decimals: int) -> tuple[float, float]:
 
 
 def _part(place: int, count: int) -> float:
-    """Return how far along the axis a step stands, 0 to 1, with half a step free at both ends."""
+    """Return the position of a step on the axis, 0 to 1, with half a step free at both ends."""
     return (place + 0.5) / count
 
 

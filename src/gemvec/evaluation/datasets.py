@@ -69,15 +69,15 @@ class _Record(msgspec.Struct):
 def load_datasets(paths: Sequence[Path], *, split: str = "test") -> list[Dataset]:
     """Read the data in `paths`.
 
-    A folder with `corpus.jsonl` is one retrieval set. Any other folder stands for its `.tsv` files; those whose names
-    begin alike up to the first dot are one set of pairs, as all files of a year are in the STS tasks.
+    A folder with `corpus.jsonl` is one retrieval set. Any other folder stands for its `.tsv` files; files with the same
+    name up to the first dot are one set of pairs, like the files of one year of the STS tasks.
 
     Args:
         paths: folders and `.tsv` files.
         split: which file of a retrieval set's `qrels`.
 
     Raises:
-        InvalidRequest: there is nothing to read, or a file is not what it should be; `field` names file and line.
+        InvalidRequest: there is nothing to read, or a file is not valid; `field` names file and line.
     """
     retrieval: list[Dataset] = []
     tables: list[Path] = []

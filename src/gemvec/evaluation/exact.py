@@ -1,4 +1,4 @@
-"""Exact search: every query against every document, in blocks. What an index is measured against."""
+"""Exact search: every query against every document, in blocks. An index is compared with it."""
 
 from __future__ import annotations
 

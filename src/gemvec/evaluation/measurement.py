@@ -1,7 +1,7 @@
-"""How good embeddings are on given data: model x dimensionality x dense or hybrid search, and what an index loses.
+"""Measures embeddings on given data: model x dimensionality x dense or hybrid search, and what an index loses.
 
 Sentence pairs give Spearman's correlation; retrieval sets give nDCG, recall and MRR, of Milvus' answers and of exact
-search side by side. A text is embedded once; lower dimensionalities are cut from its vector, as the model would.
+search side by side. A text is embedded once; lower dimensionalities are cut from its vector, as the model does it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EvaluationOptions:
     Attributes:
         dimensions: dimensionalities; those above the model's own are left out. Empty: the model's own.
         searches: `dense`, `hybrid` or both, for retrieval sets.
-        recall_at: how far down recall looks.
+        recall_at: number of results that count for recall.
         uri: the Milvus to measure; empty for a temporary Milvus Lite file.
         token: for a Milvus server.
     """
@@ -65,7 +65,7 @@ class EvaluationOptions:
 
     @property
     def depth(self) -> int:
-        """How many documents are asked for; one more, because a query that is itself a document is left out."""
+        """Number of documents to ask for: one more, because a query that is itself a document is left out."""
         return max(_TOP, *self.recall_at) + 1
 
 
@@ -112,7 +112,7 @@ async def evaluate(
     """Measure one model.
 
     Args:
-        embedder: computes the vectors; put a cache around it to repeat for little.
+        embedder: computes the vectors; with a cache around it, repeating costs little.
         datasets: from `load_datasets`.
         model: a name that `embedder` serves; its first one when empty.
         options: what to measure.
@@ -151,7 +151,7 @@ class _Run:
         for dimensionality in self._dimensions(vectors):
             cut = truncate_dimensions(vectors, dimensionality)
             similarity = np.einsum("ij,ij->i", cut[first], cut[second])
-            # All similarities being equal, which leaves it undefined, is no correlation.
+            # If all similarities are equal, the correlation is undefined and counts as 0.
             scores = {"spearman": float(np.nan_to_num(spearman(pairs.gold, similarity)))}
             found.append(self._measurement(pairs.name, dimensionality, "cosine", scores))
         return found
@@ -259,7 +259,7 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Exact:
-    """What exact search finds."""
+    """The results of exact search."""
 
     queries: Float32Array
     documents: Float32Array
@@ -279,7 +279,7 @@ class _Exact:
 
 
 def _rank(data: RetrievalSet, answers: Sequence[Scores]) -> dict[str, list[str]]:
-    """Return each query's documents, best first; one with the query's own id is the query, and left out."""
+    """Return each query's documents, best first; a document with the query's own id is left out."""
     return {
         query: [document for document in rank_documents(scores) if document != query]
         for query, scores in zip(data.queries, answers, strict=True)

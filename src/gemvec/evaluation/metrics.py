@@ -1,4 +1,4 @@
-"""How good a ranking or a similarity is: Spearman's correlation, nDCG, recall and reciprocal rank.
+"""Metrics of rankings and similarities: Spearman's correlation, nDCG, recall and reciprocal rank.
 
 Pure functions. They agree with scipy and with trec_eval, ties included.
 """
@@ -35,7 +35,7 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
 
 
 def rank_documents(scores: Mapping[str, float]) -> list[str]:
-    """Return document ids from the best score down; of equal scores the greater id first, as trec_eval orders them."""
+    """Return document ids from the best score down; for equal scores the greater id is first, as in trec_eval."""
     return sorted(scores, key=lambda document: (scores[document], document), reverse=True)
 
 

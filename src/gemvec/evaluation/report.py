@@ -48,26 +48,26 @@ _PAIRS_NOTE = (
     "the pair."
 )
 _RETRIEVAL_NOTE = (
-    "Every query is asked of Milvus as gemvec search asks it. Beside it, in grey and dashed, stands exact search of "
+    "Every query is asked in Milvus as gemvec search asks it. Beside it, in grey and dashed, is exact search of "
     "the same vectors: the difference is what the index loses. Index recall is the part of the exact first ten that "
     "Milvus found."
 )
 
 
 def main_metric(measurement: Measurement) -> str:
-    """Return the metric that a measurement is compared by."""
+    """Return the metric by which measurements are compared."""
     return "spearman" if "spearman" in measurement.scores else "ndcg@10"
 
 
 def display(metric: str, value: float | None) -> str:
-    """Return a score as people write it: Spearman's times 100 with two decimals, the others with four."""
+    """Return a score as it is usually written: Spearman's times 100 with two decimals, the others with four."""
     if value is None:
         return ""
     return f"{100 * value:.2f}" if metric == "spearman" else f"{value:.4f}"
 
 
 def variant(measurement: Measurement) -> str:
-    """Return model and precision, and the kind of search where there is a choice."""
+    """Return model and precision, and the kind of search if there is a choice."""
     parts = [measurement.model, measurement.precision, "" if measurement.search == "cosine" else measurement.search]
     return " · ".join(part for part in parts if part)
 
@@ -84,7 +84,7 @@ def render_report(measurements: Sequence[Measurement], *, subtitle: str = "") ->
     """Return the page.
 
     Args:
-        measurements: from `evaluate`, of as many models as one likes.
+        measurements: from `evaluate`, of any number of models.
         subtitle: one line under the heading, such as when and with what it was made.
     """
     sections = [_render_section(name, group) for name, group in group_by_dataset(measurements).items()]

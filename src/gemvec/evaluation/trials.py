@@ -1,4 +1,4 @@
-"""A retrieval set in Milvus for the length of a measurement: indexed as `ingest` does, asked as `search` does."""
+"""A retrieval set in Milvus for one measurement: indexed as `ingest` does, searched as `search` does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Trial:
     """A filled collection, and the queries to ask it.
 
     Attributes:
-        collection: holds one row a document; the row's `document_id` is the document's.
+        collection: holds one row for each document; the row's `document_id` is the document's.
         version: the same.
         embedder: knows the queries' vectors.
     """
@@ -47,7 +47,7 @@ class Trial:
     async def answer(
         self, queries: Sequence[str], limit: int, *, hybrid: bool, on_answer: Callable[[int], None]
     ) -> list[Scores]:
-        """Return what `gemvec search` finds for each query; `on_answer` hears how many are answered."""
+        """Return what `gemvec search` finds for each query; `on_answer` is called with the number of answers."""
         found: list[Scores] = []
         for query in queries:
             hits = await search(self.collection, self.embedder, query, limit=limit, hybrid=hybrid)
@@ -73,7 +73,7 @@ class Trial:
 
 
 class PrecomputedEmbedder:
-    """An embedder of queries whose vectors are already there.
+    """An embedder of queries whose vectors are known.
 
     Args:
         served: the model that made them.
@@ -136,7 +136,7 @@ class PrecomputedEmbedder:
 
 @contextlib.contextmanager
 def open_trials(uri: str, token: str = "") -> Generator[Collection]:
-    """Open a collection of a name nobody uses, in Milvus at `uri`, or in a temporary Lite file when that is empty."""
+    """Open a collection with an unused name, in Milvus at `uri`, or in a temporary Lite file when `uri` is empty."""
     name = f"gemvec_eval_{uuid.uuid4().hex[:12]}"
     with (
         tempfile.TemporaryDirectory(prefix="gemvec-eval-") as folder,

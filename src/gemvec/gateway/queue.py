@@ -50,12 +50,12 @@ class Queue:
         self.tokens = 0
 
     def append(self, items: Sequence[Item]) -> None:
-        """Let texts wait behind all others."""
+        """Add texts at the end."""
         self.items.extend(items)
         self.tokens += sum(each.tokens for each in items)
 
     def put_back(self, items: Sequence[Item]) -> None:
-        """Let texts that were taken wait before all others, unless their caller has gone."""
+        """Put texts that were taken back at the front, unless their caller has hung up."""
         waiting = [each for each in items if not each.call.answer.done()]
         self.items.extendleft(reversed(waiting))
         self.tokens += sum(each.tokens for each in waiting)
@@ -71,7 +71,7 @@ class Queue:
         return self.take(len(self.items))
 
     def drop(self, call: Call) -> None:
-        """Forget what still waits of a call."""
+        """Remove the waiting texts of a call."""
         waiting = [each for each in self.items if each.call is not call]
         if len(waiting) < len(self.items):
             self.items = deque(waiting)

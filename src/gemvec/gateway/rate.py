@@ -1,7 +1,6 @@
-"""How much may be sent in a minute: `Rate`, and `RateMeter`, which remembers what was.
+"""How much may be sent in a minute: `Rate`, and `RateMeter`, which counts what was sent.
 
-No span of sixty seconds, wherever it begins, sees more than the rate, so that it holds whichever minutes a service
-counts.
+The rate holds in every span of sixty seconds, so it does not matter which minutes a service counts.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Rate:
     tokens: int = 0
 
     def seconds_for(self, texts: int, tokens: int) -> float:
-        """Return how long it takes to send so much."""
+        """Return how long it takes to send this much."""
         minutes = [count / limit for count, limit in ((texts, self.texts), (tokens, self.tokens)) if limit]
         return _MINUTE_SECONDS * max(minutes, default=0.0)
 
@@ -40,7 +39,7 @@ class _Sending:
 
 
 class RateMeter:
-    """Holds what is sent to a rate; one event loop's, so no lock."""
+    """Keeps what is sent within a rate; belongs to one event loop, so it has no lock."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         """Remember nothing yet.
@@ -55,9 +54,10 @@ class RateMeter:
         self._texts = self._tokens = 0  # of the last minute
 
     def seconds_until(self, texts: int, tokens: int) -> float:
-        """Return how long so much has to wait; 0.0 when it may be sent now.
+        """Return how long this much has to wait; 0.0 when it may be sent now.
 
-        What is more than a minute's share by itself may be sent after a minute of silence, or it never could be.
+        What exceeds a minute's rate by itself may be sent after a minute in which nothing is sent, or it would never
+        be.
         """
         now = self._clock()
         self._forget(now)
@@ -70,12 +70,12 @@ class RateMeter:
         return wait
 
     def has_room(self, texts: int, tokens: int) -> bool:
-        """Whether so much fits into what is left of the rate."""
+        """Whether this much fits into the rest of the rate."""
         self._forget(self._clock())
         return self._fits(self._texts + texts, self._tokens + tokens)
 
     def note(self, texts: int, tokens: int) -> None:
-        """Remember that so much is being sent."""
+        """Record that this much is being sent."""
         self._sendings.append(_Sending(self._clock(), texts, tokens))
         self._texts += texts
         self._tokens += tokens

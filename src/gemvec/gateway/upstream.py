@@ -1,7 +1,8 @@
 """Embeds for many callers by asking one server: `UpstreamEmbedder`, the embedder of `gemvec serve --upstream`.
 
-Texts that wait for one model go in the same call, whoever asked for them. Nothing waits for company: a call goes as
-soon as fewer than `max_concurrency` are under way and the rate allows one more. Interactive texts go before batches'.
+Texts of different callers that wait for one model are sent in the same call. Nothing waits for more texts to come: a
+call is sent as soon as fewer than `max_concurrency` are under way and the rate allows one more. Interactive texts go
+before those of batches.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from gemvec.figures import Figure
 from gemvec.gateway.queue import Call, Item, Queue
 from gemvec.gateway.rate import Rate, RateMeter
 
-# Who waits for an answer is told at once when it would take longer; a batch waits for as long as it takes.
+# An interactive caller is told at once when it would take longer; a batch waits for as long as it takes.
 _PATIENCE_SECONDS = 60.0
 _SHORTEST_RETRY_SECONDS = 1.0
-# Answers that say nothing against a text: no key, no model, too slow, too much.
+# Statuses that are not about a single text: no key, no model, too slow, too much.
 _NOT_ABOUT_A_TEXT = {401, 403, 404, 408, 429}
 _REFUSALS = range(400, 500)
 
@@ -36,8 +37,8 @@ _REFUSALS = range(400, 500)
 class UpstreamEmbedder:
     """An `Embedder` that asks a server on behalf of many callers; belongs to one event loop.
 
-    Which names are served, by which weights, is settled when it is made. When the server later answers with other
-    weights, the name answers no more: their vectors do not mix.
+    The served names and their weights are fixed when it is made. When the server later answers with other weights, the
+    name is refused, because the vectors do not mix.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class UpstreamEmbedder:
             max_concurrency: calls under way at a time.
 
         Raises:
-            ApiError: the server refused to say.
+            ApiError: the server refused.
             TransportFailure: no answer came.
         """
         self._remote = remote
@@ -76,7 +77,7 @@ class UpstreamEmbedder:
         self._calls = self._texts = 0
 
     def figures(self) -> Iterable[Figure]:
-        """Return what was asked of the server and what waits."""
+        """Return figures of calls to the server and of what waits."""
         waiting = sum(len(queue.items) for queue in self._queues.values())
         yield Figure(
             name="upstream_calls", summary="Calls begun to the upstream server.", value=self._calls, is_total=True
@@ -109,7 +110,8 @@ class UpstreamEmbedder:
     ) -> list[Embedding]:
         """Embed texts, together with those of other callers; see `Embedder.embed`.
 
-        The server counts the tokens of a call, not of a text: token counts are shares by estimate, which add up.
+        The server counts the tokens of a call, not of a text, so the tokens of each text are an estimated share of
+        them.
 
         Raises:
             ModelUnavailable: the server refuses this server's key, or answers with other weights than at the start.
@@ -132,7 +134,7 @@ class UpstreamEmbedder:
         self._send_what_may_go()
         try:
             embeddings = await call.answer
-        except BaseException:  # the caller has gone, or another of its texts was refused
+        except BaseException:  # the caller has hung up, or another of its texts was refused
             queue.drop(call)
             self._end_what_nobody_waits_for()
             self._send_what_may_go()
@@ -142,11 +144,11 @@ class UpstreamEmbedder:
         return embeddings
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
-        """Return the requests with their tokens as the server counts them, in one call a text."""
+        """Return the requests with their tokens as the server counts them, with one call for each text."""
         return await self._remote.tokenize(model, requests)
 
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text as the server counts them, in one call a text."""
+        """Return the number of tokens of each text as the server counts them, with one call for each text."""
         return await self._remote.count_tokens(model, texts)
 
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
@@ -178,7 +180,7 @@ class UpstreamEmbedder:
             raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _PATIENCE_SECONDS))
 
     def _send_what_may_go(self) -> None:
-        """Start calls; when the rate allows none now, come back as soon as it does."""
+        """Start calls; when the rate allows none now, try again as soon as it does."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -250,7 +252,7 @@ class UpstreamEmbedder:
             )
 
     def _refuse(self, queue: Queue, items: Sequence[Item], error: Exception) -> None:
-        """Tell the callers; where one of several has a bad text, let each go by itself and see which."""
+        """Tell the callers; if one of several texts is bad, send each alone to see which."""
         calls = list(dict.fromkeys(item.call for item in items))
         if _is_about_a_text(error) and len(calls) > 1:
             for call in calls:
@@ -270,7 +272,7 @@ def _is_about_a_text(error: Exception) -> bool:
 
 
 def _as_ours(error: Exception) -> Exception:
-    """Return what the caller is told: a key that the server refuses is not the caller's."""
+    """Return the error for the caller: a key that the server refuses is not the caller's key."""
     if isinstance(error, ApiError) and is_about_the_key(error):
         return ModelUnavailable(f"The upstream server refuses this server's key: {error.reason}")
     return error

@@ -6,8 +6,8 @@
         report = await ingest(collection, embedder, Sources(["docs"]))
         hits = await search(collection, embedder, "how do I cancel a batch?")
 
-`embedder` is any `gemvec.embedding.embedder.Embedder`. pymilvus loads when a collection is opened. What an ingest takes
-and a program needs for it comes from `gemvec.documents` and can be imported from here, too.
+`embedder` is any `gemvec.embedding.embedder.Embedder`. pymilvus loads when a collection is opened. What a program needs
+for an ingest comes from `gemvec.documents` and can be imported from here, too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
     "search",
 ]
 
-# What an ingest or a search does not need loads when it is first used; no module of these has the name of one.
+# What an ingest or a search does not need loads when it is first used; none of these names is that of a module.
 _HOMES = {
     "IngestPlan": "dry_run",
     "plan_ingest": "dry_run",

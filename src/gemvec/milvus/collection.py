@@ -20,7 +20,7 @@ from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import create_collection, create_indexes
 from gemvec.milvus.version import CollectionVersion
 
-# Milvus takes 255 characters; the version's digest and a joint come after the name.
+# Milvus takes 255 characters; the name is followed by an underscore and the version's digest.
 _MAX_NAME = 240
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{_MAX_NAME - 1}}}")
 
@@ -33,7 +33,7 @@ class Collection:
     Attributes:
         name: the alias.
         uri: where Milvus is.
-        client: the `pymilvus.MilvusClient`, for whatever this class does not do, or a `LiteClient`, which becomes one.
+        client: the `pymilvus.MilvusClient`, for what this class does not do, or a `LiteClient`, which becomes one.
     """
 
     def __init__(self, client: Any, uri: str, name: str) -> None:
@@ -60,7 +60,7 @@ class Collection:
         return self._describe(self.name) is not None
 
     def resolve(self) -> CollectionVersion:
-        """Return what the alias leads to now, ready to be searched.
+        """Return the version that the alias names now, ready to be searched.
 
         Raises:
             CollectionNotFound: there is none.
@@ -73,7 +73,7 @@ class Collection:
         if stored is None:
             raise FailedPrecondition(f"Collection {self.name!r} was not made by gemvec; use another name.")
         fingerprint = Fingerprint.parse(stored)
-        # By its own name, so that what is asked next cannot meet another version when the alias moves.
+        # By its own name, so that later calls cannot get another version when the alias moves.
         return self._open(self._name_of(fingerprint), fingerprint, _parse_indexing(described))
 
     def create(self, fingerprint: Fingerprint, indexing: Indexing | None = None) -> CollectionVersion:
@@ -93,7 +93,7 @@ class Collection:
         return self.record(version, how) if indexing else version
 
     def record(self, version: CollectionVersion, indexing: Indexing) -> CollectionVersion:
-        """Keep with the collection how its documents are named and cut."""
+        """Record in the collection how its documents are named and cut."""
         if version.indexing == indexing:
             return version
         properties = {INDEXING_PROPERTY: indexing.format()}
@@ -105,7 +105,7 @@ class Collection:
         call_milvus(self.client.alter_alias, collection_name=version.name, alias=self.name)
 
     def list_others(self) -> list[CollectionVersion]:
-        """Return the versions of this collection that the alias does not lead to."""
+        """Return the versions of this collection that the alias does not name."""
         current = self.resolve().name
         names = sorted(cast("list[str]", call_milvus(self.client.list_collections)))
         found = [self._find(name) for name in names if name.startswith(self.name + "_") and name != current]
@@ -164,15 +164,15 @@ def open_collection(
         uri: a path ending in `.db` for Milvus Lite, or the address of a server or of Zilliz Cloud.
         name: the collection's name, an alias in Milvus.
         token: `user:password` or an API key; empty for Lite.
-        must_exist: refuse a Lite file that does not exist instead of making one.
+        must_exist: refuse a missing Lite file instead of making one.
         is_only_client: nothing else in this process opens the Lite file. It is then read without pymilvus, which loads
             when something is written, and the first answer comes about a second sooner.
         snapshots: with `is_only_client`, a folder for notes between runs, so that an ingest that finds everything up to
             date need not open the Lite file at all.
 
     Raises:
-        InvalidRequest: Milvus takes no such name.
-        CollectionNotFound: there is no such file, and it must exist.
+        InvalidRequest: Milvus does not take this name.
+        CollectionNotFound: the file must exist, and does not.
         FailedPrecondition, TransportFailure, MissingDependency: see `open_client`.
     """
     if not _NAME.fullmatch(name):

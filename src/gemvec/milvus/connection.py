@@ -1,4 +1,4 @@
-"""Opening Milvus one way: `open_client` for Milvus Lite, a server and Zilliz Cloud; pymilvus loads only here.
+"""One way to open Milvus Lite, a server and Zilliz Cloud: `open_client`; pymilvus loads only here.
 
 A Lite file belongs to one process. All clients of one process on one file share its engine, so `close_client` stops
 the engine when the last of them is closed. `lite.py` reads such a file without pymilvus.
@@ -26,10 +26,10 @@ from gemvec.errors import (
 
 T = TypeVar("T")
 
-# How long a Lite file that another process has open is waited for.
+# How long to wait for a Lite file that another process has open.
 LOCK_WAIT_SECONDS = 3.0
 _LOCK_POLL_SECONDS = 0.1
-# Lite's engine listens on this machine: no proxy is asked, and no pings are sent, which it would refuse after a minute.
+# Lite's engine listens on this machine: no proxy is used, and no pings are sent, which it would refuse after a minute.
 _LITE_CHANNEL = {
     "grpc.enable_http_proxy": 0,
     "grpc.keepalive_time_ms": 2**31 - 1,
@@ -80,9 +80,9 @@ def open_client(uri: str, token: str = "") -> Any:
 
 
 def wait_for_lock(uri: str, open_database: Callable[[], T]) -> T:
-    """Return what `open_database` opens; a Lite file that another process has open is waited for shortly.
+    """Return what `open_database` opens; wait for a short time if another process has the Lite file open.
 
-    Commands follow each other, and each has the file open for a moment only.
+    Commands follow each other, and each has the file open only for a moment.
     """
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
@@ -96,7 +96,7 @@ def wait_for_lock(uri: str, open_database: Callable[[], T]) -> T:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse what is neither a Lite file nor an address.
+    """Refuse a `uri` that is neither a Lite file nor an address.
 
     Raises:
         FailedPrecondition: it is neither.
@@ -120,7 +120,7 @@ def close_client(client: Any, uri: str) -> None:
 
 
 def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Call a method of a client; whatever Milvus reports comes back as one of our errors.
+    """Call a method of a client; errors of Milvus become errors of `gemvec.errors`.
 
     Raises:
         StorageFailure: Milvus refused or failed.
@@ -129,7 +129,7 @@ def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
     try:
         return call(*arguments, **options)
     except Exception as error:
-        # Not imported to find out: a Lite file may be read without pymilvus.
+        # Not imported for this: a Lite file may be read without pymilvus.
         exceptions: Any = sys.modules.get("pymilvus.exceptions")
         if exceptions is None or not isinstance(error, exceptions.MilvusException):
             raise
@@ -139,7 +139,7 @@ def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
 
 def make_folder_for(uri: str) -> None:
-    """Make the folder that a Lite database stands in.
+    """Make the folder that contains a Lite database.
 
     Raises:
         FailedPrecondition: it cannot be made.
@@ -155,7 +155,7 @@ def make_folder_for(uri: str) -> None:
 
 
 def cannot_open(uri: str) -> FailedPrecondition:
-    """Return the error for a Lite database that is locked, may not be written, or is none."""
+    """Return the error for a Lite database that is locked, may not be written, or is not a database."""
     if Path(uri).is_file():
         return FailedPrecondition(
             f"{uri} is a file; Milvus Lite keeps a database in a folder (version 2 kept it in a file). Name another."

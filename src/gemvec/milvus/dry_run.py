@@ -19,8 +19,8 @@ class IngestPlan:
 
     Attributes:
         documents: documents read, bad ones left out.
-        unchanged, added, changed: what would become of them.
-        passages, tokens: of the documents that are added or changed, titles included in the tokens.
+        unchanged, added, changed: how many would be each of these.
+        passages, tokens: of the documents that are added or changed; the tokens include titles.
         new_passages, new_tokens: of the passages that would be embedded.
         are_tokens_exact: whether the model's tokenizer counted; otherwise tokens are an estimate.
         bills: what Google would bill for the new tokens; its own tokenizer may count some percent more or less.
@@ -52,9 +52,9 @@ def plan_ingest(
     """Return what `ingest` with the same arguments would do.
 
     Args:
-        collection: compared with; None when Milvus has no such place yet.
+        collection: what to compare with; None when there is no collection yet.
         documents: what would be indexed.
-        fingerprint: which vectors are wanted; None takes whatever the collection has.
+        fingerprint: which vectors are wanted; None for those of the collection.
         splitter: cuts documents and counts tokens.
 
     Raises:

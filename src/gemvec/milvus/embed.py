@@ -1,4 +1,4 @@
-"""Vectors for a collection: the requests its fingerprint asks for, and a model kept busy while rows are written."""
+"""Vectors for a collection: the requests for its fingerprint, and a model kept busy while rows are written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gemvec.embedding.task_type import TaskType
 from gemvec.errors import StorageFailure
 from gemvec.milvus.fingerprint import Fingerprint
 
-# Texts given to the model at once, and how many such groups it may have before it: enough to never wait for us.
+# Texts given to the model at once, and how many such groups may be queued, so that the model never waits.
 TEXTS_PER_GROUP, _GROUPS_IN_FLIGHT = 512, 2
 # A normalised vector's length differs from 1 by rounding only.
 _LENGTH_TOLERANCE = 1e-2
@@ -30,7 +30,7 @@ async def embed_ahead(
     embed: Callable[[Group], Awaitable[Vectors]],
     write: Callable[[Group, Vectors], None],
 ) -> None:
-    """Embed and write groups in order; while one is read or written, the model has others to work on.
+    """Embed and write groups in order; while one is read or written, the model works on others.
 
     Args:
         groups: what to embed; advanced in a thread.
@@ -38,7 +38,7 @@ async def embed_ahead(
         write: called in a thread with each group and its vectors, one at a time.
 
     Raises:
-        Whatever the three raise; groups before the failing one are written.
+        What the three raise; groups before the failing one are written.
     """
     in_flight: deque[tuple[Group, asyncio.Future[Vectors]]] = deque()
 
@@ -89,10 +89,10 @@ async def embed_query(embedder: Embedder, fingerprint: Fingerprint, query: str, 
 
 
 def check_vector(vector: Float32Array, fingerprint: Fingerprint) -> Float32Array:
-    """Return `vector` as float32; refuse one that Milvus would take and never find: NaN, infinite, of another length.
+    """Return `vector` as float32; refuse one that Milvus would store and never find: NaN, infinite, of another length.
 
     Raises:
-        StorageFailure: it is such a one.
+        StorageFailure: it is one of these.
     """
     if vector.shape != (fingerprint.dimensionality,):
         raise StorageFailure(f"The model gave a vector of shape {vector.shape}, not ({fingerprint.dimensionality},).")

@@ -1,6 +1,6 @@
 """A collection as a Parquet file, and back: from Milvus Lite to a server, or anywhere else.
 
-Rows pass through in groups of bounded size, however large the collection is. `parquet.py` knows the file's format.
+Rows are read and written in groups of bounded size. `parquet.py` knows the file's format.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        rows: in the files.
-        written: rows that were not in the collection, or different there.
+        rows: number of rows in the files.
+        written: rows that were missing or different in the collection.
         fingerprint: what the vectors are.
     """
 
@@ -60,10 +60,10 @@ def _ignore(done: int, total: int) -> None:
 
 
 def export_collection(collection: Collection, path: Path, *, on_progress: OnProgress = _ignore) -> ExportReport:
-    """Write a collection to a Parquet file, which is there whole at the end or not at all.
+    """Write a collection to a Parquet file, which is complete at the end or not there at all.
 
     Args:
-        collection: what to write; not written to meanwhile.
+        collection: what to export; nobody may write to it meanwhile.
         path: the file, replaced when it exists.
         on_progress: called as rows are written.
 
@@ -84,18 +84,18 @@ def export_collection(collection: Collection, path: Path, *, on_progress: OnProg
 def import_collection(
     collection: Collection, paths: Sequence[Path], *, on_progress: OnProgress = _ignore
 ) -> ImportReport:
-    """Write the rows of exported files into a collection, made when there is none.
+    """Write the rows of exported files into a collection, which is made if it does not exist.
 
-    Rows that are there already, and the same, are left alone: run again after an interruption, it goes on from there.
-    Rows that only the collection has stay.
+    Rows that are already there, and the same, are not written again, so a run after an interruption goes on where it
+    stopped. Rows that only the collection has are kept.
 
     Args:
-        collection: where to.
+        collection: where to write.
         paths: files written by `export_collection`.
         on_progress: called as rows are done.
 
     Raises:
-        InvalidRequest: a file is not such a one.
+        InvalidRequest: a file is not an export.
         FingerprintMismatch: the vectors of a file do not mix with those of another or of the collection.
         StorageFailure: Milvus failed.
     """
@@ -118,7 +118,7 @@ def import_collection(
 
 
 def _leave_out_known(version: CollectionVersion, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that the collection does not have just so."""
+    """Return the rows that are missing or different in the collection."""
     keys = [row.key for row in rows]
     found = call_milvus(version.client.get, version.name, ids=keys, output_fields=list(ROW_FIELDS))
     known = {each["key"]: each for each in cast("list[dict[str, Any]]", found)}

@@ -20,7 +20,7 @@ class Fingerprint:
     """What decides whether two vectors may be compared.
 
     Attributes:
-        model: the served name that was asked for, such as `all-minilm-l6-v2`; it does not decide by itself.
+        model: the served name that was asked for, such as `all-minilm-l6-v2`; not decisive by itself.
         weights: which weights answered, such as `all-minilm-l6-v2@53aa5117`.
         dimensionality: values in a vector.
         task_type: the documents' task type.
@@ -70,7 +70,7 @@ class Fingerprint:
         """Refuse to put vectors of `other` beside those of this fingerprint, `collection`'s own.
 
         Raises:
-            FingerprintMismatch: they do not mix; the message says both.
+            FingerprintMismatch: they do not mix; the message names both.
         """
         if self._essence() != other._essence():
             raise self._mismatch(str(other), collection)
@@ -79,7 +79,7 @@ class Fingerprint:
         """Return the model of `embedder` that makes this fingerprint's vectors.
 
         Raises:
-            FingerprintMismatch: it serves no such model.
+            FingerprintMismatch: it does not serve such a model.
         """
         served = self._own_model(embedder)
         if served is None:

@@ -1,21 +1,21 @@
 """Two rankings of one collection joined into one: `fuse`, a weighted sum of normalised scores.
 
-Scores and not ranks, because ranks alone let a weak list, such as BM25's without stemming, outvote a sure one: see
-`benchmarks/hybrid.py`, which compares both.
+It uses scores and not ranks, because with ranks a weak list, such as BM25's without stemming, outvotes a sure one:
+`benchmarks/hybrid.py` compares both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Candidates of each way that are joined for an answer, at least and for each result.
+# Candidates of each search that are joined for an answer: at least, and for each result.
 _MIN_CANDIDATES, _CANDIDATES_PER_RESULT = 50, 2
-# Share of the dense list in the joined score; the sparse one has the rest. Values from 0.6 to 0.8 measured alike.
+# Share of the dense list in the joined score; the sparse one has the rest. Values from 0.6 to 0.8 measured the same.
 DENSE_SHARE = 0.7
 
 
 def count_candidates(limit: int) -> int:
-    """Return how many candidates of each way are joined into an answer of `limit` passages."""
+    """Return how many candidates of each search are joined into an answer of `limit` passages."""
     return max(_MIN_CANDIDATES, limit * _CANDIDATES_PER_RESULT)
 
 
@@ -24,7 +24,8 @@ def fuse(
 ) -> list[tuple[str, float]]:
     """Join two rankings.
 
-    Each list's scores are stretched to 0 for its last and 1 for its first; what a list does not have counts 0 there.
+    Each list's scores are scaled to 1 for its first and 0 for its last item; items that a list does not have count as
+    0.
 
     Args:
         dense: keys and cosines, best first.

@@ -16,7 +16,7 @@ class Indexing:
     """What must stay the same from run to run, or documents are embedded again.
 
     Attributes:
-        root: the folder that documents are named from, an absolute path; empty when it is not known.
+        root: the folder that document names are relative to, an absolute path; empty when it is not known.
         max_tokens, overlap_tokens: see `PassageOptions`; None when they are not known.
     """
 
@@ -26,12 +26,12 @@ class Indexing:
 
     @classmethod
     def of(cls, options: PassageOptions, root: str = "") -> Self:
-        """Return what a run with these options does."""
+        """Return the indexing of a run with these options."""
         return cls(root=root, max_tokens=options.max_tokens, overlap_tokens=options.overlap_tokens)
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
-        """Read what `format` wrote; what a later version has added is left out."""
+        """Read what `format` wrote; fields that a later version has added are ignored."""
         known = {each.name for each in fields(cls)}
         read = cast("dict[str, Any]", json.loads(text or "{}"))
         return cls(**{name: value for name, value in read.items() if name in known})
@@ -41,7 +41,7 @@ class Indexing:
         return json.dumps(asdict(self), sort_keys=True)
 
     def get_options(self, *, max_tokens: int | None = None, overlap_tokens: int | None = None) -> PassageOptions:
-        """Return how documents are cut: as asked for, else as before, else by default."""
+        """Return how documents are cut: as asked for, or as before, or by default."""
         default = PassageOptions()
         most = max_tokens or self.max_tokens or default.max_tokens
         overlap = overlap_tokens if overlap_tokens is not None else self.overlap_tokens

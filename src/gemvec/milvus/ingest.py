@@ -1,9 +1,9 @@
 """Documents into a collection, without doing work twice: `ingest`.
 
-It can be killed at any moment, and the next run goes on from there: passages that have no row are embedded, rows are
-written, and stale rows of a document are deleted only when all its new ones are there (see `work.py`).
+It can be killed at any moment, and the next run goes on where it stopped: passages that have no row are embedded, rows
+are written, and stale rows of a document are deleted only when all its new ones are there (see `work.py`).
 
-Reading, cutting and writing of some documents happen while the model works on those before, so that it stays busy.
+Some documents are read, cut and written while the model works on others, so that it stays busy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Progress:
     """How far an ingest is; given to `on_progress` after each write.
 
     Attributes:
-        read_bytes: bytes of the sources that are done.
+        read_bytes: bytes of the sources that have been read.
         documents: documents done, unchanged ones included.
         embedded: passages that the embedder was asked for.
         tokens: their tokens.
@@ -52,14 +52,14 @@ class IngestReport:
 
     Attributes:
         documents: documents read, bad ones left out.
-        unchanged, added, changed, removed: what became of documents; removed ones only with `prune`.
-        embedded: passages that the embedder was asked for, those that its cache held included.
-        reused: passages written anew with the vector they had.
+        unchanged, added, changed, removed: how many documents were each of these; removed ones only with `prune`.
+        embedded: passages that the embedder was asked for, including those in its cache.
+        reused: passages written again with the vector they had.
         deleted: rows deleted.
         tokens: tokens of the embedded passages, as the model counted them.
         bad: documents left out, each with the reason.
         notes: what was guessed, repaired or left out in documents that were indexed.
-        held_back: documents that are gone, and stay because a bad record of the same file may be one of them.
+        held_back: documents that are gone but are kept, because a bad record of the same file may be one of them.
         seconds: how long it took, until everything was searchable.
     """
 
@@ -79,7 +79,7 @@ class IngestReport:
 
     @property
     def has_changed(self) -> bool:
-        """Whether the collection is not what it was before."""
+        """Whether the collection was changed."""
         return bool(self.added or self.changed or self.removed)
 
 
@@ -112,12 +112,12 @@ async def ingest(
     """Bring a collection up to date with documents; it is made if it does not exist.
 
     Args:
-        collection: where rows go. Nobody else may write to it meanwhile.
-        embedder: computes the vectors; asked for nothing when there is nothing to embed.
-        documents: what to index, such as `Sources(["docs"])`; the second of one id is left out.
+        collection: where to write. Nobody else may write to it meanwhile.
+        embedder: computes the vectors; not used when there is nothing to embed.
+        documents: what to index, such as `Sources(["docs"])`; a second document with the same id is left out.
         fingerprint: which vectors are wanted; None for the collection's own, or for the embedder's first model.
         splitter: cuts documents; the default sizes when None.
-        prune: delete documents of these scopes that did not come (`Sources.scopes`).
+        prune: delete documents of these scopes that are not in `documents` (`Sources.scopes`).
         on_progress: called after each write, from a thread.
 
     Returns:
@@ -126,7 +126,7 @@ async def ingest(
     Raises:
         FingerprintMismatch: the collection holds other vectors than `fingerprint`'s, or there is something to
             embed and `embedder` does not serve the collection's model.
-        FailedPrecondition: the collection's documents are named from another folder than those of `documents`.
+        FailedPrecondition: the names in the collection are relative to another root than those of `documents`.
         StorageFailure: Milvus failed. Run again to go on from there.
     """
     started = time.monotonic()
@@ -183,7 +183,7 @@ class _Ingest:
 
     @cached_property
     def _served(self) -> ServedModel:
-        """The model that makes the collection's vectors; not asked for before there is something to embed."""
+        """The model that makes the collection's vectors; looked up only when there is something to embed."""
         return self._version.fingerprint.find_served(self._embedder, collection=self._name)
 
     async def go(self, works: Iterator[Work], on_progress: Callable[[Progress], None]) -> None:
@@ -201,7 +201,7 @@ class _Ingest:
         await embed_ahead(self._group(works), self._embed, write)
 
     def _group(self, works: Iterator[Work]) -> Iterator[_Group]:
-        """Yield work in groups of as many passages as the model takes at once; runs in a thread."""
+        """Yield work in groups of the size that the model takes at once; runs in a thread."""
         group = _Group()
         for work in works:
             for key in work.missing:
@@ -260,7 +260,7 @@ class _Ingest:
         self.report.added += sum(not work.states for work in finished)
 
     def prune(self, scopes: Sequence[Scope]) -> None:
-        """Delete the documents of `scopes` that did not come."""
+        """Delete the documents of `scopes` that were not seen."""
         gone: dict[str, str] = {}  # key -> document id
         held_back: set[str] = set()
         for row in self._version.scan(["key", "document_id", "source"]):

@@ -1,8 +1,8 @@
 """A Milvus Lite file opened only as far as needed: `LiteClient`.
 
-pymilvus brings pandas and a gRPC server, together more than a second before the first answer. Reading does not need
-them, for Lite's engine runs in this process anyway; and an ingest that finds everything up to date does not even need
-the engine when the file is as the last one left it (`snapshot.py`).
+pymilvus loads pandas and a gRPC server, which takes more than a second before the first answer. Reading does not need
+them, because Lite's engine runs in this process anyway. An ingest that finds everything up to date does not even need
+the engine, if the file has not changed since the last ingest (`snapshot.py`).
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from gemvec.milvus.snapshot import (
 
 T = TypeVar("T")
 
-# A scan of more rows than these goes through pymilvus, which fetches them piece by piece.
+# A scan of more rows than this uses pymilvus, which fetches them piece by piece.
 _MAX_ROWS_SCANNED = 100_000
 
 
 class LiteClient:
-    """The methods of `pymilvus.MilvusClient` that reading needs; any other opens one, which then does everything.
+    """The methods of `pymilvus.MilvusClient` that reading needs; others open one, which then does all.
 
-    Safe to use from several threads. Until then the file is locked against every other client, also of this process.
+    Safe to use from several threads. Until one is open, the file is locked against every other client, also of this process.
 
     Args:
-        uri: the file, which exists or is made by whatever needs it first.
+        uri: the file, which is made when it is first needed.
         name: the collection whose snapshot counts.
         snapshots: folder of snapshots; None to open the engine at once and leave no snapshot.
 
@@ -63,7 +63,7 @@ class LiteClient:
         self._engine: Any = None if self._snapshot or not Path(uri).exists() else _open_engine(uri)
         self._client: Any = None
         self._is_snapshot_due = False
-        self._loaded: set[str] = set()  # what a client must load again after the engine has gone
+        self._loaded: set[str] = set()  # what a client must load again after the engine has stopped
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._become_client(), name)
@@ -74,7 +74,7 @@ class LiteClient:
         return self._engine is not None or self._client is not None
 
     def close(self) -> None:
-        """Let the file go; leave a snapshot if an ingest has ended."""
+        """Close the file; write a snapshot if an ingest has ended."""
         with self._lock:
             self._close()
             if self._is_snapshot_due and self._snapshot_path:
@@ -82,7 +82,7 @@ class LiteClient:
                     self._leave_snapshot(self._snapshot_path)
 
     def remembers(self, name: str) -> bool:
-        """Whether the snapshot says all that tells whether documents of collection `name` are up to date."""
+        """Whether the snapshot is enough to tell whether documents of collection `name` are up to date."""
         return self._knows(name) is not None
 
     def has_collection(self, name: str) -> bool:
@@ -103,7 +103,7 @@ class LiteClient:
         )
 
     def load_collection(self, name: str) -> None:
-        """Read indexes into memory; those that an interrupted ingest left out are built."""
+        """Read indexes into memory; build those that an interrupted ingest did not build."""
         self._loaded.add(name)
         if not self._knows(name):
             self._read(lambda engine: engine.get_collection(name).load(), lambda client: client.load_collection(name))
@@ -115,7 +115,7 @@ class LiteClient:
             self._read(lambda engine: engine.get_collection(name).flush(), lambda client: client.flush(name))
 
     def list_indexes(self, name: str) -> list[str]:
-        """Return the names of the indexes that may not be built yet: with pymilvus only, for loading builds them."""
+        """Return the names of the indexes that may be unbuilt; none without pymilvus, because loading builds them."""
         return self._client.list_indexes(name) if self._client else []
 
     def query(self, name: str, *, filter: str, output_fields: list[str]) -> list[dict[str, Any]]:  # noqa: A002 # pymilvus' word
@@ -201,7 +201,7 @@ class LiteClient:
                 self._engine = self._engine or _open_engine(self._uri)
                 try:
                     return read(self._engine)
-                except Exception as error:  # the engine raises ValueError and others beside its own
+                except Exception as error:  # the engine raises ValueError and others besides its own
                     raise StorageFailure(f"Milvus: {error}") from error
         return ask(self._client)
 
@@ -229,7 +229,7 @@ class LiteClient:
             if found.num_entities > MAX_SNAPSHOT_ROWS:
                 return
             snapshot = Snapshot(
-                state=read_state(self._uri),  # while nobody else can write
+                state=read_state(self._uri),  # while no other process can write
                 names=(self._name, found.name),
                 properties=dict(found.schema.properties),
                 rows=[
@@ -274,6 +274,6 @@ def _loaded(engine: Any, name: str) -> Any:
 
 
 def _decoded(collection: Any, row: dict[str, Any]) -> dict[str, Any]:
-    """Return `row` with JSON as what it says; the engine gives its text."""
+    """Return `row` with JSON decoded; the engine returns its text."""
     names = [field.name for field in collection.schema.fields if field.dtype.name == "JSON"]
     return row | {name: json.loads(row[name]) for name in names if isinstance(row.get(name), str)}

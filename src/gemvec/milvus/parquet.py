@@ -1,7 +1,7 @@
-"""The Parquet file of a collection: written and read as Milvus' own bulk import takes it.
+"""The Parquet file of a collection, in the format that Milvus' own bulk import takes.
 
-One column a field, vectors as lists of float, metadata as JSON text, nothing of what Milvus computes itself (BM25). The
-collection's fingerprint is in the file's metadata, so that vectors of two models never meet.
+It has one column for each field, vectors as lists of float, metadata as JSON text, and nothing that Milvus computes
+itself (BM25). The collection's fingerprint is in the file's metadata, so that vectors of two models are never mixed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ExportedFile:
         """Yield the rows in groups of bounded size.
 
         Raises:
-            InvalidRequest: what is in the file is not what an export writes.
+            InvalidRequest: the file's content is not what an export writes.
         """
         parquet = _import_parquet()
         with _readable(self.path), parquet.ParquetFile(self.path) as file:
@@ -71,10 +71,10 @@ class ExportedFile:
 
 
 def open_file(path: Path) -> ExportedFile:
-    """Read what the file says of itself.
+    """Read what the file says about itself.
 
     Raises:
-        InvalidRequest: it is not there or is no export.
+        InvalidRequest: it is missing or not an export.
     """
     parquet = _import_parquet()
     with _readable(path), parquet.ParquetFile(path) as file:
@@ -96,15 +96,15 @@ def open_file(path: Path) -> ExportedFile:
 def open_writer(
     path: Path, fingerprint: Fingerprint, indexing: Indexing
 ) -> Generator[Callable[[Sequence[Entity]], None]]:
-    """Give a function that writes a group of rows; the file is there, whole, when the block has ended well.
+    """Yield a function that writes a group of rows; the file is complete when the block ends without an error.
 
     Raises:
-        StorageFull, StorageFailure: the disk does not take it; nothing is left behind.
+        StorageFull, StorageFailure: it cannot be written; nothing is left behind.
     """
     parquet = _import_parquet()
     schema = _make_schema(fingerprint, indexing)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        # Keys and vectors are all different: a dictionary of them would only cost.
+        # Keys and vectors are all different: a dictionary would only add bytes.
         with parquet.ParquetWriter(file, schema, use_dictionary=["document_id", "source"]) as writer:
             yield lambda rows: writer.write_table(_to_table(rows, schema))
         file.flush()
@@ -114,7 +114,7 @@ def open_writer(
 
 
 def count_rows_per_group(fingerprint: Fingerprint) -> int:
-    """Return how many rows pass through at once."""
+    """Return how many rows are in a group."""
     return max(1, _GROUP_BYTES // (4 * fingerprint.dimensionality + _ROW_OVERHEAD_BYTES))
 
 
@@ -136,7 +136,7 @@ def _not_exported(path: Path, reason: str) -> InvalidRequest:
 
 
 def _make_schema(fingerprint: Fingerprint, indexing: Indexing) -> Any:
-    """Return the columns, with the types that the bulk writer of pymilvus 3.0.2 gives them."""
+    """Return the columns, with the types of the bulk writer of pymilvus 3.0.2."""
     arrow = _import_arrow()
     kinds = {name: arrow.int64() if name in _INTEGERS else arrow.string() for name in ROW_FIELDS}
     kinds["vector"] = arrow.list_(arrow.field("element", arrow.float32()))

@@ -10,11 +10,11 @@ PRICES_AS_OF = "April 2026"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """US dollars for a million input tokens.
+    """US dollars per million input tokens.
 
     Attributes:
-        interactive: by `embedContent` and `batchEmbedContents`.
-        batch: by a batch job, within a day.
+        interactive: with `embedContent` and `batchEmbedContents`.
+        batch: with a batch job, within a day.
     """
 
     interactive: float

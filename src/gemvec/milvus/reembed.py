@@ -1,8 +1,8 @@
 """A collection moved to another model while it is being searched: `reembed`.
 
-Another version is built beside the one that readers use; only when it is complete and its indexes are built does the
-alias move, which Milvus does atomically. A reader resolves the alias once a query, so no answer mixes two models. A
-killed run is gone on with by running again: rows that are there already are not embedded again.
+Another version is built beside the one that readers use. The alias moves only when the new version is complete and its
+indexes are built; Milvus moves it atomically. A reader resolves the alias once for each query, so no answer mixes two
+models. After a run was killed, the next run goes on: rows that are already there are not embedded again.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class ReembedReport:
     Attributes:
         old, new: fingerprints before and after; equal when there was nothing to do.
         rows: rows of the collection.
-        embedded: rows that the embedder was asked for, those that its cache held included; fewer than `rows` when an
-            earlier run had begun.
+        embedded: rows that the embedder was asked for, including those in its cache; fewer than `rows` when an earlier
+            run had begun.
         kept: names of Milvus collections with other models' vectors that are still there.
         seconds: how long it took.
     """
@@ -58,15 +58,15 @@ async def reembed(
 ) -> ReembedReport:
     """Move a collection to the vectors of `fingerprint`.
 
-    Texts stay cut as they are. Rows that are written while it runs are taken along, as long as they come before the
-    last comparison; better let nobody write.
+    The passages stay the same. Rows that are written while it runs are included if they come before the last
+    comparison; it is better if nobody writes.
 
     Args:
         collection: what to move; readers go on using it throughout.
         embedder: serves the new model.
         fingerprint: the vectors wanted, `Fingerprint.of(embedder.get_model("..."))`.
         drop_old: delete versions of other models at the end; otherwise they are kept.
-        on_progress: called from a thread with rows done and rows there are.
+        on_progress: called from a thread with the rows done and the number of all rows.
 
     Raises:
         CollectionNotFound: there is nothing to move.
@@ -105,7 +105,7 @@ def _drop_others(collection: Collection) -> list[str]:
 
 
 class _Move:
-    """Rows of one version brought into another."""
+    """Brings the rows of one version into another."""
 
     def __init__(
         self,

@@ -13,11 +13,11 @@ from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
 from gemvec.milvus.indexing import Indexing
 
-# Bytes a row takes beside its text and vector: keys, title, source, metadata on average, and protobuf's own.
+# Average bytes of a row besides its text and vector: keys, title, source, metadata, and protobuf's overhead.
 _ROW_OVERHEAD_BYTES = 512
 MAX_TEXT_BYTES = 65_535  # most that Milvus takes in a field
 _CUT_BYTES = {"title": 1024, "heading": 1024, "source": 2048, "words": MAX_TEXT_BYTES}
-# What BM25 leaves out: English words that stand in every question. In other languages BM25 weighs them down by itself.
+# English words that BM25 ignores because every question has them. In other languages BM25 itself gives them low weight.
 _STOP_WORDS = """
 a about after again all also am an and any are as at be because been before being below between both but by
 can could did do does doing down during each few for from further get had has have having he her here hers him
@@ -34,7 +34,7 @@ class Row:
 
     Attributes:
         key: primary key, see `Passage.key`.
-        words: what BM25 reads, see `join_words`.
+        words: the text for BM25, see `join_words`.
         vector: float32[dimensionality], normalised.
         document_hash: the same in all rows of a document that is completely indexed.
         chunk: number of the passage in its document, from 0.
@@ -58,7 +58,7 @@ class Row:
 
     @property
     def size_bytes(self) -> int:
-        """About how many bytes the row takes on the wire."""
+        """Estimated bytes of the row on the wire."""
         return len(self.text.encode()) + len(self.words.encode()) + self.vector.nbytes + _ROW_OVERHEAD_BYTES
 
     def to_entity(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Row:
 
 
 def join_words(title: str, heading: str, text: str) -> str:
-    """Return what BM25 reads of a passage."""
+    """Return the text of a passage for BM25."""
     return "\n".join(part for part in (title, heading, text) if part)
 
 
@@ -80,7 +80,7 @@ ROW_FIELDS = tuple(each.name for each in fields(Row))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowState:
-    """What must be known of a stored row to tell whether its document is up to date."""
+    """What is needed of a stored row to tell whether its document is up to date."""
 
     key: str
     document_id: str
@@ -121,7 +121,7 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Ind
         client.create_collection,
         name,
         schema=schema,
-        consistency_level="Strong",  # ingest asks what it has just written
+        consistency_level="Strong",  # ingest reads what it has just written
         properties={PROPERTY: fingerprint.format(), INDEXING_PROPERTY: how.format()},
     )
 
@@ -143,6 +143,6 @@ def create_indexes(client: Any, name: str) -> None:
 
 
 def cut_text(text: str, limit_bytes: int) -> str:
-    """Return the beginning of a text that takes at most so many bytes in UTF-8, cut between characters."""
+    """Return the beginning of a text, at most this many bytes in UTF-8, cut between characters."""
     data = text.encode()
     return text if len(data) <= limit_bytes else data[:limit_bytes].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Queries answered from a collection: dense, or hybrid (vectors and BM25, joined by `fusion.py`)."""
+"""Search in a collection: dense, or hybrid (vectors and BM25, joined by `fusion.py`)."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ async def search(
 ) -> list[Hit]:
     """Return the passages nearest to a query, best first.
 
-    The model is the collection's own, found among those `embedder` serves; when the alias moves to another
-    collection in between, the answer comes whole from one of the two.
+    The model is the collection's own, found among those that `embedder` serves. If the alias moves to another version
+    meanwhile, the whole answer comes from one of the two.
 
     Args:
         collection: where to look.
@@ -91,7 +91,7 @@ async def search(
 
 
 def search_dense(version: CollectionVersion, vector: Float32Array, limit: int, where: str) -> list[Hit]:
-    """Return the passages nearest in meaning, best first."""
+    """Return the passages with the nearest vectors, best first."""
     params = {"metric_type": "COSINE", "params": {"ef": max(_SEARCH_BREADTH, limit)}}
     return _ask(version, ("vector", vector), params, limit, where)
 

@@ -1,8 +1,8 @@
 """What a Milvus Lite file held when it was last closed: `Snapshot`, so that an ingest without work need not open it.
 
 Opening a Lite file loads Lite's engine, pyarrow and pandas and reads all vectors: more than a second. A snapshot is a
-cache: it counts only while every file of the database has the size and the time of last change it had, and losing it
-costs that second and nothing else.
+cache: it is valid only while every file of the database has the same size and time of last change, and losing it costs
+only that second.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-# Part of the name of a snapshot; a change in what one holds needs another value.
+# Part of the name of a snapshot; change it when the content of snapshots changes.
 _LAYOUT = "gemvec snapshot 1"
-# What a snapshot knows of each row: all that tells whether documents are up to date, and which are gone.
+# The fields of each row in a snapshot: enough to tell which documents are up to date, and which are gone.
 SNAPSHOT_FIELDS = ("key", "document_id", "document_hash", "chunks", "source")
-# Larger collections have no snapshot: it would be read whole.
+# Larger collections have no snapshot, because all of it would be read at once.
 MAX_SNAPSHOT_ROWS = 100_000
 
 
@@ -61,7 +61,7 @@ def load_snapshot(path: Path, uri: str) -> Snapshot | None:
 
 
 def save_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot; one that cannot be written is left out."""
+    """Write a snapshot, or none if it cannot be written."""
     beside = path.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -17,7 +17,7 @@ from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import Row, RowState
 
-# A server takes at most 64 MB a call; smaller calls keep ingest even.
+# A server takes at most 64 MB in a call; smaller calls keep an ingest steady.
 MAX_CALL_BYTES = 8 * 2**20
 # Ids named in one filter expression.
 _IDS_PER_FILTER = 1_000
@@ -59,7 +59,7 @@ class CollectionVersion:
 
     @property
     def remembers_states(self) -> bool:
-        """Whether `states` need not ask Milvus."""
+        """Whether `states` does not have to ask Milvus."""
         return isinstance(self.client, LiteClient) and self.client.remembers(self.name)
 
     def states_of(self, document_ids: Sequence[str]) -> Iterator[RowState]:
@@ -70,7 +70,7 @@ class CollectionVersion:
             yield from (RowState(**{name: row[name] for name in _STATE_FIELDS}) for row in rows)
 
     def states(self) -> Iterator[RowState]:
-        """Yield the state of every row; for many documents half the work of asking for each."""
+        """Yield the state of every row; for many documents, this is half the work of asking for each."""
         for group in self.scan_groups(_STATE_FIELDS, _STATES_PER_SCAN):
             yield from (RowState(**{name: row[name] for name in _STATE_FIELDS}) for row in group)
 
@@ -90,7 +90,7 @@ class CollectionVersion:
         return chain.from_iterable(self.scan_groups(fields, _ROWS_PER_SCAN))
 
     def scan_groups(self, fields: Sequence[str], rows_per_group: int) -> Iterator[list[dict[str, Any]]]:
-        """Yield `fields` of every row as `scan` does, in groups of at most so many rows."""
+        """Yield `fields` of every row like `scan`, in groups of limited size."""
         rows = call_milvus(self.client.query_iterator, self.name, batch_size=rows_per_group, output_fields=list(fields))
         try:
             while group := call_milvus(rows.next):
@@ -122,7 +122,7 @@ class CollectionVersion:
 
 
 def format_list(values: Iterable[str]) -> str:
-    """Return strings as a list literal of Milvus' filter language, which knows JSON's escapes but the one by code."""
+    """Return strings as a list literal of Milvus' filter language, which has JSON's escapes except escapes by code."""
     return json.dumps(list(values), ensure_ascii=False)
 
 

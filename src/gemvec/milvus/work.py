@@ -1,7 +1,7 @@
-"""What is to be done for each document, found by comparing it with the rows that are there: `WorkFinder`.
+"""The work to do for each document, found by comparing it with the stored rows: `WorkFinder`.
 
-A document is up to date when it has exactly the rows its hash and count promise. So the rows themselves say what has
-been done, and nothing else has to be remembered between runs.
+A document is up to date when it has exactly the rows that its hash and count promise. So the rows themselves say what
+has been done, and nothing else has to be kept between runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gemvec.milvus.version import CollectionVersion
 
 # Documents looked up in one call to Milvus, and their bytes held in memory meanwhile.
 _DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20
-# When most rows of a collection will be asked for, all are read at once, up to so many (about 50 MB).
+# When most rows of a collection are needed, all are read at once, up to this many (about 50 MB).
 _MAX_ROWS_READ_AT_ONCE = 100_000
 _ROWS_PER_ASKED_DOCUMENT = 4
 
@@ -49,14 +49,14 @@ class Work:
 
     @property
     def outdated(self) -> list[str]:
-        """Keys of rows whose vector is right and whose other fields are not."""
+        """Keys of rows with the right vector but other fields that differ."""
         return [
             key for key in self.passages if key in self.states and self.states[key].document_hash != self.document_hash
         ]
 
     @property
     def stale(self) -> list[str]:
-        """Keys of rows that are no passage any more."""
+        """Keys of rows that no longer belong to a passage."""
         return [key for key in self.states if key not in self.passages]
 
     def to_row(self, key: str, vector: Float32Array) -> Row:
@@ -80,7 +80,7 @@ class Work:
 
 
 class WorkFinder:
-    """Tells what each document needs.
+    """Finds the work to do for each document.
 
     Args:
         version: the rows to compare with; None when there is no collection yet.
@@ -91,7 +91,7 @@ class WorkFinder:
         unchanged: documents that are up to date.
         bad: documents left out.
         notes: what was guessed, repaired or left out in documents that were read.
-        seen: ids of all documents that came, bad ones included.
+        seen: ids of all documents that were read, including bad ones.
         unreadable_sources: sources of bad documents whose id is not known; files, and folders.
         read_bytes: bytes of the sources that have been read.
     """
@@ -117,7 +117,7 @@ class WorkFinder:
                 self.read_bytes = each.read_bytes
                 if isinstance(each, BadDocument):
                     self.leave_out(each)
-                elif each.id in self.seen:  # two would take each other's rows for their own, and delete them
+                elif each.id in self.seen:  # each of the two would delete the other's rows
                     self.leave_out(_bad(each, f"id {each.id!r} came before"))
                 elif work := self._compare(each, states.get(each.id, {})):
                     if work.passages:
@@ -183,7 +183,7 @@ def _bad(document: Document, reason: str) -> BadDocument:
 
 
 def _will_need_all(rows: int, documents: int) -> bool:
-    """Whether reading all rows at once is less work than asking for documents, of which the first ones have come."""
+    """Whether reading all rows at once is less work than asking for each document."""
     may_be_more = documents >= _DOCUMENTS_PER_LOOKUP
     return rows <= _MAX_ROWS_READ_AT_ONCE and (may_be_more or rows <= documents * _ROWS_PER_ASKED_DOCUMENT)
 
