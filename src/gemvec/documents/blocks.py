@@ -1,6 +1,6 @@
-"""Where Markdown may be cut: its blocks, found by markdown-it-py, and the headings they stand under.
+"""The places where Markdown may be cut: its blocks, found by markdown-it-py, with the headings above them.
 
-Only where blocks begin matters here: a block reaches to where the next one begins, so no character is ever lost.
+Only the start of a block matters here: a block ends where the next one starts, so no character is lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Block:
         header: start and end of the header above a table's row; None for anything else.
         is_code: whether it is code, which is not cut inside a line.
         level: of a heading, 1 to 6; 0 for anything else.
-        headings: the headings it stands under, outermost first; of a heading, itself included.
+        headings: the headings above it, outermost first; for a heading, including itself.
     """
 
     start: int
@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
-    """Where a block begins, and what it is. `header` is in lines."""
+    """Where a block starts, and what it is. `header` is in lines."""
 
     line: int = 0
     level: int = 0
@@ -75,7 +75,7 @@ def find_blocks(text: str) -> list[Block]:
 
 
 def find_html(text: str) -> list[tuple[int, int]]:
-    """Return the first line and the line after the last one of each block of HTML."""
+    """Return the first line of each block of HTML, and the line after its last one."""
     return [(token.map[0], token.map[1]) for token in _parser().parse(text) if token.type == "html_block" and token.map]
 
 
@@ -86,7 +86,7 @@ def find_prose(text: str) -> list[int]:
 
 
 def _find_starts(text: str) -> Iterator[_Start]:
-    """Yield where blocks begin; a table's first row stays with the table's head."""
+    """Yield where blocks start; a table's first row stays with the table's head."""
     tokens = _parser().parse(text)
     header: tuple[int, int] | None = None
     for index, token in enumerate(tokens):
@@ -115,6 +115,6 @@ def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table")
-    # What stands inside a line does not matter here, and parsing it takes most of the time.
+    # Text inside a line does not matter here, and parsing it takes most of the time.
     parser.core.ruler.disable(["inline", "text_join"])
     return parser

@@ -25,8 +25,8 @@ class Note:
 
     Attributes:
         reason: one sentence.
-        is_loss: whether something of the document is missing, such as a page.
-        source, id: the document's; empty as long as a reader holds the note.
+        is_loss: whether a part of the document is missing, such as a page.
+        source, id: those of the document; empty until the reader has returned.
         place: the record or page; empty when the whole file is meant.
     """
 
@@ -42,14 +42,14 @@ class Document:
     """One text to index.
 
     Attributes:
-        id: names the document among all of the collection, the same from run to run.
+        id: the document's name in the collection, the same in every run.
         text: the whole text.
-        title: goes with every passage when it is embedded.
+        title: embedded together with every passage.
         source: where it came from: a path as the user wrote it, or an address.
-        format: how its structure is marked; `markdown` has headings and code blocks.
+        format: how its structure is written; `markdown` has headings and code blocks.
         metadata: JSON values to filter by.
-        place: where in `source` a record stands, such as `line 12`; empty when the source is this one document.
-        page_starts: character offsets at which pages begin (PDF); empty when there are none.
+        place: the position of a record in `source`, such as `line 12`; empty when the source is this one document.
+        page_starts: character offsets at which pages start (PDF); empty when there are none.
         has_lines: whether lines of `text` are lines of the source, so that positions can name them.
         notes: what was guessed, repaired or left out when it was read.
         read_bytes: bytes of all sources consumed when this document had been read, for progress.
@@ -68,7 +68,7 @@ class Document:
     read_bytes: int = 0
 
     def hash(self, splitter_version: str) -> str:
-        """Return 32 characters that change when any row of the document would."""
+        """Return 32 characters that change when any row of the document changes."""
         content = (self.id, self.text, self.title, self.source, self.format, self.place, self.page_starts)
         metadata = json.dumps(dict(self.metadata), sort_keys=True, ensure_ascii=False)
         return blake2b(repr((content, metadata, splitter_version)).encode(), digest_size=16).hexdigest()
@@ -94,7 +94,7 @@ class BadDocument:
 
 
 def to_json(value: Any) -> Any:
-    """Return `value` as Milvus' JSON can hold it: dates and integers beyond 64 bits as text, NaN as null."""
+    """Return `value` in a form that Milvus' JSON can hold: dates and integers beyond 64 bits as text, NaN as null."""
     if isinstance(value, dict):
         return {str(name): to_json(item) for name, item in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
@@ -107,9 +107,10 @@ def to_json(value: Any) -> Any:
 
 
 def has_more_values(value: Any, most: int) -> bool:
-    """Whether `value` holds more than `most` others, those it shares or repeats counted each time they stand in it.
+    """Whether `value` holds more than `most` others; shared and repeated ones count each time that they occur.
 
-    A few lines of YAML that name each other hold billions, or are without end; written out they would fill the memory.
+    A few lines of YAML that refer to each other can hold billions of values, or infinitely many; written out they would
+    fill the memory.
     """
     waiting, count = [value], 0
     while waiting and count + len(waiting) <= most:

@@ -1,4 +1,4 @@
-"""The metadata at the top of a Markdown file: `split_front_matter`. What is not understood costs only itself."""
+"""The metadata at the top of a Markdown file: `split_front_matter`. Only what is not understood is left out."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def split_front_matter(text: str) -> tuple[str, dict[str, Any], list[Note]]:
     parse = _parse_toml if text.startswith("+") else _parse_yaml
     found = (_TOML if parse is _parse_toml else _YAML).match(text)
     if found is None or (parse is _parse_yaml and not _looks_like_keys(found[1])):
-        return text, {}, []  # also for a rule at the top of a text, and another below
+        return text, {}, []  # also for text between two rules at the top
     values, notes = _bound(*parse(found[1]))
-    # Blank lines in its place keep the numbers of the lines that follow.
+    # Blank lines in its place keep the numbers of the following lines.
     return "\n" * found[0].count("\n") + text[found.end() :], values, notes
 
 
@@ -58,7 +58,7 @@ def _parse_yaml(block: str) -> tuple[dict[str, Any], list[Note]]:
 
 
 def _parse_by_key(block: str) -> tuple[dict[str, Any], list[Note]]:
-    """Read each key by itself; a value that is no YAML is taken as the text it is."""
+    """Read each key by itself; a value that is not YAML is taken as plain text."""
     values: dict[str, Any] = {}
     plain: list[str] = []
     for part in re.split(r"^(?=[^\s#\-\]}])", block, flags=re.MULTILINE):
@@ -79,9 +79,9 @@ def _parse_by_key(block: str) -> tuple[dict[str, Any], list[Note]]:
 
 @cache
 def _load_yaml() -> Callable[[str], Any]:
-    """Return a function that reads YAML: dates stay the text they are, unknown tags are passed over.
+    """Return a function that reads YAML; dates stay text, and unknown tags are ignored.
 
-    It raises ValueError for what is no YAML.
+    It raises ValueError for text that is not YAML.
     """
     import yaml
 

@@ -1,4 +1,4 @@
-"""Web pages: `html_to_markdown`, everything that a reader of the page sees, as Markdown; navigation is left out."""
+"""Web pages: `html_to_markdown` returns what a reader of the page sees, as Markdown, without navigation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gemvec.errors import MissingDependency
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
-# What no browser shows, and what is there to be clicked and not to be read.
+# What browsers do not show, and what is there to be clicked and not to be read.
 _UNSEEN = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "meta", "link"}
     | {"nav", "menu", "dialog", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
@@ -26,19 +26,19 @@ _MARK_CLASSES = frozenset(
 )
 _MARKS = frozenset("#¶§🔗")
 _SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
-# A foot of the page with fewer words of its own is a legal line and links.
+# A page footer with fewer words than this is only a legal line and links.
 _MIN_FOOT_WORDS = 12
-# A list outside the main part in which nearly all is links is navigation, whatever it is called.
+# A list outside the main part that is nearly all links is navigation, whatever its name.
 _MIN_LINKS, _LINK_SHARE = 4, 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class WebPage:
-    """What is read of a page.
+    """What was read from a page.
 
     Attributes:
         text: Markdown.
-        title: the page's, else its first heading; empty when it has neither.
+        title: the page's title, or its first heading; empty when it has neither.
         is_plain: whether it is nested too deeply to keep its structure.
     """
 
@@ -111,7 +111,7 @@ def _is_mark(link: Tag) -> bool:
 
 
 def _is_furniture(tag: Tag) -> bool:
-    """Whether a part is the page's and not its text's: a head without a heading, a foot of a few words, a menu."""
+    """Whether a part belongs to the page and not to its text: a header without a heading, a short footer, a menu."""
     if tag.decomposed or tag.find_parent(_SECTIONING) is not None:
         return False
     if tag.name == "header" or tag.get("role") == "banner":

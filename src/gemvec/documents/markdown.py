@@ -1,4 +1,4 @@
-"""Markdown with HTML in it, as HTML is meant: `html_to_markdown`; and its first heading, `find_title`."""
+"""Markdown that contains HTML, turned into plain Markdown: `html_to_markdown`; and its first heading: `find_title`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from gemvec.documents.blocks import find_blocks, find_html, find_prose
 from gemvec.documents.html import read_page
 
-# A text of which so many lines are HTML is a web page that is only called Markdown.
+# A text with this share of HTML lines is a web page that is only called Markdown.
 _PAGE_SHARE = 0.5
 _INLINE_TAG = re.compile(
     r"</?(?:a|abbr|b|big|br|center|cite|code|del|details|div|em|font|i|img|ins|kbd|mark|p|picture|q|s|small|source|span|"
@@ -19,7 +19,7 @@ _ANY_TAG = re.compile(r"<[!/a-zA-Z]")
 
 
 def html_to_markdown(text: str) -> tuple[str, bool]:
-    """Return `text` with its HTML as Markdown, and whether its lines still have their numbers."""
+    """Return `text` with its HTML as Markdown, and whether its lines have kept their numbers."""
     if not _ANY_TAG.search(text):
         return text, True
     lines = text.split("\n")

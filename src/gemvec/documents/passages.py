@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 # Part of every key: raise it when the same options would cut the same document differently.
 SPLITTER_VERSION = 3
 
-# A "word" without spaces (base64, minified code) is one token however long it is; Milvus takes 65,535 bytes a field.
+# A long "word" without spaces (base64, minified code) may be one token; Milvus takes 65,535 bytes in a field.
 MAX_PASSAGE_CHARACTERS = 8_000
-# The splitter looks through all that is left of a text for each passage: a long text is cut into stretches first.
+# For each passage the splitter looks through the whole rest of a text, so a long text is first cut into pieces.
 _STRETCH_CHARACTERS = 50_000
 
 _JOINT = " > "  # between headings
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
-# A character of Chinese, Japanese or Korean is about a token; elsewhere a word part of five characters is.
+# A character of Chinese, Japanese or Korean is about one token; in other languages about five characters are.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
 _CHARACTERS_PER_TOKEN = 5
 
@@ -44,8 +44,8 @@ class PassageOptions:
     """How documents are cut.
 
     Attributes:
-        max_tokens: most tokens in a passage without its title; up to an eighth more rather than leave a scrap.
-        overlap_tokens: tokens repeated from one passage in the next where a paragraph had to be cut.
+        max_tokens: most tokens in a passage without its title; up to an eighth more if only a scrap would be left.
+        overlap_tokens: tokens of one passage that the next one repeats where a paragraph had to be cut.
     """
 
     max_tokens: int = 128
@@ -73,9 +73,9 @@ class Passage:
 
     Attributes:
         number: 0 for the first one of the document.
-        text: the passage as it stands in the document.
-        heading: the headings it stands under, `Batches > Cancel`; empty when there are none.
-        position: where it begins in the source: `line 12`, `page 3`, or `part 2 of 5`.
+        text: the passage as it is in the document.
+        heading: the headings above it, such as `Batches > Cancel`; empty when there are none.
+        position: where it starts in the source: `line 12`, `page 3`, or `part 2 of 5`.
         title: the document's title and the headings, for the model.
     """
 
@@ -86,13 +86,13 @@ class Passage:
     title: str
 
     def key(self, document_id: str, splitter_version: str) -> str:
-        """Return the primary key: 32 characters that change when the row's vector would."""
+        """Return the primary key: 32 characters that change when the row's vector changes."""
         parts = (document_id, self.number, self.text, self.title, splitter_version)
         return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def estimate_tokens(text: str) -> int:
-    """Return about how many tokens `text` has, for models whose tokenizer is not here."""
+    """Return the estimated number of tokens in `text`, for models whose tokenizer is not here."""
     return sum(-(-len(word) // _CHARACTERS_PER_TOKEN) for word in _WORD.findall(text))
 
 
@@ -122,8 +122,8 @@ class Splitter:
     def split(self, document: Document) -> list[Passage]:
         """Return the passages of `document`, in order.
 
-        Each is a stretch of its text without surrounding space; one from the middle of a table has the table's header
-        above it. Stretches that are only markup, or only a list of links, are left out.
+        Each is a part of its text without surrounding space; a part from the middle of a table has the table's header
+        above it. Parts that are only markup, or only a list of links, are left out.
         """
         pieces = [piece for piece in self._cut(document) if has_words(piece.text, document.format)]
         line_starts = _find_line_starts(document)
@@ -152,7 +152,7 @@ class Splitter:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(self._tokenizer_file))
-        # A file may say to cut or pad at the model's window, which would hide how long a text is.
+        # A tokenizer file may ask to cut or pad at the model's window, which would hide the length of a text.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -178,7 +178,7 @@ class Splitter:
                 yield from self._split_blocks(text, some)
 
     def _split_blocks(self, text: str, blocks: Sequence[Block]) -> Iterator[_Piece]:
-        """Yield what some blocks make up; rows of a table with its header above them."""
+        """Yield the pieces that some blocks make up; rows of a table have its header above them."""
         body = next((block for block in blocks if not block.level), blocks[0])
         header = text[body.header[0] : body.header[1]] if body.header else ""
         if self.count_tokens(header) * 2 > self.options.max_tokens:
@@ -187,7 +187,7 @@ class Splitter:
             yield replace(piece, text=header + piece.text) if header else piece
 
     def _split_text(self, piece: _Piece) -> Iterator[_Piece]:
-        """Yield `piece` without surrounding space, in parts when it is too long; a heading is no part by itself."""
+        """Yield `piece` without surrounding space, in parts when it is too long; a heading is never a whole part."""
         whole = piece.stripped()
         if not whole.text:
             return
@@ -224,7 +224,7 @@ class Splitter:
         yield from self._split_text(run) if is_one_line else [run]
 
     def _split_stretch(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the parts of a text and where they begin; a heading goes with what follows."""
+        """Yield the parts of a text and where they start; a heading stays with what follows."""
         start: int | None = None
         for offset, part in self._splitter.chunk_indices(text):
             end = offset + len(part)
@@ -242,13 +242,13 @@ class Splitter:
     def _count_all(self, texts: list[str]) -> list[int]:
         if self._tokenizer is None:
             return [estimate_tokens(text) for text in texts]
-        # The fast way leaves out where each token stands in the text, half of the work.
+        # The fast method does not compute the tokens' positions in the text, which is half of the work.
         return [len(each.ids) for each in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """A stretch of a document's text that begins at character `start`."""
+    """A piece of a document's text that starts at character `start`."""
 
     start: int
     text: str
@@ -257,7 +257,7 @@ class _Piece:
 
     @classmethod
     def of(cls, text: str, blocks: Sequence[Block]) -> _Piece:
-        """Return the stretch of `text` that `blocks` make up; all of it when there are none."""
+        """Return the part of `text` that `blocks` make up; all of it when there are none."""
         if not blocks:
             return cls(start=0, text=text, headings=())
         first = next((block for block in blocks if not block.level), blocks[0])
@@ -279,9 +279,9 @@ def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:
 
 
 def join_title(title: str, heading: str, text: str) -> str:
-    """Return what is said of a passage when it is embedded: the document's title, then the headings above it.
+    """Return the title that a passage is embedded with: the document's title, then the headings above it.
 
-    A heading that `text` itself begins with is left out, and so is a title that is the first heading.
+    A heading at the start of `text` itself is left out, and so is a title that equals the first heading.
     """
     own = _HEADING.match(text.split("\n", 1)[0])
     above = f"{_JOINT}{heading}".removesuffix(f"{_JOINT}{own[2]}") if own else f"{_JOINT}{heading}"
@@ -297,7 +297,7 @@ _LINK_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+" + _LINK.pattern + r"\s*")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\[\]]+\]:[ \t]*\S+[^\n]*$", re.MULTILINE)
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^>]*-->|https?://\S+")
 _LETTER = re.compile(r"[^\W_]")
-# So many links without a word between them are a list of links.
+# This many links without a word between them are a list of links.
 _MIN_LINKS = 3
 
 
@@ -313,13 +313,13 @@ def has_words(text: str, document_format: DocumentFormat) -> bool:
 
 
 def _is_link_list(text: str) -> bool:
-    """Whether all lines are items of a list that are a link each, and headings."""
+    """Whether all lines are headings, or items of a list that are each only a link."""
     lines = [line for line in text.split("\n") if line.strip() and not _HEADING.match(line)]
     return bool(lines) and all(_LINK_ITEM.fullmatch(line) for line in lines)
 
 
 def _find_line_starts(document: Document) -> list[int]:
-    """Return the offset at which each line begins, when positions name lines."""
+    """Return the offset at which each line starts, when positions name lines."""
     if not document.has_lines or document.place or document.page_starts:
         return []
     return [0, *(found.end() for found in re.finditer("\n", document.text))]

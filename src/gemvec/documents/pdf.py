@@ -11,9 +11,9 @@ from gemvec.documents.document import Note
 from gemvec.documents.text import UnreadableDocument, fold, replace_halves
 from gemvec.errors import MissingDependency
 
-# What PDFium says of a file that it does not open (FPDF_ERR_*).
+# PDFium's reasons for not opening a file (FPDF_ERR_*).
 _PASSWORD, _SECURITY = 4, 5
-# Lines at the top and bottom of a page that may be running heads, and on what share of the pages they must come again.
+# How many lines at the top and bottom of a page may be running heads, and the share of pages that must repeat them.
 _EDGE_LINES, _MIN_PAGES, _SHARE, _SHARE_OF_BOTH = 2, 4, 0.5, 0.8
 _NUMBERS_SHOWN = 10
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
@@ -26,7 +26,7 @@ def read_pages(data: bytes) -> tuple[list[str], str, list[Note]]:
     """Return the text of each page, the title, and which pages were left out.
 
     Raises:
-        UnreadableDocument: it is no PDF, it is protected, or no page has text.
+        UnreadableDocument: it is not a PDF, it is protected, or no page has text.
     """
     document = _open(data)
     try:
@@ -84,7 +84,7 @@ def _name_pages(numbers: Sequence[int]) -> str:
 
 
 def drop_running_lines(pages: Sequence[str]) -> list[str]:
-    """Return the pages without lines that stand at the edge of most of them but for numbers: heads, feet, numbers."""
+    """Return the pages without heads, feet and numbers: lines at the edge that most pages share, but for digits."""
     lines = [[line for line in page.split("\n") if line.strip()] for page in pages]
     known = [each for each in lines if _is_long(each)]
     if len(known) < _MIN_PAGES:
@@ -93,7 +93,7 @@ def drop_running_lines(pages: Sequence[str]) -> list[str]:
     for place in _edges():
         counts = Counter(_shape(page[place]) for page in known)
         repeated |= {(place, shape) for shape, count in counts.items() if count >= _SHARE * len(known)}
-        # Left and right pages differ; both come on about half of them.
+        # Left and right pages differ; each kind is about half of the pages.
         pairs = [(shape, count) for shape, count in counts.most_common(2) if count > 1]
         if sum(count for _, count in pairs) >= _SHARE_OF_BOTH * len(known):
             repeated |= {(place, shape) for shape, _ in pairs}
@@ -114,7 +114,7 @@ def _shape(line: str) -> str:
 
 
 def _without(lines: Sequence[str], repeated: set[tuple[int, str]]) -> list[str]:
-    """Return the lines without repeated ones, taken away from the edges inwards, so that no line between is lost."""
+    """Return the lines without repeated ones, removed from the edges inwards, so that no line between them is lost."""
     kept = list(lines)
     for order in (range(_EDGE_LINES), range(-1, -_EDGE_LINES - 1, -1)):
         for place in order:
@@ -125,7 +125,7 @@ def _without(lines: Sequence[str], repeated: set[tuple[int, str]]) -> list[str]:
 
 
 def join_hyphenated(text: str) -> str:
-    """Return `text` with words that a line's end has cut in two whole again, and in plain characters."""
+    """Return `text` in plain characters, with words joined that the end of a line has cut in two."""
     compounds = set(re.findall(r"[^\W\d_]+-[^\W\d_]+", text))
 
     def join(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Files turned into text with its structure kept: one reader per kind of file, in the table `READERS`.
+"""Files turned into text that keeps its structure: one reader for each kind of file, in the table `READERS`.
 
 HTML and reStructuredText become Markdown, so that headings and code blocks of all three are cut the same way.
 """
@@ -21,7 +21,7 @@ from gemvec.documents.text import UnreadableDocument, decode_text, fold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadText:
-    """What a reader makes of a file. Fields mean what they mean in `Document`."""
+    """What a reader returns for a file. Fields have the same meaning as in `Document`."""
 
     text: str
     title: str = ""
@@ -33,10 +33,10 @@ class ReadText:
 
 
 def decode(data: bytes) -> tuple[str, tuple[Note, ...]]:
-    """Return the text of a file in plain characters, and a note when its encoding is a guess.
+    """Return the text of a file in plain characters, with a note if its encoding is a guess.
 
     Raises:
-        UnreadableDocument: it is no text.
+        UnreadableDocument: it is not text.
     """
     decoded = decode_text(data)
     return fold(decoded.text), note_guess(decoded.guess)
@@ -54,7 +54,7 @@ def read_text(data: bytes) -> ReadText:
 
 
 def read_markdown(data: bytes) -> ReadText:
-    """Read Markdown; front matter between `---` or `+++` lines gives title and metadata, HTML is read as HTML."""
+    """Read Markdown and its HTML; title and metadata come from front matter between `---` or `+++` lines."""
     decoded, notes = decode(data)
     body, metadata, more = split_front_matter(decoded)
     text, has_lines = html_to_markdown(body)
@@ -70,7 +70,7 @@ def read_markdown(data: bytes) -> ReadText:
 
 
 def read_html(data: bytes) -> ReadText:
-    """Read a web page: what a reader of it sees, as Markdown, without navigation."""
+    """Read a web page as Markdown: what a reader sees, without navigation."""
     page = read_page(data)
     reason = "it is nested too deeply to keep its headings and lists"
     notes = (Note(reason=reason),) if page.is_plain else ()
@@ -110,7 +110,7 @@ def read_file(path: Path) -> ReadText:
     """Read one file by its suffix.
 
     Raises:
-        UnreadableDocument: no reader knows the suffix, or the file is not what its name says.
+        UnreadableDocument: no reader knows the suffix, or the content does not fit it.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:

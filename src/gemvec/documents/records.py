@@ -1,4 +1,4 @@
-"""Files that hold many documents: JSON Lines, CSV and Parquet, one document a record. `tables.py` reads CSV."""
+"""Files with many documents: JSON Lines, CSV and Parquet, one document for each record. `tables.py` reads CSV."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gemvec.documents.tables import TableRow, open_table
 from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding, fold
 from gemvec.errors import MissingDependency
 
-_MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32 in Intel's order
+_MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32, little-endian
 
 RECORD_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFields:
-    """Which fields of a record mean what; all others become metadata.
+    """The fields of a record that have a meaning; all others become metadata.
 
     Attributes:
-        text, id, title: the first one that a record has counts, in upper or lower case.
-        joined_text: fields that make up the text together, in this order; `text` is not looked at then.
+        text, id, title: names of fields; the first one that a record has counts, in upper or lower case.
+        joined_text: fields that make up the text together, in this order; `text` is not used then.
     """
 
     text: tuple[str, ...] = ("text", "content", "body", "passage")
@@ -38,7 +38,7 @@ class RecordFields:
     def to_document(self, record: Mapping[str, Any], *, source: str, place: str) -> Document | BadDocument:
         """Return the document that `record` describes.
 
-        Its id is `source#id`; without an id, a hash of the record, so that it stays the same when lines move.
+        Its id is `source#id`; without an id, a hash of the record is used, so that it stays the same when lines move.
         """
         id_field, title_field = _first(record, self.id), _first(record, self.title)
         text_fields = self._find_text(record)
@@ -59,7 +59,7 @@ class RecordFields:
         )
 
     def names_text(self, names: Iterable[str]) -> bool:
-        """Whether one of the fields `names` is a text."""
+        """Whether `names` contains a field of the text."""
         wanted = {name.lower() for name in self.joined_text or self.text}
         return any(name.lower() in wanted for name in names)
 
@@ -76,10 +76,10 @@ class RecordFields:
 
 
 def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
-    """Yield the documents of a `.jsonl`, `.csv` or `.parquet` file; `read_bytes` counts from the file's beginning.
+    """Yield the documents of a `.jsonl`, `.csv` or `.parquet` file; `read_bytes` counts from the start of the file.
 
     Raises:
-        UnreadableDocument: the file as a whole is not what its name says.
+        UnreadableDocument: the file as a whole is not of the kind that its name says.
     """
     kind = path.suffix.lower()
     try:
@@ -95,7 +95,7 @@ def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Docu
 
 
 def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
-    """Yield one document a line; a line that is no JSON object is a bad document."""
+    """Yield one document for each line; a line that is not a JSON object is a bad document."""
     lines = _Lines(file)
     for number, (line, guess) in enumerate(lines, start=1):
         if not line.strip():
@@ -109,7 +109,7 @@ def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Itera
 def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
+    except (ValueError, RecursionError):  # a number with thousands of digits is a ValueError, too
         return BadDocument(source=source, place=place, reason="it is not JSON")
     if not isinstance(record, dict):
         return BadDocument(source=source, place=place, reason="it is not a JSON object")
@@ -119,7 +119,7 @@ def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> D
 class _Lines:
     """The lines of a file, each with the encoding that was guessed for it, or an empty one.
 
-    A line that is not UTF-8 is read in what the file as a whole seems to be, or the line when the rest is UTF-8.
+    A line that is not UTF-8 is read in the encoding guessed from the whole file, or from the line if the rest is UTF-8.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The folder that documents are named from: `Root`. A file has one name, however a user writes its path."""
+"""The folder that document names are relative to: `Root`. A file has one name, however a user writes its path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The folder from which documents are named.
+    """The folder that document names are relative to.
 
     Attributes:
         path: absolute, without links.
@@ -23,7 +23,7 @@ class Root:
         return cls(Path(path).expanduser().resolve())
 
     def name(self, path: Path) -> str:
-        """Return a file's or folder's name in a collection: from the root when it is inside, else the whole path."""
+        """Return a file's name in a collection: its path relative to the root if it is inside, else the full path."""
         real = find_real(path)
         return (real.relative_to(self.path) if real.is_relative_to(self.path) else real).as_posix()
 
@@ -33,10 +33,10 @@ class Root:
 
 
 def find_real(path: Path) -> Path:
-    """Return the absolute path of a file or folder, links followed, as far as they lead anywhere.
+    """Return the absolute path of a file or folder, with links followed as far as their targets exist.
 
     A link into a hidden folder is not followed: programs that keep contents there (git-annex, Kubernetes) change the
-    names in it, and the link is the name that stays.
+    names in it, and only the link's name stays the same.
     """
     written = Path(os.path.abspath(path))  # noqa: PTH100 # resolve() would follow links
     real = Path(os.path.realpath(written))

@@ -18,7 +18,7 @@ _DIRECTIVE = re.compile(r"^\.\.[ ]+(?:\|[^|]+\|[ ]+)?(?P<name>[A-Za-z][\w:.+-]*?
 _NOTE = re.compile(r"^\.\.[ ]+\[[^\]]+\][ ]")
 _OPTION = re.compile(r"^\s*:[\w-]+:(?:\s+(?P<value>.*))?$")
 _RULE_OF_TABLE = re.compile(r"^\s*(?:=+(?:\s+=+)+|\+(?:[-=]+\+)+)\s*$")
-# Directives whose content is code, and those that are nothing to read.
+# Directives whose content is code, and those without text to read.
 _CODE = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "prompt", "ipython", "doctest", "testcode"})
 _UNREAD = frozenset(
     {"toctree", "contents", "index", "highlight", "currentmodule", "include", "literalinclude", "raw", "meta", "math"}
@@ -27,7 +27,7 @@ _UNREAD = frozenset(
     | {"replace", "unicode", "date"}
 )
 _PICTURES = frozenset({"image", "figure"})
-# Directives that say what their content is; others only hold it.
+# Directives whose name is a label of their content; others only contain it.
 _SPOKEN = frozenset(
     {"note", "warning", "tip", "important", "caution", "danger", "attention", "hint", "error", "seealso"}
     | {"versionadded", "versionchanged", "versionremoved", "deprecated"}
@@ -40,7 +40,7 @@ def rst_to_markdown(text: str) -> str:
 
 
 class _Translation:
-    """Goes through the lines once, block by block; what is indented below a line belongs to it."""
+    """Goes through the lines once, block by block; lines indented below a line belong to it."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = [line.expandtabs(8).rstrip() for line in lines]
@@ -52,7 +52,7 @@ class _Translation:
         return "\n".join(self._made)
 
     def _translate(self, start: int, end: int, indent: int) -> None:
-        """Translate lines that are indented by `indent`, which is taken away."""
+        """Translate lines that are indented by `indent`, and remove the indentation."""
         place = start
         while place < end:
             line = self._lines[place][indent:]
@@ -67,7 +67,7 @@ class _Translation:
                 place += 1
 
     def _translate_heading(self, place: int) -> int:
-        """Write a heading if one begins at `place`; return the line after it, or 0."""
+        """Write a heading if one starts at `place`; return the line after it, or 0."""
         lines = self._lines
         line, below = lines[place], lines[place + 1] if place + 1 < len(lines) else ""
         if _ADORNMENT.match(line) and place + 2 < len(lines) and lines[place + 2] == line and below.strip():
@@ -119,7 +119,7 @@ class _Translation:
         self._translate(options, last, self._indent_of(options, last))
 
     def _write_code(self, first: int, last: int, *, fence: int, language: str, bound: int) -> int:
-        """Write lines as a fenced block; its fences take the places of blank lines, or share a line with code."""
+        """Write lines as a fenced block; its fences replace blank lines, or share a line with code."""
         while first < last and not self._lines[first].strip():
             first += 1
         end = last

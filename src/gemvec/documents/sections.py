@@ -1,4 +1,4 @@
-"""Blocks of Markdown put together into passages: short sections joined, long ones divided evenly."""
+"""Blocks of Markdown joined into passages: short sections are joined, long ones are divided evenly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gemvec.documents.blocks import Block
 
 # A section with less than this share of a full passage is joined with the one below it.
 _SHORT_SHARE = 0.25
-# How much longer than asked for a passage may be, rather than leave a scrap of so much behind.
+# How much longer than asked for a passage may be if otherwise a scrap of this size would be left.
 SCRAP_SHARE = 0.125
 
 SizedBlock = tuple[Block, int]  # a block and its tokens
@@ -28,7 +28,7 @@ def find_sections(blocks: list[SizedBlock], max_tokens: int) -> Iterator[list[Si
 
 
 def _goes_on(held: list[SizedBlock], heading: Block, short_tokens: float) -> bool:
-    """Whether what stands under `heading` belongs to the section held so far."""
+    """Whether the text below `heading` belongs to the current section."""
     if not _has_content(held):
         return True
     above = held[0][0].headings
@@ -36,7 +36,7 @@ def _goes_on(held: list[SizedBlock], heading: Block, short_tokens: float) -> boo
 
 
 def pack(text: str, section: list[SizedBlock], max_tokens: int) -> Iterator[list[Block]]:
-    """Yield runs of blocks of about the same size, longer only where one block is."""
+    """Yield runs of blocks of about the same size; a run is longer only if one of its blocks is."""
     limit = max_tokens * (1 + SCRAP_SHARE)
     total = sum(size for _, size in section)
     target = total / max(1, math.ceil(total / max_tokens - SCRAP_SHARE))

@@ -27,11 +27,11 @@ _STANDARD_INPUT_NAME = "standard input"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which of a collection's documents a source stands for, so that documents that are gone can be told (`--prune`).
+    """The documents of a collection that belong to a source, so that missing documents can be found (`--prune`).
 
     Attributes:
         path: a folder, a file or a glob: absolute, or `standard input`.
-        root: what the names of documents begin at.
+        root: the folder that document names are relative to.
         is_folder: whether everything below `path` is meant.
     """
 
@@ -40,7 +40,7 @@ class Scope:
     is_folder: bool = False
 
     def holds(self, source: str) -> bool:
-        """Whether a document from `source` would be found again by reading this source."""
+        """Whether reading this source would find a document from `source` again."""
         if _STANDARD_INPUT_NAME in {source, self.path}:
             return source == self.path
         if "://" in source or not source:  # a program's document, not from a file
@@ -54,27 +54,27 @@ class Scope:
 
 
 class Sources:
-    """The documents of some sources, in a stable order; each file once, however many sources name it.
+    """The documents of some sources, in a stable order; each file only once, even if several sources name it.
 
     Args:
         sources: folders (searched through, hidden and unknown files left out), globs, files, `-` for standard input;
             one string is one source.
-        fields: which fields of records mean what.
-        standard_input: what `-` reads; the process' own when None.
-        root: what documents are named from; the current folder when None.
+        fields: the fields of records that have a meaning.
+        standard_input: what `-` reads; the standard input of the process when None.
+        root: the folder that document names are relative to; the current folder when None.
         own: files and folders of gemvec itself, which are never read.
-        may_be_gone: take a source that does not exist as one without documents.
+        may_be_gone: treat a source that does not exist as one without documents.
 
     Attributes:
         is_root_given: whether the caller has named the root.
-        scopes: what the sources stand for.
-        gone: the sources that do not exist, as they were given, and what they stand for.
-        left_out: what was found in folders and is not read.
-        total_files: how many files there are to read.
+        scopes: the documents that belong to the sources.
+        gone: the sources that do not exist, as they were given, with their scopes.
+        left_out: what was found in folders and not read.
+        total_files: number of files to read.
         total_bytes: the size of all files.
 
     Raises:
-        InvalidRequest: a source does not exist, and may not be gone.
+        InvalidRequest: a source does not exist, and `may_be_gone` is False.
     """
 
     def __init__(
@@ -105,18 +105,18 @@ class Sources:
 
     @property
     def root(self) -> Path:
-        """What documents are named from, an absolute path."""
+        """The folder that document names are relative to, an absolute path."""
         return self._root.path
 
     @property
     def left_out(self) -> LeftOut:
-        """What was found in folders and is not read."""
+        """What was found in folders and not read."""
         found = self._walk.left_out
         folders = [replace(each, source=self._root.name(Path(each.source))) for each in found.folders]
         return LeftOut(files=found.files, folders=folders)
 
     def __iter__(self) -> Iterator[Document | BadDocument]:
-        """Read everything; what cannot be read comes as a `BadDocument`."""
+        """Read everything; what cannot be read is a `BadDocument`."""
         done = 0
         for error in self._walk.errors:
             source = self._root.name(Path(str(error.filename)))
@@ -191,7 +191,7 @@ class Sources:
             yield BadDocument(source=source, reason=f"it cannot be read: {str(error) or type(error).__name__}")
 
     def _read_standard_input(self) -> Iterator[Document | BadDocument]:
-        """JSON Lines when the first line is a JSON object, else one document."""
+        """JSON Lines if the first line is a JSON object, otherwise one document."""
         data = (self._standard_input or sys.stdin.buffer).read()
         if _is_json_object(data.split(b"\n", 1)[0]):
             yield from read_json_lines(io.BytesIO(data), _STANDARD_INPUT_NAME, self._fields)

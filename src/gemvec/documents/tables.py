@@ -1,4 +1,4 @@
-"""CSV and its kin, row by row: `open_table` finds out encoding, delimiter, quoting, header and text columns."""
+"""CSV and similar tables, row by row: `open_table` detects encoding, delimiter, quoting, header and text columns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SAMPLE_ROWS = 200
 _MAX_NAME_CHARACTERS = 64
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
 _TWO_WORDS = re.compile(r"[^\W\d_]+[ \u3000]+[^\W\d_]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
-# A column is text when so many of its values are more than one word.
+# A column is text when this share of its values have more than one word.
 _TEXT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
-    """One row: its values by column, or why it has none."""
+    """One row: its values by column, or the reason why it has none."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     reason: str = ""
@@ -38,10 +38,10 @@ class Table:
     """A file of rows.
 
     Attributes:
-        text: what `reader` reads; detach it from the file, which it would close.
+        text: what `reader` reads; detach it from the file, or it would close the file.
         reader: the rows' values.
         names: of the columns.
-        text_names: columns that are taken for text, because none is called so; empty when one is.
+        text_names: columns that are used as text when no column is called text; otherwise empty.
         notes: what was guessed.
     """
 
@@ -52,7 +52,7 @@ class Table:
     notes: tuple[Note, ...]
 
     def rows(self) -> Iterator[TableRow]:
-        """Yield the rows; one with more values than columns has a reason."""
+        """Yield the rows; a row with more values than columns has a reason."""
         for values in self.reader:
             if not any(values):
                 continue
@@ -63,17 +63,17 @@ class Table:
 
 
 def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, is_tab_separated: bool) -> Table:
-    """Look at a file's beginning and return what reads it.
+    """Look at the start of a file and return what reads it.
 
     Args:
-        file: what to read, from its beginning.
-        names_text: whether one of some names is that of a text.
+        file: what to read, from its start.
+        names_text: tells whether some names include that of a text.
         is_tab_separated: the delimiter is known.
 
     Raises:
-        UnreadableDocument: it is no text.
+        UnreadableDocument: it is not text.
     """
-    # Passages are longer than the csv module's default of 128 KiB a field.
+    # Passages may be longer than the csv module's default of 128 KiB for a field.
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     data = file.read(SAMPLE_BYTES)
     file.seek(0)
@@ -91,7 +91,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
         notes.append(Note(reason=f"no column is called text; taken for text: {', '.join(text_names)}"))
     if rows and not has_header:
         notes.append(Note(reason="it seems to have no header; its columns are called column_1 and so on"))
-    # What a guess made of the beginning need not fit all of the rest.
+    # A guess from the start of a file may not fit the rest.
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
     reader = _read(text, options)
     next(reader if has_header else iter(()), None)
@@ -106,7 +106,7 @@ def _read(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str]]:
 
 
 def _sniff(sample: str, delimiters: str) -> dict[str, Any]:
-    """Return the delimiter with which most rows have the same number of values, more than one, and the quote."""
+    """Return the quote, and the delimiter with which most rows have the same number of values, more than one."""
     best: tuple[float, int] = (0.0, 0)
     found: dict[str, Any] = {"delimiter": delimiters[0]}
     for delimiter in delimiters:

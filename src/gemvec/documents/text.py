@@ -13,13 +13,13 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
     (b"\xef\xbb\xbf", "utf-8-sig"),
 )
-# What a guess looks at; more takes seconds and says no more.
+# How much a guess looks at; more takes seconds and does not help.
 SAMPLE_BYTES = 2**18
-# What a guess with less confidence is worth less than: the encoding of most files that are not UTF-8.
+# Used instead of a guess with little confidence: the encoding of most files that are not UTF-8.
 _MIN_CONFIDENCE, _USUAL_ENCODING = 0.06, "cp1252"
-# A mark that a program wrote in the middle of a text, spaces without width, and hyphens shown only at a line's end.
+# Byte order marks in the middle of a text, spaces without width, and hyphens that only show at the end of a line.
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
-# Letters, signs and spaces of living scripts; not the rarer ones that wrong bytes make.
+# Letters, signs and spaces of living scripts; not the rare ones that come from a wrong encoding.
 _USUAL = re.compile(
     "[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
@@ -28,7 +28,7 @@ _FOLDED_KINDS = frozenset({"wide", "narrow", "font", "initial", "medial", "final
 
 
 class UnreadableDocument(ValueError):
-    """A file is not what its name says; the message is one sentence for the report."""
+    """A file is not of the kind that its name says; the message is one sentence for the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class DecodedText:
 
     Attributes:
         text: lines end with a line feed.
-        guess: the encoding, when nothing in the bytes names it; otherwise empty.
+        guess: the encoding, if it was guessed; otherwise empty.
     """
 
     text: str
@@ -45,7 +45,7 @@ class DecodedText:
 
 
 def decode_text(data: bytes) -> DecodedText:
-    """Return the text of a file: UTF-8, UTF-16 or UTF-32 when it is or its mark says so, otherwise a guess.
+    """Return the text of a file: UTF-8, or UTF-16 or UTF-32 with a byte order mark, otherwise by a guess.
 
     Raises:
         UnreadableDocument: it is no text.
@@ -63,7 +63,7 @@ def decode_text(data: bytes) -> DecodedText:
 
 
 def find_encoding(data: bytes) -> tuple[str, bool]:
-    """Return the encoding of some bytes, the beginning of a file or all of it, and whether it is a guess.
+    """Return the encoding of the start of a file, or of all of it, and whether it is a guess.
 
     Raises:
         UnreadableDocument: it is no text.
@@ -74,7 +74,7 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        # A beginning may end inside a character.
+        # The start of a file may end inside a character.
         if error.reason == "unexpected end of data" and error.start > len(data) - 4 and len(data) >= SAMPLE_BYTES:
             return "utf-8", False
     else:
@@ -96,8 +96,8 @@ def _guess(sample: bytes) -> str:
 
 
 def _find_wide(sample: bytes) -> str:
-    """Return UTF-16 or UTF-32 without a mark: most characters of most texts have the same high bytes."""
-    # Letters of China and Japan have no zeros, but the spaces and line ends between them have.
+    """Return UTF-16 or UTF-32 for text without a mark: most characters of most texts have the same high bytes."""
+    # Chinese and Japanese letters have no zero bytes, but the spaces and line ends between them do.
     is_chinese = b"\0" in sample and not _is_utf8(sample)
     for width, name in ((4, "utf-32"), (2, "utf-16")):
         whole = sample[: len(sample) // width * width]
@@ -121,7 +121,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _is_text(data: bytes, encoding: str) -> bool:
-    """Whether the bytes are characters that texts have, nearly all of them."""
+    """Whether nearly all of the bytes are characters that texts contain."""
     try:
         text = data.decode(encoding)[:10_000]
     except UnicodeDecodeError:
@@ -130,9 +130,9 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 
 def fold(text: str) -> str:
-    """Return `text` in the characters that people type: ligatures, wide and presentation forms as plain letters.
+    """Return `text` in characters that people type: ligatures, wide and presentation forms become plain letters.
 
-    Superscripts, fractions and the like stay, because they mean something else than their plain forms.
+    Superscripts, fractions and similar characters stay, because their plain forms mean something else.
     """
     if text.isascii():
         return text
@@ -145,7 +145,7 @@ def replace_halves(text: str) -> tuple[str, int]:
 
 
 class _Forms(dict[int, str]):
-    """What each character is folded to; found out when it is first met."""
+    """What each character is folded to; computed when it first occurs."""
 
     def __missing__(self, code: int) -> str:
         self[code] = folded = _fold_character(chr(code))

@@ -1,4 +1,4 @@
-"""Which files of a folder are documents, and what is left out: `walk`, `LeftOut`."""
+"""The files of a folder that are documents, and what is left out: `walk`, `LeftOut`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeftOut:
     """What was found in folders and not read.
 
     Attributes:
-        files: how many files no reader knows, by suffix in lower case, `no suffix` and `hidden`.
+        files: numbers of files without a reader, by suffix in lower case, `no suffix` and `hidden`.
         folders: folders that were not searched.
     """
 
@@ -38,7 +38,7 @@ class LeftOut:
 
     @property
     def unknown_files(self) -> int:
-        """Files that no reader knows, hidden ones not counted."""
+        """Number of files without a reader, hidden ones not counted."""
         return self.files.total() - self.files[HIDDEN]
 
 
@@ -49,7 +49,7 @@ class Walk:
         own: files and folders of gemvec itself (absolute, without links): databases, caches, reports.
 
     Attributes:
-        left_out: what was found and is not read.
+        left_out: what was found and not read.
         errors: folders that cannot be read.
     """
 
@@ -59,7 +59,7 @@ class Walk:
         self.errors: list[OSError] = []
 
     def find(self, folder: Path) -> Iterator[Path]:
-        """Yield the files to read; also a link to nowhere, so that it is reported, but no pipe, which never ends."""
+        """Yield the files to read; also broken links, so that they are reported, but no pipes, which never end."""
         for root, folders, files in os.walk(folder, onerror=self.errors.append):
             place = Path(root)
             folders[:] = [name for name in sorted(folders) if self._enters(place / name)]
@@ -69,7 +69,7 @@ class Walk:
                     yield path
 
     def find_owner(self, path: Path) -> str | None:
-        """Return why gemvec itself keeps the file or folder `path`, or None if it does not."""
+        """Return why `path` is gemvec's own file or folder, or None if it is not."""
         real = Path(os.path.realpath(path))
         for each in (real, *real.parents):
             if each in self._own:
@@ -110,7 +110,7 @@ class Walk:
 
 
 def _is_lite_database(path: Path) -> bool:
-    """Whether `path` is a folder in which Milvus Lite keeps a database; its files are Parquet, too."""
+    """Whether `path` is a folder with a Milvus Lite database, whose files are Parquet, too."""
     return _has_file(path, "LOCK") and os.path.isdir(path / "collections")  # noqa: PTH112 # see `_has_file`
 
 

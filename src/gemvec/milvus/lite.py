@@ -42,7 +42,7 @@ _MAX_ROWS_SCANNED = 100_000
 class LiteClient:
     """The methods of `pymilvus.MilvusClient` that reading needs; others open one, which then does all.
 
-    Safe to use from several threads. Until one is open, the file is locked against every other client, also of this process.
+    Safe to use from several threads. Until one is open, the file is locked against other clients, also of this process.
 
     Args:
         uri: the file, which is made when it is first needed.
