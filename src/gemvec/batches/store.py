@@ -199,7 +199,7 @@ class BatchStore:
         """Return how many batches are kept, of all owners, in every state."""
         with self.database.read() as connection:
             counts = dict.fromkeys(BatchState, 0) | rows.count_by_state(connection)
-        summary = "Batches that are kept, by state."
+        summary = "Stored batches, by state."
         return [
             Figure(name="batches", summary=summary, value=count, labels={"state": state})
             for state, count in counts.items()
@@ -281,7 +281,7 @@ class BatchStore:
             StorageFailure: it is not there; its file system may come back.
         """
         if self._has_store_id and not has_store_id(self._data_dir):
-            raise StorageFailure("The data folder is away.")
+            raise StorageFailure("The data folder is missing.")
 
     def inline_output_bytes(self, job: Job) -> int:
         """Return about how large the responses of an ended inline batch are."""

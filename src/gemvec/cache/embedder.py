@@ -130,7 +130,7 @@ class CachedEmbedder(WrapperEmbedder):
         yield Figure(name="cache_hits", summary="Texts answered from the cache.", value=stats.hits, is_total=True)
         yield Figure(name="cache_misses", summary="Texts that had to be computed.", value=stats.misses, is_total=True)
         yield Figure(name="cache_entries", summary="Embeddings in the cache.", value=stats.entries)
-        yield Figure(name="cache_bytes", summary="What they take on disk.", value=stats.used_bytes)
+        yield Figure(name="cache_bytes", summary="Their size on disk.", value=stats.used_bytes)
 
     async def close(self) -> None:
         """Write what waits to be written, and close embedder and cache."""

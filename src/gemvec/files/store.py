@@ -167,8 +167,8 @@ class FileStore:
         with self._database.read() as connection:
             count, size_bytes = rows.count_files(connection)
         return (
-            Figure(name="files", summary="Files that are kept, results of batches too.", value=count),
-            Figure(name="file_bytes", summary="What they take on disk.", value=size_bytes),
+            Figure(name="files", summary="Stored files, including results of batches.", value=count),
+            Figure(name="file_bytes", summary="Their size on disk.", value=size_bytes),
         )
 
     def open_content(self, file_id: str, owner: str) -> FileContent:

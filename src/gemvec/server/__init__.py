@@ -1,5 +1,5 @@
-"""The ASGI application: one route table, keys, limits, one error table, and the walk from wire to domain and back.
+"""The ASGI application: one route table, keys, limits, one error table, and the way from wire to domain and back.
 
-`create_app(services)` is the whole room to its callers; `run.py` serves it. Handlers are module-level functions in
-`<noun>.py`. Knows nothing of how a model works.
+Callers need only `create_app(services)`; `run.py` serves it. Handlers are module-level functions in `<noun>.py`. Knows
+nothing of how a model works.
 """

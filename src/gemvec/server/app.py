@@ -1,4 +1,4 @@
-"""The application: the route table, with what every request passes through around it."""
+"""The application: the route table, and the layers around it that every request passes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def create_app(services: Services) -> Starlette:
 def _layers(
     services: Services, gate: Gate, limiter: Limiter, budget: MemoryBudget, tracing: Tracing | None
 ) -> Callable[[Route], ASGIApp]:
-    """Return what puts around a route's handler the layers that apply to it."""
+    """Return a function that wraps a route's handler in the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     ring = KeyRing(KeyStore(services.database))
     authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin)

@@ -1,7 +1,7 @@
 """Who calls: API keys in a header, `?key=` or `Authorization: Bearer`, compared in constant time.
 
-Keys are known here by their SHA-256 only; what the rest of the server sees is `Caller.owner`, which no key can be
-recovered from.
+Keys are known here only by their SHA-256. The rest of the server sees `Caller.owner`, from which no key can be
+recovered.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _KEY_MISSING = (
 _KEY_INVALID = "API key not valid. Please pass a valid API key."
 
 
-# Gemini's clients, then Azure's and those of servers like this one.
+# Headers of Gemini's clients, then of Azure's and of servers like this one.
 _KEY_HEADERS = ("x-goog-api-key", "x-api-key", "api-key")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose request it is.
+    """The caller of a request.
 
     Attributes:
-        owner: names the key without giving it away; empty where the server asks for no key.
-        key: its limits and models; None where it has none.
+        owner: names the key without revealing it; empty if the server asks for no key.
+        key: its limits and models; None if it has none.
     """
 
     owner: str
@@ -43,11 +43,11 @@ class Caller:
 
     @property
     def key_name(self) -> str:
-        """What logs call the caller's key: the operator's name for it, or what names it without giving it away."""
+        """The name of the caller's key in logs: the operator's name for it, or one that does not reveal it."""
         return self.key.name if self.key else self.owner
 
     def may_use(self, model: str) -> bool:
-        """Say whether the caller's key is for the served name `model`."""
+        """Say whether the caller's key may use the served name `model`."""
         return self.key is None or not self.key.models or model in self.key.models
 
 
@@ -55,13 +55,13 @@ ANONYMOUS = Caller(owner="")
 
 
 class Authenticator:
-    """Tells callers by their key."""
+    """Finds callers by their key."""
 
     def __init__(self, keys: tuple[str, ...], ring: KeyRing, *, origins: tuple[str, ...]) -> None:
         """Accept `keys` and those of the ring.
 
-        Without any, everybody is anonymous whatever key they present. Of web pages only those of `origins` and of the
-        server itself may call then.
+        Without any, all callers are anonymous, also if they send a key, and only web pages of `origins` and of the
+        server itself may call.
         """
         self._digests = [sha256(key.encode()).digest() for key in keys]
         self._ring = ring
@@ -71,9 +71,9 @@ class Authenticator:
         """Return whose request it is.
 
         Raises:
-            KeyMissing: keys are asked for and none was presented.
+            KeyMissing: a key is needed and none was sent.
             KeyInvalid: the key is not one of them.
-            OriginForbidden: none are asked for, and a browser sent it for a page of another site.
+            OriginForbidden: no key is needed, and a browser sent the request for a page of another site.
         """
         if not self._digests and not await self._ring.is_in_use():
             refuse_foreign_pages(request, self._origins)
@@ -82,7 +82,7 @@ class Authenticator:
         if key is None:
             raise KeyMissing(_KEY_MISSING)
         digest = sha256(key.encode("utf-8", "surrogateescape")).digest()
-        # Every key is compared, so that the time tells nothing about which one matched.
+        # Every key is compared, so that the time does not reveal which one matched.
         if sum(hmac.compare_digest(digest, known) for known in self._digests):
             return Caller(owner=digest.hex()[:16])
         stored = await self._ring.find(key)
@@ -92,7 +92,7 @@ class Authenticator:
 
 
 def presented_key(request: HTTPConnection) -> str | None:
-    """Return the key of a request, wherever it is, or None."""
+    """Return the key of a request, from any of its places, or None."""
     for name in _KEY_HEADERS:
         if key := request.headers.get(name):
             return key
@@ -108,7 +108,7 @@ def bearer_token(request: HTTPConnection) -> str | None:
 
 
 def require_keys(settings: Settings) -> None:
-    """Refuse to be reachable by others without keys, unless that is what the operator said.
+    """Refuse to serve other machines without keys, unless the operator allows it.
 
     Raises:
         BadSetting: the address is not a loopback address, there is no key, and anonymous callers are not allowed.

@@ -30,9 +30,9 @@ from gemvec.wire.status import RPC_CODES
 
 _JSON = "application/json; charset=utf-8"
 
-# Inline results up to here stand in both places of an Operation.
+# Inline results up to this size are in both places of an Operation.
 _TWICE_BYTES = 2**20
-# Answers up to here are sent whole; inline results may be far larger and go out block by block.
+# Answers up to this size are sent whole; inline results may be far larger and are sent block by block.
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -86,7 +86,7 @@ async def get_batch(request: Request) -> Response:
 
 
 async def list_batches(request: Request) -> Response:
-    """List the caller's batches, without results: those come with each batch."""
+    """List the caller's batches, without results: each batch by itself has them."""
     query = read_query(request, PageQuery)
     store, owner = _store_of(request), request.state.owner
     page = await in_database_thread(store.list, owner, page_size=query.page_size, page_token=query.page_token)
@@ -157,7 +157,7 @@ def _to_wire(job: Job) -> EmbedContentBatch:
 
 
 async def _send(pieces: Iterable[bytes]) -> Response:
-    """Return an answer made of pieces; a large one is made while it is sent."""
+    """Return an answer made of pieces; a large one is produced while it is sent."""
     blocks = _blocks(pieces)
     first = await in_database_thread(next, blocks, b"")
     second = await in_database_thread(next, blocks, b"")

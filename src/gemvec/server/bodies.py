@@ -1,8 +1,8 @@
 """Reading requests and writing answers: wire messages on one side, bytes on the other.
 
-Nothing here holds the event loop for long, whatever the size: large bodies are parsed in a thread, and vectors are
-written a slice at a time with the loop's other work in between. (A thread does not help there: orjson keeps the
-interpreter's lock while it writes, and 100 vectors of 3072 values stall every other request for 8 ms.)
+Nothing here blocks the event loop for long: large bodies are parsed in a thread, and vectors are written in slices,
+with the loop's other work in between. (A thread would not help there: orjson keeps the interpreter's lock while it
+writes, and 100 vectors of 3072 values stall every other request for 8 ms.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gemvec.wire.proto_json import parse_json
 
 T = TypeVar("T")
 
-# Parsing takes about 6 us a text of common length: up to here, a thread would cost more than it frees.
+# Parsing a text of common length takes about 6 us: up to this size, a thread would cost more than it saves.
 _LARGE_BYTES = 256 * 1024
 
 # About 0.4 ms of writing.
@@ -30,7 +30,7 @@ _SLICE_FLOATS = 16 * 1024
 
 
 async def read_body(request: Request, kind: type[MessageT]) -> MessageT:
-    """Return the message that the request's body holds.
+    """Return the message in the request's body.
 
     Raises:
         InvalidRequest: the body is not a JSON object, would take too much memory, or is not this message.
@@ -48,7 +48,7 @@ def read_query(request: Request, kind: type[MessageT]) -> MessageT:
     """Return the query parameters as a message.
 
     Raises:
-        InvalidRequest: one of them has a value it cannot have.
+        InvalidRequest: one of them has a value that is not allowed.
     """
     return read(kind, dict(request.query_params))
 
@@ -56,7 +56,7 @@ def read_query(request: Request, kind: type[MessageT]) -> MessageT:
 async def write_vectors(
     vectors: Sequence[Float32Array], write: Callable[[Float32Array], Any] | None = None
 ) -> list[Any]:
-    """Return each vector in a form that `answer` only has to copy.
+    """Return each vector in a form that `answer` can just copy.
 
     Args:
         vectors: float32[dim] each.
@@ -79,17 +79,17 @@ def to_json(wire: Any) -> bytes:
 
 
 def answer(request: Request, wire: Any) -> Response:
-    """Return the answer with body `wire`, which says in `x-gemvec-model` which weights served, where any did."""
+    """Return the answer with body `wire`; `x-gemvec-model` says which weights served it, if any did."""
     model = getattr(request.state, "model", None)
     headers = {"x-gemvec-model": model.weights} if model else None
     return Response(to_json(wire), headers=headers, media_type="application/json; charset=utf-8")
 
 
 async def while_caller_waits(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; cancel it when the caller goes away. The request's body must have been read.
+    """Return what `work` returns; cancel it when the caller hangs up. The request's body must have been read.
 
     Raises:
-        ClientDisconnect: the caller went away.
+        ClientDisconnect: the caller hung up.
     """
     this = asyncio.current_task()
     assert this is not None

@@ -1,7 +1,7 @@
-"""One budget of memory for everything in flight: bodies, what becomes of their JSON, and answers.
+"""One memory budget for all requests in flight: their bodies, the objects of their JSON, and answers.
 
-Every request has a `Reservation` that grows as it learns what it needs and ends with it. What does not fit waits
-briefly for others to finish, in the order of asking, and is then refused with the time to try again.
+Every request has a `Reservation` that grows with what the request needs and ends with it. A request that does not fit
+waits briefly for others to finish, in order, and is then refused with the time after which to try again.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from gemvec.figures import Figure
 from gemvec.files.content import BLOCK_BYTES
 from gemvec.settings import Settings
 
-# The share of what the process may have; the model, the interpreter and batches need the rest.
+# The share of the process' memory; the model, the interpreter and batches need the rest.
 _SHARE = 0.4
 _WAIT_SECONDS = 2.0
 _RETRY_SECONDS = 2.0
 
 _UNLIMITED = 2**62
 
-# Bodies up to here are not worth counting; `--max-connections` bounds them together.
+# Bodies up to this size are not counted; `--max-connections` bounds them together.
 FREE_BYTES = 16 * 1024
-# What an upload holds of its body: a block, and the pieces it is made of.
+# The memory of an upload: a block of its body, and the pieces that the block is made of.
 STREAM_BYTES = 2 * BLOCK_BYTES
-# What JSON costs as Python objects, measured: each object or list, and each value beside the first.
+# Measured memory of JSON as Python objects: each object or list, and each value after the first.
 _CONTAINER_BYTES, _VALUE_BYTES = 240, 64
-# A vector's value in an answer: a float32, its JSON, and the same once more in the whole.
+# A vector's value in an answer: a float32, its JSON, and the JSON again in the whole answer.
 ANSWER_VALUE_BYTES = 26
 
 
 class MemoryBudget:
-    """How much memory requests may take together; one event loop's, so no lock.
+    """How much memory requests may take together; belongs to one event loop, so it has no lock.
 
     Attributes:
-        limit_bytes: what they may take.
-        used_bytes: what they take now.
+        limit_bytes: how much they may take.
+        used_bytes: how much they take now.
         refused: how many requests were refused because of it.
     """
 
@@ -55,7 +55,7 @@ class MemoryBudget:
 
     @contextmanager
     def reservation(self) -> Generator[Reservation]:
-        """Give a request its reservation, empty at first; what it holds is free again afterwards."""
+        """Give a request its reservation, which is empty at first and is freed afterwards."""
         reservation = Reservation(self)
         try:
             yield reservation
@@ -63,21 +63,21 @@ class MemoryBudget:
             self._free(reservation.held_bytes)
 
     def figures(self) -> Iterable[Figure]:
-        """Return how much there is and is taken, for metrics."""
+        """Return the size and the use of the budget, for metrics."""
         yield Figure(name="memory_budget_bytes", summary="Memory for requests in flight.", value=self.limit_bytes)
-        yield Figure(name="memory_used_bytes", summary="What they take of it.", value=self.used_bytes)
+        yield Figure(name="memory_used_bytes", summary="Memory that they use.", value=self.used_bytes)
         yield Figure(
             name="memory_refusals",
-            summary="Requests that were refused because it was taken or too small.",
+            summary="Requests refused because the budget was used up or too small.",
             value=self.refused,
             is_total=True,
         )
 
     async def take(self, wanted: int) -> None:
-        """Take memory, after a short wait where it is not there.
+        """Take memory, after a short wait if there is not enough.
 
         Raises:
-            Overloaded: it is still not there.
+            Overloaded: there is still not enough.
         """
         if not self._waiting and self.used_bytes + wanted <= self.limit_bytes:
             self.used_bytes += wanted
@@ -131,11 +131,11 @@ class Reservation:
 
         Args:
             more_bytes: how much more.
-            what: what it is for, as an error says it.
+            what: what it is for, in words for an error.
 
         Raises:
-            InvalidRequest: the request alone needs more than there is for all.
-            Overloaded: others take what it needs.
+            InvalidRequest: the request alone needs more than the whole budget.
+            Overloaded: other requests take what it needs.
         """
         limit_bytes = self._budget.limit_bytes
         if self.held_bytes + more_bytes > limit_bytes:
@@ -155,23 +155,23 @@ def reservation_of(request: Request) -> Reservation:
 
 
 def json_bytes(body: bytes) -> int:
-    """Estimate the memory that a body's JSON takes as objects; brackets and commas inside texts make it too large."""
+    """Estimate the memory of a body's JSON as objects; brackets and commas inside texts make the estimate too large."""
     containers = body.count(b"{") + body.count(b"[")
     return len(body) + containers * _CONTAINER_BYTES + body.count(b",") * _VALUE_BYTES
 
 
 def budget_bytes(settings: Settings) -> int:
-    """Return the budget that the settings say, or a share of what this process may have."""
+    """Return the budget from the settings, or a share of the memory that this process may have."""
     return settings.memory_budget or int(_SHARE * available_bytes())
 
 
 def available_bytes(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the memory that this process may have: of its control groups or its limits, else of the machine."""
+    """Return the memory that this process may have: that of its control groups or limits, or of the machine."""
     return min(_machine_bytes(), _address_space_bytes(), *_cgroup_limits(proc, root))
 
 
 def _cgroup_limits(proc: Path, root: Path) -> Iterator[int]:
-    """Yield the limits of this process' control group and of those around it, in either version of the interface."""
+    """Yield the limits of this process' control group and of its parents, in either version of the interface."""
     lines = proc.read_text().splitlines() if proc.is_file() else []
     for _, controllers, path in (line.split(":", 2) for line in lines):
         if controllers and "memory" not in controllers.split(","):

@@ -1,6 +1,6 @@
 """What handlers work with, and how they find it: the settings, the embedder, the stores.
 
-`services.open_services` makes it; nothing here knows how.
+`services.open_services` makes it; this module does not know how.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Services:
         files: the store of files.
         batches: the runner of batches, with their store.
         database: files, batches and API keys.
-        limits: what every caller may have.
+        limits: the limits of every caller.
         lifespans: what must run while the server runs, such as sweepers and runners.
     """
 

@@ -29,7 +29,7 @@ _KEYS: dict[str, Any] = {
     "query": {"type": "apiKey", "in": "query", "name": "key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-# Everything the page needs is in it.
+# The page contains everything that it needs.
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 
 
@@ -39,7 +39,7 @@ async def openapi(request: Request) -> Response:
 
 
 async def page(request: Request) -> Response:
-    """Answer with the page, its commands made out to this server."""
+    """Answer with the page, whose commands name this server."""
     services = services_of(request)
     base, model = str(request.base_url).rstrip("/"), services.default_model()
     shown = _page(request.app.state.routes).safe_substitute(
@@ -69,7 +69,7 @@ def openapi_document(routes: tuple[Route, ...]) -> dict[str, Any]:
 
 
 def full_path(route: Route) -> str:
-    """Return the path of a route as the documentation gives it."""
+    """Return the path of a route for the documentation."""
     return (route.shown_under if route.versioned else "") + route.path
 
 

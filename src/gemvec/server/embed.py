@@ -26,7 +26,7 @@ from gemvec.wire.message import to_wire
 from gemvec.wire.models import CountTokensRequest, CountTokensResponse
 from gemvec.wire.names import parse_model_name
 
-# Answers of so many values are not worth counting.
+# Answers with up to this many values are not counted.
 _FREE_VALUES = 8192
 
 
@@ -62,7 +62,7 @@ def use_model(request: Request, name: str) -> ServedModel:
 
     Raises:
         ModelNotFound: nothing does.
-        ModelForbidden: the caller's key is for other models.
+        ModelForbidden: the caller's key may not use the model.
     """
     model = services_of(request).embedder.get_model(name)
     limiter_of(request).check_model(request.state.caller, model)
@@ -76,15 +76,15 @@ async def embed(
     """Embed while the caller waits.
 
     Args:
-        request: the HTTP request, by which the caller's leaving is noticed.
+        request: the HTTP request, which tells when the caller hangs up.
         model: what to embed with.
         requests: what to embed.
-        path: where an option of request `index` stands in the body, with `{index}` and `{field}` to fill in.
+        path: the place of an option of request `index` in the body, with `{index}` and `{field}` to fill in.
 
     Raises:
         InvalidRequest: a request cannot be embedded as asked; `field` is its path in the body.
         Overloaded: there is no memory for the answer now.
-        RateLimited: the caller has used up what it may have for now.
+        RateLimited: the caller has used up its limit for now.
     """
     embedder = services_of(request).embedder
     values = sum(_count_values(model, each) for each in requests)
@@ -106,7 +106,7 @@ async def embed(
 
 
 def _count_values(model: ServedModel, request: EmbedRequest) -> int:
-    """Return how long a vector will be; what is no length is refused later, and by name."""
+    """Return how long a vector will be; a value that is not a length is refused later, by name."""
     asked = request.output_dimensionality or model.default_dimensionality
     return min(max(asked, 0), max(model.default_dimensionality, model.native_dim))
 
@@ -117,12 +117,12 @@ def count_tokens_of(embeddings: Sequence[Embedding]) -> int:
 
 
 def _model_named(request: Request, beside: str | None, asked: Sequence[EmbedContentRequest]) -> str:
-    """Return the model's name: the URL's, which the body must not contradict unless it is set to win.
+    """Return the model's name: that of the URL, which the body must not contradict unless settings let the body win.
 
     Args:
         request: the HTTP request.
-        beside: the model that the body names itself.
-        asked: the requests in the body, which may name one each.
+        beside: the model that the body itself names.
+        asked: the requests in the body, each of which may name a model.
 
     Raises:
         InvalidRequest: the body names another model, or several.

@@ -1,8 +1,8 @@
-"""How an error is answered: one table from classes to statuses, and the three shapes clients expect.
+"""How an error is answered: one table from classes to statuses, and the three shapes that clients expect.
 
-Gemini, OpenAI and text-embeddings-inference clients each read errors of their own shape; the route says which.
-Messages of errors that are ours (5xx) are logged, never sent: they may name files of this machine. Anything that is
-not a `GemvecError` is INTERNAL, and its message is not even logged: it may quote the caller's text.
+Gemini, OpenAI and text-embeddings-inference clients each read errors in their own shape; the route says which. Messages
+of the server's own faults (5xx) are logged and never sent: they may name files of this machine. An error that is not a
+`GemvecError` is INTERNAL, and its message is not even logged, because it may quote the caller's text.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.HoldLost: UNAVAILABLE,
     errors.DataLost: INTERNAL,
     errors.TransportFailure: UNAVAILABLE,
-    errors.ApiError: Status(502, "UNAVAILABLE"),  # `of_error` passes on what the server behind us answered
+    errors.ApiError: Status(502, "UNAVAILABLE"),  # `of_error` passes on the answer of an upstream server
     errors.BadAnswer: Status(502, "INTERNAL"),
 }
 
@@ -115,7 +115,7 @@ class Answer:
 
 
 def error_response(error: Exception, scope: Scope) -> Response:
-    """Return the answer to a request that failed, in the shape of the route's dialect; log what is our fault."""
+    """Return the answer to a failed request, in the shape of the route's dialect; log the server's own faults."""
     answer = of_error(error, scope)
     state = scope["state"]
     state |= {"error": answer.status.name, "reason": "injected" if state.get("is_injected") else type(error).__name__}
@@ -128,7 +128,7 @@ def error_response(error: Exception, scope: Scope) -> Response:
 
 
 def of_error(error: Exception, scope: Scope) -> Answer:
-    """Say what `error` is answered with."""
+    """Return the answer to `error`."""
     answered, message = _status_and_message(error, scope)
     details = _details(error, message)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
@@ -173,12 +173,12 @@ def _status_and_message(error: Exception, scope: Scope) -> tuple[Status, str]:
 
 
 def _words_of(error: ApiError) -> str:
-    """Return what the server behind us said, and which text of this call it means, which it counts otherwise."""
+    """Return the upstream server's answer, with the position of the text in this call instead of the upstream one."""
     return error.reason if error.index is None else f"{error.field or 'content'}: {error.reason}"
 
 
 def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
-    """Say that there is no such route, or that it does not take this HTTP method."""
+    """Answer that there is no such route, or that it does not take this HTTP method."""
     if error.status_code != NOT_FOUND.http_code:
         allowed = (error.headers or {}).get("allow", "another method")
         return Status(error.status_code, "UNIMPLEMENTED"), f"This route takes {allowed}, no other HTTP method."
@@ -225,7 +225,7 @@ _UNAUTHENTICATED = 401
 
 
 def _code_for_keys(answer: Answer) -> int:
-    """OpenAI's and TEI's clients know a bad key by 401, Gemini's by 400 and 403."""
+    """For OpenAI's and TEI's clients a bad key is 401, for Gemini's 400 or 403."""
     return _UNAUTHENTICATED if isinstance(answer.error, (KeyInvalid, KeyMissing)) else answer.status.http_code
 
 
@@ -248,7 +248,7 @@ def _tei(answer: Answer) -> tuple[int, dict[str, Any]]:
 
 
 class Dialect(Enum):
-    """Whose clients call a route, and so the shape its errors have."""
+    """The API whose clients call a route, which decides the shape of its errors."""
 
     GEMINI = "gemini"
     OPENAI = "openai"

@@ -1,4 +1,4 @@
-"""files.get, files.list, files.delete and the download of a file's bytes; what other modules need to serve files."""
+"""files.get, files.list, files.delete, the download of bytes, and what other modules need to serve files."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from gemvec.wire.status import error_to_wire
 
 log = get_logger("files")
 
-# Hundreds of downloads may begin at once. Were each read by a thread of its own, these would keep the interpreter from
-# those who wait for an embedding.
+# Hundreds of downloads may start at once. A separate thread for each would take the interpreter from interactive calls.
 _readers = ThreadPoolExecutor(2, thread_name_prefix="gemvec-downloads")
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(; ?[\w-]+=[\w.-]+)*", re.ASCII)
@@ -62,15 +61,15 @@ async def delete_file(request: Request) -> Response:
 
 
 async def download_file(request: Request) -> Response:
-    """Send a file's bytes, or the range of them that is asked for."""
+    """Send a file's bytes, or the requested range of them."""
     store, file_id, owner = files_of(request), _file_id(request), request.state.owner
     file = await in_database_thread(store.get, file_id, owner)
     content = await in_database_thread(store.open_content, file_id, owner)
     await in_file_thread(content.check)
-    etag = f'"{file.sha256 or file_id}"'  # the name of a batch's results is given once
+    etag = f'"{file.sha256 or file_id}"'  # the name of a batch's results is only used once
     headers = {
         "accept-ranges": "bytes",
-        # Whoever uploaded a file chose its type: a browser must neither show it nor guess another one.
+        # The uploader chose the file's type: a browser must neither show the file nor guess another type.
         "content-type": file.mime_type if _MEDIA_TYPE.fullmatch(file.mime_type) else "application/octet-stream",
         "content-disposition": f'attachment; filename="{file_id}"',
         "x-content-type-options": "nosniff",
@@ -106,7 +105,7 @@ async def _read(content: FileContent, start: int, stop: int) -> AsyncGenerator[b
 
 
 def _parse_range(wanted: str, size: int) -> tuple[int, int] | None:
-    """Return the start and stop that a Range header names; None for the whole, which any other header means, too."""
+    """Return the start and stop of a Range header; None for the whole file, also when the header is not understood."""
     found = _RANGE.fullmatch(wanted)
     if not found or found.groups() == ("", ""):
         return None
@@ -118,7 +117,7 @@ def _parse_range(wanted: str, size: int) -> tuple[int, int] | None:
 
 
 def resource_of(request: Request, file: StoredFile) -> File:
-    """Return a stored file as the wire describes it, with its addresses on this server."""
+    """Return a stored file as a wire message, with its addresses on this server."""
     version = request.state.version or request.path_params.get("version", "v1beta")
     uri = f"{str(request.base_url).rstrip('/')}/{version}/files/{file.file_id}"
     return File(

@@ -1,4 +1,4 @@
-"""How things stand, asked when Prometheus scrapes: each part of the server reports its own figures."""
+"""Figures that are read when Prometheus scrapes: each part of the server reports its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = get_logger("server")
 
 
 class Gauges(Collector):
-    """Collects from the parts of a running server; a part that cannot be asked is left out, and the log says so."""
+    """Collects figures from the parts of a running server; a part that fails is left out, and the log says so."""
 
     def __init__(self, services: Services, budget: MemoryBudget) -> None:
         self._parts: tuple[Callable[[], Iterable[Figure]], ...] = (
@@ -29,11 +29,11 @@ class Gauges(Collector):
         )
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: names are not checked by asking the database before the server runs."""
+        """Return nothing: the names are not checked, because that would ask the database before the server runs."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield how things stand."""
+        """Yield the figures."""
         for figures in self._parts:
             try:
                 yield from _to_metrics(figures())
@@ -42,7 +42,7 @@ class Gauges(Collector):
 
 
 def _to_metrics(figures: Iterable[Figure]) -> Iterable[Metric]:
-    """Return one metric for all figures of a name."""
+    """Return one metric for all figures with one name."""
     families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
     for figure in figures:
         family = families.get(figure.name)

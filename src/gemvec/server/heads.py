@@ -1,8 +1,8 @@
-"""Which heads of requests are refused, beyond what the HTTP parser refuses by itself; and how such a refusal looks.
+"""The heads of requests that are refused, beyond what the HTTP parser refuses, and the form of such a refusal.
 
-h11 bounds a head that is still coming in, but not one that came whole in a single read. It also takes a body with both
-a length and a transfer coding, over whose end two servers in a row may disagree (request smuggling, RFC 9112 section
-6.1).
+h11 bounds a head that is still arriving, but not one that came whole in a single read. It also takes a body with both a
+length and a transfer coding, and two servers in a row may disagree about the end of such a body (request smuggling, RFC
+9112 section 6.1).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gemvec.wire.status import error_to_wire
 
 _MAX_HEADERS = 100
 _VERSIONS = {"1.0", "1.1"}
-# The scheme and host that a client puts before the path when it takes the server for a proxy (RFC 9112 section 3.2.2).
+# The scheme and host that a client puts before the path when it thinks the server is a proxy (RFC 9112 section 3.2.2).
 _ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
 
 _STATUS_NAMES = {
@@ -29,12 +29,12 @@ _STATUS_NAMES = {
 
 
 def refusal_body(code: HTTPStatus, message: str) -> bytes:
-    """Return the body of an answer to what is not even a proper request."""
+    """Return the body of an answer to something that is not a valid request."""
     return orjson.dumps(error_to_wire(code, _STATUS_NAMES.get(code, "INVALID_ARGUMENT"), message))
 
 
 class HeadRules:
-    """Refuses heads that break a rule and closes the connection they came on; shortens an address to its path."""
+    """Refuses heads that break a rule and closes their connection; shortens an address to its path."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app, self._max_bytes = app, max_bytes

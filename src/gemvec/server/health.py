@@ -1,4 +1,4 @@
-"""Is the process alive, does it take requests, and what is it: `/healthz`, `/readyz`, `/`."""
+"""Whether the process is alive, whether it takes requests, and what it is: `/healthz`, `/readyz`, `/`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Say that the model is loaded and requests are taken; `storage` says what is wrong with files and batches.
 
-    Embeddings are answered without the disk, so that a full one takes no server out of service.
+    Embeddings do not need the disk, so a server with a full disk stays in service.
 
     Raises:
-        ShuttingDown: they are no longer taken.
+        ShuttingDown: requests are no longer taken.
     """
     if request.app.state.gate.is_closed:
         raise ShuttingDown
@@ -34,7 +34,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def root(request: Request) -> Response:
-    """Say what this is; a browser is sent to the documentation."""
+    """Say what this is; a browser is redirected to the documentation."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("docs")
     models = [each.name for each in services_of(request).embedder.list_models()]

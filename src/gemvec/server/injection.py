@@ -1,6 +1,6 @@
 """Faults on purpose, for testing clients: `--inject 429=0.05,503=0.01,latency=200ms`.
 
-Applies to the API's routes only; health, metrics and pages stay truthful.
+Applies only to the API's routes; health, metrics and pages are not affected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MESSAGE = "A fault that this server was told to inject."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Which faults happen and how often.
+    """The faults, and how often they happen.
 
     Attributes:
         rates: HTTP status -> share of requests answered with it, 0 to 1.
@@ -46,7 +46,7 @@ def parse_faults(text: str) -> Faults:
     """Read `429=0.05,503=0.01,latency=200ms`.
 
     Raises:
-        BadSetting: it cannot be read; names the part that cannot.
+        BadSetting: it cannot be read; the message names the part.
     """
     rates: list[tuple[int, float]] = []
     latency_seconds = 0.0
@@ -72,13 +72,13 @@ def _is_share(value: str) -> bool:
 
 
 class FaultInjection:
-    """Holds up every request and fails some of them, before anything else is done with them."""
+    """Delays every request and fails some of them, before anything else is done with them."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app, self._faults = app, faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, unless it draws a fault.
+        """Pass the request on, unless it gets a fault.
 
         Raises:
             GemvecError: the fault.
@@ -86,7 +86,7 @@ class FaultInjection:
         await asyncio.sleep(self._faults.latency_seconds)
         status = self._faults.draw(random.random())  # noqa: S311 - a share of requests, not a secret
         if status is not None:
-            scope["state"]["is_injected"] = True  # nothing to report as the server's fault
+            scope["state"]["is_injected"] = True  # not a fault of the server
             raise _fault(status)
         await self._app(scope, receive, send)
 
@@ -94,5 +94,5 @@ class FaultInjection:
 def _fault(status: int) -> GemvecError:
     if status == _TOO_MANY_REQUESTS:
         return Overloaded(_MESSAGE)
-    # Passed on as it is, as what a server behind this one answered would be.
+    # Passed on as it is, like the answer of an upstream server.
     return ApiError(status, HTTP_STATUSES.get(status, "UNKNOWN"), _MESSAGE)

@@ -1,7 +1,7 @@
-"""API keys that the operator makes: a name, limits, the models they may use, an expiry; kept as hashes.
+"""API keys that the operator makes, with a name, limits, the models they may use and an expiry; kept as hashes.
 
-A key is 256 random bits, so one round of SHA-256 is enough to keep it from who reads the database: there is nothing to
-guess. It is shown once, when it is made. `KeyStore` is the database's side, `KeyRing` what a running server asks.
+A key is 256 random bits, which cannot be guessed, so one round of SHA-256 is enough to hide it from readers of the
+database. It is shown once, when it is made. `KeyStore` keeps keys in the database, and a running server asks `KeyRing`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gemvec.wire.names import parse_model_name
 PREFIX = "gv-"
 _MAX_NAME = 128
 
-# How long a running server keeps what it read: a key that is revoked meanwhile works for so much longer.
+# How long a running server keeps what it read: a key that is revoked meanwhile works for this much longer.
 _TTL_SECONDS = 1.0
 _MAX_ENTRIES = 1024
 _NEVER = float("-inf")
@@ -37,14 +37,14 @@ _NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """What is kept of an API key.
+    """An API key, without the key itself.
 
     Attributes:
         key_id: the owner of files and batches made with the key.
         name: what the operator calls it.
         models: served names it may use; empty means all.
-        requests_per_minute: texts it may have embedded a minute, None for no limit.
-        tokens_per_minute: tokens it may have embedded a minute, None for no limit.
+        requests_per_minute: texts that it may embed in a minute, None for no limit.
+        tokens_per_minute: tokens that it may embed in a minute, None for no limit.
         created_at: when it was made.
         expires_at: when it stops working, None for never.
         revoked_at: when it was revoked, None if it was not.
@@ -82,10 +82,10 @@ class KeyStore:
         """Make a key.
 
         Returns:
-            What is kept of it, and the key itself, which cannot be had again.
+            The stored key, and the key itself, which cannot be read again.
 
         Raises:
-            InvalidRequest: the name cannot be one or is taken, or one of the models has no model's name.
+            InvalidRequest: the name is not valid or is taken, or one of the models is not a valid name.
         """
         name = name.strip()
         if not (name.isprintable() and 0 < len(name) <= _MAX_NAME):
@@ -124,25 +124,25 @@ class KeyStore:
     def find_by_hash(self, sha256: str) -> Key | None:
         """Return the key with this hash, usable or not, or None.
 
-        How long a look-up by hash takes says nothing about how much of a guess is right.
+        The time of a look-up by hash does not reveal how much of a guess is right.
         """
         with self._database.read() as connection:
             row = connection.execute(select(keys).where(keys.c.sha256 == sha256)).first()
         return _key(row) if row else None
 
     def may_go_on(self, owner: str) -> bool:
-        """Say whether what an owner has begun may be finished: not with a key that was revoked or has expired since."""
+        """Say whether an owner may finish what it has begun: not if its key was revoked or has expired since."""
         with self._database.read() as connection:
             row = connection.execute(select(keys).where(keys.c.key_id == owner)).first()
         return row is None or _key(row).is_usable(utc_now())
 
     def is_in_use(self) -> bool:
-        """Say whether a key was ever made: from then on one is asked for, even when all of them are revoked."""
+        """Say whether a key was ever made: from then on a key is needed, even if all keys are revoked."""
         with self._database.read() as connection:
             return connection.execute(select(keys.c.key_id).limit(1)).first() is not None
 
     def list(self) -> list[Key]:
-        """Return every key, the oldest first, revoked and expired ones included."""
+        """Return every key, the oldest first, including revoked and expired ones."""
         with self._database.read() as connection:
             return [_key(row) for row in connection.execute(select(keys).order_by(keys.c.created_at, keys.c.name))]
 
@@ -165,7 +165,7 @@ class _Entry(NamedTuple):
 
 
 class KeyRing:
-    """The keys as a running server asks for them: at most once a second each, and never on the event loop."""
+    """The keys for a running server: each is read at most once a second, and never on the event loop."""
 
     def __init__(self, store: KeyStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -175,7 +175,7 @@ class KeyRing:
         self._in_use_until = _NEVER
 
     async def is_in_use(self) -> bool:
-        """Say whether a key was ever made; never before that was read, or callers would slip in meanwhile."""
+        """Say whether a key was ever made; wait until that was read, or callers without a key could get in."""
         now = self._clock()
         if not self._is_in_use and now >= self._in_use_until:
             try:
@@ -184,7 +184,7 @@ class KeyRing:
                 if self._in_use_until == _NEVER:
                     raise
                 is_in_use = False  # as it was when the database last answered
-            self._is_in_use = self._is_in_use or is_in_use  # one who asked later may have had the newer answer first
+            self._is_in_use = self._is_in_use or is_in_use  # a later call may have got a newer answer first
             self._in_use_until = now + _TTL_SECONDS
         return self._is_in_use
 
@@ -198,7 +198,7 @@ class KeyRing:
             except StorageFailure:
                 if entry is None or entry.key is None:
                     raise
-                key = entry.key  # a key that is known goes on working while the database is away
+                key = entry.key  # a known key goes on working while the database cannot be reached
             self._found.pop(sha256, None)
             entry = self._found[sha256] = _Entry(now + _TTL_SECONDS, key)
             if len(self._found) > _MAX_ENTRIES:

@@ -1,7 +1,7 @@
-"""What one caller may have: Google's limits, for those who test against this server, and the limits of an API key.
+"""The limits of one caller: Google's limits, for tests against this server, and the limits of an API key.
 
-Batches are not counted: Google has other quotas for them, and here they go behind whoever waits for an answer.
-Source: https://ai.google.dev/gemini-api/docs/rate-limits and 400 and 429 answers in public issues.
+Batches are not counted: Google has other quotas for them, and here they go behind interactive calls. Source:
+https://ai.google.dev/gemini-api/docs/rate-limits and 400 and 429 answers in public issues.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _GOOGLE_BODY_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What every caller may have.
+    """The limits of every caller.
 
     Attributes:
-        max_texts: texts in one call; None for any number.
-        max_body_bytes: bytes of one body, batches excepted; None for what `max_request_bytes` says.
+        max_texts: texts in one call; None for no limit.
+        max_body_bytes: bytes of one body, except for batches; None for `max_request_bytes`.
         has_retired_names: whether names that Google has ended are served.
         quotas: what is counted for each caller.
     """
@@ -68,14 +68,14 @@ def limits_of(settings: Settings) -> Limits:
 
 
 class Limiter:
-    """Holds callers to the limits of the server and of their keys; one event loop's."""
+    """Holds callers to the limits of the server and of their keys; belongs to one event loop."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._meter = QuotaMeter(clock)
 
     def max_body_bytes(self, max_bytes: int) -> int:
-        """Return how large the body of one call may be where `max_bytes` is what the server takes at all."""
+        """Return how large the body of one call may be if the server takes at most `max_bytes`."""
         return min(max_bytes, self._limits.max_body_bytes or max_bytes)
 
     def visible(self, caller: Caller, models: Iterable[ServedModel]) -> list[ServedModel]:
@@ -87,7 +87,7 @@ class Limiter:
 
         Raises:
             ModelNotFound: Google has ended it.
-            ModelForbidden: the caller's key is for other models.
+            ModelForbidden: the caller's key may not use it.
         """
         if not self._is_served(model):
             raise ModelNotFound(name=model.name)
@@ -95,11 +95,11 @@ class Limiter:
             raise ModelForbidden(f"The API key may not use models/{model.name}.")
 
     def describe(self, caller: Caller, max_bytes: int) -> dict[str, int | None]:
-        """Return what the caller may have, by name; None for any number.
+        """Return the caller's limits by name; None for no limit.
 
         Args:
             caller: who asks.
-            max_bytes: what the server takes of a body at all.
+            max_bytes: the largest body that the server takes.
         """
         described: dict[str, int | None] = {
             "texts_per_call": self._limits.max_texts,
@@ -114,10 +114,10 @@ class Limiter:
     async def admit(
         self, caller: Caller, model: ServedModel, requests: Sequence[EmbedRequest], embedder: Embedder
     ) -> Sequence[EmbedRequest]:
-        """Count one call, each of its texts as one request; tokens are counted only where they are limited.
+        """Count one call, each of its texts as one request; tokens are counted only if they are limited.
 
         Returns:
-            The requests, with their tokens where those were counted.
+            The requests, with their tokens if those were counted.
 
         Raises:
             InvalidRequest: it has too many texts.
@@ -132,7 +132,7 @@ class Limiter:
         if not quotas:
             return requests
         tokens, count = 0, len(requests)
-        # A text has a token at least: a call that cannot fit is refused before anything is tokenized.
+        # A text has at least one token: a call that cannot fit is refused before anything is tokenized.
         self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
         if any(each.unit == "tokens" for each in quotas):
             requests = await embedder.tokenize(model, requests)

@@ -22,7 +22,7 @@ _RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)", re.ASCI
 
 
 async def put_upload(request: Request) -> Response:
-    """Take a part of a file, or say how much of it is here; the last part makes it a file."""
+    """Take a part of a file, or say how much of it has arrived; the last part completes the file."""
     uploads, upload_id = uploads_of(request), request.path_params["upload"]
     await check_owner(request, upload_id)
     first, is_last = _parse_range(request)
@@ -36,14 +36,14 @@ async def put_upload(request: Request) -> Response:
 
 
 async def delete_upload(request: Request) -> Response:
-    """Give an upload up."""
+    """Cancel an upload."""
     await check_owner(request, request.path_params["upload"])
     await in_database_thread(uploads_of(request).cancel, request.path_params["upload"])
     return answer(request, {})
 
 
 def _parse_range(request: Request) -> tuple[int | None, bool]:
-    """Return where the body belongs, None for a question how far the upload is, and whether it is the last part.
+    """Return the offset of the body (None if the request only asks for the state) and whether it is the last part.
 
     Raises:
         InvalidRequest: Content-Range cannot be read.

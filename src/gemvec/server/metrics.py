@@ -1,7 +1,7 @@
-"""`GET /metrics` for Prometheus: what was asked and how it went, counted here; how things stand, asked at each scrape.
+"""`GET /metrics` for Prometheus: requests and their results are counted here; other figures are read at each scrape.
 
-No label ever holds what a caller wrote: routes, methods, statuses and states are from fixed sets, models are those that
-are served. `docs/operations.md` lists every metric.
+No label contains what a caller wrote: routes, methods, statuses and states are from fixed sets, and models are those
+that are served. `docs/operations.md` lists every metric.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 
 class Metrics:
-    """What one running server has counted."""
+    """The counts of one running server."""
 
     def __init__(self, services: Services, budget: MemoryBudget) -> None:
         self.registry = CollectorRegistry()
@@ -48,7 +48,7 @@ class Metrics:
         info.info({"version": gemvec.__version__, "weights": ",".join(weights)})
         self.requests = Counter(
             "gemvec_requests",
-            "Requests that were answered, or whose caller left (499).",
+            "Requests that were answered, or whose caller hung up (499).",
             ["route", "method", "status"],
             registry=self.registry,
         )
@@ -69,7 +69,7 @@ class Metrics:
             "gemvec_requests_in_progress", "Requests that are being answered.", registry=self.registry
         )
         self.texts = Counter(
-            "gemvec_texts", "Texts embedded for callers that waited, by served name.", ["model"], registry=self.registry
+            "gemvec_texts", "Texts embedded in interactive calls, by served name.", ["model"], registry=self.registry
         )
         self.tokens = Counter("gemvec_tokens", "Tokens of these texts.", ["model"], registry=self.registry)
         self.registry.register(Gauges(services, budget))
@@ -98,7 +98,7 @@ class Metrics:
 
 
 def method_of(scope: Scope) -> str:
-    """Return the method of a request for logs and metrics: `other` for what a caller made up."""
+    """Return the method of a request for logs and metrics: `other` for an unknown one."""
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 

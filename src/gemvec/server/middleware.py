@@ -1,7 +1,7 @@
 """What requests pass through, as small ASGI classes: error answers, draining, key, body limit.
 
-Which of them stand around a route is the route's own (`route.Route`). What they learn about a request is on
-`request.state`, as `observed.py` lists it.
+The route decides which of them it has (`route.Route`). What they learn about a request is on `request.state`, which
+`observed.py` describes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gemvec.server.errors import error_response
 
 
 class ErrorAnswers:
-    """Answers whatever is raised inside it."""
+    """Answers errors that are raised inside it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer its error, unless the caller left or has part of an answer already."""
+        """Pass the request on; answer its error, unless the caller has hung up or already has part of an answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,7 +47,7 @@ class ErrorAnswers:
         else:
             return
         response = error_response(error, scope)
-        if not started:  # else the server breaks the connection off, which is all that can still be said
+        if not started:  # otherwise the server closes the connection, because nothing else can be done
             await response(scope, receive, send)
 
 
@@ -60,7 +60,7 @@ class Gate:
 
 
 class Gated:
-    """Refuses requests once the gate is closed, and counts those that were let in."""
+    """Refuses requests when the gate is closed, and counts those that were let in."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app, self._gate = app, gate
@@ -81,7 +81,7 @@ class Gated:
 
 
 class Authenticated:
-    """Says whose request it is, as `request.state.caller` and `request.state.owner`."""
+    """Sets the caller of a request, as `request.state.caller` and `request.state.owner`."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app, self._authenticator = app, authenticator
@@ -101,7 +101,7 @@ class Authenticated:
 class Budgeted:
     """Gives a request its share of the memory for requests, see `budget.reservation_of`.
 
-    A route that takes its body in pieces has taken what these need from the beginning.
+    A route that reads its body in pieces gets the memory for these at once.
     """
 
     def __init__(self, app: ASGIApp, budget: MemoryBudget, *, stream_bytes: int = 0) -> None:
@@ -121,9 +121,9 @@ class Budgeted:
 
 
 class BodyLimit:
-    """Refuses a body that is too large: by its announced length at once, otherwise as soon as it gets too long.
+    """Refuses a body that is too large: at once by its announced length, or as soon as it gets too long.
 
-    What a large one takes is taken from the memory for requests as it arrives.
+    A large body takes memory from the budget for requests as it arrives.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -151,7 +151,7 @@ class BodyLimit:
             if received > self._max_bytes:
                 raise self._too_large()
             if received > FREE_BYTES:
-                # Twice: the pieces, and the whole that is made of them.
+                # Twice: the pieces, and the whole body made of them.
                 await memory.grow(2 * (received - counted), "body")
                 counted = received
             return message

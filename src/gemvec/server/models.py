@@ -1,6 +1,6 @@
-"""models.list and models.get; for OpenAI's clients, which call the same addresses, in OpenAI's shape.
+"""models.list and models.get, in OpenAI's shape for OpenAI's clients, which call the same addresses.
 
-Both SDKs ask for `/v1/models`. OpenAI's send their key as `Authorization: Bearer`, Gemini's as `x-goog-api-key` or
+Both SDKs call `/v1/models`. OpenAI's send their key as `Authorization: Bearer`, Gemini's as `x-goog-api-key` or
 `?key=`; a caller that does neither gets Gemini's answer.
 """
 
@@ -39,7 +39,7 @@ async def list_models(request: Request) -> Response:
     end = int(token) + min(size, _MAX_PAGE_SIZE)
     page = ListModelsResponse(
         models=[_described(each) for each in models[int(token) : end]],
-        next_page_token=str(end) if end < len(models) else None,  # an empty one would send some SDKs round in circles
+        next_page_token=str(end) if end < len(models) else None,  # with an empty token some SDKs would never stop
     )
     return answer(request, to_wire(page))
 
@@ -69,7 +69,7 @@ def _models_for(request: Request) -> list[ServedModel]:
 
 
 def _is_openai_client(request: Request) -> bool:
-    """Whether the caller is OpenAI's SDK or one like it; its errors take OpenAI's shape, too."""
+    """Whether the caller is OpenAI's SDK or a similar one; its errors have OpenAI's shape, too."""
     if bearer_token(request) is None or "x-goog-api-key" in request.headers or "key" in request.query_params:
         return False
     request.state.dialect = Dialect.OPENAI

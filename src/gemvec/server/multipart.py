@@ -1,4 +1,4 @@
-"""Reading `multipart/related` as it arrives: one part after the other, never the whole in memory.
+"""Reading `multipart/related` as it arrives: one part after the other, never the whole body in memory.
 
 Source: RFC 2046 section 5.1 (delimiters), RFC 2387 (multipart/related).
 """
@@ -11,7 +11,7 @@ from email.message import Message
 from gemvec.errors import InvalidRequest
 
 _MAX_BOUNDARY_LENGTH = 70
-_MAX_CONTENT_TYPE = 1000  # the time to parse one grows with the square of its length
+_MAX_CONTENT_TYPE = 1000  # the time to parse a header grows with the square of its length
 _MAX_HEADER_BYTES = 8192
 _END_OF_HEADERS = b"\r\n\r\n"
 
@@ -33,12 +33,12 @@ def parse_boundary(content_type: str) -> bytes:
 
 
 class RelatedParts:
-    """The parts of a body: alternately call `read_headers` and go through `blocks` to its end."""
+    """The parts of a body: call `read_headers`, then iterate over `blocks` to the end, for each part."""
 
     def __init__(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
         self._body = body
         self._delimiter = b"\r\n--" + boundary
-        self._buffer = b"\r\n"  # the first delimiter may stand at the very beginning
+        self._buffer = b"\r\n"  # the first delimiter may be at the very start
 
     async def read_headers(self) -> dict[str, str]:
         """Go to the next part and return its headers, by lower-case name.
@@ -62,12 +62,12 @@ class RelatedParts:
             pass
 
     async def blocks(self) -> AsyncGenerator[bytes]:
-        """Yield the bytes of the present part.
+        """Yield the bytes of the current part.
 
         Raises:
             InvalidRequest: the body ends before the part does.
         """
-        kept = len(self._delimiter) - 1  # a delimiter may have begun
+        kept = len(self._delimiter) - 1  # a delimiter may have started
         while (end := self._buffer.find(self._delimiter)) < 0:
             if len(self._buffer) > kept:
                 yield self._buffer[:-kept]

@@ -1,8 +1,8 @@
-"""What is known of each request, noted once for the access log, the metrics and the traces.
+"""What is known about each request, noted once for the access log, the metrics and the traces.
 
-It is on `request.state`: `request_id`, `status` (499 for a caller that left), and what inner layers add: `route`,
+It is on `request.state`: `request_id`, `status` (499 if the caller hung up), and what inner layers add: `route`,
 `version`, `dialect`, `caller`, `owner`, `model`, `texts`, `tokens`, `waiting_ms`, `computing_ms`, `error`, `reason`,
-`unknown_path`. Nothing that a caller wrote is logged: of a path that leads nowhere only the words that some API has.
+`unknown_path`. Nothing that a caller wrote is logged: of an unknown path, only words that belong to some API.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from gemvec.server.metrics import Metrics, method_of
 
 log = get_logger("access")
 
-# Said of a caller that went away before the answer; never sent.
+# The status when the caller hung up before the answer; never sent.
 CALLER_LEFT = 499
 
 
-# What a line has where there is such a thing, by its name on `request.state`.
+# Optional fields of a line, by their names on `request.state`.
 _OPTIONAL = {
     "texts": "texts",
     "tokens": "tokens",
@@ -37,9 +37,9 @@ _OPTIONAL = {
 
 
 class Observed:
-    """Gives each request an id, notes how it was answered, and tells log and metrics when it is over.
+    """Gives each request an id, notes how it was answered, and reports it to log and metrics at its end.
 
-    The answer carries the id as `x-request-id`; a caller's own is not taken over.
+    The answer has the id as `x-request-id`; an id from the caller is not used.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -84,6 +84,6 @@ def _log(scope: Scope, seconds: float) -> None:
     extra |= {name: state[key] for key, name in _OPTIONAL.items() if state.get(key)}
     if (caller := state.get("caller")) and caller.key_name:
         extra["key"] = caller.key_name
-    # What watches the server asks every few seconds; only its troubles are worth a line.
+    # Monitoring calls these every few seconds; only failures are logged.
     is_quiet = route is not None and not route.is_api and state["status"] < HTTPStatus.BAD_REQUEST
     log.log(logging.DEBUG if is_quiet else logging.INFO, "request", extra=extra)

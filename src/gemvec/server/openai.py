@@ -1,8 +1,7 @@
 """OpenAI's `POST embeddings`, for openai-python and everything that speaks like it.
 
 Token arrays are read as OpenAI's own `cl100k_base` ids, because that is what clients send: LangChain tokenizes every
-text so, whatever the model's name. Reading them as ids of the model that serves would give vectors of other texts,
-without anybody noticing.
+text this way, for any model. Reading them as ids of the served model would silently give vectors of other texts.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ async def _texts_of(inputs: Sequence[Input]) -> list[str]:
     """Return the inputs as texts, token ids decoded.
 
     Raises:
-        InvalidRequest: an id is no token, or this server cannot decode ids.
+        InvalidRequest: an id is not a token, or this server cannot decode ids.
     """
     if all(isinstance(each, str) for each in inputs):
         return [str(each) for each in inputs]

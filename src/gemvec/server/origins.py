@@ -1,8 +1,8 @@
-"""Which web pages may call: this server's own, and those of the origins that the operator names.
+"""The web pages that may call: this server's own, and those of the origins that the operator names.
 
-A browser sends whatever a page asks for, also to this machine, and says whose page it is in `Origin`. Without a key to
-ask for, that header and `Host` are all that tells a page from its user's own programs. And whether a page may read an
-answer the browser asks of the server: https://fetch.spec.whatwg.org/#http-cors-protocol.
+A browser sends any request that a page makes, also to this machine, and names the page's origin in `Origin`. If no key
+is needed, only that header and `Host` distinguish a page from its user's own programs. The browser also asks the server
+whether a page may read an answer: https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gemvec.errors import BadSetting, OriginForbidden
 from gemvec.wire.proto_json import shown
 
 _ANY = "*"
-# Kept for a machine and its network, like every name without a dot; Docker's host.docker.internal is one.
+# Reserved for a machine and its network, like every name without a dot; Docker's host.docker.internal is one.
 _PRIVATE_ENDS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
-# As browsers write it: no port where it is the scheme's own.
+# As browsers write it: without the port if it is the scheme's default.
 _ORIGIN = re.compile(
     r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]+)?", re.ASCII
 )
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-# What an answer has beside its body that clients read.
+# Headers of answers that clients read.
 _READ_HEADERS = (
     "x-goog-upload-url",
     "x-goog-upload-control-url",
@@ -40,10 +40,10 @@ _READ_HEADERS = (
 
 
 def check_origins(origins: Collection[str]) -> None:
-    """Refuse what no browser would ever send.
+    """Refuse origins that no browser would send.
 
     Raises:
-        BadSetting: one is no origin.
+        BadSetting: one is not an origin.
     """
     for each in origins:
         if each not in {_ANY, "null"} and not _ORIGIN.fullmatch(each):
@@ -54,7 +54,7 @@ def check_origins(origins: Collection[str]) -> None:
 
 
 def answer_browsers(origins: Collection[str]) -> list[Middleware]:
-    """Return what tells browsers that pages of these origins may read answers; nothing when there are none."""
+    """Return the middleware that lets browsers' pages of these origins read answers; none when there are no origins."""
     if not origins:
         return []
     return [
@@ -70,20 +70,21 @@ def answer_browsers(origins: Collection[str]) -> list[Middleware]:
 
 
 def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> None:
-    """Refuse what a page of another site sends by way of its user's browser.
+    """Refuse what a page of another site sends through its user's browser.
 
     Args:
         request: what was sent.
-        origins: whose pages may call beside this server's own.
+        origins: whose pages may call, besides this server's own.
 
     Raises:
-        OriginForbidden: it is neither this server's page nor one of these origins.
+        OriginForbidden: the page is neither this server's nor of one of these origins.
     """
     origin, host = request.headers.get("origin"), request.headers.get("host", "").lower()
     if _ANY in origins or origin in origins:
         return
-    # A public name that leads here may be a site's, set so that the browser takes the site's page for one of this
-    # server's (DNS rebinding).
+    # A public name that leads here may belong to a site that wants the browser to take its page for one of this
+    # server's
+    # (DNS rebinding).
     if not _is_private(host) and host not in map(_host_of, origins):
         raise OriginForbidden(
             f"This server asks for no key, so it answers to the public name {shown(host)} only where that is the host "
@@ -98,7 +99,7 @@ def _host_of(origin: str) -> str:
 
 
 def _is_private(host: str) -> bool:
-    """Whether a Host header has an address, or a name that no site can have."""
+    """Whether a Host header has an IP address, or a name that no site can have."""
     name = re.sub(r":[0-9]*$", "", host)
     if "." not in name or name.endswith(_PRIVATE_ENDS):
         return True

@@ -1,12 +1,11 @@
-"""Patience and refusals over HTTP/1.1, which uvicorn and h11 parse.
+"""Timeouts, limits and refusals for HTTP/1.1, which uvicorn and h11 parse.
 
-h11 bounds heads, chunk sizes and trailers, and refuses what the standard forbids. Added here: a client whose turn it is
-must move some bytes in every period, or its connection is closed, so that slow clients cost a connection each and no
-more; there is a largest number of connections; what is read behind an answer is bounded; and refusals have the API's
-shape. What waits on this server (a full queue, a slow disk) is never held against a client.
+h11 bounds heads, chunk sizes and trailers, and refuses what the standard forbids. This module adds: a client that must
+send or read has to move some bytes in every period, or its connection is closed, so that a slow client costs only a
+connection; the number of connections is bounded; what is read after an answer is bounded; and refusals have the API's
+shape. Time in which the server is slow (a full queue, a slow disk) never counts against a client.
 
-Only public names of uvicorn's `H11Protocol` and of h11 are used, so that every version that pyproject.toml allows has
-them.
+Only public names of uvicorn's `H11Protocol` and of h11 are used, which every version that pyproject.toml allows has.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ from gemvec.settings import Settings
 
 log = get_logger("server")
 
-# A client on a bad mobile network does better than this.
+# Even a client on a bad mobile network is faster than this.
 _MIN_BYTES_PER_SECOND = 500
-# A check that comes later than this share of the timeout says nothing about the client.
+# A check that is late by more than this share of the timeout says nothing about the client.
 _OWN_HALT = 0.1
-# What a client may still send of a request that was answered already; many look at the answer only afterwards.
+# How much a client may still send of a request that was already answered; many read the answer only afterwards.
 _MAX_IGNORED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What connections may cost.
+    """Limits of connections.
 
     Attributes:
-        max_connections: how many there may be at a time.
+        max_connections: most connections at a time.
         timeout_seconds: how long a client may keep the server waiting.
     """
 
@@ -78,7 +77,7 @@ class BoundedProtocol(H11Protocol):
     # What uvicorn and the event loop call
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Expect a request soon; refuse a connection too many."""
+        """Expect a request soon; refuse the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self._bounds.max_connections:
             log.warning("too many connections", extra={"connections": len(self.connections)})
@@ -92,12 +91,12 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse the bytes that arrived."""
         if self.transport.is_closing():
             return
         self._received_bytes += len(data)
         if self._has_no_request():
-            data = data.lstrip(b"\r\n")  # before a request line empty lines are allowed, which h11 refuses
+            data = data.lstrip(b"\r\n")  # empty lines are allowed before a request line, but h11 refuses them
             self._ignored_bytes = 0
         if data:
             super().data_received(data)
@@ -109,24 +108,24 @@ class BoundedProtocol(H11Protocol):
             self._watch_or_rest()
 
     def pause_writing(self) -> None:
-        """Expect the client to take its answer."""
+        """Expect the client to read its answer."""
         super().pause_writing()
         self._watch_or_rest()
 
     def resume_writing(self) -> None:
-        """Note that it has."""
+        """Note that the client has read."""
         super().resume_writing()
         self._rest()
         self._watch_or_rest()
 
     def on_response_complete(self) -> None:
-        """Expect the client to take what is left of the answer, which uvicorn keeps even when it closes."""
+        """Expect the client to read the rest of the answer, which uvicorn keeps even when it closes."""
         super().on_response_complete()
         self._rest()
         self._watch_or_rest()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what h11 has just refused, with its status and its reason."""
+        """Answer what h11 has just refused, with its status and its reason."""
         error = sys.exc_info()[1]
         code = HTTPStatus.BAD_REQUEST
         if isinstance(error, h11.RemoteProtocolError):
@@ -138,7 +137,7 @@ class BoundedProtocol(H11Protocol):
     # Refusing
 
     def _refuse(self, code: HTTPStatus, message: str) -> None:
-        """Answer the request that is coming in, and close; only close where that would spoil another answer."""
+        """Answer the request that is arriving, and close; only close if an answer would spoil another one."""
         if self.cycle and not self.cycle.response_complete and (self.cycle.response_started or not self._is_reading()):
             self._break_off()
             return
@@ -161,30 +160,30 @@ class BoundedProtocol(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
-    # How far the request is
+    # State of the request
 
     def _has_no_request(self) -> bool:
         return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
 
     def _is_reading(self) -> bool:
-        """Whether the body that is coming in, or was when h11 refused it, is that of the request being answered."""
+        """Whether the body that is arriving, or was when h11 refused it, belongs to the request being answered."""
         return self.cycle.more_body
 
     def _is_ignoring(self) -> bool:
-        """Whether what comes belongs to a request that was answered already."""
+        """Whether the arriving bytes belong to a request that was already answered."""
         return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
 
     # Watching
 
     def _has_to_take(self) -> bool:
-        """Whether the client keeps back an answer: one that is complete, or cannot go on before it takes some."""
+        """Whether an answer waits for the client to read: it is complete, or cannot go on before the client reads."""
         is_complete = not self.cycle or self.cycle.response_complete
         return self.flow.write_paused or (is_complete and self.transport.get_write_buffer_size() > 0)
 
     def _has_to_send(self) -> bool:
         if self.transport.is_closing():
             return False
-        is_between = self.timeout_keep_alive_task is not None  # uvicorn itself watches over idle connections
+        is_between = self.timeout_keep_alive_task is not None  # uvicorn itself watches idle connections
         state = self.conn.their_state
         return state is h11.SEND_BODY or (state is h11.IDLE and not (is_between and self._has_no_request()))
 
@@ -206,14 +205,14 @@ class BoundedProtocol(H11Protocol):
         self._watch = self.loop.call_at(due_at, self._check, due_at)
 
     def _check(self, due_at: float) -> None:
-        """Close the connection if its client has been too slow; else go on watching."""
+        """Close the connection if its client has been too slow; otherwise go on watching."""
         self._watch = None
         has_to_take = self._has_to_take()
         if not (has_to_take or self._has_to_send()):
             return
         taken_bytes = self._unsent_bytes - self.transport.get_write_buffer_size()
         is_steady = max(self._received_bytes, taken_bytes) >= _MIN_BYTES_PER_SECOND * self._bounds.timeout_seconds
-        # Where this process itself came to a halt, what arrived meanwhile has not been read yet.
+        # If this process itself was suspended, what arrived meanwhile has not been read yet.
         is_late = self.loop.time() > due_at + _OWN_HALT * self._bounds.timeout_seconds
         if is_steady or is_late or (self.flow.read_paused and not has_to_take):
             self._set_watch()

@@ -1,8 +1,8 @@
 """Rate limits: texts and tokens a minute, texts a day, as Google counts them or for one API key.
 
-Counted in fixed windows, as Google's quotas are: a window opens with the first request and everything in it counts
-until it ends. A call that does not fit is refused whole, with the time until it would fit.
-Source: https://ai.google.dev/gemini-api/docs/rate-limits and 429 answers in public issues.
+They are counted in fixed windows, like Google's quotas: a window opens with the first request and everything in it
+counts until it ends. A call that does not fit is refused as a whole, with the time until it would fit. Source:
+https://ai.google.dev/gemini-api/docs/rate-limits and 429 answers in public issues.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Quota:
         limit: how many fit into a window.
         window_seconds: how long a window is.
         quota_id: the name a 429 gives the limit.
-        metric: what a 429 says is counted.
-        is_per_model: whether each model has a window of its own; a key's limits are for all models together.
+        metric: the name a 429 gives to what is counted.
+        is_per_model: whether each model has its own window; a key's limits are for all models together.
     """
 
     unit: Literal["requests", "tokens"]
@@ -46,7 +46,7 @@ class Quota:
 
 
 def per_minute_requests(limit: int) -> Quota:
-    """Return Google's limit on the texts of a minute."""
+    """Return Google's limit on texts per minute."""
     return Quota(
         unit="requests",
         limit=limit,
@@ -57,7 +57,7 @@ def per_minute_requests(limit: int) -> Quota:
 
 
 def per_day_requests(limit: int) -> Quota:
-    """Return Google's limit on the texts of a day."""
+    """Return Google's limit on texts per day."""
     return Quota(
         unit="requests",
         limit=limit,
@@ -68,7 +68,7 @@ def per_day_requests(limit: int) -> Quota:
 
 
 def per_minute_tokens(limit: int) -> Quota:
-    """Return Google's limit on the tokens of a minute."""
+    """Return Google's limit on tokens per minute."""
     return Quota(
         unit="tokens",
         limit=limit,
@@ -79,7 +79,7 @@ def per_minute_tokens(limit: int) -> Quota:
 
 
 def per_key(unit: Literal["requests", "tokens"], limit: int) -> Quota:
-    """Return a limit on what one API key may have embedded in a minute, whatever the models."""
+    """Return a limit on what one API key may embed in a minute, for all models together."""
     return Quota(
         unit=unit,
         limit=limit,
@@ -97,14 +97,14 @@ class _Window:
 
 
 class QuotaMeter:
-    """Counts what callers use; one event loop's, so no lock."""
+    """Counts what callers use; belongs to one event loop, so it has no lock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows: dict[tuple[str, str, str], _Window] = {}
 
     def spend(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
-        """Count one call against every quota, or against none if it does not fit one of them.
+        """Count one call against every quota, or against none if it does not fit into all of them.
 
         Raises:
             RateLimited: it does not fit; says how long until it does, or that it never will.

@@ -1,4 +1,4 @@
-"""What the route table says of one route."""
+"""What the route table says about one route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-# Who may call: those with a key; those who know the URL, which is itself the secret; anybody.
+# Who may call: callers with a key; callers who know the URL, which is itself the secret; anybody.
 Access = Literal["key", "url", "anybody"]
 
 Body = Literal["call", "batch", "stream"]
@@ -27,23 +27,23 @@ class Route:
     """One route.
 
     Attributes:
-        group: heading it stands under in the documentation.
+        group: its heading in the documentation.
         method: HTTP method.
         path: without version prefix; `{name}` stands for one segment up to its colon.
         handler: what answers.
         summary: one sentence.
         request: name of the body's schema, None without a body.
-        response: name of the answer's schema, None where it is not JSON.
+        response: name of the answer's schema, None if it is not JSON.
         query: its query parameters.
         example: a body for the documentation's curl command.
-        versioned: whether it answers under the version prefixes, too.
+        versioned: whether it also answers under the version prefixes.
         shown_under: the version prefix in the documentation.
         access: who may call.
-        dialect: whose clients call, and so the shape of its errors.
-        body: what bounds the body. `call`: `max_request_bytes`, and Google's limit where that holds. `batch`: only
+        dialect: the API whose clients call, which decides the shape of its errors.
+        body: what bounds the body. `call`: `max_request_bytes`, and Google's limit if it is on. `batch`: only
             `max_request_bytes`, because it is one body of many calls. `stream`: the handler, which takes it in pieces.
-        is_api: whether it is what clients call, which a stopping server refuses, `--inject` disturbs and traces show;
-            not what watches the server or describes it.
+        is_api: whether clients call it, so that a stopping server refuses it, `--inject` applies and traces show it;
+            False for monitoring and documentation.
     """
 
     group: str

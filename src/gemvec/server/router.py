@@ -1,7 +1,7 @@
-"""From a path and a method to the route that answers: one regular expression over the whole table, matched once.
+"""Finds the route for a path and a method: one regular expression over the whole table, matched once.
 
-Starlette's own router tries one route after the other, which would cost every request more than all the rest of its
-way through the server.
+Starlette's own router tries one route after the other, which would cost every request more than the rest of its way
+through the server.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gemvec.server.route import VERSIONS, Route
 _NOT_FOUND = 404
 _METHOD_NOT_ALLOWED = 405
 _SLASHES = re.compile(r"//+")
-# What the other APIs have and this server has not.
+# What the other APIs have and this server does not.
 _FOREIGN_SEGMENTS = {
     **dict.fromkeys(("chat", "completions", "responses", "engines", "deployments", "moderations"), Dialect.OPENAI),
     **dict.fromkeys(("audio", "images", "assistants", "threads", "vector_stores"), Dialect.OPENAI),
     **dict.fromkeys(("rerank", "predict", "embed_all", "embed_sparse", "similarity", "tokenize"), Dialect.TEI),
 }
-# What else clients ask for, named here so that the log can say it.
+# Other paths that clients ask for, listed here so that the log can name them.
 _OTHER_WORDS = ("api", "generate", "tags", "show", "version", "pull", "ps", "v2", "v3", "ws", "openapi", "favicon.ico")
 _MAX_LOGGED_SEGMENTS = 10
 _VERSION = "|".join(re.escape(each.removeprefix("/")) for each in VERSIONS)
@@ -33,12 +33,12 @@ _PARAMETER = re.compile(r"{(\w+)}")
 
 
 class Router:
-    """Calls the application of the route that a request is for, and notes on the request what comes of its path."""
+    """Calls the application of a request's route, and notes on the request what its path contains."""
 
     def __init__(self, routes: Sequence[tuple[Route, ASGIApp]]) -> None:
         """Take each route with the application that answers it.
 
-        A parameter has no slash and no colon, and `{version}` is one of those that there are.
+        A parameter has no slash and no colon, and `{version}` is one of the known ones.
         """
         self._methods: dict[str, dict[str, tuple[Route, ASGIApp]]] = {}
         for route, app in routes:
@@ -51,19 +51,19 @@ class Router:
         self._pattern = re.compile(f"(?:/(?P<version>{_VERSION}))?(?:{alternatives})")
 
     def _guess_dialect(self, path: str) -> Dialect:
-        """Return whose API a path without a route resembles: that of the first segment that only one has."""
+        """Return the API that a path without a route resembles: that of its first segment that only one API has."""
         found = (self._dialects[each] for each in path.split("/") if each in self._dialects)
         return next(found, Dialect.GEMINI)
 
     def _known_words(self, path: str) -> str:
-        """Return a path for the log: what may be a name that the caller chose is left out."""
+        """Return a path for the log, without names that the caller may have chosen."""
         return "/".join(each if each in self._words else "*" for each in path.split("/")[:_MAX_LOGGED_SEGMENTS])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to its route.
 
         Raises:
-            HTTPException: 404, there is no such path; 405, it does not take this method.
+            HTTPException: 404 if there is no such path; 405 if it does not take this method.
         """
         path = scope["path"] = _plain(scope["path"])
         found = self._pattern.fullmatch(path)
@@ -86,7 +86,7 @@ class Router:
 
 
 def _own_segments(routes: Sequence[Route]) -> dict[str, Dialect]:
-    """Return the words in paths that belong to one API alone, Gemini's left out."""
+    """Return the words in paths that belong to only one API, without Gemini's."""
     words: dict[str, set[Dialect]] = {}
     for route in routes:
         for each in filter(None, route.path.split("/")):
@@ -99,9 +99,9 @@ def _own_segments(routes: Sequence[Route]) -> dict[str, Dialect]:
 
 
 def _plain(path: str) -> str:
-    """Return a path with single slashes between segments and none at its end.
+    """Return a path with single slashes between segments and no slash at its end.
 
-    Base URLs end in a slash in many clients, and some encode the one inside `models/{model}`; it is decoded by now.
+    In many clients base URLs end in a slash, and some encode the slash in `models/{model}`; it is already decoded here.
     """
     if "//" in path or path.endswith("/"):
         path = _SLASHES.sub("/", path).rstrip("/") or "/"

@@ -1,7 +1,7 @@
 """The route table: every route once. OpenAPI, `/docs` and the reference page are made from it.
 
 Routes that are `versioned` answer under `/v1`, `/v1beta`, `/v1alpha` and without a prefix. To add a route: write its
-handler in `<noun>.py`, its messages in `schemas/<noun>.py`, and a route here.
+handler in `<noun>.py`, its messages in `wire/<noun>.py`, and a route here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
 _CONTENTS = [_CONTENT, {"content": {"parts": [{"text": "How does the brain work?"}]}, "outputDimensionality": 10}]
 
-# What watches the server or describes it: for anybody, and never in the way of what clients call.
+# Monitoring and documentation: for anybody, and never before what clients call.
 _Public = partial(Route, versioned=False, access="anybody", is_api=False)
 
-# In the order in which they are tried: the busiest first.
+# In the order in which they are tried, the busiest first.
 ROUTES: tuple[Route, ...] = (
     Route(
         group="Embedding",

@@ -1,4 +1,4 @@
-"""Serving: uvicorn, told to finish what it has before it goes, in the foreground or in a thread."""
+"""Serving with uvicorn, in the foreground or in a thread; requests in progress are finished before it stops."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from gemvec.server.protocol import bounded_protocol
 
 log = get_logger("server")
 
-# Longer than clients and proxies keep an idle connection, so that none writes into one that is being closed.
+# Longer than clients and proxies keep an idle connection, so that none of them writes into one that is being closed.
 _KEEP_ALIVE_SECONDS = 75
-# What the kernel may hold of an answer that a client does not take. By itself it would take up to 4 MiB for each: a few
-# hundred slow downloads would keep both the kernel and the event loop busy filling them, while others wait.
+# How much of an unread answer the kernel may hold. By default it would take up to 4 MiB for each: a few hundred slow
+# downloads would keep both the kernel and the event loop busy filling them, while others wait.
 _SEND_BUFFER_BYTES = 2**18
 
 
@@ -62,7 +62,7 @@ def serve(services: Services, bound: socket.socket, announce: Callable[[], None]
     Args:
         services: what to serve; closed at the end.
         bound: a socket from `open_socket`; closed at the end.
-        announce: called when requests are answered.
+        announce: called when the server answers requests.
     """
     _raise_file_limit()
     _Server(services, announce).run(sockets=[bound])
@@ -70,7 +70,7 @@ def serve(services: Services, bound: socket.socket, announce: Callable[[], None]
 
 @contextmanager
 def serving(services: Services, host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
-    """Serve in a thread for as long as the context lasts; gives the server's URL."""
+    """Serve in a thread for as long as the context lasts; yield the server's URL."""
     started = threading.Event()
     server = _Server(services, started.set)
     bound = open_socket(host, port)
@@ -87,7 +87,7 @@ def serving(services: Services, host: str = "127.0.0.1", port: int = 0) -> Gener
 
 
 class _Server(uvicorn.Server):
-    """A server that drains: told to stop, it answers 503 to what is new until what it has is finished."""
+    """A server that drains: after a signal to stop, new requests get 503 until those in progress are finished."""
 
     def __init__(self, services: Services, announce: Callable[[], None]) -> None:
         app = create_app(services)
@@ -102,7 +102,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=1,  # what is left after draining is cut off
+                timeout_graceful_shutdown=1,  # requests that are left after draining are cut off
             )
         )
         _show_errors_of("uvicorn.error")
@@ -113,12 +113,12 @@ class _Server(uvicorn.Server):
         self._drain_until: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, and announce it."""
         await super().startup(sockets)
         self._announce()
 
     def drain(self) -> None:
-        """Refuse what is new, and stop when nothing is in progress or the time is over."""
+        """Refuse new requests, and stop when nothing is in progress or the time is over."""
         self._gate.is_closed = True
         self._drain_until = time.monotonic() + self._shutdown_seconds
 
@@ -132,26 +132,26 @@ class _Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to stop now; asked ten times a second."""
+        """Return whether to stop now; called ten times a second."""
         if self._drain_until is not None:
             is_over = time.monotonic() >= self._drain_until
             self.should_exit = self.should_exit or is_over or self._gate.in_progress == 0
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop, and cut off who has not read an answer to its end: an event loop with open connections cannot close."""
+        """Stop, and cut off clients that have not read their answers: a loop with open connections cannot close."""
         await super().shutdown(sockets)
-        if self.force_exit:  # uvicorn leaves the application to be torn down with the loop, and logs that as a fault
+        if self.force_exit:  # uvicorn leaves the application to be torn down with the loop, and logs that as an error
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
         for connection in self.server_state.connections:
             connection.transport.abort()
-        await asyncio.sleep(0)  # the loop closes them in its next turn
+        await asyncio.sleep(0)  # the loop closes them in its next iteration
 
 
 def _raise_file_limit() -> None:
-    """Let this process have as many connections as it may: often a thousand by default, a hundred thousand at most."""
+    """Raise this process' limit of open connections: often a thousand by default, a hundred thousand at most."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows has no such limit
@@ -161,7 +161,7 @@ def _raise_file_limit() -> None:
 
 
 def _show_errors_of(name: str) -> None:
-    """Let a library's errors appear among our own records; uvicorn warns of callers who speak no proper HTTP."""
+    """Show a library's errors among our own records; uvicorn warns of clients that do not speak valid HTTP."""
     logger = logging.getLogger(name)
     logger.handlers[:] = get_logger().handlers
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The messages of the routes as JSON Schema, by name: what `/openapi.json` and `/docs` say of each field.
+"""The messages of the routes as JSON Schema, by name: what `/openapi.json` and `/docs` say about each field.
 
 They are made from the declarations by which bodies are read and answers are written.
 """

@@ -1,4 +1,4 @@
-"""Where a server is composed: the data folder, the stores, the embedder, and what runs beside the requests.
+"""Composes a server: the data folder, the stores, the embedder, and what runs beside the requests.
 
 Handlers never import this module; they find what it made with `context.services_of`.
 """
@@ -44,18 +44,18 @@ def open_services(
 
     Args:
         settings: what to serve, and from where.
-        embedder: serve this one instead of the models that the settings name; its owner closes it.
-        progress: told how far a fetch of weights has come.
+        embedder: serve this one instead of the models in the settings; its owner closes it.
+        progress: called with the progress of a fetch of weights.
 
     Raises:
         DataFolderLocked: another server uses the data folder or the database.
         StoreMismatch: the data folder and the database belong to different stores.
         StorageFailure: the data folder or the database cannot be used.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
-        BadSetting: the upstream server is none, or has no key to be asked with.
+        BadSetting: the upstream server is not an address, or there is no key for it.
         TransportFailure: the upstream server does not answer.
     """
-    with ExitStack() as opened:  # closes what is open already if something else cannot be opened
+    with ExitStack() as opened:  # closes what is already open if something else cannot be opened
         opened.enter_context(FolderLock(settings.data_dir))
         database = open_database(database_of(settings))
         opened.callback(database.close)
@@ -136,7 +136,7 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def _sweeping(files: FileStore, database: Database) -> AsyncGenerator[None]:
     """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
-    with suppress(StorageFailure):  # said where the database is asked for something
+    with suppress(StorageFailure):  # reported by the calls that need the database
         await in_database_thread(files.uploads.recover)
     sweeper = asyncio.create_task(_sweep_for_ever(files, database))
     try:

@@ -22,7 +22,7 @@ from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
 from gemvec.wire.tei import TEIEmbedRequest, TEIInfo, TEIModelType, TEIPooling
 
-# What clients that ask are told to send at once where any number is taken: as many as OpenAI takes.
+# How many texts clients are told to send at once when there is no limit: as many as OpenAI takes.
 _USUAL_TEXTS = 2048
 
 

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry, where `--otlp-endpoint` says they are wanted; nothing of it is loaded otherwise.
+"""Traces by OpenTelemetry, if `--otlp-endpoint` is given; otherwise OpenTelemetry is not loaded.
 
 A span has names, counts, statuses and durations. Exceptions are not recorded, because their messages may quote what the
-caller sent, and of the caller's trace context only the ids are taken over.
+caller sent. Of the caller's trace context only the ids are used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gemvec.server.errors import INTERNAL
 from gemvec.server.observed import CALLER_LEFT
 from gemvec.spans import Attribute, traced_by
 
-# With its retries; what a stopping server waits at most for a collector that does not answer.
+# Including retries: the longest time that a stopping server waits for a collector that does not answer.
 _EXPORT_SECONDS = 3
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 
 class Tracing:
-    """Makes spans and sends them, in a thread of its own."""
+    """Makes spans and sends them in a separate thread."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        """Take over a provider; `open_tracing` makes it."""
+        """Use a provider, which `open_tracing` makes."""
         self._provider = provider
         self._tracer = provider.get_tracer("gemvec", gemvec.__version__)
 
     def open_span(self, name: str, attributes: Mapping[str, Attribute]) -> AbstractContextManager[object]:
-        """Open a span inside the present one."""
+        """Open a span inside the current one."""
         return self._tracer.start_as_current_span(
             name, attributes=attributes, record_exception=False, set_status_on_exception=False
         )
@@ -45,7 +45,7 @@ class Tracing:
     def open_request(
         self, name: str, traceparent: str, attributes: Mapping[str, Attribute]
     ) -> AbstractContextManager[Span]:
-        """Open the span of a request, as a part of the caller's trace if it has one."""
+        """Open the span of a request, as part of the caller's trace if there is one."""
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -60,7 +60,7 @@ class Tracing:
 
     @asynccontextmanager
     async def sending(self) -> AsyncGenerator[None]:
-        """Send spans for as long as the context lasts, and what is left at its end."""
+        """Send spans for as long as the context lasts, and the remaining ones at its end."""
         try:
             yield
         finally:
@@ -68,13 +68,13 @@ class Tracing:
 
 
 def open_tracing(endpoint: str) -> Tracing:
-    """Begin to send spans to a collector.
+    """Start to send spans to a collector.
 
     Args:
-        endpoint: of its OTLP receiver for HTTP; `/v1/traces` is added where it has no path.
+        endpoint: of its OTLP receiver for HTTP; `/v1/traces` is added if it has no path.
 
     Raises:
-        BadSetting: it is no HTTP address.
+        BadSetting: it is not an HTTP address.
         MissingDependency: OpenTelemetry is not installed.
     """
     address = urlsplit(endpoint)
@@ -118,7 +118,7 @@ class Traced:
 
 
 def _describe(span: Span, state: Mapping[str, Any]) -> None:
-    """Say how the request was answered, or that its caller left."""
+    """Record how the request was answered, or that its caller hung up."""
     from opentelemetry.trace import StatusCode
 
     status: int = state["status"]

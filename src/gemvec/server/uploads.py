@@ -1,8 +1,8 @@
 """media.upload: resumable in chunks, multipart, or raw; bytes go to disk as they arrive.
 
-A resumable upload goes on at a URL that is its own secret: those requests carry no key. Every answer to them says in
-`X-Goog-Upload-Status` how the upload stands; an answer without it makes Google's SDKs send the same chunk again, which
-is harmless and, after an error that passes, just right.
+A resumable upload goes on at a URL that is itself the secret: those requests have no key. Every answer to them has the
+state of the upload in `X-Goog-Upload-Status`. An answer without it makes Google's SDKs send the same chunk again, which
+is harmless and, after a temporary error, just right.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CONTINUE = ({"upload"}, {"upload", "finalize"}, {"finalize"}, {"query"}, {"canc
 
 
 async def start_upload(request: Request) -> Response:
-    """Begin an upload, or take a whole one."""
+    """Start an upload, or take a whole file."""
     protocol = _protocol(request)
     if protocol == "resumable":
         return await _start_resumable(request)
@@ -52,7 +52,7 @@ async def start_upload(request: Request) -> Response:
 
 
 async def continue_upload(request: Request) -> Response:
-    """Take a chunk, finish, query or cancel, as the request's command says."""
+    """Take a chunk, finish, query or cancel, depending on the request's command."""
     try:
         await check_owner(request, request.path_params["upload"])
         return await _continue(request, request.path_params["upload"])
@@ -64,14 +64,14 @@ async def continue_upload(request: Request) -> Response:
 
 
 async def check_owner(request: Request, upload_id: str) -> None:
-    """Refuse to go on with what was begun with a key that has been revoked since; the URL alone is not enough."""
+    """Refuse to go on with an upload whose key has been revoked since it began; the URL alone is not enough."""
     upload = await in_database_thread(uploads_of(request).get, upload_id)
     if not await in_database_thread(KeyStore(services_of(request).database).may_go_on, upload.owner):
         raise UploadNotFound
 
 
 def _ended(request: Request, error: GemvecError, state: UploadState) -> Response:
-    """Return an error with the word that makes clients give up at once."""
+    """Return an error with the header that makes clients give up at once."""
     response = error_response(error, request.scope)
     if state is not UploadState.ACTIVE:
         response.headers[_STATUS] = state
@@ -167,14 +167,14 @@ async def _take_whole(request: Request, asked: File, mime_type: str, body: Async
         await write_body(uploads, upload.upload_id, 0, body)
         file = await in_file_thread(uploads.finalize, upload.upload_id)
     except BaseException:
-        with suppress(GemvecError):  # the first error is the one to tell
+        with suppress(GemvecError):  # the first error is the one to report
             await asyncio.shield(in_database_thread(uploads.cancel, upload.upload_id))
         raise
     return answer(request, describe_file(request, file))
 
 
 async def write_body(uploads: UploadStore, upload_id: str, offset: int, body: AsyncIterator[bytes]) -> None:
-    """Write a request's body into an upload; what came before an error is kept."""
+    """Write a request's body into an upload; what arrived before an error is kept."""
     writer = await in_file_thread(uploads.open_append, upload_id, offset)
     try:
         async for block in _in_blocks(body):
@@ -186,7 +186,7 @@ async def write_body(uploads: UploadStore, upload_id: str, offset: int, body: As
 
 
 async def _in_blocks(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Yield a body in blocks of about 1 MiB, because each one is a walk to another thread."""
+    """Yield a body in blocks of about 1 MiB, because each block is handed to another thread."""
     pieces: list[bytes] = []
     size = 0
     broken: Exception | None = None
@@ -242,7 +242,7 @@ def _commands(request: Request, allowed: Sequence[set[str]]) -> set[str]:
 
 
 def _header_number(request: Request, name: str) -> int | None:
-    """Return a header that holds an int64; None when it is missing."""
+    """Return the int64 in a header; None if the header is missing."""
     value = request.headers.get(name)
     try:
         return None if value is None else INT64.read(value)

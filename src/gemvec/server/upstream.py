@@ -1,4 +1,4 @@
-"""Where a server's vectors come from: a model of this machine, or another server (`--upstream`)."""
+"""Where a server's vectors come from: a model on this machine, or another server (`--upstream`)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gemvec.settings import Settings, read_variable
 
 GOOGLE = "google"
 
-# Long enough to sit out a busy moment, short enough to tell whoever waits: they try again, a batch does so by itself.
+# Long enough for a busy moment, short enough to answer interactive callers, who can try again; batches do so anyway.
 _RETRIES = RetryPolicy(timeout_seconds=60.0, attempt_seconds=30.0)
 
 
 def open_served_embedder(settings: Settings, *, progress: Progress | None = None) -> Embedder:
-    """Return what computes a server's vectors, with the cache around it that the settings ask for.
+    """Return what computes a server's vectors, with the cache that the settings ask for.
 
-    Embeddings of an upstream server are kept unless `embedding_cache_bytes` is 0: each costs a call or money.
+    Embeddings of an upstream server are cached unless `embedding_cache_bytes` is 0, because each costs a call or money.
 
     Raises:
-        BadSetting: the upstream server is none, or has no key to be asked with.
+        BadSetting: the upstream server is not an address, or there is no key for it.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
         TransportFailure: the upstream server does not answer.
     """
@@ -42,10 +42,10 @@ def open_served_embedder(settings: Settings, *, progress: Progress | None = None
 
 
 def find_upstream(settings: Settings) -> Target:
-    """Return where a server with `settings.upstream` sends texts.
+    """Return the server to which `settings.upstream` sends texts.
 
     Raises:
-        BadSetting: it is no address, it has no key, or a model of this machine is asked for as well.
+        BadSetting: it is not an address, there is no key, or a model on this machine is asked for as well.
     """
     if settings.model != Settings().model:
         raise BadSetting("--model and --upstream name two places where vectors come from; give one.")
