@@ -37,6 +37,7 @@ _OWN_HALT_SECONDS = 0.5
 _SHOWN = 20
 _MOST_LINES = 200
 _SERVER_ERROR = 500
+_UNKNOWN_CODING = 501
 
 
 @dataclass
@@ -45,7 +46,8 @@ class Findings:
 
     Attributes:
         answers: how many of each status; `closed` where the server closed without one.
-        server_errors: the first requests answered with 5xx.
+        server_errors: the first requests answered with 5xx, 501 excepted: RFC 9112 (section 6.1) asks for it where a
+            transfer coding is not known.
         hangs: the first requests neither answered nor closed in time.
         memory_bytes: of the server, sampled twenty times.
     """
@@ -64,7 +66,7 @@ class Findings:
         answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         status = answer[9:12].decode("latin-1") if answer.startswith(b"HTTP/1.1 ") else "closed"
         self.answers[status] += 1
-        if status.isdecimal() and int(status) >= _SERVER_ERROR:
+        if status.isdecimal() and int(status) >= _SERVER_ERROR and int(status) != _UNKNOWN_CODING:
             self.server_errors.append(_shown(sent, answer))
 
     @property

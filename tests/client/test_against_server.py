@@ -11,7 +11,7 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import ApiError, ModelNotFound
 from gemvec.models.local import open_embedder
 from gemvec.server.run import serving
-from gemvec.server.services import Services
+from gemvec.server.services import open_services
 from gemvec.settings import Settings
 
 TEXTS = [f"text number {number}" + " and more" * (number % 7) for number in range(230)]
@@ -27,7 +27,7 @@ def url(tiny_model, tmp_path_factory):
         shutdown_seconds=1,
     )
     embedder = open_embedder(settings)
-    with serving(Services(settings=settings, embedder=embedder)) as url:
+    with serving(open_services(settings, embedder=embedder)) as url:
         yield url
     asyncio.run(embedder.close())
 
