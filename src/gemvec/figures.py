@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One number as it stands now.
+    """One number at this moment.
 
     Attributes:
         name: of the metric, without the prefix `gemvec_` and without `_total`.
         summary: one sentence for people.
         value: the number.
         is_total: whether it only grows while the program runs.
-        labels: what tells it from others of the same name, such as {"model": "all-minilm-l6-v2"}; never anything that a
-            caller wrote.
+        labels: what distinguishes it from others of the same name, such as {"model": "all-minilm-l6-v2"}; never
+            anything that a caller wrote.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Logging, set up once by a program that serves or runs a command; a library user's logging is left alone.
 
-Log records carry identifiers, counts and durations. Keys and input texts are never given to a logger; as a second
+Log records contain identifiers, counts and durations. Keys and input texts are never given to a logger; as a second
 line of defence a filter masks everything in a record that looks like an API key.
 """
 
@@ -17,7 +17,7 @@ from gemvec.settings import LogFormat, LogLevel
 
 LOGGER_NAME = "gemvec"
 
-# What callers present as keys: `key=...` in a URL, an x-goog-api-key or Authorization header, Google's AIza... shape.
+# How callers send keys: `key=...` in a URL, an x-goog-api-key or Authorization header, Google's AIza... shape.
 _KEY_SHAPES = re.compile(
     r"(?i)(?P<name>[?&]key=|x-goog-api-key['\"]?\s*[:=]\s*['\"]?|bearer\s+)[^\s&'\",]+|AIza[0-9A-Za-z_\-]{20,}"
 )
@@ -50,7 +50,7 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class PrettyFormatter(logging.Formatter):
-    """One line a record for people: time, level, message, then `name=value` for each extra field."""
+    """One line per record for people: time, level, message, then `name=value` for each extra field."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line, followed by its traceback if it has one."""
@@ -63,7 +63,7 @@ class PrettyFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record: `time` (RFC 3339, UTC), `level`, `logger`, `message`, and the extra fields."""
+    """One JSON object per record: `time` (RFC 3339, UTC), `level`, `logger`, `message`, and the extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""

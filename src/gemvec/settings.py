@@ -25,12 +25,12 @@ Limits = Literal["off", "google"]
 LogFormat = Literal["pretty", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-# The topics that settings stand under in the help.
+# The topics of settings in the help.
 _ADDRESS, _MODEL, _UPSTREAM, _CALLERS = "Address", "Model", "Upstream", "Callers"
 _CACHE, _DATA, _MILVUS = "Cache", "Files and batches", "Milvus"
 _TESTING, _LOGS = "For testing clients", "Logs and traces"
 
-# A hundred years: clocks and calendars cannot tell moments much further away.
+# A hundred years: clocks and calendars cannot represent moments much further away.
 _LONGEST_SECONDS = 100 * 365.25 * 86_400
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -64,7 +64,7 @@ def setting(
     Args:
         default: the value when neither flag nor variable gives one; a callable is called.
         summary: one sentence for `--help` and the reference page.
-        topic: the heading it stands under in the help of a command.
+        topic: its heading in the help of a command.
         metavar: what the help shows for the value; made from the unit or the name when empty.
         unit: the unit of a number, such as `seconds` or `bytes`; `bytes` accepts `2GiB`.
         minimum: the smallest number allowed.
@@ -309,7 +309,7 @@ def read_variable(*names: str) -> str | None:
 
 
 def is_empty_variable(name: str) -> bool:
-    """Whether a variable is set to nothing, which counts as not set."""
+    """Whether a variable is set but empty, which counts as not set."""
     return os.environ.get(name) == ""
 
 

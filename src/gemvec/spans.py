@@ -1,8 +1,8 @@
-"""How long the steps of a request take, for whoever traces it; costs nothing when nobody does.
+"""How long the steps of a request take, for tracing; costs nothing when tracing is off.
 
-`span` is called where a step happens. Whoever wants to know says with `traced_by` how spans are opened: the server does
-when it is told where to send traces. What a span says of itself are names, counts and durations: never a text, a key or
-an error's message. `add_seconds` and `timed` are the same for sums that a log line has.
+`span` is called where a step happens. `traced_by` sets how spans are opened; the server calls it when it has an address
+for traces. A span contains names, counts and durations, and never a text, a key or an error's message. `add_seconds`
+and `timed` do the same for sums in a log line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _open_span: ContextVar[OpenSpan | None] = ContextVar("gemvec_open_span", default
 
 @contextmanager
 def traced_by(open_span: OpenSpan) -> Generator[None]:
-    """Open the spans of what happens inside, and of tasks and threads begun there, with `open_span`."""
+    """Open spans inside the block, and in tasks and threads that start there, with `open_span`."""
     token = _open_span.set(open_span)
     try:
         yield
@@ -33,7 +33,7 @@ def traced_by(open_span: OpenSpan) -> Generator[None]:
 
 @contextmanager
 def timed() -> Generator[dict[str, float]]:
-    """Give the seconds that `add_seconds` is told of inside, and in tasks begun there, by name."""
+    """Yield the seconds that `add_seconds` gets inside the block, and in tasks that start there, by name."""
     seconds: dict[str, float] = {}
     token = _seconds.set(seconds)
     try:
@@ -43,7 +43,7 @@ def timed() -> Generator[dict[str, float]]:
 
 
 def add_seconds(name: str, seconds: float) -> None:
-    """Say how long something took, to whoever asked with `timed`."""
+    """Add to the time of a step, for `timed`."""
     known = _seconds.get()
     if known is not None:
         known[name] = known.get(name, 0.0) + seconds

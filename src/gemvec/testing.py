@@ -1,6 +1,6 @@
-"""A plugin of pytest: the fixture `gemvec_server`, a server of the Gemini embeddings API for testing programs.
+"""A pytest plugin: the fixture `gemvec_server`, a server of the Gemini embeddings API for testing programs.
 
-It loads by itself where gemvec and pytest are installed, and imports the server when a test asks for the fixture.
+It loads automatically when gemvec and pytest are installed, and imports the server when a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class GemvecServer:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Register the mark."""
     config.addinivalue_line(
         "markers", f"{MARK}(**settings): settings of the gemvec_server fixture, such as limits='google'"
     )
@@ -54,7 +54,8 @@ def start_server(data_dir: Path, **settings: Any) -> Generator[GemvecServer]:
 
     Args:
         data_dir: holds files and batches.
-        **settings: as the flags of `gemvec serve` are named; the model is `fake` unless they say otherwise.
+        **settings: named like the flags of `gemvec serve`; the model is `fake`
+            unless they name another.
 
     Raises:
         BadSetting: there is no such setting, or its value cannot be used.
@@ -70,7 +71,7 @@ def start_server(data_dir: Path, **settings: Any) -> Generator[GemvecServer]:
 
 @pytest.fixture(scope="session")
 def gemvec_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[GemvecServer]:
-    """Give the server that all tests without settings of their own share."""
+    """Return the server that all tests without their own settings share."""
     with start_server(tmp_path_factory.mktemp("gemvec")) as server:
         yield server
 

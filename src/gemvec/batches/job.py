@@ -109,7 +109,7 @@ class Chunk:
         input_bytes: from there to the end of its last line.
         request_count: lines of it that are requests.
         successful_count: those that have a response, once it is done.
-        part_crc32: of the bytes of its part file, once it is done; None where nobody noted it.
+        part_crc32: of the bytes of its part file, once it is done; None if it is not recorded.
         crashes: at how many deaths of the server it was in flight.
         isolation: how far the search for the line that kills has come, as text; None before it begins.
     """

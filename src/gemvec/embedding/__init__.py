@@ -1,1 +1,1 @@
-"""The seam: what is asked of an embedder, what it gives, and the names it answers to. Knows no engine and no HTTP."""
+"""The seam: what an embedder takes, what it returns, and the names it serves. Knows no engine and no HTTP."""

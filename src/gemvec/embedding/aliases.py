@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]
 
 
 def parse_aliases(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the names in `NAME=MODEL` and what each means.
+    """Return the names in `NAME=MODEL` with their models.
 
     Raises:
         BadSetting: one is not of this form, or a name means two models.
@@ -35,10 +35,10 @@ def parse_aliases(pairs: Sequence[str]) -> dict[str, str]:
 
 
 class AliasEmbedder(WrapperEmbedder):
-    """An `Embedder` that answers to more names than the one that it is put around.
+    """An `Embedder` that serves more names than the one that it wraps.
 
-    One of Google's names keeps Google's dimensionality and options, whatever model it means. A name with a slash, such
-    as a hub id, is answered and not listed: the paths of the Gemini API have no room for it.
+    Google's names keep Google's dimensionality and options for every model. A name with a slash, such as a hub id, is
+    served but not listed, because it does not fit into the paths of the Gemini API.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class AliasEmbedder(WrapperEmbedder):
             hidden: more of them, which are not listed; `aliases` comes before them.
 
         Raises:
-            BadSetting: a name is a model's own, or what it means is not served.
+            BadSetting: a name is a model's own name, or its model is not served.
         """
         super().__init__(embedder)
         self._meant: dict[str, ServedModel] = {}
@@ -129,7 +129,7 @@ class AliasEmbedder(WrapperEmbedder):
     def _translate(
         self, model: ServedModel, requests: Sequence[EmbedRequest]
     ) -> tuple[ServedModel, Sequence[EmbedRequest]]:
-        """Return the model and the requests as the wrapped embedder knows them."""
+        """Return the model and the requests for the wrapped embedder."""
         if model.name not in self._meant:
             return model, requests
         if model.takes_options:

@@ -1,4 +1,4 @@
-"""What a served name can be asked for, wherever its vectors are computed: `check_request`."""
+"""Checks what may be asked of a served name, in every embedder: `check_request`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, EmptyText, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
 
-# Longest vector anybody may ask for, unless the network's own is longer: that of Google's models.
+# The longest vector of Google's models; nobody may ask for a longer one, unless the network's own is longer.
 _LONGEST_VECTOR = 3072
 
 
 def check_request(request: EmbedRequest, served: ServedModel, index: int) -> None:
-    """Refuse what cannot be embedded as asked.
+    """Refuse a request that cannot be embedded as asked.
 
     Args:
         request: what to embed, and how.
@@ -25,7 +25,7 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
         EmptyText: there is no text.
         TitleNotAllowed: it has a title and another task type than RETRIEVAL_DOCUMENT.
         UnsupportedTaskType: it has a task type, and the served name takes none.
-        BadDimensionality: nobody can have vectors of this length from the served name.
+        BadDimensionality: the served name has no vectors of this length.
     """
     if not request.text:
         raise EmptyText("{field} is empty.", field="content", index=index)
@@ -50,7 +50,7 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
 
 
 def refuse_token_ids() -> NoReturn:
-    """Refuse token ids where the model's vocabulary is not at hand.
+    """Refuse token ids if the model's vocabulary is not available.
 
     Raises:
         InvalidRequest: always.

@@ -1,4 +1,4 @@
-"""What goes into an embedder and what comes out: `EmbedRequest`, `Embedding`, and how urgent it is."""
+"""Input and output of an embedder: `EmbedRequest`, `Embedding`, and how urgent a request is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class Priority(IntEnum):
-    """Who goes first when the model is busy: lower goes first."""
+    """Which calls go first when the model is busy: lower goes first."""
 
     INTERACTIVE = 0  # somebody waits for the answer
     BATCH = 1  # a durable job; computed when no interactive request waits
@@ -26,8 +26,8 @@ class Tokens:
     """The tokens of a request's text, with its prompt and title and without special tokens.
 
     Attributes:
-        count: how many they are.
-        ids: int32[count] in the vocabulary of the model that counted them; None where only a server knows them.
+        count: their number.
+        ids: int32[count] in the vocabulary of the model that counted them; None if only a server knows them.
     """
 
     count: int
@@ -42,7 +42,7 @@ class EmbedRequest:
         text: what to embed; not empty.
         task_type: what the vector is for; picks the model's prompt.
         title: title of the text, only with RETRIEVAL_DOCUMENT.
-        output_dimensionality: length of the vector wanted; None for the served name's default.
+        output_dimensionality: wanted length of the vector; None for the served name's default.
         auto_truncate: cut a text beyond the served name's token limit (True) or refuse it (False).
         tokens: what `Embedder.tokenize` found in it; None before. Says nothing about what is asked.
     """
@@ -57,11 +57,11 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What became of one `EmbedRequest`.
+    """The result of one `EmbedRequest`.
 
     Attributes:
         vector: float32[output_dimensionality], L2-normalised.
-        token_count: tokens of the text, the prompt and title included, before any cut.
+        token_count: tokens of the text, including prompt and title, before any cut.
     """
 
     vector: Float32Array

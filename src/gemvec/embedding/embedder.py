@@ -12,7 +12,7 @@ from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.models import ServedModel
 from gemvec.figures import Figure
 
-# Told of embeddings as they are found or computed, in whatever order.
+# Called with embeddings as they are found or computed, in any order.
 OnDone = Callable[[Sequence[Embedding]], None]
 
 
@@ -47,8 +47,8 @@ class Embedder(Protocol):
         Args:
             model: what `get_model` returned.
             requests: what to embed; any number, each with its own options.
-            priority: whether anybody waits for the answer.
-            on_done: called with embeddings as they are found or computed, each once, in whatever order.
+            priority: whether somebody waits for the answer.
+            on_done: called with embeddings as they are found or computed, each once, in any order.
 
         Returns:
             One embedding per request, in the same order.
@@ -71,19 +71,20 @@ class Embedder(Protocol):
         ...
 
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens left out."""
+        """Return the number of tokens of each text, without special tokens."""
         ...
 
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
-        """Return the texts that have these ids in the model's vocabulary, special tokens left out.
+        """Return the texts of these ids in the model's vocabulary, without special tokens.
 
         Raises:
-            InvalidRequest: an id is no token of the model (`index` says whose), or its vocabulary is not at hand.
+            InvalidRequest: an id is not a token of the model (`index` says in which text), or its vocabulary is not
+                available.
         """
         ...
 
     def figures(self) -> Iterable[Figure]:
-        """Return how things stand, for metrics."""
+        """Return figures for metrics."""
         ...
 
     async def close(self) -> None:
@@ -92,10 +93,10 @@ class Embedder(Protocol):
 
 
 class WrapperEmbedder:
-    """An `Embedder` around another that passes everything on; a subclass changes what it is there for.
+    """An `Embedder` around another that passes everything on; a subclass overrides what it changes.
 
     Args:
-        embedder: is asked; closed with this one.
+        embedder: the wrapped one; closed with this one.
     """
 
     def __init__(self, embedder: Embedder) -> None:

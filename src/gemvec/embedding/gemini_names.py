@@ -1,7 +1,7 @@
-"""The Gemini names that gemvec answers to, with the limits and defaults Google gives them.
+"""The Gemini names that gemvec serves, with Google's limits and defaults.
 
-The names are aliases of the default model; which weights really serve them is said by every answer.
-Source: Google's API reference, models page and deprecation notes.
+The names are aliases of the default model; every answer says which weights really serve them. Source: Google's API
+reference, models page and deprecation notes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class GeminiName:
         input_token_limit: texts beyond it are cut or refused.
         default_dimensionality: values in a vector when the caller does not say.
         takes_options: whether task type, title and output dimensionality may be given.
-        retired_at: the day Google ended it, None while it lives.
+        retired_at: the day Google ended it, None if it has not.
     """
 
     name: str
@@ -76,5 +76,5 @@ GEMINI_NAMES = (
 
 
 def find_gemini_name(name: str) -> GeminiName | None:
-    """Return the row of `name` (without `models/`), or None when it is none of Google's."""
+    """Return the row of `name` (without `models/`), or None if it is not one of Google's."""
     return next((each for each in GEMINI_NAMES if each.name == name), None)

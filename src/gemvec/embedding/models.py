@@ -1,17 +1,17 @@
-"""What answers to a name: `ServedModel`."""
+"""A name and the model that serves it: `ServedModel`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 
-# The id of the embedder without weights, for tests: no catalogue and no hub has it.
+# The id of the embedder without weights, for tests; it is in no catalogue and no hub.
 FAKE = "fake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """A name that callers may use, and the weights that answer to it.
+    """A name that callers may use, and the weights that serve it.
 
     Attributes:
         name: the id after `models/`: a Gemini name or a model's own id.
@@ -23,7 +23,7 @@ class ServedModel:
         native_dim: values the network produces.
         default_dimensionality: values in a vector when the caller does not say.
         takes_options: whether task type and output dimensionality may be given (embedding-001 takes neither).
-        retired_at: the day Google ended the name; None while it lives, and for names that are not Google's.
+        retired_at: the day Google ended the name; None if it has not, and for names that are not Google's.
     """
 
     name: str
@@ -39,5 +39,5 @@ class ServedModel:
 
     @property
     def weights(self) -> str:
-        """Which weights serve, as `x-gemvec-model` says it: `all-minilm-l6-v2@53aa5117`."""
+        """The weights that serve it, in the form of `x-gemvec-model`: `all-minilm-l6-v2@53aa5117`."""
         return f"{self.model_id}@{self.revision}"

@@ -1,4 +1,4 @@
-"""Where a request stands: in the call of whoever asked, and in the call that it was sent on with."""
+"""Positions of a request: in the caller's call, and in the call that it was sent on with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _Indexed = TypeVar("_Indexed", bound=InvalidRequest | ApiError)
 
 
 def at_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
-    """Return `error` about one of some requests as one about the call that they are part of.
+    """Return `error` about a request with its position in the caller's call.
 
     Args:
-        error: names its request by its place among those that were sent on; a place beyond them is no place.
-        positions: the place of each of them in the call.
+        error: has the position among the requests that were sent on; a position beyond them is ignored.
+        positions: the position of each of them in the caller's call.
     """
     translated = copy(error)
     if error.index is not None:
@@ -28,7 +28,7 @@ def at_positions(error: _Indexed, positions: Sequence[int]) -> _Indexed:
 
 
 def _with_paths_moved(detail: Any, old: str, new: str) -> Any:
-    """Return a google.rpc.BadRequest whose field paths begin with `new` where they began with `old`."""
+    """Return a google.rpc.BadRequest with `new` instead of `old` at the start of its field paths."""
     if not isinstance(detail, dict):
         return detail
     given = cast("dict[str, Any]", detail)

@@ -1,4 +1,4 @@
-"""What the routes of other services have in common: inputs are embedded, and errors name them as the caller did."""
+"""Shared by the routes of other services: inputs are embedded, and errors name them as the caller did."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a naive datetime: nobody could say which moment it means."""
+        """Refuse a naive datetime, because its moment is not defined."""
         if value is None:
             return None
         if value.tzinfo is None:
