@@ -137,7 +137,7 @@ def _find_tables(path: Path) -> list[Path]:
     found = sorted(path.glob("*.tsv")) if path.is_dir() else [path] if path.is_file() else []
     if not found:
         raise InvalidRequest(
-            f"{path} is no .tsv file, and no folder with .tsv files or a corpus.jsonl.", field=str(path)
+            f"{path} is neither a .tsv file nor a folder with .tsv files or a corpus.jsonl.", field=str(path)
         )
     return found
 

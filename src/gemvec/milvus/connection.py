@@ -102,7 +102,9 @@ def check_uri(uri: str) -> None:
         FailedPrecondition: it is neither.
     """
     if not is_lite(uri) and "://" not in uri:
-        raise FailedPrecondition(f"{uri!r} is no Milvus: give a path ending in .db, or a server's http(s) address.")
+        raise FailedPrecondition(
+            f"{uri!r} is not a Milvus address: give a path ending in .db, or a server's http(s) address."
+        )
 
 
 def close_client(client: Any, uri: str) -> None:
@@ -149,7 +151,7 @@ def make_folder_for(uri: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FailedPrecondition(
-            f"The Milvus Lite file {uri} cannot be opened: there is no folder {folder}, and none can be made "
+            f"The Milvus Lite file {uri} cannot be opened: the folder {folder} does not exist and cannot be made "
             f"({error.strerror})."
         ) from error
 

@@ -117,7 +117,7 @@ def require_keys(settings: Settings) -> None:
         return
     raise BadSetting(
         f"--host {settings.host} lets other machines call without a key. Make one with gemvec keys create, give "
-        "--api-key (or GEMVEC_API_KEY), or say --allow-anonymous if that is what you want."
+        "--api-key (or GEMVEC_API_KEY), or give --allow-anonymous to allow it."
     )
 
 

@@ -94,7 +94,7 @@ class MemoryBudget:
                 raise
             self.refused += 1
             raise Overloaded(
-                f"The server's memory for requests ({self.limit_bytes} bytes) is taken; try again soon, or send less.",
+                f"The server's memory for requests ({self.limit_bytes} bytes) is used up: try again, or send less.",
                 retry_after_seconds=_RETRY_SECONDS,
             ) from None
 

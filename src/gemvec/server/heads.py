@@ -65,7 +65,7 @@ class HeadRules:
 
 def _find_framing_fault(version: str, names: set[bytes]) -> tuple[HTTPStatus, str] | None:
     if version not in _VERSIONS:
-        return HTTPStatus.BAD_REQUEST, f"HTTP/{version} is not spoken here; HTTP/1.1 is."
+        return HTTPStatus.BAD_REQUEST, f"HTTP/{version} is not supported; use HTTP/1.1."
     if b"transfer-encoding" not in names:
         return None
     if b"content-length" in names:

@@ -48,8 +48,9 @@ def check_origins(origins: Collection[str]) -> None:
     for each in origins:
         if each not in {_ANY, "null"} and not _ORIGIN.fullmatch(each):
             raise BadSetting(
-                f"--allow-origin has value {each!r}: expected * or scheme and host in lower case, whole, with the port "
-                "unless it is the scheme's own and nothing behind it, such as https://app.example or http://localhost:3000."
+                f"--allow-origin has value {each!r}: expected * or an origin in lower case, such as "
+                "https://app.example or http://localhost:3000: scheme, host, "
+                "and the port if it is not the scheme's default."
             )
 
 
@@ -87,7 +88,7 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> N
     # (DNS rebinding).
     if not _is_private(host) and host not in map(_host_of, origins):
         raise OriginForbidden(
-            f"This server asks for no key, so it answers to the public name {shown(host)} only where that is the host "
+            f"This server asks for no key, so it answers to the public name {shown(host)} only if that is the host "
             "of an --allow-origin. Otherwise any web page could call it under a name of its own."
         )
     if origin is not None and _host_of(origin.lower()) != host:

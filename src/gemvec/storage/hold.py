@@ -87,7 +87,7 @@ def _begin(connection: Connection, folder: Path, in_folder: str | None, token: s
     if in_folder is not None and _has_content(folder):
         raise StoreMismatch(
             f"The data folder {folder} belongs to store {in_folder}, and the database to none. Give the database that "
-            f"belongs to the folder; or to begin anew, another folder."
+            f"belongs to the folder, or another folder to start a new store."
         )
     store_id = in_folder or secrets.token_hex(8)
     write_durably(folder / STORE_ID_NAME, store_id.encode() + b"\n")
