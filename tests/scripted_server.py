@@ -130,10 +130,22 @@ def _text(request):
     return request["content"]["parts"][0]["text"]
 
 
+def by_path(app):
+    """Pass on requests by their path alone, also those that name a host before it, as a proxy gets them."""
+
+    async def pass_on(scope, receive, send):
+        if scope["type"] == "http" and scope["path"].startswith("http://"):
+            for name, slash in (("path", "/"), ("raw_path", b"/")):
+                scope[name] = slash + scope[name].split(slash, 3)[3]
+        await app(scope, receive, send)
+
+    return pass_on
+
+
 @contextlib.contextmanager
 def serving(app, **options):
     """Serve an ASGI app on a free port, in a thread; yields its address."""
-    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1, **options)
+    config = uvicorn.Config(by_path(app), port=0, log_level="critical", timeout_graceful_shutdown=1, **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
