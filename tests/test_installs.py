@@ -168,8 +168,8 @@ def test_a_command_without_its_packages_names_one_and_the_extra(install, words, 
 def test_the_demo_goes_on_without_googles_sdk():
     source = f"""{only_what_comes_with("server")}
 from rich.console import Console
-from gemvec.cli.demo import Account, show_google_sdk
-show_google_sdk(Account(Console()), "http://127.0.0.1:9")
+from gemvec.cli.demo import DemoReport, show_google_sdk
+show_google_sdk(DemoReport(Console()), "http://127.0.0.1:9")
 """
     assert run(source).stdout == "- Google's SDK is not installed: pip install google-genai\n"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gemvec.client.function import GeminiEmbeddingFunction
+from gemvec.pymilvus.theirs import find_theirs
 
 __all__ = ["GeminiEmbeddingFunction"]
 
 
 def __getattr__(name: str) -> Any:
-    from gemvec.pymilvus.model import find_theirs
-
     return find_theirs("pymilvus.model.dense", name)
