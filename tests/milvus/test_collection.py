@@ -127,7 +127,7 @@ def test_a_name_that_milvus_would_not_take_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize("uri", ["my.sqlite", "folder"])
 def test_what_is_no_milvus_is_refused(uri):
-    with pytest.raises(FailedPrecondition, match="no Milvus"):
+    with pytest.raises(FailedPrecondition, match="not a Milvus address"):
         open_collection(uri, "docs")
 
 
