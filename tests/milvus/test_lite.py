@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, is_only_client):
     (tmp_path / "file").write_bytes(b"")
     path = tmp_path / "file" / "new.db"
     with (
-        pytest.raises(FailedPrecondition, match=f"there is no folder {path.parent}"),
+        pytest.raises(FailedPrecondition, match=f"the folder {path.parent} does not exist"),
         open_collection(str(path), "docs", is_only_client=is_only_client) as collection,
     ):
         collection.create(FINGERPRINT)
