@@ -186,7 +186,7 @@ def run_batch(path: Path, program: str, count: int) -> Figures:
         finally:
             server.terminate()
             server.communicate()
-    tenths = [float(max(each)) for each in np.array_split(tree.samples, 10)]
+    tenths = [float(max(each)) for each in np.array_split(tree.samples, 10) if each.size]
     return figures | {"peak_rss_mib": max(tenths), "rss_mib": tenths, "processes": tree.most_processes}
 
 

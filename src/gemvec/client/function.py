@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemvec.client.background import Held, arun, run
+from gemvec.client.bound_embedder import BoundEmbedder, open_bound_embedder
 from gemvec.client.config import EmbedOptions, parse_task_type, read_config, refuse_arguments
-from gemvec.client.in_process import embed_in_process
 from gemvec.client.micro_batches import check_concurrency
 from gemvec.client.progress import show_fetch, show_progress
-from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
-from gemvec.client.target import find_target, open_target
+from gemvec.client.target import find_target
 from gemvec.client.texts import Usage, document_requests, naming_fields, query_requests
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
 from gemvec.embedding.embedder import Embedder
@@ -94,7 +92,7 @@ class GeminiEmbeddingFunction:
         self._usage = Usage()
         self._probed_dim: int | None = None
         self._has_warned = False
-        self._held: Held[Embedder] | None = None
+        self._held: Held[BoundEmbedder] | None = None
         if not self._target.is_local:
             parse_model_name(model_name, field="model_name")
         self.config = config
@@ -127,7 +125,7 @@ class GeminiEmbeddingFunction:
     @property
     def client(self) -> Embedder:
         """What computes the vectors: a `RemoteEmbedder`, or the model in this process."""
-        return run(self._hold())
+        return run(self._hold()).embedder
 
     @property
     def dim(self) -> int:
@@ -296,40 +294,29 @@ class GeminiEmbeddingFunction:
             return await arun(self._embed(requests)) if requests else []
 
     async def _embed(self, requests: list[EmbedRequest]) -> list[Float32Array]:
-        embedder = await self._hold()
+        bound = await self._hold()
         with show_progress(len(requests), is_wanted=self.show_progress) as advance:
 
             def on_done(embeddings: Sequence[Embedding]) -> None:
                 self._usage += embeddings
                 advance(len(embeddings))
 
-            if isinstance(embedder, RemoteEmbedder):
-                embeddings = await embedder.ask(self._model_name, requests, on_done=on_done)
-            elif not self._target.is_local:
-                # The server may have to be asked; the event loop need not wait for that.
-                model = await asyncio.to_thread(embedder.get_model, parse_model_name(self._model_name))
-                embeddings = await embedder.embed(model, requests, on_done=on_done)
-            else:
-                embeddings = await embed_in_process(embedder, self._model_name, requests, on_done=on_done)
+            embeddings = await bound.embed(requests, on_done=on_done)
         return [each.vector for each in embeddings]
 
-    async def _hold(self) -> Embedder:
+    async def _hold(self) -> BoundEmbedder:
         """Return the embedder of this process, opened if it was not; always on the background loop."""
         if self._held is None or not self._held.is_usable:
             with show_fetch() as progress:
-                embedder = open_target(
+                bound = open_bound_embedder(
                     self._target,
-                    model=self._model_name,
+                    self._model_name,
+                    cache=self._cache,
                     retries=self._retries,
                     max_concurrency=self._max_concurrency,
                     progress=progress,
                 )
-            if self._cache is not False:  # sqlite3 loads only then
-                from gemvec.cache import with_own_cache
-
-                base_url = None if self._target.is_local else self._target.base_url
-                embedder = with_own_cache(embedder, self._cache, base_url=base_url)
-            self._held = Held(embedder, owner=self)
+            self._held = Held(bound, owner=self)
         return self._held.value
 
     def _known(self) -> GeminiName | None:

@@ -132,6 +132,11 @@ def open_target(
     """
     if target.is_local:
         return open_in_process(model, progress=progress)
+    return open_remote(target, retries=retries, max_concurrency=max_concurrency)
+
+
+def open_remote(target: Target, *, retries: RetryPolicy | None = None, max_concurrency: int = 4) -> RemoteEmbedder:
+    """Return the embedder that asks the server of `target`, with the arguments of `open_target`."""
     return RemoteEmbedder(
         Transport(target.base_url, api_key=target.api_key, headers=target.headers),
         retries=retries or RetryPolicy(attempt_seconds=target.attempt_seconds),

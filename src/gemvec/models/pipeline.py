@@ -112,11 +112,12 @@ class Pipeline:
             InvalidRequest: one cannot be embedded as asked; `index` says which.
         """
         token_ids = self._token_ids(served, requests)
+        leaves_out_prompt = self._record.leaves_out_prompt
         inputs: list[list[int]] = []
         window_counts: list[int] = []
         for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
             windows = self._windows(served, request, ids, index)
-            inputs += self._mark_prompt(windows, request, ids) if self._record.leaves_out_prompt else windows
+            inputs += self._mark_prompt(windows, request, ids) if leaves_out_prompt else windows
             window_counts.append(len(windows))
         return Prepared(
             inputs=inputs,
@@ -134,16 +135,12 @@ class Pipeline:
         """Check requests and return the ids of each text; those that are known already are not looked for again."""
         for index, request in enumerate(requests):
             check_request(request, served, index)
-        known = {
-            index: request.tokens.ids
-            for index, request in enumerate(requests)
-            if request.tokens is not None and request.tokens.ids is not None
-        }
+        known = [request.tokens.ids if request.tokens is not None else None for request in requests]
         unknown = [
-            self._prompted(request, request.text) for index, request in enumerate(requests) if index not in known
+            self._prompted(request, request.text) for request, ids in zip(requests, known, strict=True) if ids is None
         ]
         found = iter(self.tokenizer.encode(unknown, served.input_token_limit))
-        return [known[index] if index in known else next(found) for index in range(len(requests))]
+        return [next(found) if ids is None else ids for ids in known]
 
     def _serve(self, model: LoadedModel) -> ServedModel:
         return ServedModel(

@@ -83,7 +83,7 @@ class Tokenizer:
             max_tokens: how many of a text's ids can count; of a far longer text the ids after them are left out. All of
                 them are given when left out.
         """
-        if max_tokens is None:
+        if max_tokens is None or max(map(len, texts), default=0) <= _CHARACTERS_PER_TOKEN * max_tokens:
             return [each.ids for each in self._encode(texts)]
         ends = [_end_of_piece(text, 0, _CHARACTERS_PER_TOKEN * max_tokens) for text in texts]
         firsts = self._encode([text[:end] for text, end in zip(texts, ends, strict=True)])
