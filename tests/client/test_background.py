@@ -133,7 +133,7 @@ def test_waiting_for_itself_is_an_error_and_no_standstill():
     async def wait_for_myself():
         return run(asyncio.sleep(0))
 
-    with pytest.raises(RuntimeError, match="never end"):
+    with pytest.raises(RuntimeError, match="cannot wait for itself"):
         run(wait_for_myself())
 
 

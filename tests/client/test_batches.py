@@ -260,7 +260,7 @@ def test_results_that_are_not_those_of_the_requests_are_refused(url):
             return reversed(list(super().results(name)))
 
     swapping = Swapping(find_target(url), retries=IMPATIENT)
-    with swapping, pytest.raises(ApiError, match="is that of request"):
+    with swapping, pytest.raises(ApiError, match="belongs to request"):
         encode_batch(swapping, MODEL, requests_of(2))
 
 

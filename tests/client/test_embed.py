@@ -109,20 +109,20 @@ def test_token_counts_are_read_and_may_be_missing():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"<html>welcome</html>", "no BatchEmbedContentsResponse"),
-        (b'{"embeddings": [{"values": ["a"]}]}', "no BatchEmbedContentsResponse"),
-        (b'{"embeddings": [{"values": [null]}]}', "no BatchEmbedContentsResponse"),
-        (b'{"embeddings": [{}]}', "no BatchEmbedContentsResponse"),
-        (b'{"embeddings": [{"values": 0}]}', "no BatchEmbedContentsResponse"),
-        (b'{"embeddings": [{"values": [1', "no BatchEmbedContentsResponse"),
-        (b'{"embeddings": [{"values"', "no BatchEmbedContentsResponse"),
-        (b'{"values": [1, 2], "embeddings": [{"values": 0}]}', "no BatchEmbedContentsResponse"),
-        (b'{"values": [1, 2], "embeddings": [{"valu\\u0065s": 0}]}', "no BatchEmbedContentsResponse"),
-        (b'{"x": ' + b"[" * 100_000, "no BatchEmbedContentsResponse"),
+        (b"<html>welcome</html>", "not a BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": ["a"]}]}', "not a BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": [null]}]}', "not a BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{}]}', "not a BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": 0}]}', "not a BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values": [1', "not a BatchEmbedContentsResponse"),
+        (b'{"embeddings": [{"values"', "not a BatchEmbedContentsResponse"),
+        (b'{"values": [1, 2], "embeddings": [{"values": 0}]}', "not a BatchEmbedContentsResponse"),
+        (b'{"values": [1, 2], "embeddings": [{"valu\\u0065s": 0}]}', "not a BatchEmbedContentsResponse"),
+        (b'{"x": ' + b"[" * 100_000, "not a BatchEmbedContentsResponse"),
         (b'{"embeddings": [{"values": [1]}], "usageMetadata": {"promptTokenCount": -1}}', "promptTokenCount is -1"),
-        (b"\xff", "no BatchEmbedContentsResponse"),
-        (b"{}", "Asked for 1 embeddings and got 0"),
-        (b'{"embeddings": [{"values": [1]}, {"values": [1]}]}', "Asked for 1 embeddings and got 2"),
+        (b"\xff", "not a BatchEmbedContentsResponse"),
+        (b"{}", "expected 1, got 0"),
+        (b'{"embeddings": [{"values": [1]}, {"values": [1]}]}', "expected 1, got 2"),
         (b'{"embeddings": [{"values": []}]}', "no values"),
         (b'{"embeddings": [{"values": [1e300]}]}', "not finite"),
     ],
@@ -140,7 +140,7 @@ def test_an_answer_that_breaks_the_contract_is_an_error(body, message):
 )
 def test_vectors_of_another_length_than_was_asked_for_are_refused(sizes, wanted):
     body = msgspec.json.encode({"embeddings": [{"values": [1.0] * size} for size in sizes]})
-    with pytest.raises(BadAnswer, match="values, not"):
+    with pytest.raises(BadAnswer, match="values, expected"):
         decode_answer(body, wanted)
 
 

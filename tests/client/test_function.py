@@ -440,7 +440,7 @@ def test_without_key_or_address_construction_fails():
 
 @pytest.mark.parametrize("argument", ["vertexai", "enterprise", "credentials", "project", "location"])
 def test_arguments_of_vertex_ai_are_refused_unless_they_are_off(argument):
-    with pytest.raises(InvalidRequest, match=f"{argument} belongs to Vertex AI"):
+    with pytest.raises(InvalidRequest, match=f"{argument} is for Vertex AI"):
         GeminiEmbeddingFunction(api_key="key", **{argument: "x"})
     GeminiEmbeddingFunction(api_key="key", **{argument: None})
 

@@ -91,7 +91,7 @@ def test_a_connection_that_drops_is_tried_again(server, embedder):
 
 def test_another_number_of_embeddings_than_texts_is_an_error(server, embedder):
     server.script = [Answer(200, {"embeddings": [{"values": [1.0]}]})]
-    with pytest.raises(ApiError, match="Asked for 3 embeddings and got 1"):
+    with pytest.raises(ApiError, match="expected 3, got 1"):
         embed(embedder, ["a", "b", "c"])
 
 
@@ -268,7 +268,7 @@ def test_reprs_show_no_key(embedder):
 def test_vectors_of_another_length_than_before_are_refused(server, embedder):
     assert embed(embedder, ["a"])[0].vector.size == server.default_dimensionality
     server.default_dimensionality += 1
-    with pytest.raises(BadAnswer, match="vectors of 8 values, and now of 9"):
+    with pytest.raises(BadAnswer, match=r"vectors of 8 values .* before, and now of 9"):
         embed(embedder, ["b"])
 
 

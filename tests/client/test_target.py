@@ -138,7 +138,7 @@ def test_http_options_may_be_a_dict_or_google_genai_s(options):
     "options", [{"client_args": {"verify": False}}, types.HttpOptions(extra_body={"a": 1}), {"nonsense": 1}]
 )
 def test_http_options_without_a_meaning_are_refused(options):
-    with pytest.raises(InvalidRequest, match="has no meaning here"):
+    with pytest.raises(InvalidRequest, match="is not supported"):
         find_target(URL, http_options=options)
 
 
@@ -204,4 +204,4 @@ def test_an_empty_address_counts_as_not_given_and_the_log_says_so(monkeypatch, c
     target = find_target("", http_options={"base_url": ""})
     assert target.base_url == f"{GOOGLE_URL}/v1beta"
     for name in ("base_url", "http_options.base_url", "GEMVEC_BASE_URL"):
-        assert f"{name} is empty, which counts as not given: texts go to {GOOGLE_URL}" in caplog.text
+        assert f"{name} is empty and is ignored: texts are sent to {GOOGLE_URL}" in caplog.text

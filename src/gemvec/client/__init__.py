@@ -1,7 +1,7 @@
-"""The light client: `GeminiEmbeddingFunction`, and the `Embedder` that asks a server.
+"""The client, light to import: `GeminiEmbeddingFunction`, and the `Embedder` that asks a server.
 
-Knows neither server nor model; a model in this process is imported when it is asked for. From the outside in:
-`function`, `target`, `remote`, `micro_batches`, `retries`, `transport`.
+It does not know the server, and imports a model in this process only when one is used. From the outside in: `function`,
+`target`, `remote`, `micro_batches`, `retries`, `transport`.
 """
 
 from __future__ import annotations

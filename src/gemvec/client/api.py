@@ -1,4 +1,4 @@
-"""One server's API: `ApiClient` sends requests until they are answered for good, and checks what comes back."""
+"""One server's API: `ApiClient` sends requests, retries them, and checks the answers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class ApiClient:
-    """Speaks to one server for `RemoteEmbedder`, `BatchClient` and `FileClient`.
+    """Talks to one server for `RemoteEmbedder`, `BatchClient` and `FileClient`.
 
     Attributes:
-        transport: the way to the server.
+        transport: sends requests to the server.
         retries: how long to keep trying.
     """
 
@@ -37,12 +37,12 @@ class ApiClient:
         last_answer: LastAnswer | None = None,
         may_repeat: Callable[[Outcome], bool] = is_transient,
     ) -> Response:
-        """Send `request` until it is answered for good, and return the answer.
+        """Send `request`, retry if that may help, and return the answer.
 
         Args:
             request: what to send.
-            last_answer: shared with the calls that are under way together.
-            may_repeat: whether to send again after a failed try.
+            last_answer: shared by calls that run at the same time.
+            may_repeat: whether to retry after this outcome.
 
         Raises:
             ApiError: the server refused.
@@ -61,18 +61,18 @@ class ApiClient:
         last_answer: LastAnswer | None = None,
         may_repeat: Callable[[Outcome], bool] = is_transient,
     ) -> Response:
-        """Call `send`, given the seconds it may take, until it brings an answer for good; see `call`."""
+        """Call `send` with the seconds that it may take, and retry; see `call`."""
         response = await send_with_retries(send, self.retries, last_answer=last_answer, may_repeat=may_repeat)
         if not response.is_success:
             raise parse_error(response)
         return response
 
     async def fetch(self, path: str, parse: Callable[[Any], T], *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> T:
-        """Return what is at `path`.
+        """Fetch `path` and return the parsed answer.
 
         Raises:
             ApiError: the server refused.
-            BadAnswer: it answered something else.
+            BadAnswer: the answer cannot be parsed.
             TransportFailure: no answer came in time.
         """
         request = Request(method="GET", path=path, max_answer_bytes=max_answer_bytes)
@@ -81,10 +81,10 @@ class ApiClient:
     async def pages(
         self, path: str, parse: Callable[[Any], T], *, page_size: int, max_answer_bytes: int = MAX_ANSWER_BYTES
     ) -> AsyncGenerator[T]:
-        """Yield the pages of the list at `path`, each fetched when it is asked for.
+        """Yield the pages of the list at `path`, fetching each one when it is needed.
 
         Raises:
-            BadAnswer: a page is something else, or leads back to one that was there before.
+            BadAnswer: a page cannot be parsed, or leads back to an earlier one.
         """
         seen = {""}
         token = ""
@@ -99,7 +99,7 @@ class ApiClient:
             if not token:
                 return
             if token in seen:
-                raise BadAnswer(f"The list at {path} leads back to a page that was there before.")
+                raise BadAnswer(f"The list at {path} leads back to an earlier page.")
             seen.add(token)
 
     async def close(self) -> None:
@@ -108,10 +108,10 @@ class ApiClient:
 
 
 def read(response: Response, parse: Callable[[Any], T]) -> T:
-    """Return what an answer says.
+    """Return the parsed answer.
 
     Raises:
-        BadAnswer: it is something else.
+        BadAnswer: it cannot be parsed.
     """
     try:
         return parse(parse_json(response.body))
@@ -120,7 +120,7 @@ def read(response: Response, parse: Callable[[Any], T]) -> T:
 
 
 def iterate(pages: AsyncIterator[T]) -> Iterator[T]:
-    """Yield what `pages` yields, each fetched on the background loop when it is asked for."""
+    """Yield what `pages` yields, fetching each page on the background loop when it is needed."""
     while (page := run(_next(pages))) is not None:
         yield page
 

@@ -1,8 +1,8 @@
 """One event loop in a thread of its own, so that sync and async methods run the same coroutines.
 
-Sync methods work inside Jupyter's running loop, connections outlive `asyncio.run`, and an in-process model sees one
-loop for life. The thread starts with the first call, once a process; a forked child starts its own. At exit what was
-adopted is closed, then the loop.
+Sync methods work inside Jupyter's running loop, connections outlive `asyncio.run`, and an in-process model always sees
+the same loop. The thread starts with the first call, once per process; a forked child starts its own. At exit,
+everything that was adopted is closed, then the loop.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any, Generic, Protocol, TypeVar
 T = TypeVar("T")
 C = TypeVar("C", bound="Closable")
 
-_EXIT_SECONDS = 5.0  # a model that is just being loaded cannot be interrupted; the process then ends without waiting
+_EXIT_SECONDS = 5.0  # loading a model cannot be interrupted; the process then ends without waiting
 
 
 class Closable(Protocol):
-    """What holds connections or a model."""
+    """Something that holds connections or a model."""
 
     async def close(self) -> None:
-        """Let them go."""
+        """Release them."""
         ...
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A loop that a forked child drops in silence: closing it there would unregister the parent's sockets."""
+    """A loop that a forked child drops without closing it: that would unregister the parent's sockets."""
 
     def __del__(self) -> None:
         pass
@@ -57,18 +57,18 @@ class BackgroundLoop:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def adopt(self, closable: Closable) -> None:
-        """Close `closable` when the process exits, unless `release` does it before."""
+        """Close `closable` when the process exits, unless `release` has closed it before."""
         self._adopted.add(closable)
 
     def release(self, closable: Closable) -> Future[None] | None:
-        """Start closing `closable`; None if that was done before."""
+        """Start closing `closable`; return None if that has been done already."""
         if closable not in self._adopted:
             return None
         self._adopted.discard(closable)
         return self.submit(closable.close())
 
     def stop(self) -> None:
-        """Close what was adopted, cancel what still runs, and end the thread."""
+        """Close what was adopted, cancel what is still running, and end the thread."""
         with contextlib.suppress(TimeoutError):
             self.submit(self._finish()).result(_EXIT_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -87,7 +87,7 @@ class BackgroundLoop:
 
 
 class _Process:
-    """The background loop of this process, made when first needed."""
+    """The background loop of this process, created when it is first needed."""
 
     def __init__(self) -> None:
         self._abandoned: list[BackgroundLoop | None] = []
@@ -98,12 +98,12 @@ class _Process:
         self._loop: BackgroundLoop | None = None
 
     def abandon(self) -> None:
-        """Start afresh in a forked child, where the parent's thread does not run; keep its loop from being freed."""
+        """Start again in a forked child, where the parent's thread does not run; keep its loop from being freed."""
         self._abandoned.append(self._loop)
         self._start()
 
     def loop(self) -> BackgroundLoop:
-        """Return the loop, started if it was not."""
+        """Return the loop; start it if necessary."""
         with self._lock:
             if self._loop is None:
                 self._loop = BackgroundLoop()
@@ -123,20 +123,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def background_loop() -> BackgroundLoop:
-    """Return this process' background loop, started if it was not."""
+    """Return this process' background loop; start it if necessary."""
     return _process.loop()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` on the background loop and wait; an interrupt cancels it.
+    """Run `work` on the background loop and wait for it; an interrupt cancels it.
 
     Raises:
-        RuntimeError: the caller runs on that loop itself.
+        RuntimeError: called on the background loop itself.
     """
     loop = background_loop()
     if loop.is_this_thread:
         work.close()
-        raise RuntimeError("waiting on the background loop for the background loop would never end")
+        raise RuntimeError("the background loop cannot wait for itself")
     future = loop.submit(work)
     try:
         return future.result()
@@ -151,30 +151,30 @@ async def arun(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Held(Generic[C]):
-    """Something that lives on this process' background loop, and is closed when its owner is closed or freed."""
+    """An object on this process' background loop that is closed when its owner is closed or freed."""
 
     def __init__(self, value: C, *, owner: object) -> None:
         self.value = value
         self._loop = background_loop()
         self._pid = os.getpid()
         self._loop.adopt(value)
-        # From the garbage collector, in whatever thread: closing is only started.
+        # The garbage collector may call this in any thread, so closing is only started.
         self._finalizer = weakref.finalize(owner, _release_here, self._pid, self._loop, value)
         self._finalizer.atexit = False
 
     @property
     def is_usable(self) -> bool:
-        """Whether this process opened it."""
+        """Whether it was opened by this process."""
         return self._pid == os.getpid()
 
     def close(self) -> None:
-        """Close it and wait until that is done."""
+        """Close it and wait until it is closed."""
         future = self._finalizer()
         if future is not None:
             future.result()
 
     async def aclose(self) -> None:
-        """Close it, awaiting from any other loop."""
+        """Close it; can be awaited from any other loop."""
         future = self._finalizer()
         if future is not None:
             await asyncio.wrap_future(future)

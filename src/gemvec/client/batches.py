@@ -1,6 +1,6 @@
 """Batches at Google or at a gemvec server: create, get, list, wait, cancel, delete, update, results.
 
-What may not happen twice is never sent twice: creating is tried again only where the server has certainly not accepted.
+A batch is never created twice: creating one is retried only if the server has certainly not accepted it.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from gemvec.wire.jsonl import ResponseLine, parse_response_line
 from gemvec.wire.names import parse_model_name, parse_resource_id
 from gemvec.wire.operations import Operation, parse_operation, parse_operations
 
-# Up to here requests travel inside the call; more go as a file. Google's limit is 20 MB.
+# Requests up to this size are sent inside the call, larger ones as a file. Google's limit is 20 MB.
 _INLINE_BYTES = 2 * 2**20
 
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS, _POLL_GROWTH = 0.1, 10.0, 1.5
 
-# Results of a batch that travel inside an answer; and one line of those that are a file.
+# The largest inline results of a batch, and the longest line of results in a file.
 _MAX_RESULT_BYTES = 2**30
 _MAX_LINE_BYTES = 16 * 2**20
 
 _SERVER_ERRORS = 500
-# The server has not taken the request in: it may be sent again.
+# The server has not accepted the request, so it may be sent again.
 _NOT_ACCEPTED = {429, 503}
 
-# Told about a batch each time it was asked about.
+# Called with the batch each time its state was fetched.
 OnProgress = Callable[[EmbedContentBatch], None]
 
 
@@ -55,17 +55,17 @@ class BatchClient:
     """
 
     def __init__(self, target: Target, *, retries: RetryPolicy | None = None) -> None:
-        """Open nothing yet.
+        """Open no connection yet.
 
         Args:
             target: which server, from `find_target`.
-            retries: how long to keep trying; the usual when None.
+            retries: how long to keep trying; None for the default.
 
         Raises:
-            InvalidRequest: the target is this process, which keeps no batches.
+            InvalidRequest: the target is this process, which has no batches.
         """
         if target.is_local:
-            raise InvalidRequest("Batches are kept by a server: give its base_url.", field="base_url")
+            raise InvalidRequest("Batches need a server: give its base_url.", field="base_url")
         retries = retries or RetryPolicy(attempt_seconds=target.attempt_seconds)
         self._api = ApiClient(Transport(target.base_url, api_key=target.api_key, headers=target.headers), retries)
         self._is_google = is_google(target.base_url)
@@ -92,14 +92,14 @@ class BatchClient:
         display_name: str = "",
         priority: int = 0,
     ) -> EmbedContentBatch:
-        """Hand in requests, inline where they are few, else as a file.
+        """Create a batch of requests; many requests are uploaded as a file.
 
         Args:
             model: the name to embed with, with or without `models/`.
-            requests: what to embed; they are read once and not held.
-            keys: a key for each request, which comes back with its result; their numbers from 0 when None.
-            display_name: a name for people.
-            priority: int64; higher goes first, where the server has priorities.
+            requests: what to embed; read once and not kept in memory.
+            keys: a key for each request, returned with its result; None for numbers from 0.
+            display_name: a human-readable name.
+            priority: int64; higher ones go first, if the server has priorities.
 
         Raises:
             InvalidRequest: a text cannot be sent.
@@ -119,7 +119,7 @@ class BatchClient:
     def create_from_file(
         self, model: str, file: str | Path, *, display_name: str = "", priority: int = 0
     ) -> EmbedContentBatch:
-        """Hand in a JSONL file of requests: a path, which is uploaded, or the name of an uploaded file.
+        """Create a batch from a JSONL file of requests: a path, which is uploaded, or the name of an uploaded file.
 
         Raises:
             ApiError: the server refused.
@@ -148,12 +148,12 @@ class BatchClient:
     def wait(
         self, name: str, *, on_progress: OnProgress | None = None, timeout_seconds: float | None = None
     ) -> EmbedContentBatch:
-        """Return a batch when it has ended, whatever its end.
+        """Wait until a batch has ended, successfully or not, and return it.
 
         Args:
             name: which batch.
-            on_progress: told how it stands, again and again.
-            timeout_seconds: how long to wait; as long as it takes when None.
+            on_progress: called with the batch each time its state was fetched.
+            timeout_seconds: how long to wait; None for no limit.
 
         Raises:
             ApiError: there is no such batch.
@@ -173,15 +173,15 @@ class BatchClient:
             pause = min(pause * _POLL_GROWTH, _LONGEST_POLL_SECONDS)
 
     def cancel(self, name: str) -> None:
-        """End a batch; what is finished stays.
+        """Cancel a batch; finished results are kept.
 
         Raises:
-            ApiError: there is no such batch, or it has ended otherwise.
+            ApiError: there is no such batch, or it has already ended in another state.
         """
         self._call("POST", f"{_path_of(name)}:cancel")
 
     def delete(self, name: str) -> None:
-        """Delete a batch, at a gemvec server with its input and results; also the file this client uploaded for it.
+        """Delete a batch and the file that this client uploaded for it; a gemvec server also deletes input and results.
 
         Raises:
             ApiError: there is no such batch.
@@ -206,9 +206,9 @@ class BatchClient:
         return read(self._call("PATCH", path, body), parse_batch)
 
     def results(self, name: str) -> Iterator[ResponseLine]:
-        """Yield the results of a batch in the order of its requests; nothing before it has ended.
+        """Yield the results of a batch in the order of its requests; nothing until it has ended.
 
-        The results of a batch that did not succeed are those of what was finished.
+        A batch that did not succeed yields what was finished.
 
         Raises:
             ApiError: there is no such batch, or its results are gone.
@@ -224,7 +224,7 @@ class BatchClient:
                 yield _result_of(line)
 
     def _write(self, model: str, requests: Iterable[EmbedRequest], keys: Iterable[str] | None, target: BinaryIO) -> int:
-        """Write requests as lines of input and return how many bytes they are."""
+        """Write requests as lines of input and return the number of bytes."""
         named = iter(keys) if keys is not None else None
         for index, request in enumerate(requests):
             key = str(index) if named is None else next(named)
@@ -236,7 +236,7 @@ class BatchClient:
     def _create_from_path(
         self, model: str, path: Path, file_name: str, display_name: str, priority: int
     ) -> EmbedContentBatch:
-        """Upload a file and hand it in; it goes with the batch, or at once when the batch is refused."""
+        """Upload a file and create a batch; the file is deleted with the batch, or at once if the batch is refused."""
         uploaded = self.files.upload(path, display_name=file_name, mime_type="jsonl").name
         try:
             batch = self.create_from_file(model, uploaded, display_name=display_name, priority=priority)
@@ -260,7 +260,7 @@ class BatchClient:
         except TransportFailure as error:
             if not error.connected:
                 raise
-            hint = "The batch may have been accepted: look at the list before creating it again."
+            hint = "The batch may have been accepted: check the list of batches before you create it again."
             raise TransportFailure(f"{error} {hint}") from error
         return read(answer, parse_operation).batch
 
@@ -273,7 +273,7 @@ class BatchClient:
 
 
 def _was_not_accepted(outcome: Outcome) -> bool:
-    """Whether the server has certainly not taken a request in, so that it may be sent again."""
+    """Whether the server has certainly not accepted a request, so that it may be sent again."""
     return outcome.code in _NOT_ACCEPTED if isinstance(outcome, Response) else not outcome.connected
 
 
@@ -285,7 +285,7 @@ def _result_of(line: bytes) -> ResponseLine:
     try:
         return parse_response_line(line)
     except InvalidRequest as error:
-        raise BadAnswer(f"A line of the results is no result: {error.message.strip()}") from error
+        raise BadAnswer(f"A line of the results is not a result: {error.message.strip()}") from error
 
 
 def _path_of(name: str) -> str:

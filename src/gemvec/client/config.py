@@ -1,4 +1,4 @@
-"""How to embed, as callers say it: `EmbedConfig`, a dict in either spelling, or google-genai's EmbedContentConfig."""
+"""How to embed, as callers write it: `EmbedConfig`, a dict in either spelling, or google-genai's EmbedContentConfig."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 # Options of EmbedContentConfig that only Vertex AI takes.
 _VERTEX_ONLY = ("mime_type", "document_ocr", "audio_track_extraction")
-# What genai.Client takes for Vertex AI, and for recording and replaying.
+# Arguments of genai.Client for Vertex AI, and for recording and replaying.
 _VERTEX_ARGUMENTS = ("vertexai", "enterprise", "credentials", "project", "location", "debug_config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedConfig:
-    """How to embed; None leaves a choice to the method called or to the server.
+    """How to embed; None leaves a choice to the method or to the server.
 
     Attributes:
-        task_type: what the vectors are for: a `TaskType`, its name in any case, or its number. Documents have
-            RETRIEVAL_DOCUMENT where queries have a task type of their own; None is RETRIEVAL_QUERY for queries.
-        title: title of the documents; they are embedded with task type RETRIEVAL_DOCUMENT.
-        output_dimensionality: values wanted in each vector.
-        auto_truncate: False refuses a text beyond the model's limit, which is cut otherwise.
+        task_type: what the vectors are for: a `TaskType`, its name in any case, or its number. If it is one of queries,
+            documents get RETRIEVAL_DOCUMENT; None means RETRIEVAL_QUERY for queries.
+        title: title of the documents, which are embedded with task type RETRIEVAL_DOCUMENT.
+        output_dimensionality: number of values in each vector.
+        auto_truncate: False refuses a text beyond the model's limit; otherwise it is cut.
     """
 
     task_type: TaskType | str | int | None = None
@@ -39,10 +39,10 @@ class EmbedConfig:
 
 
 if TYPE_CHECKING:
-    # The three ways to say how to embed; google-genai is not imported for the third.
+    # The three kinds of config; google-genai is not imported for the third.
     ConfigLike: TypeAlias = EmbedConfig | Mapping[str, Any] | types.EmbedContentConfig | None
 
-# Queries and documents both have these; of every other task type, documents have RETRIEVAL_DOCUMENT.
+# Used for queries and documents alike; with any other task type, documents get RETRIEVAL_DOCUMENT.
 _SYMMETRIC_TYPES = {TaskType.SEMANTIC_SIMILARITY, TaskType.CLASSIFICATION, TaskType.CLUSTERING}
 
 _OPTIONS = tuple(each.name for each in fields(EmbedConfig))
@@ -53,12 +53,12 @@ class EmbedOptions:
     """An `EmbedConfig` whose values have been checked.
 
     Attributes:
-        task_type: None when the caller leaves it open.
-        title: None when there is none.
+        task_type: None if the caller does not choose one.
+        title: None if there is no title.
         output_dimensionality: None for the model's default.
         auto_truncate: cut a text that is too long (True) or refuse it (False).
-        takes_task_type: whether the model knows task types at all.
-        http_options: options of the connection given along with a config of google-genai, None when there are none.
+        takes_task_type: whether the model has task types at all.
+        http_options: connection options in a config of google-genai; None if there are none.
     """
 
     task_type: TaskType | None = None
@@ -70,25 +70,25 @@ class EmbedOptions:
 
 
 def read_config(config: ConfigLike) -> EmbedOptions:
-    """Check a config of any of the three kinds.
+    """Check a config of any kind.
 
     Raises:
         InvalidRequest: an option is unknown, belongs to Vertex AI, or has a wrong value; `field` says which.
     """
     values = {name: value for name, value in _items(config).items() if value is not None}
     for name in values.keys() & set(_VERTEX_ONLY):
-        raise InvalidRequest(f"config.{name} belongs to Vertex AI and is not taken here.", field=name)
+        raise InvalidRequest(f"config.{name} is an option of Vertex AI and is not supported here.", field=name)
     task_type = parse_task_type(values.get("task_type"))
     title = values.get("title")
     if title is not None and not isinstance(title, str):
         raise InvalidRequest(f"config.title has value {title!r}: expected a string.", field="title")
     if title and task_type is not None and task_type in _SYMMETRIC_TYPES:
         raise TitleNotAllowed(
-            f"config.title goes only with task type RETRIEVAL_DOCUMENT, not with {task_type.name}.", field="title"
+            f"config.title requires task type RETRIEVAL_DOCUMENT, not {task_type.name}.", field="title"
         )
     return EmbedOptions(
         task_type=task_type,
-        title=str(title) if title else None,  # numpy's strings are of another class
+        title=str(title) if title else None,  # numpy's strings have another class
         output_dimensionality=_dimensionality(values.get("output_dimensionality")),
         auto_truncate=_is_cut(values.get("auto_truncate", True)),
         http_options=values.get("http_options"),
@@ -96,10 +96,10 @@ def read_config(config: ConfigLike) -> EmbedOptions:
 
 
 def refuse_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse what is no argument of `genai.Client`, and those of its arguments that ask for Vertex AI.
+    """Refuse unknown arguments, and those arguments of `genai.Client` that ask for Vertex AI.
 
     Raises:
-        InvalidRequest: one is for Vertex AI, and is neither None nor False.
+        InvalidRequest: an argument for Vertex AI is neither None nor False.
         TypeError: there is no such argument.
     """
     for name, value in arguments.items():
@@ -107,12 +107,12 @@ def refuse_arguments(arguments: Mapping[str, Any]) -> None:
             raise TypeError(f"GeminiEmbeddingFunction() got an unexpected keyword argument {name!r}")
         if value:
             raise InvalidRequest(
-                f"{name} belongs to Vertex AI, which gemvec does not speak: give api_key or base_url.", field=name
+                f"{name} is for Vertex AI, which gemvec does not support: give api_key or base_url.", field=name
             )
 
 
 def parse_task_type(value: TaskType | str | int | None) -> TaskType | None:
-    """Return the task type that a name in any case, or a number, stands for; unspecified counts as None.
+    """Return the task type for a name in any case or a number; None if it is unspecified.
 
     Raises:
         UnsupportedTaskType: there is no such task type.
@@ -123,7 +123,7 @@ def parse_task_type(value: TaskType | str | int | None) -> TaskType | None:
         task_type = TaskType[str(value).upper()] if isinstance(value, str) else TaskType(value)
     except (KeyError, ValueError):
         names = ", ".join(TaskType.__members__)
-        raise UnsupportedTaskType(f"There is no task type {value!r}; there are {names}.", field="task_type") from None
+        raise UnsupportedTaskType(f"There is no task type {value!r}; expected {names}.", field="task_type") from None
     return task_type or None
 
 
@@ -149,12 +149,12 @@ def _dimensionality(value: Any) -> int | None:
     if value is None:
         return None
     try:
-        number = 0 if isinstance(value, bool) else index(value)  # numpy's whole numbers will do
+        number = 0 if isinstance(value, bool) else index(value)  # numpy's integers are accepted
     except TypeError:
         number = 0
     if number < 1:
         raise BadDimensionality(
-            f"config.output_dimensionality has value {value!r}: expected a whole number from 1.",
+            f"config.output_dimensionality has value {value!r}: expected a positive integer.",
             field="output_dimensionality",
         )
     return number

@@ -1,7 +1,7 @@
-"""Connections to servers, pooled by urllib3: `Connections`, and the one that an exchange holds: `Hold`.
+"""Connections to servers, pooled by urllib3 (`Connections`), and the connection of one exchange (`Hold`).
 
-What urllib3 leaves to its caller is here: which proxy the environment names, which certificates are trusted, what a
-forked child may not touch, and ending an exchange from another thread.
+This module does what urllib3 leaves to its caller: it finds the proxy in the environment, chooses the trusted
+certificates, keeps a forked child away from its parent's connections, and ends an exchange from another thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from gemvec.errors import BadSetting, MissingDependency
 
-# Long enough for the pauses of one job; what a server closes meanwhile is noticed before it is used.
+# Long enough for the pauses of one job; a connection that the server has closed meanwhile is noticed before use.
 _IDLE_SECONDS = 30.0
 # Idle connections kept for one server; exchanges beyond these close theirs.
 _MAX_IDLE = 64
@@ -34,7 +34,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _HTTP_PROXIES = {"http", "https"}
 _SOCKS_PROXIES = {"socks4", "socks4a", "socks5", "socks5h"}
 
-# What was open when this process was forked. Freeing it here would wait for locks that the parent's threads hold.
+# Pools that were open when this process was forked. Freeing them here would wait for locks of the parent's threads.
 _abandoned: list[urllib3.PoolManager] = []
 
 
@@ -42,22 +42,22 @@ class Hold:
     """The connection that one exchange holds, so that another thread can end the exchange.
 
     Attributes:
-        seconds: how long one step on a connection may take.
-        is_connected: whether a connection stood.
+        seconds: timeout of one step on the connection.
+        is_connected: whether a connection was established.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.is_connected = False
         self.is_ended = False
-        self._lock = threading.Lock()  # so that `end` never meets a connection that is another exchange's by now
+        self._lock = threading.Lock()  # so that `end` never closes a connection that another exchange uses by now
         self._connection: HTTPConnection | None = None
 
     def take(self, connection: HTTPConnection) -> None:
-        """Hold a connection that stands.
+        """Hold an established connection.
 
         Raises:
-            ConnectionAbortedError: the exchange was ended before.
+            ConnectionAbortedError: the exchange was ended already.
         """
         self.is_connected = True
         with self._lock:
@@ -66,7 +66,7 @@ class Hold:
                 raise ConnectionAbortedError("cancelled")
 
     def let_go(self) -> None:
-        """Hold nothing any more: the answer has been read."""
+        """Release the connection: the answer has been read."""
         with self._lock:
             self._connection = None
 
@@ -84,17 +84,17 @@ current_hold: ContextVar[Hold] = ContextVar("current_hold")
 
 
 class _Held(HTTPConnection):
-    """A connection that tells the exchange which uses it, and that is too old after `_IDLE_SECONDS`."""
+    """A connection that registers with the exchange that uses it, and expires after `_IDLE_SECONDS`."""
 
     _used_at = 0.0
 
     @property
     def is_connected(self) -> bool:
-        """Whether it stands and may be used again."""
+        """Whether it is established and may be used again."""
         return super().is_connected and time.monotonic() - self._used_at < _IDLE_SECONDS
 
     def connect(self) -> None:
-        """Connect, within the time that connecting may take; what follows may take the exchange's time."""
+        """Connect within the connect timeout; later steps have the exchange's timeout."""
         super().connect()
         self._hold()
         cast("socket.socket", self.sock).settimeout(self.timeout)
@@ -117,7 +117,7 @@ class _Held(HTTPConnection):
 
 
 class Connections:
-    """Connections to any number of servers, each through the proxy that the environment names for it.
+    """Connections to any number of servers, through the proxies that the environment names.
 
     Shared by threads, and usable after a fork: the child opens its own.
     """
@@ -128,7 +128,7 @@ class Connections:
         self._pid = os.getpid()
 
     def of(self, url: str) -> urllib3.PoolManager:
-        """Return the pool that requests to `url` go through.
+        """Return the pool for requests to `url`.
 
         Raises:
             BadSetting: the environment names a proxy that cannot be used.
@@ -144,16 +144,16 @@ class Connections:
             return self._managers[key]
 
     def close(self) -> None:
-        """Close the idle connections, and those that are in use as soon as their answers are read."""
+        """Close the idle connections now, and the others as soon as their answers are read."""
         if self._pid == os.getpid():
             for manager in list(self._managers.values()):
                 manager.clear()
 
 
 def find_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for `url`; this machine is reached directly.
+    """Return the proxy that the environment names for `url`; None for this machine itself.
 
-    The system's own settings are not asked: on macOS that crashes forked children.
+    The operating system's settings are ignored: reading them on macOS crashes forked children.
 
     Raises:
         BadSetting: the proxy cannot be used.
@@ -171,10 +171,10 @@ def find_proxy(url: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     kind = urlsplit(proxy).scheme.lower()
     if kind not in _HTTP_PROXIES | _SOCKS_PROXIES or not urlsplit(proxy).hostname:
-        raise BadSetting(f"The proxy for {parts.scheme} is of kind {kind!r}: expected http, https or socks5.")
+        raise BadSetting(f"The proxy for {parts.scheme} has scheme {kind!r}: expected http, https or socks5.")
     if kind in _SOCKS_PROXIES and importlib.util.find_spec("socks") is None:
         raise MissingDependency(
-            f"The proxy for {parts.scheme} is of kind {kind!r}, which needs PySocks.", extra="socks"
+            f"The proxy for {parts.scheme} has scheme {kind!r}, which needs PySocks.", extra="socks"
         )
     return proxy
 
@@ -199,7 +199,7 @@ def _open_manager(scheme: str, proxy: str | None) -> urllib3.PoolManager:
 
 @functools.cache
 def _holding(kind: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-    """Return a kind of pool like `kind` whose connections tell the exchange that uses them."""
+    """Return a subclass of `kind` whose connections register with the exchange that uses them."""
     connection = type("_HeldConnection", (_Held, kind.ConnectionCls), {})
     return type(kind.__name__, (kind,), {"ConnectionCls": connection})
 
@@ -213,7 +213,7 @@ def _proxy_headers(proxy: str) -> dict[str, str]:
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    """Return a context that trusts the system's certificates and certifi's, loaded once a process: it is slow."""
+    """Return a context that trusts the system's and certifi's certificates; loading them is slow, so only once."""
     import certifi
 
     context = ssl.create_default_context()

@@ -1,7 +1,7 @@
 """The client's side of models.batchEmbedContents: `EmbedRequest` to JSON, JSON to float32 vectors.
 
-Most of a call's CPU goes into reading digits. The answer is cut into its rows first: a row at a time, numbers stay in
-the processor's cache on their way from text to float32.
+Most of a call's CPU time goes into parsing digits. The answer is first cut into its rows: one row at a time, the
+numbers stay in the processor's cache on their way from text to float32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gemvec.errors import BadAnswer, InvalidRequest
 from gemvec.wire.embed import EmbedContentRequest
 from gemvec.wire.message import to_wire
 
-# Vectors whose squared length is this near to 1 are unit vectors that lost digits on their way.
+# Vectors whose squared length is this close to 1 are unit vectors that lost digits on their way.
 _UNIT_TOLERANCE = 1e-4
 
 _encode = msgspec.json.Encoder().encode
@@ -34,7 +34,7 @@ class _Embedding(msgspec.Struct):
 
 
 class _CutEmbedding(msgspec.Struct):
-    values: int  # which row stood there
+    values: int  # the row that was there
 
 
 class _Usage(msgspec.Struct, rename="camel"):
@@ -79,11 +79,12 @@ def decode_answer(body: bytes, dimensionalities: Sequence[int | None]) -> tuple[
 
     Args:
         body: the JSON.
-        dimensionalities: for each embedding that was asked for how many values it must have; None for as many as all
-            others that were asked for with None.
+        dimensionalities: for each requested embedding, how many values it must have; all embeddings with None must have
+            the same number.
 
     Returns:
-        The vectors, each float32[dim] and normalised, and how many tokens the server counted (0 if it does not count).
+        The vectors, each float32[dim] and normalised, and the number of tokens by the server's count (0 if it has
+        none).
 
     Raises:
         BadAnswer: the answer is not what the API promises.
@@ -92,9 +93,9 @@ def decode_answer(body: bytes, dimensionalities: Sequence[int | None]) -> tuple[
         rows, usage = _decode_rows(body)
         vectors = [_to_array(row) for row in rows]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(f"The answer is no BatchEmbedContentsResponse: {error}") from error
+        raise BadAnswer(f"The answer is not a BatchEmbedContentsResponse: {error}") from error
     if len(vectors) != len(dimensionalities):
-        raise BadAnswer(f"Asked for {len(dimensionalities)} embeddings and got {len(vectors)}.")
+        raise BadAnswer(f"Wrong number of embeddings: expected {len(dimensionalities)}, got {len(vectors)}.")
     _check_dimensionalities(vectors, dimensionalities)
     token_count = usage.prompt_token_count if usage else 0
     if token_count < 0:
@@ -103,7 +104,7 @@ def decode_answer(body: bytes, dimensionalities: Sequence[int | None]) -> tuple[
 
 
 def _decode_rows(body: bytes) -> tuple[Iterator[list[float]], _Usage | None]:
-    """Return the values of each embedding, and what the server counted."""
+    """Return the values of each embedding, and the token count by the server."""
     if (cut := _cut_rows(body)) is None:
         answer = _decode(body)
         return (each.values for each in answer.embeddings), answer.usage_metadata
@@ -117,18 +118,18 @@ def _check_dimensionalities(vectors: Sequence[Float32Array], wanted: Sequence[in
     for index, (vector, each) in enumerate(zip(vectors, wanted, strict=True)):
         expected = usual if each is None else each
         if vector.size != expected:
-            raise BadAnswer(f"Embedding {index} of the answer has {vector.size} values, not {expected}.")
+            raise BadAnswer(f"Embedding {index} of the answer has {vector.size} values, expected {expected}.")
 
 
 def normalised(vector: Float32Array) -> Float32Array:
-    """Return the vector with length 1; one that has it already, or is all zeros, comes back as it is.
+    """Return the vector with length 1; a vector of length 1 or of zeros is returned unchanged.
 
-    Google's older models answer with other lengths when fewer values are asked for than they make.
+    Google's older models return other lengths if the dimensionality is below their own.
 
     Raises:
         BadAnswer: the vector is empty or holds an infinity.
     """
-    wide = vector.astype(np.float64)  # squares of float32 may be beyond float32
+    wide = vector.astype(np.float64)  # squares of float32 may overflow float32
     square = float(np.dot(wide, wide))
     if not vector.size or not math.isfinite(square):
         raise _not_finite()
@@ -144,14 +145,14 @@ def _not_finite() -> BadAnswer:
 def _cut_rows(body: bytes) -> tuple[bytes, list[memoryview]] | None:
     """Return the JSON with a number in place of each flat array called `values`, and those arrays.
 
-    None where such a number could be mistaken for one that the server wrote: something else is called `values`, or a
-    name is spelt with a backslash. In other JSON the bytes `"values"` are a name or a whole string, never part of one:
-    quotes inside strings are escaped. The time is linear in the body, whatever it holds.
+    None if such a number could be confused with one from the server: something else is called `values`, or a name is
+    written with a backslash. In other JSON the bytes `"values"` are a name or a whole string, never part of one: quotes
+    inside strings are escaped. The time is linear in the size of the body, whatever it contains.
     """
     view = memoryview(body)
     rows: list[memoryview] = []
     rest: list[bytes] = []
-    position = end = inner = 0  # where the next `]`, and the next `[` after a row's first, stand
+    position = end = inner = 0  # positions of the next `]`, and of the next `[` after a row's first
     while (found := body.find(_VALUES, position)) >= 0:
         after = found + len(_VALUES)
         start = _ROW_START.match(body, after)
@@ -175,6 +176,6 @@ def _to_array(values: list[float]) -> Float32Array:
     data = bytearray(4 * len(values))
     try:
         struct.pack_into(f"{len(values)}f", data, 0, *values)
-    except OverflowError as error:  # Python 3.14; earlier ones make it an infinity
+    except OverflowError as error:  # Python 3.14; earlier versions make it an infinity
         raise _not_finite() from error
     return np.frombuffer(data, dtype=np.float32)

@@ -27,21 +27,22 @@ def encode_batch(
     display_name: str = "",
     on_progress: OnProgress | None = None,
 ) -> list[Embedding]:
-    """Embed texts through a batch, wait for it, and delete it with its upload once its results are here.
+    """Embed texts through a batch, wait for it, and delete it and its upload once the results are here.
 
     Args:
-        client: where to.
+        client: where to create the batch.
         model: the name to embed with.
         requests: what to embed.
-        display_name: a name for people.
-        on_progress: told how the batch stands, again and again.
+        display_name: a human-readable name.
+        on_progress: called with the batch each time its state was fetched.
 
     Returns:
-        One embedding per request, in the same order, normalised; a token count is 0 where the server gives none.
+        One embedding per request, in the same order, normalised; a token count is 0 if the server gives none.
 
     Raises:
-        ApiError: the server refused, the batch failed, or a request did; `index` says which. The batch is kept then.
-        TransportFailure: the server cannot be reached, or not any more. The batch goes on.
+        ApiError: the server refused, the batch failed, or a request failed (`index` says which). The batch is then
+            kept.
+        TransportFailure: the server cannot be reached. A batch that was created goes on.
     """
     if not requests:
         return []
@@ -52,14 +53,14 @@ def encode_batch(
         raise _error_of(ended.error_code, f"{name} is {ended.state.lower()}: {ended.error_message}")
     embeddings = [_embedding_of(result, index, name) for index, result in enumerate(client.results(name))]
     if len(embeddings) != len(requests):
-        raise BadAnswer(f"Asked for {len(requests)} embeddings and got {len(embeddings)}: {name}.")
+        raise BadAnswer(f"{name} has the wrong number of embeddings: expected {len(requests)}, got {len(embeddings)}.")
     client.delete(name)
     return embeddings
 
 
 def _embedding_of(result: ResponseLine, index: int, name: str) -> Embedding:
     if result.key != str(index):
-        raise BadAnswer(f"Result {index} of {name} is that of request {result.key}.")
+        raise BadAnswer(f"Result {index} of {name} belongs to request {result.key}.")
     if result.values is None:
         raise _error_of(result.error_code, f"{name}: {result.error_message.strip()}", index)
     return Embedding(normalised(np.array(result.values, dtype=np.float32)), result.token_count or 0)

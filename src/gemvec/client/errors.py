@@ -1,4 +1,4 @@
-"""Error answers: what a server says went wrong, which text it means, and when to come back."""
+"""Error answers: what went wrong, which text is meant, and when to retry."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _decode_body = msgspec.json.Decoder(_Body).decode
 
 
 def parse_error(response: Response) -> ApiError:
-    """Read an error answer; one that is not in Google's form is shown as it came.
+    """Read an error answer; one that is not in Google's format is shown as it is.
 
-    The error's `index` counts the requests as the server got them.
+    The error's `index` is the position among the requests that the server got.
     """
     try:
         error = _decode_body(response.body).error
@@ -49,7 +49,7 @@ def parse_error(response: Response) -> ApiError:
 
 
 def retry_delay_of(error: ApiError) -> float | None:
-    """Return the seconds that the RetryInfo among the details asks for, None where there is none."""
+    """Return the seconds in the RetryInfo among the details, None if there is no RetryInfo."""
     for detail in _of_type(error.details, "RetryInfo"):
         if found := _DURATION.fullmatch(str(detail.get("retryDelay", ""))):
             return float(found[1])
@@ -57,13 +57,13 @@ def retry_delay_of(error: ApiError) -> float | None:
 
 
 def is_about_the_key(error: ApiError) -> bool:
-    """Whether the server takes no request with this key; Google says 400 where others say 401."""
+    """Whether the server refuses every request with this key; Google answers 400 where others answer 401."""
     reasons = [cast("Mapping[str, Any]", each).get("reason") for each in error.details if isinstance(each, dict)]
     return error.code in _KEY_CODES or "API_KEY_INVALID" in reasons
 
 
 def _place_of(error: _Error) -> tuple[int | None, str | None]:
-    """Return which of the requests is meant and what of it, read from the field violations, else from the message."""
+    """Return the request and its field that are meant, from the field violations, else from the message."""
     violations = [each.get("fieldViolations") for each in _of_type(error.details, "BadRequest")]
     found = _REQUEST.search(" ".join([*map(str, violations), error.message]))
     return (int(found[1]), found[2]) if found else (None, None)

@@ -1,7 +1,7 @@
 """Files at Google or at a gemvec server: upload, list, get, download, delete.
 
-Bytes flow between disk and network a block at a time. A transfer that breaks off goes on where it stopped: an upload
-asks the server how much has arrived, a download asks for the rest.
+Bytes are moved between disk and network one block at a time. A broken transfer is resumed: an upload asks the server
+how much has arrived, a download asks for the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gemvec.wire.names import parse_resource_id
 PIECE_BYTES = 8 * 2**20  # Google takes multiples of 256 KiB; its SDKs send 8 MiB
 _PARTIAL_CONTENT = 206
 
-# Called with the number of bytes moved so far, and of all; during a download from another thread.
+# Called with the bytes moved so far and the total; during a download, from another thread.
 Progress = Callable[[int, int], None]
 
 
@@ -36,17 +36,17 @@ class FileClient:
     """The files of one owner at one server; a context manager. Not for several threads at once."""
 
     def __init__(self, target: Target, *, retries: RetryPolicy | None = None) -> None:
-        """Open nothing yet.
+        """Open no connection yet.
 
         Args:
             target: which server, from `find_target`.
-            retries: how long to keep trying while nothing moves; the usual when None.
+            retries: how long to keep trying while nothing moves; None for the default.
 
         Raises:
-            BadSetting: the target is this process, which keeps no files.
+            BadSetting: the target is this process, which has no files.
         """
         if target.is_local:
-            raise BadSetting("Files are kept by a server, not in this process: give its address as the base URL.")
+            raise BadSetting("Files need a server: give its address as the base URL.")
         self._api = ApiClient(
             Transport(target.base_url, api_key=target.api_key, headers=target.headers),
             retries or RetryPolicy(attempt_seconds=target.attempt_seconds),
@@ -75,10 +75,10 @@ class FileClient:
 
         Args:
             path: what to upload.
-            file_id: the id to give it; None to have one made.
-            display_name: a name for people.
-            mime_type: what it is; any string.
-            progress: told after each piece.
+            file_id: the file's id; None to let the server choose one.
+            display_name: a human-readable name.
+            mime_type: its media type; any string.
+            progress: called after each piece.
 
         Raises:
             ApiError: the server refused.
@@ -120,10 +120,10 @@ class FileClient:
         run(self._api.call(Request(method="DELETE", path=_path_of(name))))
 
     def download(self, name: str, target: BinaryIO, *, progress: Progress | None = None) -> int:
-        """Write a file's bytes to `target`, which can seek, and return how many they are.
+        """Write a file's bytes to `target`, which must be seekable, and return their number.
 
         Raises:
-            ApiError: there is no such file, or it is not for downloading (Google gives out generated files only).
+            ApiError: there is no such file, or it cannot be downloaded (Google allows it for generated files only).
             TransportFailure: the server cannot be reached, or not any more.
         """
         download = _Download(self._api, f"{_path_of(name)}:download?alt=media", target, progress)
@@ -132,7 +132,7 @@ class FileClient:
         return target.tell()
 
     def _start(self, file: dict[str, str], size: int) -> str:
-        """Begin an upload and return where it goes on."""
+        """Start an upload and return where to send its bytes."""
         base_url = self._api.transport.base_url
         root, _, version = base_url.rpartition("/")
         request = Request(
@@ -149,29 +149,29 @@ class FileClient:
         url = run(self._api.call(request)).headers.get("x-goog-upload-url")
         if not url:
             raise BadAnswer("The server did not say where to send the file.")
-        # As Google's SDKs do: behind a proxy the server does not know the address it is reached by.
+        # As Google's SDKs do: a server behind a proxy does not know its own address.
         here, there = urlsplit(base_url), urlsplit(url)
         return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
 
 
 @dataclass(slots=True)
 class _Upload:
-    """An upload that was begun.
+    """An upload that was started.
 
     Attributes:
-        received: how many bytes have arrived; None when only the server knows.
+        received: how many bytes have arrived; None if only the server knows.
         is_complete: whether the server has them all.
     """
 
     api: ApiClient
-    url: str  # is the secret by itself: no key goes with it
+    url: str  # the URL is itself the secret: no key is sent with it
     source: BinaryIO
     size: int
     received: int | None = 0
     is_complete: bool = False
 
     async def send_piece(self, seconds: float) -> Response:
-        """Send the next piece once; after a failure the server is asked first where it begins."""
+        """Send the next piece once; after a failure, first ask the server where it starts."""
         try:
             answer = await self._send_piece(seconds)
         except TransportFailure:
@@ -195,7 +195,7 @@ class _Upload:
             self.is_complete = answer.headers.get("x-goog-upload-status") == "final"
             self.received = self.size if self.is_complete else offset + len(piece)
             if self.received == self.size and not self.is_complete:
-                raise BadAnswer("The server took the last piece of the file and says that there are more.")
+                raise BadAnswer("The server accepted the last piece of the file and expects more.")
         return answer
 
     async def _send(
@@ -234,9 +234,9 @@ class _Download:
         self._furthest = 0
 
     async def receive(self, seconds: float) -> Response:
-        """Ask for what is missing, once. When more came than ever before, that is no failure even if it broke off."""
+        """Ask once for what is missing. If the transfer breaks after new bytes arrived, that is not a failure."""
         start, furthest = self._target.tell(), self._furthest
-        # Compressed, it would have other offsets than the file.
+        # Offsets in a compressed body would differ from those in the file.
         headers = {"Accept-Encoding": "identity"}
         if start and self._etag:
             headers |= {"Range": f"bytes={start}-", "If-Range": self._etag}
@@ -252,7 +252,7 @@ class _Download:
 
     def _open(self, answer: Response) -> Callable[[bytes], None]:
         etag = answer.headers.get("etag", "")
-        self._etag = "" if etag.startswith("W/") else etag  # a weak one does not promise the same bytes
+        self._etag = "" if etag.startswith("W/") else etag  # a weak ETag does not promise the same bytes
         start = self._target.tell()
         if answer.code != _PARTIAL_CONTENT:
             start = self._target.seek(0)
@@ -271,7 +271,7 @@ class _Download:
 
 
 def _received_of(answer: Response, size: int) -> int:
-    """Return how much of an upload of `size` bytes has arrived.
+    """Return how many of an upload's `size` bytes have arrived.
 
     Raises:
         BadAnswer: the server does not say so.

@@ -1,4 +1,4 @@
-"""`GeminiEmbeddingFunction`: Milvus' class of that name, with the same calls and what was wrong with it put right."""
+"""`GeminiEmbeddingFunction`: the class of the same name in Milvus, with the same calls and its faults corrected."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class GeminiEmbeddingFunction:
-    """Turns texts into vectors for Milvus, through Google, a gemvec server or the model in this process.
+    """Turns texts into vectors for Milvus: with Google, a gemvec server or the model in this process.
 
-    Any number of texts goes into one call: they are sent in micro-batches, several at a time, tried again while the
-    server is busy, and come back in order, each a float32 array of shape (dim,) and length 1. Instances may be pickled
-    (the pickle holds the key), copied, shared by threads and used after a fork.
+    One call takes any number of texts. They are sent in micro-batches, several at a time, and retried while the server
+    is busy. The vectors are returned in order, each a float32 array of shape (dim,) and length 1. Instances can be
+    pickled (the pickle contains the key), copied, shared by threads and used after a fork.
 
     >>> function = GeminiEmbeddingFunction("gemini-embedding-001", base_url="http://127.0.0.1:8000")  # doctest: +SKIP
     >>> [vector.shape for vector in function.encode_documents(["one text", "another"])]  # doctest: +SKIP
@@ -56,28 +56,28 @@ class GeminiEmbeddingFunction:
         cache: bool | str | Path | EmbeddingCache = False,
         **kwargs: Any,
     ) -> None:
-        """Decide where texts will go; nothing is sent or loaded before the first call.
+        """Decide where to embed; nothing is sent or loaded before the first call.
 
         Args:
             model_name: the model, with or without `models/`; with base_url="local" also a catalogue id, a hub id or
                 a folder.
             api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY.
             config: how to embed: an `EmbedConfig`, a dict or google-genai's `types.EmbedContentConfig`.
-            base_url: address of a gemvec server, or `local` for the model in this process; else that of
-                `http_options`, GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL; else Google's.
+            base_url: address of a gemvec server, or `local` for the model in this process; else that of `http_options`,
+                GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL; else Google.
             http_options: google-genai's `types.HttpOptions` or a dict: base_url, api_version, headers, timeout.
-            timeout_seconds: one micro-batch with all its tries is done by then; counted anew while the server rations
-                (429 with a time to come back) and takes others of the same call.
-            max_concurrency: micro-batches under way at a time.
+            timeout_seconds: time limit of one micro-batch with all its attempts; it starts again while the server
+                limits the rate (429 with a retry delay) and accepts others of the same call.
+            max_concurrency: most micro-batches at the same time.
             show_progress: show a progress bar on standard error.
-            cache: keep embeddings and find them again: True for the file that the command line uses, a path for another
-                file, or an `EmbeddingCache`. Found is only what the same model, weights and options made of the text.
-            **kwargs: other arguments of `genai.Client`, which are for Vertex AI and may only be None or False.
+            cache: keep embeddings and reuse them: True for the file that the command line uses, a path for another
+                file, or an `EmbeddingCache`. An embedding is reused only for the same text, model, weights and options.
+            **kwargs: other arguments of `genai.Client`; those for Vertex AI may only be None or False.
 
         Raises:
             KeyMissing: neither a key nor an address is known.
             InvalidRequest: the model name or the config cannot be used.
-            BadSetting: another argument cannot.
+            BadSetting: another argument cannot be used.
         """
         refuse_arguments(kwargs)
         self.show_progress = show_progress
@@ -109,12 +109,12 @@ class GeminiEmbeddingFunction:
 
     @property
     def model_name(self) -> str:
-        """The model, as it was given."""
+        """The model name as it was given."""
         return self._model_name
 
     @property
     def config(self) -> ConfigLike:
-        """How to embed, as it was given; another one may be set."""
+        """How to embed, as it was given; can be set."""
         return self._config
 
     @config.setter
@@ -129,7 +129,7 @@ class GeminiEmbeddingFunction:
 
     @property
     def dim(self) -> int:
-        """Values in each vector; a model that is not one of Google's is asked once."""
+        """Number of values in each vector; for a model that is not Google's, one text is embedded once to find out."""
         dimensionality = self._read_options().output_dimensionality
         if dimensionality is not None:
             return dimensionality
@@ -152,7 +152,7 @@ class GeminiEmbeddingFunction:
         titles: Iterable[str | None] | None = None,
         task_type: TaskType | str | int | None = None,
     ) -> list[Float32Array]:
-        """Embed documents, with task type RETRIEVAL_DOCUMENT unless the config has one that queries share.
+        """Embed documents, with task type RETRIEVAL_DOCUMENT unless the config has one for documents and queries alike.
 
         Args:
             documents: the texts; one string is one document.
@@ -178,21 +178,21 @@ class GeminiEmbeddingFunction:
         display_name: str = "",
         on_progress: OnProgress | None = None,
     ) -> list[Float32Array]:
-        """Embed documents like `encode_documents`, through a batch job, and wait for it.
+        """Embed documents like `encode_documents`, but through a batch job, and wait for it.
 
         For large amounts: Google bills batches at half the price and may take a day. The job is deleted once its
-        vectors are here, and kept when anything goes wrong.
+        vectors are here, and kept if anything goes wrong.
 
         Args:
             documents: the texts; one string is one document.
             titles: a title or None for each document; the config's title where it is None.
             task_type: another task type for this call.
-            display_name: the job's name for people.
-            on_progress: told how the job stands, again and again.
+            display_name: a human-readable name for the job.
+            on_progress: called with the job each time its state was fetched.
 
         Raises:
-            InvalidRequest: a document is not a string or is empty; or base_url is `local`, where there are no batches.
-            ApiError: the server refused, the job failed, or a document did; `index` says which.
+            InvalidRequest: a document is not a string or is empty; or base_url is `local`, which has no batches.
+            ApiError: the server refused, the job failed, or a document failed; `index` says which.
             TransportFailure: no answer came in time; the job goes on.
         """
         from gemvec.client.batches import BatchClient
@@ -209,7 +209,7 @@ class GeminiEmbeddingFunction:
     def encode_queries(
         self, queries: Iterable[str] | str, *, task_type: TaskType | str | int | None = None
     ) -> list[Float32Array]:
-        """Embed queries like documents, with task type RETRIEVAL_QUERY unless the config has another of queries."""
+        """Embed queries like documents; the task type is RETRIEVAL_QUERY unless the config has another for queries."""
         return self._run(self._query_requests(queries, task_type), "queries")
 
     def __call__(self, texts: Iterable[str] | str) -> list[Float32Array]:
@@ -233,13 +233,13 @@ class GeminiEmbeddingFunction:
         return await self._arun(self._query_requests(queries, task_type), "queries")
 
     def close(self) -> None:
-        """Let connections and models go; another call opens them again."""
+        """Close connections and free the model; another call opens them again."""
         if self._held is not None:
             self._held.close()
             self._held = None
 
     async def aclose(self) -> None:
-        """Let connections and models go without blocking the event loop."""
+        """Close connections and free the model without blocking the event loop."""
         if self._held is not None:
             await self._held.aclose()
             self._held = None
@@ -274,7 +274,7 @@ class GeminiEmbeddingFunction:
         return query_requests(queries, options, asked)
 
     def _say_what_is_left_out(self, options: EmbedOptions, *, has_task_type: bool, has_title: bool = False) -> None:
-        """Warn, once, of what the caller asked for and the model does not take."""
+        """Warn once about options that the caller gave and the model does not take."""
         if options.takes_task_type or self._has_warned:
             return
         given = read_config(self._config)
@@ -305,7 +305,7 @@ class GeminiEmbeddingFunction:
         return [each.vector for each in embeddings]
 
     async def _hold(self) -> BoundEmbedder:
-        """Return the embedder of this process, opened if it was not; always on the background loop."""
+        """Return the embedder of this process; open it if necessary. Always called on the background loop."""
         if self._held is None or not self._held.is_usable:
             with show_fetch() as progress:
                 bound = open_bound_embedder(
@@ -323,7 +323,7 @@ class GeminiEmbeddingFunction:
         return find_gemini_name(self._model_name.removeprefix("models/"))
 
     def _read_options(self) -> EmbedOptions:
-        """Return the config as it is now, as far as the model takes it."""
+        """Return the options in the current config that the model takes."""
         options = read_config(self._config)
         known = self._known()
         if known is None or known.takes_options:

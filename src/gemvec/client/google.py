@@ -1,4 +1,4 @@
-"""What Google's own server wants otherwise than every other that speaks its API."""
+"""What Google's own server needs to be different from other servers with the same API."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gemvec.models.prompts import EMBEDDINGGEMMA, apply_prompt
 
 
 def is_google(base_url: str) -> bool:
-    """Whether the server at an address is Google's own."""
+    """Whether the server at an address is Google's."""
     return (urlsplit(base_url).hostname or "").endswith(".googleapis.com")
 
 
 def fit_to_google(model: str, request: EmbedRequest) -> EmbedRequest:
-    """Return the request as Google wants it: the newer family ignores task type and title, and is told in the text.
+    """Return the request as Google wants it: newer models ignore task type and title, which go into the text instead.
 
     Args:
         model: the name without `models/`.

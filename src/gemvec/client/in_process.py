@@ -15,16 +15,16 @@ from gemvec.errors import InvalidRequest, MissingDependency
 from gemvec.models.progress import Progress
 from gemvec.settings import Settings
 
-# Texts handed to the model at a time: it sorts by length what waits, and refuses to let too much wait.
+# Texts given to the model at a time: it sorts waiting texts by length, and refuses calls when too many wait.
 _TEXTS, _CONCURRENCY = 256, 4
 
 
 @functools.cache
 def require_packages() -> None:
-    """Check that the packages an in-process model needs are there, without loading them.
+    """Check that the packages for an in-process model are installed, without loading them.
 
     Raises:
-        MissingDependency: one is not.
+        MissingDependency: one is missing.
     """
     for name in ("openvino", "safetensors", "tokenizers"):
         if importlib.util.find_spec(name) is None:
@@ -32,11 +32,11 @@ def require_packages() -> None:
 
 
 def open_in_process(model: str, *, progress: Progress | None = None) -> Embedder:
-    """Load a model: the one that `model` names, or the default one for Google's names.
+    """Load the model that `model` names, or the default model for Google's names.
 
     Args:
         model: one of Google's names, a catalogue id, a hub id or a folder.
-        progress: told how far a fetch of its weights has come.
+        progress: called with the progress of fetching its weights.
     """
     from gemvec.models.local import open_embedder
 
@@ -58,7 +58,7 @@ async def embed_in_process(
         InvalidRequest: a text cannot be embedded as asked; `index` says which.
     """
     name = model.removeprefix("models/")
-    # What was loaded by folder or hub id has an id of its own.
+    # A model that was loaded by folder or hub id has its own id.
     served = embedder.get_model(name) if find_gemini_name(name) else embedder.list_models()[0]
 
     async def embed_run(positions: range) -> list[Embedding]:

@@ -1,4 +1,4 @@
-"""Many texts as few calls: cut into micro-batches by count, tokens and bytes, sent several at a time, in order."""
+"""Many texts in few calls: divided into micro-batches by count, tokens and bytes, several sent at a time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ class MicroBatchLimits:
 
     Attributes:
         max_texts: Google refuses more than 100.
-        max_tokens: estimated. Keeps one call within the quota a minute of Google's free tier (30,000), and a slow
-            server's answer within seconds.
-        max_bytes: Google refuses bodies beyond 4 MiB; what frames the requests has its share.
+        max_tokens: estimated tokens. Keeps one call within the quota per minute of Google's free tier (30,000), and a
+            slow server's answer within seconds.
+        max_bytes: bytes of the requests. Google refuses bodies beyond 4 MiB; the rest is for the JSON around the
+            requests.
     """
 
     max_texts: int = 100
@@ -29,18 +30,18 @@ class MicroBatchLimits:
 
 
 def estimate_tokens(text_bytes: int) -> int:
-    """Return how many tokens a text of so many UTF-8 bytes has, rather too many than too few.
+    """Estimate the number of tokens in a text of this many UTF-8 bytes, rather too high than too low.
 
-    English has about four bytes a token, Chinese three.
+    English has about four bytes per token, Chinese three.
     """
     return -(-text_bytes // 3)
 
 
 def split(byte_counts: Sequence[int], token_counts: Sequence[int], limits: MicroBatchLimits) -> list[range]:
-    """Cut a sequence of texts into runs within `limits`; a text that is too large by itself goes alone.
+    """Divide a sequence of texts into runs within `limits`; a text that is too large by itself is a run of its own.
 
     Args:
-        byte_counts: bytes of each text's request, the comma behind it included.
+        byte_counts: bytes of each text's request, including the comma after it.
         token_counts: estimated tokens of each text.
         limits: how large one run may be.
 
@@ -62,7 +63,7 @@ def split(byte_counts: Sequence[int], token_counts: Sequence[int], limits: Micro
 
 
 def check_concurrency(max_concurrency: int) -> None:
-    """Refuse a bound under which nothing would ever be done.
+    """Refuse a limit below 1, with which nothing would ever be sent.
 
     Raises:
         BadSetting: it is less than 1.
@@ -74,9 +75,9 @@ def check_concurrency(max_concurrency: int) -> None:
 async def run_in_order(
     runs: Sequence[range], work: Callable[[range], Awaitable[list[T]]], *, max_concurrency: int
 ) -> list[T]:
-    """Do `work` on each run, at most `max_concurrency` (from 1) at a time; return all results in the order of the runs.
+    """Call `work` with each run, at most `max_concurrency` at a time; return all results in the order of the runs.
 
-    The first error ends everything that is still under way and is raised.
+    The first error cancels everything that is still running, and is raised.
     """
     results: list[list[T]] = [[] for _ in runs]
     positions = iter(range(len(runs)))

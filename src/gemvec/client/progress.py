@@ -1,4 +1,4 @@
-"""What goes on, on standard error: how many texts are embedded, and how a model's weights arrive."""
+"""Progress on standard error: how many texts are embedded, and how much of a model's weights is fetched."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def show_progress(total: int, *, is_wanted: bool) -> Generator[Callable[[int], None]]:
-    """Show how many of `total` texts are embedded while the block runs: rich's bar, without rich a line of counts.
+    """Show how many of `total` texts are embedded while the block runs: with rich as a bar, else as a line of counts.
 
     Yields:
-        A function to call, from any thread, with the number of texts just done.
+        A function to call, from any thread, with the number of texts that were just embedded.
     """
     if not is_wanted or total == 0:
         yield _show_nothing
@@ -52,10 +52,10 @@ def _plain(total: int) -> Callable[[int], None]:
 
 @contextlib.contextmanager
 def show_fetch() -> Generator[Progress]:
-    """Show how a model's weights arrive: a bar on a terminal, one line a source elsewhere; nothing if none do.
+    """Show the progress of fetching weights: a bar on a terminal, else one line per source.
 
     Yields:
-        What to give to whatever may fetch them. Its first call needs rich, which comes with what runs models.
+        The callback for whatever fetches them. Its first call needs rich, which is installed with what runs models.
     """
     with contextlib.ExitStack() as until_end:
         show: Progress | None = None

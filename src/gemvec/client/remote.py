@@ -1,4 +1,4 @@
-"""An `Embedder` that asks a server: Google's, gemvec's, or any other that speaks models.batchEmbedContents."""
+"""An `Embedder` that asks a server: Google's, gemvec's, or any other that has models.batchEmbedContents."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gemvec.wire.names import format_model_name, parse_model_name
 
 T = TypeVar("T")
 
-# What an answer may have for each text, 16,384 values of 32 characters, and beside them.
+# The most bytes of an answer: 16,384 values of 32 characters for each text, and the rest.
 _MAX_VECTOR_BYTES = 2**19
 _MAX_ANSWER_BYTES = 2**20
 
@@ -43,7 +43,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What one call asks for: its requests as JSON, with what is known of each."""
+    """The requests of one call as JSON, and what is known about each."""
 
     name: str
     encoded: Sequence[bytes]
@@ -55,11 +55,11 @@ class _Call:
 class RemoteEmbedder:
     """Embeds by asking a server.
 
-    Safe to use from several event loops; `close` lets go of the running loop's connections.
+    Safe to use from several event loops; `close` closes the running loop's connections.
 
     Attributes:
-        weights: what a gemvec server last named as the weights that answered, such as `all-minilm-l6-v2@53aa5117`;
-            None before the first answer and at other servers.
+        weights: the weights that a gemvec server named in its last answer, such as `all-minilm-l6-v2@53aa5117`; None
+            before the first answer and for other servers.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class RemoteEmbedder:
         """Send nothing yet.
 
         Args:
-            transport: the way to the server.
+            transport: sends requests to the server.
             retries: how long to keep trying.
             limits: how large one call may be.
-            max_concurrency: calls under way at a time.
+            max_concurrency: most calls at the same time.
 
         Raises:
-            BadSetting: no call may be under way.
+            BadSetting: `max_concurrency` is less than 1.
         """
         check_concurrency(max_concurrency)
         self.weights: str | None = None
@@ -88,7 +88,7 @@ class RemoteEmbedder:
         self._max_concurrency = max_concurrency
         self._host = urlsplit(transport.base_url).hostname or ""
         self._served: dict[str, ServedModel] = {}
-        self._usual: dict[tuple[str, str | None], int] = {}  # values in a vector by name and weights
+        self._usual: dict[tuple[str, str | None], int] = {}  # (name, weights) -> values in a vector
         self._asking: set[asyncio.Future[Any]] = set()
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ class RemoteEmbedder:
 
     @property
     def is_google(self) -> bool:
-        """Whether the server is Google's own."""
+        """Whether the server is Google's."""
         return is_google(self._api.transport.base_url)
 
     async def embed(
@@ -107,22 +107,22 @@ class RemoteEmbedder:
         priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 # the wire has no word for it
         on_done: OnDone | None = None,
     ) -> list[Embedding]:
-        """Embed any number of texts, in as many calls as it takes; see `ask`."""
+        """Embed any number of texts, in as many calls as necessary; see `ask`."""
         return await self.ask(model.name, requests, on_done=on_done)
 
     async def ask(
         self, model: str, requests: Sequence[EmbedRequest], *, on_done: OnDone | None = None
     ) -> list[Embedding]:
-        """Embed like `embed`, by a name that the server has not been asked about.
+        """Embed like `embed`, but with a name that was not looked up at the server before.
 
         Args:
-            model: the name to ask for, with or without `models/`.
+            model: the model's name, with or without `models/`.
             requests: what to embed.
-            on_done: called with the embeddings of each micro-batch as it arrives, in whatever order.
+            on_done: called with the embeddings of each micro-batch as it arrives, in any order.
 
         Returns:
-            One embedding per request, in the same order. A server counts the tokens of a call, not of a text: the
-            token counts are estimates that add up to what it counted, zeros where it did not count.
+            One embedding per request, in the same order. A server counts the tokens of a call, not of a text: the token
+            counts are estimates that add up to the server's count, or zeros if it has none.
 
         Raises:
             InvalidRequest: a text cannot be sent; `index` says which. Nothing was sent.
@@ -149,7 +149,7 @@ class RemoteEmbedder:
         return await run_in_order(runs, embed_run, max_concurrency=self._max_concurrency)
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
-        """Return the requests with their tokens as the server counts them, in one call a text.
+        """Return the requests with their tokens as the server counts them, with one call for each text.
 
         Raises:
             ApiError: the server refused.
@@ -159,7 +159,7 @@ class RemoteEmbedder:
         return [replace(request, tokens=Tokens(count)) for request, count in zip(requests, counts, strict=True)]
 
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text as the server counts them, in one call a text.
+        """Return the number of tokens of each text as the server counts them, with one call for each text.
 
         Raises:
             ApiError: the server refused.
@@ -180,13 +180,13 @@ class RemoteEmbedder:
         refuse_token_ids()
 
     def list_models(self) -> Sequence[ServedModel]:
-        """Return every name that is served; asks the server, unless it is Google's, whose names are known."""
+        """Return every name that is served; ask the server, unless it is Google's, whose names are known."""
         if self.is_google:
             return [_served_by_google(each) for each in GEMINI_NAMES if each.retired_at is None]
         return run(self._until_closed(self._fetch_models()))
 
     def get_model(self, name: str) -> ServedModel:
-        """Return what serves `name`; asks the server once, and again when other weights have answered to the name.
+        """Return what serves `name`; ask the server once, and again after an answer from other weights.
 
         Google's names are known.
 
@@ -204,21 +204,21 @@ class RemoteEmbedder:
         return self._served[name]
 
     def knows(self, name: str) -> bool:
-        """Whether `get_model` need not ask: it was asked before, and no other weights have answered since."""
+        """Whether `get_model` needs no server: it was asked before, and the weights have not changed since."""
         return name in self._served
 
     def figures(self) -> Iterable[Figure]:
-        """Return nothing: what a client asks for is counted where it asks."""
+        """Return nothing: calls are counted by the callers of this class."""
         return ()
 
     async def close(self) -> None:
-        """Close the connections, and end what asks about models in other threads; another call opens new ones."""
+        """Close the connections and end look-ups of models in other threads; another call opens new connections."""
         for task in list(self._asking):
             task.get_loop().call_soon_threadsafe(task.cancel)
         await self._api.close()
 
     def _prepare(self, name: str, request: EmbedRequest, index: int) -> EmbedRequest:
-        """Return the request as this server wants it."""
+        """Return the request as this server needs it."""
         if not request.text:
             raise EmptyText("{field} is empty.", field="content", index=index)
         return fit_to_google(name, request) if self.is_google else request
@@ -243,7 +243,7 @@ class RemoteEmbedder:
         return [Embedding(vector, count) for vector, count in zip(vectors, counts, strict=True)]
 
     def _compare_weights(self, name: str, answer: Response) -> None:
-        """Forget what is known of a name when other weights than those have answered to it."""
+        """Forget what is known about a name if other weights than before have answered."""
         known, answered = self._served.get(name), answer.headers.get(WEIGHTS_HEADER)
         if known is not None and answered is not None and known.weights != answered:
             self._served.pop(name, None)
@@ -251,13 +251,13 @@ class RemoteEmbedder:
     def _compare_dimensionality(
         self, name: str, answer: Response, vectors: Sequence[Float32Array], wanted: Sequence[int | None]
     ) -> None:
-        """Refuse vectors that the same weights made longer or shorter before, where the caller left the number open."""
+        """Refuse vectors of another length than before from the same weights, if the caller gave no dimensionality."""
         usual = next((vector.size for vector, each in zip(vectors, wanted, strict=True) if each is None), None)
         if usual is None:
             return
         before = self._usual.setdefault((name, answer.headers.get(WEIGHTS_HEADER)), usual)
         if before != usual:
-            raise BadAnswer(f"{self._host} answered {name} with vectors of {before} values, and now of {usual}.")
+            raise BadAnswer(f"{self._host} returned vectors of {before} values for {name} before, and now of {usual}.")
 
     async def _call(self, request: Request, *, last_answer: LastAnswer | None = None) -> Response:
         response = await self._api.call(request, last_answer=last_answer)
@@ -265,7 +265,7 @@ class RemoteEmbedder:
         return response
 
     async def _until_closed(self, asking: Coroutine[Any, Any, T]) -> T:
-        """Do what a thread waits for, which nobody could end that waits for the thread."""
+        """Run what another thread waits for, so that `close` can cancel it."""
         task = asyncio.ensure_future(asking)
         self._asking.add(task)
         try:
@@ -310,7 +310,7 @@ class RemoteEmbedder:
 
 
 def share_tokens(token_count: int, estimates: Sequence[int]) -> list[int]:
-    """Divide the tokens a server counted for a call among its texts, in proportion to the estimates.
+    """Divide the tokens that a server counted for a call among its texts, in proportion to the estimates.
 
     >>> share_tokens(10, [1, 1, 2])
     [2, 3, 5]
@@ -323,7 +323,7 @@ def share_tokens(token_count: int, estimates: Sequence[int]) -> list[int]:
 
 
 def estimate_text_tokens(text: str, known: GeminiName | None) -> int:
-    """Return how many tokens of a text a model counts, rather too many than too few, and no more than it reads."""
+    """Estimate how many tokens of a text a model counts, rather too high than too low, but at most its limit."""
     tokens = estimate_tokens(len(text) if text.isascii() else len(text.encode(errors="replace")))
     return min(tokens, known.input_token_limit) if known else tokens
 

@@ -1,8 +1,8 @@
-"""When to try again, and how long to wait: decided by pure functions, done by `send_with_retries`.
+"""When to retry, and how long to wait: pure functions decide, and `send_with_retries` does it.
 
-Tried again are 408, 429, 5xx and broken connections: embedding a text twice harms nobody. Where the server says when to
-come back (RetryInfo, Retry-After), that is how long the wait is; otherwise it is drawn from zero to a bound that
-doubles ("full jitter"), so that callers who failed together do not come back together.
+408, 429, 5xx and broken connections are retried: embedding a text twice does no harm. If the server says when to retry
+(RetryInfo, Retry-After), the wait is as long as that. Otherwise it is random, from zero to a bound that doubles ("full
+jitter"), so that callers who failed together do not retry together.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SERVER_ERRORS = 500
 
 _SECONDS = re.compile(r"\s*(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*")
 
-# What one try brings.
+# The outcome of one attempt.
 Outcome: TypeAlias = Response | TransportFailure
 
 _logger = get_logger("client")
@@ -41,13 +41,13 @@ class RetryPolicy:
     """How long to keep trying.
 
     Attributes:
-        timeout_seconds: one call with all its tries ends by then; counted anew where the server asks to wait and has
-            taken a sibling meanwhile.
-        attempt_seconds: one try ends by then.
-        unreachable_seconds: while nothing listens at the address, tries end by then: a server restarts in seconds, a
-            wrong address stays wrong.
-        first_delay_seconds: bound of the first wait; it doubles with each try.
-        max_delay_seconds: bound of all waits that the server does not ask for.
+        timeout_seconds: time limit of one call with all its attempts; it starts again if the server asks to wait and
+            has accepted another call meanwhile.
+        attempt_seconds: time limit of one attempt.
+        unreachable_seconds: time limit while nothing listens at the address: a server restarts in seconds, a wrong
+            address stays wrong.
+        first_delay_seconds: bound of the first wait; it doubles with each attempt.
+        max_delay_seconds: bound of every wait that the server did not ask for.
     """
 
     timeout_seconds: float = 300.0
@@ -63,7 +63,7 @@ class RetryPolicy:
 
 @dataclass(slots=True)
 class LastAnswer:
-    """When one of several calls under way together last got through.
+    """When one of several calls that run at the same time last succeeded.
 
     Attributes:
         at: on the clock of `send_with_retries`.
@@ -73,12 +73,12 @@ class LastAnswer:
 
 
 def is_transient(outcome: Outcome) -> bool:
-    """Whether a request may succeed when it is sent again."""
+    """Whether a request may succeed if it is sent again."""
     return not isinstance(outcome, Response) or outcome.code in _TRANSIENT or outcome.code >= _SERVER_ERRORS
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as a number or as an HTTP date.
+    """Return the seconds in a Retry-After header, which has a number or an HTTP date.
 
     >>> parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT", datetime(2026, 10, 21, 7, 27, 30, tzinfo=UTC))
     30.0
@@ -87,23 +87,23 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
         return max(0.0, float(found[1]))
     try:
         return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without an offset
+    except (ValueError, TypeError):  # not a date, or one without an offset
         return None
 
 
 def hinted_delay(response: Response, now: datetime) -> float | None:
-    """Return the seconds that the server asks to wait: the longer of RetryInfo and Retry-After, or None."""
+    """Return how many seconds the server asks to wait: the longer of RetryInfo and Retry-After, or None."""
     hints = [retry_delay_of(parse_error(response)), parse_retry_after(response.headers.get("retry-after", ""), now)]
     return max((hint for hint in hints if hint is not None), default=None)
 
 
 def next_delay(policy: RetryPolicy, *, attempt: int, hint: float | None, jitter: float) -> float:
-    """Return the seconds to wait after the failed try number `attempt` (from 1).
+    """Return the seconds to wait after failed attempt number `attempt` (from 1).
 
     Args:
         policy: the bounds.
-        attempt: how many tries have failed.
-        hint: what the server asked for; never cut short.
+        attempt: how many attempts have failed.
+        hint: the seconds that the server asked for; the wait is never shorter.
         jitter: a random number in [0, 1).
     """
     if hint is not None:
@@ -121,29 +121,29 @@ async def send_with_retries(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw: Callable[[], float] = random.random,
 ) -> Response:
-    """Send until there is an answer that trying again would not change, or time is up.
+    """Send until there is an answer that a retry would not change, or the time is up.
 
     Args:
-        send: sends once; is given the seconds it may take.
+        send: sends once; called with a timeout in seconds.
         policy: how long to keep trying.
-        last_answer: shared with the calls that are under way together: where the server rations, some wait for others.
-        may_repeat: whether to send again after a try.
+        last_answer: shared by calls that run at the same time: if the server limits the rate, some wait for others.
+        may_repeat: whether to retry after this outcome.
         clock: monotonic seconds.
-        sleep: waits so many seconds.
-        draw: a random number in [0, 1).
+        sleep: waits for a number of seconds.
+        draw: returns a random number in [0, 1).
 
     Returns:
         The last answer, which may be an error.
 
     Raises:
-        TransportFailure: the last try brought no answer.
+        TransportFailure: the last attempt got no answer.
     """
     start = clock()
     last_answer = last_answer or LastAnswer()
     attempt = 0
     while True:
         attempt += 1
-        left = max(policy.timeout_seconds - (clock() - start), 0.0)  # a sleep may take longer than asked
+        left = max(policy.timeout_seconds - (clock() - start), 0.0)  # a sleep may take longer than requested
         outcome = await _try(send, min(policy.attempt_seconds, left))
         if not may_repeat(outcome):
             last_answer.at = clock()

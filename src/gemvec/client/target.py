@@ -1,4 +1,4 @@
-"""Where vectors come from: Google, a gemvec server, or the model in this process."""
+"""Where to embed: Google, a gemvec server, or the model in this process."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ URL_VARIABLES = ("GEMVEC_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 _API_VERSION = "v1beta"
-_GOOGLE_KEY = re.compile(r"AIza|AQ\.")  # how Google's keys begin
+_GOOGLE_KEY = re.compile(r"AIza|AQ\.")  # Google's keys start like this
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _VERSIONED = re.compile(r"/v[0-9]+[a-z0-9]*$")
 _PATH = re.compile(r"[!-~]*")
-# What RFC 9110 lets headers be called, and hold.
+# Names and values of headers, by RFC 9110.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~\xa0-\xff]*")
 
-# Of google-genai's HttpOptions: `retry_options` is ignored, for transient failures are tried again anyway.
+# Fields of google-genai's HttpOptions. `retry_options` is ignored: temporary failures are retried anyway.
 _HTTP_OPTIONS = {"base_url", "api_version", "headers", "timeout", "retry_options"}
 
 _WAYS = (
@@ -50,13 +50,13 @@ _logger = get_logger("client")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where to send texts, and with what.
+    """Where to send texts, and what to send with them.
 
     Attributes:
-        base_url: scheme, host and path up to the API version, included; or `local`.
-        api_key: sent as `x-goog-api-key`, None for none.
+        base_url: scheme, host and path up to and including the API version; or `local`.
+        api_key: sent as `x-goog-api-key`; None for no key.
         headers: sent with every request.
-        attempt_seconds: how long one try may take.
+        attempt_seconds: time limit of one attempt.
     """
 
     base_url: str
@@ -77,21 +77,21 @@ def find_target(
     http_options: object = None,
     called: str = "base_url",
 ) -> Target:
-    """Decide where texts go: `base_url`, `http_options`, then GEMVEC_BASE_URL, GOOGLE_GEMINI_BASE_URL, then Google.
+    """Decide where to send texts: `base_url`, `http_options`, GEMVEC_BASE_URL, GOOGLE_GEMINI_BASE_URL, then Google.
 
     Args:
         base_url: address of a gemvec server, with or without an API version at its end; `local` for this process.
-        api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY, of which a key of Google's goes to no other server that
-            is named here.
-        http_options: google-genai's `HttpOptions` or a dict of the same, of which base_url, api_version, headers and
-            timeout (milliseconds for one try) count.
-        called: where the caller got `base_url` from, such as `--base-url`, for the error.
+        api_key: the key; else GEMINI_API_KEY or GOOGLE_API_KEY. A Google key from there is not sent to another server
+            that the caller names.
+        http_options: google-genai's `HttpOptions` or an equivalent dict: base_url, api_version, headers, and timeout
+            (milliseconds for one attempt).
+        called: what the caller calls `base_url`, such as `--base-url`, for errors.
 
     Raises:
-        KeyMissing: nothing says where to go.
-        BadSetting: the address is none, or the key cannot be sent.
+        KeyMissing: there is neither a key nor an address.
+        BadSetting: the address is not valid, or the key cannot be sent.
         MissingDependency: `local` needs packages that are not installed.
-        InvalidRequest: `http_options` has something that has no meaning here.
+        InvalidRequest: `http_options` has an option that is not supported.
     """
     options = _read_http_options(http_options)
     given = base_url or options.get("base_url")
@@ -121,14 +121,15 @@ def open_target(
     max_concurrency: int = 4,
     progress: Progress | None = None,
 ) -> Embedder:
-    """Return the embedder that asks `target`; close it when done.
+    """Return the embedder for `target`; close it when done.
 
     Args:
-        target: what `find_target` found.
-        model: the name that will be asked for; an in-process model other than the Gemini names' is loaded by it.
+        target: from `find_target`.
+        model: the model that will be used; the model in this process is loaded by this name, unless it is a Gemini
+            name.
         retries: how long to keep trying.
         max_concurrency: calls under way at a time.
-        progress: told how far a fetch of an in-process model's weights has come.
+        progress: called with the progress of fetching an in-process model's weights.
     """
     if target.is_local:
         return open_in_process(model, progress=progress)
@@ -157,7 +158,7 @@ def _read_http_options(options: object) -> dict[str, Any]:
         )
     given = {name: value for name, value in given.items() if value is not None}
     for name in sorted(given.keys() - _HTTP_OPTIONS):
-        raise InvalidRequest(f"http_options.{name} has no meaning here.", field=f"http_options.{name}")
+        raise InvalidRequest(f"http_options.{name} is not supported.", field=f"http_options.{name}")
     _check_headers(given.get("headers", {}))
     timeout = given.get("timeout", 1)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
@@ -168,50 +169,50 @@ def _read_http_options(options: object) -> dict[str, Any]:
 
 
 def _check_headers(headers: object) -> None:
-    """Refuse what no HTTP request can carry; values are not shown, for they may be keys."""
+    """Refuse headers that no HTTP request can contain; values are not shown, because they may be keys."""
     if not isinstance(headers, Mapping):
-        raise InvalidRequest("http_options.headers is no dict of strings.", field="http_options.headers")
+        raise InvalidRequest("http_options.headers is not a dict of strings.", field="http_options.headers")
     for name, value in cast("Mapping[object, object]", headers).items():
         is_name = isinstance(name, str) and _HEADER_NAME.fullmatch(name)
         if not is_name or not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise InvalidRequest(
-                f"http_options.headers holds {name!r}, which is no header of one line of text.",
+                f"http_options.headers has {name!r}, which is not a valid header.",
                 field="http_options.headers",
             )
 
 
 def _read_key(key: str | None) -> str | None:
-    """Return the key without the white space around it, which files and variables often have."""
+    """Return the key without surrounding white space, which files and variables often have."""
     key = (key or "").strip()
     if not _HEADER_VALUE.fullmatch(key):
-        raise BadSetting("The API key holds characters that no key has, such as a line break; it is not shown here.")
+        raise BadSetting("The API key has characters that no key has, such as a line break; it is not shown here.")
     return key or None
 
 
 def _say_what_is_empty(given: Mapping[str, str | None], url: str) -> None:
-    """Log which address is empty and so counts as not given: texts go elsewhere than its author may think."""
+    """Log which address is empty and ignored, because the texts may go somewhere unexpected."""
     empty = [name for name, value in given.items() if value == ""]
     for name in [*empty, *filter(is_empty_variable, URL_VARIABLES)]:
-        _logger.warning("%s is empty, which counts as not given: texts go to %s", name, url)
+        _logger.warning("%s is empty and is ignored: texts are sent to %s", name, url)
 
 
 def _key_for(url: str, key: str | None, *, is_meant: bool) -> str | None:
-    """Return the key if it may go to the server at `url`.
+    """Return the key if it may be sent to the server at `url`.
 
-    A key of Google's that stands in the environment is for Google, and for a server that the environment names. Where
-    the caller names another server, the key has to be given with it. It never travels unencrypted beyond this machine.
+    A Google key in the environment is for Google, and for a server that the environment names. If the caller names
+    another server, the key must be given with it. It is never sent unencrypted to another machine.
 
     Raises:
-        BadSetting: it would.
+        BadSetting: it would be sent unencrypted.
     """
     host = urlsplit(url).hostname
     if key is None or not _GOOGLE_KEY.match(key):
         return key
     if not is_meant and not is_google(url):
-        _logger.warning("the key in the environment is Google's and is not sent to %s: give api_key=...", host)
+        _logger.warning("the environment's key is a Google key and is not sent to %s: give api_key=...", host)
         return None
     if urlsplit(url).scheme == "http" and host not in _LOOPBACK:
-        raise BadSetting(f"A key of Google's would travel unencrypted to {host}: use https.")
+        raise BadSetting(f"A Google key would be sent unencrypted to {host}: use https.")
     return key
 
 
@@ -225,7 +226,7 @@ def _versioned(url: str, version: str | None, called: str) -> str:
         raise BadSetting(f"{called} has value {url!r}: expected http://host:port, https://host or local.")
     parts = urlsplit(url)
     if parts.username or parts.query or parts.fragment:
-        raise BadSetting(f"{called} has a user, query or fragment: give keys as api_key, other things as headers.")
+        raise BadSetting(f"{called} has a user, query or fragment: give a key as api_key, anything else as headers.")
     url = url.rstrip("/")
     if version is None and _VERSIONED.search(parts.path.rstrip("/")):
         return url
@@ -236,6 +237,6 @@ def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number, or a bracket is missing
+    except ValueError:  # the port is not a number, or a bracket is missing
         return False
     return is_complete and url.isprintable() and _PATH.fullmatch(parts.path) is not None

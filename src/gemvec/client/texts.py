@@ -1,4 +1,4 @@
-"""What callers hand in, as requests to embed: `document_requests`, `query_requests`; and what became of it: `Usage`."""
+"""Callers' texts as requests to embed (`document_requests`, `query_requests`), and what was embedded (`Usage`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Usage:
 
     Attributes:
         texts: texts embedded.
-        tokens: their tokens as the server counted them; a server that does not count adds none.
+        tokens: their tokens as the server counted them; 0 for a server that does not count.
     """
 
     texts: int = 0
@@ -30,7 +30,7 @@ class Usage:
         return Usage(texts=self.texts + len(embeddings), tokens=self.tokens + tokens)
 
 
-# Of the task types that come in pairs, those that queries have; their documents have RETRIEVAL_DOCUMENT.
+# The task types for queries; documents then have RETRIEVAL_DOCUMENT.
 _QUERY_TYPES = {
     TaskType.RETRIEVAL_QUERY,
     TaskType.QUESTION_ANSWERING,
@@ -49,9 +49,9 @@ def document_requests(
 
     Args:
         documents: the texts; one string is one document.
-        titles: a title or None for each of them.
-        options: the config; its title stands in where `titles` has none.
-        task_type: what the caller asks for in this call; None for what goes with the config.
+        titles: a title or None for each document.
+        options: the config; its title is used if `titles` has none.
+        task_type: another task type for this call; None for that of the config.
 
     Raises:
         InvalidRequest: a document or a title cannot be embedded; `index` says which.
@@ -64,7 +64,7 @@ def document_requests(
     task_type = (task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
     takes_titles = task_type is TaskType.RETRIEVAL_DOCUMENT
     if not takes_titles and options.takes_task_type and any(titles):
-        raise TitleNotAllowed(f"Titles go only with task type RETRIEVAL_DOCUMENT, not with {task_type.name}.")
+        raise TitleNotAllowed(f"Titles require task type RETRIEVAL_DOCUMENT, not {task_type.name}.")
     return [
         EmbedRequest(
             text=text,
@@ -102,7 +102,7 @@ def query_requests(
 
 @contextmanager
 def naming_fields(noun: str) -> Generator[None]:
-    """Name what an embedder refuses as the caller wrote it.
+    """Name what an embedder refuses as the caller calls it.
 
     Args:
         noun: the caller's name for the texts: `documents` or `queries`.
@@ -133,7 +133,7 @@ def _read_texts(texts: object, noun: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Return the string itself: numpy's strings are of another class, which the JSON encoder does not take."""
+    """Return a plain string: numpy's strings have another class, which the JSON encoder does not take."""
     return text if type(text) is str else str.__str__(text)
 
 

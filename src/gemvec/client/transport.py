@@ -1,7 +1,8 @@
-"""The one way out to a server: a `Request` goes in, a `Response` comes out.
+"""The way to a server: a `Request` goes in, a `Response` comes out.
 
-`Transport.send` tries once; trying again is `retries.py`. Each exchange has a thread of its own while it lasts, so that
-a transport belongs to no event loop, and cancelling one is prompt. Every answer is bounded before it is read.
+`Transport.send` makes one attempt; `retries.py` makes more. Each exchange runs in its own thread, so a transport
+belongs to no event loop, and an exchange can be cancelled at once. The size of every answer is limited before it is
+read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 10.0
 _BLOCK_BYTES = 2**18
 MAX_ANSWER_BYTES = 64 * 2**20
-# More of an error answer than this says nothing to anybody.
+# More of an error answer than this helps nobody.
 _MAX_ERROR_BYTES = 2**20
 _MAX_REDIRECTS = 10
 _KEY_HEADERS = {"x-goog-api-key", "authorization", "api-key", "x-api-key"}
@@ -41,13 +42,13 @@ class Request:
     """What to send.
 
     Attributes:
-        method: the HTTP method; a GET is followed to where the server redirects it.
-        path: what follows the base URL, beginning with a slash; or a whole URL.
+        method: the HTTP method; redirects are followed for GET only.
+        path: what follows the base URL, starting with a slash; or a whole URL.
         body: the bytes to send.
-        headers: sent beside the transport's own.
-        has_key: whether the key and the caller's headers go with it.
-        is_long: whether the time allowed is for each step of the exchange, not for the whole.
-        max_answer_bytes: a larger answer is refused, decompressed or not.
+        headers: sent in addition to the transport's own.
+        has_key: whether the key and the caller's headers are sent.
+        is_long: whether the timeout is for each step of the exchange, not for the whole.
+        max_answer_bytes: a larger answer is refused, compressed or decompressed.
     """
 
     method: str
@@ -61,12 +62,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What came back.
+    """The answer of a server.
 
     Attributes:
         code: the HTTP status code.
         headers: by lower-case name.
-        body: the whole body, decompressed; empty when it went to a sink.
+        body: the whole body, decompressed; empty if it went to a sink.
     """
 
     code: int
@@ -75,24 +76,24 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Whether the server did what was asked."""
+        """Whether the status is a success."""
         return 200 <= self.code < 300  # noqa: PLR2004 - HTTP's own classes
 
 
-# Given the head of a successful answer, returns what is called with each block of its body.
+# Called with the head of a successful answer; returns a function that is called with each block of its body.
 Sink = Callable[[Response], Callable[[bytes], None]]
 
 
 class Transport:
-    """Sends requests to one server; picklable, shared by threads and event loops, usable after a fork."""
+    """Sends requests to one server; can be pickled, shared by threads and event loops, and used after a fork."""
 
     def __init__(self, base_url: str, *, api_key: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        """Open nothing yet.
+        """Open no connection yet.
 
         Args:
             base_url: scheme, host and leading path, without a slash at the end.
             api_key: sent as `x-goog-api-key`.
-            headers: sent with every request that carries the key, and to no other server.
+            headers: sent with every request that has the key, and to no other server.
 
         Raises:
             BadSetting: the environment names a proxy that cannot be used.
@@ -115,12 +116,12 @@ class Transport:
 
         Args:
             request: what to send.
-            timeout_seconds: how long the exchange may take, or each of its steps when the request is a long one.
-            sink: takes the body of a successful answer, in a thread of its own; without it the body is in the response.
+            timeout_seconds: how long the exchange may take, or each of its steps if `is_long`.
+            sink: takes the body of a successful answer, in another thread; without it the body is in the response.
 
         Raises:
             TransportFailure: no complete answer came in time.
-            BadAnswer: the answer is too large, or sends elsewhere without end.
+            BadAnswer: the answer is too large, or there are too many redirects.
         """
         hold = Hold(timeout_seconds)
         exchange = functools.partial(self._exchange, request, hold, sink)
@@ -153,7 +154,7 @@ class Transport:
         return self._connections.of(url).urlopen(
             request.method,
             url,
-            # Read block by block where each step has its own time, else sent in one piece.
+            # Sent block by block if each step has its own timeout, else in one piece.
             body=io.BytesIO(request.body) if is_upload else request.body or None,
             headers=self._all_headers(url, request),
             timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, hold.seconds), read=hold.seconds),
@@ -165,8 +166,8 @@ class Transport:
     def _all_headers(self, url: str, request: Request) -> dict[str, str]:
         headers = {
             "User-Agent": f"gemvec/{gemvec.__version__}",
-            # A hundred vectors are 4 MB of digits. TLS means a network in between, where the link is the limit and
-            # gzip pays; without it unpacking costs more than sending.
+            # A hundred vectors are 4 MB of digits. TLS means a network in between, where the link is the limit and gzip
+            # helps; without TLS, decompressing costs more than sending.
             "Accept-Encoding": "gzip" if urlsplit(url).scheme == "https" else "identity",
         }
         if request.body:
@@ -176,7 +177,7 @@ class Transport:
         return {**headers, **request.headers}
 
     def _masked(self, response: Response) -> Response:
-        """Take the key out of an error answer that echoes it, before anybody logs it or passes it on."""
+        """Remove the key from an error answer that echoes it, before it is logged or passed on."""
         body = response.body
         for secret in () if response.is_success else self._secrets:
             body = body.replace(secret, b"***")
@@ -188,11 +189,11 @@ class Transport:
         reason = f"no answer within {allowed:g} s" if is_late else _reason_of(error)
         if not hold.is_connected:
             return TransportFailure(f"Nothing answers at {self.base_url}: {reason}", connected=False)
-        return TransportFailure(f"{self.base_url} broke off: {reason}")
+        return TransportFailure(f"The connection to {self.base_url} was lost: {reason}")
 
 
 def _read(answer: urllib3.BaseHTTPResponse, request: Request, hold: Hold, sink: Sink | None) -> Response:
-    """Read the body of an answer, bounded, and give its connection back."""
+    """Read the body of an answer, up to its limit, and return its connection to the pool."""
     head = Response(code=answer.status, headers={name.lower(): value for name, value in answer.headers.items()})
     body = b""
     try:
@@ -214,7 +215,7 @@ def _read_whole(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
     """Return the body, decompressed.
 
     Raises:
-        BadAnswer: it has more than `max_bytes`.
+        BadAnswer: it has more than `max_bytes` bytes.
     """
     is_plain = answer.headers.get("content-encoding", "identity") == "identity"
     if is_plain and answer.length_remaining is not None and answer.length_remaining <= max_bytes:
@@ -226,7 +227,7 @@ def _read_whole(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
 
 
 def _read_beginning(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
-    """Return the body, decompressed, or its first `max_bytes`, after which the connection is closed."""
+    """Return the decompressed body; beyond `max_bytes` it is cut, and the connection is closed."""
     blocks: list[bytes] = []
     left = max_bytes
     for block in answer.stream(_BLOCK_BYTES, decode_content=True):
@@ -240,7 +241,7 @@ def _read_beginning(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
 
 def _pour(answer: urllib3.BaseHTTPResponse, hold: Hold, write: Callable[[bytes], None]) -> None:
     if answer.headers.get("content-encoding", "identity") != "identity":
-        raise BadAnswer("The answer is compressed, which was not asked for.")
+        raise BadAnswer("The answer is compressed, although that was not requested.")
     for block in answer.stream(_BLOCK_BYTES, decode_content=False):
         if hold.is_ended:
             return
@@ -251,7 +252,7 @@ def _follow(url: str, there: str) -> str:
     """Return where a redirect leads.
 
     Raises:
-        BadAnswer: it leads out of HTTP, or out of TLS.
+        BadAnswer: it leaves HTTP, or TLS.
     """
     target = urljoin(url, there)
     kept = {"https"} if urlsplit(url).scheme == "https" else set(_PORTS)
@@ -271,14 +272,14 @@ def _origin_of(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _reason_of(error: BaseException) -> str:
-    """Return what the error under urllib3's own says, which names neither objects nor addresses in memory."""
+    """Return the message of the error that urllib3's error wraps: it contains no objects or memory addresses."""
     while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
     return getattr(error, "_message", None) or str(error) or type(error).__name__
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a daemon thread of its own, which nothing waits for at exit, and await its result."""
+    """Run `work` in its own daemon thread, which does not delay the exit, and await its result."""
     future: Future[T] = Future()
 
     def settle() -> None:
