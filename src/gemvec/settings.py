@@ -217,7 +217,8 @@ class Settings:
     )
     memory_budget: int = setting(
         0,
-        "Memory for all requests in flight: bodies, JSON, answers. 0 means two fifths of what the process may have.",
+        "Memory for everything in flight: bodies, JSON, answers, chunks of batches; half of it for one caller. 0 means "
+        "two fifths of what the process may have.",
         unit="bytes",
         minimum=0,
     )

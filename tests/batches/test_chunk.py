@@ -33,6 +33,7 @@ def run(tmp_path):
         task = ChunkTask(
             job_number=1,
             batch_id="b",
+            owner="",
             model="hash",
             weights="hash@12345678",
             chunk_index=0,

@@ -235,8 +235,10 @@ from gemvec.batches.job import ChunkTask
 from hash_embedder import HashEmbedder
 
 path = __import__("pathlib").Path(sys.argv[1])
-fields = dict(job_number=1, batch_id="b", model="hash", weights="hash@12345678", chunk_index=0, lease=1, input_offset=0)
-task = ChunkTask(**fields, input_path=path, input_bytes=path.stat().st_size, request_count=1, part_path=path / "none")
+fields = dict(job_number=1, batch_id="b", owner="", model="hash", weights="hash@12345678", chunk_index=0, lease=1)
+task = ChunkTask(
+    **fields, input_path=path, input_offset=0, input_bytes=path.stat().st_size, request_count=1, part_path=path / "none"
+)
 processes = ChunkProcesses(partial(HashEmbedder, delay_seconds=1000))
 while len(processes._idle) < len(processes._starting) + len(processes._idle) or not processes._idle:
     wire = processes._take()

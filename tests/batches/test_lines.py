@@ -88,6 +88,13 @@ def test_the_limit_is_the_longest_line_that_is_read(path, monkeypatch, length, i
         assert first == (b"x" * length + ending[:1] if is_kept else None)
 
 
+def test_a_line_whose_json_would_take_too_much_memory_is_not_read(path):
+    heavy = b'{"metadata":{"a":[' + b"[]," * (lines.MAX_OBJECT_BYTES // 200) + b"[]]}}\n"
+    assert len(heavy) < lines.MAX_LINE_BYTES
+    path.write_bytes(b"a\n" + heavy + b"b\n")
+    assert list(read_lines(path, 0, path.stat().st_size)) == [b"a\n", None, b"b\n"]
+
+
 def test_memory_stays_flat_over_a_million_lines(path):
     with path.open("wb") as file:
         for start in range(0, 1_000_000, 10_000):

@@ -13,6 +13,7 @@ from gemvec.batches.job import ChunkResult
 from gemvec.batches.store import BatchStore
 from gemvec.errors import DataLost, ModelUnavailable, Overloaded
 from gemvec.files.store import FileStore
+from gemvec.memory import MemoryBudget
 from gemvec.storage.hold import take_store
 from gemvec.storage.schema import chunks
 from gemvec.wire.batches import BatchState, BatchUpdate
@@ -181,6 +182,23 @@ def test_a_batch_expires_while_the_runner_runs(sqlite, data_dir, embedder):
             embedder.gate.set()
             await asyncio.sleep(0.05)
         assert store.get(job.batch_id, "") == job
+
+    run(steps())
+
+
+def test_chunks_that_do_not_fit_into_the_memory_budget_wait_and_none_is_lost(store, embedder):
+    async def steps():
+        memory = MemoryBudget(400_000)  # a quarter of it is enough for one chunk at a time
+        job = create(store, 2000)
+        async with running(store, embedder, memory=memory):
+            with memory.reservation("a") as first, memory.reservation("b") as second:
+                await first.grow(200_000, "bodies")
+                await second.grow(200_000, "bodies")
+                await until(lambda: {each.name: each.value for each in memory.figures()}["memory_waiting"])
+                assert not embedder.requests
+            job = await ended(store, job)
+        assert_complete(file_answers(store, job), 2000)
+        assert memory.used_bytes == 0
 
     run(steps())
 

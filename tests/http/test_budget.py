@@ -1,6 +1,5 @@
 """One budget of memory for all requests: what does not fit waits briefly, then is refused with the time to return."""
 
-import asyncio
 import contextlib
 import json
 import socket
@@ -8,91 +7,13 @@ import time
 
 import pytest
 
-from gemvec.errors import InvalidRequest, Overloaded
-from gemvec.server.budget import MemoryBudget, available_bytes, json_bytes
+from gemvec.memory import json_bytes
+from gemvec.server.budget import available_bytes
 
 MIB = 2**20
 EMBED = "/v1beta/models/tiny:embedContent"
 MANY = "/v1beta/models/gemini-embedding-001:batchEmbedContents"
 ONE = {"content": {"parts": [{"text": "hello"}]}}
-
-
-# The budget itself
-
-
-def test_what_is_taken_is_free_again_afterwards():
-    async def go():
-        budget = MemoryBudget(100)
-        with budget.reservation() as memory:
-            await memory.grow(60, "bodies")
-            await memory.grow(40, "bodies")
-            assert budget.used_bytes == 100
-        return budget.used_bytes
-
-    assert asyncio.run(go()) == 0
-
-
-def test_who_does_not_fit_waits_for_others_to_finish():
-    async def go():
-        budget, order = MemoryBudget(100, wait_seconds=20), []
-
-        async def hold(name, size, until):
-            with budget.reservation() as memory:
-                await memory.grow(size, "bodies")
-                order.append(name)
-                await until.wait()
-
-        first, others = asyncio.Event(), asyncio.Event()
-        others.set()
-        tasks = [asyncio.create_task(hold("large", 80, first))]
-        await asyncio.sleep(0)
-        tasks += [asyncio.create_task(hold(name, size, others)) for name, size in (("next", 50), ("small", 10))]
-        await asyncio.sleep(0.01)
-        assert order == ["large"], "the small one does not overtake who waits"
-        first.set()
-        await asyncio.gather(*tasks)
-        return order, budget.used_bytes
-
-    assert asyncio.run(go()) == (["large", "next", "small"], 0)
-
-
-def test_who_waits_too_long_is_refused_and_takes_nothing():
-    async def go():
-        budget = MemoryBudget(100, wait_seconds=0.01)
-        with budget.reservation() as held:
-            await held.grow(80, "bodies")
-            with budget.reservation() as memory:
-                with pytest.raises(Overloaded) as refused:
-                    await memory.grow(50, "bodies")
-                assert refused.value.retry_after_seconds > 0
-                await memory.grow(20, "bodies")
-        return budget.used_bytes, budget.refused
-
-    assert asyncio.run(go()) == (0, 1)
-
-
-def test_a_caller_that_leaves_while_waiting_takes_nothing():
-    async def go():
-        budget = MemoryBudget(100, wait_seconds=20)
-        with budget.reservation() as held:
-            await held.grow(80, "bodies")
-            waiting = asyncio.create_task(budget.take(50))
-            await asyncio.sleep(0.01)
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-            await budget.take(20)
-        return budget.used_bytes
-
-    assert asyncio.run(go()) == 20
-
-
-def test_what_can_never_fit_is_refused_at_once():
-    async def go():
-        with MemoryBudget(100, wait_seconds=1000).reservation() as memory:
-            await memory.grow(101, "answers")
-
-    with pytest.raises(InvalidRequest, match="would take 101 bytes"):
-        asyncio.run(go())
 
 
 @pytest.mark.parametrize(

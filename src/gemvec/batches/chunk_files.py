@@ -9,16 +9,23 @@ from typing import Any
 import orjson
 
 from gemvec.batches.job import ChunkResult, ChunkTask
-from gemvec.batches.lines import MAX_LINE_BYTES, read_lines
+from gemvec.batches.lines import MAX_LINE_BYTES, MAX_OBJECT_BYTES, read_lines
 from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import DataLost, InvalidRequest
+from gemvec.memory import json_bytes
 from gemvec.storage.durable import Checksum, Hook, write_durably
 from gemvec.wire.embed import EmbedContentRequest
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
 
 _BLOCK_BYTES = 2**18  # stays in the processor's cache
 
-_TOO_LONG = InvalidRequest(f"The line is longer than {MAX_LINE_BYTES} bytes.")
+# A vector's value while a chunk is computed: a float32, once as the network gave it and once as it was asked for.
+_VALUE_BYTES = 8
+
+_TOO_LARGE = InvalidRequest(
+    f"The line is longer than {MAX_LINE_BYTES} bytes, or its JSON would take more than {MAX_OBJECT_BYTES} of memory."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class ChunkFiles:
             count += 1
             if wanted is not None and number not in wanted:
                 continue
-            read = RequestLine(label={}, request=_TOO_LONG) if line is None else parse_request_line(line)
+            read = RequestLine(label={}, request=_TOO_LARGE) if line is None else parse_request_line(line)
             self._labels[number] = read.label
             asked.append(_prepare(read.request, task.model))
         if count != task.request_count:
@@ -91,6 +98,18 @@ class ChunkFiles:
                 yield b"".join(block)
                 block, size = [], 0
         yield b"".join(block)
+
+
+def estimate_bytes(task: ChunkTask, model: ServedModel) -> int:
+    """Estimate how much memory a chunk takes: the objects of its lines, and its vectors.
+
+    Raises:
+        DataLost: the input is gone, or shorter than it was.
+        StorageFailure: it cannot be read.
+    """
+    lines = read_lines(task.input_path, task.input_offset, task.input_bytes)
+    values = max(model.default_dimensionality, model.native_dim)
+    return sum(json_bytes(line) for line in lines if line) + task.request_count * values * _VALUE_BYTES
 
 
 def _prepare(request: EmbedContentRequest | InvalidRequest, model: str) -> EmbedRequest | Failure:

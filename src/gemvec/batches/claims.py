@@ -18,7 +18,7 @@ from gemvec.batches.rows import CHUNK_COLUMNS, chunk_of
 from gemvec.storage.schema import chunks, jobs
 
 _NEXT_JOB = (
-    select(jobs.c.job_number, jobs.c.batch_id, jobs.c.model, jobs.c.weights, jobs.c.state)
+    select(jobs.c.job_number, jobs.c.batch_id, jobs.c.owner, jobs.c.model, jobs.c.weights, jobs.c.state)
     .where(
         jobs.c.ended_at.is_(None),
         jobs.c.ending_state.is_(None),
@@ -73,6 +73,7 @@ class NextJob(NamedTuple):
 
     job_number: int
     batch_id: str
+    owner: str
     model: str
     weights: str
     state: str

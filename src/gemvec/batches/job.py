@@ -133,6 +133,7 @@ class ChunkTask:
     Attributes:
         job_number: which job.
         batch_id: the job's id, for logs.
+        owner: whose job it is.
         model: the served name to embed with.
         weights: what must answer to that name.
         chunk_index: its place among the job's chunks.
@@ -148,6 +149,7 @@ class ChunkTask:
 
     job_number: int
     batch_id: str
+    owner: str
     model: str
     weights: str
     chunk_index: int

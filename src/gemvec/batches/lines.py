@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemvec.errors import DataLost, InvalidRequest
+from gemvec.memory import json_bytes
 from gemvec.storage.durable import translate_os_errors
 
 # Enough to fill several micro-batches, little enough that a crash or a cancel loses under a second of work.
@@ -25,6 +26,9 @@ CHUNK_REQUESTS = 256
 CHUNK_BYTES = 2**20
 # As long as a request body may be; a longer line is an error at its place and is never held in memory.
 MAX_LINE_BYTES = 20 * 2**20
+# Its JSON as objects may take a hundred times as much memory as the line; a line that would take more than this is an
+# error at its place and is never parsed. A line of that length in plain text takes a third of it.
+MAX_OBJECT_BYTES = 128 * 2**20
 # A batch costs the database one row for each chunk; more requests than this would make too many rows.
 MAX_REQUESTS = 10_000_000
 
@@ -144,7 +148,7 @@ class _Spans:
 
 
 def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | None]:
-    """Yield the requests of a span, line ends included; None stands for one longer than `MAX_LINE_BYTES`.
+    """Yield the requests of a span, line ends included; None stands for one that is too large, see the limits above.
 
     Raises:
         DataLost: the file is gone, or shorter than it was.
@@ -164,7 +168,7 @@ def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | Non
                 left -= _skip_line(file, left)
                 yield None
             elif line not in {b"\n", b"\r\n", b"\r"}:
-                yield line
+                yield line if json_bytes(line) <= MAX_OBJECT_BYTES else None
 
 
 def open_kept(path: Path) -> BufferedReader:

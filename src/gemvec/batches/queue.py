@@ -85,6 +85,7 @@ class BatchQueue:
         return ChunkTask(
             job_number=job.job_number,
             batch_id=job.batch_id,
+            owner=job.owner,
             model=job.model,
             weights=job.weights,
             chunk_index=chunk.chunk_index,

@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from gemvec.batches.chunk import run_isolated
-from gemvec.batches.chunk_files import ChunkFiles
+from gemvec.batches.chunk_files import ChunkFiles, estimate_bytes
 from gemvec.batches.executor import Executor, LocalExecutor
 from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
 from gemvec.batches.job import ChunkResult, ChunkTask
@@ -26,7 +26,8 @@ from gemvec.batches.turns import Turns
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
 from gemvec.logs import get_logger
-from gemvec.storage.threads import in_database_thread
+from gemvec.memory import MemoryBudget
+from gemvec.storage.threads import in_database_thread, in_file_thread
 
 # While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
 CHUNKS_IN_FLIGHT = 4
@@ -55,6 +56,7 @@ class BatchRunner:
         embedder: Embedder,
         executor: Executor | None = None,
         *,
+        memory: MemoryBudget | None = None,
         chunks_in_flight: int = CHUNKS_IN_FLIGHT,
     ) -> None:
         """Prepare to run.
@@ -63,6 +65,7 @@ class BatchRunner:
             store: what to work on.
             embedder: says what is served.
             executor: where chunks run; None for this process.
+            memory: what chunks take their memory from; None for no limit.
             chunks_in_flight: how many at once.
         """
         self.store = store
@@ -70,6 +73,7 @@ class BatchRunner:
         self._embedder = embedder
         self._executor = executor or LocalExecutor(embedder)
         self._weights = sorted({model.weights for model in embedder.list_models()})
+        self._memory = memory or MemoryBudget()
         self._slots = chunks_in_flight
         self._pauses = Pauses()
         self._turns = Turns()
@@ -148,7 +152,7 @@ class BatchRunner:
     async def _run(self, task: ChunkTask) -> ChunkResult:
         """Run a chunk beside others; alone and here when it was in flight at several deaths of the server."""
         if task.crashes < SUSPECT_CRASHES:
-            async with self._turns.beside_others():
+            async with self._turns.beside_others(), self._memory_for(task):
                 return await self._executor.run(task)
         _log.warning(
             "a chunk that was in flight when the server died runs alone",
@@ -159,10 +163,17 @@ class BatchRunner:
             await self._durably(self._queue.record_isolation, task, isolation)
 
         try:
-            async with self._turns.alone():
+            async with self._turns.alone(), self._memory_for(task):
                 return await run_isolated(task, self._embedder, ChunkFiles(task), record)
         finally:
             self.notify()  # others may claim again
+
+    @contextlib.asynccontextmanager
+    async def _memory_for(self, task: ChunkTask) -> AsyncGenerator[None]:
+        """Hold the memory that a chunk needs; wait for it as long as it takes."""
+        size_bytes = await in_file_thread(estimate_bytes, task, self._embedder.get_model(task.model))
+        async with self._memory.chunk(task.owner, size_bytes):
+            yield
 
     async def _set_aside(self, task: ChunkTask, error: Exception) -> None:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""

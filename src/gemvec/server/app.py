@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import Authenticator
-from gemvec.server.budget import STREAM_BYTES, MemoryBudget, budget_bytes
+from gemvec.server.budget import STREAM_BYTES
 from gemvec.server.context import Services
 from gemvec.server.errors import error_response
 from gemvec.server.heads import HeadRules
@@ -42,10 +42,9 @@ def create_app(services: Services) -> Starlette:
     """
     settings, gate = services.settings, Gate()
     check_origins(settings.allow_origin)
-    limiter, budget = Limiter(services.limits), MemoryBudget(budget_bytes(settings))
-    metrics = Metrics(services, budget)
+    limiter, metrics = Limiter(services.limits), Metrics(services)
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
-    layers = _layers(services, gate, limiter, budget, tracing)
+    layers = _layers(services, gate, limiter, tracing)
     app = Starlette(
         routes=[Mount("", Router([(route, layers(route)) for route in ROUTES]))],
         middleware=[
@@ -62,9 +61,7 @@ def create_app(services: Services) -> Starlette:
     return app
 
 
-def _layers(
-    services: Services, gate: Gate, limiter: Limiter, budget: MemoryBudget, tracing: Tracing | None
-) -> Callable[[Route], ASGIApp]:
+def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing | None) -> Callable[[Route], ASGIApp]:
     """Return a function that wraps a route's handler in the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     ring = KeyRing(KeyStore(services.database))
@@ -76,7 +73,7 @@ def _layers(
         app: ASGIApp = _Handled(route.handler)
         if route.body != "stream":
             app = BodyLimit(app, bounds[route.body])
-        app = Budgeted(app, budget, stream_bytes=STREAM_BYTES if route.body == "stream" else 0)
+        app = Budgeted(app, services.memory, stream_bytes=STREAM_BYTES if route.body == "stream" else 0)
         if route.access == "key":
             app = Authenticated(app, authenticator)
         if not route.is_api:

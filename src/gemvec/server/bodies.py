@@ -16,7 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gemvec.embedding.embed import Float32Array
-from gemvec.server.budget import FREE_BYTES, json_bytes, reservation_of
+from gemvec.memory import json_bytes
+from gemvec.server.budget import FREE_BYTES, reservation_of
 from gemvec.wire.message import MessageT, read
 from gemvec.wire.proto_json import parse_json
 

@@ -16,6 +16,7 @@ from gemvec.batches.runner import BatchRunner
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.files.store import FileStore
+from gemvec.memory import MemoryBudget
 from gemvec.server.limits import Limits
 from gemvec.settings import Settings
 from gemvec.storage.database import Database
@@ -35,6 +36,7 @@ class Services:
         batches: the runner of batches, with their store.
         database: files, batches and API keys.
         limits: the limits of every caller.
+        memory: what requests and batches may take together.
         lifespans: what must run while the server runs, such as sweepers and runners.
     """
 
@@ -44,6 +46,7 @@ class Services:
     batches: BatchRunner
     database: Database
     limits: Limits
+    memory: MemoryBudget
     lifespans: tuple[Lifespan, ...]
 
     def default_model(self) -> ServedModel:

@@ -11,7 +11,6 @@ from prometheus_client.registry import Collector
 from gemvec.errors import StorageFailure
 from gemvec.figures import Figure
 from gemvec.logs import get_logger
-from gemvec.server.budget import MemoryBudget
 from gemvec.server.context import Services
 
 log = get_logger("server")
@@ -20,12 +19,12 @@ log = get_logger("server")
 class Gauges(Collector):
     """Collects figures from the parts of a running server; a part that fails is left out, and the log says so."""
 
-    def __init__(self, services: Services, budget: MemoryBudget) -> None:
+    def __init__(self, services: Services) -> None:
         self._parts: tuple[Callable[[], Iterable[Figure]], ...] = (
             services.embedder.figures,
             services.batches.store.figures,
             services.files.figures,
-            budget.figures,
+            services.memory.figures,
         )
 
     def describe(self) -> Iterable[Metric]:

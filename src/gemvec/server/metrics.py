@@ -28,7 +28,6 @@ from starlette.types import Scope
 import gemvec
 from gemvec.embedding.embed import Embedding
 from gemvec.embedding.models import ServedModel
-from gemvec.server.budget import MemoryBudget
 from gemvec.server.context import Services
 from gemvec.server.gauges import Gauges
 from gemvec.wire.status import RPC_CODES
@@ -41,7 +40,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 class Metrics:
     """The counts of one running server."""
 
-    def __init__(self, services: Services, budget: MemoryBudget) -> None:
+    def __init__(self, services: Services) -> None:
         self.registry = CollectorRegistry()
         info = Info("gemvec", "Version of gemvec, and the weights that are served.", registry=self.registry)
         weights = sorted({model.weights for model in services.embedder.list_models()})
@@ -72,7 +71,7 @@ class Metrics:
             "gemvec_texts", "Texts embedded in interactive calls, by served name.", ["model"], registry=self.registry
         )
         self.tokens = Counter("gemvec_tokens", "Tokens of these texts.", ["model"], registry=self.registry)
-        self.registry.register(Gauges(services, budget))
+        self.registry.register(Gauges(services))
         ProcessCollector(registry=self.registry)
 
     def note_embeddings(self, model: ServedModel, embeddings: Sequence[Embedding]) -> None:

@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gemvec.errors import InvalidRequest, ShuttingDown
+from gemvec.memory import MemoryBudget, Reservation
 from gemvec.server.auth import Authenticator
-from gemvec.server.budget import FREE_BYTES, MemoryBudget, Reservation
+from gemvec.server.budget import FREE_BYTES, payer_of
 from gemvec.server.errors import error_response
 
 
@@ -99,7 +100,7 @@ class Authenticated:
 
 
 class Budgeted:
-    """Gives a request its share of the memory for requests, see `budget.reservation_of`.
+    """Gives a request a reservation of memory, see `budget.reservation_of`.
 
     A route that reads its body in pieces gets the memory for these at once.
     """
@@ -113,7 +114,7 @@ class Budgeted:
         Raises:
             Overloaded: there is no memory for it now.
         """
-        with self._budget.reservation() as memory:
+        with self._budget.reservation(payer_of(scope)) as memory:
             if self._stream_bytes:
                 await memory.grow(self._stream_bytes, "pieces")
             scope["state"]["memory"] = memory

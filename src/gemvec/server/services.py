@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from gemvec.batches.executor import ProcessExecutor
+from gemvec.batches.executor import Executor, LocalExecutor, ProcessExecutor
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
@@ -20,9 +20,11 @@ from gemvec.errors import GemvecError, StorageFailure
 from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
+from gemvec.memory import MemoryBudget
 from gemvec.models.catalogue import find_known
 from gemvec.models.engines import engine_of
 from gemvec.models.progress import Progress
+from gemvec.server.budget import budget_bytes
 from gemvec.server.context import Lifespan, Services
 from gemvec.server.limits import limits_of
 from gemvec.server.upstream import open_served_embedder
@@ -64,7 +66,10 @@ def open_services(
         files = _open_file_store(settings, database)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
         storage = opened.pop_all()
-    batches = _open_batch_runner(settings, database, files, served)
+    memory = MemoryBudget(budget_bytes(settings))
+    store = _open_batch_store(settings, database, files)
+    executor = _open_executor(settings, served)
+    batches = BatchRunner(store, served, executor, memory=memory)
     closing: tuple[Lifespan, ...] = () if embedder else (partial(_closing, served),)
     return Services(
         settings=settings,
@@ -73,6 +78,7 @@ def open_services(
         batches=batches,
         database=database,
         limits=limits_of(settings),
+        memory=memory,
         lifespans=(
             partial(_closing_storage, storage),
             *closing,
@@ -104,18 +110,17 @@ def _open_batch_store(settings: Settings, database: Database, files: FileStore) 
     )
 
 
-def _open_batch_runner(settings: Settings, database: Database, files: FileStore, embedder: Embedder) -> BatchRunner:
-    """Return the runner of batches, with their store; models that are small and fast run theirs in processes."""
+def _open_executor(settings: Settings, embedder: Embedder) -> Executor:
+    """Return where chunks of batches run: in processes for models that are small and fast, else here."""
     from gemvec.models.local import open_embedder
 
-    store = _open_batch_store(settings, database, files)
     fast = tuple(name for name in settings.model if _is_light(name))
     ids = {record.id for record in map(find_known, fast) if record is not None}
     weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
     if not weights:
-        return BatchRunner(store, embedder)
+        return LocalExecutor(embedder)
     open_fast = partial(open_embedder, replace(settings, model=fast))
-    return BatchRunner(store, embedder, ProcessExecutor(embedder, open_fast, weights=weights))
+    return ProcessExecutor(embedder, open_fast, weights=weights)
 
 
 def _is_light(name: str) -> bool:

@@ -1,0 +1,256 @@
+"""One memory budget for everything in flight: bodies, the objects of their JSON, answers, chunks of batches.
+
+A request has a `Reservation` that grows with what the request needs and ends with it. One that does not fit waits
+briefly for others to finish, and is then refused with the time after which to try again. A chunk of a batch waits for
+as long as it takes. No caller can hold the whole budget, so that the others find room whatever one of them does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from gemvec.errors import InvalidRequest, Overloaded
+from gemvec.figures import Figure
+
+UNLIMITED = 2**62
+
+# The most that one caller may hold, and the most that all chunks of batches may hold together.
+_CALLER_SHARE, _BATCHES_SHARE = 1 / 2, 1 / 4
+_WAIT_SECONDS = 2.0
+_RETRY_SECONDS = 2.0
+# Measured memory of JSON as Python objects: each object or list, and each value after the first.
+_CONTAINER_BYTES, _VALUE_BYTES = 240, 64
+
+
+def json_bytes(text: bytes) -> int:
+    """Estimate the memory of JSON as objects; brackets and commas inside strings make the estimate too large."""
+    containers = text.count(b"{") + text.count(b"[")
+    return len(text) + containers * _CONTAINER_BYTES + text.count(b",") * _VALUE_BYTES
+
+
+@dataclass(slots=True, eq=False)
+class _Account:
+    """What a caller holds, or all batches together."""
+
+    share_bytes: int
+    used_bytes: int = 0
+    holders: int = 0  # reservations that have not ended
+
+    def has_room(self, size_bytes: int) -> bool:
+        return self.used_bytes + size_bytes <= self.share_bytes
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """Memory that is asked for."""
+
+    size_bytes: int
+    accounts: tuple[_Account, ...]
+    order: tuple[bool, int]  # chunks of batches come after requests, then the first come first
+    turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def line(self) -> tuple[_Account, bool]:
+        """Which line it stands in: a caller's claims are granted one after the other."""
+        return self.accounts[-1], self.order[0]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the shares that it counts against have room for it."""
+        return all(account.has_room(self.size_bytes) for account in self.accounts)
+
+
+class MemoryBudget:
+    """How much memory everything in flight may take; belongs to one event loop, so it has no lock.
+
+    Attributes:
+        limit_bytes: how much it may take.
+        caller_bytes: how much of it may be one caller's.
+        batches_bytes: how much of it may be chunks of batches.
+        used_bytes: how much is taken now.
+        refused: how many requests were refused because of it.
+    """
+
+    def __init__(self, limit_bytes: int = UNLIMITED, *, wait_seconds: float = _WAIT_SECONDS) -> None:
+        """Begin with nothing taken.
+
+        Args:
+            limit_bytes: how much memory there is.
+            wait_seconds: how long a request may wait for it.
+        """
+        self.limit_bytes = limit_bytes
+        self.caller_bytes = int(limit_bytes * _CALLER_SHARE)
+        self.batches_bytes = int(limit_bytes * _BATCHES_SHARE)
+        self.used_bytes = 0
+        self.refused = 0
+        self._wait_seconds = wait_seconds
+        self._batches = _Account(self.batches_bytes)
+        self._callers: dict[str, _Account] = {}
+        self._lines: dict[tuple[_Account, bool], deque[_Claim]] = {}
+        self._claims = 0
+
+    @contextmanager
+    def reservation(self, caller: str) -> Generator[Reservation]:
+        """Give a request its reservation, which is empty at first and is freed afterwards.
+
+        Args:
+            caller: whose share it counts against.
+        """
+        with self._account(caller) as account:
+            reservation = Reservation(self, account)
+            try:
+                yield reservation
+            finally:
+                self._free((account,), reservation.held_bytes)
+
+    @asynccontextmanager
+    async def chunk(self, owner: str, size_bytes: int) -> AsyncGenerator[None]:
+        """Hold the memory of a chunk of a batch during the block, and wait for it as long as it takes.
+
+        Requests go first. A chunk that is larger than what batches may take waits until it has all of that.
+
+        Args:
+            owner: whose share it counts against, too; "" for anonymous callers.
+            size_bytes: what the chunk needs.
+        """
+        size_bytes = min(size_bytes, self.batches_bytes)
+        with self._account(owner) as caller:
+            accounts = (self._batches, caller) if owner else (self._batches,)
+            await self._take(size_bytes, accounts, wait_seconds=None)
+            try:
+                yield
+            finally:
+                self._free(accounts, size_bytes)
+
+    async def take(self, size_bytes: int, account: _Account) -> None:
+        """Take memory for a request, after a short wait if there is not enough.
+
+        Raises:
+            Overloaded: there is still not enough.
+        """
+        try:
+            await self._take(size_bytes, (account,), wait_seconds=self._wait_seconds)
+        except TimeoutError:
+            self.refused += 1
+            is_own = not account.has_room(size_bytes)
+            whose, limit = ("one caller", self.caller_bytes) if is_own else ("requests", self.limit_bytes)
+            raise Overloaded(
+                f"The server's memory for {whose} ({limit} bytes) is used up: try again, or send less.",
+                retry_after_seconds=_RETRY_SECONDS,
+            ) from None
+
+    def figures(self) -> Iterable[Figure]:
+        """Return the size and the use of the budget, for metrics."""
+        waiting = sum(map(len, self._lines.values()))
+        yield Figure(name="memory_budget_bytes", summary="Memory for everything in flight.", value=self.limit_bytes)
+        yield Figure(name="memory_used_bytes", summary="Memory that is taken.", value=self.used_bytes)
+        yield Figure(
+            name="memory_batches_bytes",
+            summary="The part of it that chunks of batches have.",
+            value=self._batches.used_bytes,
+        )
+        yield Figure(name="memory_waiting", summary="Requests and chunks that wait for memory.", value=waiting)
+        yield Figure(
+            name="memory_refusals",
+            summary="Requests refused because the budget was used up or too small.",
+            value=self.refused,
+            is_total=True,
+        )
+
+    @contextmanager
+    def _account(self, caller: str) -> Generator[_Account]:
+        """Give a caller's account, which is forgotten when nobody uses it."""
+        account = self._callers.setdefault(caller, _Account(self.caller_bytes))
+        account.holders += 1
+        try:
+            yield account
+        finally:
+            account.holders -= 1
+            if not account.holders:
+                del self._callers[caller]
+
+    async def _take(self, size_bytes: int, accounts: tuple[_Account, ...], *, wait_seconds: float | None) -> None:
+        self._claims += 1
+        claim = _Claim(size_bytes, accounts, (wait_seconds is None, self._claims))
+        self._lines.setdefault(claim.line, deque()).append(claim)
+        self._grant()
+        if claim.turn.done():
+            return
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await claim.turn
+        except BaseException:
+            self._give_up(claim)
+            raise
+
+    def _grant(self) -> None:
+        """Grant what is due, in order, for as long as there is room."""
+        while (first := self._first()) is not None and self.used_bytes + first.size_bytes <= self.limit_bytes:
+            self._leave_line(first)
+            if not first.turn.done():
+                self._use(first.accounts, first.size_bytes)
+                first.turn.set_result(None)
+
+    def _first(self) -> _Claim | None:
+        due = [line[0] for line in self._lines.values() if line[0].is_due]
+        return min(due, key=lambda claim: claim.order, default=None)
+
+    def _give_up(self, claim: _Claim) -> None:
+        if claim.turn.done() and not claim.turn.cancelled():  # its turn came at the same moment
+            self._free(claim.accounts, claim.size_bytes)
+        elif claim in self._lines.get(claim.line, ()):
+            self._leave_line(claim)
+            self._grant()
+
+    def _leave_line(self, claim: _Claim) -> None:
+        line = self._lines[claim.line]
+        line.remove(claim)
+        if not line:
+            del self._lines[claim.line]
+
+    def _use(self, accounts: tuple[_Account, ...], size_bytes: int) -> None:
+        self.used_bytes += size_bytes
+        for account in accounts:
+            account.used_bytes += size_bytes
+
+    def _free(self, accounts: tuple[_Account, ...], size_bytes: int) -> None:
+        self._use(accounts, -size_bytes)
+        self._grant()
+
+
+class Reservation:
+    """What one request has taken of the budget.
+
+    Attributes:
+        held_bytes: how much it is.
+    """
+
+    def __init__(self, budget: MemoryBudget, account: _Account) -> None:
+        """Begin with nothing; `MemoryBudget.reservation` makes it."""
+        self._budget = budget
+        self._account = account
+        self.held_bytes = 0
+
+    async def grow(self, more_bytes: int, what: str) -> None:
+        """Take more.
+
+        Args:
+            more_bytes: how much more.
+            what: what it is for, in words for an error.
+
+        Raises:
+            InvalidRequest: the request alone needs more than one caller may hold.
+            Overloaded: others, or other requests of the same caller, take what it needs.
+        """
+        if self.held_bytes + more_bytes > self._budget.caller_bytes:
+            self._budget.refused += 1
+            raise InvalidRequest(
+                f"The {what} of this request would take {more_bytes} bytes of memory, and one caller may take "
+                f"{self._budget.caller_bytes} of this server's {self._budget.limit_bytes}. Send less at once."
+            )
+        await self._budget.take(more_bytes, self._account)
+        self.held_bytes += more_bytes

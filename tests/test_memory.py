@@ -1,0 +1,175 @@
+"""One budget of memory: what does not fit waits, a request briefly and a chunk as long as it takes; none has it all."""
+
+import asyncio
+
+import pytest
+
+from gemvec.errors import InvalidRequest, Overloaded
+from gemvec.memory import MemoryBudget
+
+
+def figures_of(budget):
+    return {figure.name: figure.value for figure in budget.figures()}
+
+
+async def holding(budget, caller, size, order, until):
+    with budget.reservation(caller) as memory:
+        await memory.grow(size, "bodies")
+        order.append(caller)
+        await until.wait()
+
+
+async def chunk(budget, owner, size, order, until):
+    async with budget.chunk(owner, size):
+        order.append(f"chunk of {owner}")
+        await until.wait()
+
+
+async def start(*steps):
+    """Start steps one after the other, each up to where it waits."""
+    tasks = []
+    for step in steps:
+        tasks.append(asyncio.create_task(step))
+        await asyncio.sleep(0.001)
+    return tasks
+
+
+def test_what_is_taken_is_free_again_afterwards():
+    async def go():
+        budget = MemoryBudget(200)
+        with budget.reservation("a") as memory:
+            await memory.grow(60, "bodies")
+            await memory.grow(40, "bodies")
+            async with budget.chunk("b", 20):
+                assert figures_of(budget)["memory_used_bytes"] == 120
+                assert figures_of(budget)["memory_batches_bytes"] == 20
+        return budget.used_bytes
+
+    assert asyncio.run(go()) == 0
+
+
+def test_who_does_not_fit_waits_for_others_to_finish():
+    async def go():
+        budget, order, first, others = MemoryBudget(100, wait_seconds=20), [], asyncio.Event(), asyncio.Event()
+        others.set()
+        tasks = await start(
+            holding(budget, "a", 50, order, first),
+            holding(budget, "b", 30, order, first),
+            holding(budget, "c", 40, order, others),
+            holding(budget, "d", 10, order, others),
+        )
+        assert order == ["a", "b"], "the small one does not overtake who waits"
+        assert figures_of(budget)["memory_waiting"] == 2
+        first.set()
+        await asyncio.gather(*tasks)
+        return order, budget.used_bytes
+
+    assert asyncio.run(go()) == (["a", "b", "c", "d"], 0)
+
+
+def test_a_caller_that_fills_its_share_keeps_only_itself_waiting():
+    async def go():
+        budget, order, first, others = MemoryBudget(100, wait_seconds=20), [], asyncio.Event(), asyncio.Event()
+        others.set()
+        tasks = await start(
+            holding(budget, "greedy", 50, order, first),
+            *[holding(budget, "greedy", 10, order, others) for _ in range(5)],
+            holding(budget, "other", 40, order, others),
+        )
+        assert order == ["greedy", "other"]
+        first.set()
+        await asyncio.gather(*tasks)
+        return budget.used_bytes
+
+    assert asyncio.run(go()) == 0
+
+
+def test_who_waits_too_long_is_refused_and_takes_nothing():
+    async def go():
+        budget = MemoryBudget(100, wait_seconds=0.01)
+        with budget.reservation("a") as first, budget.reservation("b") as second, budget.reservation("c") as memory:
+            await first.grow(50, "bodies")
+            await second.grow(30, "bodies")
+            with pytest.raises(Overloaded, match=r"memory for requests .100 bytes. is used up") as refused:
+                await memory.grow(50, "bodies")
+            assert refused.value.retry_after_seconds > 0
+            with budget.reservation("a") as own, pytest.raises(Overloaded, match=r"memory for one caller .50 bytes."):
+                await own.grow(1, "bodies")
+            await memory.grow(20, "bodies")
+        return budget.used_bytes, budget.refused
+
+    assert asyncio.run(go()) == (0, 2)
+
+
+def test_a_caller_that_leaves_while_waiting_takes_nothing():
+    async def go():
+        budget, order, until = MemoryBudget(100, wait_seconds=20), [], asyncio.Event()
+        [held] = await start(holding(budget, "a", 50, order, until))
+        [waiting] = await start(holding(budget, "a", 50, order, until))
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        [other] = await start(holding(budget, "b", 50, order, until))
+        until.set()
+        await asyncio.gather(held, other)
+        return order, budget.used_bytes
+
+    assert asyncio.run(go()) == (["a", "b"], 0)
+
+
+def test_what_can_never_fit_is_refused_at_once():
+    async def go():
+        with MemoryBudget(100, wait_seconds=1000).reservation("a") as memory:
+            await memory.grow(51, "answers")
+
+    with pytest.raises(InvalidRequest, match="would take 51 bytes of memory, and one caller may take 50 of"):
+        asyncio.run(go())
+
+
+def test_a_chunk_waits_as_long_as_it_takes_and_requests_go_first():
+    async def go():
+        budget, order, first, others = MemoryBudget(100, wait_seconds=0.001), [], asyncio.Event(), asyncio.Event()
+        others.set()
+        tasks = await start(
+            holding(budget, "a", 50, order, first),
+            holding(budget, "b", 50, order, first),
+            chunk(budget, "c", 20, order, others),
+        )
+        await asyncio.sleep(0.02)  # longer than a request may wait
+        [late] = await start(holding(budget, "d", 1, order, others))
+        with pytest.raises(Overloaded):
+            await late
+        first.set()
+        await asyncio.gather(*tasks)
+        return order, budget.used_bytes
+
+    assert asyncio.run(go()) == (["a", "b", "chunk of c"], 0)
+
+
+def test_chunks_together_hold_a_quarter_and_one_that_is_larger_takes_all_of_that():
+    async def go():
+        budget, order, first, others = MemoryBudget(100), [], asyncio.Event(), asyncio.Event()
+        others.set()
+        tasks = await start(chunk(budget, "", 10**9, order, first), chunk(budget, "b", 1, order, others))
+        assert (order, figures_of(budget)["memory_batches_bytes"]) == (["chunk of "], 25)
+        first.set()
+        await asyncio.gather(*tasks)
+        return order
+
+    assert asyncio.run(go()) == ["chunk of ", "chunk of b"]
+
+
+def test_the_chunks_of_a_caller_count_against_its_share_and_those_of_others_go_on():
+    async def go():
+        budget, order, first, others = MemoryBudget(100), [], asyncio.Event(), asyncio.Event()
+        others.set()
+        tasks = await start(
+            holding(budget, "a", 45, order, first),
+            chunk(budget, "a", 10, order, others),
+            chunk(budget, "b", 10, order, others),
+        )
+        assert order == ["a", "chunk of b"]
+        first.set()
+        await asyncio.gather(*tasks)
+        return order
+
+    assert asyncio.run(go()) == ["a", "chunk of b", "chunk of a"]
