@@ -61,8 +61,3 @@ def test_the_page_is_made_out_to_the_address_it_was_asked_at(http):
         "&quot;", '"'
     )
     assert "<script>alert" not in http.get("/docs", headers={"host": "<script>alert"}).text
-
-
-def test_a_browser_is_sent_to_the_page_and_a_program_told_what_this_is(http):
-    assert http.get("/", headers={"accept": "text/html,*/*"}).headers["location"] == "docs"
-    assert http.get("/").json()["name"] == "gemvec"

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 import gemvec
 from gemvec.server.bodies import answer
+from gemvec.server.console import POLICY
 from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
 from gemvec.server.route import VERSIONS, Route
@@ -29,8 +30,6 @@ _KEYS: dict[str, Any] = {
     "query": {"type": "apiKey", "in": "query", "name": "key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-# The page contains everything that it needs.
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 
 
 async def openapi(request: Request) -> Response:
@@ -45,7 +44,7 @@ async def page(request: Request) -> Response:
     shown = _page(request.app.state.routes).safe_substitute(
         base=escape(base), weights=escape(model.weights), model=escape(model.name), version=gemvec.__version__
     )
-    return HTMLResponse(shown, headers={"content-security-policy": _PAGE_POLICY})
+    return HTMLResponse(shown, headers={"content-security-policy": POLICY})
 
 
 @functools.cache
@@ -132,12 +131,13 @@ def _route(route: Route) -> str:
     path = re.sub(r"({\w+})", r"<i>\1</i>", escape(full_path(route)))
     inside = [f"<pre><button>copy</button><code>{escape(curl(route)).replace('&#x27;', chr(39))}</code></pre>"]
     if route.query:
-        inside.append("<h4>Query</h4>" + _fields(schema_of(route.query)))
+        inside.append("<h3>Query</h3>" + _fields(schema_of(route.query)))
     for title, name in (("Body", route.request), ("Answer", route.response)):
         if name:
-            inside.append(f'<h4>{title} <a href="#{name}">{name}</a></h4>' + _fields(SCHEMAS[name]))
+            inside.append(f'<h3>{title} <a href="#{name}">{name}</a></h3>' + _fields(SCHEMAS[name]))
     return (
-        f'<details><summary><b class="{route.method.lower()}">{route.method}</b><code>{path}</code>'
+        f'<details data-method="{route.method.lower()}" data-path="{escape(full_path(route))}">'
+        f'<summary><b class="{route.method.lower()}">{route.method}</b><code>{path}</code>'
         f"<span>{_prose(route.summary)}</span></summary>{''.join(inside)}</details>"
     )
 

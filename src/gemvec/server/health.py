@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 import gemvec
 from gemvec.errors import ShuttingDown
 from gemvec.server.bodies import answer
+from gemvec.server.console import send_asset
 from gemvec.server.context import services_of
 from gemvec.storage.threads import in_key_thread
 from gemvec.wire.health import Health, Welcome
@@ -34,10 +35,14 @@ async def readyz(request: Request) -> Response:
 
 
 async def root(request: Request) -> Response:
-    """Say what this is; a browser is redirected to the documentation."""
+    """Say what this is: to a browser with the console, to a program in JSON."""
     if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("docs")
+        page = send_asset(request, "index.html")
+        page.headers["vary"] = "accept"
+        return page
     models = [each.name for each in services_of(request).embedder.list_models()]
     weights = services_of(request).default_model().weights
     welcome = Welcome(name="gemvec", version=gemvec.__version__, weights=weights, models=models, docs="/docs")
-    return answer(request, to_wire(welcome))
+    response = answer(request, to_wire(welcome))
+    response.headers["vary"] = "accept"
+    return response

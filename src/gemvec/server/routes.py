@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from gemvec.server import batches, docs, embed, files, health, media_uploads, metrics, models, openai, tei, uploads
+from gemvec.server import (
+    batches,
+    console,
+    docs,
+    embed,
+    files,
+    health,
+    media_uploads,
+    metrics,
+    models,
+    openai,
+    tei,
+    uploads,
+)
 from gemvec.server.errors import Dialect
 from gemvec.server.route import Route
 from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
@@ -322,6 +335,23 @@ ROUTES: tuple[Route, ...] = (
         versioned=False,
         is_api=False,
     ),
+    Route(
+        group="Console",
+        method="GET",
+        path="/console/data/models",
+        handler=console.served_names,
+        summary="List the names that are served, with their weights and dimensionalities.",
+        response="ServedNames",
+        versioned=False,
+        is_api=False,
+    ),
+    _Public(
+        group="Console",
+        method="GET",
+        path="/console/{file}",
+        handler=console.asset,
+        summary="A file of the console.",
+    ),
     _Public(
         group="Documentation",
         method="GET",
@@ -341,7 +371,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/",
         handler=health.root,
-        summary="What this is; a browser is sent to `/docs`.",
+        summary="What this is; a browser gets the console.",
         response="Welcome",
     ),
 )

@@ -5,7 +5,7 @@ They are made from the declarations by which bodies are read and answers are wri
 
 from __future__ import annotations
 
-from gemvec.wire import batches, embed, files, health, jsonl, models, openai, operations, status, tei
+from gemvec.wire import batches, console, embed, files, health, jsonl, models, openai, operations, status, tei
 from gemvec.wire.kinds import Schema
 from gemvec.wire.message import Message
 from gemvec.wire.schema import schema_of
@@ -59,6 +59,8 @@ MESSAGES: tuple[type[Message], ...] = (
     status.Empty,
     status.Error,
     status.HttpStatus,
+    console.ServedNames,
+    console.ServedName,
     health.Health,
     health.Welcome,
 )

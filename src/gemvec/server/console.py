@@ -1,0 +1,70 @@
+"""The console for browsers: its page, the files of the page, and what no other route tells it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.console.assets import load_assets
+from gemvec.embedding.models import ServedModel
+from gemvec.embedding.task_type import TaskType
+from gemvec.server.bodies import answer
+from gemvec.server.context import services_of
+from gemvec.server.limits import limiter_of
+from gemvec.wire.console import ServedName, ServedNames
+from gemvec.wire.message import to_wire
+
+# Scripts and styles come from files of this server only; nothing in a page can run, and no other page can frame it.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+async def asset(request: Request) -> Response:
+    """Answer with one of the console's files."""
+    return send_asset(request, request.path_params["file"])
+
+
+def send_asset(request: Request, name: str) -> Response:
+    """Return the answer with one of the console's files; the browser asks each time whether its copy is still right.
+
+    Raises:
+        HTTPException: 404, there is no such file.
+    """
+    found = load_assets().get(name)
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    headers = {
+        "cache-control": "no-cache",
+        "content-security-policy": POLICY,
+        "etag": found.tag,
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+    if request.headers.get("if-none-match") == found.tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(found.content, headers=headers, media_type=found.media_type)
+
+
+async def served_names(request: Request) -> Response:
+    """Tell what is served under which name, as far as the caller may use it."""
+    models = limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
+    task_types = [each.name for each in TaskType if each is not TaskType.TASK_TYPE_UNSPECIFIED]
+    return answer(request, to_wire(ServedNames(names=[_named(each) for each in models], task_types=task_types)))
+
+
+def _named(model: ServedModel) -> ServedName:
+    return ServedName(
+        name=model.name,
+        weights=model.weights,
+        description=model.description,
+        input_token_limit=model.input_token_limit,
+        native_dimensionality=model.native_dim,
+        default_dimensionality=model.default_dimensionality,
+        takes_options=model.takes_options,
+        retired_at=model.retired_at.isoformat() if model.retired_at else None,
+    )
