@@ -62,4 +62,4 @@ def test_an_output_that_is_full_gets_an_error_and_no_traceback(arguments):
     with FULL.open("w") as full:
         outcome = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert outcome.returncode == 1
-    assert outcome.stderr == "error: There is no room left to write to.\n"
+    assert outcome.stderr == "error: There is no space left to write to.\n"

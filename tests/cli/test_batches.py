@@ -106,11 +106,11 @@ def test_columns_may_have_any_name(gemvec, source):
         (("rows.pdf",), "expected .jsonl"),
         (("none.jsonl",), "there is no such file"),
         (("none.csv",), "Cannot read"),
-        (("rows.csv", "--text-column", "body"), "has no such column; it has id, text, title"),
+        (("rows.csv", "--text-column", "body"), "has no such column, only id, text, title"),
         (("rows.jsonl", "--task-type", "CLUSTERING"), "has its own"),
         (("rows.csv", "--task-type", "NOPE"), "NOPE"),
-        (("rows.csv", "--base-url", "local"), "kept by a server"),
-        (("rows.csv", "--google", "--base-url", "http://x"), "two places"),
+        (("rows.csv", "--base-url", "local"), "need a server"),
+        (("rows.csv", "--google", "--base-url", "http://x"), "not both"),
     ],
 )
 def test_what_is_wrong_is_said(gemvec, source, monkeypatch, arguments, said):

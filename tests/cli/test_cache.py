@@ -39,7 +39,7 @@ def test_stats_tell_size_and_savings(gemvec, kept):
 
 
 def test_clear_drops_everything(gemvec, kept):
-    assert gemvec("cache", "clear") == "5 embeddings dropped.\n"
+    assert gemvec("cache", "clear") == "5 embeddings deleted.\n"
     assert json.loads(gemvec("cache", "clear", "--json")) == {"dropped": 0}
 
 

@@ -125,8 +125,8 @@ def test_a_server_may_compute_the_vectors(gemvec):
         (["one", ""], "text 2 is empty", 1),
         (["--file", "nowhere.txt"], "Cannot read nowhere.txt", 1),
         (["--task-type", "SEARCH", "one"], "no task type 'SEARCH'", 1),
-        (["one", "--file", "a.txt"], "give one", 2),
-        (["one", "--google", "--base-url", "http://h"], "give one", 2),
+        (["one", "--file", "a.txt"], "not both", 2),
+        (["one", "--google", "--base-url", "http://h"], "not both", 2),
         (["one", "--dimensionality", "0"], "--dimensionality", 2),
     ],
 )

@@ -69,7 +69,10 @@ def test_people_get_tables_and_a_report(run, sts, beir, tmp_path):
     ("arguments", "named"),
     [
         (["--precision", "fp8"], "--precision has value 'fp8'"),
-        (["--precision", "fast", "--base-url", "http://127.0.0.1:9"], "--precision is the server's to decide"),
+        (
+            ["--precision", "fast", "--base-url", "http://127.0.0.1:9"],
+            "--precision cannot be used with --base-url or --google",
+        ),
         (["--html", "none/report.html"], "--html names none/report.html, which cannot be written"),
         (["--dimensions", "0"], "dimensions has value 0"),
         (["missing.tsv"], "missing.tsv"),

@@ -118,7 +118,7 @@ def test_a_second_server_of_one_data_folder_is_told_which_flag_names_another(tmp
     lock.release()
     assert outcome.returncode == 1
     assert str(tmp_path) in outcome.stderr
-    assert outcome.stderr.endswith("Give this one another folder with --data-dir.\n")
+    assert outcome.stderr.endswith("Use another folder with --data-dir.\n")
 
 
 def test_measurements_keep_to_eighty_columns_and_leave_out_no_set_of_data(capsys):

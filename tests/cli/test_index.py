@@ -134,7 +134,7 @@ def test_a_root_can_be_set_and_a_moved_folder_keeps_its_names(indexed, tmp_path,
     monkeypatch.chdir(tmp_path / "moved")
     outcome = run("index", "docs", "--root", ".", "--uri", "../gemvec.db", "--json")
     assert json.loads(outcome.stdout)["unchanged"] == 2
-    assert f"named from {tmp_path / 'moved'} from now on, no longer from {tmp_path}" in outcome.stderr
+    assert f"relative to {tmp_path / 'moved'}, no longer to {tmp_path}" in outcome.stderr
     assert run("index", "docs", "--uri", "../gemvec.db").stderr == ""
 
 
@@ -171,7 +171,7 @@ def test_what_is_not_read_is_said(docs, tiny_model):
     (docs / "slides.pptx").write_bytes(b"x")
     (docs / "node_modules").mkdir()
     outcome = run("index", "docs", "--model", tiny_model)
-    assert "not read: files of other kinds: 1 .pptx" in outcome.stderr
+    assert "not read: files of other formats: 1 .pptx" in outcome.stderr
     assert "not read: folder docs/node_modules: packages of Node.js" in outcome.stderr
     told = report("docs")["left_out"]
     assert told["files"] == {".pptx": 1}
@@ -247,8 +247,8 @@ def test_another_model_is_refused_with_both_named(indexed, tiny_model, tmp_path)
 
 def test_the_help_says_the_real_default_sizes():
     shown = " ".join(run("index", "--help").output.replace("│", " ").split())
-    assert f"at first {PassageOptions().max_tokens}." in shown
-    assert f"at first {PassageOptions().overlap_tokens}." in shown
+    assert f"as before, or {PassageOptions().max_tokens}]" in shown
+    assert f"as before, or {PassageOptions().overlap_tokens}]" in shown
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_missing_source_and_collection_are_named(docs):
 
 
 def test_google_and_a_base_url_exclude_each_other(docs):
-    assert "name two places" in fail("index", "docs", "--google", "--base-url", "http://127.0.0.1:1")
+    assert "not both" in fail("index", "docs", "--google", "--base-url", "http://127.0.0.1:1")
 
 
 def test_a_target_that_cannot_be_asked_makes_no_database(docs, tmp_path, monkeypatch):
@@ -286,7 +286,7 @@ def test_a_collection_moves_to_another_dimensionality_and_is_searched_after(inde
     assert len(report["kept"]) == 1
     assert len(json.loads(run("search", "batch", "--json", "--model", tiny_model).stdout)) == 2
     dropped = run("reembed", "--model", tiny_model, "--dimensionality", "16", "--drop-old")
-    assert "already holds" in dropped.stdout
+    assert "already has vectors" in dropped.stdout
 
 
 def test_ctrl_c_ends_a_run_that_waits_for_standard_input(docs):

@@ -61,7 +61,7 @@ def values_of(output):
 def test_texts_are_embedded_by_the_server_that_runs_here_and_one_line_says_so(gemvec, running):
     status, out, err = gemvec("embed", "--json", "text")
     assert (status, values_of(out)) == (0, 4)
-    assert err == f"Embedding with hash at {running}. --base-url local embeds in this process.\n"
+    assert err == f"Embedding with hash at {running}. Use --base-url local to embed in this process.\n"
 
 
 def test_a_server_that_is_named_is_asked_in_silence(gemvec, url, monkeypatch):
@@ -109,7 +109,7 @@ def test_documents_are_indexed_and_searched_through_the_running_server(gemvec, r
 def test_batches_and_files_are_kept_by_the_running_server(gemvec, running, tmp_path):
     (tmp_path / "lines.txt").write_text("one\ntwo\n")
     status, out, err = gemvec("batch", "create", tmp_path / "lines.txt", "--wait")
-    assert (status, err) == (0, f"Asking gemvec at {running}. --base-url or --google names another place.\n")
+    assert (status, err) == (0, f"Using gemvec at {running}. Choose another server with --base-url or --google.\n")
     assert gemvec("batch", "get", out.strip())[0] == 0
     assert gemvec("files", "list", "--json")[0] == 0
 
@@ -142,7 +142,7 @@ def test_without_a_server_or_a_key_the_flags_are_named(gemvec):
     [
         (("--google",), "no API key for Google: set GEMINI_API_KEY, or give --api-key"),
         (("--base-url", "localhost"), "--base-url has value 'localhost': expected http://host:port"),
-        (("--base-url", "http://h", "--google"), "--google and --base-url name two places"),
+        (("--base-url", "http://h", "--google"), "Give either --google or --base-url, not both"),
     ],
 )
 @pytest.mark.parametrize("command", [("embed", "text"), ("batch", "list"), ("files", "list")])
@@ -179,7 +179,7 @@ def test_a_list_that_leaves_some_out_says_so(gemvec, running, tmp_path):
         gemvec("files", "upload", tmp_path / "lines.txt")
     for group in ("batch", "files"):
         _, out, err = gemvec(group, "list", "--limit", "1", "--json")
-        assert (len(json.loads(out)), "There are more than these 1; --limit shows more." in err) == (1, True)
+        assert (len(json.loads(out)), "There are more than these 1; show more with --limit." in err) == (1, True)
 
 
 def test_tables_keep_what_identifies_a_row_in_eighty_columns(gemvec, running, tmp_path):

@@ -143,5 +143,5 @@ def test_the_start_says_where_texts_go_and_whose_vectors_come_back(server_url, g
     console = Console(record=True, width=200, file=io.StringIO())
     announce(console, gateway_url, embedder.list_models(), has_keys=False, upstream=server_url)
     words = console.export_text()
-    assert f"Texts are sent on to {server_url}" in words
+    assert f"Texts are forwarded to {server_url}" in words
     assert "The vectors are not Google's" in words

@@ -1,7 +1,7 @@
 """The `gemvec` command: one table of commands, and how an error ends one.
 
-Only the module of the command that was called is imported, and it imports only light things at its top; models, servers
-and Milvus load inside the command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Only the module of the called command is imported, and at its top it imports only what loads quickly; models, servers
+and Milvus are loaded inside the command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gemvec.errors import BadSetting, DataFolderLocked, GemvecError, how_to_inst
 
 _START, _MILVUS, _SERVER, _HERE = "Start here", "Documents in Milvus", "At a server", "On this machine"
 
-# What to do about an error, where its message cannot know.
-_HINTS: dict[type[GemvecError], str] = {DataFolderLocked: "Give this one another folder with --data-dir."}
+# What to do about an error, if its message cannot say.
+_HINTS: dict[type[GemvecError], str] = {DataFolderLocked: "Use another folder with --data-dir."}
 
 # Name -> module, the command or group in it, panel of the help.
 _COMMANDS = {
@@ -68,7 +68,7 @@ def make_app(*names: str) -> typer.Typer:
         cls=HelpGroup,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # errors as plain lines, which no terminal is too narrow for
+        rich_markup_mode=None,  # errors as plain lines, which fit every terminal
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
@@ -110,7 +110,7 @@ def run() -> int:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        return _failed("There is no room left to write to.")
+        return _failed("There is no space left to write to.")
     return 0
 
 

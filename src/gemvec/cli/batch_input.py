@@ -29,8 +29,9 @@ class Columns:
 
     Attributes:
         text: the column of texts.
-        key: the column of keys, which come back with the results; None for `key`, else `id`, else row numbers from 0.
-        title: the column of titles; None for `title`, if there is one. Read only where the task type takes titles.
+        key: the column of keys, which are returned with the results; None for `key`, else `id`, else row numbers from
+            0.
+        title: the column of titles; None for `title`, if there is one. Only read if the task type takes titles.
     """
 
     text: str = "text"
@@ -40,15 +41,15 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchInput:
-    """What `gemvec batch create` was asked for.
+    """The options of `gemvec batch create`.
 
     Attributes:
         model: the name to embed with.
-        display_name: a name for people; None for the file's own.
-        priority: int64; higher goes first.
-        columns: which columns of a table hold what.
-        task_type: name of what the vectors are for.
-        dimensionality: values in each vector.
+        display_name: a human-readable name; None for the file's name.
+        priority: int64; higher ones go first.
+        columns: which columns of a table to read.
+        task_type: name of the task type.
+        dimensionality: number of values in each vector.
     """
 
     model: str
@@ -62,7 +63,7 @@ class BatchInput:
         """Create a batch from a file of requests, from the rows of a table, or from an uploaded file.
 
         Raises:
-            BadSetting: the file is of an unknown kind, lacks a column, or has its options in its lines.
+            BadSetting: the file has an unknown format, lacks a column, or has its options in its lines.
         """
         path = Path(source)
         if source.startswith("files/") and not path.exists():
@@ -70,7 +71,7 @@ class BatchInput:
         if _is_table(path):
             return self._create_from_rows(client, path)
         if self.task_type is not None or self.dimensionality is not None:
-            raise BadSetting(f"--task-type and --dimensionality cannot be given: each line of {path} has its own.")
+            raise BadSetting(f"--task-type and --dimensionality cannot be used: each line of {path} has its own.")
         if not path.is_file():
             raise InvalidRequest(f"Cannot read {path}: there is no such file.", field="source")
         return self._create_from_file(client, path, path.name)
@@ -101,7 +102,7 @@ def read_rows(
     Raises:
         BadSetting: a column is missing.
         InvalidRequest: the file cannot be read.
-        MissingDependency: Parquet is asked for and pyarrow is not installed.
+        MissingDependency: the file is Parquet and pyarrow is not installed.
     """
     from gemvec.embedding.embed import EmbedRequest
     from gemvec.embedding.task_type import TaskType
@@ -122,18 +123,18 @@ def read_rows(
 def _is_table(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in {*_READERS, ".jsonl"}:
-        raise BadSetting(f"{path} is of an unknown kind: expected .jsonl, {', '.join(sorted(_READERS))}.")
+        raise BadSetting(f"{path} has an unknown format: expected .jsonl, {', '.join(sorted(_READERS))}.")
     return suffix in _READERS
 
 
 class _Cells:
-    """What the columns of one row hold."""
+    """The values of one row that are used."""
 
     def __init__(self, path: Path, row: Row, columns: Columns) -> None:
         for option, name in (("text", columns.text), ("key", columns.key), ("title", columns.title)):
             if name is not None and name not in row:
                 there = ", ".join(row)
-                raise BadSetting(f"--{option}-column has value {name!r}: {path} has no such column; it has {there}.")
+                raise BadSetting(f"--{option}-column has value {name!r}: {path} has no such column, only {there}.")
         key = row.get("key", row.get("id")) if columns.key is None else row[columns.key]
         title = row.get(columns.title or "title")
         self.text = "" if row[columns.text] is None else str(row[columns.text])

@@ -1,6 +1,6 @@
-"""What `gemvec batch results` writes: JSON lines as the server has them, a Parquet table, or one NumPy array.
+"""What `gemvec batch results` writes: JSON lines as they come from the server, a Parquet table, or a NumPy array.
 
-The file appears when it is complete: it is written under another name and renamed at the end.
+The file is written under another name and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _ROWS_AT_ONCE = 4096
 
 
 def write_results(client: BatchClient, name: str, output: Path) -> int:
-    """Write a batch's results to a file whose ending says how: .jsonl, .parquet or .npy; return how many there are.
+    """Write a batch's results to a .jsonl, .parquet or .npy file; return how many there are.
 
     Raises:
-        BadSetting: the file's ending is another.
-        GemvecError: a request failed and the array has no place for an error.
-        MissingDependency: Parquet is asked for and pyarrow is not installed.
+        BadSetting: the file has another suffix.
+        GemvecError: a request failed, and an array cannot contain an error.
+        MissingDependency: the file is Parquet and pyarrow is not installed.
     """
     write = _WRITERS.get(output.suffix.lower())
     if write is None:
@@ -64,7 +64,7 @@ def _write_array(client: BatchClient, name: str, path: Path) -> int:
     for row, result in enumerate(client.results(name), start=1):
         if result.values is None:
             raise GemvecError(
-                f"Request {row - 1} failed: {result.error_message.strip()} An array has no place for that; "
+                f"Request {row - 1} failed: {result.error_message.strip()} An array cannot contain errors; "
                 "write .jsonl or .parquet."
             )
         if row > count:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gemvec.client.batches import BatchClient, OnProgress
     from gemvec.wire.batches import EmbedContentBatch
 
-app = typer.Typer(help="Create, follow and fetch batches at a server.", no_args_is_help=True)
+app = typer.Typer(help="Create batches at a server, follow them and fetch their results.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="`batches/{id}`, or the id alone.")]
+Name = Annotated[str, typer.Argument(help="`batches/{id}`, or only the id.")]
 
 
 @app.command("create")
@@ -43,16 +43,19 @@ def create(
     model: Annotated[
         str, typer.Option(help="Model to embed with.", autocompletion=complete_model)
     ] = "gemini-embedding-001",
-    display_name: Annotated[str | None, typer.Option(help="A name for people; the file's own when absent.")] = None,
-    priority: Annotated[int, typer.Option(metavar="N", help="Higher goes first; negatives are allowed.")] = 0,
+    display_name: Annotated[str | None, typer.Option(help="A human-readable name. [default: the file's name]")] = None,
+    priority: Annotated[int, typer.Option(metavar="N", help="Higher ones go first; may be negative.")] = 0,
     task_type: TaskTypeName = None,
-    dimensionality: Annotated[int | None, typer.Option(min=1, metavar="N", help="Values in each vector.")] = None,
+    dimensionality: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of values in each vector.")
+    ] = None,
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     key_column: Annotated[
-        str | None, typer.Option(help="Column of the keys; `key` or `id` where there is one, else row numbers.")
+        str | None, typer.Option(help="Column of the keys. [default: `key` or `id` if there is one, else row numbers]")
     ] = None,
     title_column: Annotated[
-        str | None, typer.Option(help="Column of the titles, for RETRIEVAL_DOCUMENT; `title` where there is one.")
+        str | None,
+        typer.Option(help="Column of the titles, for RETRIEVAL_DOCUMENT. [default: `title` if there is one]"),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
     as_json: AsJson = False,
@@ -119,7 +122,7 @@ def get(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
 def wait(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
     """Wait until a batch has ended.
 
-    The exit status is 1 when it did not succeed, or when every request failed.
+    The exit status is 1 if it did not succeed, or if every request failed.
 
     Examples:
         gemvec batch wait batches/abc123 --base-url http://localhost:8000
@@ -137,7 +140,7 @@ def wait(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
 @app.command("cancel")
 @with_server
 def cancel(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> None:
-    """End a batch; what is finished stays.
+    """Cancel a batch; finished results are kept.
 
     Examples:
         gemvec batch cancel batches/abc123 --base-url http://localhost:8000
@@ -153,7 +156,7 @@ def cancel(server: ServerOptions, *, name: Name, as_json: AsJson = False) -> Non
 def delete(
     server: ServerOptions,
     *,
-    names: Annotated[list[str], typer.Argument(help="`batches/{id}`, or ids alone.")],
+    names: Annotated[list[str], typer.Argument(help="`batches/{id}`, or only the ids.")],
     as_json: AsJson = False,
 ) -> None:
     """Delete batches with their results.
@@ -175,13 +178,14 @@ def results(
     name: Name,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", help="A .jsonl, .parquet or .npy file; - for JSON lines on standard output."),
+        typer.Option("--output", "-o", help="A .jsonl, .parquet or .npy file, or - for JSON lines on standard output."),
     ] = STANDARD_OUTPUT,
     as_json: AsJson = False,
 ) -> None:
     """Write a batch's results in the order of its requests.
 
-    JSON lines and Parquet hold the error of each failed request. An array cannot, and is refused where one failed.
+    JSON lines and Parquet contain the error of each failed request. An array cannot, and is refused if a request
+    failed.
 
     Examples:
         gemvec batch results batches/abc123 -o vectors.npy
@@ -192,7 +196,7 @@ def results(
     with _open(server) as client:
         batch = client.get(name)
         if not batch.state.is_ended:
-            raise GemvecError(f"batches/{batch.batch_id} has not ended; gemvec batch wait waits for it.")
+            raise GemvecError(f"batches/{batch.batch_id} has not ended; wait for it with gemvec batch wait.")
         if output == STANDARD_OUTPUT:
             write_lines(client, name, sys.stdout.buffer)
             sys.stdout.buffer.flush()
@@ -210,12 +214,12 @@ def _open(server: ServerOptions) -> Generator[BatchClient]:
 
 
 def _follow(client: BatchClient, name: str) -> EmbedContentBatch:
-    """Wait with a progress bar, on a terminal only; an interrupt says how to go on waiting."""
+    """Wait, with a progress bar on a terminal; after an interrupt, say how to go on waiting."""
     with _bar() as on_progress:
         try:
             return client.wait(name, on_progress=on_progress)
         except KeyboardInterrupt:
-            Console(stderr=True).print(f"The batch goes on. gemvec batch wait {escape(name)} waits for it again.")
+            Console(stderr=True).print(f"The batch goes on. To wait for it again: gemvec batch wait {escape(name)}")
             raise
 
 
@@ -235,12 +239,14 @@ def _bar() -> Generator[OnProgress]:
 
 
 def _end(batch: EmbedContentBatch | None) -> None:
-    """Exit with status 1 when a batch that was waited for did not succeed, or none of its requests did."""
+    """Exit with status 1 if a batch that was waited for did not succeed, or if all of its requests failed."""
     from gemvec.wire.batches import BatchState
 
     if batch is None:
         return
-    reason = "" if batch.state is BatchState.SUCCEEDED else batch.error_message or f"It is {batch.state.lower()}."
+    reason = (
+        "" if batch.state is BatchState.SUCCEEDED else batch.error_message or f"Its state is {batch.state.lower()}."
+    )
     if not reason and batch.stats.failed_request_count == batch.stats.request_count > 0:
         reason = f"Every request failed; gemvec batch results {batch.batch_id} says why."
     if reason:

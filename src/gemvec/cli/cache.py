@@ -1,4 +1,4 @@
-"""`gemvec cache`: what the cache of embeddings holds, and emptying it."""
+"""`gemvec cache`: show what the cache of embeddings contains, and clear it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gemvec.settings import Settings
 if TYPE_CHECKING:
     from gemvec.cache import CacheStats
 
-app = typer.Typer(help="See and clear the cache that saves embedding a text twice.", no_args_is_help=True)
+app = typer.Typer(help="Show and clear the cache, which saves embedding a text twice.", no_args_is_help=True)
 
 
 @app.command("stats")
 @with_settings("cache_dir", "embedding_cache_bytes")
 def stats(settings: Settings, *, as_json: AsJson = False) -> None:
-    """Show how much the cache holds and what it has saved.
+    """Show how much is in the cache and what it has saved.
 
     Examples:
         gemvec cache stats
@@ -42,7 +42,7 @@ def stats(settings: Settings, *, as_json: AsJson = False) -> None:
 @app.command("clear")
 @with_settings("cache_dir", "embedding_cache_bytes")
 def clear(settings: Settings, *, as_json: AsJson = False) -> None:
-    """Drop every cached embedding.
+    """Delete every cached embedding.
 
     Safe while other programs use the cache.
 
@@ -54,7 +54,7 @@ def clear(settings: Settings, *, as_json: AsJson = False) -> None:
     cache = open_cache(settings)
     dropped = cache.clear()
     cache.close()
-    typer.echo(json.dumps({"dropped": dropped}) if as_json else f"{dropped:,} embeddings dropped.")
+    typer.echo(json.dumps({"dropped": dropped}) if as_json else f"{dropped:,} embeddings deleted.")
 
 
 def _table(found: CacheStats) -> Table:

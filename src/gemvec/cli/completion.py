@@ -1,4 +1,4 @@
-"""What a shell completes: models, task types, choices, the names of API keys. Nothing here fails or asks a network."""
+"""Shell completion of models, task types, choices and names of API keys. Nothing here fails or uses the network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ TASK_TYPES = tuple(each.name for each in TaskType if each is not TaskType.TASK_T
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the models that the catalogue knows or that were fetched, and the Gemini names."""
+    """Return the models of the catalogue, those that were fetched, and the Gemini names."""
     from gemvec.embedding.gemini_names import GEMINI_NAMES
 
     return _matching([*_known_models(), *(each.name for each in GEMINI_NAMES)], incomplete)
 
 
 def complete_task_type(incomplete: str) -> list[str]:
-    """Return the task types; capitals do not matter."""
+    """Return the task types, in any case."""
     return _matching(TASK_TYPES, incomplete.upper())
 
 
@@ -33,7 +33,7 @@ def complete_key(incomplete: str) -> list[str]:
 
         settings = Settings.load()
         if not settings.database_url and not settings.data_dir.is_dir():
-            return []  # completing makes no folder
+            return []  # completion must not make the folder
         database = open_database(database_of(settings))
         try:
             return _matching([each.name for each in KeyStore(database).list()], incomplete)
@@ -43,7 +43,7 @@ def complete_key(incomplete: str) -> list[str]:
 
 
 def completion_of(name: str) -> Callable[[str], list[str]] | None:
-    """Return what completes the setting `name`, None for those that may have any value."""
+    """Return the function that completes the setting `name`, None if it may have any value."""
     if name == "model":
         return complete_model
     kind: Any = field_types()[name]

@@ -1,4 +1,4 @@
-"""`gemvec demo`: the main job from nothing, each step checked."""
+"""`gemvec demo`: gemvec's main uses, step by step, each checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gemvec.settings import Settings
 if TYPE_CHECKING:
     from gemvec.milvus import Hit, IngestReport
 
-# The texts of Milvus' page on Gemini embeddings.
+# The texts in Milvus' page on Gemini embeddings.
 DOCUMENTS = (
     "Artificial intelligence was founded as an academic discipline in 1956.",
     "Alan Turing was the first person to conduct substantial research in AI.",
@@ -33,7 +33,7 @@ DOCUMENTS = (
 QUERIES = ("When was artificial intelligence founded", "Where was Alan Turing born?")
 ANSWERS = (0, 2)
 
-# Asked of the project's own documentation: the question, and the file that must be among the passages found.
+# Questions about the project's own documentation, each with the file that must be among the passages found.
 QUESTIONS = (
     ("How do I cancel a batch job?", "batches.md"),
     ("What happens to a text that is longer than the model's window?", "models.md"),
@@ -50,14 +50,14 @@ NEXT_STEPS = (
 
 @dataclass(slots=True)
 class DemoReport:
-    """What the demo has done so far, shown as it happens and kept for --json."""
+    """The steps of the demo so far, shown as they end and kept for --json."""
 
     console: Console
     steps: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @contextmanager
     def step(self, name: str, *, has_own_progress: bool = False) -> Generator[dict[str, Any]]:
-        """Time a step, and show it with what it says of itself in `detail`."""
+        """Time a step, and show it with its `detail`."""
         outcome: dict[str, Any] = {"step": name}
         started = time.perf_counter()
         with nullcontext() if has_own_progress else self.console.status(f"{name} ..."):
@@ -75,10 +75,10 @@ class DemoReport:
 def demo(
     settings: Settings, *, as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
 ) -> None:
-    """Show the main job from nothing, with no key.
+    """Show what gemvec does, without a key.
 
-    Serves, embeds as Google's and Milvus' pages do, indexes documents and asks them. Exit status 0 only if every step
-    really worked.
+    Serves, embeds as in Google's and Milvus' documentation, indexes documents and searches them. The exit status is 0
+    only if every step worked.
 
     Examples:
         gemvec demo
@@ -94,9 +94,9 @@ def demo(
 
 
 def own_settings(settings: Settings, folder: Path) -> Settings:
-    """Return the settings that the demo names, and nothing that is set for a real server: its keys, limits, database.
+    """Return the demo's own settings; those of a real server (keys, limits, database) are not used.
 
-    What is kept is kept in `folder`, for a running server holds the user's.
+    Data goes into `folder`, because a running server has locked the user's data folder.
     """
     return Settings.load(
         {},
@@ -108,7 +108,7 @@ def own_settings(settings: Settings, folder: Path) -> Settings:
 
 
 def run_demo(settings: Settings, demo_report: DemoReport, folder: Path) -> None:
-    """Go through every step; raises at the first that fails."""
+    """Run every step; raise if one fails."""
     from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
     from gemvec.models.weights import fetch_model
@@ -131,7 +131,7 @@ def run_demo(settings: Settings, demo_report: DemoReport, folder: Path) -> None:
 
 
 def show_google_sdk(demo_report: DemoReport, url: str) -> None:
-    """Let Google's SDK call the server as Google's reference does."""
+    """Call the server with Google's SDK as in Google's reference."""
     if not _has_google_sdk():
         demo_report.console.print("[dim]- Google's SDK is not installed: pip install google-genai[/]")
         return
@@ -139,7 +139,7 @@ def show_google_sdk(demo_report: DemoReport, url: str) -> None:
         from google import genai
         from google.genai import types
 
-        # Whatever the shell says of Vertex AI or of a proxy: the server is on this machine.
+        # Ignore what the shell says about Vertex AI or a proxy: the server is on this machine.
         options = types.HttpOptions(base_url=url, client_args={"trust_env": False})
         client = genai.Client(vertexai=False, api_key="any", http_options=options)
         result = client.models.embed_content(
@@ -148,7 +148,7 @@ def show_google_sdk(demo_report: DemoReport, url: str) -> None:
             config=types.EmbedContentConfig(output_dimensionality=10),
         )
         values = (result.embeddings or [types.ContentEmbedding()])[0].values or []
-        _require(len(values) == 10 and any(values), f"google-genai got {len(values)} values where it asked for 10")  # noqa: PLR2004 - as in Google's reference
+        _require(len(values) == 10 and any(values), f"google-genai got {len(values)} values, expected 10")  # noqa: PLR2004 - as in Google's reference
         outcome["detail"] = (
             f'embed_content("Hello World!") = [{", ".join(f"{value:.3f}" for value in values[:3])}, ...]'
         )
@@ -157,12 +157,12 @@ def show_google_sdk(demo_report: DemoReport, url: str) -> None:
 def _has_google_sdk() -> bool:
     try:
         return importlib.util.find_spec("google.genai") is not None
-    except ModuleNotFoundError:  # there is not even a package `google`
+    except ModuleNotFoundError:  # there is no package `google` at all
         return False
 
 
 def show_milvus_class(demo_report: DemoReport, url: str) -> None:
-    """Embed the documents and queries of Milvus' page, and see that each query is nearest to its answer."""
+    """Embed the documents and queries of Milvus' page, and check that each query is nearest to its answer."""
     from gemvec.client import GeminiEmbeddingFunction
 
     with demo_report.step("Milvus' class") as outcome, GeminiEmbeddingFunction(base_url=url) as embed:
@@ -197,7 +197,7 @@ def show_index(demo_report: DemoReport, url: str, model: str, folder: Path) -> N
         _require(not report.bad, f"documents could not be read: {[each.source for each in report.bad]}")
         for (question, file), hits in zip(QUESTIONS, answers, strict=True):
             found = [Path(hit.source).name for hit in hits]
-            _require(file in found, f"{question!r} found {found}, and not {file}")
+            _require(file in found, f"{question!r} found {found} instead of {file}")
         outcome["detail"] = (
             f"{report.documents} pages of our documentation are {report.embedded} passages in Milvus Lite; "
             f"{len(QUESTIONS)} questions asked"
@@ -218,7 +218,7 @@ def show_passage(console: Console, question: str, hit: Hit) -> None:
 
 
 def show_next_steps(console: Console) -> None:
-    """Say what to do now."""
+    """Say what to do next."""
     console.print("\n[bold]Everything worked.[/] Next:")
     for line, meaning in NEXT_STEPS:
         console.print(f"  [cyan]{line:36}[/] {meaning}", highlight=False, soft_wrap=True)
@@ -239,5 +239,5 @@ def documentation() -> Path:
     home = Path(gemvec.__file__).parent
     found = next((each for each in (home / "documentation", home.parent.parent / "docs") if each.is_dir()), None)
     if found is None:
-        raise GemvecError("The documentation did not come with this installation.")
+        raise GemvecError("This installation has no documentation.")
     return found

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gemvec.embedding.models import ServedModel
     from gemvec.embedding.task_type import TaskType
 
-# Texts embedded before their vectors are written: what an interrupted command loses.
+# Texts that are embedded before their vectors are written; an interrupted command loses at most these.
 _TEXTS_AT_ONCE = 1024
 _SHOWN_CHARACTERS, _SHOWN_VALUES = 40, 4
 
@@ -38,26 +38,30 @@ def embed(
     settings: Settings,
     server: ServerOptions,
     *,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; each line of standard input without any.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts to embed; without any, each line of standard input.")
+    ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", help="Embed each line of a file; of a .jsonl file each line's text and title."),
+        typer.Option("--file", "-f", help="Embed each line of a file; in a .jsonl file, each line's text and title."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the vectors: .npy (float32), else JSON lines.")
+        Path | None, typer.Option("--output", "-o", help="File for the vectors: .npy (float32), otherwise JSON lines.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Model to embed with. [GEMVEC_MODEL]", autocompletion=complete_model)
     ] = None,
     task_type: TaskTypeName = "RETRIEVAL_DOCUMENT",
-    dimensionality: Annotated[int | None, typer.Option(min=1, metavar="N", help="Values in each vector.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, with all its values.")] = False,
+    dimensionality: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of values in each vector.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text, with all values.")] = False,
 ) -> None:
     """Embed texts from arguments, a file or standard input.
 
-    Shows the first values of each vector; --json prints all of them, --output writes them to a file, in the order of
-    the texts. A gemvec server that runs on this machine computes them, otherwise this process; --base-url and
-    --google name another place.
+    Shows the first values of each vector; --json prints all values, and --output writes them to a file in the order of
+    the texts. If a gemvec server runs on this machine, it computes them, otherwise this process does; --base-url and
+    --google choose another server.
 
     Examples:
         gemvec embed "What is the meaning of life?"
@@ -88,9 +92,9 @@ async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[Embe
 
 
 def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[ServedModel, list[EmbedRequest]]:
-    """Return what is asked, and the requests without options that it does not take and that change nothing.
+    """Return the model, and the requests without options that it does not take and that would change nothing.
 
-    Another dimensionality than the one it gives stays, to be refused.
+    A dimensionality that it cannot give is kept, so that it is refused later.
     """
     from gemvec.embedding.embed import EmbedRequest
 
@@ -106,14 +110,14 @@ def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[S
 
 
 def _open_lines(texts: list[str], file: Path | None) -> Iterator[tuple[str, str, str | None]]:
-    """Yield where each text stands, the text and its title.
+    """Yield the place of each text, the text and its title.
 
     Raises:
-        BadSetting: there are no texts, or texts from two places.
+        BadSetting: there are no texts, or texts and --file.
         InvalidRequest: the file cannot be read.
     """
     if texts and file is not None:
-        raise BadSetting("Texts and --file name two places; give one.")
+        raise BadSetting("Give either texts or --file, not both.")
     if texts:
         return ((f"text {number}", text, None) for number, text in enumerate(texts, start=1))
     if file is None and sys.stdin.isatty():
@@ -171,10 +175,10 @@ def _read_requests(
 
 @contextmanager
 def _open_output(output: Path | None, *, as_json: bool) -> Generator[Write]:
-    """Give a function that writes texts and their vectors where they were asked for.
+    """Yield a function that writes texts and their vectors to the output.
 
     Raises:
-        StorageFailure: nothing can be written there; said before anything is embedded.
+        StorageFailure: the output cannot be written; raised before anything is embedded.
     """
     from gemvec.storage.durable import translate_os_errors
 
@@ -215,7 +219,7 @@ def _json_writer(stream: BinaryIO) -> Write:
 
 @contextmanager
 def _array_writer(output: Path) -> Generator[Write]:
-    """Collect the vectors and write float32[texts, values] when the block ends well."""
+    """Collect the vectors and write float32[texts, values] when the block ends without an error."""
     import numpy as np
 
     from gemvec.embedding.embed import Float32Array

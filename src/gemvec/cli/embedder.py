@@ -1,4 +1,4 @@
-"""Which model a command embeds with, and where: in this process, through a server, or through Google."""
+"""Which model a command embeds with, and where: in this process, at a server, or at Google."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gemvec.embedding.models import ServedModel
     from gemvec.milvus import Fingerprint
 
-# The settings that decide what a model in this process computes, and those of the cache around it.
+# The settings of a model in this process, and of the cache around it.
 EMBEDDER_SETTINGS = ("precision", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
 
 _GOOGLE_MODEL = "gemini-embedding-001"
@@ -30,7 +30,7 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Model to embed with; the collection's own when it exists. [GEMVEC_MODEL]",
+        help="Model to embed with. [GEMVEC_MODEL; default: the collection's model if it exists]",
         autocompletion=complete_model,
     ),
 ]
@@ -38,7 +38,7 @@ ModelName = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedderChoice:
-    """What a command was asked to embed with.
+    """The choice of model and server in a command's options.
 
     Attributes:
         server: the options that name a server.
@@ -49,19 +49,19 @@ class EmbedderChoice:
     model: str | None = None
 
     def or_model(self, name: str | None) -> EmbedderChoice:
-        """Return this choice with the model `name` where none was asked for."""
+        """Return this choice with the model `name` if it names no model."""
         return self if self.model else replace(self, model=name)
 
     def resolve(self, settings: Settings) -> ResolvedChoice:
         """Decide where to embed.
 
-        That is where the options or GEMVEC_BASE_URL say, else the server that runs on this machine, which is announced
-        on standard error, else this process. A running server that was not named is left alone where it lacks the
-        model, or where the settings ask for another way of computing than the default.
+        The options or GEMVEC_BASE_URL decide; otherwise the server that runs on this machine is used, which is
+        announced on standard error; otherwise this process. A running server that was not named is not used if it lacks
+        the model, or if the settings ask for a different computation than the default.
 
         Raises:
             BadSetting: the address or the key cannot be used.
-            KeyMissing: Google is asked and there is no key.
+            KeyMissing: Google is chosen and there is no key.
             TransportFailure: nothing listens at the address.
         """
         target = self.server.find_named("GEMVEC_BASE_URL")
@@ -77,7 +77,7 @@ class EmbedderChoice:
         wanted = self.model or (settings.model[0] if settings.model != _default("model") else running.models[0])
         if wanted.removeprefix("models/") not in running.models:
             return None
-        announce(f"Embedding with {wanted} at {running.url}. --base-url local embeds in this process.")
+        announce(f"Embedding with {wanted} at {running.url}. Use --base-url local to embed in this process.")
         return ResolvedChoice(target=running.target(self.server.api_key), model=wanted, is_here=True)
 
 
@@ -106,11 +106,11 @@ class OpenEmbedder:
     """An embedder that is ready, and what a command needs to know about it.
 
     Attributes:
-        embedder: computes vectors, through the cache; loads the model when it is first asked for something.
-        model: the name to ask it for; None for its first.
-        server: the address of the server that computes; None for this process.
-        opening_name: what opens the model again where no catalogue knows it: its folder or hub id.
-        tokenizer_file: the model's tokenizer, where it is on this machine.
+        embedder: computes vectors, through the cache; loads the model when it is first used.
+        model: the name to use with it; None for its first model.
+        server: the server's address; None for this process.
+        opening_name: the folder or hub id that opens the model again if it is not in the catalogue.
+        tokenizer_file: the model's tokenizer, if it is on this machine.
     """
 
     embedder: Embedder
@@ -120,11 +120,11 @@ class OpenEmbedder:
     tokenizer_file: Path | None = None
 
     def get_model(self) -> ServedModel:
-        """Return what the embedder is asked for."""
+        """Return the model to embed with."""
         return self.embedder.get_model(self.model) if self.model else self.embedder.list_models()[0]
 
     def get_fingerprint(self, dimensionality: int | None = None) -> Fingerprint:
-        """Return which vectors a collection of this model has."""
+        """Return the fingerprint of a collection of this model."""
         from gemvec.milvus import Fingerprint
 
         fingerprint = Fingerprint.of(self.get_model(), dimensionality)
@@ -133,9 +133,9 @@ class OpenEmbedder:
 
 @asynccontextmanager
 async def open_embedder(settings: Settings, choice: EmbedderChoice | ResolvedChoice) -> AsyncGenerator[OpenEmbedder]:
-    """Open what was chosen, with the cache around it; close it at the end.
+    """Open the chosen embedder with the cache around it; close it at the end.
 
-    Weights that are not here yet are fetched now, with a progress bar.
+    Missing weights are fetched now, with a progress bar.
     """
     from gemvec.cache import local_source, with_cache
 
@@ -153,7 +153,7 @@ def _default(name: str) -> Any:
 
 
 def _computes_unusually(settings: Settings) -> bool:
-    """Whether the settings ask this process for other vectors than a server computes without being told."""
+    """Whether the settings ask for other vectors than a server computes by default."""
     return any(getattr(settings, name) != _default(name) for name in ("precision", "long_text"))
 
 
@@ -214,16 +214,16 @@ def _find_tokenizer(settings: Settings, model: str) -> Path | None:
 
 
 def refuse_other_model(settings: Settings, choice: ResolvedChoice, stored: Fingerprint, *, collection: str) -> None:
-    """Refuse, before it is fetched, a model for this process that cannot have filled a collection.
+    """Refuse a model for this process that cannot have filled a collection, before it is fetched.
 
     Args:
-        settings: say which model the Gemini names mean.
-        choice: what the command will embed with.
-        stored: which vectors the collection holds.
+        settings: decide which model the Gemini names mean.
+        choice: the model and server that will be used.
+        stored: the fingerprint of the collection.
         collection: its name, for the error.
 
     Raises:
-        FingerprintMismatch: the collection holds vectors of another model.
+        FingerprintMismatch: the collection has vectors of another model.
     """
     from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_record
@@ -232,7 +232,7 @@ def refuse_other_model(settings: Settings, choice: ResolvedChoice, stored: Finge
         return
     name = settings.model[0] if find_gemini_name(choice.model) else choice.model
     if Path(name).expanduser().is_dir():
-        return  # nothing is fetched: the weights themselves are compared
+        return  # nothing has to be fetched: the weights themselves are compared
     if find_record(name).id != stored.weights.partition("@")[0]:
         raise FingerprintMismatch(
             f"Collection {collection!r} holds vectors of {stored}, which do not mix with those of {choice.model}. "

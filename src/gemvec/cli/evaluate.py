@@ -1,4 +1,4 @@
-"""`gemvec eval`: how good models are on the user's own data, by dimensionality, precision and kind of search."""
+"""`gemvec eval`: the quality of models on the user's own data, by dimensionality, precision and kind of search."""
 
 from __future__ import annotations
 
@@ -38,38 +38,41 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="DATA",
-            help="STS .tsv files or folders of them; folders with corpus.jsonl, queries.jsonl and qrels/.",
+            help="STS .tsv files or folders of them, or folders with corpus.jsonl, queries.jsonl and qrels/.",
         ),
     ],
     model: Annotated[
-        list[str] | None, typer.Option(help="Model to measure; repeat for more.", autocompletion=complete_model)
+        list[str] | None, typer.Option(help="Model to measure; can be repeated.", autocompletion=complete_model)
     ] = None,
     dimensions: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="Values in a vector; repeat for more. The model's own when left out."),
+        typer.Option(metavar="N", help="Number of values in a vector; can be repeated. [default: the model's own]"),
     ] = None,
     precision: Annotated[
         list[str] | None,
         typer.Option(
             metavar="fast|exact",
-            help="Give both to compare. [GEMVEC_PRECISION]",
+            help="Can be repeated, to compare both. [GEMVEC_PRECISION]",
             autocompletion=completion_of("precision"),
         ),
     ] = None,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Measure hybrid search (BM25 and vectors) too.")] = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Also measure hybrid search (BM25 and vectors).")] = False,
     recall_at: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Depth of recall; repeat for more. 10 and 100 when left out.")
+        list[int] | None,
+        typer.Option(
+            metavar="N", help="Number of results that count for recall; can be repeated. [default: 10 and 100]"
+        ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Which file of qrels/.")] = "test",
-    uri: Annotated[str, typer.Option(help="Milvus to measure; a temporary Milvus Lite when left out.")] = "",
+    split: Annotated[str, typer.Option(help="Which file in qrels/ to use.")] = "test",
+    uri: Annotated[str, typer.Option(help="Milvus to measure. [default: a temporary Milvus Lite]")] = "",
     html: Annotated[Path | None, typer.Option(help="Write a report with charts to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON.")] = False,
 ) -> None:
     """Measure how good embeddings are on your data.
 
-    Pairs of sentences with a score give Spearman's correlation; questions with judged documents (BEIR's layout) give
-    nDCG@10, MRR@10 and recall, as Milvus answers and as exact search would. A text is embedded once for all
-    dimensionalities, and what was embedded before comes from the cache.
+    Pairs of sentences with a score give Spearman's correlation. Queries with judged documents (BEIR's layout) give
+    nDCG@10, MRR@10 and recall, for Milvus' answers and for exact search. A text is embedded once for all
+    dimensionalities, and cached embeddings are used.
 
     Examples:
         gemvec eval sts/ --precision exact --precision fast
@@ -100,13 +103,13 @@ def evaluate(
         typer.echo(json.dumps([asdict(each) for each in measurements]))
     else:
         output = Console()
-        # In a pipe there is no width to keep to.
+        # A pipe has no width.
         output = output if output.is_terminal else Console(width=160)
         for table in make_tables(measurements):
             output.print(table)
 
 
-# Sets of pairs in one table, so that it fits eighty columns.
+# Sets of pairs in one table, so that it fits into eighty columns.
 _DATASETS_ABREAST = 4
 
 
@@ -119,10 +122,10 @@ class Candidate:
 
 
 def make_candidates(settings: Settings, precisions: Sequence[str] | None, choice: EmbedderChoice) -> list[Candidate]:
-    """Return a candidate for each precision; naming one asks for the model in this process.
+    """Return a candidate for each precision; choosing a precision means the model in this process.
 
     Raises:
-        BadSetting: there is no such precision, or a server that is named decides on it.
+        BadSetting: there is no such precision, or the chosen server decides on it.
     """
     for each in precisions or ():
         if each not in get_args(Precision):
@@ -130,7 +133,7 @@ def make_candidates(settings: Settings, precisions: Sequence[str] | None, choice
     if not precisions:
         return [Candidate(settings=settings, choice=choice.resolve(settings))]
     if choice.server.names_server:
-        raise BadSetting("--precision is the server's to decide when --base-url or --google is given.")
+        raise BadSetting("--precision cannot be used with --base-url or --google: the server decides.")
     resolved = replace(choice, server=ServerOptions(base_url="local")).resolve(settings)
     return [
         Candidate(settings=replace(settings, precision=each), choice=resolved) for each in dict.fromkeys(precisions)
@@ -140,7 +143,7 @@ def make_candidates(settings: Settings, precisions: Sequence[str] | None, choice
 async def measure(
     candidates: Sequence[Candidate], datasets: Sequence[Dataset], options: EvaluationOptions, console: Console
 ) -> list[Measurement]:
-    """Measure one candidate after the other, with a progress bar; sorted by set of data."""
+    """Measure the candidates one by one, with a progress bar; return the measurements sorted by set of data."""
     from gemvec.evaluation.measurement import evaluate as evaluate_model
 
     found: list[Measurement] = []
@@ -162,7 +165,7 @@ async def measure(
 
 @contextmanager
 def show_progress(model: str, console: Console) -> Generator[Callable[[str, int, int], None]]:
-    """Give a function that shows what is being done and how far it is."""
+    """Yield a function that shows what is being done, and the progress."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(model, total=None)
@@ -179,7 +182,7 @@ def make_tables(measurements: Sequence[Measurement]) -> list[Table]:
 
 
 def _make_pairs_tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Return tables of a few sets of pairs each: rich leaves out columns that a terminal has no room for."""
+    """Return tables of a few sets of pairs each: rich omits columns that do not fit into the terminal."""
     names = list(dict.fromkeys(each.dataset for each in measurements))
     return [
         _make_pairs_table([each for each in measurements if each.dataset in names[start : start + _DATASETS_ABREAST]])
@@ -208,7 +211,7 @@ def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
 
 
 def _make_retrieval_table(name: str, measurements: Sequence[Measurement]) -> Table:
-    """Return two rows a measurement: what Milvus answered, and exact search of the same vectors."""
+    """Return two rows per measurement: Milvus' answers, and exact search of the same vectors."""
     from gemvec.evaluation.report import display, variant
 
     metrics = list(measurements[0].scores)

@@ -25,8 +25,8 @@ def export(
 ) -> None:
     """Write a collection to a Parquet file.
 
-    It has vectors, texts, metadata and the fingerprint of the model. `gemvec import` reads it, and so does Milvus' own
-    bulk import.
+    The file contains vectors, texts, metadata and the fingerprint of the model. `gemvec import` and Milvus' own bulk
+    import can read it.
 
     Examples:
         gemvec export docs.parquet
@@ -40,7 +40,7 @@ def export(
         open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection,
         show_rows("Exporting", console) as on_progress,
     ):
-        collection.resolve()  # that there is nothing to export is said first
+        collection.resolve()  # first say if there is nothing to export
         check_can_be_written(file, "FILE")
         report = export_collection(collection, file, on_progress=on_progress)
     if as_json:
@@ -61,10 +61,10 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Parquet files written by `gemvec export`.")],
     as_json: AsJsonOutcome = False,
 ) -> None:
-    """Write exported files into a collection, made when there is none.
+    """Write exported files into a new or an existing collection.
 
-    The collection may be on Milvus Lite, a server or Zilliz Cloud. Rows that are there already, and the same, are left
-    alone; interrupted, run the same command again. Vectors of another model than the collection's are refused.
+    The collection may be on Milvus Lite, a server or Zilliz Cloud. Rows that are already there are not written again,
+    so after an interruption run the same command again. Vectors of another model than the collection's are refused.
 
     Examples:
         gemvec import docs.parquet --uri http://localhost:19530
@@ -76,13 +76,13 @@ def import_(
 
     console = Console(stderr=True)
     for file in files:
-        open_file(file)  # before a database is made for nothing
+        open_file(file)  # before a database is made in vain
     with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
         try:
             with show_rows("Importing", console) as on_progress:
                 report = import_collection(collection, files, on_progress=on_progress)
         except KeyboardInterrupt:
-            console.print("What is done is kept; run the same command again to go on.")
+            console.print("Everything done so far is kept; run the same command again to continue.")
             raise
     if as_json:
         typer.echo(json.dumps(asdict(report)))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Upload, list, download and delete files at a server.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="`files/{id}`, or the id alone.")]
+Name = Annotated[str, typer.Argument(help="`files/{id}`, or only the id.")]
 _TYPES = {".jsonl": "application/jsonl", ".parquet": "application/vnd.apache.parquet"}
 
 
@@ -39,15 +39,16 @@ def upload(
     *,
     path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="What to upload.")],
     name: Annotated[
-        str | None, typer.Option(help="The id to give it: lower-case letters, digits, dashes. One is made when absent.")
+        str | None,
+        typer.Option(help="The file's id: lower-case letters, digits, dashes. [default: chosen by the server]"),
     ] = None,
-    display_name: Annotated[str, typer.Option(help="A name for people; the file's own when absent.")] = "",
-    mime_type: Annotated[str, typer.Option(help="What it is; guessed from the file's name when absent.")] = "",
+    display_name: Annotated[str, typer.Option(help="A human-readable name. [default: the file's name]")] = "",
+    mime_type: Annotated[str, typer.Option(help="Its media type. [default: guessed from the file's name]")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Upload a file in chunks.
 
-    A broken connection is taken up where it stopped.
+    After a broken connection, the upload goes on where it stopped.
 
     Examples:
         gemvec files upload requests.jsonl --base-url http://localhost:8000
@@ -102,12 +103,12 @@ def download(
     server: ServerOptions,
     *,
     name: Name,
-    output: Annotated[str, typer.Option("--output", "-o", help="Where to; - for standard output.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="File to write, or - for standard output.")],
     as_json: AsJson = False,
 ) -> None:
     """Download a file's bytes.
 
-    Google gives out generated files only, such as a batch's results.
+    Google allows this only for generated files, such as a batch's results.
 
     Examples:
         gemvec files download files/batch-abc -o results.jsonl
@@ -128,7 +129,7 @@ def download(
 def delete(
     server: ServerOptions,
     *,
-    names: Annotated[list[str], typer.Argument(help="`files/{id}`, or ids alone.")],
+    names: Annotated[list[str], typer.Argument(help="`files/{id}`, or only the ids.")],
     as_json: AsJson = False,
 ) -> None:
     """Delete files.
@@ -150,7 +151,7 @@ def _open(server: ServerOptions) -> Generator[FileClient]:
 
 @contextmanager
 def _bar(label: str) -> Generator[Progress]:
-    """Show how far a transfer is, on a terminal only."""
+    """Show the progress of a transfer, on a terminal only."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Bars(
@@ -161,7 +162,7 @@ def _bar(label: str) -> Generator[Progress]:
 
 
 def _to_path(files: FileClient, name: str, path: Path, progress: Progress) -> int:
-    """Download to a path that then has the whole file, or is left as it was."""
+    """Download to a path, which afterwards has the whole file or is unchanged."""
     with replacing(path) as partial, partial.open("w+b") as file:
         return files.download(name, file, progress=progress)
 

@@ -1,7 +1,7 @@
-"""What `--help` prints: a command's own words, its options by topic, its examples at the end.
+"""What `--help` prints: a command's description, its options by topic, and its examples.
 
-A command's docstring is a summary of one line, paragraphs, and a section `Examples:` of one command a line. What is too
-long for the column of flags stands on a line of its own, so that nothing is cut in a terminal of eighty columns.
+A command's docstring has a summary of one line, paragraphs, and a section `Examples:` with one command per line. Flags
+that are too long for their column get a line of their own, so that nothing is cut in a terminal of eighty columns.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _ARGUMENTS, _OPTIONS, _COMMANDS = "Arguments", "Options", "Commands"
 
 
 def split_help(command: Callable[..., Any]) -> tuple[list[str], list[str]]:
-    """Return a command's paragraphs, each one line, and its examples."""
+    """Return a command's paragraphs, each as one line, and its examples."""
     prose, _, examples = (inspect.getdoc(command) or "").partition(_HEADING)
     paragraphs = [" ".join(each.split()) for each in prose.split("\n\n")]
     return [each for each in paragraphs if each], inspect.cleandoc(examples).splitlines()
 
 
 def format_help(app: typer.Typer) -> None:
-    """Give each command below `app` its help; called when all of them are registered."""
+    """Set the help of each command in `app`; called after all of them are registered."""
     for command in app.registered_commands:
         command.cls = HelpCommand
         if command.callback:
@@ -43,10 +43,10 @@ def format_help(app: typer.Typer) -> None:
 
 
 class HelpCommand(TyperCommand):
-    """A command whose help is printed in our way."""
+    """A command with our format of help."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return what stands behind the command's name."""
+        """Return what follows the command's name."""
         arguments = [each for each in self.get_params(ctx) if each.param_type_name == "argument"]
         names = [_flags(each) + ("..." if each.nargs == -1 else "") for each in arguments]
         return ["[OPTIONS]", *(n if each.required else f"[{n}]" for n, each in zip(names, arguments, strict=True))]
@@ -58,10 +58,10 @@ class HelpCommand(TyperCommand):
 
 
 class HelpGroup(TyperGroup):
-    """A group of commands whose help is printed in our way."""
+    """A group of commands with our format of help."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 # as typer calls it
-        """Return what stands behind the group's name."""
+        """Return what follows the group's name."""
         return ["COMMAND", "..."]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -1,4 +1,4 @@
-"""`gemvec index`: documents into a Milvus collection, again and again, without doing work twice."""
+"""`gemvec index`: index documents into a Milvus collection, without doing work twice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def index(
     ],
     model: ModelName = None,
     dimensionality: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of values in a vector. [default: the model's own]")
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Delete documents of these sources that are gone.")] = False,
     root: Annotated[
@@ -53,17 +53,17 @@ def index(
         typer.Option(
             file_okay=False,
             exists=True,
-            help="Folder that documents are named from; the one that the collection records when not given.",
+            help="Folder that document names are relative to. [default: the one recorded in the collection]",
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 when anything was left out.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if anything was left out.")] = False,
     chunk_tokens: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Most tokens in a passage; as before, at first 128."),
+        typer.Option(min=1, metavar="N", help="Most tokens in a passage. [default: as before, or 128]"),
     ] = None,
     overlap_tokens: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Tokens repeated where a paragraph is cut; as before, at first 16."),
+        typer.Option(min=0, metavar="N", help="Tokens repeated if a paragraph is cut. [default: as before, or 16]"),
     ] = None,
     text_field: Annotated[
         list[str] | None,
@@ -71,24 +71,24 @@ def index(
             "--text-field",
             "--text-column",
             metavar="TEXT",
-            help="Field or column of records that is the text; repeat to join several.",
+            help="Field or column with the text of a record; can be repeated to join several.",
         ),
     ] = None,
-    id_field: Annotated[str | None, typer.Option(help="Field of records that is the id.")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field of records that is the title.")] = None,
+    id_field: Annotated[str | None, typer.Option(help="Field with the id of a record.")] = None,
+    title_field: Annotated[str | None, typer.Option(help="Field with the title of a record.")] = None,
     error_report: Annotated[
-        Path | None, typer.Option(help="Write documents that were left out to this file, one JSON object a line.")
+        Path | None, typer.Option(help="Write documents that were left out to this file, one JSON object per line.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what Google would bill; change nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be done and what Google would bill; change nothing.")
     ] = False,
     as_json: AsJsonOutcome = False,
 ) -> None:
-    """Index documents into Milvus, searchable at the end.
+    """Index documents into Milvus, where they can be searched.
 
-    Reads .md, .txt, .html, .rst and .pdf, and records of .jsonl, .csv and .parquet; cuts them along their structure.
-    Run again, it embeds only what has changed; interrupted at any moment, it goes on from there. What cannot be read is
-    said and left out. The status is 1 when nothing could be read.
+    Reads .md, .txt, .html, .rst and .pdf files, and records in .jsonl, .csv and .parquet files, and cuts them along
+    their structure. When run again, it embeds only what has changed; after an interruption, it continues. What cannot
+    be read is reported and left out. The exit status is 1 if nothing could be read.
 
     Examples:
         gemvec index docs/
@@ -121,7 +121,7 @@ def index(
     try:
         outcome = request.run()
     except KeyboardInterrupt:
-        request.console.print("What is done is kept; run the same command again to go on.")
+        request.console.print("Everything done so far is kept; run the same command again to continue.")
         raise
     report_left_out(outcome, error_report, request.console)
     if as_json:
@@ -133,9 +133,9 @@ def index(
 
 
 def _read_standard_input() -> IO[bytes]:
-    """Read all of it now: documents are read in another thread, which Ctrl-C does not interrupt."""
+    """Read all of it now, because documents are read in another thread, which Ctrl-C does not interrupt."""
     found = io.BytesIO()
-    read = cast("io.BufferedReader", sys.stdin.buffer).read1  # piece by piece, so that no signal is overlooked for long
+    read = cast("io.BufferedReader", sys.stdin.buffer).read1  # in pieces, so that signals are noticed
     while some := read():
         found.write(some)
     found.seek(0)
@@ -144,7 +144,7 @@ def _read_standard_input() -> IO[bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRequest:
-    """What one `gemvec index` was asked to do; the fields are its options."""
+    """The options of one `gemvec index`."""
 
     settings: Settings
     choice: EmbedderChoice
@@ -195,14 +195,14 @@ class IndexRequest:
         return IndexOutcome(report=report, left_out=sources.left_out)
 
     def _get_options(self, how: Indexing) -> PassageOptions:
-        """Return how documents are cut; say what is different from the run before."""
+        """Return how documents are cut; say what has changed since the last run."""
         options = how.get_options(max_tokens=self.max_tokens, overlap_tokens=self.overlap_tokens)
         if change := how.describe_change(options):
             self._say(change)
         return options
 
     def _open_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
-        """Return the sources, searched through; one that does not exist must have been in the collection."""
+        """Search the sources and return them; one that does not exist must have been in the collection."""
         with self.console.status("Looking for files ..."):
             sources = self._find_sources(version, how)
         self._check_gone(version, sources)
@@ -233,29 +233,35 @@ class IndexRequest:
                     )
 
     def _find_root(self, version: CollectionVersion | None, how: Indexing) -> Path:
-        """Return the folder that documents are named from; say when it is not the collection's own."""
+        """Return the folder that document names are relative to; say so if it is not the collection's."""
         if self.root is not None:
             if how.root and self.root.resolve() != Path(how.root):
-                self._say(f"Documents are named from {self.root.resolve()} from now on, no longer from {how.root}.")
+                self._say(f"Document names are now relative to {self.root.resolve()}, no longer to {how.root}.")
             return self.root
         if version is None:
             return Path.cwd()
         if how.root and Path(how.root).is_dir():
             return Path(how.root)
-        missing = f"are named from {how.root}, which is not here" if how.root else "do not say what they are named from"
+        missing = (
+            f"have names relative to {how.root}, which does not exist here"
+            if how.root
+            else "have names relative to an unknown folder"
+        )
         if self.prune:
             raise FailedPrecondition(
-                f"The documents of collection {self.settings.collection!r} {missing}, so that --prune could delete the "
+                f"The documents of collection {self.settings.collection!r} {missing}, so --prune could delete the "
                 f"wrong ones. Name the folder with --root."
             )
-        self._say(f"The collection's documents {missing}. From now on it is the current folder; --root names another.")
+        self._say(
+            f"The collection's documents {missing}. From now on, the current folder is used; --root names another."
+        )
         return Path.cwd()
 
     def _say(self, text: str) -> None:
         self.console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def _must_compare(self, stored: Fingerprint | None) -> bool:
-        """Whether the model must be opened to know which vectors are wanted."""
+        """Whether the model must be opened to find out which vectors are wanted."""
         if stored is None:
             return not self.dry_run
         return self.choice.model is not None or self.dimensionality is not None
@@ -292,7 +298,7 @@ class IndexRequest:
 
 @contextmanager
 def show_progress(console: Console, sources: Sources) -> Generator[Callable[[IngestProgress], None]]:
-    """Give a function that shows how far an ingest is: a bar with passages a second and the time left."""
+    """Yield a function that shows an ingest's progress: a bar with passages per second and the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     started = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

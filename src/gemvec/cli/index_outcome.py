@@ -1,4 +1,4 @@
-"""What `gemvec index` did, for people and for programs: `IndexOutcome`."""
+"""What `gemvec index` did, as text and as JSON: `IndexOutcome`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gemvec.documents.walk import LeftOut
     from gemvec.milvus import IngestPlan, IngestReport
 
-_SHOWN = 5  # of each kind of thing that was left out
+_SHOWN = 5  # lines shown for each kind of thing that was left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class IndexOutcome:
     """What one `gemvec index` did or would do.
 
     Attributes:
-        report: of the ingest, or its plan.
+        report: the report of the ingest, or its plan.
         left_out: what was found in folders and not read.
     """
 
@@ -37,17 +37,17 @@ class IndexOutcome:
 
     @property
     def has_read_anything(self) -> bool:
-        """Whether there was a document, or one that is gone was deleted."""
+        """Whether a document was read, or one that is gone was deleted."""
         return bool(self.report.documents or getattr(self.report, "removed", 0))
 
     @property
     def has_left_anything_out(self) -> bool:
-        """Whether a document, a part of one or a file of an unknown kind was not read; folders are left out by rule."""
+        """Whether a document, a part of one or a file of an unknown format was not read; folders do not count."""
         return bool(self.report.bad or self.left_out.unknown_files or any(each.is_loss for each in self.report.notes))
 
 
 def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) -> None:
-    """Tell what was left out and why: the first ones on the terminal, all of it in the file `path`."""
+    """Report what was left out and why: the first ones on the terminal, everything in the file `path`."""
     report = outcome.report
     if path is not None:
         lines = [*map(_describe, report.bad), *map(_describe, report.notes), *_describe_folders(outcome.left_out)]
@@ -56,7 +56,7 @@ def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) 
     _print_some("note", report.notes, path, console)
     if outcome.left_out.files:
         files = ", ".join(f"{count:,} {name}" for name, count in outcome.left_out.files.most_common())
-        console.print(f"[yellow]not read:[/] files of other kinds: {escape(files)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]not read:[/] files of other formats: {escape(files)}", highlight=False, soft_wrap=True)
     for each in outcome.left_out.folders[:_SHOWN]:
         text = f"folder {each.source}: {each.reason}"
         console.print(f"[yellow]not read:[/] {escape(text)}", highlight=False, soft_wrap=True)
@@ -76,7 +76,7 @@ def _print_some(what: str, found: Sequence[BadDocument | Note], path: Path | Non
         where = f"{each.source}, {each.place}" if each.place else each.source
         console.print(f"[yellow]{what}:[/] {escape(where)}: {escape(each.reason)}", highlight=False, soft_wrap=True)
     if (more := len(found) - _SHOWN) > 0:
-        hint = f"see {path}" if path else "--error-report FILE writes them all"
+        hint = f"see {path}" if path else "--error-report FILE lists them all"
         console.print(f"[yellow]{what}:[/] {more:,} more; {hint}", highlight=False, soft_wrap=True)
 
 
@@ -89,7 +89,7 @@ def _describe_folders(left_out: LeftOut) -> list[dict[str, str]]:
 
 
 def to_json(outcome: IndexOutcome) -> dict[str, Any]:
-    """Return the outcome for programs."""
+    """Return the outcome as JSON."""
     report, left_out = outcome.report, outcome.left_out
     folders = [{"source": each.source, "reason": each.reason} for each in left_out.folders]
     return asdict(report) | {
@@ -100,7 +100,7 @@ def to_json(outcome: IndexOutcome) -> dict[str, Any]:
 
 
 def show(outcome: IndexOutcome, settings: Settings, console: Console) -> None:
-    """Print the outcome for people."""
+    """Print the outcome."""
     from gemvec.milvus import IngestReport
 
     report = outcome.report
@@ -120,7 +120,7 @@ def show(outcome: IndexOutcome, settings: Settings, console: Console) -> None:
         soft_wrap=True,
     )
     where = shlex.join(["--uri", settings.uri, "--collection", settings.collection])
-    console.print(f'Ask it: gemvec search "..." {escape(where)}', highlight=False, soft_wrap=True)
+    console.print(f'Search it: gemvec search "..." {escape(where)}', highlight=False, soft_wrap=True)
 
 
 def show_plan(plan: IngestPlan, console: Console) -> None:
@@ -135,10 +135,10 @@ def show_plan(plan: IngestPlan, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = Table("model", "interactive", "batch", title="What Google would bill, about", title_justify="left")
+    table = Table("model", "interactive", "batch", title="What Google would bill (estimate)", title_justify="left")
     for bill in plan.bills:
         table.add_row(bill.model, f"${bill.interactive:,.4f}", f"${bill.batch:,.4f}")
     console.print(table)
     console.print(
-        f"[dim]Prices of {PRICES_AS_OF}, {PRICES_SOURCE}. In this process it costs nothing.[/]", soft_wrap=True
+        f"[dim]Prices of {PRICES_AS_OF}, {PRICES_SOURCE}. Embedding in this process costs nothing.[/]", soft_wrap=True
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, list and revoke the API keys of a server on this machine.", no_args_is_help=True)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_MOST = 2**63 - 1  # what a database holds
+_MOST = 2**63 - 1  # a database's largest integer
 
 
 @app.command("create")
@@ -33,25 +33,27 @@ _MOST = 2**63 - 1  # what a database holds
 def create(
     settings: Settings,
     *,
-    name: Annotated[str, typer.Argument(help="What to call the key.")],
+    name: Annotated[str, typer.Argument(help="Name of the key.")],
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A served name it may use; repeat for more. All when left out.", autocompletion=complete_model
+            help="A served model that it may use; can be repeated. [default: all]", autocompletion=complete_model
         ),
     ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, max=_MOST, metavar="N", help="Texts it may have embedded a minute.")
+        int | None,
+        typer.Option(min=1, max=_MOST, metavar="N", help="Most texts per minute that may be embedded with it."),
     ] = None,
     tokens_per_minute: Annotated[
-        int | None, typer.Option(min=1, max=_MOST, metavar="N", help="Tokens it may have embedded a minute.")
+        int | None,
+        typer.Option(min=1, max=_MOST, metavar="N", help="Most tokens per minute that may be embedded with it."),
     ] = None,
     expires_in: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When it stops working: 12h, 30d, 52w.")
+        str | None, typer.Option(metavar="TIME", help="When it expires, such as 12h, 30d or 52w from now.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and show it, once.
+    """Make a key and show it once.
 
     Examples:
         gemvec keys create laptop
@@ -70,7 +72,7 @@ def create(
         return
     typer.echo(secret)
     Console(stderr=True).print(
-        f"This is the key [bold]{escape(key.name)}[/]. It is kept only as a hash: note it now.",
+        f"This is the key [bold]{escape(key.name)}[/]. Only its hash is stored: save it now.",
         highlight=False,
         soft_wrap=True,
     )
@@ -79,7 +81,7 @@ def create(
 @app.command("list")
 @with_settings("data_dir", "database_url")
 def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
-    """List every key, revoked and expired ones included.
+    """List every key, including revoked and expired ones.
 
     Examples:
         gemvec keys list
@@ -106,9 +108,9 @@ def revoke(
     name: Annotated[str, typer.Argument(help="Which key.", autocompletion=complete_key)],
     as_json: AsJson = False,
 ) -> None:
-    """Stop a key from working.
+    """Revoke a key.
 
-    A running server refuses it within a second.
+    Running servers refuse it within a second.
 
     Examples:
         gemvec keys revoke laptop
@@ -131,7 +133,7 @@ def _opened(settings: Settings) -> Generator[KeyStore]:
 
 
 def _end_of(life: str) -> datetime:
-    """Return when a key that is made now and has this life ends."""
+    """Return when a key with this lifetime expires if it is made now."""
     from gemvec.storage.timestamps import utc_now
 
     found = re.fullmatch("([0-9]+)([mhdw])", life)

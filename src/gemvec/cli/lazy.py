@@ -13,7 +13,7 @@ from gemvec.figures import Figure
 
 
 class LazyEmbedder:
-    """Opens another embedder at its first call, so that a command with nothing to embed loads no model."""
+    """Opens another embedder when it is first called, so that a command with nothing to embed loads no model."""
 
     def __init__(self, open_embedder: Callable[[], Embedder]) -> None:
         self._open = open_embedder
@@ -21,7 +21,7 @@ class LazyEmbedder:
         self._opened: Embedder | None = None
 
     def open(self) -> Embedder:
-        """Return the other embedder, opened once."""
+        """Return the other embedder; open it at the first call."""
         with self._lock:
             if self._opened is None:
                 self._opened = self._open()

@@ -1,4 +1,4 @@
-"""`gemvec models`: what the catalogue knows, what is on this machine, and fetching it."""
+"""`gemvec models`: list models in the catalogue and on this machine, and fetch them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ app = typer.Typer(help="List models, and fetch their weights ahead of time.", no
 @app.command("list")
 @with_settings("cache_dir")
 def list_models(settings: Settings, *, as_json: AsJson = False) -> None:
-    """List the models known by name, and others that were fetched.
+    """List the models in the catalogue, and others that were fetched.
 
     Examples:
         gemvec models list
@@ -49,7 +49,7 @@ def list_models(settings: Settings, *, as_json: AsJson = False) -> None:
         table.add_row(escape(row["name"]), *cells)
     Console().print(table)
     Console(stderr=True).print(
-        "Any hub id or folder with a model of a known family, an ONNX or an OpenVINO graph works too."
+        "Also possible: any hub id or folder with a model of a known family, an ONNX graph or an OpenVINO graph."
     )
 
 
@@ -61,10 +61,10 @@ def show(
     model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.", autocompletion=complete_model)],
     as_json: AsJson = False,
 ) -> None:
-    """Show how a model is run.
+    """Show how a model works.
 
-    Prints its engine, pooling and window, and the prompt of each task type. A hub model that the catalogue does not
-    know is fetched first.
+    Prints its engine, pooling and window, and the prompt of each task type. A hub model that is not in the catalogue is
+    fetched first.
 
     Examples:
         gemvec models show multilingual-e5-small
@@ -96,7 +96,7 @@ def _as_text(value: Any) -> str:
 
 
 def _describe(record: ModelRecord) -> dict[str, Any]:
-    """Return what becomes of a text: the engine, what follows the network, and the prompts."""
+    """Return how a text is processed: the engine, what follows the network, and the prompts."""
     from gemvec.embedding.task_type import TaskType
 
     named = [task for task in TaskType if task != TaskType.TASK_TYPE_UNSPECIFIED]
@@ -117,16 +117,14 @@ def fetch(
     *,
     models: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Catalogue ids or hub ids; the models to serve when left out.", autocompletion=complete_model
-        ),
+        typer.Argument(help="Catalogue ids or hub ids. [default: the models to serve]", autocompletion=complete_model),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch models again that are already here.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch weights, so that serving needs no network.
 
-    Files that are here already are checked again.
+    Files that are already here are checked again.
 
     Examples:
         gemvec models fetch
@@ -152,9 +150,9 @@ def path(
     model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.", autocompletion=complete_model)],
     as_json: AsJson = False,
 ) -> None:
-    """Print the folder of a model's files, fetched and checked first.
+    """Fetch and check a model's files, and print their folder.
 
-    Copy it to a machine without network, and serve it from there.
+    The folder can be copied to a machine without a network and served from there.
 
     Examples:
         gemvec models path all-minilm-l6-v2

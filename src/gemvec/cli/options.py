@@ -1,4 +1,4 @@
-"""Command-line options made from `Settings`, so that flag, variable, default, unit and help have one source."""
+"""Command-line options made from `Settings`, the one source of flag, variable, default, unit and help."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AsJsonOutcome = Annotated[bool, typer.Option("--json", help="Print the outcome a
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command one option per named field of `Settings`, and the loaded `Settings` as its argument `settings`.
+    """Give a command one option per named field of `Settings`, and the loaded `Settings` as argument `settings`.
 
     The decorated function declares `settings: Settings` and, after it, its own typer parameters.
     """
@@ -53,13 +53,13 @@ def add_options(
     collect: Callable[[dict[str, Any]], dict[str, Any]],
     replaces: str,
 ) -> Callable[..., Any]:
-    """Return a command with more options, behind its own.
+    """Return a command with more options after its own.
 
     Args:
-        command: what is called in the end.
+        command: the function to call.
         options: annotation for typer and default, by name.
-        collect: turns all values given on the command line into the arguments of `command`.
-        replaces: the argument of `command` that `collect` makes of the new options.
+        collect: turns all values from the command line into the arguments of `command`.
+        replaces: the argument of `command` that `collect` makes from the new options.
     """
 
     @functools.wraps(command)
@@ -127,7 +127,7 @@ def default_text(each: Field[Any]) -> str:
 
 
 def check_can_be_written(path: Path | None, flag: str) -> None:
-    """Refuse a file that cannot be written, before the work whose outcome goes there.
+    """Refuse an output file that cannot be written, before the work starts.
 
     Raises:
         BadSetting: it is a folder, or its folder does not exist.

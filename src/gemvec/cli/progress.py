@@ -1,4 +1,4 @@
-"""The progress bar of commands that go through the rows of a collection."""
+"""The progress bar of commands that process the rows of a collection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def show_rows(what: str, console: Console) -> Generator[Callable[[int, int], None]]:
-    """Give a function that shows rows done of rows there are, on a terminal only."""
+    """Yield a function that shows how many rows are done, on a terminal only."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)

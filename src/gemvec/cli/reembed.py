@@ -1,4 +1,4 @@
-"""`gemvec reembed`: a collection moved to another model while it is being searched."""
+"""`gemvec reembed`: move a collection to another model while it is being searched."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ def reembed(
     model: Annotated[
         str,
         typer.Option(
-            help="Model to move to: catalogue id, hub id, folder, or a server's name.", autocompletion=complete_model
+            help="Model to move to: a catalogue id, hub id, folder, or a name that a server serves.",
+            autocompletion=complete_model,
         ),
     ],
     dimensionality: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Values in a vector; the model's own number when not given.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of values in a vector. [default: the model's own]")
     ] = None,
     drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Delete the vectors of other models at the end; else they are kept.")
+        bool, typer.Option("--drop-old", help="Delete the vectors of other models at the end.")
     ] = False,
     as_json: AsJsonOutcome = False,
 ) -> None:
-    """Move a collection to another model, searchable throughout.
+    """Move a collection to another model while it can be searched.
 
-    Builds the new vectors beside the old ones and switches at the end, at once for all readers. Interrupted, it goes on
-    where it was. The old vectors are kept, so that going back costs nothing, until --drop-old.
+    Builds the new vectors beside the old ones and switches at the end, for all readers at once. After an interruption,
+    run it again to continue. The old vectors are kept, so that going back costs nothing, unless --drop-old is given.
 
     Examples:
         gemvec reembed --model intfloat/e5-small-v2
@@ -57,7 +58,7 @@ def reembed(
     try:
         report = asyncio.run(_reembed(settings, choice, dimensionality, drop_old, console))
     except KeyboardInterrupt:
-        console.print("What is done is kept; run the same command again to go on.")
+        console.print("Everything done so far is kept; run the same command again to continue.")
         raise
     if as_json:
         typer.echo(json.dumps(asdict(report)))
@@ -72,7 +73,7 @@ async def _reembed(
     from gemvec.milvus import reembed as reembed_collection
 
     with open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection:
-        collection.resolve()  # before a model is fetched for nothing
+        collection.resolve()  # before a model is fetched in vain
         async with open_embedder(settings, choice) as opened:
             fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
             with show_rows("Embedding", console) as on_progress:
@@ -82,9 +83,9 @@ async def _reembed(
 
 
 def show(report: ReembedReport, collection: str, console: Console) -> None:
-    """Print the outcome for people."""
+    """Print the outcome."""
     if report.old == report.new:
-        console.print(f"{escape(collection)} already holds vectors of {escape(str(report.new))}", highlight=False)
+        console.print(f"{escape(collection)} already has vectors of {escape(str(report.new))}", highlight=False)
     else:
         console.print(
             f"[green]Moved:[/] {report.rows:,} passages from {escape(str(report.old))}\n"

@@ -1,4 +1,4 @@
-"""What `gemvec batch` and `gemvec files` do alike with what a server keeps: list it, describe it, delete it."""
+"""What `gemvec batch` and `gemvec files` have in common: list, describe and delete what a server keeps."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gemvec.cli.server import announce
 
 T = TypeVar("T")
 
-Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, metavar="N", help="Most that are listed.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, metavar="N", help="Most to list.")]
 
 STANDARD_OUTPUT = "-"
 _PAGE_SIZE = 100
 
 
 def page_size(limit: int | None) -> int:
-    """Return how many a server is asked for at a time where at most `limit` are wanted."""
-    return _PAGE_SIZE if limit is None else min(limit + 1, _PAGE_SIZE)  # one more tells whether there are more
+    """Return the page size for a list of at most `limit`."""
+    return _PAGE_SIZE if limit is None else min(limit + 1, _PAGE_SIZE)  # one more shows whether there are more
 
 
 def show_list(
@@ -38,16 +38,16 @@ def show_list(
     """Print what a server lists: JSON, or a table whose first column names each.
 
     Args:
-        found: read to one more than `limit`.
-        limit: most that are shown; None for all. That there are more is said on standard error.
-        to_wire: one as the API writes it.
-        columns: what stands under each heading; a heading that starts with `>` is set to the right.
-        as_json: whether scripts read it.
+        found: what the server lists; read up to one more than `limit`.
+        limit: most to show; None for all. If there are more, standard error says so.
+        to_wire: converts one to the API's JSON.
+        columns: heading -> its cells; a heading that starts with `>` is aligned to the right.
+        as_json: print JSON.
     """
     rest = iter(found)
     first = list(islice(rest, limit))
     if limit is not None and next(rest, None) is not None:
-        announce(f"There are more than these {limit:,}; --limit shows more.")
+        announce(f"There are more than these {limit:,}; show more with --limit.")
     if as_json:
         typer.echo(json.dumps([to_wire(each) for each in first]))
         return
@@ -58,7 +58,7 @@ def show_list(
 
 
 def show_fields(wire: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print one thing: JSON, or a field a line."""
+    """Print one of them: as JSON, or one field per line."""
     if as_json:
         typer.echo(json.dumps(wire))
         return
@@ -69,7 +69,7 @@ def show_fields(wire: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def delete_each(names: list[str], delete: Callable[[str], None], *, as_json: bool) -> None:
-    """Delete one after the other, and say so of each as it is done."""
+    """Delete one after the other, and report each."""
     for name in names:
         delete(name)
         if not as_json:

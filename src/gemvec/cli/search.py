@@ -1,4 +1,4 @@
-"""`gemvec search`: a query answered from a collection."""
+"""`gemvec search`: search a collection."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def search(
     server: ServerOptions,
     *,
     query: Annotated[str, typer.Argument(help="What to look for.")],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Most passages shown.")] = 5,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Match words (BM25) as well as meaning.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Most passages to show.")] = 5,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Also match words (BM25), not only meaning.")] = False,
     where: Annotated[
-        str, typer.Option(help='Only passages that match this filter of Milvus, such as \'metadata["lang"] == "en"\'.')
+        str, typer.Option(help='Only passages that match this Milvus filter, such as \'metadata["lang"] == "en"\'.')
     ] = "",
     model: ModelName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the passages as JSON.")] = False,
 ) -> None:
     """Search a collection for the passages nearest to a query.
 
-    Shows each passage with its score, its source and where it stands there. The query is embedded by the model that
+    Shows each passage with its score, its source and its position there. The query must be embedded by the model that
     filled the collection; another one is refused.
 
     Examples:
@@ -75,7 +75,7 @@ async def _search(
 
 
 def show(hits: list[Hit], console: Console) -> None:
-    """Print passages for people."""
+    """Print the passages."""
     if not hits:
         console.print("Nothing found.")
     for number, hit in enumerate(hits, start=1):
@@ -87,6 +87,6 @@ def show(hits: list[Hit], console: Console) -> None:
             soft_wrap=True,
         )
         passage = hit.text if len(hit.text) <= _PASSAGE_CHARACTERS else hit.text[:_PASSAGE_CHARACTERS] + " ..."
-        # In a pipe a passage keeps its lines.
+        # In a pipe, passages keep their lines.
         console.print(escape(passage), style="default", highlight=False, soft_wrap=not console.is_terminal)
         console.print()

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 def serve(settings: Settings) -> None:
     """Serve the Gemini embeddings API, from an open model or a server.
 
-    Answers the embedding calls of Gemini's, OpenAI's and text-embeddings-inference's clients. Ctrl-C or SIGTERM stops
-    it when the requests in progress are answered.
+    Answers the embedding calls of Gemini, OpenAI and text-embeddings-inference clients. After Ctrl-C or SIGTERM it
+    finishes the requests in progress and stops.
 
     Examples:
         gemvec serve
@@ -94,14 +94,14 @@ def serve(settings: Settings) -> None:
         raise
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)
-    if settings.log_format == "json":  # read by machines, so nothing is printed for people
+    if settings.log_format == "json":  # JSON logs are read by programs, so nothing else is printed
         run(services, bound, lambda: log_start(url, models, has_keys=has_keys))
     else:
         run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys, upstream=settings.upstream))
 
 
 def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
-    """Log what is served by which weights."""
+    """Log which names are served by which weights."""
     get_logger("server").info(
         "serving",
         extra={
@@ -115,7 +115,7 @@ def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> Non
 
 
 def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_keys: bool, upstream: str = "") -> None:
-    """Print what is served by which weights, and how to point clients at it."""
+    """Print which names are served by which weights, and how to connect clients."""
     default = models[0]
     names = [each.name for each in models if each.weights == default.weights and each is not default]
     gemini = next((name for name in names if name.startswith("gemini-embedding")), default.name)
@@ -126,7 +126,7 @@ def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_k
     if names:
         console.print(f"  {default.model_id} also answers to {', '.join(names)}", highlight=False, soft_wrap=True)
     if upstream:
-        console.print(f"  [yellow]Texts are sent on to {escape(upstream)}, which embeds them.[/]", soft_wrap=True)
+        console.print(f"  [yellow]Texts are forwarded to {escape(upstream)}, which embeds them.[/]", soft_wrap=True)
     if default.model_id == FAKE:
         console.print(
             "  [yellow]There is no model: vectors are made from hashes of words, for tests.[/]", soft_wrap=True
@@ -140,7 +140,7 @@ def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_k
 
 
 def clients(url: str, model: str, key: str) -> dict[str, str]:
-    """Return, by client, the line that points it at the server."""
+    """Return, by client, the line of code that connects it to the server."""
     header = "" if key == "any" else f' -H "x-goog-api-key: {key}"'
     body = '{"content":{"parts":[{"text":"hello"}]}}'
     return {

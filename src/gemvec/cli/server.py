@@ -1,4 +1,4 @@
-"""Which server a command asks: the options that name one, and the one that runs on this machine."""
+"""Which server a command uses: the one that its options name, or the one that runs on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROBE_SECONDS = 1.0
 _PROBE_BYTES = 2**20
 
 _NO_SERVER = (
-    "There is no server to ask. Start one with gemvec serve, name one with --base-url or GEMVEC_BASE_URL, or ask "
+    "There is no server. Start one with gemvec serve, name one with --base-url or GEMVEC_BASE_URL, or use "
     "Google with --google and a key in GEMINI_API_KEY."
 )
 
@@ -39,8 +39,8 @@ class ServerOptions:
 
     Attributes:
         base_url: an address; `local` for the model in this process.
-        google: whether Google is asked.
-        api_key: the server's key; None for the one in GEMINI_API_KEY or GOOGLE_API_KEY.
+        google: whether to use Google.
+        api_key: the server's key; None for that in GEMINI_API_KEY or GOOGLE_API_KEY.
     """
 
     base_url: str | None = None
@@ -49,19 +49,19 @@ class ServerOptions:
 
     def __post_init__(self) -> None:
         if self.google and self.base_url is not None:
-            raise BadSetting("--google and --base-url name two places; give one.")
+            raise BadSetting("Give either --google or --base-url, not both.")
 
     @property
     def names_server(self) -> bool:
-        """Whether the options name a server, Google's included."""
+        """Whether the options name a server, including Google's."""
         return self.google or self.base_url not in {None, "local"}
 
     def find_named(self, *variables: str) -> Target | None:
-        """Return the server that the options name, else the one that the first of `variables` with a value names.
+        """Return the server that the options name, else the one in the first of `variables` that has a value.
 
         Raises:
             BadSetting: the address or the key cannot be used.
-            KeyMissing: Google is asked and there is no key.
+            KeyMissing: Google is chosen and there is no key.
             TransportFailure: nothing listens there.
         """
         from gemvec.client.target import GOOGLE_URL
@@ -76,36 +76,36 @@ class ServerOptions:
         return None
 
     def find(self) -> Target:
-        """Return the server to ask for batches and files.
+        """Return the server for batches and files.
 
-        It is the one that the options or GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL name, else the one that runs on this
-        machine, else Google where there is a key for it. The last two are announced on standard error.
+        It is the one that the options, GEMVEC_BASE_URL or GOOGLE_GEMINI_BASE_URL name; else the one that runs on this
+        machine; else Google, if there is a key for it. The last two are announced on standard error.
 
         Raises:
-            BadSetting: the address or the key cannot be used, or the place named is this process.
-            KeyMissing: there is no server to ask.
+            BadSetting: the address or the key cannot be used, or the address is `local`.
+            KeyMissing: there is no server.
             TransportFailure: nothing listens at the address.
         """
         from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, URL_VARIABLES
 
         target = self.find_named(*URL_VARIABLES)
         if target is None and (running := find_running_server(Settings.load())):
-            announce(f"Asking gemvec at {running.url}. --base-url or --google names another place.")
+            announce(f"Using gemvec at {running.url}. Choose another server with --base-url or --google.")
             target = running.target(self.api_key)
         if target is None and (self.api_key or read_variable(*KEY_VARIABLES)):
-            announce("Asking Google, because there is a key. --base-url names another place.")
+            announce("Using Google, because there is a key. Choose another server with --base-url.")
             target = self._reach(GOOGLE_URL, "--google")
         if target is None:
             raise KeyMissing(_NO_SERVER)
         if target.is_local:
             raise BadSetting(
-                "--base-url has value 'local': files and batches are kept by a server. Give its address, or start one "
+                "--base-url has value 'local': files and batches need a server. Give its address, or start one "
                 "with gemvec serve."
             )
         return target
 
     def _reach(self, url: str, called: str) -> Target:
-        """Return how to ask the server at `url`, which `called` named, once something listens there."""
+        """Return the target for `url`, which came from `called`, after checking that something listens there."""
         from gemvec.client.target import find_target
 
         try:
@@ -132,7 +132,7 @@ class RunningServer:
     def target(self, api_key: str | None) -> Target:
         """Return how to ask it.
 
-        It never gets the environment's key for Google, because nobody named this server.
+        The environment's Google key is never sent to it, because nobody named this server.
         """
         from gemvec.client.target import Target
 
@@ -141,7 +141,7 @@ class RunningServer:
 
 
 def find_running_server(settings: Settings) -> RunningServer | None:
-    """Return the gemvec server at the port of `settings` on this machine, or None where nothing or another answers."""
+    """Return the gemvec server at the port in `settings` on this machine; None if there is none."""
     if not settings.port:
         return None
     answer = _ask_who_is_there(settings.port)
@@ -152,12 +152,12 @@ def find_running_server(settings: Settings) -> RunningServer | None:
 
 
 def announce(line: str) -> None:
-    """Tell people, on standard error, what a command has decided by itself."""
+    """Say on standard error what a command has chosen by itself."""
     Console(stderr=True).print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def with_server(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that name a server, and what they say as its argument `server`."""
+    """Give a command the options that name a server, and pass them as its argument `server`."""
 
     def collect(given: dict[str, Any]) -> dict[str, Any]:
         names = ("base_url", "google", "api_key")
@@ -168,7 +168,7 @@ def with_server(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _require_listener(url: str) -> None:
-    """Refuse an address where nothing listens, at once; what is asked later is tried for longer.
+    """Refuse an address where nothing listens, at once; later requests are retried for longer.
 
     Raises:
         TransportFailure: the connection is refused, or the host has no address.
@@ -176,18 +176,18 @@ def _require_listener(url: str) -> None:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if host not in {_LOOPBACK, "localhost", "::1"} and getproxies():
-        return  # requests go through the proxy
+        return  # requests use the proxy
     try:
         socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()
     except (ConnectionRefusedError, socket.gaierror) as error:
         reason = error.strerror or str(error)
         raise TransportFailure(f"Nothing answers at {url}: {reason}.", connected=False) from error
     except OSError:
-        return  # slow, or only now: the request itself has more time
+        return  # slow, or only for a moment: the request itself has more time
 
 
 def _ask_who_is_there(port: int) -> dict[str, Any]:
-    """Return what the root of a server says about it; nothing where the answer is not a JSON object."""
+    """Return what the root of a server says about it; empty if the answer is not a JSON object."""
     connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=_PROBE_SECONDS)
     try:
         connection.request("GET", "/", headers={"Accept": "application/json"})
@@ -205,8 +205,8 @@ _OPTIONS = {
             str | None,
             typer.Option(
                 metavar="URL",
-                help="Address of a gemvec server or any that speaks the Gemini API; local: the model in this process. "
-                "[GEMVEC_BASE_URL; otherwise the server that runs on this machine]",
+                help="Address of a gemvec server or any other with the Gemini API; local: the model in this process. "
+                "[GEMVEC_BASE_URL; default: the server that runs on this machine]",
                 rich_help_panel=_PANEL,
             ),
         ],
@@ -221,7 +221,7 @@ _OPTIONS = {
             str | None,
             typer.Option(
                 metavar="KEY",
-                help="The server's key. [GEMINI_API_KEY or GOOGLE_API_KEY]",
+                help="API key of the server. [GEMINI_API_KEY or GOOGLE_API_KEY]",
                 rich_help_panel=_PANEL,
             ),
         ],

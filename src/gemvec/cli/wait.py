@@ -1,4 +1,4 @@
-"""`gemvec wait`: until a server takes requests."""
+"""`gemvec wait`: wait until a server is ready."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _OK = 200
 def wait(
     url: Annotated[str, typer.Argument(help="Address of the server.")] = "http://127.0.0.1:8000",
     *,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait at most.")] = 60.0,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Longest time to wait.")] = 60.0,
 ) -> None:
     """Wait until a server is ready.
 
-    Ends with status 0 when the server takes requests, and with status 1 when the time is over before that.
+    The exit status is 0 when the server takes requests, and 1 if it does not within the timeout.
 
     Examples:
         gemvec wait
@@ -42,7 +42,7 @@ def wait(
 
 
 def _why_not_ready(url: str) -> str:
-    """Return why a server does not take requests; nothing where it does."""
+    """Return why a server does not take requests; empty if it does."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_TRY_SECONDS)
