@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from gemvec.embedding.caller import current_caller
 from gemvec.embedding.embed import Embedding, Priority, Tokens
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import EmptyText, ModelNotFound
@@ -38,6 +39,7 @@ class HashEmbedder:
         self.delay_seconds = delay_seconds
         self.requests = []
         self.priorities = set()
+        self.callers = set()
         self.faults = []
         self.gate = None
 
@@ -64,6 +66,7 @@ class HashEmbedder:
 
     async def embed(self, model, requests, *, priority=Priority.INTERACTIVE, on_done=None):
         self.priorities.add(priority)
+        self.callers.add(current_caller())
         if self.gate is not None:
             await self.gate.wait()
         await asyncio.sleep(self.delay_seconds)

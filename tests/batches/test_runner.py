@@ -84,6 +84,35 @@ def test_a_higher_priority_overtakes_a_running_batch(store, embedder):
     run(steps())
 
 
+def test_owners_take_turns_so_that_a_late_small_batch_passes_many_of_somebody_else(any_store, embedder):
+    async def steps():
+        embedder.gate = asyncio.Event()
+        many = [any_store.create_inline(new(owner="many", priority=5), [line("m")] * 600) for _ in range(4)]
+        async with running(any_store, embedder, chunks_in_flight=1) as runner:
+            await until(lambda: any_store.get(many[0].batch_id, "many").state is BatchState.RUNNING)
+            small = any_store.create_inline(new(owner="few"), [line("small")])
+            runner.notify()
+            embedder.gate.set()
+            await ended(any_store, many[-1], "many")
+        texts = [each.text for each in embedder.requests]
+        assert texts.index("small") == 256, "after the chunk that was in flight"
+        assert any_store.get(small.batch_id, "few").state is BatchState.SUCCEEDED
+
+    run(steps())
+
+
+def test_what_is_computed_for_a_batch_is_computed_for_its_owner(store, embedder):
+    async def steps():
+        store.create_inline(new(owner="a"), [line("x")])
+        job = store.create_inline(new(owner="b"), [line("x")])
+        async with running(store, embedder):
+            await ended(store, job, "b")
+            await until(lambda: len(embedder.callers) == 2)
+        assert embedder.callers == {"a", "b"}
+
+    run(steps())
+
+
 def test_a_raised_priority_counts_from_the_next_chunk(store, embedder):
     async def steps():
         embedder.gate = asyncio.Event()

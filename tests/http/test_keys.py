@@ -12,6 +12,7 @@ from gemvec.server.keys import KeyStore
 from gemvec.settings import Settings
 from gemvec.storage.database import database_of, open_database
 from gemvec.storage.timestamps import utc_now
+from hash_embedder import HashEmbedder
 
 MODEL = "models/gemini-embedding-001"
 BODY = {"content": {"parts": [{"text": "hello"}]}}
@@ -54,6 +55,21 @@ def test_a_made_key_is_taken_and_a_made_up_one_is_not(http, store):
     assert embed(http, secret).status_code == 200
     assert embed(http, secret + "x").json()["error"]["details"][0]["reason"] == "API_KEY_INVALID"
     assert http.get("/v1beta/models").status_code == 403
+
+
+def test_the_model_knows_whose_turn_it_is(running, tmp_path, store):
+    key, secret = store.create("laptop")
+    embedder = HashEmbedder(names=("gemini-embedding-001",))
+    with running(embedder, data_dir=tmp_path, api_key=("other",)) as http:
+        assert embed(http, secret).status_code == 200
+    assert embedder.callers == {key.key_id}
+
+
+def test_without_a_key_a_caller_is_its_address(running, tmp_path):
+    embedder = HashEmbedder(names=("gemini-embedding-001",))
+    with running(embedder, data_dir=tmp_path) as http:
+        assert http.post(f"/v1beta/{MODEL}:embedContent", json=BODY).status_code == 200
+    assert embedder.callers == {"127.0.0.1"}
 
 
 def test_keys_of_the_settings_and_made_keys_are_both_taken(running_whole, tmp_path, store):

@@ -19,8 +19,8 @@ BUDGET = 64
 LENGTHS = st.lists(st.integers(1, 80), min_size=1, max_size=30)
 
 
-def make_call(*lengths, priority=Priority.INTERACTIVE):
-    return Call([[7] * length for length in lengths], priority)
+def make_call(*lengths, priority=Priority.INTERACTIVE, caller=""):
+    return Call([[7] * length for length in lengths], priority, caller)
 
 
 def make_queue(**limits):
@@ -39,10 +39,12 @@ class Line(RuleBasedStateMachine):
         self.now = 0.0
         self.waiting = {}  # Call -> rows not yet taken
 
-    @rule(lengths=LENGTHS, priority=st.sampled_from(Priority), later=st.floats(0, 2))
-    def add(self, lengths, priority, later):
+    @rule(
+        lengths=LENGTHS, priority=st.sampled_from(Priority), caller=st.sampled_from(["", "a", "b"]), later=st.floats(0, 2)
+    )
+    def add(self, lengths, priority, caller, later):
         self.now += later
-        call = make_call(*lengths, priority=priority)
+        call = make_call(*lengths, priority=priority, caller=caller)
         self.queue.add(call, self.now)
         self.waiting[call] = set(range(len(lengths)))
 
@@ -130,6 +132,47 @@ def test_a_long_call_that_has_waited_its_time_passes_later_short_ones():
         if queue.next_micro_batch()[0].call is bulk:
             break
         assert now < 1000, "the long call starves"
+
+
+def test_callers_take_turns_however_many_calls_one_of_them_has():
+    queue = make_queue()
+    for _ in range(16):
+        queue.add(make_call(*[8] * 80, caller="many"), 0.0)
+    few = make_call(*[8] * 80, caller="few")
+    queue.add(few, 0.1)
+    turns = [micro_batch[0].call.caller for micro_batch in drain(queue)]
+    assert turns[:20].count("few") == 10, "every second micro-batch is its own, until it has them all"
+    assert turns.count("few") == 10
+
+
+def test_a_caller_does_not_make_up_for_turns_when_it_asked_for_nothing():
+    queue = make_queue()
+    queue.add(make_call(*[8] * 800, caller="steady"), 0.0)
+    for _ in range(50):
+        queue.next_micro_batch()
+    queue.add(make_call(*[8] * 800, caller="late"), 0.1)
+    turns = [micro_batch[0].call.caller for micro_batch in drain(queue)][:20]
+    assert 9 <= turns.count("steady") <= 11
+
+
+def test_a_stream_of_new_callers_does_not_starve_an_old_one():
+    queue = make_queue()
+    old = make_call(*[8] * 800, caller="old")
+    queue.add(old, 0.0)
+    for number in range(4):
+        queue.add(make_call(*[8] * 8, caller=f"first {number}"), 0.1)
+    for number in range(400):
+        queue.add(make_call(*[8] * 8, caller=str(number)), 0.1)
+        queue.next_micro_batch()
+    assert old.waiting_tokens < 0.8 * old.tokens, "although the new ones alone keep the model busy"
+
+
+def test_one_caller_cannot_fill_the_line():
+    queue = make_queue(max_waiting_tokens=100)
+    queue.add(make_call(60, caller="a"), 0.0)
+    with pytest.raises(Overloaded):
+        queue.add(make_call(20, caller="a"), 0.0)
+    queue.add(make_call(20, caller="b"), 0.0)
 
 
 def test_a_faster_machine_makes_a_long_call_wait_less():

@@ -17,7 +17,8 @@ from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask
 from gemvec.batches.rows import CHUNK_COLUMNS, chunk_of
 from gemvec.storage.schema import chunks, jobs
 
-_NEXT_JOB = (
+# In the order of the index ix_jobs_turn, so that it ends with the first job that has a chunk to claim.
+_FIRST_JOB = (
     select(jobs.c.job_number, jobs.c.batch_id, jobs.c.owner, jobs.c.model, jobs.c.weights, jobs.c.state)
     .where(
         jobs.c.ended_at.is_(None),
@@ -26,10 +27,11 @@ _NEXT_JOB = (
         jobs.c.weights.in_(bindparam("weights", expanding=True)),
         jobs.c.job_number.not_in(bindparam("parked", expanding=True)),
     )
-    .order_by(jobs.c.priority.desc(), jobs.c.job_number)
+    .order_by(jobs.c.owner, jobs.c.priority.desc(), jobs.c.job_number)
     .limit(1)
     .with_for_update()
 )
+_NEXT_JOB = _FIRST_JOB.where(jobs.c.owner > bindparam("last_owner"))
 
 _FIRST_PENDING = select(func.min(chunks.c.chunk_index)).where(
     chunks.c.job_number == bindparam("of_job"), chunks.c.state == ChunkState.PENDING
@@ -79,15 +81,22 @@ class NextJob(NamedTuple):
     state: str
 
 
-def next_job(connection: Connection, weights: Collection[str], parked: Collection[int] = ()) -> NextJob | None:
-    """Return the open job that goes first (highest priority, then oldest) among those with an unclaimed chunk.
+def next_job(
+    connection: Connection, weights: Collection[str], parked: Collection[int] = (), *, last_owner: str = ""
+) -> NextJob | None:
+    """Return the open job that goes first among those with an unclaimed chunk.
+
+    Owners take turns; of the next owner's jobs, the one with the highest priority goes first, then the oldest.
 
     Args:
         connection: a writing transaction.
         weights: what can be computed with now.
         parked: numbers of jobs to leave alone.
+        last_owner: whose turn was last.
     """
-    row = connection.execute(_NEXT_JOB, {"weights": list(weights), "parked": list(parked)}).one_or_none()
+    values = {"weights": list(weights), "parked": list(parked)}
+    row = connection.execute(_NEXT_JOB, values | {"last_owner": last_owner}).one_or_none()
+    row = row or connection.execute(_FIRST_JOB, values).one_or_none()
     return None if row is None else NextJob(*row)
 
 

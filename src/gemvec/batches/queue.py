@@ -62,17 +62,19 @@ class BatchQueue:
         """Work on the jobs of `store`."""
         self._store = store
         self._database = store.database
+        self._last_owner = ""
 
     def claim(self, claimable: Claimable) -> ChunkTask | None:
-        """Claim the next chunk of the job that goes first: highest priority, then oldest."""
+        """Claim the next chunk of the job that goes first: of the next owner's, highest priority, then oldest."""
         with self._database.write() as connection:
             return self._claim(connection, claimable)
 
     def _claim(self, connection: Connection, claimable: Claimable) -> ChunkTask | None:
-        job = claims.next_job(connection, claimable.weights, claimable.parked)
+        job = claims.next_job(connection, claimable.weights, claimable.parked, last_owner=self._last_owner)
         chunk = claims.claim_chunk(connection, job.job_number) if job else None
         if job is None or chunk is None:
             return None
+        self._last_owner = job.owner
         if chunk.isolation:  # what was tried when it was given back is not under way any more
             claims.record_isolation(connection, self._task(job, chunk), parse_isolation(chunk.isolation).at_rest())
         if job.state == BatchState.PENDING:

@@ -1,8 +1,9 @@
 """The runner: claims chunks, keeps several in flight so that the model never waits, and checkpoints what is done.
 
-Each chunk is claimed by priority, so a job with a higher priority overtakes at the next chunk. When everything fails at
-once (no room on disk, no model), the job is parked: its chunk goes back, it says why, and it is tried again after a
-pause that doubles. Nothing is lost by killing the process at any point; stopping merely saves repeating chunks.
+Owners of batches take turns, chunk by chunk. An owner's chunks are claimed by priority, so a job with a higher priority
+overtakes at the next chunk. When everything fails at once (no room on disk, no model), the job is parked: its chunk goes
+back, it says why, and it is tried again after a pause that doubles. Nothing is lost by killing the process at any point;
+stopping merely saves repeating chunks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pa
 from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
 from gemvec.batches.turns import Turns
+from gemvec.embedding.caller import on_behalf_of
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
 from gemvec.logs import get_logger
@@ -152,7 +154,7 @@ class BatchRunner:
     async def _run(self, task: ChunkTask) -> ChunkResult:
         """Run a chunk beside others; alone and here when it was in flight at several deaths of the server."""
         if task.crashes < SUSPECT_CRASHES:
-            async with self._turns.beside_others(), self._memory_for(task):
+            async with self._turns.beside_others(), self._on_behalf_of_owner(task):
                 return await self._executor.run(task)
         _log.warning(
             "a chunk that was in flight when the server died runs alone",
@@ -163,17 +165,18 @@ class BatchRunner:
             await self._durably(self._queue.record_isolation, task, isolation)
 
         try:
-            async with self._turns.alone(), self._memory_for(task):
+            async with self._turns.alone(), self._on_behalf_of_owner(task):
                 return await run_isolated(task, self._embedder, ChunkFiles(task), record)
         finally:
             self.notify()  # others may claim again
 
     @contextlib.asynccontextmanager
-    async def _memory_for(self, task: ChunkTask) -> AsyncGenerator[None]:
-        """Hold the memory that a chunk needs; wait for it as long as it takes."""
+    async def _on_behalf_of_owner(self, task: ChunkTask) -> AsyncGenerator[None]:
+        """Hold the memory that a chunk needs, after waiting for it as long as it takes; its owner takes turns."""
         size_bytes = await in_file_thread(estimate_bytes, task, self._embedder.get_model(task.model))
         async with self._memory.chunk(task.owner, size_bytes):
-            yield
+            with on_behalf_of(task.owner):
+                yield
 
     async def _set_aside(self, task: ChunkTask, error: Exception) -> None:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""

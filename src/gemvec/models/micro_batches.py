@@ -1,9 +1,10 @@
 """Which waiting texts are computed next, and which together: `Queue`.
 
 A call's texts wait one by one. An idle stream takes a micro-batch: the longest text of the most urgent call and its
-neighbours in length, so that little is padded. Interactive calls go ahead of batch jobs. Calls of one priority are
-ordered by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long
-call that has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
+neighbours in length, so that little is padded. Interactive calls go ahead of batch jobs. Callers take turns: the next
+micro-batch begins with a call of the one for whom least was computed. A caller's own calls of one priority are ordered
+by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long call that
+has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from gemvec.models.widths import padded_width
 
 # A call may take this many times the time it would take alone before later, shorter ones no longer pass it.
 _PATIENCE = 10
+# The most of the waiting tokens that may be one caller's; the others find room for the rest.
+_CALLER_SHARE = 3 / 4
 # A neighbour may be shorter than the longest text by this share of it, or by this many tokens. More padding would cost
 # more than the millisecond or so of a micro-batch of its own.
 _LARGEST_GAP_SHARE = 8
@@ -53,15 +56,17 @@ class Call:
     Attributes:
         token_ids: the ids of each text.
         priority: whether anybody waits for the answer.
+        caller: who it is for.
         tokens: how many they are in all.
         waiting_tokens: how many of them still wait.
     """
 
-    __slots__ = ("_is_waiting", "deadline", "items", "priority", "token_ids", "tokens", "waiting_tokens")
+    __slots__ = ("_is_waiting", "caller", "deadline", "items", "priority", "token_ids", "tokens", "waiting_tokens")
 
-    def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority) -> None:
+    def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, caller: str = "") -> None:
         self.token_ids = token_ids
         self.priority = priority
+        self.caller = caller
         self.tokens = self.waiting_tokens = sum(map(len, token_ids))
         self.deadline: tuple[Priority, float, int] = (priority, 0.0, 0)
         self.items: list[Item] = []
@@ -95,6 +100,22 @@ class _Urgency(NamedTuple):
     call: Call
 
 
+class _Caller:
+    """The calls of one caller and priority that wait.
+
+    Attributes:
+        served: tokens computed for it. A caller that begins to wait gets the count that a caller would have who was
+            always there: it does not make up for what it never asked for.
+        calls: the most urgent first; never empty.
+    """
+
+    __slots__ = ("calls", "served")
+
+    def __init__(self, served: float) -> None:
+        self.served = served
+        self.calls: list[_Urgency] = []
+
+
 class Queue:
     """The texts that wait, as one caller at a time may see and change them."""
 
@@ -109,7 +130,8 @@ class Queue:
         self._streams = streams
         self._token_budget = token_budget
         self._max_waiting_tokens = max_waiting_tokens
-        self._calls: list[_Urgency] = []  # the most urgent first
+        self._callers: dict[tuple[Priority, str], _Caller] = {}
+        self._share = dict.fromkeys(Priority, 0.0)  # `served` of a caller that was always there
         # Calls that fill several micro-batches have lanes of their own: a short call is not kept waiting while a
         # micro-batch is filled up with their texts.
         self._lanes: dict[tuple[Priority, bool], list[Item]] = {}  # the shortest first
@@ -125,15 +147,18 @@ class Queue:
             now: seconds on any steady clock.
 
         Raises:
-            Overloaded: too many tokens wait; a call of any size is taken when none does.
+            Overloaded: too many tokens wait, in all or of this caller; a call of any size is taken when none does.
         """
-        if self.waiting_tokens and self.waiting_tokens + call.tokens > self._max_waiting_tokens:
+        own_tokens = self._count_waiting(call)
+        is_full = self.waiting_tokens and self.waiting_tokens + call.tokens > self._max_waiting_tokens
+        if is_full or (own_tokens and own_tokens + call.tokens > self._max_waiting_tokens * _CALLER_SHARE):
             seconds = self.waiting_tokens / (self._speed * self._streams)
             raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS))
         call.line_up(self._serial, now + _PATIENCE * call.tokens / (self._speed * self._streams))
         self._serial += len(call.items)
         self.waiting_tokens += call.tokens
-        insort(self._calls, _Urgency(call.deadline, call))
+        caller = self._callers.setdefault((call.priority, call.caller), _Caller(self._share[call.priority]))
+        insort(caller.calls, _Urgency(call.deadline, call))
         lane = self._lane(call)
         lane += call.items
         lane.sort()  # merges two sorted runs
@@ -150,15 +175,37 @@ class Queue:
 
     def next_micro_batch(self) -> list[Item]:
         """Take what is to be computed next, the shortest text first; nothing when nothing waits."""
-        if not self._calls:
+        if not self._callers:
             return []
-        anchor = self._calls[0].call.longest()
+        callers, anchor = self._next_item()
         lane = self._lane(anchor.call)
         start, end = self._neighbours(lane, bisect_left(lane, anchor))
         chosen = lane[start:end]
         del lane[start:end]
+        for item in chosen:
+            self._caller_of(item.call).served += item.length
+            self._share[item.call.priority] += item.length / callers
         self._take(chosen)
         return chosen
+
+    def _next_item(self) -> tuple[int, Item]:
+        """Return what a micro-batch begins with, and how many callers wait.
+
+        It is the longest text of the most urgent call of the caller whose turn it is; interactive calls go first.
+        """
+        priority = min(priority for priority, _ in self._callers)
+        waiting = [caller for (its, _), caller in self._callers.items() if its is priority]
+        caller = min(waiting, key=lambda each: (each.served, each.calls[0].deadline))
+        self._share[priority] = max(self._share[priority], caller.served)
+        return len(waiting), caller.calls[0].call.longest()
+
+    def _count_waiting(self, call: Call) -> int:
+        """Return how many tokens of a call's caller wait with its priority."""
+        caller = self._callers.get((call.priority, call.caller))
+        return sum(each.call.waiting_tokens for each in caller.calls) if caller else 0
+
+    def _caller_of(self, call: Call) -> _Caller:
+        return self._callers[call.priority, call.caller]
 
     def note_speed(self, tokens: int, seconds: float) -> None:
         """Learn from a micro-batch that a stream has computed: its tokens, padding left out, and how long it took."""
@@ -183,7 +230,13 @@ class Queue:
             item.call.take(item)
             self.waiting_tokens -= item.length
             if not item.call.waiting_tokens:
-                del self._calls[bisect_left(self._calls, _Urgency(item.call.deadline, item.call))]
+                self._forget(item.call)
+
+    def _forget(self, call: Call) -> None:
+        calls = self._caller_of(call).calls
+        del calls[bisect_left(calls, _Urgency(call.deadline, call))]
+        if not calls:
+            del self._callers[call.priority, call.caller]
 
     def _neighbours(self, lane: Sequence[Item], anchor: int) -> tuple[int, int]:
         """Return the range of the lane that joins the item at `anchor`: shorter ones, then longer ones if any fit."""

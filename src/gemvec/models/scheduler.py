@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gemvec.embedding.caller import current_caller
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import ModelUnavailable
 from gemvec.figures import Figure
@@ -68,7 +69,7 @@ class _PendingCall(Call):
     __slots__ = ("added_at", "answer", "left", "loop", "started_at", "vectors")
 
     def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, native_dim: int) -> None:
-        super().__init__(token_ids, priority)
+        super().__init__(token_ids, priority, current_caller())
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Float32Array] = self.loop.create_future()
         self.left = len(token_ids)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gemvec.embedding.caller import on_behalf_of
 from gemvec.errors import InvalidRequest, ShuttingDown
 from gemvec.memory import MemoryBudget, Reservation
 from gemvec.server.auth import Authenticator
@@ -114,7 +115,8 @@ class Budgeted:
         Raises:
             Overloaded: there is no memory for it now.
         """
-        with self._budget.reservation(payer_of(scope)) as memory:
+        caller = payer_of(scope)
+        with on_behalf_of(caller), self._budget.reservation(caller) as memory:
             if self._stream_bytes:
                 await memory.grow(self._stream_bytes, "pieces")
             scope["state"]["memory"] = memory

@@ -62,6 +62,12 @@ def _add_columns(columns: Sequence[Column[Any]], connection: Connection) -> None
         connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))
 
 
+def _index_turns(connection: Connection) -> None:
+    """Replace the index of open jobs: it was in the order of claims when no owner had a turn."""
+    connection.execute(text("DROP INDEX IF EXISTS ix_jobs_next"))
+    next(index for index in schema.jobs.indexes if index.name == "ix_jobs_turn").create(connection)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=1, summary="uploads, files, jobs, chunks, keys", apply=schema.metadata.create_all),
     Migration(
@@ -81,6 +87,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         summary="checksums of parts",
         apply=partial(_add_columns, [schema.chunks.c.part_crc32, schema.file_parts.c.crc32]),
     ),
+    Migration(number=7, summary="owners of batches take turns", apply=_index_turns),
 )
 
 

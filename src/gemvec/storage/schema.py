@@ -117,7 +117,8 @@ jobs = Table(
     Column("ended_at", UtcDateTime),  # None exactly while the job is open
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     UniqueConstraint("batch_id"),
-    Index("ix_jobs_next", "ended_at", text("priority DESC"), "job_number"),  # open jobs in the order of claims
+    # Open jobs in the order of claims.
+    Index("ix_jobs_turn", "ended_at", "owner", text("priority DESC"), "job_number"),
     Index("ix_jobs_owner_job_number", "owner", "job_number"),
     sqlite_autoincrement=True,  # a number is never given twice
 )
