@@ -1,9 +1,9 @@
 """The runner: claims chunks, keeps several in flight so that the model never waits, and checkpoints what is done.
 
 Owners of batches take turns, chunk by chunk. An owner's chunks are claimed by priority, so a job with a higher priority
-overtakes at the next chunk. When everything fails at once (no room on disk, no model), the job is parked: its chunk goes
-back, it says why, and it is tried again after a pause that doubles. Nothing is lost by killing the process at any point;
-stopping merely saves repeating chunks.
+overtakes at the next chunk. When everything fails at once (no room on disk, no model), the job is parked: its chunk
+goes back, it says why, and it is tried again after a pause that doubles. Nothing is lost by killing the process at any
+point; stopping merely saves repeating chunks.
 """
 
 from __future__ import annotations

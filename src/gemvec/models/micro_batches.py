@@ -3,8 +3,8 @@
 A call's texts wait one by one. An idle stream takes a micro-batch: the longest text of the most urgent call and its
 neighbours in length, so that little is padded. Interactive calls go ahead of batch jobs. Callers take turns: the next
 micro-batch begins with a call of the one for whom least was computed. A caller's own calls of one priority are ordered
-by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long call that
-has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
+by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long call
+that has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
 """
 
 from __future__ import annotations
