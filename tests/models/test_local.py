@@ -187,11 +187,13 @@ def test_a_text_that_has_its_tokens_is_not_tokenized_again(embedder):
     assert embedding.token_count == cat.tokens.count
 
 
-def test_tokens_are_counted_without_the_special_ones_and_before_any_cut(embedder, tokenizer):
+def test_tokens_are_counted_without_the_special_ones_before_and_after_a_cut(embedder, tokenizer):
     texts = ["the dog", "the dog " * 2000]
     counts = tokenizer.count_tokens(texts)
     assert counts == [2, 4000]
-    assert [each.token_count for each in embed(embedder, *texts, model="gemini-embedding-001")] == counts
+    short, long = embed(embedder, *texts, model="gemini-embedding-001")
+    assert (short.token_count, short.truncated_from) == (2, None)
+    assert (long.token_count, long.truncated_from) == (2048, 4000)
     assert asyncio.run(embedder.count_tokens(embedder.get_model("tiny"), texts)) == counts
 
 

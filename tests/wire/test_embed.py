@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadResourceName, EmptyText, InvalidRequest
 from gemvec.wire import message
@@ -158,8 +158,16 @@ def test_a_model_beside_the_requests_is_read():
 def test_responses_are_googles():
     vector = np.float32([0.5, 0.25])
     usage = {"promptTokenCount": 5, "promptTokenDetails": [{"modality": "TEXT", "tokenCount": 5}]}
-    assert to_wire(EmbedContentResponse.of(vector, 5)) == {"embedding": {"values": vector}, "usageMetadata": usage}
-    assert to_wire(BatchEmbedContentsResponse.of([vector], 5)) == {
+    whole, cut = Embedding(vector, 5), Embedding(vector, 5, 9)
+    assert to_wire(EmbedContentResponse.of(vector, whole)) == {"embedding": {"values": vector}, "usageMetadata": usage}
+    assert to_wire(BatchEmbedContentsResponse.of([vector], [whole])) == {
         "embeddings": [{"values": vector}],
         "usageMetadata": usage,
     }
+    said = {"values": vector, "statistics": {"truncated": True, "token_count": 9}}
+    assert to_wire(EmbedContentResponse.of(vector, cut)) == {
+        "embedding": said,
+        "truncated": True,
+        "usageMetadata": usage,
+    }
+    assert to_wire(BatchEmbedContentsResponse.of([vector], [cut]))["embeddings"] == [said]

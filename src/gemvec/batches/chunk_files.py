@@ -15,7 +15,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.errors import DataLost, InvalidRequest
 from gemvec.memory import json_bytes
 from gemvec.storage.durable import Checksum, Hook, write_durably
-from gemvec.wire.embed import EmbedContentRequest
+from gemvec.wire.embed import EmbedContentRequest, EmbeddingStatistics
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
 
 _BLOCK_BYTES = 2**18  # stays in the processor's cache
@@ -91,7 +91,8 @@ class ChunkFiles:
                 line = format_error_line(label, answer.status, answer.message)
             else:
                 values = orjson.dumps(answer.vector, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-                line = format_response_line(label, values, answer.token_count)
+                statistics = EmbeddingStatistics.of_cut(answer)
+                line = format_response_line(label, values, answer.token_count, statistics)
             block.append(line)
             size += len(line)
             if size >= _BLOCK_BYTES:

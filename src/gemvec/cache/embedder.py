@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -185,7 +185,7 @@ class CachedEmbedder(WrapperEmbedder):
         missing: dict[bytes, int] = {}  # key -> position of the first request that has it
         for position, key in enumerate(keys):
             missing.setdefault(key, position)
-        found = await self._look_up(list(missing))
+        found = await self._look_up(model, list(missing))
         self._count(keys, found)
         call.tell(found)
         for key in found:
@@ -201,10 +201,13 @@ class CachedEmbedder(WrapperEmbedder):
             missing = {key: position for key, position in missing.items() if key not in found}
         return _spread(keys, found)
 
-    async def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
-        if len(keys) <= _INLINE_LOOKUPS:
-            return self.cache.get(keys)
-        return await asyncio.to_thread(self.cache.get, keys)
+    async def _look_up(self, model: ServedModel, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
+        is_quick = len(keys) <= _INLINE_LOOKUPS
+        found = self.cache.get(keys) if is_quick else await asyncio.to_thread(self.cache.get, keys)
+        # A row has the tokens that its text had before any cut.
+        return {
+            key: Embedding.of(each.vector, each.token_count, model.input_token_limit) for key, each in found.items()
+        }
 
     def _count(self, keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> None:
         hits = [key for key in keys if key in found]
@@ -268,4 +271,4 @@ def _spread(keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> list[Emb
 
 
 def _copy(embedding: Embedding) -> Embedding:
-    return Embedding(embedding.vector.copy(), embedding.token_count)
+    return replace(embedding, vector=embedding.vector.copy())

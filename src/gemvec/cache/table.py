@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS embeddings (
     key BLOB NOT NULL UNIQUE,
     vector BLOB NOT NULL,             -- little-endian float32, trailing zeros left out
     dimensionality INTEGER NOT NULL,  -- with the trailing zeros
-    token_count INTEGER NOT NULL,
+    token_count INTEGER NOT NULL,     -- before any cut
     checksum INTEGER NOT NULL,        -- CRC-32 of all above: SQLite itself does not notice a flipped bit
     used_day INTEGER NOT NULL         -- days since 1970; written at most once a day, so that a hit costs no write
 );
@@ -70,12 +70,12 @@ def encode_row(key: bytes, embedding: Embedding) -> Row:
     # Vectors padded with zeros to a longer dimensionality are common; the zeros are not worth their bytes.
     values = vector if vector.size and vector[-1] else np.trim_zeros(vector, "b")
     data = values.tobytes()
-    checksum = _checksum(key, data, vector.size, embedding.token_count)
-    return key, data, vector.size, embedding.token_count, checksum, today()
+    checksum = _checksum(key, data, vector.size, embedding.found_tokens)
+    return key, data, vector.size, embedding.found_tokens, checksum, today()
 
 
 def decode_row(row: Row) -> Embedding:
-    """Return the embedding in a row; its vector belongs to the caller."""
+    """Return the embedding in a row, with all tokens of its text; its vector belongs to the caller."""
     _, data, dimensionality, token_count, _, _ = row
     vector = np.zeros(dimensionality, dtype=np.float32)
     vector[: len(data) // 4] = np.frombuffer(data, dtype="<f4")

@@ -199,7 +199,8 @@ def _show(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> 
         text = line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
         values = ", ".join(f"{value:.4f}" for value in embedding.vector[:_SHOWN_VALUES])
         tokens = "1 token" if embedding.token_count == 1 else f"{embedding.token_count:,} tokens"
-        size = f"{embedding.vector.size} values, {tokens}"
+        cut = "" if embedding.truncated_from is None else f", cut from {embedding.truncated_from:,}"
+        size = f"{embedding.vector.size} values, {tokens}{cut}"
         console.print(
             f"[bold]{escape(text)}[/]  [cyan]\\[{values}, …][/]  [dim]{size}[/]", highlight=False, soft_wrap=True
         )
@@ -211,6 +212,8 @@ def _json_writer(stream: BinaryIO) -> Write:
     def write(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> None:
         for request, embedding in zip(requests, embeddings, strict=True):
             line = {"text": request.text, "embedding": embedding.vector, "tokenCount": embedding.token_count}
+            if embedding.truncated_from is not None:
+                line["truncatedFrom"] = embedding.truncated_from
             stream.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
         stream.flush()
 

@@ -63,7 +63,8 @@ def _embedding_of(result: ResponseLine, index: int, name: str) -> Embedding:
         raise BadAnswer(f"Result {index} of {name} belongs to request {result.key}.")
     if result.values is None:
         raise _error_of(result.error_code, f"{name}: {result.error_message.strip()}", index)
-    return Embedding(normalised(np.array(result.values, dtype=np.float32)), result.token_count or 0)
+    vector = normalised(np.array(result.values, dtype=np.float32))
+    return Embedding(vector, result.token_count or 0, result.truncated_from)
 
 
 def _error_of(rpc_code: int, message: str, index: int | None = None) -> ApiError:

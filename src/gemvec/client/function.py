@@ -15,7 +15,7 @@ from gemvec.client.progress import show_fetch, show_progress
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import find_target
 from gemvec.client.texts import Usage, document_requests, naming_fields, query_requests
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, truncated_counts
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.gemini_names import GeminiName, find_gemini_name
 from gemvec.embedding.task_type import TaskType
@@ -91,7 +91,7 @@ class GeminiEmbeddingFunction:
         self._max_concurrency = max_concurrency
         self._usage = Usage()
         self._probed_dim: int | None = None
-        self._has_warned = False
+        self._has_warned = self._has_warned_of_cuts = False
         self._held: Held[BoundEmbedder] | None = None
         if not self._target.is_local:
             parse_model_name(model_name, field="model_name")
@@ -204,7 +204,7 @@ class GeminiEmbeddingFunction:
                 client, self._model_name, requests, display_name=display_name, on_progress=on_progress
             )
         self._usage += embeddings
-        return [each.vector for each in embeddings]
+        return self._vectors_of(embeddings, "documents")
 
     def encode_queries(
         self, queries: Iterable[str] | str, *, task_type: TaskType | str | int | None = None
@@ -287,13 +287,26 @@ class GeminiEmbeddingFunction:
 
     def _run(self, requests: list[EmbedRequest], noun: str) -> list[Float32Array]:
         with naming_fields(noun):
-            return run(self._embed(requests)) if requests else []
+            return self._vectors_of(run(self._embed(requests)) if requests else [], noun)
 
     async def _arun(self, requests: list[EmbedRequest], noun: str) -> list[Float32Array]:
         with naming_fields(noun):
-            return await arun(self._embed(requests)) if requests else []
+            return self._vectors_of(await arun(self._embed(requests)) if requests else [], noun)
 
-    async def _embed(self, requests: list[EmbedRequest]) -> list[Float32Array]:
+    def _vectors_of(self, embeddings: Sequence[Embedding], noun: str) -> list[Float32Array]:
+        """Return the vectors; warn, once, where texts were cut."""
+        truncated = truncated_counts(embeddings)
+        if truncated and not self._has_warned_of_cuts:
+            self._has_warned_of_cuts = True
+            index, tokens = next(iter(truncated.items()))
+            warnings.warn(
+                f"{len(truncated)} of {len(embeddings)} {noun} were cut at the token limit of {self._model_name}: "
+                f"{noun}[{index}] has {tokens} tokens or more. auto_truncate=False in the config refuses such texts.",
+                stacklevel=4,
+            )
+        return [each.vector for each in embeddings]
+
+    async def _embed(self, requests: list[EmbedRequest]) -> list[Embedding]:
         bound = await self._hold()
         with show_progress(len(requests), is_wanted=self.show_progress) as advance:
 
@@ -301,8 +314,7 @@ class GeminiEmbeddingFunction:
                 self._usage += embeddings
                 advance(len(embeddings))
 
-            embeddings = await bound.embed(requests, on_done=on_done)
-        return [each.vector for each in embeddings]
+            return await bound.embed(requests, on_done=on_done)
 
     async def _hold(self) -> BoundEmbedder:
         """Return the embedder of this process; open it if necessary. Always called on the background loop."""

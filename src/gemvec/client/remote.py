@@ -29,6 +29,7 @@ from gemvec.figures import Figure
 from gemvec.wire import message
 from gemvec.wire.models import CountTokensResponse, ListModelsResponse, Model
 from gemvec.wire.names import format_model_name, parse_model_name
+from gemvec.wire.truncation import TRUNCATED_HEADER, parse_truncated
 
 T = TypeVar("T")
 
@@ -240,7 +241,11 @@ class RemoteEmbedder:
         vectors, token_count = decode_answer(answer.body, dimensionalities)
         self._compare_dimensionality(call.name, answer, vectors, dimensionalities)
         counts = share_tokens(token_count, call.estimates[own])
-        return [Embedding(vector, count) for vector, count in zip(vectors, counts, strict=True)]
+        truncated = parse_truncated(answer.headers.get(TRUNCATED_HEADER, ""))
+        return [
+            Embedding(vector, count, truncated.get(index))
+            for index, (vector, count) in enumerate(zip(vectors, counts, strict=True))
+        ]
 
     def _compare_weights(self, name: str, answer: Response) -> None:
         """Forget what is known about a name if other weights than before have answered."""

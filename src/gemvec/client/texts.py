@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from gemvec.client.config import EmbedOptions
-from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.embed import Embedding, EmbedRequest, truncated_counts
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest, TitleNotAllowed
 
@@ -20,14 +20,19 @@ class Usage:
     Attributes:
         texts: texts embedded.
         tokens: their tokens as the server counted them; 0 for a server that does not count.
+        truncated: those of the texts that were cut at the model's token limit; Google's service does not say it.
     """
 
     texts: int = 0
     tokens: int = 0
+    truncated: int = 0
 
     def __add__(self, embeddings: Sequence[Embedding]) -> Usage:
-        tokens = sum(each.token_count for each in embeddings)
-        return Usage(texts=self.texts + len(embeddings), tokens=self.tokens + tokens)
+        return Usage(
+            texts=self.texts + len(embeddings),
+            tokens=self.tokens + sum(each.token_count for each in embeddings),
+            truncated=self.truncated + len(truncated_counts(embeddings)),
+        )
 
 
 # The task types for queries; documents then have RETRIEVAL_DOCUMENT.

@@ -61,8 +61,27 @@ class Embedding:
 
     Attributes:
         vector: float32[output_dimensionality], L2-normalised.
-        token_count: tokens of the text, including prompt and title, before any cut.
+        token_count: tokens that were embedded, including prompt and title.
+        truncated_from: tokens that the text had before it was cut at the model's limit, as far as they were counted;
+            None if it was embedded whole.
     """
 
     vector: Float32Array
     token_count: int
+    truncated_from: int | None = None
+
+    @classmethod
+    def of(cls, vector: Float32Array, found_tokens: int, token_limit: int) -> Embedding:
+        """Return the embedding of a text in which `found_tokens` were found and no more than `token_limit` count."""
+        is_cut = found_tokens > token_limit
+        return cls(vector, min(found_tokens, token_limit), found_tokens if is_cut else None)
+
+    @property
+    def found_tokens(self) -> int:
+        """Tokens of the text before any cut, as far as they were counted."""
+        return self.token_count if self.truncated_from is None else self.truncated_from
+
+
+def truncated_counts(embeddings: Sequence[Embedding]) -> dict[int, int]:
+    """Return the indexes of the texts that were cut, each with its tokens before the cut."""
+    return {index: each.truncated_from for index, each in enumerate(embeddings) if each.truncated_from is not None}

@@ -133,7 +133,7 @@ def _embed(model: ServedModel, request: EmbedRequest, index: int) -> Embedding:
         vector += _direction(word)
     dimensionality = request.output_dimensionality or model.default_dimensionality
     [fitted] = fit_dimensions(normalise(vector[None]), dimensionality)
-    return Embedding(fitted, len(words))
+    return Embedding.of(fitted, len(words), model.input_token_limit)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -123,6 +123,7 @@ class Pipeline:
             inputs=inputs,
             window_counts=window_counts,
             token_counts=[len(ids) for ids in token_ids],
+            token_limit=served.input_token_limit,
             dimensionalities=[each.output_dimensionality or served.default_dimensionality for each in requests],
         )
 
@@ -198,12 +199,14 @@ class Prepared:
         inputs: the windows of all texts, as the network takes them.
         window_counts: windows of each text.
         token_counts: tokens of each text before any cut; of a far longer text than can be embedded, as far as counted.
+        token_limit: how many of them count.
         dimensionalities: values wanted in each text's vector.
     """
 
     inputs: list[list[int]]
     window_counts: list[int]
     token_counts: list[int]
+    token_limit: int
     dimensionalities: list[int]
 
     def finish(self, vectors: Float32Array) -> list[Embedding]:
@@ -215,4 +218,5 @@ class Prepared:
             places = np.flatnonzero(wanted == dimensionality)
             for place, vector in zip(places, fit_dimensions(merged[places], dimensionality), strict=True):
                 rows[place] = vector
-        return [Embedding(vector, count) for vector, count in zip(rows, self.token_counts, strict=True)]
+        counted = zip(rows, self.token_counts, strict=True)
+        return [Embedding.of(vector, count, self.token_limit) for vector, count in counted]

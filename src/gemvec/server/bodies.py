@@ -20,6 +20,7 @@ from gemvec.memory import json_bytes
 from gemvec.server.budget import FREE_BYTES, reservation_of
 from gemvec.wire.message import MessageT, read
 from gemvec.wire.proto_json import parse_json
+from gemvec.wire.truncation import TRUNCATED_HEADER
 
 T = TypeVar("T")
 
@@ -80,9 +81,11 @@ def to_json(wire: Any) -> bytes:
 
 
 def answer(request: Request, wire: Any) -> Response:
-    """Return the answer with body `wire`; `x-gemvec-model` says which weights served it, if any did."""
-    model = getattr(request.state, "model", None)
-    headers = {"x-gemvec-model": model.weights} if model else None
+    """Return the answer with body `wire`; its headers say which weights served it and which texts were cut, if any."""
+    model, truncated = getattr(request.state, "model", None), getattr(request.state, "truncated", "")
+    headers = {"x-gemvec-model": model.weights} if model else {}
+    if truncated:
+        headers[TRUNCATED_HEADER] = truncated
     return Response(to_json(wire), headers=headers, media_type="application/json; charset=utf-8")
 
 

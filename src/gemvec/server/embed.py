@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.embed import Embedding, EmbedRequest, truncated_counts
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, InvalidRequest
 from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
@@ -25,6 +25,7 @@ from gemvec.wire.embed import (
 from gemvec.wire.message import to_wire
 from gemvec.wire.models import CountTokensRequest, CountTokensResponse
 from gemvec.wire.names import parse_model_name
+from gemvec.wire.truncation import format_truncated
 
 # Answers with up to this many values are not counted.
 _FREE_VALUES = 8192
@@ -36,7 +37,7 @@ async def embed_content(request: Request) -> Response:
     model = use_model(request, _model_named(request, asked.model, []))
     embeddings = await embed(request, model, [asked.to_embed_request()])
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, to_wire(EmbedContentResponse.of(vectors[0], count_tokens_of(embeddings))))
+    return answer(request, to_wire(EmbedContentResponse.of(vectors[0], embeddings[0])))
 
 
 async def batch_embed_contents(request: Request) -> Response:
@@ -45,7 +46,7 @@ async def batch_embed_contents(request: Request) -> Response:
     model = use_model(request, _model_named(request, asked.model, asked.requests))
     embeddings = await embed(request, model, asked.to_embed_requests(), "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, count_tokens_of(embeddings))))
+    return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, embeddings)))
 
 
 async def count_tokens(request: Request) -> Response:
@@ -101,6 +102,7 @@ async def embed(
     for name in ("waiting", "computing"):
         setattr(request.state, f"{name}_ms", round(1000 * seconds.get(name, 0.0), 1))
     request.state.texts, request.state.tokens = len(embeddings), count_tokens_of(embeddings)
+    request.state.truncated = format_truncated(truncated_counts(embeddings))
     metrics_of(request).note_embeddings(model, embeddings)
     return embeddings
 
@@ -112,7 +114,7 @@ def _count_values(model: ServedModel, request: EmbedRequest) -> int:
 
 
 def count_tokens_of(embeddings: Sequence[Embedding]) -> int:
-    """Return the tokens of all texts together."""
+    """Return how many tokens of all texts together were embedded."""
     return sum(each.token_count for each in embeddings)
 
 

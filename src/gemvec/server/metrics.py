@@ -71,6 +71,12 @@ class Metrics:
             "gemvec_texts", "Texts embedded in interactive calls, by served name.", ["model"], registry=self.registry
         )
         self.tokens = Counter("gemvec_tokens", "Tokens of these texts.", ["model"], registry=self.registry)
+        self.truncated = Counter(
+            "gemvec_truncated_texts",
+            "Those of these texts that were cut at the model's token limit.",
+            ["model"],
+            registry=self.registry,
+        )
         self.registry.register(Gauges(services))
         ProcessCollector(registry=self.registry)
 
@@ -78,6 +84,7 @@ class Metrics:
         """Count texts that were embedded."""
         self.texts.labels(model.name).inc(len(embeddings))
         self.tokens.labels(model.name).inc(sum(each.token_count for each in embeddings))
+        self.truncated.labels(model.name).inc(sum(each.truncated_from is not None for each in embeddings))
 
     def note_request(self, scope: Scope, seconds: float) -> None:
         """Count a request that is over."""

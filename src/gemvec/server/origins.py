@@ -33,6 +33,7 @@ _READ_HEADERS = (
     "x-goog-upload-status",
     "x-goog-upload-size-received",
     "x-gemvec-model",
+    "x-gemvec-truncated",
     "x-request-id",
     "retry-after",
     "content-range",

@@ -17,6 +17,7 @@ MESSAGES: tuple[type[Message], ...] = (
     embed.Part,
     embed.EmbedContentResponse,
     embed.ContentEmbedding,
+    embed.EmbeddingStatistics,
     embed.EmbeddingUsageMetadata,
     embed.ModalityTokenCount,
     embed.BatchEmbedContentsRequest,

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar, cast
 
-from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire.kinds import IGNORED, VALUES, Kind, Refused
-from gemvec.wire.message import Field, ProtoMessage
+from gemvec.wire.message import Field, JsonMessage, ProtoMessage
 from gemvec.wire.names import MODEL_NAME
 
 T = TypeVar("T")
@@ -203,23 +203,53 @@ class EmbeddingUsageMetadata(ProtoMessage, frozen=True, kw_only=True):
         return cls(prompt_token_count=token_count, prompt_token_details=[ModalityTokenCount(token_count=token_count)])
 
 
+class EmbeddingStatistics(JsonMessage, frozen=True, kw_only=True):
+    """What is known of an embedded text; spelled as Vertex AI has it."""
+
+    truncated: Annotated[bool, Field("Whether the text was cut at the model's token limit.")]
+    token_count: Annotated[int, Field("Tokens of the text before any cut, as far as they were counted.")]
+
+    @classmethod
+    def of(cls, embedding: Embedding) -> EmbeddingStatistics:
+        """Return the statistics of an embedding."""
+        return cls(truncated=embedding.truncated_from is not None, token_count=embedding.found_tokens)
+
+    @classmethod
+    def of_cut(cls, embedding: Embedding) -> EmbeddingStatistics | None:
+        """Return the statistics of an embedding whose text was cut, None of any other."""
+        return None if embedding.truncated_from is None else cls.of(embedding)
+
+
 class ContentEmbedding(ProtoMessage, frozen=True, kw_only=True):
     """A vector."""
 
     values: Annotated[Any, Field("Its values, float32.", kind=VALUES)] = None
+    statistics: Annotated[
+        EmbeddingStatistics | None, Field("Of a text that was cut; on Vertex AI's routes of every text.")
+    ] = None
 
 
 class EmbedContentResponse(ProtoMessage, frozen=True, kw_only=True):
     """One vector."""
 
     embedding: Annotated[ContentEmbedding | None, Field("The vector.")] = None
+    truncated: Annotated[bool | None, Field("True where the text was cut, as Vertex AI says it.")] = None
     usage_metadata: Annotated[EmbeddingUsageMetadata | None, Field("What was embedded.")] = None
 
     @classmethod
-    def of(cls, values: Any, token_count: int) -> EmbedContentResponse:
-        """Return the answer with one vector; `values` may be an array or finished JSON, for the encoder at the edge."""
-        usage = EmbeddingUsageMetadata.of_text(token_count)
-        return cls(embedding=ContentEmbedding(values=values), usage_metadata=usage)
+    def of(cls, values: Any, embedding: Embedding) -> EmbedContentResponse:
+        """Return the answer with one vector.
+
+        Args:
+            values: those of the embedding, as an array or as finished JSON, for the encoder at the edge.
+            embedding: what was made of the text.
+        """
+        statistics = EmbeddingStatistics.of_cut(embedding)
+        return cls(
+            embedding=ContentEmbedding(values=values, statistics=statistics),
+            truncated=None if statistics is None else True,
+            usage_metadata=EmbeddingUsageMetadata.of_text(embedding.token_count),
+        )
 
 
 class BatchEmbedContentsResponse(ProtoMessage, frozen=True, kw_only=True):
@@ -229,7 +259,21 @@ class BatchEmbedContentsResponse(ProtoMessage, frozen=True, kw_only=True):
     usage_metadata: Annotated[EmbeddingUsageMetadata | None, Field("What was embedded.")] = None
 
     @classmethod
-    def of(cls, vectors: Sequence[Any], token_count: int) -> BatchEmbedContentsResponse:
-        """Return the answer with one vector a request; they may be arrays or finished JSON."""
-        usage = EmbeddingUsageMetadata.of_text(token_count)
-        return cls(embeddings=[ContentEmbedding(values=values) for values in vectors], usage_metadata=usage)
+    def of(
+        cls, vectors: Sequence[Any], embeddings: Sequence[Embedding], *, has_statistics: bool = False
+    ) -> BatchEmbedContentsResponse:
+        """Return the answer with one vector a request.
+
+        Args:
+            vectors: those of the embeddings, as arrays or as finished JSON.
+            embeddings: what was made of the texts.
+            has_statistics: whether every vector has statistics, not only that of a text that was cut.
+        """
+        statistics_of = EmbeddingStatistics.of if has_statistics else EmbeddingStatistics.of_cut
+        return cls(
+            embeddings=[
+                ContentEmbedding(values=values, statistics=statistics_of(each))
+                for values, each in zip(vectors, embeddings, strict=True)
+            ],
+            usage_metadata=EmbeddingUsageMetadata.of_text(sum(each.token_count for each in embeddings)),
+        )

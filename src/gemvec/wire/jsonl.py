@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from gemvec.errors import InvalidRequest
-from gemvec.wire.embed import ContentEmbedding, EmbedContentRequest, empty_text
+from gemvec.wire.embed import ContentEmbedding, EmbedContentRequest, EmbeddingStatistics, empty_text
 from gemvec.wire.kinds import INT64, INVALID, STRUCT, Kind, Refused
 from gemvec.wire.message import Field, ProtoMessage, read, to_wire
 from gemvec.wire.proto_json import parse_json
@@ -102,6 +102,13 @@ class ResponseLine(ProtoMessage, frozen=True, kw_only=True):
         return self.response.token_count if self.response else None
 
     @property
+    def truncated_from(self) -> int | None:
+        """Tokens that the text had before it was cut, None of a text that was embedded whole."""
+        embedding = self.response.embedding if self.response else None
+        statistics = embedding.statistics if embedding else None
+        return statistics.token_count if statistics and statistics.truncated else None
+
+    @property
     def error_code(self) -> int:
         """google.rpc.Code number; 0 when the request succeeded."""
         return (self.error.code or RPC_CODES["UNKNOWN"]) if self.error else 0
@@ -180,10 +187,19 @@ def _readable_label(line: bytes) -> dict[str, Any]:
     return label
 
 
-def response_line_to_wire(label: dict[str, Any], values: Any, token_count: int) -> dict[str, Any]:
-    """Return the object that a line of output holds; `values` may be an array, written out by the JSON encoder."""
-    response = BatchedEmbedding(embedding=ContentEmbedding(values=values), token_count=token_count)
-    return {**label, "response": to_wire(response)}
+def response_line_to_wire(
+    label: dict[str, Any], values: Any, token_count: int, statistics: EmbeddingStatistics | None = None
+) -> dict[str, Any]:
+    """Return the object that a line of output holds.
+
+    Args:
+        label: `key` and `metadata` of the request.
+        values: the vector; may be an array, written out by the JSON encoder.
+        token_count: tokens that were embedded.
+        statistics: of a text that was cut.
+    """
+    embedding = ContentEmbedding(values=values, statistics=statistics)
+    return {**label, "response": to_wire(BatchedEmbedding(embedding=embedding, token_count=token_count))}
 
 
 def error_line_to_wire(label: dict[str, Any], status: str, message: str) -> dict[str, Any]:
@@ -197,10 +213,13 @@ def error_line_to_wire(label: dict[str, Any], status: str, message: str) -> dict
     return {**label, "error": status_to_wire(status, message)}
 
 
-def format_response_line(label: dict[str, Any], values: bytes, token_count: int) -> bytes:
-    """Return a line of output; `values` is JSON, the numbers and the commas between them."""
+def format_response_line(
+    label: dict[str, Any], values: bytes, token_count: int, statistics: EmbeddingStatistics | None = None
+) -> bytes:
+    """Return a line of output; `values` is JSON, the numbers and the commas between them; the rest as above."""
     head = _encode(label)[:-1] + (b"," if label else b"")
-    return b'%b"response":{"embedding":{"values":[%b]},"tokenCount":"%d"}}\n' % (head, values, token_count)
+    more = b',"statistics":' + _encode(to_wire(statistics)) if statistics else b""
+    return b'%b"response":{"embedding":{"values":[%b]%b},"tokenCount":"%d"}}\n' % (head, values, more, token_count)
 
 
 def format_error_line(label: dict[str, Any], status: str, message: str) -> bytes:
