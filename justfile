@@ -21,6 +21,10 @@ ci:
 reference:
     python tools/reference.py
 
+# Take the pictures of the console anew; needs a Chromium
+pictures:
+    python tools/pictures.py
+
 # Resolve requirements/tested.txt anew; needs uv
 tested:
     uv pip compile pyproject.toml --extra all --extra test --universal --python-version 3.11 --upgrade \

@@ -198,7 +198,7 @@ def write_batches(data_dir, count):
     """Write finished batches into the database of a data folder that no server uses yet."""
     data_dir.mkdir()
     database = open_database(database_of(Settings(data_dir=data_dir)))
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    moment = datetime.now(UTC) - timedelta(days=1)
     row = {
         "owner": "", "model": "fake", "weights": "fake@00000000", "priority": 0, "state": "SUCCEEDED",
         "request_count": 5, "successful_count": 5, "expires_at": datetime.now(UTC) + timedelta(days=9),

@@ -85,8 +85,7 @@ def test_a_server_that_is_gone_is_said(open_page, serve):
     expect(route.locator(".answer")).to_have_text("The server does not answer.")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_finds_no_fault(open_page, gemvec_server, theme, width):
     page = open_page(f"{gemvec_server.url}/docs", viewport={"width": width, "height": 800}, color_scheme=theme)
     route = open_route(page, "POST", "/v1beta/models/{model}:embedContent")

@@ -168,8 +168,7 @@ def test_nothing_is_wider_than_a_narrow_screen(open_page, gemvec_server):
         assert wide <= NARROW["width"], name
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize(("theme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
 def test_axe_finds_no_fault(open_page, gemvec_server, theme, viewport):
     fill(gemvec_server.url)
     page = open_page(gemvec_server.url, viewport=viewport, color_scheme=theme, reduced_motion="reduce")

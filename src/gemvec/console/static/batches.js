@@ -259,6 +259,7 @@ function errorTable({ errors, count }) {
       `The first ${MOST_ERRORS} of ${whole(count)} errors; the download has all of them.`),
     make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Errors" },
       make("table", { class: "plain" },
-        make("thead", {}, make("tr", {}, ...["Line", "Key", "Error"].map((name) => make("th", { scope: "col" }, name)))),
+        make("thead", {}, make("tr", {}, ...["Line", "Key", "Error"].map((name) =>
+          make("th", { scope: "col", class: name === "Line" ? "number" : "" }, name)))),
         make("tbody", {}, ...rows))));
 }

@@ -4,6 +4,7 @@ import { draw, make } from "./elements.js";
 
 const WIDTH = 320;
 const HEIGHT = 80;
+const FEWEST_MOMENTS = 30; // the first few are not drawn out over the whole width
 
 /**
  * @typedef {object} Line
@@ -26,9 +27,9 @@ export function createChart(title, format) {
       make("div", { class: "plot" }, top, svg)),
     /**
      * @param {Line[]} lines
-     * @param {number} length how many moments the chart has room for
      */
-    update(lines, length) {
+    update(lines) {
+      const length = Math.max(FEWEST_MOMENTS, ...lines.map(({ values }) => values.length));
       const most = Math.max(0, ...lines.flatMap(({ values }) => values.filter(Number.isFinite)));
       svg.replaceChildren(...lines.map(({ values }, index) =>
         draw("path", { d: pathOf(values, most || 1, length), class: `line line-${index}` })));

@@ -116,7 +116,7 @@ export function createNowPage() {
           line.values.push(line.figure(now, before));
           if (line.values.length > MOMENTS) line.values.shift();
         }
-        update(lines, MOMENTS);
+        update(lines);
       }
       past = [...past, now].slice(-LONG_SPAN);
       say(trouble, null);

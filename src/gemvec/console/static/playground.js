@@ -23,7 +23,7 @@ const SAMPLE = [
 
 /** @returns {import("./console.js").Page} */
 export function createPlaygroundPage() {
-  const texts = make("textarea", { id: "texts", rows: 8, spellcheck: false, value: SAMPLE.join("\n") });
+  const texts = make("textarea", { id: "texts", rows: 7, spellcheck: false, value: SAMPLE.join("\n") });
   const compare = make("input", { type: "checkbox", id: "compare" });
   const run = make("button", { class: "primary", type: "submit", disabled: true }, "Embed");
   const trouble = make("div", { class: "trouble" });
@@ -70,8 +70,8 @@ export function createPlaygroundPage() {
       },
     },
   },
-  field("Texts, one on each line", texts),
-  make("div", { class: "sides" }, ...sides.map((side) => side.element)),
+  make("div", { class: "ask" }, field("Texts, one on each line", texts),
+    make("div", { class: "sides" }, ...sides.map((side) => side.element))),
   make("div", { class: "row" }, run, make("label", { class: "check" }, compare, "Compare two ways"),
     make("span", { class: "soft push" }, "Ctrl + Enter")),
   );
@@ -150,7 +150,7 @@ function createSide(name) {
       values.placeholder = String(is.defaultDimensionality);
       taskType.disabled = values.disabled = !is.takesOptions;
       textTitle.disabled = taskType.disabled || taskType.value !== "RETRIEVAL_DOCUMENT";
-      textTitle.placeholder = textTitle.disabled ? "With RETRIEVAL_DOCUMENT" : "";
+      textTitle.placeholder = textTitle.disabled ? "for documents only" : "";
       about.textContent = `${is.weights}, ${whole(is.nativeDimensionality)} values of its own, ${
         whole(is.inputTokenLimit)} tokens a text`;
     },
