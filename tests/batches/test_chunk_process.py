@@ -2,21 +2,25 @@
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from batch_steps import ended, file_answers, line, new, running, until
 from gemvec.batches import executor as executor_module
-from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES
+from gemvec.batches.chunk_process import PROCESSES
 from gemvec.batches.executor import CHUNKS_WITHOUT_PROCESSES, ProcessExecutor
+from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.wire.batches import BatchState
 from hash_embedder import HashEmbedder
 
@@ -33,11 +37,6 @@ def create(store, count):
     content = b"".join(line(f"text {number}", key=str(number)) + b"\n" for number in range(count))
     file = store.files.create("", [content])
     return store.create_from_file(new(chunk_requests=100), file.file_id)
-
-
-def broken():
-    """Open no embedder."""
-    raise ModuleNotFoundError
 
 
 def children():
@@ -60,9 +59,11 @@ def ignores_signals(pid):
     return int(status["SigIgn"], 16) >> signal.SIGTERM - 1 & 1
 
 
-def count_descriptors():
-    """Return how many files and connections this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+def count_connections():
+    """Return how many connections this process has open."""
+    return sum(
+        os.path.realpath(each).rpartition("/")[2].startswith("socket:") for each in Path("/proc/self/fd").iterdir()
+    )
 
 
 class PatientEmbedder(HashEmbedder):
@@ -177,7 +178,12 @@ def test_a_process_that_has_loaded_other_weights_computes_nothing(store):
     run(store, steps, opened=partial(HashEmbedder, revision="00000000"))
 
 
-def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
+def reasons(caplog):
+    """Return why the processes were of no use, as the log says it."""
+    return {record.reason for record in caplog.records if hasattr(record, "reason")}
+
+
+def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd, caplog):
     async def steps(embedder, runner):
         job = create(store, 10_000)
         await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
@@ -190,15 +196,49 @@ def test_a_chunk_that_fails_in_a_process_is_run_by_the_server(store, capfd):
         assert [answer["key"] for answer in file_answers(store, job)] == [str(number) for number in range(10_000)]
 
     run(store, steps)
-    assert capfd.readouterr().err == ""  # neither texts nor paths
+    assert capfd.readouterr().err == ""
+    (reason,) = reasons(caplog)
+    assert re.fullmatch(r"StorageFull in durable\.py:\d+, after OSError \(File too large\) in durable\.py:\d+", reason)
+    assert "text" not in caplog.text
+    assert str(store.files._data_dir) not in caplog.text
 
 
-def test_processes_that_cannot_start_are_done_without(store):
+def test_processes_that_cannot_start_are_done_without_and_the_log_says_why(store, caplog):
     async def steps(embedder, runner):
         job = await ended(store, create(store, 3000))
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
 
-    run(store, steps, opened=broken)
+    run(store, steps, opened=partial(import_module, "nothing_of_that_name"))
+    (reason,) = reasons(caplog)
+    assert re.fullmatch(r"A process that runs chunks has ended: ModuleNotFoundError in .*:\d+\.", reason)
+
+
+def test_the_log_says_by_what_signal_a_process_ended(store, caplog):
+    async def steps(embedder, runner):
+        job = create(store, 10_000)
+        await until(lambda: store.get(job.batch_id, "").successful_count > len(embedder.requests))
+        for child in children():
+            os.kill(child, signal.SIGKILL)
+        assert (await ended(store, job)).successful_count == 10_000
+
+    run(store, steps)
+    assert reasons(caplog) == {"A process that runs chunks has ended: signal 9."}
+
+
+def test_a_server_that_stops_while_its_processes_start_leaves_none(store):
+    async def run():
+        executor = ProcessExecutor(HashEmbedder(), HashEmbedder, weights=WEIGHTS)
+        job = create(store, 1000)
+        task = BatchQueue(store).claim(Claimable(weights=WEIGHTS))
+        running = asyncio.create_task(executor.run(replace(task, chunk_index=CHUNKS_WITHOUT_PROCESSES)))
+        await asyncio.sleep(0)  # its processes are being started, in a thread
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await executor.close()
+        store.cancel(job.batch_id, "")
+
+    asyncio.run(run())
+    assert children() == []
 
 
 def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch):
@@ -208,10 +248,10 @@ def test_a_system_without_room_for_processes_is_done_without(store, monkeypatch)
     monkeypatch.setattr(subprocess, "Popen", start)
 
     async def steps(embedder, runner):
-        before = count_descriptors()
+        before = count_connections()
         job = await ended(store, create(store, 3000))
         assert (job.successful_count, len(embedder.requests)) == (3000, 3000)
-        assert count_descriptors() < before + PROCESSES * CHUNKS_EACH
+        assert count_connections() == before
 
     run(store, steps)
 
@@ -247,7 +287,7 @@ while len(processes._idle) < len(processes._starting) + len(processes._idle) or 
     time.sleep(0.01)
 for _ in list(processes._idle):
     threading.Thread(target=processes.run, args=(task,)).start()
-print(*(child.pid for child in processes._children), flush=True)
+print(*(child.process.pid for child in processes._children), flush=True)
 time.sleep(1000)
 """
 

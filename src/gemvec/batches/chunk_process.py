@@ -4,9 +4,9 @@ If a vector is only looked up in a table, reading its line and writing its value
 time, and all of it holds the interpreter's lock. In separate processes, which each load the model again, chunks use two
 cores and leave the server's interpreter to interactive calls. Larger models gain nothing from this.
 
-A child reports what it counted in a chunk, or that it failed, but never why: the server then runs the chunk itself,
-where the error is raised as it is. A child ends at once when the other end of its lifeline is closed, which the system
-does for every way in which the server can end.
+A child reports what it counted in a chunk, or the kind of error on which it failed; the server then runs the chunk
+itself, where the error is raised as it is. A child ends at once when the other end of its lifeline is closed, which the
+system does for every way in which the server can end. If it ends for another reason, it says so on its lifeline.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from gemvec.batches.chunk import run_chunk
@@ -45,6 +47,33 @@ _NICENESS = 10  # interactive requests, which the server answers itself, go firs
 OpenEmbedder = Callable[[], Embedder]
 Wire: TypeAlias = "Connection[Any, Any]"
 
+# How long to wait for the end of a child whose connection broke.
+_END_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFailure:
+    """Why a child could not run a chunk: the kind of error and where it was raised, never a text or a path."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    lifeline: Wire
+
+    def why_it_ended(self) -> str:
+        """Return what the child said, or how the system ended it."""
+        with contextlib.suppress(EOFError, OSError):
+            if self.lifeline.poll():
+                return self.lifeline.recv()
+        try:
+            code = self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "its connection broke"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
 
 class ChunkProcesses:
     """The server's side; safe from any thread."""
@@ -62,9 +91,9 @@ class ChunkProcesses:
         self._lock = threading.Lock()
         self._starting: list[Wire] = []
         self._idle: list[Wire] = []
-        self._busy = 0
         self.is_broken = False
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: list[_Child] = []
+        self._child_of: dict[Wire, _Child] = {}
         self._wires: list[Wire] = []
         with ExitStack() as failed:
             failed.callback(self.close)
@@ -80,7 +109,7 @@ class ChunkProcesses:
                 self._wires.append(our_end)
                 theirs.append(handed_over.enter_context(their_end))
             handles = [each.fileno() for each in theirs]
-            child = subprocess.Popen(  # noqa: S603 - this interpreter and this module
+            process = subprocess.Popen(  # noqa: S603 - this interpreter and this module
                 # -P: a server may run in a folder whose files have the names of modules
                 [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()", *map(str, handles)],
                 pass_fds=handles,
@@ -88,58 +117,55 @@ class ChunkProcesses:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._children.append(child)
         lifeline, *started = self._wires[-1 - CHUNKS_EACH :]
+        child = _Child(process, lifeline)
+        self._children.append(child)
+        self._child_of |= dict.fromkeys(started, child)
         lifeline.send(open_embedder)
         self._starting += started
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no chunk is under way."""
-        with self._lock:
-            return self._busy == 0
-
-    def run(self, task: ChunkTask) -> ChunkResult | None:
-        """Run one chunk and wait for it; return None when it failed, or all processes still load or are busy.
+    def run(self, task: ChunkTask) -> ChunkResult | ChunkFailure | None:
+        """Run one chunk and wait for it; return None when all processes still load or are busy.
 
         Raises:
-            ChildProcessError: the process has ended.
+            ChildProcessError: a process has ended; the message says why.
         """
+        wire = self._take()
+        if wire is None:
+            return None
         try:
-            wire = self._take()
-            if wire is None:
-                return None
-            try:
-                wire.send(task)
-                return wire.recv()
-            finally:
-                self._give_back(wire)
+            wire.send(task)
+            return wire.recv()
         except (EOFError, OSError) as error:
-            self.is_broken = True
-            raise ChildProcessError("A process that runs chunks has ended.") from error
+            raise self._ended(wire) from error
+        finally:
+            self._give_back(wire)
 
     def _take(self) -> Wire | None:
         with self._lock:
             for wire in [each for each in self._starting if each.poll()]:
-                wire.recv()  # its first message says that the model is loaded
+                try:
+                    wire.recv()  # its first message says that the model is loaded
+                except (EOFError, OSError) as error:
+                    raise self._ended(wire) from error
                 self._starting.remove(wire)
                 self._idle.append(wire)
-            if not self._idle:
-                return None
-            self._busy += 1
-            return self._idle.pop()
+            return self._idle.pop() if self._idle else None
 
     def _give_back(self, wire: Wire) -> None:
         with self._lock:
-            self._busy -= 1
             self._idle.append(wire)
+
+    def _ended(self, wire: Wire) -> ChildProcessError:
+        self.is_broken = True
+        return ChildProcessError(f"A process that runs chunks has ended: {self._child_of[wire].why_it_ended()}.")
 
     def close(self) -> None:
         """End the processes, even while they work; a half-written part file belongs to no chunk."""
         for child in self._children:
-            child.kill()
+            child.process.kill()
         for child in self._children:
-            child.wait()
+            child.process.wait()
         for wire in self._wires:
             wire.close()
 
@@ -151,9 +177,7 @@ def serve() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     lifeline, *wires = [Connection(int(handle)) for handle in sys.argv[1:]]
-    open_embedder: OpenEmbedder = lifeline.recv()
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    asyncio.run(_serve(wires, open_embedder))
+    asyncio.run(_serve(lifeline, wires))
 
 
 def _end_with(lifeline: Wire) -> None:
@@ -163,12 +187,17 @@ def _end_with(lifeline: Wire) -> None:
     os._exit(0)
 
 
-async def _serve(wires: list[Wire], open_embedder: OpenEmbedder) -> None:
-    embedder = open_embedder()
-    gc.freeze()  # what is loaded stays: the collector need not look at it
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+async def _serve(lifeline: Wire, wires: list[Wire]) -> None:
     try:
+        open_embedder: OpenEmbedder = lifeline.recv()
+        threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+        embedder = open_embedder()
+        gc.freeze()  # what is loaded stays: the collector need not look at it
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
         await asyncio.gather(*(_answer(wire, embedder) for wire in wires))
+    except Exception as error:  # noqa: BLE001 - told to the server, which logs it
+        with contextlib.suppress(OSError):
+            lifeline.send(_reason(error))
     finally:
         os._exit(1)  # an orderly end would wait for the threads that listen to the other connections
 
@@ -181,10 +210,21 @@ async def _answer(wire: Wire, embedder: Embedder) -> None:
         await asyncio.to_thread(wire.send, await _outcome(task, embedder))
 
 
-async def _outcome(task: ChunkTask, embedder: Embedder) -> ChunkResult | None:
+async def _outcome(task: ChunkTask, embedder: Embedder) -> ChunkResult | ChunkFailure:
     try:
-        if embedder.get_model(task.model).weights != task.weights:  # the model's files were changed under the server
-            return None
+        if embedder.get_model(task.model).weights != task.weights:
+            return ChunkFailure("the model's files were changed under the server")
         return await run_chunk(task, embedder, ChunkFiles(task))
-    except Exception:  # noqa: BLE001 - the server finds out by running the chunk itself
-        return None
+    except Exception as error:  # noqa: BLE001 - the server finds out by running the chunk itself
+        return ChunkFailure(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Return the kind of an error and where it was raised; its message may hold texts and paths."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    cause = f" ({error.strerror})" if isinstance(error, OSError) else ""
+    where = f" in {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
+    after = f", after {_reason(error.__cause__)}" if error.__cause__ else ""
+    return f"{type(error).__name__}{cause}{where}{after}"

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
-from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES, ChunkProcesses, OpenEmbedder
+from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES, ChunkFailure, ChunkProcesses, OpenEmbedder
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import CHUNK_REQUESTS
 from gemvec.embedding.embedder import Embedder
@@ -86,6 +86,8 @@ class ProcessExecutor:
         self._waiters = ThreadPoolExecutor(PROCESSES * CHUNKS_EACH, thread_name_prefix="gemvec-chunks")
         self._not_before = 0.0  # in the event loop's time
         self._processes: ChunkProcesses | None = None
+        self._under_way = 0  # chunks that were given to the processes, or wait for them to start
+        self._is_closed = False
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def chunk_requests(self, weights: str) -> int:
@@ -103,6 +105,7 @@ class ProcessExecutor:
         loop = asyncio.get_running_loop()
         if loop.time() < self._not_before:
             return None
+        self._under_way += 1
         try:
             processes = await self._running()
             result = await loop.run_in_executor(self._waiters, processes.run, task)
@@ -110,15 +113,23 @@ class ProcessExecutor:
             self._not_before = loop.time() + _PAUSE_SECONDS
             _log.warning("chunks go on in the server's own process", extra={"reason": str(error)})
             return None
-        self._rest_later()
+        finally:
+            self._under_way -= 1
+            self._rest_later()
+        if isinstance(result, ChunkFailure):
+            extra = {"batch": task.batch_id, "chunk": task.chunk_index, "reason": result.reason}
+            _log.warning("a chunk that failed in a process is run by the server itself", extra=extra)
+            return None
         return result
 
     async def close(self) -> None:
         """End the processes, if there are any."""
+        self._is_closed = True
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         await self._end_processes()
-        self._waiters.shutdown()
+        await asyncio.to_thread(self._waiters.shutdown)
+        await self._end_processes()  # those that were being started when their chunk was abandoned
 
     async def _end_processes(self) -> None:
         processes, self._processes = self._processes, None
@@ -130,17 +141,24 @@ class ProcessExecutor:
             if self._processes is not None and self._processes.is_broken:
                 await self._end_processes()
             if self._processes is None:
-                self._processes = await asyncio.to_thread(ChunkProcesses, self._open_embedder)
+                return await asyncio.get_running_loop().run_in_executor(self._waiters, self._start)
             return self._processes
+
+    def _start(self) -> ChunkProcesses:
+        """Start the processes; noted here, in the thread, because the chunk that waits for them may be abandoned."""
+        self._processes = ChunkProcesses(self._open_embedder)
+        return self._processes
 
     def _rest_later(self) -> None:
         """End the processes when no chunk has needed them for a while."""
+        if self._is_closed:
+            return
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._rest)
 
     def _rest(self) -> None:
-        if self._processes is not None and not self._processes.is_idle:
+        if self._under_way:
             self._rest_later()
         elif self._processes is not None:
             asyncio.get_running_loop().run_in_executor(None, self._processes.close)

@@ -49,6 +49,9 @@ class Isolation(msgspec.Struct, frozen=True):
         return Isolation((*before, (first, half), (first + half, count - half), *after), self.killers)
 
 
+_decode = msgspec.json.Decoder(Isolation).decode
+
+
 def format_isolation(isolation: Isolation) -> str:
     """Return the text that the database keeps."""
     return msgspec.json.encode(isolation).decode()
@@ -56,4 +59,4 @@ def format_isolation(isolation: Isolation) -> str:
 
 def parse_isolation(text: str) -> Isolation:
     """Read the text that `format_isolation` wrote."""
-    return msgspec.json.decode(text, type=Isolation)
+    return _decode(text)

@@ -45,6 +45,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
         return [{name: row[place] for name, place in places} for row in self.rows]
 
 
+_decode = msgspec.json.Decoder(Snapshot).decode
+
+
 def snapshot_path(folder: Path, uri: str, name: str) -> Path:
     """Return where the snapshot of collection `name` of the Lite file `uri` is."""
     what = "\0".join((_LAYOUT, str(Path(uri).absolute()), name))
@@ -54,7 +57,7 @@ def snapshot_path(folder: Path, uri: str, name: str) -> Path:
 def load_snapshot(path: Path, uri: str) -> Snapshot | None:
     """Return the snapshot at `path` if it is about the database `uri` as it is now."""
     try:
-        snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
+        snapshot = _decode(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
     return snapshot if snapshot.state == read_state(uri) else None

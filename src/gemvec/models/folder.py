@@ -44,6 +44,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ModelFile, ...]
 
 
+_decode = msgspec.json.Decoder(Manifest).decode
+
+
 def id_of(name: str) -> str:
     """Return the id a hub id or folder name is served under: its last part, in characters a model name may have.
 
@@ -63,7 +66,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return _decode(path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise UnsupportedModel(f"{path} cannot be read: {error}") from error
 

@@ -7,6 +7,7 @@ refused by its name, since to leave it out would give wrong vectors without an e
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,8 @@ _POOLING_FLAGS: Mapping[str, PoolingMode] = {
 }
 # A vector's own key among what sentence-transformers' modules hand on.
 _TEXT_VECTOR = "sentence_embedding"
+# msgspec cannot learn of a struct in two threads at once.
+_decoding = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +285,7 @@ def _read(path: Path, kind: type[Any]) -> Any:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        with _decoding:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
         raise UnsupportedModel(f"{path} cannot be read: {error}") from error

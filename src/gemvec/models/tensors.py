@@ -65,6 +65,11 @@ class _Index(msgspec.Struct, frozen=True):
     weight_map: dict[str, str]
 
 
+# Made here and not with the first file: msgspec cannot learn of a struct in two threads at once.
+_decode_entry = msgspec.json.Decoder(_Entry).decode
+_decode_index = msgspec.json.Decoder(_Index).decode
+
+
 class _File:
     """One mapped file. Its views may be written to, and then differ from the file in this process only."""
 
@@ -76,7 +81,7 @@ class _File:
             self._start = _LENGTH_BYTES + int.from_bytes(self.map[:_LENGTH_BYTES], "little")
             header = msgspec.json.decode(self.map[_LENGTH_BYTES : self._start], type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
-            self.entries = {name: msgspec.json.decode(raw, type=_Entry) for name, raw in header.items()}
+            self.entries = {name: _decode_entry(raw) for name, raw in header.items()}
         except (OSError, ValueError, msgspec.DecodeError) as error:
             raise UnsupportedModel(f"{path} cannot be read as safetensors: {error}") from error
 
@@ -170,7 +175,7 @@ def weights_files(path: Path) -> list[Path]:
     if not path.name.endswith(INDEX_ENDING):
         return [path]
     try:
-        names = sorted(set(msgspec.json.decode(path.read_bytes(), type=_Index).weight_map.values()))
+        names = sorted(set(_decode_index(path.read_bytes()).weight_map.values()))
     except (OSError, msgspec.DecodeError) as error:
         raise UnsupportedModel(f"{path} cannot be read: {error}") from error
     outside = [name for name in names if Path(name).name != name]

@@ -8,9 +8,10 @@ Everything else, and everything wrong, is left to `read`, which knows all of pro
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo, force_setattr
@@ -31,7 +32,11 @@ def read_usual(kind: type[MessageT], body: bytes) -> MessageT:
     Raises:
         InvalidRequest: the body is not JSON, or a field is wrong, unknown or missing.
     """
-    decode, complete = _usual(kind)
+    usual = _made.get(kind)
+    if usual is None:
+        with _making:
+            usual = _made[kind] = _usual(kind)
+    decode, complete = usual
     try:
         message = decode(body)
         if complete:
@@ -43,6 +48,12 @@ def read_usual(kind: type[MessageT], body: bytes) -> MessageT:
 
 # Does what is left to do for a message that msgspec made.
 _Complete = Callable[[Any], None]
+_Usual: TypeAlias = "tuple[Callable[[bytes], Message], _Complete | None]"
+
+# One at a time: msgspec learns of a struct with its first decoder, and a second thread that decodes one meanwhile ends
+# the process with a segmentation fault.
+_making = threading.Lock()
+_made: dict[type[Message], _Usual] = {}
 
 
 class _Step(NamedTuple):
@@ -69,8 +80,7 @@ class _Plain(NamedTuple):
     inner: _Complete | None = None
 
 
-@functools.cache
-def _usual(kind: type[Message]) -> tuple[Callable[[bytes], Message], _Complete | None]:
+def _usual(kind: type[Message]) -> _Usual:
     usual, complete = _derive(kind)
     return msgspec.json.Decoder(usual).decode, complete
 

@@ -6,6 +6,7 @@ What a struct does not name does not change the vectors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +19,8 @@ Activation = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "s
 LayerKind = Literal["full_attention", "sliding_attention"]
 
 _Config = TypeVar("_Config", bound=msgspec.Struct)
+# msgspec cannot learn of a struct in two threads at once.
+_converting = threading.Lock()
 
 
 def convert_config(document: Mapping[str, Any], kind: type[_Config]) -> _Config:
@@ -27,7 +30,8 @@ def convert_config(document: Mapping[str, Any], kind: type[_Config]) -> _Config:
         UnsupportedModel: a field is missing, or has a value for which there is no graph; the message names it.
     """
     try:
-        return msgspec.convert(dict(document), kind)
+        with _converting:
+            return msgspec.convert(dict(document), kind)
     except msgspec.ValidationError as error:
         raise UnsupportedModel(
             f"config.json of model_type {document.get('model_type')!r} is not one whose graph gemvec builds: {error}."
