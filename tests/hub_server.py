@@ -18,6 +18,7 @@ class HubServer(ThreadingHTTPServer):
         break_off: paths whose next download ends half-way.
         stall: paths whose download stops half-way until `go_on` is set; `stalled` is set when one does.
         downloads: paths of the downloads asked for, in order.
+        authorizations: what each request had as its Authorization, None without one.
     """
 
     daemon_threads = True
@@ -28,7 +29,7 @@ class HubServer(ThreadingHTTPServer):
             path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
         }
         self.digests = {path: hashlib.sha256(content).hexdigest() for path, content in self.content.items()}
-        self.break_off, self.stall, self.downloads = [], [], []
+        self.break_off, self.stall, self.downloads, self.authorizations = [], [], [], []
         self.stalled, self.go_on = threading.Event(), threading.Event()
 
     @property
@@ -40,6 +41,7 @@ class HubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        self.server.authorizations.append(self.headers.get("Authorization"))
         if self.path.startswith("/api/models/acme/tiny/"):
             self._send(json.dumps(self._listing()).encode())
         elif (path := self._asked()) in self.server.content:
@@ -49,6 +51,7 @@ class HubHandler(BaseHTTPRequestHandler):
             self._send(b"{}", 404, {"X-Error-Code": "RepoNotFound"})
 
     def do_HEAD(self):
+        self.server.authorizations.append(self.headers.get("Authorization"))
         path = self._asked()
         if path in self.server.content:
             self._send(self.server.content[path], headers=self._describe(path))

@@ -374,6 +374,33 @@ def test_nobody_else_may_read_the_file(cache, path):
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_nobody_else_may_read_a_file_that_was_there_before(cache, path):
+    embed(WordEmbedder(), cache, "text")
+    cache.flush()
+    files = [path, *path.parent.glob(f"{path.name}-*")]
+    for each in files:
+        each.chmod(0o644)
+    again = EmbeddingCache(path, max_bytes=MIB)
+    embed(WordEmbedder(), again, "text")
+    assert [each.name for each in files if each.exists() and each.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_folder_of_the_cache_is_for_its_owner_alone(tmp_path, is_there):
+    folder = tmp_path / "cache"
+    if is_there:
+        folder.mkdir(mode=0o755)
+    embed(WordEmbedder(), open_cache(Settings(cache_dir=folder)), "text")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_the_user_chose_stays_as_it_is(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir(mode=0o755)
+    embed(WordEmbedder(), EmbeddingCache(folder / "vectors.sqlite3", max_bytes=MIB), "text")
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
 def test_the_file_stays_within_its_bound_and_keeps_what_was_used_last(path, monkeypatch):
     bound = 3 * MIB // 2
     cache = EmbeddingCache(path, max_bytes=bound)

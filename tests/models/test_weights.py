@@ -20,6 +20,7 @@ from filelock import FileLock
 from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.catalogue import ALL_MINILM_L6_V2, WORDLLAMA_256, find_record
 from gemvec.models.checksum import describe_files, digest
+from gemvec.models.hub import token_for
 from gemvec.models.record import HubSource, ModelRecord, PackageSource
 from gemvec.models.weights import cached_folder, fetch_model, load_model
 from gemvec.settings import cache_home
@@ -100,6 +101,35 @@ def fetching(tmp_path, hub):
     number = len(list(tmp_path.glob("model-*")))
     command = [sys.executable, "-c", textwrap.dedent(script), str(number)]
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    "endpoint", [None, "https://huggingface.co", "https://huggingface.co/", "https://HuggingFace.co"]
+)
+def test_the_hubs_token_goes_to_the_hub(endpoint):
+    assert token_for(endpoint) is None, "the library takes the user's own"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("http://huggingface.co", "https://mirror.example", "https://huggingface.co.mirror.example"),
+        *("https://huggingface.co:8443", "https://user@huggingface.co", "huggingface.co", ""),
+    ],
+)
+def test_the_hubs_token_goes_nowhere_else(endpoint):
+    assert token_for(endpoint) is False
+
+
+def test_another_hub_gets_no_token_and_a_failure_says_so(hub, record, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_canary")
+    fetch_model(record, tmp_path)
+    assert hub.authorizations
+    assert not any(hub.authorizations)
+    private = make_record(tiny_model, replace(HUB, repository="acme/private"))
+    with pytest.raises(WeightsMissing, match=r"without the hub's token, which goes only to https://huggingface\.co"):
+        fetch_model(private, tmp_path / "other")
+    assert not any(hub.authorizations)
 
 
 def test_a_model_is_fetched_once(hub, record, tiny_model, tmp_path):

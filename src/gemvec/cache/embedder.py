@@ -7,14 +7,17 @@ it is the same: source, model, weights, task type, title, dimensionality, trunca
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from gemvec.cache.file import EmbeddingCache
 from gemvec.cache.key import make_keys
+from gemvec.cache.table import keep_private
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
 from gemvec.embedding.models import ServedModel
@@ -38,7 +41,13 @@ def cache_path(settings: Settings) -> Path:
 
 
 def open_cache(settings: Settings) -> EmbeddingCache:
-    """Return the cache of embeddings; its file is made when it is first used."""
+    """Return the cache of embeddings; its file is made when it is first used.
+
+    Its folder is for its owner alone, also if it existed before.
+    """
+    with suppress(OSError):  # it is not there yet, or cannot be used; then the cache says so
+        if not settings.cache_dir.stat().st_mode & stat.S_ISVTX:  # everybody may write there by design, as in /tmp
+            keep_private(settings.cache_dir, 0o700)
     return EmbeddingCache(cache_path(settings), max_bytes=settings.embedding_cache_bytes)
 
 

@@ -188,10 +188,13 @@ class CacheConnection:
         if self._connection is not None and _inode(self.path) != self._inode:
             self._close()
         if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock", mode=0o600):
                 # Vectors reveal much about their texts: only the owner may read them.
                 self.path.touch(mode=0o600)
+                for each in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
+                    if each.exists():
+                        keep_private(each, 0o600)
                 self._inode = _inode(self.path)
                 self._connection = _connect(self.path)
         return self._connection
@@ -225,6 +228,13 @@ class CacheConnection:
         if message not in self._warned:
             self._warned.add(message)
             get_logger("cache").warning(message)
+
+
+def keep_private(path: Path, mode: int) -> None:
+    """Deny a file or folder to all but its owner; somebody else's stays as it is."""
+    if path.stat().st_mode & 0o077:
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

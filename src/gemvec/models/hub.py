@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from gemvec.errors import ChecksumMismatch, WeightsMissing
 from gemvec.models.checksum import digest
@@ -31,6 +32,7 @@ _DESCRIPTIONS = {
 _ADAPTER = "adapter_config.json"
 # The folders of a repository that hold other forms of the same weights.
 _GRAPH_FOLDERS = {"onnx", "openvino"}
+_HUB = "huggingface.co"
 # How long to wait for the hub's first answer before trying the next source.
 _PATIENCE_SECONDS = 5.0
 
@@ -68,8 +70,8 @@ class _Repository:
         folder.mkdir(parents=True)
         self._endpoint = read_variable("HF_ENDPOINT")
         self._source = source
-        with _quiet_hub():
-            info = HfApi(endpoint=self._endpoint).model_info(
+        with _quiet_hub(self._endpoint):
+            info = HfApi(endpoint=self._endpoint, token=token_for(self._endpoint)).model_info(
                 source.repository, revision=source.revision, timeout=_PATIENCE_SECONDS, files_metadata=True
             )
         self._commit = info.sha or source.revision
@@ -127,7 +129,7 @@ class _Repository:
     def _download(self, path: str) -> None:
         from huggingface_hub import hf_hub_download  # pyright: ignore[reportUnknownVariableType] # tqdm is untyped
 
-        with _quiet_hub():
+        with _quiet_hub(self._endpoint):
             hf_hub_download(
                 self._source.repository,
                 path,
@@ -135,6 +137,7 @@ class _Repository:
                 local_dir=self.folder,
                 endpoint=self._endpoint,
                 etag_timeout=_PATIENCE_SECONDS,
+                token=token_for(self._endpoint),
             )
 
 
@@ -145,8 +148,28 @@ def _arranged(folder: Path, wanted: Mapping[str, str], target: Path) -> Path:
     return target
 
 
+def token_for(endpoint: str | None) -> bool | None:
+    """Return what the library takes as token: None for the user's own, if there is one; False for none.
+
+    The hub's token is for the hub: it goes neither to a mirror that HF_ENDPOINT names, nor over plain http.
+    """
+    if endpoint is None:
+        return None
+    address = urlsplit(endpoint)
+    return None if (address.scheme, address.netloc.lower()) == ("https", _HUB) else False
+
+
+def _without_token(endpoint: str | None) -> str:
+    """Return what to add to an error if the user has a token that was not sent."""
+    from huggingface_hub import get_token
+
+    if token_for(endpoint) is None or get_token() is None:
+        return ""
+    return f" (without the hub's token, which goes only to https://{_HUB}, not to HF_ENDPOINT={endpoint})"
+
+
 @contextlib.contextmanager
-def _quiet_hub() -> Generator[None]:
+def _quiet_hub(endpoint: str | None) -> Generator[None]:
     """Turn the hub library's telemetry, progress bars and warnings off, and its errors into ours."""
     from huggingface_hub import constants
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -159,7 +182,7 @@ def _quiet_hub() -> Generator[None]:
     try:
         yield
     except Exception as error:  # the library raises its HTTP library's errors, whichever that is
-        raise WeightsMissing(_reason(error)) from error
+        raise WeightsMissing(_reason(error) + _without_token(endpoint)) from error
     finally:
         hub_logs.set_verbosity(verbosity)
         if had_bars:
