@@ -14,6 +14,7 @@ GemvecError
  + KeyMissing              no API key where one is required
  + KeyInvalid              an API key that is not known
  + ModelForbidden          an API key that is not for this model
+ + AdminKeyNeeded          an API key that may not see what concerns all callers
  + OriginForbidden         a web page of another site, where nobody needs a key
  + NotFound
  |   + ModelNotFound
@@ -180,6 +181,10 @@ class KeyInvalid(GemvecError):
 
 class ModelForbidden(GemvecError):
     """The API key may not use this model."""
+
+
+class AdminKeyNeeded(GemvecError):
+    """This is for admin keys: gemvec keys create --admin."""
 
 
 class OriginForbidden(GemvecError):

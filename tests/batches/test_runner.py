@@ -16,6 +16,7 @@ from gemvec.files.store import FileStore
 from gemvec.memory import MemoryBudget
 from gemvec.storage.hold import take_store
 from gemvec.storage.schema import chunks
+from gemvec.storage.usage import read_usage
 from gemvec.wire.batches import BatchState, BatchUpdate
 from hash_embedder import HashEmbedder, vector_of
 
@@ -49,6 +50,19 @@ def test_a_file_batch_runs_to_its_end_in_order(any_store, embedder):
         result = any_store.files.get(job.output_file_id, "")
         assert (result.file_id, result.mime_type) == (f"batch-{job.batch_id}", "application/jsonl")
         assert result.expires_at - result.created_at == any_store.retention
+
+    run(steps())
+
+
+def test_the_texts_and_tokens_of_a_batch_are_counted_for_its_owner(any_store, embedder):
+    async def steps():
+        async with running(any_store, embedder):
+            lines = [line("four", key="0"), line("", key="1"), line("fives", key="2")]
+            await ended(any_store, any_store.create_inline(new(owner="mine", chunk_requests=2), lines), "mine")
+            await ended(any_store, any_store.create_inline(new(), lines))
+        with any_store.database.read() as connection:
+            (used,) = read_usage(connection).items()
+        assert (used[0], used[1].texts, used[1].tokens) == ("mine", 2, 9)
 
     run(steps())
 

@@ -9,6 +9,9 @@ from gemvec.cli.keys import app
 from gemvec.errors import InvalidRequest, NotFound
 from gemvec.server.auth import require_keys
 from gemvec.settings import Settings
+from gemvec.storage.database import database_of, open_database
+from gemvec.storage.timestamps import utc_now
+from gemvec.storage.usage import Usage, add_usage
 
 runner = CliRunner()
 
@@ -73,6 +76,49 @@ def test_a_name_that_cannot_be_is_named(tmp_path, arguments, kind):
     done = runner.invoke(app, [*arguments, *folder])
     assert isinstance(done.exception, kind)
     assert arguments[1] in done.exception.message
+
+
+def invoke(tmp_path, *arguments):
+    return runner.invoke(app, [*arguments, "--data-dir", str(tmp_path)], catch_exceptions=False)
+
+
+def test_a_rotated_key_is_another_key_of_the_same_name(tmp_path):
+    made = json.loads(invoke(tmp_path, "create", "ci", "--admin", "--json").stdout)
+    rotated = json.loads(invoke(tmp_path, "rotate", "ci", "--overlap", "1d", "--json").stdout)
+    assert rotated["key"] != made["key"]
+    assert {**rotated, "key": ""} == {**made, "key": ""}
+    assert rotated["role"] == "admin"
+    assert invoke(tmp_path, "rotate", "ci").stdout.strip().startswith("gv-")
+
+
+def test_deleting_the_last_key_says_that_none_is_needed_now(tmp_path):
+    invoke(tmp_path, "create", "ci")
+    invoke(tmp_path, "create", "laptop")
+    first, last = invoke(tmp_path, "delete", "ci"), invoke(tmp_path, "delete", "laptop")
+    assert first.stdout == "ci is deleted. Its files and batches are removed by the server.\n"
+    assert first.stderr == ""
+    assert "No key is left" in last.stderr
+    assert json.loads(invoke(tmp_path, "list", "--json").stdout) == []
+
+
+def test_the_use_of_every_key_is_shown_also_of_those_in_the_settings(tmp_path):
+    made = json.loads(invoke(tmp_path, "create", "ci", "--json").stdout)
+    invoke(tmp_path, "create", "idle")
+    database = open_database(database_of(Settings(data_dir=tmp_path)))
+    with database.write() as connection:
+        for owner in (made["id"], "0123456789abcdef"):
+            for _ in range(2):
+                add_usage(connection, owner, Usage(calls=1, texts=600, tokens=7, last_used_at=utc_now()))
+    database.close()
+    shown = json.loads(invoke(tmp_path, "usage", "--json").stdout)
+    assert [(each["name"], each["calls"], each["texts"], each["tokens"]) for each in shown] == [
+        ("ci", 2, 1200, 14),
+        ("idle", 0, 0, 0),
+        (None, 2, 1200, 14),
+    ]
+    assert shown[1]["lastUsedAt"] is None
+    assert "1,200" in invoke(tmp_path, "usage", "ci").stdout
+    assert len(invoke(tmp_path, "usage").stdout.splitlines()) == 4
 
 
 def test_a_key_works_at_the_server_of_the_same_folder(tmp_path):

@@ -1,13 +1,15 @@
 """Keys: where they may stand, what is answered without one, and when a server refuses to start."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from starlette.requests import Request
 
-from gemvec.errors import BadSetting
-from gemvec.server.auth import ANONYMOUS, Authenticator, require_keys
-from gemvec.server.keys import KeyRing, KeyStore
+from gemvec.errors import BadSetting, KeyInvalid
+from gemvec.server.auth import Authenticator, open_authenticator, require_keys
+from gemvec.server.key_ring import KeyRing
+from gemvec.server.keys import KeyStore
 from gemvec.settings import Settings
 from gemvec.storage.database import open_database
 
@@ -131,7 +133,16 @@ def test_an_owner_names_the_key_without_giving_it_away(tmp_path):
     owners = [authenticate(authenticator, key.encode()).owner for key in (*KEYS, KEYS[0])]
     assert owners[0] == owners[2] != owners[1]
     assert not any(key in owner for key in KEYS for owner in owners)
-    assert authenticate(Authenticator((), ring, origins=()), b"any") == ANONYMOUS
+    assert authenticate(Authenticator((), ring, origins=()), b"any").owner == ""
+
+
+def test_beyond_loopback_nobody_may_call_without_any_key(tmp_path):
+    ring = KeyRing(KeyStore(open_database(tmp_path / "keys.sqlite3")))
+    settings = Settings(host="0.0.0.0", data_dir=tmp_path)
+    with pytest.raises(KeyInvalid):
+        authenticate(open_authenticator(settings, ring), b"any")
+    allowed = open_authenticator(replace(settings, allow_anonymous=True), ring)
+    assert authenticate(allowed, b"any").owner == ""
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

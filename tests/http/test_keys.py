@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gemvec.errors import BadSetting
-from gemvec.server import keys
+from gemvec.server import key_removal, key_ring
 from gemvec.server.auth import require_keys
 from gemvec.server.keys import KeyStore
 from gemvec.settings import Settings
@@ -104,7 +104,7 @@ def test_a_key_stops_at_the_moment_it_expires(http, store, monkeypatch):
     end = utc_now() + timedelta(hours=1)
     _, secret = store.create("short", expires_at=end)
     assert embed(http, secret).status_code == 200
-    monkeypatch.setattr(keys, "utc_now", lambda: end)
+    monkeypatch.setattr(key_ring, "utc_now", lambda: end)
     assert embed(http, secret).status_code == 400, "though the server has just read that it is good"
 
 
@@ -170,6 +170,77 @@ def test_batches_belong_to_their_key(http, store):
     for method, path in [("GET", ""), ("POST", ":cancel"), ("DELETE", "")]:
         assert http.request(method, f"/v1beta/{made}{path}", headers=headers(yours)).status_code == 404
     assert not http.get("/v1beta/batches", headers=headers(yours)).json().get("operations")
+
+
+def upload(http, secret, content=b"x"):
+    raw = {"x-goog-upload-protocol": "raw", "content-type": "text/plain"}
+    return http.post("/upload/v1beta/files", content=content, headers=raw | headers(secret)).json()["file"]["name"]
+
+
+def create_batch(http, secret):
+    body = {"batch": {"inputConfig": {"requests": {"requests": [{"request": BODY}]}}}}
+    return http.post(f"/v1beta/{MODEL}:asyncBatchEmbedContent", json=body, headers=headers(secret)).json()["name"]
+
+
+def test_files_and_batches_survive_a_rotation(http, store):
+    _, first = store.create("laptop")
+    names = [upload(http, first), create_batch(http, first)]
+    _, second = store.rotate("laptop")
+    assert soon(lambda: embed(http, first).status_code == 400)
+    for name in names:
+        assert http.get(f"/v1beta/{name}", headers=headers(second)).status_code == 200
+
+
+def test_after_the_last_key_is_deleted_a_server_on_loopback_asks_for_none_and_says_so(http, store, caplog):
+    assert http.get("/v1beta/models").status_code == 403
+    store.delete("operator")
+    assert soon(lambda: http.get("/v1beta/models", headers=headers("any")).status_code == 200)
+    assert "callers need no key now" in caplog.text
+
+
+def test_what_a_deleted_key_owned_is_removed(running_whole, tmp_path, store, monkeypatch):
+    monkeypatch.setattr(key_removal, "_GRACE", timedelta(0))
+    store.create("operator")
+    _, secret = store.create("laptop")
+    with running_whole(tmp_path) as http:
+        upload(http, secret)
+        create_batch(http, secret)
+        assert embed(http, secret).status_code == 200
+    assert any((tmp_path / "batches").iterdir())
+    store.delete("laptop")
+    with running_whole(tmp_path):
+        assert soon(lambda: not [*(tmp_path / "batches").iterdir(), *(tmp_path / "files").iterdir()])
+    assert store.delete("operator") is False
+
+
+def test_only_an_admin_key_reads_the_metrics(http, store):
+    (_, user), (_, admin) = store.create("laptop"), store.create("prometheus", is_admin=True)
+    refused = http.get("/metrics", headers=headers(user))
+    assert (refused.status_code, refused.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert "gemvec keys create --admin" in refused.json()["error"]["message"]
+    assert http.get("/metrics", headers=headers(admin)).status_code == 200
+
+
+def test_models_are_named_only_to_callers_who_may_use_them(http, store):
+    _, secret = store.create("ci", models=("gemini-embedding-001",))
+    _, admin = store.create("operator 2", is_admin=True)
+    unknown = http.get("/").json()
+    assert unknown["name"] == "gemvec"
+    assert not unknown.keys() & {"models", "weights"}
+    assert "tiny@" not in http.get("/docs").text
+    assert http.get("/", headers=headers(secret)).json()["models"] == ["gemini-embedding-001"]
+    assert "tiny" in http.get("/", headers=headers(admin)).json()["models"]
+    assert "tiny@" in http.get("/docs", headers=headers(admin)).text
+
+
+def test_the_use_of_each_key_is_counted(http, store):
+    _, secret = store.create("laptop")
+    _, admin = store.create("prometheus", is_admin=True)
+    for _ in range(2):
+        tokens = embed(http, secret).json()["usageMetadata"]["promptTokenCount"]
+    lines = http.get("/metrics", headers=headers(admin)).text.splitlines()
+    for name, value in (("calls", 2), ("texts", 2), ("tokens", 2 * tokens)):
+        assert f'gemvec_key_{name}_total{{key="laptop"}} {float(value)}' in lines
 
 
 def test_a_made_key_is_enough_to_listen_for_others(tmp_path, store):

@@ -4,10 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from clock import Clock
 from gemvec.errors import InvalidRequest, NotFound, StorageFailure
-from gemvec.server.keys import KeyRing, KeyStore
+from gemvec.server import key_ring, keys
+from gemvec.server.key_ring import KeyRing
+from gemvec.server.keys import KeyStore
 from gemvec.storage.database import open_database
 from gemvec.storage.timestamps import utc_now
 
@@ -17,6 +20,12 @@ def store(tmp_path):
     database = open_database(tmp_path / "gemvec.db")
     yield KeyStore(database)
     database.close()
+
+
+@pytest.fixture
+def any_store(database):
+    """Keys on SQLite and on PostgreSQL."""
+    return KeyStore(database)
 
 
 class CountingStore:
@@ -129,16 +138,19 @@ def test_a_ring_learns_of_a_revocation_within_a_second(store):
     assert asyncio.run(ring.find(secret)) is None
 
 
-def test_a_ring_stops_asking_whether_keys_are_in_use_once_they_are(store):
+def test_a_ring_asks_once_a_second_whether_keys_are_in_use(store):
     clock, counting = Clock(), CountingStore(store)
     ring = KeyRing(counting, clock)
     for clock.now in (0.0, 0.5):
         assert not asyncio.run(ring.is_in_use())
     assert counting.asked == 1
     store.create("laptop")
-    for clock.now in (1.0, 2.0, 3.0):
+    for clock.now in (1.0, 1.5, 2.0, 2.9):
         assert asyncio.run(ring.is_in_use())
-    assert counting.asked == 2
+    assert counting.asked == 3
+    store.delete("laptop")
+    clock.now = 3.0
+    assert not asyncio.run(ring.is_in_use())
 
 
 def test_who_asks_a_ring_while_it_looks_waits_for_what_it_finds(store):
@@ -208,3 +220,105 @@ def test_where_no_key_was_asked_for_none_is_while_the_database_is_away(store):
     away.is_away = True
     clock.advance(3600)
     assert not asyncio.run(ring.is_in_use())
+
+
+def test_where_a_key_was_asked_for_it_still_is_while_the_database_is_away(store):
+    store.create("laptop")
+    clock, away = Clock(), AwayStore(store)
+    ring = KeyRing(away, clock)
+    assert asyncio.run(ring.is_in_use())
+    away.is_away = True
+    clock.advance(3600)
+    assert asyncio.run(ring.is_in_use())
+
+
+def test_a_replaced_key_keeps_its_owner_its_limits_and_its_role(any_store):
+    old, first = any_store.create("ci", is_admin=True, models=("a",), requests_per_minute=5)
+    new, second = any_store.rotate("ci")
+    assert new == old
+    assert find(any_store, second) == old
+    assert find(any_store, first) is None
+
+
+def test_an_old_key_works_beside_the_new_one_for_as_long_as_was_said(any_store, monkeypatch):
+    old, first = any_store.create("ci")
+    _, second = any_store.rotate("ci", overlap=timedelta(hours=1))
+    assert find(any_store, first).key_id == find(any_store, second).key_id == old.key_id
+    later = utc_now() + timedelta(hours=1)
+    for module in (keys, key_ring):
+        monkeypatch.setattr(module, "utc_now", lambda: later)
+    assert find(any_store, first) is None
+    assert find(any_store, second)
+
+
+def test_an_overlap_ends_with_the_old_keys_own_expiry(any_store):
+    ends = utc_now() + timedelta(hours=1)
+    _, first = any_store.create("ci", expires_at=ends)
+    any_store.rotate("ci", expires_at=ends + timedelta(days=9), overlap=timedelta(days=1))
+    assert find(any_store, first).expires_at == ends
+
+
+def test_a_second_rotation_ends_the_overlap_of_the_first(any_store):
+    _, first = any_store.create("ci")
+    any_store.rotate("ci", overlap=timedelta(days=1))
+    any_store.rotate("ci")
+    assert find(any_store, first) is None
+
+
+def test_a_revoked_name_works_again_with_a_new_key_and_never_with_the_old(any_store):
+    _, first = any_store.create("ci")
+    any_store.revoke("ci")
+    _, second = any_store.rotate("ci", overlap=timedelta(days=1))
+    assert find(any_store, second).name == "ci"
+    assert find(any_store, first) is None
+
+
+def test_revoking_also_stops_the_key_that_was_replaced(any_store):
+    _, first = any_store.create("ci")
+    _, second = any_store.rotate("ci", overlap=timedelta(days=1))
+    any_store.revoke("ci")
+    assert find(any_store, first) is find(any_store, second) is None
+
+
+def test_an_expired_key_is_replaced_only_with_a_new_expiry(any_store):
+    any_store.create("old", expires_at=utc_now() - timedelta(seconds=1))
+    with pytest.raises(InvalidRequest, match="'old' has expired"):
+        any_store.rotate("old")
+    _, secret = any_store.rotate("old", expires_at=utc_now() + timedelta(days=1))
+    assert find(any_store, secret)
+
+
+def test_a_deleted_key_is_gone_and_its_name_is_free_for_another_owner(any_store):
+    old, secret = any_store.create("ci")
+    any_store.create("other")
+    assert any_store.delete("ci"), "there is another key"
+    assert find(any_store, secret) is None
+    assert not any_store.may_go_on(old.key_id)
+    assert any_store.create("ci")[0].key_id != old.key_id
+
+
+def test_after_the_last_key_none_is_in_use(any_store):
+    any_store.create("laptop")
+    assert not any_store.delete("laptop")
+    assert not any_store.is_in_use()
+
+
+def test_keys_of_an_older_release_go_on_working_without_a_role(database_url):
+    database = open_database(database_url)
+    _, secret = KeyStore(database).create("old", is_admin=True)
+    with database.write() as connection:
+        for column in ("is_admin", "previous_sha256", "previous_until"):
+            connection.execute(text(f"ALTER TABLE keys DROP COLUMN {column}"))
+        for table in ("usage", "deleted_owners"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("DELETE FROM schema_versions WHERE summary LIKE '%use of keys'"))
+    database.close()
+    database = open_database(database_url)
+    assert find(KeyStore(database), secret).is_admin is False
+    database.close()
+
+
+@pytest.mark.parametrize("change", ["rotate", "delete"])
+def test_changing_an_unknown_key_says_so(any_store, change):
+    with pytest.raises(NotFound, match="laptop"):
+        getattr(any_store, change)("laptop")

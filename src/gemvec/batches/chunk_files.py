@@ -76,9 +76,12 @@ class ChunkFiles:
         """
         checksum = Checksum()
         write_durably(self._task.part_path, checksum.of(self._blocks(answers)), hook=self._hook)
-        failed_count = sum(isinstance(answer, Failure) for answer in answers)
+        token_counts = [answer.token_count for answer in answers if isinstance(answer, Embedding)]
         return ChunkResult(
-            successful_count=len(answers) - failed_count, failed_count=failed_count, part_crc32=checksum.value
+            successful_count=len(token_counts),
+            failed_count=len(answers) - len(token_counts),
+            token_count=sum(token_counts),
+            part_crc32=checksum.value,
         )
 
     def _blocks(self, answers: Sequence[Embedding | Failure]) -> Iterator[bytes]:

@@ -58,16 +58,28 @@ class ChunkFailure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class _Child:
-    process: subprocess.Popen[bytes]
-    lifeline: Wire
+    """One process, as the server sees it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], lifeline: Wire) -> None:
+        self.process = process
+        self._lifeline = lifeline
+        self._lock = threading.Lock()
+        self._reason = ""
 
     def why_it_ended(self) -> str:
         """Return what the child said, or how the system ended it."""
+        with self._lock:
+            self._reason = self._reason or self._said() or self._ended()
+            return self._reason
+
+    def _said(self) -> str:
         with contextlib.suppress(EOFError, OSError):
-            if self.lifeline.poll():
-                return self.lifeline.recv()
+            if self._lifeline.poll():
+                return self._lifeline.recv()
+        return ""
+
+    def _ended(self) -> str:
         try:
             code = self.process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -51,7 +51,7 @@ _COUNT = (
         failed_count=jobs.c.failed_count + bindparam("more_failed"),
         updated_at=bindparam("now"),
     )
-    .returning(jobs.c.request_count - jobs.c.successful_count - jobs.c.failed_count)
+    .returning(jobs.c.owner, jobs.c.request_count - jobs.c.successful_count - jobs.c.failed_count)
 )
 
 _HELD = update(chunks).where(
@@ -106,10 +106,18 @@ def claim_chunk(connection: Connection, job_number: int) -> Chunk | None:
     return None if row is None else chunk_of(row)
 
 
-def count_result(connection: Connection, job_number: int, result: ChunkResult, now: datetime) -> int | None:
-    """Add a chunk's counts to its open job; return how many requests are pending then, None when it is not open."""
+class CountedJob(NamedTuple):
+    """An open job after the counts of a chunk were added."""
+
+    owner: str
+    pending_count: int
+
+
+def count_result(connection: Connection, job_number: int, result: ChunkResult, now: datetime) -> CountedJob | None:
+    """Add a chunk's counts to its open job; return None when it is not open."""
     more = {"more_successful": result.successful_count, "more_failed": result.failed_count, "now": now}
-    return connection.scalar(_COUNT, {"of_job": job_number, **more})
+    row = connection.execute(_COUNT, {"of_job": job_number, **more}).one_or_none()
+    return None if row is None else CountedJob(*row)
 
 
 def finish_chunk(connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:

@@ -170,9 +170,11 @@ class ChunkResult:
     Attributes:
         successful_count: requests that have a response.
         failed_count: requests that have an error.
+        token_count: tokens of the requests that have a response.
         part_crc32: of the bytes of the part file.
     """
 
     successful_count: int
     failed_count: int
+    token_count: int = 0
     part_crc32: int | None = None

@@ -20,6 +20,7 @@ from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotFound, StorageFailure
 from gemvec.logs import get_logger
 from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.usage import Usage, add_usage
 from gemvec.wire.batches import BatchState
 
 _log = get_logger("batches")
@@ -129,10 +130,14 @@ class BatchQueue:
 
     def _count(self, connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:
         """Count a chunk, end its job if it was the last one, and return whether it was."""
-        pending_count = claims.count_result(connection, task.job_number, result, self._store.clock())
-        if pending_count is None or not claims.finish_chunk(connection, task, result):
+        now = self._store.clock()
+        counted = claims.count_result(connection, task.job_number, result, now)
+        if counted is None or not claims.finish_chunk(connection, task, result):
             raise _VoidClaimError
-        if pending_count:
+        if counted.owner:
+            used = Usage(texts=result.successful_count, tokens=result.token_count, last_used_at=now)
+            add_usage(connection, counted.owner, used)
+        if counted.pending_count:
             return False
         job = rows.find_job_by_number(connection, task.job_number)
         assert job is not None

@@ -1,4 +1,4 @@
-"""`gemvec keys`: make, list and revoke the API keys of a server on this machine."""
+"""`gemvec keys`: make, list, replace, revoke and delete the API keys of a server on this machine, and see their use."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.server.keys import Key, KeyStore
+    from gemvec.storage.database import Database
+    from gemvec.storage.usage import Usage
 
-app = typer.Typer(help="Make, list and revoke the API keys of a server on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, list, replace, revoke and delete the API keys of a server on this machine.", no_args_is_help=True
+)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_COUNTS = ("calls", "texts", "tokens")
 _MOST = 2**63 - 1  # a database's largest integer
 
 
@@ -34,6 +39,7 @@ def create(
     settings: Settings,
     *,
     name: Annotated[str, typer.Argument(help="Name of the key.")],
+    admin: Annotated[bool, typer.Option("--admin", help="Let it read /metrics, which tell of all callers.")] = False,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,24 +64,51 @@ def create(
     Examples:
         gemvec keys create laptop
         gemvec keys create ci --requests-per-minute 600 --expires-in 30d
+        gemvec keys create prometheus --admin
     """
-    with _opened(settings) as store:
-        key, secret = store.create(
+    with _opened(settings) as database:
+        key, secret = _store(database).create(
             name,
+            is_admin=admin,
             models=tuple(model or ()),
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
-            expires_at=_end_of(expires_in) if expires_in is not None else None,
+            expires_at=_end_of("--expires-in", expires_in),
         )
-    if as_json:
-        typer.echo(json.dumps({"key": secret, **_to_json(key)}))
-        return
-    typer.echo(secret)
-    Console(stderr=True).print(
-        f"This is the key [bold]{escape(key.name)}[/]. Only its hash is stored: save it now.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    _show(key, secret, as_json=as_json)
+
+
+@app.command("rotate")
+@with_settings("data_dir", "database_url")
+def rotate(
+    settings: Settings,
+    *,
+    name: Annotated[str, typer.Argument(help="Whose key.", autocompletion=complete_key)],
+    expires_in: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When the new key stops working: 12h, 30d, 52w. As before when left out."),
+    ] = None,
+    overlap: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long the old key works beside it. Not at all when left out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace the key of a name and show the new one, once.
+
+    Files, batches and limits stay. A name that was revoked works again.
+
+    Examples:
+        gemvec keys rotate laptop
+        gemvec keys rotate ci --overlap 1d
+    """
+    with _opened(settings) as database:
+        key, secret = _store(database).rotate(
+            name,
+            expires_at=_end_of("--expires-in", expires_in),
+            overlap=None if overlap is None else _duration("--overlap", overlap),
+        )
+    _show(key, secret, as_json=as_json)
 
 
 @app.command("list")
@@ -87,8 +120,8 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
         gemvec keys list
         gemvec keys list --json
     """
-    with _opened(settings) as store:
-        found = store.list()
+    with _opened(settings) as database:
+        found = _store(database).list()
     if as_json:
         typer.echo(json.dumps([_to_json(key) for key in found]))
         return
@@ -97,7 +130,8 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
         shown = _to_json(key)
         cells = [shown[name] for name in ("name", "models", "requestsPerMinute", "tokensPerMinute")]
         day = key.expires_at.date().isoformat() if key.expires_at else "-"
-        table.add_row(*(_cell(each) for each in cells), day, shown["state"])
+        state = f"{shown['state']}, admin" if key.is_admin else shown["state"]
+        table.add_row(*(_cell(each) for each in cells), day, state)
     Console().print(table)
 
 
@@ -115,34 +149,130 @@ def revoke(
     Examples:
         gemvec keys revoke laptop
     """
-    with _opened(settings) as store:
-        key = store.revoke(name)
+    with _opened(settings) as database:
+        key = _store(database).revoke(name)
     typer.echo(json.dumps(_to_json(key)) if as_json else f"{key.name} is revoked.")
 
 
+@app.command("delete")
+@with_settings("data_dir", "database_url")
+def delete(
+    settings: Settings,
+    name: Annotated[str, typer.Argument(help="Which key.", autocompletion=complete_key)],
+    as_json: AsJson = False,
+) -> None:
+    """Delete a key with its files and batches.
+
+    A running server refuses it within a second, and removes the files and batches within a quarter of an hour. When no
+    key is left, a server on this machine asks for none.
+
+    Examples:
+        gemvec keys delete laptop
+    """
+    with _opened(settings) as database:
+        is_one_left = _store(database).delete(name)
+    if as_json:
+        typer.echo(json.dumps({"name": name.strip(), "state": "deleted", "asksForKeys": is_one_left}))
+        return
+    typer.echo(f"{name.strip()} is deleted. Its files and batches are removed by the server.")
+    if not is_one_left:
+        typer.echo(
+            "No key is left: a server on a loopback address takes calls without a key now, unless it was started with "
+            "--api-key.",
+            err=True,
+        )
+
+
+@app.command("usage")
+@with_settings("data_dir", "database_url")
+def show_usage(
+    settings: Settings,
+    name: Annotated[
+        str | None, typer.Argument(help="Which key. All when left out.", autocompletion=complete_key)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each key has used, and when it was last used.
+
+    A running server writes the counts every few seconds. Keys of --api-key are shown by the id that logs show.
+
+    Examples:
+        gemvec keys usage
+        gemvec keys usage laptop --json
+    """
+    from gemvec.storage.usage import read_usage
+
+    with _opened(settings) as database:
+        store = _store(database)
+        names = {key.key_id: key.name for key in (store.list() if name is None else [store.get(name)])}
+        with database.read() as connection:
+            used = read_usage(connection)
+    owners = [*names, *(sorted(used.keys() - names) if name is None else ())]
+    found = [_usage_to_json(names.get(owner), owner, used.get(owner)) for owner in owners]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("name", "last used", *(Column(each, justify="right") for each in _COUNTS), box=None)
+    for each in found:
+        day = (each["lastUsedAt"] or "-").partition(".")[0].removesuffix("Z").replace("T", " ")
+        table.add_row(escape(each["name"] or each["id"]), day, *(f"{each[count]:,}" for count in _COUNTS))
+    Console().print(table)
+
+
 @contextmanager
-def _opened(settings: Settings) -> Generator[KeyStore]:
-    from gemvec.server.keys import KeyStore
+def _opened(settings: Settings) -> Generator[Database]:
     from gemvec.storage.database import database_of, open_database
 
     database = open_database(database_of(settings))
     try:
-        yield KeyStore(database)
+        yield database
     finally:
         database.close()
 
 
-def _end_of(life: str) -> datetime:
-    """Return when a key with this lifetime expires if it is made now."""
+def _store(database: Database) -> KeyStore:
+    from gemvec.server.keys import KeyStore
+
+    return KeyStore(database)
+
+
+def _show(key: Key, secret: str, *, as_json: bool) -> None:
+    """Print a new key."""
+    if as_json:
+        typer.echo(json.dumps({"key": secret, **_to_json(key)}))
+        return
+    typer.echo(secret)
+    Console(stderr=True).print(
+        f"This is the key [bold]{escape(key.name)}[/]. Only its hash is stored: save it now.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _end_of(flag: str, life: str | None) -> datetime | None:
+    """Return when a key with this lifetime expires if it is made now, None without one."""
     from gemvec.storage.timestamps import utc_now
 
-    found = re.fullmatch("([0-9]+)([mhdw])", life)
+    return None if life is None else utc_now() + _duration(flag, life)
+
+
+def _duration(flag: str, text: str) -> timedelta:
+    """Return a duration that ends before the year 9999.
+
+    Raises:
+        InvalidRequest: the text is not a duration.
+    """
+    from gemvec.storage.timestamps import utc_now
+
+    found = re.fullmatch("([0-9]+)([mhdw])", text)
     try:
         if found and (number := int(found[1])):
-            return utc_now() + timedelta(**{_UNITS[found[2]]: number})
+            duration = timedelta(**{_UNITS[found[2]]: number})
+            if utc_now() + duration:
+                return duration
     except (OverflowError, ValueError):  # beyond the year 9999, or more digits than Python reads
         pass
-    raise InvalidRequest(f"--expires-in has value {life!r}: expected a number and m, h, d or w, such as 30d.")
+    raise InvalidRequest(f"{flag} has value {text!r}: expected a number and m, h, d or w, such as 30d.")
 
 
 def _to_json(key: Key) -> dict[str, Any]:
@@ -153,12 +283,24 @@ def _to_json(key: Key) -> dict[str, Any]:
     return {
         "name": key.name,
         "id": key.key_id,
+        "role": "admin" if key.is_admin else "user",
         "models": list(key.models),
         "requestsPerMinute": key.requests_per_minute,
         "tokensPerMinute": key.tokens_per_minute,
         "createdAt": format_timestamp(key.created_at),
         "expiresAt": format_timestamp(key.expires_at) if key.expires_at else None,
         "state": state,
+    }
+
+
+def _usage_to_json(name: str | None, owner: str, used: Usage | None) -> dict[str, Any]:
+    from gemvec.wire.proto_json import format_timestamp
+
+    return {
+        "name": name,
+        "id": owner,
+        "lastUsedAt": format_timestamp(used.last_used_at) if used else None,
+        **{count: getattr(used, count) if used else 0 for count in _COUNTS},
     }
 
 

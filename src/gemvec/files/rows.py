@@ -170,6 +170,12 @@ def cancel_uploads_without_bytes(connection: Connection, on_disk: Collection[str
     return len(lost)
 
 
+def cancel_uploads_of(connection: Connection, owner: str) -> None:
+    """Cancel an owner's active uploads; the sweep removes their bytes."""
+    active = and_(uploads.c.owner == owner, uploads.c.state == UploadState.ACTIVE)
+    connection.execute(update(uploads).where(active).values(state=UploadState.CANCELLED))
+
+
 def list_content_ids(connection: Connection) -> set[str]:
     """Return every content id that a file or an active upload has."""
     of_uploads = select(uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)

@@ -13,13 +13,14 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gemvec.server.auth import Authenticator
+from gemvec.server.auth import Authenticator, open_authenticator
 from gemvec.server.budget import STREAM_BYTES
 from gemvec.server.context import Services
 from gemvec.server.errors import error_response
 from gemvec.server.heads import HeadRules
 from gemvec.server.injection import FaultInjection, parse_faults
-from gemvec.server.keys import KeyRing, KeyStore
+from gemvec.server.key_ring import KeyRing
+from gemvec.server.keys import KeyStore
 from gemvec.server.limits import Limiter
 from gemvec.server.metrics import Metrics
 from gemvec.server.middleware import Authenticated, BodyLimit, Budgeted, ErrorAnswers, Gate, Gated
@@ -34,8 +35,8 @@ from gemvec.server.tracing import Traced, Tracing, open_tracing
 def create_app(services: Services) -> Starlette:
     """Return the ASGI application that serves `services`.
 
-    `app.state` has `services`, `gate` (close it to drain), `routes` (the table), `limiter`, `metrics` and
-    `tracing`.
+    `app.state` has `services`, `gate` (close it to drain), `routes` (the table), `authenticator`, `limiter`, `metrics`
+    and `tracing`.
 
     Raises:
         BadSetting: `inject`, `otlp_endpoint` or `allow_origin` cannot be used.
@@ -44,7 +45,8 @@ def create_app(services: Services) -> Starlette:
     check_origins(settings.allow_origin)
     limiter, metrics = Limiter(services.limits), Metrics(services)
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
-    layers = _layers(services, gate, limiter, tracing)
+    authenticator = open_authenticator(settings, KeyRing(KeyStore(services.database)))
+    layers = _layers(services, gate, limiter, tracing, authenticator)
     app = Starlette(
         routes=[Mount("", Router([(route, layers(route)) for route in ROUTES]))],
         middleware=[
@@ -58,14 +60,15 @@ def create_app(services: Services) -> Starlette:
     )
     app.state.services, app.state.gate, app.state.routes = services, gate, ROUTES
     app.state.limiter, app.state.metrics, app.state.tracing = limiter, metrics, tracing
+    app.state.authenticator = authenticator
     return app
 
 
-def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing | None) -> Callable[[Route], ASGIApp]:
+def _layers(
+    services: Services, gate: Gate, limiter: Limiter, tracing: Tracing | None, authenticator: Authenticator
+) -> Callable[[Route], ASGIApp]:
     """Return a function that wraps a route's handler in the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
-    ring = KeyRing(KeyStore(services.database))
-    authenticator = Authenticator(settings.api_key, ring, origins=settings.allow_origin)
     call_bytes = limiter.max_body_bytes(settings.max_request_bytes)
     bounds = {"call": call_bytes, "batch": settings.max_request_bytes}
 
@@ -74,8 +77,8 @@ def _layers(services: Services, gate: Gate, limiter: Limiter, tracing: Tracing |
         if route.body != "stream":
             app = BodyLimit(app, bounds[route.body])
         app = Budgeted(app, services.memory, stream_bytes=STREAM_BYTES if route.body == "stream" else 0)
-        if route.access == "key":
-            app = Authenticated(app, authenticator)
+        if route.access in {"key", "admin"}:
+            app = Authenticated(app, authenticator, services.usage, needs_admin=route.access == "admin")
         if not route.is_api:
             return app
         app = FaultInjection(app, faults) if settings.inject else app

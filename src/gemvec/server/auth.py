@@ -10,11 +10,14 @@ import hmac
 import ipaddress
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 
 from starlette.requests import HTTPConnection
 
-from gemvec.errors import BadSetting, KeyInvalid, KeyMissing
-from gemvec.server.keys import Key, KeyRing, has_stored_keys
+from gemvec.errors import BadSetting, GemvecError, KeyInvalid, KeyMissing
+from gemvec.logs import get_logger
+from gemvec.server.key_ring import KeyRing
+from gemvec.server.keys import Key, has_stored_keys
 from gemvec.server.origins import refuse_foreign_pages
 from gemvec.settings import Settings
 
@@ -23,6 +26,8 @@ _KEY_MISSING = (
     "form of API consumer identity to call this API."
 )
 _KEY_INVALID = "API key not valid. Please pass a valid API key."
+
+_log = get_logger("server")
 
 
 # Headers of Gemini's clients, then of Azure's and of servers like this one.
@@ -36,10 +41,13 @@ class Caller:
     Attributes:
         owner: names the key without revealing it; empty if the server asks for no key.
         key: its limits and models; None if it has none.
+        is_admin: whether the caller may see what concerns all callers. With keys made by `gemvec keys`, only those made
+            for it may; keys in the settings, and callers of a server that asks for no key, are the operator's.
     """
 
     owner: str
     key: Key | None = None
+    is_admin: bool = False
 
     @property
     def key_name(self) -> str:
@@ -52,17 +60,22 @@ class Caller:
 
 
 ANONYMOUS = Caller(owner="")
+_OPERATOR = Caller(owner="", is_admin=True)
 
 
 class Authenticator:
     """Finds callers by their key."""
 
-    def __init__(self, keys: tuple[str, ...], ring: KeyRing, *, origins: tuple[str, ...]) -> None:
+    def __init__(
+        self, keys: tuple[str, ...], ring: KeyRing, *, origins: tuple[str, ...] = (), may_be_open: bool = True
+    ) -> None:
         """Accept `keys` and those of the ring.
 
         Without any, all callers are anonymous, also if they send a key, and only web pages of `origins` and of the
-        server itself may call.
+        server itself may call. If it may not be open, nobody may call then.
         """
+        self._may_be_open = may_be_open
+        self._was_needed = False
         self._digests = [sha256(key.encode()).digest() for key in keys]
         self._ring = ring
         self._origins = origins
@@ -75,20 +88,55 @@ class Authenticator:
             KeyInvalid: the key is not one of them.
             OriginForbidden: no key is needed, and a browser sent the request for a page of another site.
         """
-        if not self._digests and not await self._ring.is_in_use():
-            refuse_foreign_pages(request, self._origins)
-            return ANONYMOUS
+        if not await self._is_key_needed():
+            return self._open_to(request)
         key = presented_key(request)
-        if key is None:
-            raise KeyMissing(_KEY_MISSING)
+        caller = None if key is None else await self._find(key)
+        if caller is not None:
+            return caller
+        if not await self._is_key_needed(anew=True):
+            return self._open_to(request)
+        raise KeyMissing(_KEY_MISSING) if key is None else KeyInvalid(_KEY_INVALID)
+
+    async def recognise(self, request: HTTPConnection) -> Caller | None:
+        """Return whose request it is, or None for a caller who may not call; for what anybody may read in part."""
+        try:
+            return await self.authenticate(request)
+        except GemvecError:
+            return None
+
+    async def _is_key_needed(self, *, anew: bool = False) -> bool:
+        """Whether a caller needs a key; once one was needed, only a caller without a valid one has it asked anew."""
+        if self._digests or not self._may_be_open or (self._was_needed and not anew):
+            return True
+        is_needed = await self._ring.is_in_use()
+        if self._was_needed and not is_needed:
+            _log.warning("the last key was deleted: callers need no key now")
+        self._was_needed = is_needed
+        return is_needed
+
+    def _open_to(self, request: HTTPConnection) -> Caller:
+        refuse_foreign_pages(request, self._origins)
+        return _OPERATOR
+
+    async def _find(self, key: str) -> Caller | None:
         digest = sha256(key.encode("utf-8", "surrogateescape")).digest()
         # Every key is compared, so that the time does not reveal which one matched.
         if sum(hmac.compare_digest(digest, known) for known in self._digests):
-            return Caller(owner=digest.hex()[:16])
+            return Caller(owner=digest.hex()[:16], is_admin=True)
         stored = await self._ring.find(key)
-        if stored is None:
-            raise KeyInvalid(_KEY_INVALID)
-        return Caller(owner=stored.key_id, key=stored)
+        return stored and Caller(owner=stored.key_id, key=stored, is_admin=stored.is_admin)
+
+
+def open_authenticator(settings: Settings, ring: KeyRing) -> Authenticator:
+    """Return what finds the callers of a server with these settings."""
+    may_be_open = settings.allow_anonymous or _is_loopback(settings.host)
+    return Authenticator(settings.api_key, ring, origins=settings.allow_origin, may_be_open=may_be_open)
+
+
+def authenticator_of(request: HTTPConnection) -> Authenticator:
+    """Return what finds the callers of the server that `request` came to."""
+    return cast("Authenticator", request.app.state.authenticator)
 
 
 def presented_key(request: HTTPConnection) -> str | None:

@@ -18,6 +18,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.files.store import FileStore
 from gemvec.memory import MemoryBudget
 from gemvec.server.limits import Limits
+from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database
 
@@ -37,6 +38,7 @@ class Services:
         database: files, batches and API keys.
         limits: the limits of every caller.
         memory: what requests and batches may take together.
+        usage: counts what callers with a key use.
         lifespans: what must run while the server runs, such as sweepers and runners.
     """
 
@@ -47,6 +49,7 @@ class Services:
     database: Database
     limits: Limits
     memory: MemoryBudget
+    usage: UsageMeter
     lifespans: tuple[Lifespan, ...]
 
     def default_model(self) -> ServedModel:

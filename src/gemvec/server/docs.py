@@ -19,6 +19,7 @@ from gemvec.server.bodies import answer
 from gemvec.server.console import POLICY
 from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
+from gemvec.server.models import models_shown_to
 from gemvec.server.route import VERSIONS, Route
 from gemvec.server.schemas import SCHEMAS
 from gemvec.wire.kinds import Schema
@@ -38,11 +39,14 @@ async def openapi(request: Request) -> Response:
 
 
 async def page(request: Request) -> Response:
-    """Answer with the page, whose commands name this server."""
-    services = services_of(request)
-    base, model = str(request.base_url).rstrip("/"), services.default_model()
+    """Answer with the page, whose commands name this server; a caller who may use it also learns what it serves."""
+    base, default = str(request.base_url).rstrip("/"), services_of(request).default_model()
+    is_known = default in await models_shown_to(request)
     shown = _page(request.app.state.routes).safe_substitute(
-        base=escape(base), weights=escape(model.weights), model=escape(model.name), version=gemvec.__version__
+        base=escape(base),
+        weights=escape(default.weights) if is_known else "an open model",
+        model=escape(default.name) if is_known else "gemini-embedding-001",
+        version=gemvec.__version__,
     )
     return HTMLResponse(shown, headers={"content-security-policy": POLICY})
 
@@ -82,7 +86,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "200": _body(route.response, "Done."),
             "default": _body(_ERRORS[route.dialect], "What went wrong."),
         },
-        "security": [{name: []} for name in _KEYS] if route.access == "key" else [],
+        "security": [{name: []} for name in _KEYS] if route.access in {"key", "admin"} else [],
     }
     if route.request:
         body = _body(route.request, SCHEMAS[route.request]["description"])
@@ -146,7 +150,7 @@ def curl(route: Route) -> str:
     """Return a shell command that calls `route`, with `$base` and `$model` to fill in."""
     address = "$base" + full_path(route).replace("{model}", "$model")
     parts = [f'curl "{address}"' if route.method == "GET" else f'curl -X {route.method} "{address}"']
-    if route.access == "key":
+    if route.access in {"key", "admin"}:
         parts.append('-H "x-goog-api-key: $$GEMINI_API_KEY"')
     if route.example is not None:
         fields = ",\n    ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in route.example.items())

@@ -15,6 +15,7 @@ from gemvec.server.budget import ANSWER_VALUE_BYTES, reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
+from gemvec.server.usage import usage_of
 from gemvec.spans import timed
 from gemvec.wire.embed import (
     BatchEmbedContentsRequest,
@@ -104,6 +105,7 @@ async def embed(
     request.state.texts, request.state.tokens = len(embeddings), count_tokens_of(embeddings)
     request.state.truncated = format_truncated(truncated_counts(embeddings))
     metrics_of(request).note_embeddings(model, embeddings)
+    usage_of(request).note(request.state.owner, texts=len(embeddings), tokens=request.state.tokens)
     return embeddings
 
 

@@ -62,6 +62,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.KeyMissing: PERMISSION_DENIED,
     errors.KeyInvalid: INVALID_ARGUMENT,
     errors.ModelForbidden: PERMISSION_DENIED,
+    errors.AdminKeyNeeded: PERMISSION_DENIED,
     errors.OriginForbidden: PERMISSION_DENIED,
     errors.NotFound: NOT_FOUND,
     errors.ModelNotFound: NOT_FOUND,

@@ -25,6 +25,7 @@ class Gauges(Collector):
             services.batches.store.figures,
             services.files.figures,
             services.memory.figures,
+            services.usage.figures,
         )
 
     def describe(self) -> Iterable[Metric]:

@@ -10,6 +10,7 @@ from gemvec.errors import ShuttingDown
 from gemvec.server.bodies import answer
 from gemvec.server.console import send_asset
 from gemvec.server.context import services_of
+from gemvec.server.models import models_shown_to
 from gemvec.storage.threads import in_key_thread
 from gemvec.wire.health import Health, Welcome
 from gemvec.wire.message import to_wire
@@ -35,14 +36,23 @@ async def readyz(request: Request) -> Response:
 
 
 async def root(request: Request) -> Response:
-    """Say what this is: to a browser with the console, to a program in JSON."""
+    """Say what this is: to a browser with the console, to a program in JSON.
+
+    Where keys are needed, only a caller with one learns what is served.
+    """
     if "text/html" in request.headers.get("accept", ""):
         page = send_asset(request, "index.html")
         page.headers["vary"] = "accept"
         return page
-    models = [each.name for each in services_of(request).embedder.list_models()]
-    weights = services_of(request).default_model().weights
-    welcome = Welcome(name="gemvec", version=gemvec.__version__, weights=weights, models=models, docs="/docs")
+    models = await models_shown_to(request)
+    default = services_of(request).default_model()
+    welcome = Welcome(
+        name="gemvec",
+        version=gemvec.__version__,
+        weights=default.weights if default in models else None,
+        models=[each.name for each in models] or None,
+        docs="/docs",
+    )
     response = answer(request, to_wire(welcome))
     response.headers["vary"] = "accept"
     return response

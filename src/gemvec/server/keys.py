@@ -1,38 +1,33 @@
 """API keys that the operator makes, with a name, limits, the models they may use and an expiry; kept as hashes.
 
-A key is 256 random bits, which cannot be guessed, so one round of SHA-256 is enough to hide it from readers of the
-database. It is shown once, when it is made. `KeyStore` keeps keys in the database, and a running server asks `KeyRing`.
+A name stays when its key is replaced: files and batches belong to the name. A key is 256 random bits, which cannot be
+guessed, so one round of SHA-256 is enough to hide it from readers of the database. It is shown once, when it is made.
+`KeyStore` keeps keys in the database; a running server asks a `KeyRing` (`key_ring.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gemvec.errors import InvalidRequest, NotFound, StorageFailure
+from gemvec.errors import InvalidRequest, NotFound
+from gemvec.files.rows import cancel_uploads_of
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
-from gemvec.storage.schema import keys
-from gemvec.storage.threads import in_key_thread
+from gemvec.storage.schema import deleted_owners, keys
 from gemvec.storage.timestamps import utc_now
+from gemvec.storage.usage import forget_usage
 from gemvec.wire.names import parse_model_name
 
 PREFIX = "gv-"
 _MAX_NAME = 128
-
-# How long a running server keeps what it read: a key that is revoked meanwhile works for this much longer.
-_TTL_SECONDS = 1.0
-_MAX_ENTRIES = 1024
-_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +35,9 @@ class Key:
     """An API key, without the key itself.
 
     Attributes:
-        key_id: the owner of files and batches made with the key.
+        key_id: the owner of files and batches made with the key; stays when the key is replaced.
         name: what the operator calls it.
+        is_admin: whether it may read what the server reports about all callers.
         models: served names it may use; empty means all.
         requests_per_minute: texts that it may embed in a minute, None for no limit.
         tokens_per_minute: tokens that it may embed in a minute, None for no limit.
@@ -52,6 +48,7 @@ class Key:
 
     key_id: str
     name: str
+    is_admin: bool
     models: tuple[str, ...]
     requests_per_minute: int | None
     tokens_per_minute: int | None
@@ -74,6 +71,7 @@ class KeyStore:
         self,
         name: str,
         *,
+        is_admin: bool = False,
         models: tuple[str, ...] = (),
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
@@ -90,11 +88,12 @@ class KeyStore:
         name = name.strip()
         if not (name.isprintable() and 0 < len(name) <= _MAX_NAME):
             raise InvalidRequest(f"A key needs a name of up to {_MAX_NAME} characters on one line.", field="name")
-        secret = PREFIX + secrets.token_urlsafe(32)
+        secret = _new_secret()
         row: dict[str, Any] = {
             "key_id": secrets.token_hex(8),
             "name": name,
-            "sha256": _hash(secret),
+            "sha256": hash_of(secret),
+            "is_admin": is_admin,
             "models": ",".join(parse_model_name(each) for each in models),
             "requests_per_minute": requests_per_minute,
             "tokens_per_minute": tokens_per_minute,
@@ -108,38 +107,88 @@ class KeyStore:
             raise InvalidRequest(f"There is a key named {name!r} already.", field="name") from error
         return self.get(name), secret
 
+    def rotate(
+        self, name: str, *, expires_at: datetime | None = None, overlap: timedelta | None = None
+    ) -> tuple[Key, str]:
+        """Replace the key of a name; files, batches, limits and the role stay. A revoked name works again.
+
+        Args:
+            name: whose key.
+            expires_at: when the new key stops working; as before when None.
+            overlap: how long the old key works beside the new one; not at all when None, or if it was revoked.
+
+        Returns:
+            The stored key, and the new key itself, which cannot be read again.
+
+        Raises:
+            NotFound: there is no such key.
+            InvalidRequest: the new key would have expired already.
+        """
+        secret, now = _new_secret(), utc_now()
+        with self._database.write(is_way_out=True) as connection:
+            row = _find(connection, name)
+            old, ends_at = _key(row), expires_at or row.expires_at
+            if ends_at is not None and ends_at <= now:
+                raise InvalidRequest(
+                    f"The key {old.name!r} has expired: say when the new one does.", field="expires_at"
+                )
+            values: dict[str, Any] = {"sha256": hash_of(secret), "expires_at": ends_at, "revoked_at": None}
+            values |= {"previous_sha256": None, "previous_until": None}
+            if overlap is not None and old.is_usable(now):
+                until = min(now + overlap, old.expires_at or now + overlap)
+                values |= {"previous_sha256": row.sha256, "previous_until": until}
+            connection.execute(update(keys).where(keys.c.key_id == old.key_id).values(values))
+        return self.get(name), secret
+
+    def delete(self, name: str) -> bool:
+        """Delete a name and its key; return whether there is another key.
+
+        What it owns is removed later, by the server (`key_removal.py`); its uploads end at once. The name may be used
+        for another key, which does not get the old one's files.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        with self._database.write(is_way_out=True) as connection:
+            key_id = _find(connection, name).key_id
+            connection.execute(delete(keys).where(keys.c.key_id == key_id))
+            connection.execute(insert(deleted_owners).values(owner=key_id, deleted_at=utc_now()))
+            cancel_uploads_of(connection, key_id)
+            forget_usage(connection, key_id)
+            return _has_any(connection)
+
     def get(self, name: str) -> Key:
         """Return the key called `name`.
 
         Raises:
             NotFound: there is none.
         """
-        name = name.strip()
         with self._database.read() as connection:
-            row = connection.execute(select(keys).where(keys.c.name == name)).first()
-        if row is None:
-            raise NotFound(f"There is no key named {name!r}.")
-        return _key(row)
+            return _key(_find(connection, name))
 
     def find_by_hash(self, sha256: str) -> Key | None:
-        """Return the key with this hash, usable or not, or None.
+        """Return the key with this hash, usable or not, or None; a replaced key ends when its overlap does.
 
         The time of a look-up by hash does not reveal how much of a guess is right.
         """
+        replaced = and_(keys.c.previous_sha256 == sha256, keys.c.previous_until > utc_now())
         with self._database.read() as connection:
-            row = connection.execute(select(keys).where(keys.c.sha256 == sha256)).first()
-        return _key(row) if row else None
+            row = connection.execute(select(keys).where(or_(keys.c.sha256 == sha256, replaced))).first()
+        if row is None:
+            return None
+        return _key(row) if row.sha256 == sha256 else replace(_key(row), expires_at=row.previous_until)
 
     def may_go_on(self, owner: str) -> bool:
-        """Say whether an owner may finish what it has begun: not if its key was revoked or has expired since."""
+        """Say whether an owner may finish what it has begun: not if its key was revoked, deleted or has expired."""
         with self._database.read() as connection:
             row = connection.execute(select(keys).where(keys.c.key_id == owner)).first()
-        return row is None or _key(row).is_usable(utc_now())
+            deleted = connection.execute(select(deleted_owners).where(deleted_owners.c.owner == owner)).first()
+        return deleted is None and (row is None or _key(row).is_usable(utc_now()))
 
     def is_in_use(self) -> bool:
-        """Say whether a key was ever made: from then on a key is needed, even if all keys are revoked."""
+        """Say whether there is a key: then a key is needed, even if all of them are revoked."""
         with self._database.read() as connection:
-            return connection.execute(select(keys.c.key_id).limit(1)).first() is not None
+            return _has_any(connection)
 
     def list(self) -> list[Key]:
         """Return every key, the oldest first, including revoked and expired ones."""
@@ -152,62 +201,16 @@ class KeyStore:
         Raises:
             NotFound: there is no such key.
         """
-        name = name.strip()
         with self._database.write(is_way_out=True) as connection:
-            unrevoked = (keys.c.name == name) & keys.c.revoked_at.is_(None)
-            connection.execute(update(keys).where(unrevoked).values(revoked_at=utc_now()))
+            key_id = _find(connection, name).key_id
+            unrevoked = (keys.c.key_id == key_id) & keys.c.revoked_at.is_(None)
+            changes = {"revoked_at": utc_now(), "previous_sha256": None, "previous_until": None}
+            connection.execute(update(keys).where(unrevoked).values(changes))
         return self.get(name)
 
 
-class _Entry(NamedTuple):
-    until: float  # on the ring's clock
-    key: Key | None
-
-
-class KeyRing:
-    """The keys for a running server: each is read at most once a second, and never on the event loop."""
-
-    def __init__(self, store: KeyStore, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store = store
-        self._clock = clock
-        self._found: dict[str, _Entry] = {}  # by hash, the oldest first
-        self._is_in_use = False
-        self._in_use_until = _NEVER
-
-    async def is_in_use(self) -> bool:
-        """Say whether a key was ever made; wait until that was read, or callers without a key could get in."""
-        now = self._clock()
-        if not self._is_in_use and now >= self._in_use_until:
-            try:
-                is_in_use = await in_key_thread(self._store.is_in_use)
-            except StorageFailure:
-                if self._in_use_until == _NEVER:
-                    raise
-                is_in_use = False  # as it was when the database last answered
-            self._is_in_use = self._is_in_use or is_in_use  # a later call may have got a newer answer first
-            self._in_use_until = now + _TTL_SECONDS
-        return self._is_in_use
-
-    async def find(self, secret: str) -> Key | None:
-        """Return the usable key that `secret` is, or None."""
-        sha256, now = _hash(secret), self._clock()
-        entry = self._found.get(sha256)
-        if entry is None or now >= entry.until:
-            try:
-                key = await in_key_thread(self._store.find_by_hash, sha256)
-            except StorageFailure:
-                if entry is None or entry.key is None:
-                    raise
-                key = entry.key  # a known key goes on working while the database cannot be reached
-            self._found.pop(sha256, None)
-            entry = self._found[sha256] = _Entry(now + _TTL_SECONDS, key)
-            if len(self._found) > _MAX_ENTRIES:
-                del self._found[next(iter(self._found))]
-        return entry.key if entry.key and entry.key.is_usable(utc_now()) else None
-
-
 def has_stored_keys(settings: Settings) -> bool:
-    """Say whether a key was ever made in the database that `settings` name."""
+    """Say whether there is a key in the database that `settings` name."""
     where = database_of(settings)
     if isinstance(where, Path) and not where.exists():
         return False
@@ -218,14 +221,32 @@ def has_stored_keys(settings: Settings) -> bool:
         database.close()
 
 
-def _hash(secret: str) -> str:
+def hash_of(secret: str) -> str:
+    """Return what the database keeps of a key."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _new_secret() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def _find(connection: Connection, name: str) -> Row[Any]:
+    name = name.strip()
+    row = connection.execute(select(keys).where(keys.c.name == name)).first()
+    if row is None:
+        raise NotFound(f"There is no key named {name!r}.")
+    return row
+
+
+def _has_any(connection: Connection) -> bool:
+    return connection.execute(select(keys.c.key_id).limit(1)).first() is not None
 
 
 def _key(row: Row[Any]) -> Key:
     return Key(
         key_id=row.key_id,
         name=row.name,
+        is_admin=row.is_admin,
         models=tuple(row.models.split(",")) if row.models else (),
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,

@@ -13,11 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gemvec.embedding.caller import on_behalf_of
-from gemvec.errors import InvalidRequest, ShuttingDown
+from gemvec.errors import AdminKeyNeeded, InvalidRequest, ShuttingDown
 from gemvec.memory import MemoryBudget, Reservation
 from gemvec.server.auth import Authenticator
 from gemvec.server.budget import FREE_BYTES, payer_of
 from gemvec.server.errors import error_response
+from gemvec.server.usage import UsageMeter
 
 
 class ErrorAnswers:
@@ -83,10 +84,12 @@ class Gated:
 
 
 class Authenticated:
-    """Sets the caller of a request, as `request.state.caller` and `request.state.owner`."""
+    """Sets the caller of a request, as `request.state.caller` and `request.state.owner`, and counts the call."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
-        self._app, self._authenticator = app, authenticator
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, usage: UsageMeter, *, needs_admin: bool = False
+    ) -> None:
+        self._app, self._authenticator, self._usage, self._needs_admin = app, authenticator, usage, needs_admin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its owner.
@@ -94,9 +97,13 @@ class Authenticated:
         Raises:
             KeyMissing: the server asks for a key.
             KeyInvalid: the key is not known.
+            AdminKeyNeeded: the route is for admin keys.
         """
         caller = await self._authenticator.authenticate(Request(scope))
         scope["state"]["caller"], scope["state"]["owner"] = caller, caller.owner
+        if self._needs_admin and not caller.is_admin:
+            raise AdminKeyNeeded
+        self._usage.note(caller.owner, calls=1)
         await self._app(scope, receive, send)
 
 

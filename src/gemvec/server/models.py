@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.server.auth import bearer_token
+from gemvec.server.auth import authenticator_of, bearer_token
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
@@ -61,6 +61,13 @@ async def list_openai_models(request: Request) -> Response:
 async def get_openai_model(request: Request) -> Response:
     """Describe one model in OpenAI's shape."""
     return answer(request, to_wire(OpenAIModel(id=use_model(request, request.path_params["model"]).name)))
+
+
+async def models_shown_to(request: Request) -> list[ServedModel]:
+    """Return what to name where anybody may read: the models of the caller, none if a key is needed and missing."""
+    caller = await authenticator_of(request).recognise(request)
+    models = services_of(request).embedder.list_models()
+    return [] if caller is None else limiter_of(request).visible(caller, models)
 
 
 def _models_for(request: Request) -> list[ServedModel]:

@@ -16,8 +16,8 @@ VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-# Who may call: callers with a key; callers who know the URL, which is itself the secret; anybody.
-Access = Literal["key", "url", "anybody"]
+# Who may call: callers with a key; with an admin key; callers who know the URL, which is itself the secret; anybody.
+Access = Literal["key", "admin", "url", "anybody"]
 
 Body = Literal["call", "batch", "stream"]
 

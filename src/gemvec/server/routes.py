@@ -331,8 +331,9 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/metrics",
         handler=metrics.metrics,
-        summary="Requests, errors, latencies, tokens, queue, batches and files, for Prometheus.",
+        summary="Requests, errors, latencies, tokens, queue, batches, files and use of keys, for Prometheus.",
         versioned=False,
+        access="admin",
         is_api=False,
     ),
     Route(

@@ -26,8 +26,10 @@ from gemvec.models.engines import engine_of
 from gemvec.models.progress import Progress
 from gemvec.server.budget import budget_bytes
 from gemvec.server.context import Lifespan, Services
+from gemvec.server.key_removal import remove_what_deleted_keys_own
 from gemvec.server.limits import limits_of
 from gemvec.server.upstream import open_served_embedder
+from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.hold import note_moment, take_store
@@ -70,6 +72,7 @@ def open_services(
     store = _open_batch_store(settings, database, files)
     executor = _open_executor(settings, served)
     batches = BatchRunner(store, served, executor, memory=memory)
+    usage = UsageMeter(database)
     closing: tuple[Lifespan, ...] = () if embedder else (partial(_closing, served),)
     return Services(
         settings=settings,
@@ -79,10 +82,12 @@ def open_services(
         database=database,
         limits=limits_of(settings),
         memory=memory,
+        usage=usage,
         lifespans=(
             partial(_closing_storage, storage),
             *closing,
-            partial(_sweeping, files, database),
+            usage.flushing,
+            partial(_sweeping, files, database, store),
             partial(_running, batches),
         ),
     )
@@ -139,11 +144,11 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _sweeping(files: FileStore, database: Database) -> AsyncGenerator[None]:
+async def _sweeping(files: FileStore, database: Database, batches: BatchStore) -> AsyncGenerator[None]:
     """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
     with suppress(StorageFailure):  # reported by the calls that need the database
         await in_database_thread(files.uploads.recover)
-    sweeper = asyncio.create_task(_sweep_for_ever(files, database))
+    sweeper = asyncio.create_task(_sweep_for_ever(files, database, batches))
     try:
         yield
     finally:
@@ -152,10 +157,12 @@ async def _sweeping(files: FileStore, database: Database) -> AsyncGenerator[None
             await sweeper
 
 
-async def _sweep_for_ever(files: FileStore, database: Database) -> None:
+async def _sweep_for_ever(files: FileStore, database: Database, batches: BatchStore) -> None:
     while True:
         try:
             await in_database_thread(note_moment, database)
+            if deleted := await in_database_thread(remove_what_deleted_keys_own, database, files, batches):
+                log.info("removed what deleted keys owned", extra={"keys": deleted})
             if removed := await in_database_thread(files.sweep):
                 log.info("swept", extra={"removed": removed})
         except GemvecError as error:

@@ -68,6 +68,14 @@ def _index_turns(connection: Connection) -> None:
     next(index for index in schema.jobs.indexes if index.name == "ix_jobs_turn").create(connection)
 
 
+def _add_usage(connection: Connection) -> None:
+    """Count what keys use, let them be replaced and deleted, and give them a role; existing keys are not admins."""
+    keys = schema.keys.c
+    _add_columns([keys.is_admin, keys.previous_sha256, keys.previous_until], connection)
+    schema.deleted_owners.create(connection)
+    schema.usage.create(connection)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=1, summary="uploads, files, jobs, chunks, keys", apply=schema.metadata.create_all),
     Migration(
@@ -88,6 +96,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         apply=partial(_add_columns, [schema.chunks.c.part_crc32, schema.file_parts.c.crc32]),
     ),
     Migration(number=7, summary="owners of batches take turns", apply=_index_turns),
+    Migration(number=8, summary="roles, rotation and use of keys", apply=_add_usage),
 )
 
 

@@ -1,4 +1,4 @@
-"""The tables: the store itself; uploads, files and their parts; jobs and their chunks; API keys.
+"""The tables: the store itself; uploads, files and their parts; jobs and their chunks; API keys and their use.
 
 The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone out
 with the table. Bytes of files and vectors are never in the database, only their places.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -145,9 +147,12 @@ chunks = Table(
 keys = Table(
     "keys",
     metadata,
-    Column("key_id", String(32), primary_key=True),  # the owner of what is made with the key
+    Column("key_id", String(32), primary_key=True),  # the owner of what is made with the key; stays at a rotation
     Column("name", String(128), nullable=False),
     Column("sha256", String(64), nullable=False),  # hexadecimal, of the whole key
+    Column("is_admin", Boolean, nullable=False, server_default=false()),
+    Column("previous_sha256", String(64)),  # of the key that this one replaced, while both work
+    Column("previous_until", UtcDateTime),  # when the replaced one stops working
     Column("models", Text, nullable=False),  # served names, separated by commas; empty: all of them
     Column("requests_per_minute", BigInteger),  # None: no limit
     Column("tokens_per_minute", BigInteger),  # None: no limit
@@ -156,4 +161,23 @@ keys = Table(
     Column("revoked_at", UtcDateTime),
     UniqueConstraint("name"),
     UniqueConstraint("sha256"),
+)
+
+# Owners whose key was deleted; a server removes what they own, and then the row.
+deleted_owners = Table(
+    "deleted_owners",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("deleted_at", UtcDateTime, nullable=False),
+)
+
+# What the holders of keys have used since their first call.
+usage = Table(
+    "usage",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("texts", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("last_used_at", UtcDateTime, nullable=False),
 )
