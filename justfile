@@ -17,6 +17,10 @@ test:
 ci:
     .ci/run
 
+# Build the documentation site into site/
+site:
+    mkdocs build --strict
+
 # Write the generated pages of docs/reference anew
 reference:
     python tools/reference.py

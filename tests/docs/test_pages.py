@@ -7,7 +7,7 @@ import yaml
 
 from pages import PAGES, ROOT, blocks_of, run_page
 
-RUN = sorted(ROOT.glob("docs/*.md"))
+RUN = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/tutorials/*.md")])
 WRITTEN_BY_HAND = [page for page in PAGES if page.parent != ROOT / "docs" / "reference"]
 SHOWN = {"", "diff", "json", "nginx", "text", "yaml"}
 
