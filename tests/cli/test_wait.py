@@ -76,8 +76,8 @@ def test_a_model_in_a_folder_has_aliases(serve, tiny_model):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--model", "fake", "--model", "all-minilm-l6-v2"], "it stands alone"),
-        (["--model", "all-minilm-l6-v2", "--model", "sentence-transformers/all-MiniLM-L6-v2"], "one model twice"),
+        (["--model", "fake", "--model", "all-minilm-l6-v2"], "cannot be combined"),
+        (["--model", "all-minilm-l6-v2", "--model", "sentence-transformers/all-MiniLM-L6-v2"], "same model twice"),
         (["--model", "fake", "--alias", "x"], "--alias has value 'x'"),
         (["--model", "fake", "--alias", "x=y"], "is not served"),
     ],

@@ -121,7 +121,7 @@ def test_of_several_outputs_of_tokens_the_last_layer_is_taken_by_its_name(tmp_pa
 def test_token_vectors_that_nothing_says_how_to_pool_are_refused(tmp_path):
     parameters, vectors = token_vectors(["input_ids"])
     path = save(tmp_path / "model.xml", {"last_hidden_state": vectors}, parameters)
-    with pytest.raises(UnsupportedModel, match="nothing says how they are pooled"):
+    with pytest.raises(UnsupportedModel, match="nothing says how to pool them"):
         read(path)
 
 

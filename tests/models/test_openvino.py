@@ -116,7 +116,7 @@ def test_a_network_whose_streams_do_not_agree_is_refused(tiny_model, tmp_path):
     noise = opset.random_uniform(shape, opset.constant(0.0, np.float32), opset.constant(1.0, np.float32), "f32")
     noise.output(0).set_names({"last_hidden_state"})
     openvino.save_model(openvino.Model([noise], [ids], "noise"), folder / "openvino_model.xml")
-    with pytest.raises(UnsupportedModel, match="other vectors for the same texts on each stream"):
+    with pytest.raises(UnsupportedModel, match="different vectors for the same texts on each stream"):
         open_encoder(load_model(str(folder), tmp_path), precision="exact", streams=2)
 
 

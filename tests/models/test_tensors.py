@@ -71,7 +71,7 @@ def test_a_file_of_another_kind_is_refused(path, content):
 def test_a_file_cut_short_is_refused(path):
     save_file({"weight": np.zeros(100, np.float32)}, path)
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(UnsupportedModel, match="tensor weight is not whole"):
+    with pytest.raises(UnsupportedModel, match="tensor weight is incomplete"):
         Tensors(path)["weight"]
 
 

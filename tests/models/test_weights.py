@@ -286,7 +286,7 @@ def test_of_two_processes_that_start_at_once_one_fetches_and_both_have_it(hub, r
     processes = [fetching(tmp_path, hub)]
     assert hub.stalled.wait(60)
     processes.append(fetching(tmp_path, hub))
-    assert processes[1].stderr.readline() == "another process fetches tiny, waiting\n"
+    assert processes[1].stderr.readline() == "waiting: another process fetches tiny\n"
     hub.go_on.set()
     printed = [process.communicate()[0].strip() for process in processes]
     assert printed == [str(cached_folder(record, tmp_path / "cache"))] * 2

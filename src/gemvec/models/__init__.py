@@ -1,4 +1,4 @@
-"""Texts in, float32 vectors out: catalogue, weights, tokenizer, engines, prompts, pooling, scheduler.
+"""Turns texts into float32 vectors: catalogue, weights, tokenizer, engines, prompts, pooling, scheduler.
 
-Knows no JSON, no HTTP and no SQL. The seam to the other rooms is `embed.py`: `Embedder` and its value objects.
+Knows no JSON, no HTTP and no SQL. Other rooms use it through the `Embedder` of `gemvec.embedding`.
 """

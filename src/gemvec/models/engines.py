@@ -1,7 +1,7 @@
-"""What runs weights: one `Engine` for each kind, and `engine_of`.
+"""What runs weights: one `Engine` for each kind of weights, and `engine_of`.
 
-Whatever differs between kinds of weights is asked of the engine: how it is opened, with how many streams, with how
-large micro-batches, whether texts get special tokens. OpenVINO is imported when an engine that needs it is opened.
+The engine decides what differs between kinds of weights: how they are opened, the number of streams, the size of
+micro-batches, and special tokens. OpenVINO is imported when an engine that needs it is opened.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Engine(Protocol):
 
     @property
     def is_light(self) -> bool:
-        """Whether computing a text costs less than reading its JSON, so that batches gain from more processes."""
+        """Whether computing a text costs less than reading its JSON, so that more processes make batches faster."""
         ...
 
     def count_streams(self, settings: Settings) -> int:
@@ -41,7 +41,7 @@ class Engine(Protocol):
         ...
 
     def token_budget(self, settings: Settings) -> int:
-        """Return the most padded tokens of a micro-batch."""
+        """Return the most tokens in a micro-batch, with padding."""
         ...
 
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
@@ -49,7 +49,7 @@ class Engine(Protocol):
 
         Args:
             record: the model.
-            folder: where its files are.
+            folder: the folder with its files.
             settings: `precision` and `streams`.
 
         Raises:
@@ -65,7 +65,7 @@ def engine_of(record: ModelRecord) -> Engine:
 
 @dataclass(frozen=True, slots=True)
 class _OpenVino:
-    """Computes a network's graph on the processor's cores."""
+    """Runs a network's graph on the processor's cores."""
 
     read: Callable[[ModelRecord, Path], Graph]
     takes_special_tokens: bool = True
@@ -87,7 +87,7 @@ class _OpenVino:
                 precision=settings.precision,
                 streams=self.count_streams(settings),
             )
-        except RuntimeError as error:  # how OpenVINO says that shapes do not fit or a file is not whole
+        except RuntimeError as error:  # OpenVINO raises this if shapes do not fit or a file is incomplete
             raise UnsupportedModel(f"{folder / record.weights_path} cannot be run: {error}") from error
         if record.native_dim not in {0, encoder.native_dim}:
             raise UnsupportedModel(
@@ -98,7 +98,7 @@ class _OpenVino:
 
 @dataclass(frozen=True, slots=True)
 class _Static:
-    """Averages rows of a table: no network, no padding, one stream and large micro-batches."""
+    """Averages rows of a table: no network, no padding, one stream, large micro-batches."""
 
     takes_special_tokens: bool = False
     is_light: bool = True

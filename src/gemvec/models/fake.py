@@ -1,7 +1,7 @@
 """An embedder without weights, for testing programs: `FakeEmbedder`, served by `gemvec serve --model fake`.
 
-A text always has the same vector, texts that share words are nearer to each other than others, and nothing else is
-meant by the vectors. Limits, dimensionalities and refusals are those of the Gemini names.
+A text always has the same vector, and texts that share words are nearer to each other than others. The vectors have no
+other meaning. Limits, dimensionalities and errors are those of the Gemini names.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _DEFAULT_DIM = 768
 _TOKEN_LIMIT = 8192
 _REVISION = "00000000"
 _WORD = re.compile(r"\w+|[^\w\s]")
-# How much the order of its words and its white space decide a text's vector, against each of its words.
+# Weight of the exact text (order of words, white space) in a text's vector, compared to each word.
 _OWN_SHARE = 0.2
 _DESCRIPTION = "No model: vectors made from hashes of words, for testing programs."
 
 
 class FakeEmbedder:
-    """An `Embedder` whose vectors are made from hashes of a text's words; a word counts as a token."""
+    """An `Embedder` whose vectors are made from hashes of a text's words; each word counts as a token."""
 
     def __init__(self) -> None:
         own = ServedModel(
@@ -101,15 +101,15 @@ class FakeEmbedder:
         refuse_token_ids()
 
     def figures(self) -> Iterable[Figure]:
-        """See `Embedder.figures`; it has none."""
+        """Return nothing; see `Embedder.figures`."""
         return ()
 
     async def close(self) -> None:
-        """See `Embedder.close`; nothing is open."""
+        """Do nothing; see `Embedder.close`."""
 
 
 def _words_of(model: ServedModel, request: EmbedRequest, index: int) -> list[str]:
-    """Return the words of a request, its title's first.
+    """Return the words of a request, those of the title first.
 
     Raises:
         InvalidRequest: it cannot be embedded as asked.
@@ -138,7 +138,7 @@ def _embed(model: ServedModel, request: EmbedRequest, index: int) -> Embedding:
 
 @functools.lru_cache(maxsize=4096)
 def _direction(word: str) -> Float32Array:
-    """Return float32[3072] of about length 1 that only this word has."""
+    """Return the direction of a word: float32[3072] with a length of about 1."""
     digits = shake_256(word.encode("utf-8", "surrogatepass")).digest(2 * _NATIVE_DIM)
     found = np.frombuffer(digits, "<i2").astype(np.float32)  # uniform, with a standard deviation of 2**15 / sqrt(3)
     return found * np.float32(np.sqrt(3 / _NATIVE_DIM) / 2**15)

@@ -1,7 +1,7 @@
-"""Reads a model's facts from its folder: the files that Hugging Face and sentence-transformers write beside weights.
+"""Reads a model's facts from its folder: from the files that Hugging Face and sentence-transformers write.
 
-A folder that gemvec fetched also has a manifest, `gemvec.json`: which model it is, where it came from, and the digest
-of each file, so that a copied folder is still recognised and checked.
+A folder that gemvec fetched also has a manifest, `gemvec.json`, with the model, its source and the digest of each file,
+so that a copied folder is still recognised and checked.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from gemvec.models.weights_choice import choose_weights, refuse_other_kinds
 MANIFEST = "gemvec.json"
 
 _SANE_WINDOW = 1_000_000
-# The window of a network that sets itself no limit: the largest token limit of any served name.
+# The window of a network without a limit: the largest token limit of any served name.
 _LONGEST_WINDOW = 8192
 _NAME_IN_CARD = re.compile(r"^\s*-?\s*(?:name|base_model):\s*[\"']?([\w./-]+)", re.MULTILINE)
 _CARD_CHARACTERS = 4000
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What gemvec noted when it fetched a model.
+    """What gemvec recorded when it fetched a model.
 
     Attributes:
-        id: the name that finds the record: its id, or the hub id of a model that the catalogue does not know.
-        source: where the files came from, for people.
+        id: the name that finds the record: its id, or its hub id if the model is not in the catalogue.
+        source: where the files came from, as readable text.
         files: every file with its digest.
     """
 
@@ -48,16 +48,16 @@ _decode = msgspec.json.Decoder(Manifest).decode
 
 
 def id_of(name: str) -> str:
-    """Return the id a hub id or folder name is served under: its last part, in characters a model name may have.
+    """Return the served id for a hub id or folder name: its last part, in characters that a model name may have.
 
-    SDKs merge several texts into one for model names that contain "gemini", so no id of ours does.
+    SDKs merge several texts into one for model names that contain "gemini", so none of our ids contains it.
     """
     last = PurePosixPath(name).name.lower().replace("gemini", "model")
     return re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._") or "model"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the folder's manifest, or None when gemvec did not fetch it.
+    """Return the folder's manifest, or None if gemvec did not fetch it.
 
     Raises:
         UnsupportedModel: the manifest cannot be read.
@@ -77,7 +77,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_folder(folder: Path) -> ModelRecord:
-    """Return what the files in `folder` say of their model.
+    """Return what the files in `folder` say about their model.
 
     Raises:
         UnsupportedModel: a file is missing, cannot be read, or describes something gemvec cannot run.
@@ -101,13 +101,13 @@ def read_folder(folder: Path) -> ModelRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Folder:
-    """A model's folder with the documents that say what is in it.
+    """A model's folder with the documents that describe it.
 
     Attributes:
         root: the model's folder.
-        here: the folder in it of the network's own files.
-        program: what modules.json says, or what sentence-transformers does where there is none.
-        config: config.json; empty where there is none.
+        here: the folder in it with the network's files.
+        program: what modules.json says, or what sentence-transformers does without one.
+        config: config.json; empty if there is none.
         sentence_config: sentence_bert_config.json.
         model_config: config_sentence_transformers.json.
     """
@@ -124,7 +124,7 @@ class _Folder:
         """Read the documents.
 
         Raises:
-            UnsupportedModel: one cannot be read, or says that the model is of another kind than gemvec runs.
+            UnsupportedModel: one cannot be read, or describes a kind of model that gemvec does not run.
         """
         model_config = read_document(root, "config_sentence_transformers.json") or {}
         program = read_program(root)
@@ -152,7 +152,7 @@ class _Folder:
         )
 
     def network_facts(self) -> dict[str, Any]:
-        """Return the facts of a model with a network."""
+        """Return the facts about a model with a network."""
         chosen, engine = choose_weights(self._paths(), self.config, where=str(self.here))
         self._require_tokenizer()
         size = self._network_size() if engine == "network" else 0
@@ -165,7 +165,7 @@ class _Folder:
         }
 
     def static_facts(self) -> dict[str, Any]:
-        """Return the facts of a model that is a table of vectors."""
+        """Return the facts about a model that is a table of vectors."""
         self._require_tokenizer()
         if not (self.here / "model.safetensors").is_file():
             raise UnsupportedModel(f"{self.here / 'model.safetensors'}, the table of a static model, is missing.")
@@ -176,7 +176,7 @@ class _Folder:
         }
 
     def prompts(self, name: str) -> Prompts:
-        """Return the prompts that the files state, else those of the family that they name."""
+        """Return the prompts in the files, else those of the family that they name."""
         named = self.model_config.get("prompts")
         texts: dict[str, str] = {}
         if isinstance(named, dict):
@@ -188,7 +188,7 @@ class _Folder:
         return find_prompts([name, *self._names()]) or NO_PROMPTS
 
     def _names(self) -> list[str]:
-        """Return what the files call the model, or the model it was trained from."""
+        """Return what the files call the model, or the model that it was trained from."""
         names = [str(self.config.get("_name_or_path", ""))]
         card = self.root / "README.md"
         if card.is_file():
@@ -197,7 +197,7 @@ class _Folder:
         return names
 
     def _paths(self) -> list[str]:
-        """Return the files beside the network's config.json, in the folders that hold graphs too."""
+        """Return the files beside the network's config.json, and those in folders of graphs."""
         return sorted(
             path.relative_to(self.here).as_posix()
             for pattern in ("*", "onnx/*", "openvino/*")
@@ -209,7 +209,7 @@ class _Folder:
         return (PurePosixPath(self.program.path) / path).as_posix()
 
     def _cut_tokens(self) -> int:
-        """Return where tokenizer.json cuts texts, which sentence-transformers leaves to it for a static model."""
+        """Return the length at which tokenizer.json cuts texts; sentence-transformers uses it for static models."""
         cut: Any = (read_document(self.here, "tokenizer.json") or {}).get("truncation") or {}
         return min([*_windows(cut.get("max_length")), _LONGEST_WINDOW])
 
@@ -223,7 +223,7 @@ class _Folder:
         ]
         found = f", only {others[0]}" if others else ""
         raise UnsupportedModel(
-            f"{self.here} has no tokenizer.json{found}. Write it once with transformers: python -c"
+            f"{self.here} has no tokenizer.json{found}. Write one with transformers: python -c"
             f" \"from transformers import AutoTokenizer as T; T.from_pretrained('{self.here}')"
             f".save_pretrained('{self.here}')\"."
         )
@@ -235,7 +235,7 @@ class _Folder:
         return size if isinstance(size, int) else 0
 
     def _window_tokens(self) -> int:
-        """Return the window as sentence-transformers decides it, within what the network's positions allow."""
+        """Return the window as sentence-transformers chooses it, within the limit of the network's positions."""
         family = FAMILIES.get(str(self.config.get("model_type")))
         positions = self.config.get("max_position_embeddings")
         served = family.window_tokens(self.config) if family else positions
@@ -247,5 +247,5 @@ class _Folder:
 
 
 def _windows(*values: object) -> list[int]:
-    """Return those of the values that are numbers of tokens; tokenizers say 1e30 for "none known"."""
+    """Return the values that are numbers of tokens; tokenizers write 1e30 for "not known"."""
     return [int(each) for each in values if isinstance(each, int | float) and 0 < each < _SANE_WINDOW]

@@ -1,8 +1,8 @@
-"""What every OpenVINO graph of ours takes and gives: `Inputs` and `Graph`; and graphs read from files.
+"""The input and output of our OpenVINO graphs, `Inputs` and `Graph`; and graphs read from files.
 
-A graph takes input_ids int32[rows, tokens], padded with any id, and token_counts int32[rows], none of them 0; it gives
-vectors float32[rows, native_dim], not necessarily normalised. Where a model's pooling leaves out the prompt, the ids of
-the prompt's tokens come in as their bitwise complement, which no id is otherwise: `mark_prompt`.
+A graph takes input_ids int32[rows, tokens], padded with any id, and token_counts int32[rows], all above 0. It returns
+vectors float32[rows, native_dim], not necessarily normalised. If a model's pooling leaves out the prompt, the ids of
+the prompt's tokens are passed as their bitwise complement, which is negative (`mark_prompt`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gemvec.errors import UnsupportedModel
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
-# How exported graphs name a text's vector.
+# Names of text vectors in exported graphs.
 _TEXT_VECTORS = {"sentence_embedding", "sentence_embeddings", "text_embeds", "embedding", "embeddings"}
-# How they name the vectors of tokens, where they give several outputs of that shape.
+# Names of token vectors, if there are several outputs of that shape.
 _TOKEN_VECTORS = {"last_hidden_state", "token_embeddings"}
-# Outputs of one vector or number a text that are no text vectors: BERT's pooled output, and scores of a task's head.
+# Outputs per text that are not text vectors: BERT's pooled output, and scores of a task's head.
 _OTHER_OUTPUTS = {"pooler_output", "logits", "scores"}
 _TOKEN_AXES, _TEXT_AXES = 3, 2
 
@@ -33,9 +33,9 @@ class Graph:
 
     Attributes:
         model: inputs and output as this module says.
-        tensors: the mapped weights that its constants lie in, which must outlive it; None where it has its own.
-        masks_padding: whether padding is hidden from the network; where it is not, texts of one length are computed
-            together and nothing is padded.
+        tensors: the mapped weights that its constants refer to, which must outlive it; None if it has its own copy.
+        masks_padding: whether padding is hidden from the network; if not, only texts of the same length are computed
+            together, without padding.
     """
 
     model: openvino.Model
@@ -63,10 +63,10 @@ class Inputs:
 
     @classmethod
     def add(cls, *, marks_prompt: bool = False) -> Self:
-        """Add the parameters, and what is worked out from them.
+        """Add the parameters, and the nodes computed from them.
 
         Args:
-            marks_prompt: whether the prompt's ids come in as their complement.
+            marks_prompt: whether the prompt's ids are passed as their complement.
         """
         input_ids = opset.parameter([-1, -1], np.int32, name="input_ids")
         token_counts = opset.parameter([-1], np.int32, name="token_counts")
@@ -83,7 +83,7 @@ class Inputs:
         )
 
     def positions_after(self, padding_id: int) -> openvino.Node:
-        """Return int32[rows, tokens]: places counted from the one after the padding id, as RoBERTa does.
+        """Return int32[rows, tokens]: positions that start after the padding id, as in RoBERTa.
 
         A padding id inside a text is not counted.
         """
@@ -93,7 +93,7 @@ class Inputs:
         return opset.convert(opset.add(places, np.float32(padding_id)), "i32")
 
     def mask_without_prompt(self) -> openvino.Node:
-        """Return `attention_mask` with 0 for the prompt's tokens too."""
+        """Return `attention_mask` with 0 for the prompt's tokens as well."""
         is_text = opset.convert(opset.greater_equal(self.input_ids, np.int32(0)), "f32")
         return opset.multiply(self.attention_mask, is_text)
 
@@ -107,8 +107,8 @@ class ReadGraph:
     """A graph of an ONNX or OpenVINO file, fed from `Inputs`.
 
     Attributes:
-        vectors: float32[rows, native_dim] where the graph makes text vectors, else float32[rows, tokens, size].
-        is_pooled: which of the two.
+        vectors: float32[rows, native_dim] if the graph returns text vectors, else float32[rows, tokens, size].
+        is_pooled: whether they are text vectors.
         masks_padding: whether the graph takes an attention mask.
     """
 
@@ -122,7 +122,7 @@ def read_graph(path: Path, inputs: Inputs) -> ReadGraph:
 
     Args:
         path: an .onnx or .xml file.
-        inputs: the first nodes of the graph to be.
+        inputs: the first nodes of the new graph.
 
     Raises:
         UnsupportedModel: the file cannot be read, or its inputs or outputs are not those of a text encoder.
@@ -137,7 +137,7 @@ def read_graph(path: Path, inputs: Inputs) -> ReadGraph:
 
 
 def _feed(model: openvino.Model, path: Path, inputs: Inputs) -> set[str]:
-    """Put our inputs in the place of the graph's own, and return their names."""
+    """Replace the graph's inputs by ours, and return their names."""
     whole = opset.convert(inputs.attention_mask, "i64")
     feeds = {
         "input_ids": inputs.ids,
@@ -150,7 +150,7 @@ def _feed(model: openvino.Model, path: Path, inputs: Inputs) -> set[str]:
         name = next((name for name in parameter.output(0).get_names() if name in feeds), None)
         if name is None:
             raise UnsupportedModel(
-                f"{path} has the input {parameter.get_friendly_name()!r}, which no text encoder has."
+                f"{path} has the input {parameter.get_friendly_name()!r}, which is not an input of a text encoder."
             )
         wanted = parameter.get_element_type()
         parameter.output(0).replace(opset.convert(feeds[name], wanted).output(0))
@@ -159,7 +159,7 @@ def _feed(model: openvino.Model, path: Path, inputs: Inputs) -> set[str]:
 
 
 def _choose_output(model: openvino.Model, path: Path) -> tuple[openvino.Node, bool]:
-    """Return the vectors that the graph gives, and whether they are one a text."""
+    """Return the vectors that the graph returns, and whether there is one per text."""
     outputs = [result.input_value(0) for result in model.get_results()]
     texts = _named(outputs, _TEXT_VECTORS, _TEXT_AXES)
     if texts:
@@ -171,7 +171,7 @@ def _choose_output(model: openvino.Model, path: Path) -> tuple[openvino.Node, bo
     if not tokens and len(outputs) == 1 and _is_text_vector(outputs[0]):
         return _as_float32(outputs[0]), True
     described = ", ".join(f"{sorted(each.get_names()) or 'unnamed'} {each.get_partial_shape()}" for each in outputs)
-    raise UnsupportedModel(f"{path} gives neither text vectors nor token vectors; its outputs are {described}.")
+    raise UnsupportedModel(f"{path} returns neither text vectors nor token vectors; its outputs are {described}.")
 
 
 def _named(outputs: Iterable[openvino.Output], names: set[str], axes: int) -> list[openvino.Output]:
@@ -183,5 +183,5 @@ def _is_text_vector(output: openvino.Output) -> bool:
 
 
 def _as_float32(output: openvino.Output) -> openvino.Node:
-    """Return an output as a node of float32, whatever its precision and whichever of its node's outputs it is."""
+    """Return an output of any node and precision as a float32 node."""
     return opset.convert(output, "f32")

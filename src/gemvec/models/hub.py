@@ -1,7 +1,7 @@
 """Fetches a model's files from the model hub, through huggingface_hub with its telemetry and its own output off.
 
-What a repository says of its files decides which of them are taken; whether they are the right ones is decided by
-`weights.py`, or here by the hub's own digests where the catalogue pins none.
+The repository's own description decides which files are fetched. They are checked in `weights.py`, or here against the
+hub's digests if the catalogue has no pins.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
     "tokenizer_config.json",
 }
 _ADAPTER = "adapter_config.json"
-# The folders of a repository that hold other forms of the same weights.
+# Folders of a repository with other forms of the same weights.
 _GRAPH_FOLDERS = {"onnx", "openvino"}
 _HUB = "huggingface.co"
 # How long to wait for the hub's first answer before trying the next source.
@@ -38,11 +38,11 @@ _PATIENCE_SECONDS = 5.0
 
 
 def fetch_from_hub(record: ModelRecord, source: HubSource, staging: Path, progress: Progress | None) -> Path:
-    """Fetch the record's files and return the folder below `staging` that holds them, and nothing else.
+    """Fetch the record's files and return a folder below `staging` that contains only them.
 
     Raises:
-        WeightsMissing: the hub cannot be reached, or has not what is needed; the message says which.
-        ChecksumMismatch: a file is not what the hub itself says it is.
+        WeightsMissing: the hub cannot be reached, or lacks a file; the message says which.
+        ChecksumMismatch: a file's digest differs from the hub's.
         UnsupportedModel: the repository has no weights that gemvec can run.
     """
     repository = _Repository(source, staging / "hub")
@@ -56,7 +56,7 @@ def fetch_from_hub(record: ModelRecord, source: HubSource, staging: Path, progre
 
 
 class _Repository:
-    """One revision of a repository: its list of files, and those of them that are here."""
+    """One revision of a repository: its list of files, and the files that are already here."""
 
     def __init__(self, source: HubSource, folder: Path) -> None:
         """Ask the hub for the list of files.
@@ -79,7 +79,7 @@ class _Repository:
         self._files = {each.rfilename: each for each in inside}
 
     def choose(self, record: ModelRecord) -> list[str]:
-        """Return the paths to fetch for a record that pins none; its description decides on the weights."""
+        """Return the paths to fetch for a record without pins; the repository's description decides on the weights."""
         described = [path for path in self._files if PurePosixPath(path).name in _DESCRIPTIONS]
         described = [path for path in described if PurePosixPath(path).parts[0] not in _GRAPH_FOLDERS]
         if record.is_read:
@@ -105,7 +105,7 @@ class _Repository:
         return [path for path in self._files if is_part_of_weights(path, weights_path)]
 
     def size_bytes(self, paths: Collection[str]) -> int:
-        """Return the bytes of `paths` together, as far as the hub says them."""
+        """Return the total size of `paths` in bytes, as far as the hub knows it."""
         return sum(self._files[path].size or 0 for path in paths if path in self._files)
 
     def download(self, paths: Sequence[str]) -> None:
@@ -113,14 +113,14 @@ class _Repository:
 
         Raises:
             WeightsMissing: a file is not in the repository, or the transfer failed.
-            ChecksumMismatch: a file is not what the hub says it is.
+            ChecksumMismatch: a file's digest differs from the hub's.
         """
         for path in paths:
             if path not in self._files:
                 raise WeightsMissing(f"the repository has no {path}")
             try:
                 self._download(path)
-            except WeightsMissing:  # not every version of the library takes up a broken transfer again by itself
+            except WeightsMissing:  # not every version of the library resumes a broken transfer by itself
                 self._download(path)
             large = self._files[path].lfs
             if large and large.sha256 != (found := digest(self.folder / path)):
@@ -181,7 +181,7 @@ def _quiet_hub(endpoint: str | None) -> Generator[None]:
     hub_logs.set_verbosity(logging.CRITICAL)
     try:
         yield
-    except Exception as error:  # the library raises its HTTP library's errors, whichever that is
+    except Exception as error:  # the library raises errors of its HTTP library, which differs between versions
         raise WeightsMissing(_reason(error) + _without_token(endpoint)) from error
     finally:
         hub_logs.set_verbosity(verbosity)

@@ -1,6 +1,6 @@
 """The embedder that computes on this machine: `open_embedder` and `LocalEmbedder`.
 
-It knows which names are served by which models; what becomes of a text is `pipeline.py`.
+It knows which names are served by which models; `pipeline.py` processes the texts.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from gemvec.models.weights import LoadedModel, load_model
 from gemvec.settings import Settings
 from gemvec.spans import span
 
-# Calls of up to so many characters are tokenized in about a millisecond, not worth another thread.
+# Calls with up to this many characters are tokenized in about a millisecond, not worth another thread.
 _INLINE_CHARACTERS = 8_000
 _Result = TypeVar("_Result")
 
 
 def open_embedder(settings: Settings, *, progress: Progress | None = None) -> LocalEmbedder:
-    """Load the models that the settings name, fetching what is missing.
+    """Load the models in the settings; missing ones are fetched.
 
     Args:
         settings: `model`, `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens` and `cache_dir`.
-        progress: told how far a fetch has come.
+        progress: called with the progress of a fetch.
 
     Raises:
         BadSetting: two different models have the same id.
-        ModelNotFound: a model's name is no catalogue id, hub id or folder.
-        ModelUnavailable: a model's files cannot be fetched, are not whole or cannot be run.
+        ModelNotFound: a model's name is not a catalogue id, hub id or folder.
+        ModelUnavailable: a model's files cannot be fetched, are incomplete or cannot be run.
     """
     models: dict[str, LoadedModel] = {}
     for name in settings.model:
@@ -51,7 +51,7 @@ class LocalEmbedder:
     """An `Embedder` over one or several models in this process; the Gemini names are answered by the first."""
 
     def __init__(self, pipelines: Sequence[Pipeline]) -> None:
-        """Take over loaded models; `open_embedder` makes them."""
+        """Take over loaded models from `open_embedder`."""
         self._pipelines = {pipeline.own_name.name: pipeline for pipeline in pipelines}
         self._served = {name: pipeline.own_name for name, pipeline in self._pipelines.items()}
         self._served |= {each.name: each for each in pipelines[0].gemini_names()}
@@ -72,7 +72,7 @@ class LocalEmbedder:
             raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
 
     def figures(self) -> Iterable[Figure]:
-        """Return what each model has to do and has done."""
+        """Return figures on the load of each model."""
         for name, pipeline in self._pipelines.items():
             yield from pipeline.scheduler.load.figures(model=name)
 
@@ -102,7 +102,7 @@ class LocalEmbedder:
         return await _run(_is_small(requests), lambda: pipeline.tokenize(model, requests))
 
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens left out."""
+        """Return the number of tokens of each text, without special tokens."""
         pipeline = self._pipeline_of(model)
         is_small = sum(map(len, texts)) <= _INLINE_CHARACTERS
         return await _run(is_small, lambda: pipeline.tokenizer.count_tokens(texts))
@@ -113,7 +113,7 @@ class LocalEmbedder:
         for index, ids in enumerate(token_ids):
             if (unknown := tokenizer.find_unknown(ids)) is not None:
                 raise InvalidRequest(
-                    f"{{field}} has the id {unknown}, which is no token of {model.model_id}.", index=index
+                    f"{{field}} has the id {unknown}, which is not a token of {model.model_id}.", index=index
                 )
         return await _run(sum(map(len, token_ids)) <= _INLINE_CHARACTERS, lambda: tokenizer.decode(token_ids))
 

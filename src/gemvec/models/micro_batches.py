@@ -17,7 +17,7 @@ from gemvec.embedding.embed import Priority
 from gemvec.errors import Overloaded
 from gemvec.models.widths import padded_width
 
-# A call may take this many times the time it would take alone before later, shorter ones no longer pass it.
+# After this many times the time that a call would take alone, later and shorter calls no longer overtake it.
 _PATIENCE = 10
 # The most of the waiting tokens that may be one caller's; the others find room for the rest.
 _CALLER_SHARE = 3 / 4
@@ -25,19 +25,19 @@ _CALLER_SHARE = 3 / 4
 # more than the millisecond or so of a micro-batch of its own.
 _LARGEST_GAP_SHARE = 8
 _LARGEST_GAP_TOKENS = 16
-# A micro-batch lasts up to so long where the machine's speed allows, since that is how long a short query may wait for
-# an idle stream; it is halved for that down to so many tokens, below which throughput suffers.
+# Longest time of a micro-batch, because a short query may have to wait this long for an idle stream. On a slow machine
+# the budget is halved until it fits, but not below this many tokens, where throughput would suffer.
 _LONGEST_SECONDS = 0.045
 _SMALLEST_BUDGET = 256
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
-# How many seconds of computing make half of the estimate of speed.
+# Half-life of the estimate of speed, in seconds of computing.
 _MEMORY_SECONDS = 0.5
 _SHORTEST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
 
 
 class Item(NamedTuple):
-    """One text that waits; items sort by length, and no two are equal."""
+    """One waiting text; items sort by length, and no two are equal."""
 
     length: int
     serial: int
@@ -78,17 +78,17 @@ class Call:
         self.items = sorted(Item(len(ids), first_serial + row, self, row) for row, ids in enumerate(self.token_ids))
 
     def longest(self) -> Item:
-        """Return the longest item that waits; there must be one."""
+        """Return the longest waiting item; there must be one."""
         while not self._is_waiting[self.items[-1].row]:
             self.items.pop()
         return self.items[-1]
 
     def waiting(self) -> list[Item]:
-        """Return the items that wait, shortest first."""
+        """Return the waiting items, shortest first."""
         return [item for item in self.items if self._is_waiting[item.row]]
 
     def take(self, item: Item) -> None:
-        """Note that an item waits no longer."""
+        """Note that an item no longer waits."""
         self._is_waiting[item.row] = 0
         self.waiting_tokens -= item.length
 
@@ -117,14 +117,14 @@ class _Caller:
 
 
 class Queue:
-    """The texts that wait, as one caller at a time may see and change them."""
+    """The waiting texts; used by one thread at a time."""
 
     def __init__(self, *, streams: int, token_budget: int, max_waiting_tokens: int) -> None:
         """Start empty.
 
         Args:
             streams: micro-batches computed at the same time.
-            token_budget: most padded tokens in a micro-batch; a longer text makes one alone.
+            token_budget: most tokens in a micro-batch, with padding; a longer text is computed alone.
             max_waiting_tokens: tokens that may wait before calls are refused.
         """
         self._streams = streams
@@ -132,19 +132,18 @@ class Queue:
         self._max_waiting_tokens = max_waiting_tokens
         self._callers: dict[tuple[Priority, str], _Caller] = {}
         self._share = dict.fromkeys(Priority, 0.0)  # `served` of a caller that was always there
-        # Calls that fill several micro-batches have lanes of their own: a short call is not kept waiting while a
-        # micro-batch is filled up with their texts.
+        # Calls that fill several micro-batches have their own lanes, so that their texts do not delay a short call.
         self._lanes: dict[tuple[Priority, bool], list[Item]] = {}  # the shortest first
         self._serial = 0
         self._speed = _FIRST_GUESS
         self.waiting_tokens = 0
 
     def add(self, call: Call, now: float) -> None:
-        """Let a call wait.
+        """Add a call to the queue.
 
         Args:
-            call: a new one.
-            now: seconds on any steady clock.
+            call: a new call.
+            now: seconds on a monotonic clock.
 
         Raises:
             Overloaded: too many tokens wait, in all or of this caller; a call of any size is taken when none does.
@@ -164,7 +163,7 @@ class Queue:
         lane.sort()  # merges two sorted runs
 
     def drop(self, call: Call) -> None:
-        """Forget what of a call still waits."""
+        """Remove the waiting texts of a call."""
         waiting = call.waiting()
         if not waiting:
             return
@@ -174,7 +173,7 @@ class Queue:
         self._take(waiting)
 
     def next_micro_batch(self) -> list[Item]:
-        """Take what is to be computed next, the shortest text first; nothing when nothing waits."""
+        """Take the next micro-batch, shortest text first; it is empty if nothing waits."""
         if not self._callers:
             return []
         callers, anchor = self._next_item()
@@ -208,14 +207,14 @@ class Queue:
         return self._callers[call.priority, call.caller]
 
     def note_speed(self, tokens: int, seconds: float) -> None:
-        """Learn from a micro-batch that a stream has computed: its tokens, padding left out, and how long it took."""
+        """Update the estimate of speed with a computed micro-batch: its tokens without padding, and its time."""
         share = seconds / (seconds + _MEMORY_SECONDS)
         self._speed += share * (tokens / max(seconds, 1e-6) - self._speed)
 
     def _budget(self) -> int:
-        """Return how many padded tokens a micro-batch may have at the present speed.
+        """Return how many tokens, with padding, a micro-batch may have at the current speed.
 
-        Halved rather than fitted, since kernels are compiled for each shape of a micro-batch.
+        The budget is halved, not fitted exactly, because kernels are compiled for each shape of a micro-batch.
         """
         budget = self._token_budget
         while budget >= 2 * _SMALLEST_BUDGET and budget > self._speed * _LONGEST_SECONDS:
@@ -239,7 +238,7 @@ class Queue:
             del self._callers[call.priority, call.caller]
 
     def _neighbours(self, lane: Sequence[Item], anchor: int) -> tuple[int, int]:
-        """Return the range of the lane that joins the item at `anchor`: shorter ones, then longer ones if any fit."""
+        """Return the range of the lane around the item at `anchor`: shorter items, then longer ones that fit."""
         budget = self._budget()
         start, end = anchor, anchor + 1
         shortest = longest = lane[anchor].length

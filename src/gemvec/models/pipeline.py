@@ -1,6 +1,6 @@
-"""One loaded model, from requests to vectors: checks, prompt, tokens, windows, scheduler, encoder, length.
+"""One loaded model, from requests to vectors: checks, prompt, tokens, windows, scheduler, encoder, dimensionality.
 
-Each step is a module of its own; this one joins them. Nothing here waits: whoever calls may do it in any thread.
+Each step is its own module; this one joins them. Nothing here waits, and it can be called in any thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gemvec.models.weights import LoadedModel
 from gemvec.models.windows import Window, mark_prompt, merge_windows
 from gemvec.settings import Settings
 
-# Token limit of a model under its own name, when it embeds long texts in windows: the largest of the Gemini names.
+# Token limit of a model under its own name if it embeds long texts in windows: the largest of the Gemini names.
 _LONGEST_TEXT_TOKENS = 8192
 
 
@@ -33,9 +33,9 @@ class Pipeline:
     """One loaded model.
 
     Attributes:
-        own_name: what is served under the model's own id.
+        own_name: the served model under the model's own id.
         tokenizer: the model's tokenizer.
-        scheduler: what computes the inputs that `prepare` makes.
+        scheduler: computes the inputs that `prepare` makes.
     """
 
     def __init__(self, model: LoadedModel, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class Pipeline:
             suffix_ids=self.tokenizer.suffix_ids,
         )
         if self._window.room < 1:
-            raise UnsupportedModel(f"The window of {model.folder}, {model.record.window_tokens} tokens, fits no text.")
+            raise UnsupportedModel(f"The window of {model.folder} ({model.record.window_tokens} tokens) has no room for a text.")
         engine = engine_of(model.record)
         self._encoder = engine.open(model.record, model.folder, settings)
         self._check_vectors(model.weights_sha256, settings)
@@ -66,10 +66,10 @@ class Pipeline:
         )
 
     def _check_vectors(self, weights_sha256: str, settings: Settings) -> None:
-        """Compute the pinned texts of a model that has some, and compare.
+        """Compute the pinned texts and compare their vectors, if the model has pinned vectors.
 
         Raises:
-            UnsupportedModel: the vectors are not the model's.
+            UnsupportedModel: the vectors are wrong.
         """
         if pinned_vectors(weights_sha256) is None:
             return
@@ -77,7 +77,7 @@ class Pipeline:
         check_pinned_vectors(weights_sha256, self._encoder.encode(inputs, 0), settings.precision)
 
     def gemini_names(self) -> list[ServedModel]:
-        """Return the Gemini names as this model answers to them."""
+        """Return the Gemini names as served by this model."""
         return [
             ServedModel(
                 name=each.name,
@@ -106,7 +106,7 @@ class Pipeline:
         ]
 
     def prepare(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> Prepared:
-        """Check requests and make the network's inputs.
+        """Check requests and return the network's inputs.
 
         Raises:
             InvalidRequest: one cannot be embedded as asked; `index` says which.
@@ -133,7 +133,7 @@ class Pipeline:
         self._encoder.close()
 
     def _token_ids(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> list[Sequence[int]]:
-        """Check requests and return the ids of each text; those that are known already are not looked for again."""
+        """Check requests and return the ids of each text; a text is not tokenized again if its ids are known."""
         for index, request in enumerate(requests):
             check_request(request, served, index)
         known = [request.tokens.ids if request.tokens is not None else None for request in requests]
@@ -177,7 +177,7 @@ class Pipeline:
         return self._window.split(ids[:limit], self._lead_tokens(request, ids))
 
     def _mark_prompt(self, windows: list[list[int]], request: EmbedRequest, ids: Sequence[int]) -> list[list[int]]:
-        """Mark the prompt's tokens, with the special ones before them, in each window that repeats it."""
+        """Mark the prompt's tokens, and the special tokens before them, in each window that repeats the prompt."""
         prompt = apply_prompt(self._record.prompts, "", request.task_type)
         (prompt_ids,) = self.tokenizer.encode([prompt], self._window.room)
         if not prompt_ids or list(ids[: len(prompt_ids)]) != prompt_ids:
@@ -186,7 +186,7 @@ class Pipeline:
         return [mark_prompt(each, len(lead)) if each[: len(lead)] == lead else each for each in windows]
 
     def _lead_tokens(self, request: EmbedRequest, ids: Sequence[int]) -> int:
-        """Return how many of a text's first ids are its prompt and title."""
+        """Return how many ids at the start of a text belong to its prompt and title."""
         (lead,) = self.tokenizer.encode([self._prompted(request, "")], self._window.room)
         return len(lead) if ids[: len(lead)] == lead else 0
 
@@ -196,11 +196,11 @@ class Prepared:
     """A call that is ready to be computed.
 
     Attributes:
-        inputs: the windows of all texts, as the network takes them.
-        window_counts: windows of each text.
-        token_counts: tokens of each text before any cut; of a far longer text than can be embedded, as far as counted.
+        inputs: the windows of all texts, as input for the network.
+        window_counts: number of windows of each text.
+        token_counts: tokens of each text before any cut; a text far beyond the limit is not counted to its end.
         token_limit: how many of them count.
-        dimensionalities: values wanted in each text's vector.
+        dimensionalities: wanted length of each text's vector.
     """
 
     inputs: list[list[int]]
@@ -210,7 +210,7 @@ class Prepared:
     dimensionalities: list[int]
 
     def finish(self, vectors: Float32Array) -> list[Embedding]:
-        """Return the texts' embeddings for the vectors of their windows, float32[windows, native_dim]."""
+        """Return the texts' embeddings, given the vectors of their windows, float32[windows, native_dim]."""
         merged = merge_windows(vectors, [len(each) for each in self.inputs], self.window_counts)
         rows: list[Float32Array] = list(merged)
         wanted = np.array(self.dimensionalities)

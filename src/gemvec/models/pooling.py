@@ -1,4 +1,4 @@
-"""From one vector a token to one a text, as nodes of an OpenVINO graph.
+"""From one vector per token to one per text, as nodes of an OpenVINO graph.
 
 Source: the Pooling module of sentence-transformers.
 """
@@ -13,7 +13,7 @@ from gemvec.models.modules import PoolingMode
 from gemvec.models.runtime import openvino, opset
 
 _TOKENS = np.int64(1)
-# Below every value that a network gives, for tokens that the maximum leaves out.
+# Below every value of a network, for tokens that do not count for the maximum.
 _LOWEST = np.float32(-1e30)
 
 
@@ -24,9 +24,9 @@ def add_pooling(
 
     Args:
         token_vectors: float32[rows, tokens, size], the network's last layer.
-        counted: float32[rows, tokens], 1 for a token that counts, 0 for padding and for a prompt left out.
+        counted: float32[rows, tokens], 1 for a token that counts, 0 for padding and for a prompt that is left out.
         positions: int32[tokens], 0, 1, 2 and so on.
-        modes: what is pooled; several are joined end to end.
+        modes: how to pool; the vectors of several modes are concatenated.
 
     Returns:
         float32[rows, modes * size], not normalised.
@@ -66,7 +66,7 @@ def _max(token_vectors: openvino.Node, counted: openvino.Node, _: openvino.Node)
 
 
 def _at(token_vectors: openvino.Node, places: openvino.Node) -> openvino.Node:
-    """Return the vector of one token a row, at int32[rows]."""
+    """Return the vector of one token per row, at int32[rows]."""
     return opset.gather(token_vectors, places, _TOKENS, batch_dims=1)
 
 

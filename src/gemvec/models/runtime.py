@@ -1,8 +1,8 @@
-"""OpenVINO, imported so that it neither phones home nor writes files; whoever needs it takes it from here.
+"""OpenVINO, imported so that it neither phones home nor writes files; import it only from here.
 
 `import openvino` reports each use to a remote service and keeps counters under ~/intel, unless the package
-openvino-telemetry cannot be imported: then it falls back to a stub of its own. So that package is hidden while OpenVINO
-is imported. Where the program imported OpenVINO before gemvec, that choice was the program's.
+openvino-telemetry cannot be imported: then it uses a stub. So that package is hidden while OpenVINO is imported. If the
+program imported OpenVINO before gemvec, nothing is changed.
 """
 
 from __future__ import annotations

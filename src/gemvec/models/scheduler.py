@@ -1,7 +1,7 @@
-"""Keeps the encoder's streams busy: one thread each, which takes the next micro-batch as soon as it is idle.
+"""Keeps the encoder's streams busy: each has a thread, which takes the next micro-batch as soon as it is idle.
 
-Callers are coroutines of any event loop. Nothing waits for a fuller micro-batch: under load they fill by themselves,
-and without load a text is computed at once.
+Callers are coroutines of any event loop. Nothing waits for a micro-batch to fill: under load they are full anyway, and
+without load a text is computed at once.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from gemvec.spans import add_seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a scheduler has to do and has done.
+    """The load of a scheduler.
 
     Attributes:
         waiting_tokens: tokens that wait to be computed.
         computed_tokens: tokens computed since the start.
-        padded_tokens: the same with each text as long as its micro-batch is wide.
-        micro_batches: how many they were.
-        busy_seconds: time spent on them, that of all streams added up.
+        padded_tokens: computed tokens, including padding.
+        micro_batches: computed micro-batches.
+        busy_seconds: time spent on them, the sum over all streams.
     """
 
     waiting_tokens: int
@@ -46,7 +46,7 @@ class Load:
     busy_seconds: float
 
     def figures(self, *, model: str) -> Iterator[Figure]:
-        """Yield it for metrics, as that of `model`."""
+        """Yield figures for metrics, labelled with `model`."""
         labels = {"model": model}
         yield Figure(
             name="waiting_tokens",
@@ -55,16 +55,16 @@ class Load:
             labels=labels,
         )
         for name, summary, value in (
-            ("computed_tokens", "Tokens computed in this process, those of batches too.", self.computed_tokens),
-            ("padded_tokens", "The same with each text as long as the longest of its micro-batch.", self.padded_tokens),
+            ("computed_tokens", "Tokens computed in this process, including those of batches.", self.computed_tokens),
+            ("padded_tokens", "Computed tokens, including padding.", self.padded_tokens),
             ("micro_batches", "Micro-batches computed.", self.micro_batches),
-            ("busy_seconds", "Time spent computing, that of all streams added up.", self.busy_seconds),
+            ("busy_seconds", "Time spent computing, the sum over all streams.", self.busy_seconds),
         ):
             yield Figure(name=name, summary=summary, value=value, is_total=True, labels=labels)
 
 
 class _PendingCall(Call):
-    """A call, and the coroutine that waits for its answer."""
+    """A call, and the coroutine that waits for its result."""
 
     __slots__ = ("added_at", "answer", "left", "loop", "started_at", "vectors")
 
@@ -74,17 +74,17 @@ class _PendingCall(Call):
         self.answer: asyncio.Future[Float32Array] = self.loop.create_future()
         self.left = len(token_ids)
         self.added_at = time.monotonic()
-        self.started_at: float | None = None  # when its first micro-batch was begun
+        self.started_at: float | None = None  # when its first micro-batch started
         self.vectors: Float32Array = np.empty((self.left, native_dim), np.float32)
 
     def tell(self, settle: Callable[[asyncio.Future[Float32Array]], None]) -> None:
-        """Settle the answer on the caller's event loop, unless the caller has gone."""
+        """Set the result on the caller's event loop, unless the caller is gone."""
 
         def settle_if_awaited() -> None:
             if not self.answer.done():
                 settle(self.answer)
 
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the caller gone
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so the caller is gone
             self.loop.call_soon_threadsafe(settle_if_awaited)
 
 
@@ -95,9 +95,9 @@ class Scheduler:
         """Start the threads.
 
         Args:
-            encoder: what computes; the caller closes it after the scheduler.
-            streams: how many of its streams to use, each with a thread of its own.
-            token_budget: most padded tokens in one micro-batch.
+            encoder: computes the vectors; the caller closes it after the scheduler.
+            streams: how many of its streams to use, each with its own thread.
+            token_budget: most tokens in one micro-batch, with padding.
             max_waiting_tokens: tokens that may wait before calls are refused.
         """
         self._encoder = encoder
@@ -112,18 +112,18 @@ class Scheduler:
         ]
         for thread in self._threads:
             thread.start()
-        # A thread that comes back from the network while Python shuts down would abort the process.
+        # A thread that returns from the network while Python shuts down would abort the process.
         atexit.register(self._abandon)
 
     async def encode(self, token_ids: Sequence[Sequence[int]], priority: Priority) -> Float32Array:
-        """Compute texts; when the calling task is cancelled, those not yet begun are dropped.
+        """Compute texts; if the calling task is cancelled, texts that have not started are dropped.
 
         Args:
-            token_ids: the ids of each text, special tokens included; none is empty or longer than the window.
-            priority: whether anybody waits for the answer.
+            token_ids: the ids of each text, including special tokens; none is empty or longer than the window.
+            priority: whether somebody waits for the answer.
 
         Returns:
-            float32[texts, native_dim] in the same order, as the encoder gives them.
+            float32[texts, native_dim] in the same order, as they come from the encoder.
 
         Raises:
             Overloaded: too many tokens wait.
@@ -153,12 +153,12 @@ class Scheduler:
 
     @property
     def load(self) -> Load:
-        """What there is to do and has been done."""
+        """The current load."""
         with self._changed:
             return replace(self._done, waiting_tokens=self._queue.waiting_tokens)
 
     async def close(self) -> None:
-        """Refuse new calls, finish those accepted, end the threads."""
+        """Refuse new calls, finish accepted ones, and end the threads."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -170,7 +170,7 @@ class Scheduler:
             thread.join()
 
     def _abandon(self) -> None:
-        """End the threads after what they compute now; for a program that ends without closing."""
+        """End the threads after their current micro-batches; for a program that ends without closing."""
         if self._process_id != os.getpid():
             return
         with self._changed:
@@ -189,7 +189,7 @@ class Scheduler:
                 self._deliver(items, vectors, time.perf_counter() - started)
 
     def _next_items(self) -> list[Item]:
-        """Wait for work; nothing means that there will be none."""
+        """Wait for work; an empty list means that there will be none."""
         with self._changed:
             while not self._is_abandoned:
                 items = self._queue.next_micro_batch()
@@ -234,9 +234,9 @@ class Scheduler:
 
 
 def _finite(vectors: Float32Array) -> Float32Array:
-    """Refuse what cannot be normalised: it would become a vector of zeros, which looks like an answer."""
+    """Refuse vectors that cannot be normalised: they would become zeros, which look like an answer."""
     if not np.isfinite(vectors).all():
-        raise ArithmeticError("The network gave a vector that is not finite.")
+        raise ArithmeticError("The network returned a vector that is not finite.")
     return vectors
 
 

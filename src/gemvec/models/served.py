@@ -13,21 +13,21 @@ from gemvec.settings import Settings
 
 
 def open_served_models(settings: Settings, *, progress: Progress | None = None) -> Embedder:
-    """Load the models that the settings name, and let them answer to their hub ids and to `settings.alias`, too.
+    """Load the models in the settings; they are also served under their hub ids and `settings.alias`.
 
     Args:
         settings: what `open_embedder` takes, and `alias`.
-        progress: told how far a fetch has come.
+        progress: called with the progress of a fetch.
 
     Raises:
-        BadSetting: two names mean one model, or an alias means nothing that is served.
-        ModelNotFound: a model's name is no catalogue id, hub id or folder.
-        ModelUnavailable: a model's files cannot be fetched, are not whole or cannot be run.
+        BadSetting: two names mean the same model, or an alias names a model that is not served.
+        ModelNotFound: a model's name is not a catalogue id, hub id or folder.
+        ModelUnavailable: a model's files cannot be fetched, are incomplete or cannot be run.
     """
     aliases = parse_aliases(settings.alias)
     if FAKE in settings.model:
         if len(settings.model) > 1:
-            raise BadSetting("--model fake serves no model; it stands alone.")
+            raise BadSetting("--model fake cannot be combined with other models.")
         return AliasEmbedder(FakeEmbedder(), aliases)
     hub_ids = _hub_ids(settings.model)
     from gemvec.models.local import open_embedder
@@ -36,17 +36,17 @@ def open_served_models(settings: Settings, *, progress: Progress | None = None) 
 
 
 def _hub_ids(models: tuple[str, ...]) -> dict[str, str]:
-    """Return the other names of the models, and the id that each is served under.
+    """Return the other names of the models, with their served ids.
 
     Raises:
-        BadSetting: two of `models` are one model.
+        BadSetting: two of `models` are the same model.
     """
     named: dict[str, str] = {}
     found: dict[str, str] = {}
     for name in models:
         record = find_record(name)
         if record.id in named:
-            raise BadSetting(f"--model names one model twice: {named[record.id]} and {name} are {record.id}.")
+            raise BadSetting(f"--model names the same model twice: {named[record.id]} and {name} are {record.id}.")
         named[record.id] = name
         found |= dict.fromkeys((each for each in record.aliases if each != record.id), record.id)
     return found

@@ -24,18 +24,19 @@ _TABLES = ("embedding.weight", "embeddings")
 
 
 class StaticEncoder:
-    """Averages rows of a table; an `Encoder` without state, so any number of streams may call it."""
+    """Averages rows of a table; an `Encoder` without state, so any number of streams can use it."""
 
     def __init__(self, path: Path, modules: Sequence[Module] = ()) -> None:
         """Load the table.
 
         Args:
             path: a safetensors file with the tensor `embedding.weight` or `embeddings`, [rows, native_dim] of any float
-                type; with `mapping`, [vocabulary], the row of each token; with `weights`, [vocabulary], its factor.
+                type; optionally `mapping`, [vocabulary], the row of each token, and `weights`, [vocabulary], its
+                factor.
             modules: what follows the mean.
 
         Raises:
-            UnsupportedModel: the file has no such tensor, or a module is not one that a static model runs.
+            UnsupportedModel: the file has no such tensor, or a module cannot be used with a static model.
         """
         self._table = _read_table(path)
         refused = [each for each in modules if not isinstance(each, Normalize | Truncate)]
@@ -47,7 +48,7 @@ class StaticEncoder:
 
     @property
     def native_dim(self) -> int:
-        """Values in each vector."""
+        """Number of values in each vector."""
         sizes = [each.size for each in self._modules if isinstance(each, Truncate)]
         return min([int(self._table.shape[1]), *sizes])
 
@@ -56,7 +57,7 @@ class StaticEncoder:
 
         Args:
             token_ids: ids of each text, none empty.
-            stream: taken for the protocol's sake; streams share nothing that changes.
+            stream: not used; streams share nothing that changes.
 
         Returns:
             float32[rows, native_dim], not normalised.
@@ -77,7 +78,7 @@ class StaticEncoder:
 
 
 def _read_table(path: Path) -> Float32Array:
-    """Return float32[vocabulary, native_dim], each token's own row with its weight."""
+    """Return float32[vocabulary, native_dim]: the row of each token, times its weight."""
     try:
         with safe_open(str(path), framework="numpy") as file:  # pyright: ignore[reportUnknownVariableType] # untyped
             names = cast("list[str]", file.keys())

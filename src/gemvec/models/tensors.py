@@ -1,7 +1,7 @@
-"""Reads safetensors files without copying them: arrays over the mapped files, shared with every process that maps them.
+"""Reads safetensors files without copying: arrays over the mapped files, shared by all processes that map them.
 
-Format: eight bytes of header length, a JSON header of dtype, shape and offsets by tensor name, then the numbers. Large
-models come in several files with an index beside them that says which tensor is in which.
+Format: eight bytes of header length, a JSON header with dtype, shape and offsets by tensor name, then the numbers.
+Large models have several files, and an index that says which tensor is in which file.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 INDEX_ENDING = ".safetensors.index.json"
 
 _LENGTH_BYTES = 8
-_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bf16: its bits are read as whole numbers
+_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bf16, so its bits are read as integers
 
 
 class TensorSource(Protocol):
-    """A network's tensors by name, whatever file they come from."""
+    """A network's tensors by name, from any kind of file."""
 
     def __contains__(self, name: object, /) -> bool:
         """Whether there is such a tensor."""
@@ -43,7 +43,7 @@ class TensorSource(Protocol):
         ...
 
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
-        """Add a tensor, or some rows of it, to a graph that this object outlives."""
+        """Add a tensor, or some of its rows, to a graph; this object must outlive the graph."""
         ...
 
     def gather(self, name: str, ids: openvino.Node) -> openvino.Node:
@@ -71,7 +71,7 @@ _decode_index = msgspec.json.Decoder(_Index).decode
 
 
 class _File:
-    """One mapped file. Its views may be written to, and then differ from the file in this process only."""
+    """One mapped file. Its views can be written to; changes are visible in this process only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,20 +94,20 @@ class _File:
             stored: npt.NDArray[np.generic] = np.frombuffer(memoryview(self.map)[start:end], _DTYPES[entry.dtype])
             return stored.reshape(entry.shape)
         except ValueError as error:
-            raise UnsupportedModel(f"{self.path}: tensor {name} is not whole: {error}") from error
+            raise UnsupportedModel(f"{self.path}: tensor {name} is incomplete: {error}") from error
 
 
 class Tensors(Mapping[str, Float32Array]):
-    """A model's tensors by name, as float32; those stored so are views of the file, the others copies.
+    """A model's tensors by name, as float32: views of the file if they are stored as float32, else copies.
 
-    OpenVINO takes no views that cannot be written to.
+    The views are writable, because OpenVINO does not take others.
     """
 
     def __init__(self, path: Path) -> None:
         """Map the file, or all files of an index.
 
         Args:
-            path: a safetensors file, or the index of several.
+            path: a safetensors file, or the index of several files.
 
         Raises:
             UnsupportedModel: a file is missing or is not a safetensors file.
@@ -131,19 +131,19 @@ class Tensors(Mapping[str, Float32Array]):
         return len(self._homes)
 
     def precision(self, name: str) -> str:
-        """Return the type a tensor is stored in, as safetensors calls it."""
+        """Return the stored type of a tensor, by its name in safetensors."""
         return self._homes[name].entries[name].dtype
 
     def stored(self, name: str) -> npt.NDArray[np.generic]:
-        """Return a tensor as it is stored, as a view of the file; BF16 as uint16.
+        """Return a view of a tensor in its stored type; BF16 as uint16.
 
         Raises:
-            UnsupportedModel: it is stored in a type that no weights have, or the file ends too early.
+            UnsupportedModel: its type is not supported, or the file is incomplete.
         """
         return self._homes[name].stored(name)
 
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
-        """Add a tensor, or some rows of it, to a graph, in the precision in which it is stored."""
+        """Add a tensor, or some of its rows, to a graph in its stored precision."""
         from gemvec.models.runtime import openvino, opset
 
         stored = self.stored(name)[rows or slice(None)]
@@ -167,7 +167,7 @@ class Tensors(Mapping[str, Float32Array]):
 
 
 def weights_files(path: Path) -> list[Path]:
-    """Return the files that hold the tensors: `path` itself, or those that an index names.
+    """Return the files with the tensors: `path` itself, or those in an index.
 
     Raises:
         UnsupportedModel: the index cannot be read or names a file outside its folder.
@@ -180,5 +180,5 @@ def weights_files(path: Path) -> list[Path]:
         raise UnsupportedModel(f"{path} cannot be read: {error}") from error
     outside = [name for name in names if Path(name).name != name]
     if outside:
-        raise UnsupportedModel(f"{path} names {outside[0]!r}, which is not a file beside it.")
+        raise UnsupportedModel(f"{path} names {outside[0]!r}, which is not in the same folder.")
     return [path.parent / name for name in names]

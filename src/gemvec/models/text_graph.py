@@ -21,7 +21,7 @@ def build_text_graph(record: ModelRecord, folder: Path) -> Graph:
 
     Args:
         record: the model.
-        folder: where its files are.
+        folder: the folder with its files.
 
     Raises:
         UnsupportedModel: the files do not describe a network that can be built.
@@ -35,7 +35,7 @@ def build_text_graph(record: ModelRecord, folder: Path) -> Graph:
 def _read_network(record: ModelRecord, folder: Path) -> tuple[Mapping[str, Any], TensorSource]:
     """Return the network's config.json and its weights."""
     path = folder / record.weights_path
-    if path.suffix == ".bin":  # only a record of the catalogue names one
+    if path.suffix == ".bin":  # only records of the catalogue name one
         packed = PackedTensors(path)
         return packed.config, packed
     document = read_document(folder / record.network_path, "config.json")
@@ -45,21 +45,21 @@ def _read_network(record: ModelRecord, folder: Path) -> tuple[Mapping[str, Any],
 
 
 def read_text_graph(record: ModelRecord, folder: Path) -> Graph:
-    """Read the graph of an ONNX or OpenVINO file; where it gives token vectors, the modules follow.
+    """Read the graph of an ONNX or OpenVINO file; if it returns token vectors, add the modules.
 
     Args:
         record: the model.
-        folder: where its files are.
+        folder: the folder with its files.
 
     Raises:
-        UnsupportedModel: the file cannot be read, or nothing says how its token vectors are pooled.
+        UnsupportedModel: the file cannot be read, or it is not known how to pool its token vectors.
     """
     path = folder / record.weights_path
     inputs = Inputs.add(marks_prompt=record.leaves_out_prompt)
     read = read_graph(path, inputs)
     if not read.is_pooled and record.pooling == "inside":
-        raise UnsupportedModel(f"{path} gives token vectors, and nothing says how they are pooled.")
-    # A graph that gives text vectors has run the modules itself; only the cut is left.
+        raise UnsupportedModel(f"{path} returns token vectors, and nothing says how to pool them.")
+    # A graph that returns text vectors contains the modules; only the cut is left.
     modules = tuple(each for each in record.modules if isinstance(each, Truncate)) if read.is_pooled else record.modules
     vectors = add_modules(read.vectors, inputs, modules, folder)
     return Graph(model=inputs.finish(vectors, record.id), masks_padding=read.masks_padding)

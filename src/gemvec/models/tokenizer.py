@@ -1,7 +1,7 @@
-"""Texts to token ids and back to counts: `Tokenizer`, around Hugging Face's tokenizers.
+"""Turns texts into token ids and ids into texts: `Tokenizer`, a wrapper of Hugging Face's tokenizers.
 
-Special tokens are kept apart from the text's own, because a text longer than the window is cut into windows that each
-get them. Nothing is padded or cut here.
+Special tokens are kept separate from the text's tokens, because each window of a long text gets them. Nothing is padded
+or cut here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gemvec.models.engines import engine_of
 from gemvec.models.modules import read_document
 from gemvec.models.record import ModelRecord
 
-# What tokenizer_config.json may say otherwise than tokenizer.json, by the names of the normalizer's own settings.
+# Settings in tokenizer_config.json that override the normalizer's in tokenizer.json, by their names there.
 _NORMALIZER_SETTINGS = {
     "do_lower_case": "lowercase",
     "strip_accents": "strip_accents",
@@ -26,14 +26,13 @@ _NORMALIZER_SETTINGS = {
 }
 
 
-# A text is tokenized whole up to so many characters for each token that can count; of a longer one, piece by piece,
-# only as much as is needed. Tokenizers take some 100 bytes a character while they work.
+# A text with up to this many characters per token that can count is tokenized as a whole; a longer one in pieces, and
+# only as far as needed. A tokenizer needs about 100 bytes of memory per character.
 _CHARACTERS_PER_TOKEN = 16
-# A piece ends before a space that is not further than this from its end; a text without spaces is cut anywhere.
+# A piece ends before a space that is not farther than this from its end; a text without spaces is cut anywhere.
 _SEARCHED_FOR_A_SPACE = 1000
 _PIECE_CHARACTERS = 131_072
-# What is cut off at the end of a piece may change the last tokens before it, so that some more are looked at than
-# count.
+# The cut at the end of a piece may change the last tokens before it, so a few more tokens are made than count.
 _SPARE_TOKENS = 64
 
 
@@ -42,7 +41,7 @@ class Tokenizer:
 
     Attributes:
         prefix_ids: ids of the special tokens before a text, such as [CLS].
-        suffix_ids: ids of those after it, such as [SEP].
+        suffix_ids: ids of the special tokens after it, such as [SEP].
     """
 
     def __init__(
@@ -57,16 +56,16 @@ class Tokenizer:
 
         Args:
             path: the file.
-            special_tokens: whether the model wants its special tokens around a text.
+            special_tokens: whether the model needs special tokens around a text.
             lower_cases: whether texts are lower-cased before anything else.
-            settings: the model's tokenizer_config.json, which wins over the file.
+            settings: the model's tokenizer_config.json, which has precedence over the file.
 
         Raises:
             UnsupportedModel: the file cannot be read.
         """
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+        except Exception as error:  # the library raises a bare Exception for everything that is wrong with the file
             raise UnsupportedModel(f"{path} cannot be read as a tokenizer: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -76,12 +75,11 @@ class Tokenizer:
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
 
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
-        """Return the ids of each text, special tokens left out, in the same order.
+        """Return the ids of each text in the same order, without special tokens.
 
         Args:
             texts: any number.
-            max_tokens: how many of a text's ids can count; of a far longer text the ids after them are left out. All of
-                them are given when left out.
+            max_tokens: how many ids of a text can count; a far longer text is not tokenized to its end. None for all.
         """
         if max_tokens is None or max(map(len, texts), default=0) <= _CHARACTERS_PER_TOKEN * max_tokens:
             return [each.ids for each in self._encode(texts)]
@@ -94,20 +92,20 @@ class Tokenizer:
         ]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens left out, in the same order."""
+        """Return the number of tokens of each text in the same order, without special tokens."""
         return [sum(len(self._encode([piece])[0]) for piece in _pieces(text, 0)) for text in texts]
 
     def find_unknown(self, ids: Sequence[int]) -> int | None:
-        """Return the first id that is not in the vocabulary, None if all are."""
+        """Return the first id that is not in the vocabulary, or None."""
         size = self._tokenizer.get_vocab_size()
         return next((each for each in ids if not 0 <= each < size), None)
 
     def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
-        """Return the texts of some ids of the vocabulary, special tokens left out."""
+        """Return the texts for ids of the vocabulary, without special tokens."""
         return self._tokenizer.decode_batch([list(ids) for ids in token_ids], skip_special_tokens=True)
 
     def _continue(self, ids: list[int], text: str, start: int, wanted: int) -> list[int]:
-        """Return a text's ids, of which those before `start` are known, until there are as many as wanted."""
+        """Return a text's ids up to the wanted number; those before `start` are known."""
         ids = list(ids)
         for piece in _pieces(text, start):
             if len(ids) >= wanted:
@@ -118,12 +116,14 @@ class Tokenizer:
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         try:
             return self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        except TypeError:  # how the library refuses a lone surrogate, which Python strings can hold and UTF-8 cannot
+        except (
+            TypeError
+        ):  # how the library refuses a lone surrogate, which is possible in Python strings but not in UTF-8
             whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
             return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
 
     def _apply_settings(self, settings: Mapping[str, Any]) -> None:
-        """Give BERT's normalizer the settings that transformers gives it when it loads the tokenizer."""
+        """Change the settings of BERT's normalizer as transformers does when it loads the tokenizer."""
         normalizer = self._tokenizer.normalizer
         if not isinstance(normalizer, normalizers.BertNormalizer):
             return
@@ -138,7 +138,7 @@ class Tokenizer:
         self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *after])
 
     def _around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Find the special tokens by what appears around a probe."""
+        """Find the special tokens: they appear around a probe."""
         bare = self._tokenizer.encode("a", add_special_tokens=False).ids
         whole = self._tokenizer.encode("a").ids
         start = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
@@ -146,7 +146,7 @@ class Tokenizer:
 
 
 def _pieces(text: str, start: int) -> Iterator[str]:
-    """Yield a text from `start` on in pieces; a short one is a piece of its own."""
+    """Yield a text from `start` on in pieces; a short text is one piece."""
     while start < len(text):
         end = _end_of_piece(text, start, _PIECE_CHARACTERS)
         yield text[start:end]
@@ -154,7 +154,7 @@ def _pieces(text: str, start: int) -> Iterator[str]:
 
 
 def _end_of_piece(text: str, start: int, characters: int) -> int:
-    """Return where a piece of about so many characters ends: at the text's end, else before a space nearby."""
+    """Return where a piece of about this many characters ends: at the text's end, or before a space nearby."""
     end = start + characters
     if end >= len(text):
         return len(text)

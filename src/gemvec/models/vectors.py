@@ -1,4 +1,4 @@
-"""What is done to finished vectors: normalise, cut, pad. Pure functions on arrays."""
+"""Operations on finished vectors: normalise, cut, pad. Pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gemvec.embedding.embed import Float32Array
 
 
 def normalise(vectors: Float32Array) -> Float32Array:
-    """Scale each row to L2 length 1; a row of zeros stays as it is.
+    """Scale each row to L2 length 1; a row of zeros is unchanged.
 
     Args:
         vectors: float32[rows, dims].
@@ -17,7 +17,7 @@ def normalise(vectors: Float32Array) -> Float32Array:
     array([[0.6, 0.8],
            [0. , 0. ]], dtype=float32)
     """
-    # In float64, squares of values that float32 can hold neither overflow nor vanish.
+    # In float64, squares of float32 values neither overflow nor vanish.
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
     return np.divide(vectors, lengths, where=lengths > 0, out=np.zeros_like(vectors), casting="same_kind")
 
@@ -40,7 +40,7 @@ def pad_dimensions(vectors: Float32Array, dimensionality: int) -> Float32Array:
 
     Args:
         vectors: float32[rows, dims].
-        dimensionality: values wanted, at least dims.
+        dimensionality: the wanted length, at least dims.
 
     >>> pad_dimensions(np.float32([[0.6, 0.8]]), 3)
     array([[0.6, 0.8, 0. ]], dtype=float32)
@@ -51,14 +51,14 @@ def pad_dimensions(vectors: Float32Array, dimensionality: int) -> Float32Array:
 
 
 def fit_dimensions(vectors: Float32Array, dimensionality: int) -> Float32Array:
-    """Give normalised rows the length wanted, by cutting or padding them.
+    """Cut or pad normalised rows to the wanted length.
 
     Args:
         vectors: float32[rows, native_dim], L2-normalised.
-        dimensionality: values wanted, at least 1.
+        dimensionality: the wanted length, at least 1.
 
     Returns:
-        float32[rows, dimensionality], L2-normalised; `vectors` itself where that is their length.
+        float32[rows, dimensionality], L2-normalised; `vectors` itself if it already has this length.
     """
     native_dim = vectors.shape[1]
     if dimensionality < native_dim:

@@ -1,10 +1,10 @@
 """A model's files on this machine, fetched once and checked at every load: `fetch_model` and `load_model`.
 
 The cache: `<cache_dir>/models/<id>@<first eight digits of the weights' SHA-256>/`, or `<organisation>--<name>/` for a
-hub model the catalogue does not pin. A folder appears there by one rename, when all its files are whole and verified;
-until then they lie in `.staging`, which only the holder of the model's lock touches and which it empties before it
-starts. So a process killed at any moment leaves nothing that counts, and of two that start at once one fetches and the
-other waits.
+hub model without pins in the catalogue. A folder appears there by one rename, when all its files are complete and
+verified. Until then they are in `.staging`, which only the holder of the model's lock uses, and empties before it
+starts. So a process that is killed leaves no incomplete model, and if two processes start at the same time, one fetches
+and the other waits.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class LoadedModel:
     """A model that is ready to be opened.
 
     Attributes:
-        record: its facts, all of them known.
-        folder: where its verified files are.
-        weights_sha256: digest of the weights, of the file alone or of all that belong to it.
+        record: its facts, all known.
+        folder: the folder with its verified files.
+        weights_sha256: digest of the weights: of the file, or of all files that belong to it.
     """
 
     record: ModelRecord
@@ -56,7 +56,7 @@ class LoadedModel:
 
 
 def load_model(name: str, cache_dir: Path, *, progress: Progress | None = None) -> LoadedModel:
-    """Find a model by catalogue id, hub id or folder, fetch what is missing, and check what is there.
+    """Find a model by catalogue id, hub id or folder, fetch missing files, and check all of them.
 
     Args:
         name: as `catalogue.find_record` takes it.
@@ -64,10 +64,10 @@ def load_model(name: str, cache_dir: Path, *, progress: Progress | None = None) 
         progress: told how far a fetch has come.
 
     Raises:
-        ModelNotFound: the name is none of the three.
+        ModelNotFound: there is no such model.
         WeightsMissing: the files are not here and cannot be fetched.
         ChecksumMismatch: a file is not the one it should be.
-        UnsupportedModel: the files are not ones gemvec can run.
+        UnsupportedModel: gemvec cannot run these files.
     """
     record = find_record(name)
     folder = fetch_model(record, cache_dir, progress=progress)
@@ -79,22 +79,22 @@ def load_model(name: str, cache_dir: Path, *, progress: Progress | None = None) 
 
 
 def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | None = None, force: bool = False) -> Path:
-    """Return a folder with the record's files, each of them verified now.
+    """Return a folder with the record's files, after verifying them.
 
     Args:
         record: the model.
         cache_dir: where fetched models are kept.
         progress: told how far a fetch has come.
-        force: fetch anew even when the cache has it.
+        force: fetch again even if the model is in the cache.
 
     Raises:
-        WeightsMissing: the files are not here and cannot be fetched; the message lists the ways tried.
+        WeightsMissing: the files are not here and cannot be fetched; the message lists what was tried.
         ChecksumMismatch: a file is not the one it should be.
-        UnsupportedModel: the hub's repository has nothing that gemvec can run.
+        UnsupportedModel: gemvec cannot run any file in the hub's repository.
     """
     cached = cached_folder(record, cache_dir)
     if any(isinstance(source, FolderSource) for source in record.sources):
-        verify_files(cached, record.files, repair="Put the right file there, or name the model by its catalogue id.")
+        verify_files(cached, record.files, repair="Put the right file there, or use the model's catalogue id.")
         return cached
     if cached.is_dir() and not force:
         return _verified(record, cached)
@@ -108,7 +108,7 @@ def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | No
 
 
 def cached_folder(record: ModelRecord, cache_dir: Path) -> Path:
-    """Return where the record's files are, or will be once they are fetched."""
+    """Return the folder of the record's files, whether they are fetched or not."""
     for source in record.sources:
         if isinstance(source, FolderSource):
             return source.folder
@@ -118,12 +118,12 @@ def cached_folder(record: ModelRecord, cache_dir: Path) -> Path:
 
 
 def model_name(record: ModelRecord) -> str:
-    """Return the name that finds the record again: its id, or its hub id when the catalogue does not know it."""
+    """Return the name that finds the record again: its id, or its hub id if it is not in the catalogue."""
     return record.id if find_known(record.id) or not record.aliases else record.aliases[0]
 
 
 def fetched_records(cache_dir: Path) -> list[ModelRecord]:
-    """Return the record of every model in the cache, in order of folder name; unreadable folders are left out."""
+    """Return the record of every model in the cache, in order of folder names, without unreadable folders."""
     records: list[ModelRecord] = []
     for manifest in sorted((cache_dir / "models").glob(f"*/{MANIFEST}")):
         with contextlib.suppress(UnsupportedModel):
@@ -142,7 +142,7 @@ def _verified(record: ModelRecord, cached: Path) -> Path:
 
 @contextlib.contextmanager
 def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> Generator[Path]:
-    """Hold the model's lock around the block; give it an empty folder to work in and sweep it afterwards."""
+    """Hold the model's lock while the block runs; yield an empty folder to work in, and remove it afterwards."""
     staging = cached.parent / ".staging" / cached.name
     staging.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(staging.with_name(cached.name + ".lock"))
@@ -150,10 +150,10 @@ def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> G
         lock.acquire(blocking=False)
     except Timeout:
         if progress:
-            progress(0, 0, f"another process fetches {record.id}, waiting")
+            progress(0, 0, f"waiting: another process fetches {record.id}")
         lock.acquire()
     try:
-        # What the orphaned pip of a killed process still writes may survive this; each attempt has a folder of its own.
+        # An orphaned pip of a killed process may still write here, so each attempt has its own folder.
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(exist_ok=True)
         _sweep_abandoned(staging)
@@ -164,7 +164,7 @@ def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> G
 
 
 def _sweep_abandoned(staging: Path) -> None:
-    """Remove what killed fetches of other models left: the folders whose lock nobody holds."""
+    """Remove what killed fetches of other models left behind: the folders whose lock nobody holds."""
     for other in staging.parent.iterdir():
         if other.is_dir() and other != staging:
             lock = FileLock(other.with_name(other.name + ".lock"), blocking=False)
@@ -178,7 +178,7 @@ def _fetch(record: ModelRecord, staging: Path, progress: Progress | None) -> Pat
     for source in (each for each in record.sources if not isinstance(each, FolderSource)):
         try:
             folder = _fetch_from(source, record, Path(tempfile.mkdtemp(dir=staging)), progress)
-            verify_files(folder, record.files, repair="The source has another file than the catalogue pins.")
+            verify_files(folder, record.files, repair="The source's file differs from the catalogue's pin.")
         except (WeightsMissing, ChecksumMismatch) as error:
             reasons.append(f"{source}: {error.message}")
             continue
@@ -190,7 +190,7 @@ def _fetch(record: ModelRecord, staging: Path, progress: Progress | None) -> Pat
             [
                 f"{_missing(record)} Ways tried:",
                 *(f"  - {reason}" for reason in reasons),
-                "Or hand over a folder that holds them: --model ./folder. On a machine that can fetch them,",
+                "Or give a folder that contains them: --model ./folder. On a machine that can fetch them,",
                 f"`gemvec models path {model_name(record)}` fetches them and names the folder to copy.",
                 *_substitute(record),
             ]
@@ -217,9 +217,9 @@ def _publish(folder: Path, cached: Path, staging: Path) -> None:
 
 
 def _weights_digest(folder: Path, record: ModelRecord) -> str:
-    """Return the digest of the weights file, or of the digests of all files that make up the weights.
+    """Return the digest of the weights file, or of the digests of all files of the weights.
 
-    Where the record has digests they are taken from it: they have just been verified.
+    Digests in the record are used as they are, because they have just been verified.
     """
     known = {each.path: each.sha256 for each in record.files}
     parts = [known.get(path) or digest(folder / path) for path in _weights_paths(folder, record)]
@@ -227,7 +227,7 @@ def _weights_digest(folder: Path, record: ModelRecord) -> str:
 
 
 def _weights_paths(folder: Path, record: ModelRecord) -> list[str]:
-    """Return the files that the vectors depend on, in order of path: the network's weights and those of its modules."""
+    """Return the files that the vectors depend on, sorted by path: the weights of the network and its modules."""
     here = folder / record.weights_path
     beside = [path for path in here.parent.iterdir() if path.is_file()]
     paths = {path.relative_to(folder).as_posix() for path in (*beside, *weights_files(here))}
@@ -239,7 +239,7 @@ def _weights_paths(folder: Path, record: ModelRecord) -> list[str]:
 def _substitute(record: ModelRecord) -> list[str]:
     if not record.substitute:
         return []
-    return [f"A model like it comes from Python packages: --model {record.substitute}."]
+    return [f"A similar model is available as a Python package: --model {record.substitute}."]
 
 
 def _missing(record: ModelRecord) -> str:

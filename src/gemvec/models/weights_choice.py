@@ -1,4 +1,4 @@
-"""Which file of a model is loaded, by which engine; and the models that are refused as what they are."""
+"""Chooses a model's file and engine, and refuses models of other kinds by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GRAPHS: tuple[tuple[str, EngineName], ...] = (
     ("model.onnx", "onnx"),
     ("onnx/model.onnx", "onnx"),
 )
-# Architectures, by the end of their name, that give something else than text vectors.
+# Architectures that do not return text vectors, by the end of their names.
 _TASKS = {
     "ForSequenceClassification": "a cross-encoder or classifier: it scores texts and gives no vectors",
     "ForTokenClassification": "a token classifier: it labels words and gives no vectors",
@@ -27,7 +27,7 @@ _TASKS = {
     "ForConditionalGeneration": "a language model: it writes texts, and nothing says how to make vectors of it",
     "ForMaskedLM": "a language model that fills gaps, and nothing says how to make vectors of it",
 }
-# What config_sentence_transformers.json calls models that give no vectors, or one for each token or word.
+# Kinds in config_sentence_transformers.json of models without vectors, or with one for each token or word.
 _OTHER_MODELS = {
     "CrossEncoder": "a cross-encoder (reranker): it scores pairs of texts and gives no vectors",
     "MultiVectorEncoder": "a multi-vector model: it gives a vector for each token, not for each text",
@@ -39,7 +39,7 @@ _EMBEDDERS = "Name a model that sentence-transformers lists for embedding texts,
 def refuse_other_kinds(
     where: str, config: Mapping[str, Any], model_config: Mapping[str, Any], *, has_modules: bool, is_adapter: bool
 ) -> None:
-    """Refuse a model that is no embedding model, or whose vectors need more than its files here.
+    """Refuse a model that is not an embedding model, or that needs more than its files here.
 
     Args:
         where: what to call the model in the error.
@@ -49,7 +49,7 @@ def refuse_other_kinds(
         is_adapter: whether it has an adapter_config.json.
 
     Raises:
-        UnsupportedModel: it is such a model; the message says what it is.
+        UnsupportedModel: it is not supported; the message says what it is.
     """
     kind = str(model_config.get("model_type", ""))
     if kind in _OTHER_MODELS:
@@ -70,20 +70,20 @@ def refuse_other_kinds(
 def choose_weights(paths: Collection[str], config: Mapping[str, Any], *, where: str) -> tuple[str, EngineName]:
     """Return the best file to load among `paths`, and the engine that loads it.
 
-    Safetensors of a network whose graph can be built come first; a graph beside them is taken where it cannot.
+    Safetensors of a network that can be built come first; if it cannot, a graph beside them is used.
 
     Args:
-        paths: the files there are, below the folder of config.json.
+        paths: the existing files below the folder of config.json.
         config: the config.json.
         where: what to call the place in the error.
 
     Raises:
-        UnsupportedModel: none of them can be loaded; the message says what there is, and what to do.
+        UnsupportedModel: none can be loaded; the message says what there is, and what to do.
     """
     safetensors = next((path for path in _SAFETENSORS if path in paths), None)
     graph = next((each for each in _GRAPHS if each[0] in paths), None)
     refusal = _refusal(config, where) if safetensors else None
-    if safetensors and refusal is None and graph:  # to import OpenVINO for the check pays only where there is a choice
+    if safetensors and refusal is None and graph:  # the check imports OpenVINO, so it is made only if there is a choice
         refusal = _variant_refusal(config)
     if safetensors and refusal is None:
         return safetensors, "network"
@@ -95,7 +95,7 @@ def choose_weights(paths: Collection[str], config: Mapping[str, Any], *, where: 
 def is_part_of_weights(path: str, weights_path: str) -> bool:
     """Return whether `path` is the weights file or a file that it reads.
 
-    Such are ONNX's external data, OpenVINO's .bin and the files of an index.
+    Examples are ONNX's external data, OpenVINO's .bin and the files of an index.
     """
     if path == weights_path:
         return True
@@ -107,7 +107,7 @@ def is_part_of_weights(path: str, weights_path: str) -> bool:
 
 
 def _refusal(config: Mapping[str, Any], where: str) -> UnsupportedModel | None:
-    """Return why the graph of safetensors cannot be built, as far as the kind of network says it."""
+    """Return why the graph of safetensors cannot be built, if that is because of the kind of network."""
     model_type = str(config.get("model_type", ""))
     if model_type not in FAMILIES:
         return UnsupportedModel(
@@ -118,7 +118,7 @@ def _refusal(config: Mapping[str, Any], where: str) -> UnsupportedModel | None:
     code: Any = config.get("auto_map") or {}
     if "AutoModel" in code:
         return UnsupportedModel(
-            f"{where} wants code of its own to be run ({code['AutoModel']}), which gemvec never does."
+            f"{where} needs its own code to be run ({code['AutoModel']}), which gemvec never does."
             " A version of the model for transformers itself, or its ONNX graph, can be served."
         )
     return None
@@ -133,7 +133,7 @@ def _variant_refusal(config: Mapping[str, Any]) -> UnsupportedModel | None:
 
 
 def _nothing(paths: Collection[str], where: str) -> str:
-    """Return what there is instead of weights that can be loaded, and what to do about it."""
+    """Return which unsupported weights there are, and what to do about it."""
     wanted = f"{where} has none of {', '.join([*_SAFETENSORS, *(path for path, _ in _GRAPHS)])}"
     pickles = [path for path in paths if path.endswith((".bin", ".pt", ".ckpt")) and not path.startswith("openvino")]
     if any("pytorch_model" in path for path in pickles):
@@ -145,6 +145,6 @@ def _nothing(paths: Collection[str], where: str) -> str:
     if onnx:
         return (
             f"{wanted}, only {onnx[0]}, whose name says that it is quantised or cut: such graphs give other vectors."
-            f" To use it all the same: cp {where}/{onnx[0]} {where}/model.onnx"
+            f" To use it anyway: cp {where}/{onnx[0]} {where}/model.onnx"
         )
     return f"{wanted}."

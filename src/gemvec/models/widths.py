@@ -1,12 +1,12 @@
-"""How wide a micro-batch is computed: its longest text's tokens, rounded up to one of few widths.
+"""The width of a micro-batch: the tokens of its longest text, rounded up to one of a few widths.
 
-OpenVINO compiles kernels for every shape it meets, 3 ms and half a MiB each. Few widths cost 4 % more padding; with
-every length there is, memory would grow by hundreds of MiB and short queries would take twice as long.
+OpenVINO compiles kernels for every shape, at 3 ms and half a MiB each. A few widths cost 4 % more padding; with every
+possible length, memory would grow by hundreds of MiB and short queries would take twice as long.
 """
 
 from __future__ import annotations
 
-# Steps that grow with the width: 4 up to 32 tokens, 8 up to 128, 16 beyond.
+# Steps grow with the width: 4 up to 32 tokens, 8 up to 128, 16 beyond.
 _STEPS = ((32, 4), (128, 8))
 _LARGEST_STEP = 16
 

@@ -1,6 +1,6 @@
-"""Texts longer than a network's window: cut into windows, each embedded, their vectors averaged by token count.
+"""Texts longer than a network's window: each window is embedded, and the vectors are averaged by token count.
 
-Nothing of the text is ignored. Measured on the Cranfield collection with all-minilm-l6-v2: nDCG@10 0.4351, against
+No part of the text is ignored. Measured on the Cranfield collection with all-minilm-l6-v2: nDCG@10 0.4351, against
 0.4346 when the text is cut at the window.
 """
 
@@ -18,10 +18,10 @@ from gemvec.models.vectors import normalise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What a network sees at once.
+    """The window of a network.
 
     Attributes:
-        window_tokens: longest input, special tokens included.
+        window_tokens: longest input, including special tokens.
         prefix_ids: special tokens before a text.
         suffix_ids: special tokens after a text.
     """
@@ -32,20 +32,20 @@ class Window:
 
     @property
     def room(self) -> int:
-        """Tokens of a text that fit, special tokens left out."""
+        """The most tokens of a text that fit, without special tokens."""
         return self.window_tokens - len(self.prefix_ids) - len(self.suffix_ids)
 
     def fill(self, text_ids: Sequence[int]) -> list[int]:
-        """Return the network's input for the ids of a text that fits."""
+        """Return the network's input for a text that fits."""
         return [*self.prefix_ids, *text_ids, *self.suffix_ids]
 
     def split(self, text_ids: Sequence[int], lead_tokens: int = 0) -> list[list[int]]:
-        """Return the network's inputs for the ids of a text: as few windows as possible, filled evenly.
+        """Return the network's inputs for a text: as few windows as possible, filled evenly.
 
         Args:
-            text_ids: the text's ids, special tokens left out.
-            lead_tokens: how many of the first ids are a prompt, which every window repeats; one that would take more
-                than half of a window is not repeated.
+            text_ids: the text's ids, without special tokens.
+            lead_tokens: how many of the first ids are a prompt, which every window repeats unless it would take more
+                than half of the window.
         """
         if len(text_ids) <= self.room:
             return [self.fill(text_ids)]
@@ -61,7 +61,7 @@ def _even_parts(ids: Sequence[int], max_tokens: int) -> list[Sequence[int]]:
 
 
 def mark_prompt(token_ids: Sequence[int], prompt_tokens: int) -> list[int]:
-    """Return a window's ids with those of its prompt as their complement, which pooling may leave out.
+    """Return a window's ids with the prompt's ids as their complement, so that pooling can leave them out.
 
     >>> mark_prompt([7, 0, 9], 2)
     [-8, -1, 9]
@@ -75,7 +75,7 @@ def merge_windows(vectors: Float32Array, token_counts: Sequence[int], window_cou
     Args:
         vectors: float32[windows, native_dim], all windows of all texts in order.
         token_counts: tokens in each window.
-        window_counts: windows of each text, at least 1.
+        window_counts: number of windows of each text, at least 1.
 
     Returns:
         float32[texts, native_dim], L2-normalised.

@@ -1,7 +1,7 @@
 """Networks whose graph is built from safetensors: the registry of families, and `build_network`.
 
-To add a family write a module with `build(config, inputs, tensors)` and name its `model_type`s in `FAMILIES`. The
-registry itself is light: a family's module, which needs OpenVINO, is imported when a network of it is built or checked.
+To add a family, write a module with `build(config, inputs, tensors)` and add its `model_type`s to `FAMILIES`. A
+family's module, which needs OpenVINO, is imported only when such a network is built or checked.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """Networks that one module builds.
+    """Networks that are built by the same module.
 
     Attributes:
         module: the module in this package.
-        size_key: the field of config.json that holds the length of the network's token vectors.
-        has_learned_positions: whether each position has a vector of its own, so that the network takes no longer text.
+        size_key: the field of config.json with the length of the network's token vectors.
+        has_learned_positions: whether each position has its own vector, which limits the length of a text.
         positions_follow_padding: whether positions start after the padding id, as in RoBERTa.
     """
 
@@ -34,7 +34,7 @@ class Family:
     positions_follow_padding: bool = False
 
     def window_tokens(self, config: Mapping[str, Any]) -> int | None:
-        """Return the longest text that the network's position vectors serve, None where they set no limit.
+        """Return the most tokens that the network's position vectors allow, None if they set no limit.
 
         Args:
             config: the model's config.json.
@@ -52,7 +52,7 @@ _BERT = Family(module="bert", has_learned_positions=True)
 _ROBERTA = Family(module="bert", has_learned_positions=True, positions_follow_padding=True)
 _DECODER = Family(module="decoder")
 
-# By the `model_type` that config.json states.
+# By the `model_type` in config.json.
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
     "camembert": _ROBERTA,
@@ -84,13 +84,13 @@ class _Module(Protocol):
 
 
 def check_config(document: Mapping[str, Any]) -> None:
-    """Check that a network's variant is one that its family's module builds.
+    """Check that a family's module can build a variant of its network.
 
     Args:
         document: the model's config.json; its `model_type` is in `FAMILIES`.
 
     Raises:
-        UnsupportedModel: it is not; the message names the field.
+        UnsupportedModel: it cannot; the message names the field.
     """
     _module_of(document).read_config(document)
 
@@ -101,7 +101,7 @@ def build_network(document: Mapping[str, Any], inputs: Inputs, tensors: TensorSo
     Args:
         document: the model's config.json; its `model_type` is in `FAMILIES`.
         inputs: the first nodes of the graph.
-        tensors: the weights; the graph refers to them, so they must outlive it.
+        tensors: the weights, which must outlive the graph.
 
     Returns:
         float32[rows, tokens, size], the network's last layer.

@@ -22,7 +22,7 @@ _PADDING_FIRST = {"roberta", "xlm-roberta", "camembert"}
 
 
 class BertConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     model_type: str
     hidden_size: Size
@@ -38,10 +38,10 @@ class BertConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> BertConfig:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     return convert_config(document, BertConfig)
 

@@ -1,7 +1,7 @@
-"""What networks' config.json files share: how they are read, sizes, activations and the base of rotary positions.
+"""What the config.json files of networks have in common: reading, sizes, activations, the base of rotary positions.
 
-A struct names each field that the graph depends on and the values the graph has, so that any other value is refused.
-What a struct does not name does not change the vectors.
+A struct names each field that the graph depends on and its supported values, so that any other value is refused. Other
+fields do not change the vectors.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def convert_config(document: Mapping[str, Any], kind: type[_Config]) -> _Config:
     """Return a config.json as the struct that a family's graph depends on.
 
     Raises:
-        UnsupportedModel: a field is missing, or has a value for which there is no graph; the message names it.
+        UnsupportedModel: a field is missing, or has a value that is not supported; the message names it.
     """
     try:
         with _converting:
             return msgspec.convert(dict(document), kind)
     except msgspec.ValidationError as error:
         raise UnsupportedModel(
-            f"config.json of model_type {document.get('model_type')!r} is not one whose graph gemvec builds: {error}."
+            f"gemvec cannot build the network of config.json (model_type {document.get('model_type')!r}): {error}."
         ) from error
 
 
@@ -42,12 +42,12 @@ def rotary_base(document: Mapping[str, Any], default: float | None, kind: LayerK
     """Return the base of the rotary positions' frequencies.
 
     Args:
-        document: the model's config.json, with `rope_parameters` as written since transformers 5, or `rope_theta`.
-        default: the base of a config.json that states none; None where there is no usual one.
-        kind: which layers, where the two kinds have bases of their own.
+        document: the model's config.json, with `rope_parameters` (since transformers 5) or `rope_theta`.
+        default: the base if config.json has none; None if there is no usual one.
+        kind: which layers, if the two kinds have their own bases.
 
     Raises:
-        UnsupportedModel: positions are scaled or only a part of each head is rotated.
+        UnsupportedModel: positions are scaled, or only a part of each head is rotated.
     """
     stated: Any = document.get("rope_parameters") or {}
     stated = stated.get(kind, stated)
@@ -55,11 +55,11 @@ def rotary_base(document: Mapping[str, Any], default: float | None, kind: LayerK
     for where in scaled:
         scaling: Any = where.get("rope_type", where.get("type", "default"))
         if scaling != "default":
-            raise UnsupportedModel(f"config.json scales rotary positions by {scaling!r}, for which there is no graph.")
+            raise UnsupportedModel(f"config.json scales rotary positions by {scaling!r}, which is not supported.")
     part = stated.get("partial_rotary_factor", document.get("partial_rotary_factor", 1.0))
     if part != 1:
         raise UnsupportedModel(f"config.json has partial_rotary_factor {part}, expected 1.")
     base = stated.get("rope_theta", document.get("rope_theta", default))
     if not isinstance(base, int | float):
-        raise UnsupportedModel("config.json does not state rope_theta, the base of its rotary positions.")
+        raise UnsupportedModel("config.json lacks rope_theta, the base of its rotary positions.")
     return float(base)

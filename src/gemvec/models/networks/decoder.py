@@ -1,4 +1,4 @@
-"""Decoders: LLaMA, Mistral, Qwen2 and Qwen3, where a token sees itself and those before it.
+"""Decoders: LLaMA, Mistral, Qwen2 and Qwen3, where a token sees itself and the tokens before it.
 
 Source: transformers' LlamaModel, MistralModel, Qwen2Model and Qwen3Model.
 """
@@ -20,7 +20,7 @@ _ROTARY_BASE = 10_000.0
 
 
 class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     model_type: str
     hidden_size: Size
@@ -39,11 +39,11 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def head_size(self) -> int:
-        """Values of one head."""
+        """Number of values in one head."""
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     def window(self, layer: int) -> int | None:
-        """Return how many tokens a layer sees, None where it sees all."""
+        """Return how many tokens a layer sees, None if it sees all."""
         if self.model_type == "mistral":
             return self.sliding_window
         if self.model_type == "llama" or not self.use_sliding_window:
@@ -61,10 +61,10 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> Decoder:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     return Decoder(config=convert_config(document, DecoderConfig), base=rotary_base(document, _ROTARY_BASE))
 

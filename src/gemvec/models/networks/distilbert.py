@@ -1,4 +1,4 @@
-"""DistilBERT: BERT without types of tokens, under names of its own.
+"""DistilBERT: BERT without token types, with other names.
 
 Source: transformers' DistilBertModel.
 """
@@ -21,7 +21,7 @@ _EPSILON = 1e-12
 
 
 class DistilBertConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     dim: Size
     n_layers: Size
@@ -30,10 +30,10 @@ class DistilBertConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> DistilBertConfig:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     return convert_config(document, DistilBertConfig)
 

@@ -19,14 +19,14 @@ from gemvec.models.tensors import TensorSource
 
 
 class LayerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What one layer has of its own."""
+    """The config of one layer."""
 
     head_dim: Size | None = None
     num_key_value_heads: Size | None = None
 
 
 class EmbeddingGemma2Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the text tower's config the graph depends on; the names are transformers'."""
+    """The fields of the text tower's config that the graph depends on, by their names in transformers."""
 
     hidden_size: Size
     hidden_size_per_layer_input: Size
@@ -50,10 +50,10 @@ class EmbeddingGemma2(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> EmbeddingGemma2:
-    """Return what the graph depends on; a model with eyes and ears has its text tower's config inside.
+    """Return what the graph depends on; a multimodal model contains its text tower's config.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     document = document.get("text_config") or document
     kinds: tuple[LayerKind, ...] = ("full_attention", "sliding_attention")
@@ -120,7 +120,7 @@ def _attend(layers: Layers, network: EmbeddingGemma2, normed: openvino.Node, lay
     key = layers.rotate(layers.rms_norm(key, f"{name}k_norm", config.rms_norm_eps), network.bases[kind], size)
     value = scale_to_rms(value, config.rms_norm_eps)
     key, value = (layers.repeat_heads(each, heads // shared) for each in (key, value))
-    # The window is a radius that counts the last token it reaches.
+    # The window is a radius that includes the last token.
     mask = layers.mask(config.sliding_window + 1 if kind == "sliding_attention" else None)
     attended = layers.attend(query, key, value, mask, width=heads * size, scale=1.0)
     return layers.linear(attended, f"{name}o_proj", bias=config.attention_bias)

@@ -17,12 +17,12 @@ from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
-# Which layer sees everything where config.json does not list them.
+# Which layers see everything if config.json does not list them.
 _FULL_EVERY = 6
 
 
 class Gemma3Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     hidden_size: Size
     num_hidden_layers: Size
@@ -48,17 +48,17 @@ class Gemma3(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> Gemma3:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     config = convert_config(document, Gemma3Config)
     every = document.get("sliding_window_pattern") or document.get("_sliding_window_pattern") or _FULL_EVERY
     kinds: list[LayerKind] = config.layer_types or [
         "sliding_attention" if (layer + 1) % every else "full_attention" for layer in range(config.num_hidden_layers)
     ]
-    local = document.get("rope_local_base_freq", 10_000.0)  # the name before transformers 5
+    local = document.get("rope_local_base_freq", 10_000.0)  # its name before transformers 5
     bases: dict[LayerKind, float] = {
         "full_attention": rotary_base(document, 1_000_000.0, "full_attention"),
         "sliding_attention": rotary_base(dict(document) | {"rope_theta": local}, None, "sliding_attention"),
@@ -112,5 +112,5 @@ def _mask(layers: Layers, config: Gemma3Config, kind: LayerKind) -> openvino.Nod
     causal = not config.use_bidirectional_attention
     if kind == "full_attention":
         return layers.mask(causal=causal)
-    # Looking both ways, the window is divided between the two sides.
+    # Without causality, the window is divided between the two sides.
     return layers.mask(config.sliding_window if causal else config.sliding_window // 2 + 1, causal=causal)

@@ -1,4 +1,4 @@
-"""The parts that networks are made of, as OpenVINO nodes over a model's weights: `Layers`.
+"""The parts of networks as OpenVINO nodes over a model's weights: `Layers`.
 
 Values are float32; [rows, tokens, size] between layers, [rows, heads, tokens, head size] inside attention.
 """
@@ -17,9 +17,9 @@ from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
 _untyped: Any = opset  # OpenVINO's decorators hide the signatures of operations without attributes
-# Added to the attention scores of what must not be seen: exp of it is 0 in any precision.
+# Added to attention scores that must not count: its exponential is 0 in any precision.
 _HIDDEN = np.float32(-1e9)
-# How LayerNorm's tensors were named in checkpoints converted from TensorFlow.
+# Names of LayerNorm's tensors in checkpoints converted from TensorFlow.
 _OLD_NAMES = {"weight": "gamma", "bias": "beta"}
 
 ACTIVATIONS: Mapping[str, Callable[[openvino.Node], openvino.Node]] = {
@@ -39,7 +39,7 @@ def axes(*numbers: int) -> npt.NDArray[np.int64]:
 
 
 class Layers:
-    """Adds a network's parts, each named by where its weights are."""
+    """Adds parts of a network by the names of their weights."""
 
     def __init__(self, inputs: Inputs, tensors: TensorSource, *, table: str) -> None:
         """Start a graph.
@@ -47,7 +47,7 @@ class Layers:
         Args:
             inputs: the first nodes of the graph.
             tensors: the weights.
-            table: the tensor of the token vectors. A model saved with a task's head has its network below a name such
+            table: the tensor of the token vectors. A model saved with a task's head has its network under a prefix such
                 as `bert.`, which is found by this tensor.
         """
         self.inputs = inputs
@@ -62,7 +62,7 @@ class Layers:
         return self._root + name in self._tensors
 
     def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """Return a tensor's numbers, to compute with before the graph is run.
+        """Return a tensor's numbers, to compute with before the graph runs.
 
         Raises:
             UnsupportedModel: the weights lack it.
@@ -71,7 +71,7 @@ class Layers:
         return self._tensors[self._root + name]
 
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
-        """Add a tensor, or some rows of it, in the precision in which it is stored."""
+        """Add a tensor, or some of its rows, in its stored precision."""
         self._require(name)
         return self._tensors.constant(self._root + name, rows)
 
@@ -83,23 +83,23 @@ class Layers:
     def linear(
         self, values: openvino.Node, name: str, rows: slice | None = None, *, bias: bool = True
     ) -> openvino.Node:
-        """Multiply by a matrix and add a bias where the network has one; `rows` are the part of a fused matrix."""
+        """Multiply by a matrix and add a bias if there is one; `rows` selects a part of a fused matrix."""
         product = opset.matmul(values, self.constant(f"{name}.weight", rows), transpose_a=False, transpose_b=True)
         return opset.add(product, self.constant(f"{name}.bias", rows)) if bias else product
 
     def layer_norm(self, values: openvino.Node, name: str, epsilon: float, *, bias: bool = True) -> openvino.Node:
-        """Centre and scale to variance 1, then apply the layer's own scale and, where it has one, its shift."""
+        """Centre and scale to variance 1, then apply the layer's scale and, if it has one, its shift."""
         centred = opset.mvn(values, axes(-1), True, epsilon, "inside_sqrt")
         scaled = opset.multiply(centred, self.constant(self._norm_name(name, "weight")))
         return opset.add(scaled, self.constant(self._norm_name(name, "bias"))) if bias else scaled
 
     def rms_norm(self, values: openvino.Node, name: str, epsilon: float, *, plus_one: bool = False) -> openvino.Node:
-        """Scale to a mean square of 1, then apply the layer's own scale, which Gemma stores less 1."""
+        """Scale to a mean square of 1, then apply the layer's scale, which Gemma stores minus 1."""
         weight = self.tensor(f"{name}.weight")
         return opset.multiply(scale_to_rms(values, epsilon), opset.constant(weight + np.float32(1 if plus_one else 0)))
 
     def split_heads(self, values: openvino.Node, heads: int, size: int) -> openvino.Node:
-        """Return float32[rows, heads, tokens, size] of float32[rows, tokens, heads * size]."""
+        """Turn float32[rows, tokens, heads * size] into float32[rows, heads, tokens, size]."""
         return opset.transpose(opset.reshape(values, axes(0, 0, heads, size), special_zero=True), axes(0, 2, 1, 3))
 
     def attend(
@@ -120,7 +120,7 @@ class Layers:
             value: as `key`.
             mask: added to the scores.
             width: heads * size.
-            scale: factor of the scores; 1 / sqrt(size) when left out.
+            scale: factor of the scores; 1 / sqrt(size) by default.
 
         Returns:
             float32[rows, tokens, width].
@@ -130,7 +130,7 @@ class Layers:
         return opset.reshape(opset.transpose(attended, axes(0, 2, 1, 3)), axes(0, 0, width), special_zero=True)
 
     def repeat_heads(self, values: openvino.Node, times: int) -> openvino.Node:
-        """Give each group of query heads its own copy of the key or value head that it shares."""
+        """Copy each key or value head for the group of query heads that share it."""
         if times == 1:
             return values
         shape = opset.shape_of(values)
@@ -142,10 +142,10 @@ class Layers:
         return opset.reshape(copies, opset.concat([rows, opset.constant(axes(-1)), inner], 0), special_zero=False)
 
     def mask(self, window: int | None = None, *, causal: bool = False) -> openvino.Node:
-        """Return what hides padding, and tokens out of sight, when added to attention scores.
+        """Return a mask that hides padding and tokens out of sight when it is added to attention scores.
 
         Args:
-            window: tokens at this distance or further are hidden.
+            window: tokens at this distance or farther are hidden.
             causal: whether a token sees only itself and those before it.
 
         Returns:
@@ -161,7 +161,7 @@ class Layers:
         return self._masks[key]
 
     def _out_of_sight(self, window: int | None, *, causal: bool) -> openvino.Node:
-        """Return float32[tokens, tokens], 1 where the first token must not see the second."""
+        """Return float32[tokens, tokens], 1 if the first token must not see the second."""
         distance = self.distances()
         far = opset.greater_equal(opset.abs(distance), np.int32(window)) if window is not None else None
         later = opset.greater(distance, np.int32(0)) if causal else None
@@ -170,7 +170,7 @@ class Layers:
         return opset.convert(far if far is not None else later, "f32")
 
     def distances(self) -> openvino.Node:
-        """Return int32[tokens, tokens]: how far after the first token the second one is."""
+        """Return int32[tokens, tokens]: the distance from the first token to the second."""
         positions = self.inputs.positions
         return opset.subtract(opset.unsqueeze(positions, np.int64(0)), opset.unsqueeze(positions, np.int64(1)))
 
@@ -179,8 +179,8 @@ class Layers:
 
         Args:
             values: float32[rows, heads, tokens, size]; value i is paired with value i + size / 2.
-            base: of the frequencies.
-            size: values of a head.
+            base: base of the frequencies.
+            size: number of values in a head.
         """
         cosine, sine = self._rotation(base, size)
         first, second = opset.split(values, np.int64(3), 2).outputs()
@@ -213,13 +213,13 @@ def scale_to_rms(values: openvino.Node, epsilon: float) -> openvino.Node:
 
 
 def relative_bias(layers: Layers, table: npt.NDArray[np.float32], furthest: int) -> openvino.Node:
-    """Add the bias that attention scores get from the distance of two tokens, as in T5.
+    """Add the bias of attention scores by the distance between two tokens, as in T5.
 
     Args:
         layers: the network.
-        table: float32[buckets, heads]: half of the buckets for tokens before, half for tokens after; near distances
-            have a bucket each, far ones share theirs, by the logarithm.
-        furthest: distances from here on share one bucket.
+        table: float32[buckets, heads]: half of the buckets for tokens before, half for tokens after. Each short
+            distance has its own bucket; long ones share buckets, by their logarithm.
+        furthest: all distances from this on share one bucket.
 
     Returns:
         float32[1, heads, tokens, tokens].

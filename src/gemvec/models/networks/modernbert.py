@@ -1,4 +1,4 @@
-"""ModernBERT: normalisation before each block, rotary positions, and layers that see only their neighbourhood.
+"""ModernBERT: normalisation before each block, rotary positions, and layers with a local window.
 
 Source: "Smarter, Better, Faster, Longer"; tensor names are those of transformers' ModernBertModel.
 """
@@ -18,7 +18,7 @@ from gemvec.models.tensors import TensorSource
 
 
 class ModernBertConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     hidden_size: Size
     intermediate_size: Size
@@ -43,17 +43,17 @@ class ModernBert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> ModernBert:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     config = convert_config(document, ModernBertConfig)
     every = config.global_attn_every_n_layers
     kinds: list[LayerKind] = config.layer_types or [
         "sliding_attention" if layer % every else "full_attention" for layer in range(config.num_hidden_layers)
     ]
-    # The names that transformers had before version 5.
+    # Their names before transformers 5.
     old: dict[LayerKind, Any] = {
         "full_attention": document.get("global_rope_theta", 160_000.0),
         "sliding_attention": document.get("local_rope_theta", 10_000.0),
@@ -68,7 +68,7 @@ def build(network: ModernBert, inputs: Inputs, tensors: TensorSource) -> openvin
     config = network.config
     hidden = layers.layer_norm(layers.embed(), "embeddings.norm", config.norm_eps, bias=config.norm_bias)
     for layer, kind in enumerate(network.kinds):
-        # The first layer has no norm of its own: the token vectors have just been normalised.
+        # The first layer has no norm: the token vectors have just been normalised.
         norm = f"layers.{layer}.attn_norm"
         normed = layers.layer_norm(hidden, norm, config.norm_eps, bias=config.norm_bias) if layer else hidden
         hidden = opset.add(hidden, _attend(layers, network, normed, kind, f"layers.{layer}.attn."))

@@ -17,12 +17,12 @@ from gemvec.models.networks.layers import ACTIVATIONS, Layers, relative_bias
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
-_PADDING_ID = 1  # whatever config.json says: positions start after it
+_PADDING_ID = 1  # positions start after it, whatever config.json says
 _FURTHEST = 128
 
 
 class MPNetConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     hidden_size: Size
     num_hidden_layers: Size
@@ -32,10 +32,10 @@ class MPNetConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> MPNetConfig:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     return convert_config(document, MPNetConfig)
 

@@ -20,7 +20,7 @@ from gemvec.models.tensors import TensorSource
 
 
 class RotaryBertConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     model_type: str
     hidden_size: Size
@@ -34,7 +34,7 @@ class RotaryBertConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Names:
-    """Where a family's tensors are: the norm of the token vectors, the layers, and the parts of a layer."""
+    """Names of a family's tensors: the norm of the token vectors, the layers, and the parts of a layer."""
 
     first_norm: str
     layer: str
@@ -88,10 +88,10 @@ class RotaryBert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> RotaryBert:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     config = convert_config(document, RotaryBertConfig)
     return RotaryBert(config=config, base=rotary_base(document, _NAMES[config.model_type].rotary_base))

@@ -1,4 +1,4 @@
-"""The encoder of T5: norms without a shift, and positions only as distances between tokens.
+"""The encoder of T5: norms without a shift, and positions as distances between tokens only.
 
 Source: "Exploring the limits of transfer learning"; tensor names are those of transformers' T5EncoderModel.
 """
@@ -20,7 +20,7 @@ _BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 
 
 class T5Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What of config.json the graph depends on; the names are transformers'."""
+    """The fields of config.json that the graph depends on, by their names in transformers."""
 
     d_kv: Size
     num_layers: Size
@@ -31,10 +31,10 @@ class T5Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(document: Mapping[str, Any]) -> T5Config:
-    """Return what the graph depends on.
+    """Return the fields of config.json that the graph depends on.
 
     Raises:
-        UnsupportedModel: config.json describes a variant that has no graph.
+        UnsupportedModel: config.json describes a variant that is not supported.
     """
     return convert_config(document, T5Config)
 
