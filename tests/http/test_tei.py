@@ -57,7 +57,7 @@ def test_token_ids_are_those_of_the_served_model(http, tiny_folder):
 def test_an_id_that_is_no_token_of_the_served_model_is_refused_by_its_place(http):
     refused = http.post("/embed", json={"inputs": [[1, 2], [3, 100_000_000]]})
     assert refused.status_code == 400
-    assert refused.json()["error"] == "inputs[1] has the id 100000000, which is no token of tiny."
+    assert refused.json()["error"] == "inputs[1] has the id 100000000, which is not a token of tiny."
 
 
 def test_a_text_that_is_refused_later_is_named_by_its_place(http):

@@ -1,5 +1,5 @@
-"""Google's JSON exactly: parse leniently, write canonically. Knows the shape of messages and nothing of behaviour.
+"""Google's JSON exactly: parse leniently, write canonically. Knows the shape of messages, but no behaviour.
 
-Each module is one noun of the API. `message.py` holds the one idea: proto3 JSON read field by field, so that a wrong
-or unknown field is refused with its path, in Google's words.
+Each module is one noun of the API. The main idea is in `message.py`: proto3 JSON is read field by field, so that a
+wrong or unknown field is refused with its path, in Google's words.
 """

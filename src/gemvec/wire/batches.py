@@ -1,6 +1,6 @@
-"""The messages of models.asyncBatchEmbedContent and of batches: `EmbedContentBatch` and what it holds.
+"""The messages of models.asyncBatchEmbedContent and of batches: `EmbedContentBatch` and its parts.
 
-Contract: Google's API reference for embeddings. How a batch travels inside an Operation is in `operations.py`.
+Contract: Google's API reference for embeddings. `operations.py` puts a batch into an Operation.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from gemvec.wire.names import MODEL_NAME, resource_name
 from gemvec.wire.proto_json import shown, snake_case
 
 _PREFIX = "BATCH_STATE_"
-_UNSPECIFIED = "UNSPECIFIED"  # what an enum is before anybody has set it
+_UNSPECIFIED = "UNSPECIFIED"  # the value of an enum that is not set
 _MAX_DISPLAY_NAME = 512
 _CHANGEABLE = ("display_name", "priority")
 
 
 class BatchState(StrEnum):
-    """Where a batch stands; on the wire with the prefix `BATCH_STATE_`."""
+    """State of a batch; on the wire with the prefix `BATCH_STATE_`."""
 
-    PENDING = "PENDING"  # waits for its first chunk, or for room or its model
+    PENDING = "PENDING"  # waits for its first chunk, for disk space or for its model
     RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"  # every request has its response or its error
-    FAILED = "FAILED"  # the batch as a whole could not go on
+    SUCCEEDED = "SUCCEEDED"  # every request has a response or an error
+    FAILED = "FAILED"  # the batch as a whole could not continue
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
 
     @property
     def is_ended(self) -> bool:
-        """Whether the state will never change again."""
+        """Whether the state is final."""
         return self not in {BatchState.PENDING, BatchState.RUNNING}
 
 
@@ -109,14 +109,14 @@ class InputEmbedContentConfig(ProtoMessage, frozen=True, kw_only=True):
     }
 
     file_name: Annotated[
-        str | None, Field("`files/{file}`: JSONL, one `{key, request}` a line.", kind=resource_name("files"))
+        str | None, Field("`files/{file}`: JSONL, one `{key, request}` per line.", kind=resource_name("files"))
     ] = None
     requests: Annotated[
-        InlinedEmbedContentRequests | None, Field("The requests themselves; they are not sent back.")
+        InlinedEmbedContentRequests | None, Field("The requests themselves; answers do not contain them.")
     ] = None
 
     def check(self) -> None:
-        """Refuse neither and both."""
+        """Refuse a message with neither or both."""
         if (self.file_name is None) == (self.requests is None):
             raise Refused("* {path}: exactly one of file_name and requests is required\n")
 
@@ -137,7 +137,7 @@ class EmbedContentBatchOutput(ProtoMessage, frozen=True, kw_only=True):
     responses_file: Annotated[
         str | None,
         Field(
-            "`files/{file}`: JSONL, one `{key, response}` or `{key, error}` a line, in input order.",
+            "`files/{file}`: JSONL, one `{key, response}` or `{key, error}` per line, in input order.",
             kind=resource_name("files"),
         ),
     ] = None
@@ -145,7 +145,7 @@ class EmbedContentBatchOutput(ProtoMessage, frozen=True, kw_only=True):
 
 
 class BatchStats(ProtoMessage, frozen=True, kw_only=True):
-    """How many requests; the last three add up to the first."""
+    """Numbers of requests; the last three add up to the first."""
 
     request_count: Annotated[int, Field("All.", kind=INT64)] = 0
     successful_request_count: Annotated[int, Field("With a response.", kind=INT64)] = 0
@@ -154,63 +154,65 @@ class BatchStats(ProtoMessage, frozen=True, kw_only=True):
 
 
 class BatchInput(ProtoMessage, frozen=True, kw_only=True):
-    """What a caller says about a batch."""
+    """The fields of a batch that a caller can set."""
 
     model: Annotated[
         str, Field("`models/{model}`; may be left out, and must be the URL's where it is there.", kind=MODEL_NAME)
     ] = ""
     display_name: Annotated[
-        str | None, Field(f"A name for people, at most {_MAX_DISPLAY_NAME} characters.", kind=_DISPLAY_NAME)
+        str | None, Field(f"A human-readable name, at most {_MAX_DISPLAY_NAME} characters.", kind=_DISPLAY_NAME)
     ] = None
     input_config: Annotated[InputEmbedContentConfig | None, Field("Where the requests are.")] = None
-    priority: Annotated[int | None, Field("Higher goes first; negatives are allowed.", kind=INT64)] = None
+    priority: Annotated[int | None, Field("Higher ones go first; may be negative.", kind=INT64)] = None
 
 
 class EmbedContentBatch(BatchInput, frozen=True, kw_only=True):
-    """A batch. Of a request, only display name, input, model and priority are read.
+    """A batch. In a request, only display name, input, model and priority are read.
 
     Attributes:
-        batch_id: what stands after `batches/`.
+        batch_id: the part after `batches/`.
         created_at: aware UTC, like every moment here.
-        error_code: google.rpc.Code number when the batch failed, was cancelled or expired, else 0; its operation
-            says it, not the batch.
+        error_code: google.rpc.Code number if the batch failed, was cancelled or expired, else 0; part of its operation,
+            not of the batch.
         error_message: goes with the code.
     """
 
     type_url: Annotated[str | None, Field("What this is, inside an operation.", name="@type")] = None
     batch_id: Annotated[str, Field("`batches/{batch}`", name="name", kind=resource_name("batches"))] = ""
-    output: Annotated[EmbedContentBatchOutput | None, Field("Present when it has ended.")] = None
+    output: Annotated[EmbedContentBatchOutput | None, Field("Present once it has ended.")] = None
     created_at: Annotated[datetime | None, Field("When it was accepted.", name="create_time")] = None
     updated_at: Annotated[
         datetime | None, Field("When anything last changed, progress included.", name="update_time")
     ] = None
     ended_at: Annotated[datetime | None, Field("When it ended.", name="end_time")] = None
     stats: Annotated[BatchStats, Field("How many requests there are.", name="batch_stats")] = BatchStats()
-    state: Annotated[BatchState, Field("Where it stands.", kind=_STATE)] = BatchState.PENDING
+    state: Annotated[BatchState, Field("Its state.", kind=_STATE)] = BatchState.PENDING
     waiting_reason: Annotated[
         str,
-        # Not Google's; every SDK ignores fields that it does not know.
-        Field("Why an open batch does not go on: no room on disk, or its weights are not served.", kind=FILLED_TEXT),
+        # Not part of Google's API; every SDK ignores unknown fields.
+        Field(
+            "Why an open batch does not continue: the disk is full, or its weights are not served.", kind=FILLED_TEXT
+        ),
     ] = ""
     error_code: int = 0
     error_message: str = ""
 
     @property
     def input_file(self) -> str | None:
-        """Id of the file of requests, which may be gone by now; None when they came inline."""
+        """Id of the file of requests, which may no longer exist; None if they came inline."""
         return self.input_config.file_name if self.input_config else None
 
     @property
     def responses_file(self) -> str | None:
-        """Id of the file of results, `batch-...`; None when the requests came inline or nothing is done."""
+        """Id of the file of results, `batch-...`; None if the requests came inline or nothing is done."""
         return self.output.responses_file if self.output else None
 
     def changes(self, update_mask: str | None) -> BatchUpdate:
-        """Return what an update with this batch as its body changes.
+        """Return the changes of an update with this batch as its body.
 
         Args:
-            update_mask: names of fields, either spelling, separated by commas; `*`, nothing or "" means what the body
-                has.
+            update_mask: names of fields, in either spelling, separated by commas; `*`, None or "" means the fields
+                in the body.
 
         Raises:
             InvalidRequest: the mask names a field that cannot be changed.
@@ -224,7 +226,7 @@ class EmbedContentBatch(BatchInput, frozen=True, kw_only=True):
                     f"* update_mask: {shown(name)} cannot be changed; display_name and priority can\n",
                     field="update_mask",
                 )
-        # A field that the mask names and the body lacks goes back to its default, as field masks have it.
+        # A field in the mask that the body lacks is reset to its default, as usual with field masks.
         return BatchUpdate(
             display_name=(self.display_name or "") if "display_name" in names else None,
             priority=(self.priority or 0) if "priority" in names else None,
@@ -233,7 +235,7 @@ class EmbedContentBatch(BatchInput, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchUpdate:
-    """What to change in a batch; None leaves it as it is."""
+    """Changes to a batch; None leaves a field unchanged."""
 
     display_name: str | None = None
     priority: int | None = None
@@ -242,8 +244,8 @@ class BatchUpdate:
 class AsyncBatchEmbedContentRequest(ProtoMessage, frozen=True, kw_only=True):
     """A batch to accept.
 
-    A request that is not well formed refuses the whole call, as a proto parser does; one that merely has no text
-    becomes an error at its place in the results.
+    If a request is malformed, the whole call is refused, as by a proto parser. A request without text becomes an error
+    at its position in the results.
     """
 
     batch: Annotated[EmbedContentBatch, Field("The batch.", required=["inputConfig"])]
@@ -257,13 +259,13 @@ class AsyncBatchEmbedContentRequest(ProtoMessage, frozen=True, kw_only=True):
 def create_batch_to_wire(
     *, display_name: str = "", priority: int = 0, file_id: str | None = None, requests: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Return an AsyncBatchEmbedContentRequest; the URL names the model.
+    """Return an AsyncBatchEmbedContentRequest; the model is in the URL.
 
     Args:
-        display_name: left out when "".
-        priority: left out when 0.
+        display_name: left out if "".
+        priority: left out if 0.
         file_id: the input file; None for inline requests.
-        requests: inline requests: objects with `request` and perhaps `metadata`.
+        requests: inline requests: objects with `request` and optionally `metadata`.
     """
     inline = InlinedEmbedContentRequests(lines=[msgspec.json.encode(each) for each in requests])
     source = InputEmbedContentConfig(file_name=file_id, requests=None if file_id else inline)
@@ -273,9 +275,9 @@ def create_batch_to_wire(
 
 
 def parse_batch(value: Any) -> EmbedContentBatch:
-    """Read an EmbedContentBatch that a server sent; fields that are not known are ignored.
+    """Read an EmbedContentBatch from a server; unknown fields are ignored.
 
     Raises:
-        InvalidRequest: a field has a value it cannot have.
+        InvalidRequest: a field has a wrong value.
     """
     return read(EmbedContentBatch, value, ignore_unknown=True)

@@ -1,6 +1,6 @@
 """The messages of models.embedContent and models.batchEmbedContents.
 
-Contract: Google's API reference for embeddings; `embedContentConfig` is what newer REST clients nest the options in.
+Contract: Google's API reference for embeddings; newer REST clients put the options into `embedContentConfig`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_REQUEST = "* BatchEmbedContentsRequest.requests: at least one request is req
 
 
 def _of_another_kind(what: str) -> Field:
-    """Return the field of a part that is no text: it is refused as what it is, never left out."""
+    """Return the field of a part that is not text, which is refused by its kind and never left out."""
 
     def refuse(value: Any) -> None:
         blob = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
@@ -64,12 +64,12 @@ class Content(ProtoMessage, frozen=True, kw_only=True):
 
 
 class _Options(ProtoMessage, frozen=True, kw_only=True):
-    """How to embed."""
+    """Options of an embedding."""
 
-    task_type: Annotated[TaskType | None, Field("What the vector is for; picks the model's prompt.")] = None
-    title: Annotated[str | None, Field("Title of the text; only with RETRIEVAL_DOCUMENT.")] = None
+    task_type: Annotated[TaskType | None, Field("What the vector is for; selects the model's prompt.")] = None
+    title: Annotated[str | None, Field("Title of the text; requires RETRIEVAL_DOCUMENT.")] = None
     output_dimensionality: Annotated[
-        int | None, Field("Values wanted in the vector; the model's default when absent.")
+        int | None, Field("Number of values in the vector; by default the model's.")
     ] = None
     auto_truncate: Annotated[
         bool | None, Field("Cut a text that is too long (true) or refuse it (false).", default=True)
@@ -77,7 +77,7 @@ class _Options(ProtoMessage, frozen=True, kw_only=True):
 
 
 class EmbedContentConfig(_Options, frozen=True, kw_only=True):
-    """Options of an embedding; those beside the content win over these."""
+    """Options of an embedding; those beside the content have precedence."""
 
     document_ocr: Annotated[Any, Field("Ignored: it concerns scans.", kind=IGNORED)] = None
     audio_track_extraction: Annotated[Any, Field("Ignored: it concerns video.", kind=IGNORED)] = None
@@ -88,7 +88,7 @@ _NO_CONFIG = EmbedContentConfig()
 
 
 def empty_text(path: str) -> EmptyText:
-    """Return the error for a content without text, in Google's words; `path` is where it stands."""
+    """Return the error for a content without text, in Google's words; `path` is the place of the content."""
     return EmptyText("EmbedContentRequest.content contains an empty Part.", field=path)
 
 
@@ -98,7 +98,7 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
     content: Annotated[
         Content,
         Field(
-            "What to embed; the texts of its parts together are one vector.",
+            "What to embed; the texts of all parts give one vector.",
             missing="* EmbedContentRequest.content: is required\n",
         ),
     ]
@@ -107,7 +107,7 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
         Field("`models/{model}`; may be left out, and must be the URL's where it is there.", kind=MODEL_NAME),
     ] = None
     embed_content_config: Annotated[
-        EmbedContentConfig | None, Field("The same options, as newer clients nest them.")
+        EmbedContentConfig | None, Field("The same options as newer clients send them.")
     ] = None
 
     @property
@@ -116,7 +116,7 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
         return self.content.text
 
     def to_embed_request(self) -> EmbedRequest:
-        """Return what is asked of an embedder; options beside the content win over those in the config.
+        """Return the request for an embedder; options beside the content have precedence over those in the config.
 
         Raises:
             EmptyText: no part of the content has text.
@@ -134,7 +134,7 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
 
     @classmethod
     def from_embed_request(cls, request: EmbedRequest, *, model: str | None = None) -> EmbedContentRequest:
-        """Return the message that asks for the same of `model`."""
+        """Return the message with the same request to `model`."""
         is_specified = request.task_type is not TaskType.TASK_TYPE_UNSPECIFIED
         return cls(
             content=Content(parts=[Part(text=request.text)]),
@@ -168,7 +168,7 @@ class BatchEmbedContentsRequest(ProtoMessage, frozen=True, kw_only=True):
             raise Refused(_NO_REQUEST, at=("requests",))
 
     def to_embed_requests(self) -> list[EmbedRequest]:
-        """Return what is asked of an embedder.
+        """Return the requests for an embedder.
 
         Raises:
             EmptyText: a content has no text; `index` says which.
@@ -192,14 +192,14 @@ class ModalityTokenCount(ProtoMessage, frozen=True, kw_only=True):
 
 
 class EmbeddingUsageMetadata(ProtoMessage, frozen=True, kw_only=True):
-    """What was embedded, in tokens."""
+    """Number of tokens that were embedded."""
 
-    prompt_token_count: Annotated[int | None, Field("Tokens of all texts together.")] = None
+    prompt_token_count: Annotated[int | None, Field("Total tokens of all texts.")] = None
     prompt_token_details: Annotated[list[ModalityTokenCount] | None, Field("The same by modality: TEXT only.")] = None
 
     @classmethod
     def of_text(cls, token_count: int) -> EmbeddingUsageMetadata:
-        """Return the usage of texts that have `token_count` tokens together."""
+        """Return the usage of texts with `token_count` tokens in total."""
         return cls(prompt_token_count=token_count, prompt_token_details=[ModalityTokenCount(token_count=token_count)])
 
 

@@ -1,4 +1,4 @@
-"""What the routes of other services have in common: inputs that are texts or token ids, and names of tasks."""
+"""What the routes of other services have in common: inputs (texts or token ids) and names of tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 
 
 def _read_inputs(value: Any) -> list[Input]:
-    """Return the inputs that `value` holds: a text, texts, the token ids of one text, or of several."""
+    """Return the inputs in `value`: a text, texts, the token ids of one text, or of several."""
     if not isinstance(value, list):
         return [_read_input(value)]
     items = cast("list[Any]", value)
@@ -80,7 +80,7 @@ _INPUT_TYPES = {
     "clustering": TaskType.CLUSTERING,
 }
 
-# text-embeddings-inference names a prompt of the model's sentence-transformers configuration: these are the usual ones.
+# Usual names of prompts in sentence-transformers configurations, which text-embeddings-inference takes.
 _PROMPT_NAMES = _INPUT_TYPES | {
     "retrieval-query": TaskType.RETRIEVAL_QUERY,
     "retrieval-document": TaskType.RETRIEVAL_DOCUMENT,
@@ -89,7 +89,7 @@ _PROMPT_NAMES = _INPUT_TYPES | {
 
 
 def task_names(names: dict[str, TaskType]) -> Kind:
-    """Return the kind of a text that names a task by one of `names`, in any case."""
+    """Return the kind of a text that is one of the task `names`, in any case."""
     spelled = {task: name for name, task in reversed(names.items())}
     words = f"`{{path}}`: {{value}} is not one of {', '.join(names)}"
 
@@ -103,20 +103,20 @@ def task_names(names: dict[str, TaskType]) -> Kind:
 
 
 class TaskNames(JsonMessage, frozen=True, kw_only=True):
-    """What the vectors are for, in the words of several services; it chooses the model's prompt."""
+    """What the vectors are for, by the names of several services; selects the model's prompt."""
 
-    task_type: Annotated[TaskType | None, Field("What the vectors are for, in Google's words.")] = None
-    task: Annotated[TaskType | None, Field("The same in Jina's words.", kind=task_names(_TASKS))] = None
+    task_type: Annotated[TaskType | None, Field("What the vectors are for: Google's names.")] = None
+    task: Annotated[TaskType | None, Field("The same: Jina's names.", kind=task_names(_TASKS))] = None
     input_type: Annotated[
-        TaskType | None, Field("The same in Cohere's, Voyage's and NVIDIA's words.", kind=task_names(_INPUT_TYPES))
+        TaskType | None, Field("The same: the names of Cohere, Voyage and NVIDIA.", kind=task_names(_INPUT_TYPES))
     ] = None
     prompt_name: Annotated[
         TaskType | None,
-        Field("The same in text-embeddings-inference's words.", kind=task_names(_PROMPT_NAMES)),
+        Field("The same: text-embeddings-inference's names.", kind=task_names(_PROMPT_NAMES)),
     ] = None
 
     def named_task(self) -> TaskType:
-        """Return the task that is named, TASK_TYPE_UNSPECIFIED where there is none.
+        """Return the named task, or TASK_TYPE_UNSPECIFIED.
 
         Raises:
             InvalidRequest: two fields name different tasks.

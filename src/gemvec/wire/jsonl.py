@@ -1,9 +1,9 @@
-r"""Requests and responses of a batch, inline and as lines of its files: one JSON object a line.
+r"""Requests and responses of a batch, inline and as lines of its files: one JSON object per line.
 
 Input: `{"key": "k1", "request": {EmbedContentRequest}}`. Output, one line per request in the same order:
 `{"key": "k1", "response": {"embedding": {"values": [...]}, "tokenCount": "5"}}` or
-`{"key": "k1", "error": {"code": 3, "message": "..."}}`. Inline requests carry `metadata` where files have `key`; both
-are accepted in files and go back as they came.
+`{"key": "k1", "error": {"code": 3, "message": "..."}}`. Inline requests have `metadata` instead of `key`; files may
+have either, and results return it unchanged.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def _read_key(value: Any) -> str | int:
 _KEY = Kind(_read_key, None, {"type": ["string", "integer"]})
 
 
-# Fields that a request and its result have, and results inline and in files.
-_Key = Annotated[str | int | None, Field("Comes back with the result.", kind=_KEY)]
-_Metadata = Annotated[dict[str, Any] | None, Field("Anything; comes back with the result.", kind=STRUCT)]
+# Fields that requests and results share, inline and in files.
+_Key = Annotated[str | int | None, Field("Returned with the result.", kind=_KEY)]
+_Metadata = Annotated[dict[str, Any] | None, Field("Anything; returned with the result.", kind=STRUCT)]
 _Request = Annotated[EmbedContentRequest, Field("What to embed.")]
 
 
@@ -48,8 +48,8 @@ class BatchedEmbedding(ProtoMessage, frozen=True, kw_only=True):
     token_count: Annotated[int | None, Field("Tokens that were embedded.", kind=INT64)] = None
 
 
-_Response = Annotated[BatchedEmbedding | None, Field("The vector, where the request succeeded.")]
-_Error = Annotated[Status | None, Field("Why the request failed, where it did.")]
+_Response = Annotated[BatchedEmbedding | None, Field("The vector, if the request succeeded.")]
+_Error = Annotated[Status | None, Field("Why the request failed, if it did.")]
 
 
 class InlinedEmbedContentRequest(ProtoMessage, frozen=True, kw_only=True):
@@ -73,32 +73,32 @@ class EmbedContentRequestLine(ProtoMessage, frozen=True, kw_only=True):
 
 
 class ResponseLine(ProtoMessage, frozen=True, kw_only=True):
-    """One line of a batch's output file, or an inline result, which has no key of its own."""
+    """One line of a batch's output file, or an inline result, which has no key."""
 
-    key_field: Annotated[str | int | None, Field("As the request had it.", name="key", kind=_KEY)] = None
+    key_field: Annotated[str | int | None, Field("As in the request.", name="key", kind=_KEY)] = None
     metadata: _Metadata = None
     response: _Response = None
     error: _Error = None
 
     @property
     def key(self) -> str | None:
-        """The request's key, which inline requests have in their metadata; None when it has none."""
+        """The request's key, which inline requests have in their metadata; None if it has none."""
         key = (self.metadata or {}).get("key", self.key_field)
         return None if key is None else str(key)
 
     @property
     def label(self) -> dict[str, Any]:
-        """`key` and `metadata` as the request had them."""
+        """`key` and `metadata` as in the request."""
         return _label(self.key_field, self.metadata)
 
     @property
     def values(self) -> list[float] | None:
-        """The vector; None when the request failed."""
+        """The vector; None if the request failed."""
         return self.response.embedding.values if self.response and self.response.embedding else None
 
     @property
     def token_count(self) -> int | None:
-        """Tokens of the text, None when the server does not say."""
+        """Tokens of the text, None if the server does not say."""
         return self.response.token_count if self.response else None
 
     @property
@@ -110,12 +110,12 @@ class ResponseLine(ProtoMessage, frozen=True, kw_only=True):
 
     @property
     def error_code(self) -> int:
-        """google.rpc.Code number; 0 when the request succeeded."""
+        """google.rpc.Code number; 0 if the request succeeded."""
         return (self.error.code or RPC_CODES["UNKNOWN"]) if self.error else 0
 
     @property
     def error_message(self) -> str:
-        """Why the request failed; empty when it succeeded."""
+        """Why the request failed; empty if it succeeded."""
         return (self.error and self.error.message) or ""
 
 
@@ -127,10 +127,10 @@ class InlinedEmbedContentResponse(ProtoMessage, frozen=True, kw_only=True):
     error: _Error = None
 
     def to_line(self) -> ResponseLine:
-        """Return the same result as a line has it.
+        """Return the same result as a line.
 
         Raises:
-            InvalidRequest: it is no embedding and no error.
+            InvalidRequest: it is neither an embedding nor an error.
         """
         return _complete(ResponseLine(metadata=self.metadata, response=self.response, error=self.error))
 
@@ -146,8 +146,8 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of input, as far as it can be read.
 
     Attributes:
-        label: `key` and `metadata` as they came; empty when the line has none or cannot be read.
-        request: what to embed, or why the line is no request.
+        label: `key` and `metadata` as they came; empty if the line has none or cannot be read.
+        request: what to embed, or why the line is not a request.
     """
 
     label: dict[str, Any]
@@ -155,9 +155,9 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_request_line(line: bytes) -> RequestLine:
-    """Read one line of input; a line that is no request comes back with its error, and its label if that can be read.
+    """Read one line of input; for an invalid line, return its error, and its label if that can be read.
 
-    Of a name that occurs twice in one object the last one counts, as on every other route.
+    If a name occurs twice in one object, the last one counts, as on every other route.
     """
     if not line.strip():
         return RequestLine(label={}, request=InvalidRequest(_BLANK))
@@ -170,9 +170,9 @@ def parse_request_line(line: bytes) -> RequestLine:
 
 
 def _readable_label(line: bytes) -> dict[str, Any]:
-    """Return the label of a line that is no request, so that its error finds its sender.
+    """Return the label of an invalid line, so that its error can be matched to it.
 
-    A text that is not Unicode spoils the line as JSON. The key beside it can be read all the same.
+    A text that is not Unicode makes the line invalid JSON, but the key beside it can still be read.
     """
     label: dict[str, Any] = {}
     try:
@@ -180,7 +180,7 @@ def _readable_label(line: bytes) -> dict[str, Any]:
         for name, kind in (("key", _KEY), ("metadata", STRUCT)):
             if fields.get(name) is not None:
                 value = kind.read(fields[name])
-                _encode(value)  # half a character cannot be sent back
+                _encode(value)  # half a character cannot be returned
                 label[name] = value
     except (ValueError, RecursionError, AttributeError, Refused):
         pass
@@ -203,7 +203,7 @@ def response_line_to_wire(
 
 
 def error_line_to_wire(label: dict[str, Any], status: str, message: str) -> dict[str, Any]:
-    """Return the object that a line of output holds for a failed request.
+    """Return a line of output for a failed request as an object.
 
     Args:
         label: `key` and `metadata` of the request.
@@ -228,10 +228,10 @@ def format_error_line(label: dict[str, Any], status: str, message: str) -> bytes
 
 
 def parse_response_line(line: bytes) -> ResponseLine:
-    """Read one line of output; fields that are not known are ignored.
+    """Read one line of output; unknown fields are ignored.
 
     Raises:
-        InvalidRequest: it is not one.
+        InvalidRequest: it is not a line of output.
     """
     return _complete(read(ResponseLine, parse_json(line), ignore_unknown=True))
 

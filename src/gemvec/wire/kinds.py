@@ -1,7 +1,7 @@
-"""How single values travel: `Kind`, and the kinds of proto3 JSON.
+"""How single values are read and written: `Kind`, and the kinds of proto3 JSON.
 
-A kind reads one value of decoded JSON, writes it back canonically, and knows its JSON Schema. What it cannot read it
-refuses (`Refused`) without knowing where the value stands: the path is put together by the messages around it.
+A kind reads one value of decoded JSON, writes it canonically, and knows its JSON Schema. It refuses a wrong value
+(`Refused`) without knowing its place: the messages around it add the path.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _GOOGLES_TYPE = "type.googleapis.com/google."
 
 
 class Refused(Exception):
-    """A value that cannot be read, before it is known where it stands; `message.read` makes it an `InvalidRequest`.
+    """A value that cannot be read, before its place is known; `message.read` turns it into an `InvalidRequest`.
 
     Attributes:
-        path: the fields and positions that lead to it, the innermost first.
+        path: the fields and positions that lead to it, innermost first.
     """
 
     def __init__(
@@ -45,20 +45,20 @@ class Refused(Exception):
         at: Sequence[str | int] = (),
         error: type[InvalidRequest] = InvalidRequest,
     ) -> None:
-        """Remember what is wrong.
+        """Record what is wrong.
 
         Args:
             words: the message; `{path}`, `{at}` (` at 'path'`) and `{value}` are filled in.
-            value: what was refused.
-            at: the fields and positions that lead to it, seen from the message that refuses it.
-            error: what to raise in the end.
+            value: the refused value.
+            at: the fields and positions that lead to it from the message that refuses it.
+            error: the class of error to raise.
         """
         super().__init__(words)
         self._words, self._value, self._error = words, value, error
         self.path: list[str | int] = list(reversed(at))
 
     def to_error(self, root: str) -> InvalidRequest:
-        """Return the error to raise; `root` is the path of the message that was read."""
+        """Return the error to raise; `root` is the path of the message."""
         path = root
         for step in reversed(self.path):
             path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
@@ -69,14 +69,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the values of a field travel.
+    """How the values of a field are read and written.
 
     Attributes:
-        read: returns the value of what JSON holds; raises `Refused`.
-        write: returns what JSON holds for a value, None to leave the field out; None where that is the value itself.
+        read: turns a JSON value into the field's value; raises `Refused`.
+        write: turns the field's value into a JSON value, or None to leave the field out; None if both are the same.
         schema: JSON Schema of the canonical form.
-        is_kept: whether reading gives a value at all, so that there may be one to write.
-        is_nullable: whether null is written where there is no value.
+        is_kept: whether reading gives a value that can be written.
+        is_nullable: whether null is written if there is no value.
     """
 
     read: Read
@@ -138,7 +138,7 @@ def _read_struct(value: Any) -> dict[str, Any]:
 
 
 def _is_deeper(value: dict[str, Any], limit: int) -> bool:
-    """Whether objects and lists nest more than `limit` levels in `value`."""
+    """Whether objects and lists in `value` are nested more than `limit` levels deep."""
     level: list[Any] = [value]
     for _ in range(limit):
         inner: list[Any] = []
@@ -165,15 +165,15 @@ IGNORED = Kind(lambda _: None, None, {}, is_kept=False)
 def _read_values(value: Any) -> list[float]:
     if type(value) is not list:
         raise Refused(INVALID % "TYPE_FLOAT", value)
-    return cast("list[float]", value)  # looking at each would cost more than all the rest of an answer
+    return cast("list[float]", value)  # checking each value would cost more than the rest of an answer
 
 
-# The values of a vector; written as they are, which may be an array or finished JSON.
+# The values of a vector; written unchanged, may be an array or finished JSON.
 VALUES = Kind(_read_values, None, {"type": "array", "items": {"type": "number", "format": "float"}})
 
 
 def enum(kind: type[IntEnum]) -> Kind:
-    """Return the kind of an enum, which is read by name, in any case, or by number."""
+    """Return the kind of an enum, which is read by name (in any case) or by number."""
     members = {each.name: each for each in kind}
     words = INVALID % f"{_GOOGLES_TYPE}ai.generativelanguage.v1beta.{kind.__name__}"
 
@@ -192,7 +192,7 @@ def enum(kind: type[IntEnum]) -> Kind:
 
 
 def choice(values: tuple[str, ...], words: str = INVALID % "TYPE_STRING") -> Kind:
-    """Return the kind of a text that is one of `values`; `words` refuse any other."""
+    """Return the kind of a text that is one of `values`; `words` is the error for any other."""
 
     def read(value: Any) -> str:
         if _read_text(value) not in values:
@@ -203,7 +203,7 @@ def choice(values: tuple[str, ...], words: str = INVALID % "TYPE_STRING") -> Kin
 
 
 def list_of(item: Kind) -> Kind:
-    """Return the kind of a list; a single value stands for a list of one, as it does for Google's parsers."""
+    """Return the kind of a list; a single value counts as a list of one, as in Google's parsers."""
     read_item, write_item = item.read, item.write
 
     def read(value: Any) -> list[Any]:
@@ -223,7 +223,7 @@ def list_of(item: Kind) -> Kind:
 
 
 def nullable(kind: Kind) -> Kind:
-    """Return the kind of a field that is always written, as null where there is no value."""
+    """Return the kind of a field that is always written, as null if there is no value."""
     schema = {**kind.schema, "type": [kind.schema["type"], "null"]}
     return replace(kind, schema=schema, is_nullable=True)
 

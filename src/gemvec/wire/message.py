@@ -1,15 +1,15 @@
-"""A wire message is declared once: `Message` and `Field`.
+"""Each wire message is declared once: `Message` and `Field`.
 
-A message is a class; a field is an annotation that says its type, its description and its words of refusal. From that
-come the lenient reader (`read`), the canonical writer (`to_wire`) and, in `schema.py`, its JSON Schema.
+A message is a class; a field is an annotation with its type, its description and its error messages. From that come the
+lenient reader (`read`), the canonical writer (`to_wire`) and, in `schema.py`, the JSON Schema.
 
 Google's messages (`ProtoMessage`) are read as proto3 JSON: every field in lowerCamel and snake_case, int64 as number or
-string, enums by name or number, one value for a list of one, null for a field that is not set. Fields that are not
-known are refused by name. The messages of other services (`JsonMessage`) are written in snake_case, and fields that
-are not known are ignored, as those services do.
+string, enums by name or number, one value for a list of one, null for a field that is not set. Unknown fields are
+refused by name. The messages of other services (`JsonMessage`) are written in snake_case, and unknown fields are
+ignored, as by those services.
 
-Errors carry the path in proto spelling, `requests[0].task_type`, and Google's wording. A path is put together only
-after something was refused, so that it costs nothing otherwise.
+Errors have the path in proto spelling, `requests[0].task_type`, and Google's wording. A path is only built after
+something was refused, so otherwise it costs nothing.
 
 Contract: https://protobuf.dev/programming-guides/json/ and the error texts of the Gemini API.
 """
@@ -36,7 +36,7 @@ _UNKNOWN = "Invalid JSON payload received. Unknown name {value}{at}: Cannot find
 
 
 class Field:
-    """What a message says about one of its fields, inside `Annotated`."""
+    """The description of a message's field, inside `Annotated`."""
 
     def __init__(
         self,
@@ -52,34 +52,34 @@ class Field:
 
         Args:
             description: one or two sentences for the API's documentation.
-            name: its proto name, where that is not the attribute's.
-            kind: how it travels, where its type does not say so.
-            missing: the words that refuse a message without it, where it has no default.
+            name: its proto name, if it differs from the attribute's.
+            kind: how it is read and written, if its type does not decide that.
+            missing: the error for a message without it, if it has no default.
             is_indexed: whether the position in this list is the `index` of an error.
-            schema: more of its JSON Schema.
+            schema: additions to its JSON Schema.
         """
         self.description, self.name, self.kind = description, name, kind
         self.missing, self.is_indexed, self.schema = missing, is_indexed, schema
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One JSON object of the wire. The first line of a message's docstring is its description in the API's docs."""
+    """One JSON object on the wire. The first line of a message's docstring is its description in the API's docs."""
 
     is_camel_case: ClassVar[bool]
     ignores_unknown: ClassVar[bool]
-    declared_by: ClassVar[type[Message] | None] = None  # of a struct made from another's declaration: that one
-    more_schema: ClassVar[Mapping[str, Any]] = {}  # JSON Schema of what `check` refuses
+    declared_by: ClassVar[type[Message] | None] = None  # the message that a derived struct was made from
+    more_schema: ClassVar[Mapping[str, Any]] = {}  # JSON Schema of the rules in `check`
 
     def check(self) -> None:
-        """Refuse what no field alone can see.
+        """Check rules that concern several fields.
 
         Raises:
-            Refused: something is wrong; `at` says where.
+            Refused: a rule is broken; `at` says where.
         """
 
 
 class ProtoMessage(Message, frozen=True, kw_only=True):
-    """A message of Google's."""
+    """A message of Google's API."""
 
     is_camel_case: ClassVar[bool] = True
     ignores_unknown: ClassVar[bool] = False
@@ -93,13 +93,13 @@ class JsonMessage(Message, frozen=True, kw_only=True):
 
 
 def read(kind: type[MessageT], value: Any, path: str = "", *, ignore_unknown: bool = False) -> MessageT:
-    """Return the message that a JSON value holds.
+    """Return the message in a JSON value.
 
     Args:
-        kind: which message it is.
+        kind: the class of the message.
         value: decoded JSON.
-        path: where it stands in the body, for errors.
-        ignore_unknown: pass over fields that are not known, as a client does with what a server sends.
+        path: its place in the body, for errors.
+        ignore_unknown: ignore unknown fields, as a client does in answers of a server.
 
     Raises:
         InvalidRequest: a field is wrong, unknown or missing; `field` and `index` say which.
@@ -139,9 +139,9 @@ class DeclaredField(NamedTuple):
         attribute: its name in Python.
         wire_name: its proto name.
         spelled: its canonical JSON name.
-        field: what is said about it.
+        field: its description.
         hint: its type, without None.
-        is_required: whether a message without it is refused: a field without a default.
+        is_required: whether a message without it is refused, because it has no default.
     """
 
     attribute: str
@@ -185,12 +185,12 @@ _KINDS: dict[Any, Kind] = {
 
 
 def kind_of(declared: DeclaredField, *, ignore_unknown: bool = False) -> Kind:
-    """Return how a field travels: as it says itself, or as its type does."""
+    """Return the kind of a field: its own, or that of its type."""
     return declared.field.kind or kind_of_type(declared.hint, ignore_unknown=ignore_unknown)
 
 
 def kind_of_type(hint: Any, *, ignore_unknown: bool = False) -> Kind:
-    """Return how the values of a type travel."""
+    """Return the kind of a type's values."""
     if hint in _KINDS:
         return _KINDS[hint]
     if get_origin(hint) is list:
@@ -203,17 +203,17 @@ def kind_of_type(hint: Any, *, ignore_unknown: bool = False) -> Kind:
 
 
 class _Spelling(NamedTuple):
-    """What a JSON name of a message stands for."""
+    """What a JSON name of a message means."""
 
     attribute: str
     wire_name: str
     read: Read
-    wins: bool  # over the other spelling, where a body has both
+    wins: bool  # has precedence if a body has both spellings
 
 
 @functools.cache
 def _reader(kind: type[Message], ignore_unknown: bool) -> Read:
-    """Return the function that reads a message; made once, because a request may hold thousands of them."""
+    """Return the function that reads a message; made once, because a request may contain thousands of them."""
     fields = fields_of(kind)
     spellings: dict[str, _Spelling] = {}
     for each in fields:

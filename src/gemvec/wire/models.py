@@ -17,15 +17,15 @@ _PAGE_TOKEN = "`pageToken` of the next page; absent on the last."  # noqa: S105 
 
 
 class Model(ProtoMessage, frozen=True, kw_only=True):
-    """A name that is served."""
+    """A served model."""
 
     name: Annotated[str | None, Field("`models/{model}`", kind=MODEL_NAME)] = None
     version: Annotated[str | None, Field("First eight characters of the SHA-256 of the weights that serve it.")] = None
-    display_name: Annotated[str | None, Field("A name for people.")] = None
-    description: Annotated[str | None, Field("Which weights serve it.")] = None
+    display_name: Annotated[str | None, Field("A human-readable name.")] = None
+    description: Annotated[str | None, Field("The weights that serve it.")] = None
     input_token_limit: Annotated[int | None, Field("Longer texts are cut or refused.")] = None
     output_token_limit: Annotated[int | None, Field("Always 1.")] = None
-    supported_generation_methods: Annotated[list[str] | None, Field("What may be called on it.")] = None
+    supported_generation_methods: Annotated[list[str] | None, Field("The methods that it supports.")] = None
 
 
 class ListModelsResponse(ProtoMessage, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class ListModelsResponse(ProtoMessage, frozen=True, kw_only=True):
 
 
 class GenerateContentRequest(ProtoMessage, frozen=True, kw_only=True):
-    """What a call of generateContent would send; only its contents are counted."""
+    """What a generateContent call would send; only its contents are counted."""
 
     ignores_unknown: ClassVar[bool] = True
 
@@ -58,10 +58,10 @@ class CountTokensRequest(ProtoMessage, frozen=True, kw_only=True):
         ]
     }
 
-    model: Annotated[str | None, Field("Ignored: the URL names the model.")] = None
+    model: Annotated[str | None, Field("Ignored: the model is in the URL.")] = None
     contents: Annotated[list[Content] | None, Field("The contents; at least one.")] = None
     generate_content_request: Annotated[
-        GenerateContentRequest | None, Field("The contents, as some SDKs nest them.")
+        GenerateContentRequest | None, Field("The contents as some SDKs send them.")
     ] = None
 
     def check(self) -> None:
@@ -80,10 +80,10 @@ class CountTokensRequest(ProtoMessage, frozen=True, kw_only=True):
 class CountTokensResponse(ProtoMessage, frozen=True, kw_only=True):
     """Tokens."""
 
-    total_tokens: Annotated[int | None, Field("Tokens of all contents together.")] = None
+    total_tokens: Annotated[int | None, Field("Total tokens of all contents.")] = None
     prompt_tokens_details: Annotated[list[ModalityTokenCount] | None, Field("The same by modality: TEXT only.")] = None
 
     @classmethod
     def of(cls, token_count: int) -> CountTokensResponse:
-        """Return the answer for contents that have `token_count` tokens together."""
+        """Return the answer for contents with `token_count` tokens in total."""
         return cls(total_tokens=token_count, prompt_tokens_details=[ModalityTokenCount(token_count=token_count)])

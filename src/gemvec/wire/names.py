@@ -18,10 +18,10 @@ _BAD_MODEL = "* {path}: unexpected model name format: {value}, expected models/{
 
 
 def parse_model_name(name: str, *, field: str = "model") -> str:
-    """Return the model id of `models/{id}`; a bare id is taken as it is.
+    """Return the model id in `models/{id}`; a bare id is returned unchanged.
 
     Raises:
-        BadResourceName: it is neither.
+        BadResourceName: it is neither form.
     """
     model = name.removeprefix("models/")
     if not _MODEL.fullmatch(model):
@@ -53,12 +53,12 @@ _BAD_ID = "* {path}: {value} is not {collection}/{{id}}; an id is lower-case let
 
 
 def parse_resource_id(name: str, collection: str, *, field: str = "name") -> str:
-    """Return the id of `{collection}/{id}`; a bare id is taken as it is.
+    """Return the id in `{collection}/{id}`; a bare id is returned unchanged.
 
     Args:
-        name: the resource name, or the id alone.
+        name: the resource name, or only the id.
         collection: `files` or `batches`.
-        field: the path to name in the error.
+        field: the path for the error.
 
     Raises:
         BadResourceName: the id has other characters than lower-case letters, digits and inner dashes.
@@ -71,7 +71,7 @@ def parse_resource_id(name: str, collection: str, *, field: str = "name") -> str
 
 
 def resource_name(collection: str) -> Kind:
-    """Return the kind of `{collection}/{id}`, read as its id; an empty name is none."""
+    """Return the kind of `{collection}/{id}`, which is read as its id; an empty name means no name."""
     words = _BAD_ID.format(path="{path}", value="{value}", collection=collection).replace("{id}", "{{id}}")
 
     def read(value: Any) -> str | None:

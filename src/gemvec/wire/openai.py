@@ -1,7 +1,7 @@
-"""The messages of OpenAI's embeddings and models routes, as openai-python and Milvus speak them.
+"""The messages of OpenAI's embeddings and models routes, as openai-python and Milvus send them.
 
-Fields that are not known are ignored, as every compatible server does: clients send extensions of their own.
-Contract: OpenAI's API reference for embeddings; openai-python 3.52.0 for what is sent when the user says nothing.
+Unknown fields are ignored, as by every compatible server, because clients send their own extensions. Contract: OpenAI's
+API reference for embeddings, and openai-python 3.52.0 for its defaults.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
             is_indexed=True,
         ),
     ]
-    model: Annotated[str | None, Field("A served name; the default model when absent.")] = None
-    dimensions: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = None
+    model: Annotated[str | None, Field("A served name; by default the default model.")] = None
+    dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     encoding_format: Annotated[
         str, Field("base64 is little-endian float32.", kind=_ENCODING_FORMAT, default="float")
     ] = "float"
@@ -76,16 +76,16 @@ class OpenAIEmbeddingsResponse(JsonMessage, frozen=True, kw_only=True):
 
 
 class OpenAIModel(JsonMessage, frozen=True, kw_only=True):
-    """A name that is served."""
+    """A served model."""
 
     id: Annotated[str, Field("The name.")]
     object: Annotated[str, Field("model")] = "model"
-    created: Annotated[int, Field("Always 0: a required field of OpenAI's that means nothing here.")] = 0
+    created: Annotated[int, Field("Always 0: OpenAI requires this field, but it has no meaning here.")] = 0
     owned_by: Annotated[str, Field("gemvec")] = "gemvec"
 
 
 class OpenAIModels(JsonMessage, frozen=True, kw_only=True):
-    """All names; OpenAI's list has no pages."""
+    """All served models; OpenAI's list has no pages."""
 
     object: Annotated[str, Field("list")] = "list"
     data: Annotated[list[OpenAIModel], Field("Each name.")]
@@ -107,7 +107,7 @@ class OpenAIError(JsonMessage, frozen=True, kw_only=True):
 
 
 def vector_to_base64(vector: npt.NDArray[np.float32]) -> str:
-    """Return a float32[dim] array as OpenAI sends it to who asks for base64: its bytes, little-endian."""
+    """Return a float32[dim] array in OpenAI's base64 encoding: its bytes, little-endian."""
     return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()
 
 

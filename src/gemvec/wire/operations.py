@@ -1,8 +1,8 @@
-"""google.longrunning.Operation around an `EmbedContentBatch`: what create, get and list of batches answer.
+"""google.longrunning.Operation around an `EmbedContentBatch`: the answers of batches' create, get and list.
 
-The official SDKs read `metadata`, REST users read `done`, `response` and `error`; all of them are filled. Small inline
-output stands twice, in `metadata.output` and in `response`. Large output stands only in `metadata.output`, where the
-SDKs for Python and JavaScript read it; it is written in pieces and never held whole.
+The official SDKs read `metadata`, REST users read `done`, `response` and `error`, so all of them are set. Small inline
+output appears twice, in `metadata.output` and in `response`. Large output is only in `metadata.output`, where the SDKs
+for Python and JavaScript read it; it is written in pieces and never completely in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 _INLINE_START = b'"inlinedResponses":{"inlinedResponses":['
 _INLINE_END = b"]}"
 
-# Gives the elements of inlinedResponses as JSON text, commas between them included.
+# Yields the elements of inlinedResponses as JSON text, including the commas between them.
 InlineOutput = Callable[[], Iterable[bytes]]
 
 
@@ -33,12 +33,12 @@ class Operation(ProtoMessage, frozen=True, kw_only=True):
     name: Annotated[str | None, Field("`batches/{batch}`")] = None
     metadata: Annotated[EmbedContentBatch | None, Field("The batch.")] = None
     done: Annotated[bool | None, Field("Whether it has ended.")] = None
-    response: Annotated[EmbedContentBatchOutput | None, Field("The results again, when it succeeded.")] = None
-    error: Annotated[Status | None, Field("Why it did not succeed, when it ended otherwise.")] = None
+    response: Annotated[EmbedContentBatchOutput | None, Field("The results again, if it succeeded.")] = None
+    error: Annotated[Status | None, Field("Why it did not succeed, if it ended otherwise.")] = None
 
     @property
     def batch(self) -> EmbedContentBatch:
-        """The batch, with the error that its operation tells."""
+        """The batch, with the operation's error."""
         batch = self.metadata or EmbedContentBatch()
         if self.error is None:
             return batch
@@ -46,10 +46,10 @@ class Operation(ProtoMessage, frozen=True, kw_only=True):
 
     @property
     def responses(self) -> tuple[ResponseLine, ...]:
-        """Inline results in the order of the requests; empty when there are none or they are in a file.
+        """Inline results in the order of the requests; empty if there are none or they are in a file.
 
         Raises:
-            InvalidRequest: they are no embeddings: Google keeps batches of other methods under the same names.
+            InvalidRequest: they are not embeddings; at Google, batches of other methods have the same names.
         """
         output = (self.metadata and self.metadata.output) or self.response
         inlined = output.inlined_responses if output else None
@@ -69,9 +69,9 @@ def write_operation(
     """Yield the JSON of an Operation, piece by piece.
 
     Args:
-        batch: what the operation is about.
-        inline_output: called once for each place where the results stand; None when there are none.
-        is_large: whether the results stand in `metadata.output` alone.
+        batch: the batch of the operation.
+        inline_output: called once for each place of the results; None if there are none.
+        is_large: whether the results are only in `metadata.output`.
     """
     name = {"name": f"batches/{batch.batch_id}"}
     yield _open(name) + b',"metadata":'
@@ -87,7 +87,7 @@ def write_operation(
 
 
 def write_operations(operations: Iterable[Iterable[bytes]], next_page_token: str | None) -> Iterator[bytes]:
-    """Yield the JSON of a ListOperationsResponse; on the last page the token is left out, which ends every pager."""
+    """Yield the JSON of a ListOperationsResponse; the last page has no token, which ends every pager."""
     yield b'{"operations":['
     for number, operation in enumerate(operations):
         if number:
@@ -125,19 +125,19 @@ def _open(wire: dict[str, Any]) -> bytes:
 
 
 def parse_operation(value: Any) -> Operation:
-    """Read an Operation that a server sent; fields that are not known are ignored.
+    """Read an Operation from a server; unknown fields are ignored.
 
     Raises:
-        InvalidRequest: a field has a value it cannot have, or the operation is not on a batch.
+        InvalidRequest: a field has a wrong value, or the operation is not about a batch.
     """
     return _on_a_batch(read(Operation, value, ignore_unknown=True))
 
 
 def parse_operations(value: Any) -> list[Operation]:
-    """Read a page of operations that a server sent; fields that are not known are ignored.
+    """Read a page of operations from a server; unknown fields are ignored.
 
     Raises:
-        InvalidRequest: a field has a value it cannot have, or an operation is not on a batch.
+        InvalidRequest: a field has a wrong value, or an operation is not about a batch.
     """
     page = read(ListOperationsResponse, value, ignore_unknown=True)
     return [_on_a_batch(each) for each in page.operations or ()]

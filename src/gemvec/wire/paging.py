@@ -1,4 +1,4 @@
-"""Query parameters, which are read like messages: either spelling, numbers as strings; unknown ones are ignored."""
+"""Query parameters, read like messages: in either spelling, numbers as strings; unknown ones are ignored."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Query(ProtoMessage, frozen=True, kw_only=True):
 
 
 class PageQuery(Query, frozen=True, kw_only=True):
-    """Which page of a list to answer with."""
+    """The page of a list to return."""
 
-    page_size: Annotated[int | None, Field("Most items in one answer.")] = None
-    page_token: Annotated[str | None, Field("`nextPageToken` of the page before.")] = None
+    page_size: Annotated[int | None, Field("Most items on the page.")] = None
+    page_token: Annotated[str | None, Field("`nextPageToken` of the previous page.")] = None
 
 
 class UpdateMaskQuery(Query, frozen=True, kw_only=True):
@@ -25,14 +25,14 @@ class UpdateMaskQuery(Query, frozen=True, kw_only=True):
 
     update_mask: Annotated[
         str | None,
-        Field("`displayName`, `priority`, or both with a comma; what the body has when absent."),
+        Field("`displayName`, `priority`, or both with a comma; by default the fields in the body."),
     ] = None
 
 
 class DownloadQuery(Query, frozen=True, kw_only=True):
-    """How to download."""
+    """Options of a download."""
 
-    alt: Annotated[str | None, Field("`media`; may be left out.")] = None
+    alt: Annotated[str | None, Field("`media`; optional.")] = None
 
 
 class Page(ProtoMessage, frozen=True, kw_only=True):

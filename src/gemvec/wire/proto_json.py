@@ -1,6 +1,6 @@
 """The JSON text of Google's API: bodies, names, timestamps, and how an error message quotes a value.
 
-Trailing commas are forgiven: Google's own curl sample for batchEmbedContents has them.
+Trailing commas are allowed, because Google's own curl sample for batchEmbedContents has them.
 
 Contract: https://protobuf.dev/programming-guides/json/.
 """
@@ -17,18 +17,18 @@ import msgspec
 
 from gemvec.errors import InvalidRequest
 
-# What is kept (strings whole, closed or not; every comma but a trailing one), or a trailing comma, dropped. Possessive
-# throughout, so that the time is linear in the body whatever it holds.
+# Matches either what is kept (whole strings, closed or not; every comma but a trailing one), or a trailing comma, which
+# is dropped. Only possessive quantifiers, so that the time is linear in any body.
 _TRAILING_COMMA = re.compile(rb'((?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^",]++|,(?!\s*+[}\]]))++)|,', re.DOTALL)
 
-# People write trailing commas, programs do not: larger bodies are taken as they are.
+# People write trailing commas, programs do not, so larger bodies are not changed.
 _FORGIVEN_BYTES = 2**20
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def parse_json(body: bytes) -> Any:
-    """Decode a request body, forgiving trailing commas and a byte order mark; an empty body is an empty message.
+    """Decode a request body; trailing commas and a byte order mark are allowed, and an empty body is an empty message.
 
     Raises:
         InvalidRequest: the body is not JSON, is not UTF-8, or is nested too deeply.
@@ -69,7 +69,7 @@ def camel_case(name: str) -> str:
 
 
 def shown(value: Any, most: int = 100) -> str:
-    """Return `value` as an error message quotes it: at most `most` characters, containers only hinted at."""
+    """Return `value` as quoted in an error message: at most `most` characters, containers without their content."""
     if isinstance(value, (dict, list)):
         return "{...}" if isinstance(value, dict) else "[...]"
     if not isinstance(value, str):
@@ -78,7 +78,7 @@ def shown(value: Any, most: int = 100) -> str:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Return the aware UTC datetime that an RFC 3339 string names; offsets other than Z are converted.
+    """Return the aware UTC datetime in an RFC 3339 string; offsets other than Z are converted.
 
     Raises:
         ValueError: the text is not RFC 3339.
@@ -87,7 +87,7 @@ def parse_timestamp(text: str) -> datetime:
     if not found:
         raise ValueError(f"not RFC 3339: {text[:40]!r}")
     date, clock, fraction, offset = found.groups()
-    # datetime holds microseconds: digits beyond the sixth are dropped.
+    # datetime has microseconds: digits after the sixth are dropped.
     moment = datetime.fromisoformat(f"{date}T{clock}{(fraction or '')[:7]}{offset.upper()}")
     try:
         return moment.astimezone(UTC)
@@ -96,7 +96,7 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """Return an aware datetime in RFC 3339, in UTC with `Z` and 0, 3 or 6 fraction digits."""
+    """Return an aware datetime in RFC 3339, in UTC with `Z` and 0, 3 or 6 fractional digits."""
     micros = moment.microsecond
     digits = "seconds" if micros == 0 else "milliseconds" if micros % 1000 == 0 else "microseconds"
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=digits) + "Z"

@@ -1,4 +1,4 @@
-"""google.rpc.Status: how every error travels, alone as `{"error": ...}` or inside an operation or a batch response."""
+"""google.rpc.Status: the form of every error, as `{"error": ...}` or inside an operation or a batch response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 from gemvec.wire.message import Field, ProtoMessage, to_wire
 
-# google.rpc.Code numbers, used inside operations and batch responses; HTTP answers carry the HTTP number instead.
+# google.rpc.Code numbers, used inside operations and batch responses; HTTP answers have the HTTP number instead.
 RPC_CODES = {
     "OK": 0,
     "CANCELLED": 1,
@@ -28,7 +28,7 @@ RPC_CODES = {
     "UNAUTHENTICATED": 16,
 }
 
-# The names that go with HTTP numbers, where an error does not say its own.
+# Names for HTTP numbers, if an error does not have its own.
 HTTP_STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -54,7 +54,7 @@ class Status(ProtoMessage, frozen=True, kw_only=True):
 
 
 class HttpStatus(Status, frozen=True, kw_only=True):
-    """google.rpc.Status as HTTP carries it."""
+    """google.rpc.Status in an HTTP answer."""
 
     code: Annotated[int | None, Field("The HTTP status.")] = None
     status: Annotated[str | None, Field("The canonical name, such as INVALID_ARGUMENT.")] = None
@@ -79,7 +79,7 @@ def error_to_wire(code: int, status: str, message: str, details: list[dict[str, 
 
 
 def status_to_wire(status: str, message: str) -> dict[str, Any]:
-    """Return a google.rpc.Status, as operations and batch responses carry it: `{code, message}`."""
+    """Return a google.rpc.Status for operations and batch responses: `{code, message}`."""
     return {"code": RPC_CODES[status], "message": message}
 
 
@@ -94,7 +94,7 @@ def is_bad_request_detail(detail: Any) -> bool:
 
 
 def retry_info_detail(seconds: float) -> dict[str, Any]:
-    """Return a google.rpc.RetryInfo that says when to try again."""
+    """Return a google.rpc.RetryInfo that says when to retry."""
     return {"@type": _DETAIL + "RetryInfo", "retryDelay": f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"}
 
 
@@ -114,7 +114,7 @@ def localized_message_detail(message: str) -> dict[str, Any]:
 
 
 def request_info_detail(request_id: str) -> dict[str, Any]:
-    """Return a google.rpc.RequestInfo, by which a log line is found."""
+    """Return a google.rpc.RequestInfo, which identifies a log line."""
     return {"@type": _DETAIL + "RequestInfo", "requestId": request_id}
 
 

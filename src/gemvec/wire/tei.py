@@ -1,7 +1,7 @@
-"""The messages of text-embeddings-inference's routes, as Milvus' `tei` provider and TEI's own clients speak them.
+"""The messages of text-embeddings-inference's routes, as Milvus' `tei` provider and TEI's own clients send them.
 
-Fields that are not known are ignored, as TEI does. Contract: text-embeddings-inference,
-router/src/http/types.rs and, for `GET info`, `struct Info` in router/src/lib.rs.
+Unknown fields are ignored, as by TEI. Contract: text-embeddings-inference, router/src/http/types.rs and, for `GET
+info`, `struct Info` in router/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def _read_direction(value: Any) -> str:
 class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
     """Texts to embed with the default model.
 
-    What would give other vectors than are served is refused: raw ones, a cut from the left, an unknown prompt.
+    Options that would change the vectors but are not supported are refused: raw vectors, a cut from the left, an
+    unknown prompt.
     """
 
     inputs: Annotated[
@@ -41,7 +42,7 @@ class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
         ),
     ]
     truncate: Annotated[bool, Field("Cut a text that is too long (true) or refuse it (false).", default=False)] = False
-    dimensions: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = None
+    dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     normalize: Annotated[
         bool | None,
         Field(
@@ -60,7 +61,7 @@ class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
     ] = None
 
 
-# The vectors, nothing around them.
+# Only the vectors, not inside an object.
 EMBED_RESPONSE: Schema = {
     "type": "array",
     "items": VALUES.schema,
@@ -71,11 +72,11 @@ EMBED_RESPONSE: Schema = {
 class TEIPooling(JsonMessage, frozen=True, kw_only=True):
     """How token vectors become one."""
 
-    pooling: Annotated[str | None, Field("mean or cls, where it is known.")] = None
+    pooling: Annotated[str | None, Field("mean or cls, if known.")] = None
 
 
 class TEIModelType(JsonMessage, frozen=True, kw_only=True):
-    """What kind of model it is."""
+    """Kind of model."""
 
     embedding: Annotated[TEIPooling, Field("An embedding model.")]
 
@@ -84,31 +85,31 @@ _LIMITS = Kind(STRUCT.read, None, {"type": "object", "additionalProperties": {"t
 
 
 class TEIInfo(JsonMessage, frozen=True, kw_only=True):
-    """What is served: text-embeddings-inference's fields, then `models` and `limits`."""
+    """Description of the server: text-embeddings-inference's fields, then `models` and `limits`."""
 
     model_id: Annotated[str, Field("The default model's id.")]
     model_sha: Annotated[str, Field("First eight characters of the SHA-256 of its weights.")]
-    model_dtype: Annotated[str, Field("float32: what the vectors are.")] = "float32"
+    model_dtype: Annotated[str, Field("float32: the type of the vectors.")] = "float32"
     served_model_name: Annotated[str, Field("The default model's served name.")]
     model_type: Annotated[TEIModelType, Field("An embedding model.")]
-    max_concurrent_requests: Annotated[int, Field("Requests that may wait, if each were one token.")]
+    max_concurrent_requests: Annotated[int, Field("Requests that may wait, if each had one token.")]
     max_input_length: Annotated[int, Field("Longer texts are cut or refused, in tokens.")]
     max_batch_tokens: Annotated[int, Field("Tokens computed at once, padding included.")]
-    max_batch_requests: Annotated[None, Field("Always null: tokens are what is counted.", kind=NULL)] = None
+    max_batch_requests: Annotated[None, Field("Always null: only tokens are limited.", kind=NULL)] = None
     max_client_batch_size: Annotated[
-        int, Field("Inputs to send in one call; more are taken unless `limits` says otherwise.")
+        int, Field("Recommended inputs in one call; more are accepted unless `limits` says otherwise.")
     ]
     auto_truncate: Annotated[
         bool, Field("Always false: a text that is too long is refused unless `truncate` is true.")
     ] = False
-    tokenization_workers: Annotated[int, Field("Processors that tokenize.")]
+    tokenization_workers: Annotated[int, Field("Processor cores for tokenizing.")]
     version: Annotated[str, Field("gemvec's version.")]
     sha: Annotated[None, Field("Always null.", kind=NULL)] = None
     docker_label: Annotated[None, Field("Always null.", kind=NULL)] = None
     models: Annotated[list[str], Field("The names that the caller may use.")]
     limits: Annotated[
         dict[str, int | None],
-        Field("What the caller may have: texts_per_call, body_bytes, requests_per_minute and the like.", kind=_LIMITS),
+        Field("The caller's limits: texts_per_call, body_bytes, requests_per_minute and so on.", kind=_LIMITS),
     ]
 
 

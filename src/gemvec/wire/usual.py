@@ -1,8 +1,8 @@
-"""What nearly every body looks like, decoded straight into its message: `read_usual`, a tenth of the time of `read`.
+"""Bodies of the usual form, decoded directly into a message: `read_usual`, in a tenth of the time of `read`.
 
-msgspec decodes JSON into typed structs, but takes one spelling of a name and has its own words for errors. So a second
-struct is made from a message's declaration, which has each field in both spellings and takes the plain forms only.
-Everything else, and everything wrong, is left to `read`, which knows all of proto3 JSON and all the words of refusal.
+msgspec decodes JSON into typed structs, but accepts only one spelling of a name and has its own error messages. So a
+second struct is made from a message's declaration; it has each field in both spellings and accepts only plain forms.
+Everything else, including errors, is left to `read`, which knows all of proto3 JSON and Google's error messages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLAIN: dict[Any, Any] = {str: str, bool: bool, int: _INT32}
 
 
 def read_usual(kind: type[MessageT], body: bytes) -> MessageT:
-    """Return the message that a body holds, like `read(kind, parse_json(body))`.
+    """Return the message in a body, like `read(kind, parse_json(body))`.
 
     Raises:
         InvalidRequest: the body is not JSON, or a field is wrong, unknown or missing.
@@ -46,7 +46,7 @@ def read_usual(kind: type[MessageT], body: bytes) -> MessageT:
     return cast("MessageT", message)
 
 
-# Does what is left to do for a message that msgspec made.
+# Completes a message that msgspec made.
 _Complete = Callable[[Any], None]
 _Usual: TypeAlias = "tuple[Callable[[bytes], Message], _Complete | None]"
 
@@ -57,13 +57,13 @@ _made: dict[type[Message], _Usual] = {}
 
 
 class _Step(NamedTuple):
-    """What is left to do for one field.
+    """How to complete one field.
 
     Attributes:
         attribute: its name.
-        other: the attribute that holds its lowerCamel spelling, None where both spellings are one.
-        convert: makes the field's value of what JSON has, None where they are the same.
-        inner: completes the messages in it, None where there is nothing to do.
+        other: the attribute for its lowerCamel spelling, None if both spellings are the same.
+        convert: turns the JSON value into the field's value, None if they are the same.
+        inner: completes the messages in it, None if there is nothing to do.
     """
 
     attribute: str
@@ -73,7 +73,7 @@ class _Step(NamedTuple):
 
 
 class _Plain(NamedTuple):
-    """How the plain form of a field is taken; `hint` is None where it has none. The rest is as in `_Step`."""
+    """How the plain form of a field is read; `hint` is None if it has none. The rest is as in `_Step`."""
 
     hint: Any = None
     convert: Callable[[Any], Any] | None = None
@@ -87,7 +87,7 @@ def _usual(kind: type[Message]) -> _Usual:
 
 @functools.cache
 def _derive(kind: type[Message]) -> tuple[type[Message], _Complete | None]:
-    """Return the struct that takes the plain forms of a message, and what completes one."""
+    """Return the struct for the plain forms of a message, and the function that completes it."""
     declared = {each.attribute: each for each in fields_of(kind)}
     fields: list[Any] = []
     steps: list[_Step] = []
@@ -95,7 +95,7 @@ def _derive(kind: type[Message]) -> tuple[type[Message], _Complete | None]:
         is_plain = each.name in declared and not isinstance(each.default, Message)
         plain = _plain(declared[each.name]) if is_plain else _Plain()
         name = declared[each.name].wire_name if each.name in declared else each.name
-        # null stands for a field that is not set: where the default is a value, that is for the full reader.
+        # null means a field that is not set; if its default is a value, the full reader does it.
         may_be_null = each.default is None
         fields.append((each.name, _or_none(plain.hint) if may_be_null else plain.hint, _like(each, name)))
         camel = camel_case(name)
@@ -137,7 +137,7 @@ def _plain(declared: DeclaredField) -> _Plain:
 
 
 def _plain_text(kind: Kind) -> _Plain:
-    """Return how a field is taken whose kind has a reader of its own: texts only."""
+    """Return how to read a field whose kind has its own reader: as text only."""
     if not kind.is_kept:
         return _Plain()
     if kind.schema.get("type") == ["string", "integer"]:
