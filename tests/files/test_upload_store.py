@@ -81,7 +81,7 @@ def test_an_overlapping_chunk_adds_only_what_is_new(store, uploads):
 def test_a_gap_or_an_absurd_offset_is_refused_with_the_bytes_received(uploads, offset):
     upload = uploads.start("")
     uploads.append(upload.upload_id, 0, [b"abc"])
-    with pytest.raises(InvalidRequest, match=f"{offset} does not go on from the 3 bytes") as caught:
+    with pytest.raises(InvalidRequest, match=f"{offset} does not continue the 3 bytes") as caught:
         uploads.append(upload.upload_id, offset, [b"x"])
     assert caught.value.field == "offset"
     assert uploads.query(upload.upload_id).received_bytes == 3

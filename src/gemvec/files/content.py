@@ -17,16 +17,16 @@ from gemvec.files.upload import digest_of
 from gemvec.storage.durable import crc32_of, make_folder, sync_folder, translate_os_errors
 
 BLOCK_BYTES = 2**20
-# A client that takes its download slowly keeps about two of these in memory, and there may be hundreds of them.
+# A slow client keeps about two of these in memory, and there may be hundreds of them.
 _READ_BYTES = 2**17
-# (path, time of the last change, size) of files that this process has checked, and does not check again.
+# (path, time of the last change, size) of files that this process has already checked.
 _checked: set[tuple[str, int, int]] = set()
 _MAX_CHECKED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """One file on disk, how many of its bytes count, and what they add up to as far as anybody noted it."""
+    """One file on disk, how many of its bytes count, and their checksum if it was recorded."""
 
     path: Path
     size_bytes: int
@@ -45,7 +45,7 @@ class FilePart:
                 raise DataLost(f"{self.path.name} has {found.st_size} bytes; {self.size_bytes} are recorded.")
             seen = (str(self.path), found.st_mtime_ns, found.st_size)
             if seen not in _checked and not self._is_whole():
-                raise DataLost(f"{self.path.name} has other bytes than were written.")
+                raise DataLost(f"{self.path.name} has changed since it was written.")
         except OSError as error:
             raise DataLost(f"{self.path.name} is gone.") from error
         if len(_checked) >= _MAX_CHECKED:
@@ -81,9 +81,9 @@ class FileContent:
         return self.parts[0].path
 
     def check(self) -> None:
-        """Make sure that every part is as it was written, before any of it is promised to a client.
+        """Make sure that every part is as it was written, before any of it is sent.
 
-        A file is read through once for that, and again only when it has been touched since.
+        For this, a file is read once, and again only if it has changed since.
 
         Raises:
             DataLost: a part is missing or damaged.
@@ -145,6 +145,6 @@ class ContentFolder:
             return {entry.name for entry in entries}
 
     def free_bytes(self) -> int:
-        """Return how much room the disk has."""
+        """Return the free space on the disk in bytes."""
         with translate_os_errors():
             return shutil.disk_usage(self._folder).free

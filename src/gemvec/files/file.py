@@ -1,4 +1,4 @@
-"""What a stored file is to the other rooms."""
+"""A stored file, as other rooms see it."""
 
 from __future__ import annotations
 

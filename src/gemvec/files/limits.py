@@ -32,7 +32,7 @@ class FileLimits:
 
         Raises:
             InvalidRequest: it is negative.
-            FileTooLarge: it is beyond `max_file_bytes`.
+            FileTooLarge: it is larger than `max_file_bytes`.
         """
         if size_bytes < 0:
             raise InvalidRequest(f"* file.size_bytes: {size_bytes} is negative\n", field="file.size_bytes")
@@ -56,7 +56,7 @@ def check_file_id(file_id: str) -> str:
 
 
 def check_description(display_name: str, mime_type: str) -> None:
-    """Refuse display names and media types that are too long or hold a NUL, which databases do not store.
+    """Refuse display names and media types that are too long or contain a NUL, which databases cannot store.
 
     Raises:
         InvalidRequest: one of them is.
@@ -68,4 +68,4 @@ def check_description(display_name: str, mime_type: str) -> None:
         if len(text) > longest:
             raise InvalidRequest(f"* {field}: it is longer than {longest} characters\n", field=field)
         if "\0" in text:
-            raise InvalidRequest(f"* {field}: it holds a NUL character\n", field=field)
+            raise InvalidRequest(f"* {field}: it contains a NUL character\n", field=field)

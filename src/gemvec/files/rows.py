@@ -1,4 +1,4 @@
-"""The SQL of files and uploads: each function is one statement or two on an open transaction."""
+"""The SQL of files and uploads: each function runs one or two statements in an open transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def find_file(connection: Connection, owner: str, file_id: str, now: datetime) -
 
 
 def find_file_of_content(connection: Connection, content_id: str, now: datetime) -> StoredFile | None:
-    """Return the file that was made of an upload."""
+    """Return the file that was made from an upload."""
     query = select(*_FILE_COLUMNS).where(files.c.content_id == content_id, files.c.expires_at > now)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _file(row)
@@ -67,7 +67,7 @@ def insert_file(connection: Connection, file: StoredFile, content_id: str | None
     """Add a file.
 
     Raises:
-        FileAlreadyExists: the owner has a file of this name; the transaction is lost.
+        FileAlreadyExists: the owner has a file with this name; the transaction cannot be continued.
     """
     try:
         connection.execute(insert(files), {**asdict(file), "content_id": content_id})
@@ -76,7 +76,7 @@ def insert_file(connection: Connection, file: StoredFile, content_id: str | None
 
 
 def insert_parts(connection: Connection, file: StoredFile, parts: Sequence[tuple[str, int, int | None]]) -> None:
-    """Say which part files, as (path in the data folder, size, CRC-32), a file is made of."""
+    """Record the part files of a file, as (path in the data folder, size, CRC-32)."""
     named = {"owner": file.owner, "file_id": file.file_id}
     values = [
         {**named, "position": position, "path": path, "size_bytes": size, "crc32": crc32}
@@ -107,7 +107,7 @@ def delete_file(connection: Connection, owner: str, file_id: str) -> bool:
 
 
 def delete_expired_namesake(connection: Connection, file: StoredFile) -> None:
-    """Make room for a new file whose name an expired upload still has; its bytes are left to the sweep."""
+    """Remove an expired upload that still has the name of a new file; its bytes are left to the sweep."""
     connection.execute(
         delete(files).where(
             _is_named(file.owner, file.file_id), files.c.expires_at <= file.created_at, files.c.content_id.is_not(None)
@@ -155,7 +155,7 @@ def advance_upload(
 
 
 def delete_expired_uploads(connection: Connection, now: datetime) -> list[str]:
-    """Forget the uploads that have expired and return their keys."""
+    """Delete expired uploads and return their keys."""
     expired = list(connection.scalars(select(uploads.c.upload_id).where(uploads.c.expires_at <= now)))
     connection.execute(delete(uploads).where(uploads.c.expires_at <= now))
     return expired
@@ -195,7 +195,7 @@ def count_owner_bytes(connection: Connection, owner: str, now: datetime, *, with
     Args:
         connection: an open transaction.
         owner: whose files.
-        now: what has expired by then does not count.
+        now: uploads and files that have expired by then do not count.
         without: id of an upload to leave out.
     """
     stored = connection.scalar(

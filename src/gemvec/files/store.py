@@ -26,9 +26,9 @@ from gemvec.storage.durable import sync_folder, translate_os_errors, write_durab
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
 from gemvec.storage.timestamps import utc_now
 
-DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's for files.list
+DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's limits for files.list
 
-# Another file system, a file system without hard links, or too many links to one file.
+# Errors for another file system, no support of hard links, or too many links to one file.
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 
 
@@ -80,7 +80,7 @@ class FileStore:
             self.uploads.append(upload.upload_id, 0, blocks)
             return self.uploads.finalize(upload.upload_id)
         except BaseException:
-            with contextlib.suppress(GemvecError):  # the first error is the one to tell
+            with contextlib.suppress(GemvecError):  # the first error is the one to report
                 self.uploads.cancel(upload.upload_id)
             raise
 
@@ -96,23 +96,23 @@ class FileStore:
         mime_type: str = "application/jsonl",
         expiry: timedelta | None = None,
     ) -> StoredFile:
-        """Make a file of part files that are on disk already, in order, without copying them.
+        """Make a file from part files that are already on disk, in order, without copying them.
 
-        The parts belong to the file from then on: they are deleted with it, and when it expires. Everything happens
-        in the caller's transaction, so that a batch ends and has its results in one step.
+        From then on the parts belong to the file: they are deleted with it, and when it expires. Everything happens in
+        the caller's transaction, so that a batch ends and gets its results in one step.
 
         Args:
             connection: from `Database.write`.
             owner: whose file it is.
             file_id: `batch-<id>`; up to 64 characters.
             parts: complete files in the data folder.
-            checksums: CRC-32 of each, as far as they are known.
+            checksums: CRC-32 of each, if known.
             display_name: a name for people.
             mime_type: what the bytes are.
-            expiry: how long the file is kept; as long as an upload when None.
+            expiry: how long the file is kept; None for as long as an upload.
 
         Raises:
-            FileAlreadyExists: the name is taken; the transaction is lost.
+            FileAlreadyExists: the name is taken; the transaction cannot be continued.
         """
         with translate_os_errors():
             sized = [
@@ -163,12 +163,12 @@ class FileStore:
         return cut_page(found, limit, lambda file: (file.created_at, file.file_id))
 
     def figures(self) -> Iterable[Figure]:
-        """Return what the store holds, results of batches included."""
+        """Return figures of the store, including results of batches."""
         with self._database.read() as connection:
             count, size_bytes = rows.count_files(connection)
         return (
             Figure(name="files", summary="Stored files, including results of batches.", value=count),
-            Figure(name="file_bytes", summary="Their size on disk.", value=size_bytes),
+            Figure(name="file_bytes", summary="Size of stored files on disk.", value=size_bytes),
         )
 
     def open_content(self, file_id: str, owner: str) -> FileContent:
@@ -215,9 +215,9 @@ class FileStore:
         self._remove(owner, file_id)
 
     def sweep(self) -> int:
-        """Remove what has expired, and bytes that no row names; return how many files and leftovers that were.
+        """Remove expired files, and bytes without a row; return how many files and leftovers were removed.
 
-        Harmless at any time: the names on disk are read before the rows, and a row is there before its bytes.
+        Safe at any time: the names on disk are read before the rows, and a row exists before its bytes.
         """
         self._database.keep_reserve()
         self.uploads.sweep()

@@ -68,7 +68,7 @@ class Upload:
 
 @dataclass(slots=True)
 class Digest:
-    """SHA-256 of the first `size_bytes` of an upload; kept only in memory, computed again from disk when it is lost."""
+    """SHA-256 of the first `size_bytes` of an upload; kept only in memory, computed again from disk if it is lost."""
 
     sha256: Hash = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
@@ -83,7 +83,7 @@ def digest_of(path: Path, size_bytes: int) -> Digest:
     """Read the first `size_bytes` of a file into a digest.
 
     Raises:
-        StorageFailure: the file has fewer, or cannot be read.
+        StorageFailure: the file is shorter, or cannot be read.
     """
     digest = Digest()
     with translate_os_errors(), path.open("rb", buffering=0) as file:
@@ -96,9 +96,9 @@ def digest_of(path: Path, size_bytes: int) -> Digest:
 
 
 class UploadWriter:
-    """Takes the bytes of one request from its offset on; usable from any one thread at a time.
+    """Writes the bytes of one request from its offset on; usable from any thread, but one at a time.
 
-    Bytes that an earlier request brought are skipped. Every 32 MiB, and when closed, what came is fsynced and
+    Bytes that an earlier request sent are skipped. Every 32 MiB, and when it is closed, new bytes are fsynced and
     recorded, so a broken request loses nothing that arrived before its last checkpoint.
     """
 
@@ -117,10 +117,10 @@ class UploadWriter:
         Args:
             path: the upload's bytes.
             offset: where the request's first byte belongs; at most `received_bytes`.
-            received_bytes: what is on disk already.
+            received_bytes: how many bytes are already on disk.
             digest: of exactly those bytes.
             check: raises when an upload may not grow to this size.
-            record: stores that this many bytes are safely on disk; raises when the upload is not active any more.
+            record: records that this many bytes are safely on disk; raises when the upload is no longer active.
         """
         self._path = path
         self._offset = offset
@@ -137,7 +137,7 @@ class UploadWriter:
 
         Raises:
             UploadNotActive: another request took over, or the upload has ended.
-            InvalidRequest: more bytes than were declared, or than one file may have.
+            InvalidRequest: more bytes came than were declared, or than one file may have.
             QuotaExceeded: the owner's quota is used up.
             StorageFull: the disk is full.
         """
@@ -154,12 +154,12 @@ class UploadWriter:
                 self._checkpoint()
 
     def checkpoint(self) -> None:
-        """Make what has come so far safe and record it."""
+        """Make the bytes so far durable and record them."""
         with self._lock:
             self._checkpoint()
 
     def close(self) -> None:
-        """Make safe what came and accept no more; a second call does nothing."""
+        """Make the bytes so far durable and accept no more; a second call does nothing."""
         with self._lock:
             if self._is_closed:
                 return
@@ -172,7 +172,7 @@ class UploadWriter:
                     self._descriptor = None
 
     def abandon(self) -> None:
-        """Close after an error: keep what can still be made safe, and raise nothing."""
+        """Close after an error: keep what can still be made durable, and raise nothing."""
         with contextlib.suppress(GemvecError):
             self.close()
 

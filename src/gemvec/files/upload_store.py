@@ -31,11 +31,11 @@ from gemvec.storage.database import Database
 
 _ID_LENGTH = 12
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-_LOCKS = 64  # uploads that share one only wait for each other's start and end, not for the bytes
+_LOCKS = 64  # uploads that share a lock wait only for each other's start and end, not for the bytes
 
 
 class UploadStore:
-    """Every owner's uploads; `FileStore.uploads` is the one to use."""
+    """The uploads of every owner; use it as `FileStore.uploads`."""
 
     def __init__(
         self, database: Database, contents: ContentFolder, limits: FileLimits, clock: Callable[[], datetime]
@@ -69,8 +69,8 @@ class UploadStore:
         Raises:
             InvalidRequest: a name or the size is not valid.
             FileAlreadyExists: the name is taken.
-            QuotaExceeded: the owner's quota has no room for it.
-            StorageFull: the disk has no room for it.
+            QuotaExceeded: the owner's quota is used up.
+            StorageFull: the disk is full.
         """
         chosen = None if file_id is None else check_file_id(file_id)
         check_description(display_name, mime_type)
@@ -97,7 +97,7 @@ class UploadStore:
     def open_append(self, upload_id: str, offset: int) -> UploadWriter:
         """Take over an upload to write from `offset` on; afterwards close the writer, or abandon it after an error.
 
-        A request that still writes to the same upload is cut off: the new request comes from the same client.
+        An earlier request that still writes to the same upload is ended: the new request comes from the same client.
 
         Raises:
             UploadNotFound: there is no such upload.
@@ -111,7 +111,7 @@ class UploadStore:
                 raise UploadNotActive("The upload was cancelled.")
             if not 0 <= offset <= upload.received_bytes:
                 raise InvalidRequest(
-                    f"* offset: {offset} does not go on from the {upload.received_bytes} bytes received\n",
+                    f"* offset: {offset} does not continue the {upload.received_bytes} bytes received\n",
                     field="offset",
                 )
             writer = UploadWriter(
@@ -126,7 +126,7 @@ class UploadStore:
             return writer
 
     def append(self, upload_id: str, offset: int, blocks: Iterable[bytes]) -> Upload:
-        """Write blocks from `offset` on and return the upload as it stands then.
+        """Write blocks from `offset` on and return the upload afterwards.
 
         Raises what `open_append` and `UploadWriter.write` raise.
         """
@@ -141,7 +141,7 @@ class UploadStore:
         return self.get(upload_id)
 
     def get(self, upload_id: str) -> Upload:
-        """Return an upload as it is recorded.
+        """Return an upload as recorded.
 
         Raises:
             UploadNotFound: there is none, or it has expired.
@@ -153,7 +153,7 @@ class UploadStore:
         return upload
 
     def query(self, upload_id: str) -> Upload:
-        """Return an upload, counting everything that a request in progress has brought so far.
+        """Return an upload, including everything that a request in progress has sent so far.
 
         Raises:
             UploadNotFound: there is none, or it has expired.
@@ -163,7 +163,7 @@ class UploadStore:
         return self.get(upload_id)
 
     def finalize(self, upload_id: str) -> StoredFile:
-        """Make an upload a file; a second call returns the same file.
+        """Turn an upload into a file; a second call returns the same file.
 
         Raises:
             UploadNotFound: there is no such upload.
@@ -211,7 +211,7 @@ class UploadStore:
             self._contents.remove(upload.content_id)
 
     def sweep(self) -> None:
-        """Forget expired uploads; their bytes go with the file store's sweep."""
+        """Delete expired uploads; the file store's sweep removes their bytes."""
         with self._database.write(is_way_out=True) as connection:
             expired = rows.delete_expired_uploads(connection, self._clock())
         for key in expired:
@@ -219,7 +219,7 @@ class UploadStore:
             self._digests.pop(key, None)
 
     def recover(self) -> None:
-        """Cancel the uploads that a crash left without bytes; call it before any request comes."""
+        """Cancel the uploads that a crash left without bytes; call it before the first request."""
         on_disk = self._contents.list_ids()
         with self._database.write(is_way_out=True) as connection:
             rows.cancel_uploads_without_bytes(connection, on_disk)
