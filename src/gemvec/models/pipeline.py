@@ -53,7 +53,9 @@ class Pipeline:
             suffix_ids=self.tokenizer.suffix_ids,
         )
         if self._window.room < 1:
-            raise UnsupportedModel(f"The window of {model.folder} ({model.record.window_tokens} tokens) has no room for a text.")
+            raise UnsupportedModel(
+                f"The window of {model.folder} ({model.record.window_tokens} tokens) has no room for a text."
+            )
         engine = engine_of(model.record)
         self._encoder = engine.open(model.record, model.folder, settings)
         self._check_vectors(model.weights_sha256, settings)

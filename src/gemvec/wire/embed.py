@@ -68,9 +68,9 @@ class _Options(ProtoMessage, frozen=True, kw_only=True):
 
     task_type: Annotated[TaskType | None, Field("What the vector is for; selects the model's prompt.")] = None
     title: Annotated[str | None, Field("Title of the text; requires RETRIEVAL_DOCUMENT.")] = None
-    output_dimensionality: Annotated[
-        int | None, Field("Number of values in the vector; by default the model's.")
-    ] = None
+    output_dimensionality: Annotated[int | None, Field("Number of values in the vector; by default the model's.")] = (
+        None
+    )
     auto_truncate: Annotated[
         bool | None, Field("Cut a text that is too long (true) or refuse it (false).", default=True)
     ] = None
