@@ -28,9 +28,10 @@ INTRODUCTION = """\
 
 # Compatibility
 
-## Google's API
+## APIs
 
-Every endpoint and field of Google's reference for embeddings, and the test below `tests/` that shows the answer.
+Every endpoint and field of Google's reference for embeddings, what there is of other APIs, and the test below `tests/`
+that shows the answer.
 """
 CLIENTS = """\
 

@@ -48,6 +48,8 @@ def make_things(server: Served) -> dict[str, str]:
         batch = http.post("/v1beta/models/tiny:asyncBatchEmbedContent", json=body).json()["name"]
     return {
         "model": "tiny",
+        "project": "my-project",
+        "location": "us-central1",
         "version": "v1beta",
         "upload": url.rpartition("/")[2],
         "file": file.rpartition("/")[2],

@@ -3,9 +3,12 @@
 import base64
 
 import numpy as np
+import openai
 import pytest
 
-ADDRESSES = ["/v1/embeddings", "/v1beta/openai/embeddings", "/embeddings"]
+MODEL = "gemini-embedding-001"
+ADDRESSES = ["/v1/embeddings", "/v1beta/openai/embeddings", "/embeddings", "/openai/v1/embeddings"]
+ADDRESSES_WITH_A_MODEL = ["/openai/deployments/{}/embeddings?api-version=2024-10-21", "/v1/engines/{}/embeddings"]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
@@ -18,6 +21,24 @@ def test_texts_are_embedded_in_order(http, address):
     assert [len(each) for each in vectors] == [8, 8, 8]
     assert answer["model"] == "gemini-embedding-001"
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
+
+
+@pytest.mark.parametrize("address", ADDRESSES_WITH_A_MODEL)
+def test_the_model_of_the_url_wins_over_the_bodys(http, address):
+    body = {"input": ["a", "b"], "dimensions": 8}
+    expected = http.post("/v1/embeddings", json=body | {"model": MODEL}).json()
+    assert http.post(address.format(MODEL), json=body).json() == expected
+    assert http.post(address.format(MODEL), json=body | {"model": "anything"}).json() == expected
+    refused = http.post(address.format("none"), json=body | {"model": MODEL})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_azures_client_is_pointed_at_the_servers_address(server_url, http):
+    options = {"api_version": "2024-10-21", "api_key": "any", "azure_endpoint": server_url}
+    with openai.AzureOpenAI(**options) as client:
+        found = client.embeddings.create(model=MODEL, input=["a"], dimensions=8)
+    expected = http.post("/v1/embeddings", json={"input": ["a"], "dimensions": 8, "model": MODEL}).json()
+    assert found.data[0].embedding == pytest.approx(expected["data"][0]["embedding"], abs=1e-6)
 
 
 def test_2048_inputs_are_one_call(http):
@@ -42,8 +63,8 @@ def test_an_openai_vector_is_the_gemini_vector(http):
     gemini = http.post(
         "/v1/models/gemini-embedding-001:embedContent", json={"content": {"parts": [{"text": "a"}]}}
     ).json()
-    openai = http.post("/v1/embeddings", json={"input": "a", "model": "models/gemini-embedding-001"}).json()
-    assert openai["data"][0]["embedding"] == gemini["embedding"]["values"]
+    answer = http.post("/v1/embeddings", json={"input": "a", "model": "models/gemini-embedding-001"}).json()
+    assert answer["data"][0]["embedding"] == gemini["embedding"]["values"]
 
 
 def test_token_ids_are_cl100k_base(http):

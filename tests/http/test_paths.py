@@ -46,15 +46,24 @@ def test_slashes_and_encoding_never_decide_whether_a_path_is_found(http, method,
         ("/v1beta/openai/chat/completions", "openai"),
         ("/rerank", "tei"),
         ("/embed/x", "tei"),
+        ("/v1/none", "gemini"),
+        ("/v1/x/embeddings", "openai"),
+        ("/openai/deployments/x/chat/completions", "openai"),
+        ("/api/chat", "ollama"),
+        ("/v2/rerank/x", "cohere"),
     ],
 )
 def test_a_path_to_nowhere_is_named_in_the_shape_of_the_api_that_it_resembles(http, path, shape):
     answer = http.post(path, json={})
     assert answer.status_code == 404
-    error = answer.json()["error"]
-    found = "tei" if isinstance(error, str) else "openai" if "type" in error else "gemini"
+    body = answer.json()
+    error = body.get("error", body)
+    if isinstance(error, str):
+        found, message = "tei" if "error_type" in body else "ollama", error
+    else:
+        found, message = "cohere" if error is body else "openai" if "type" in error else "gemini", error["message"]
     assert found == shape
-    assert f'"{path}"' in (error if shape == "tei" else error["message"])
+    assert f'"{path}"' in message
 
 
 def test_the_log_names_a_path_to_nowhere_but_not_what_a_caller_made_up(running):

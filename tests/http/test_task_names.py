@@ -36,9 +36,19 @@ def tei(http, **options):
     return http.post("/embed", json={"inputs": TEXT, **options})
 
 
+def ollama(http, **options):
+    return http.post("/api/embed", json={"model": "prompting", "input": TEXT, **options})
+
+
+def cohere(http, **options):
+    return http.post("/v2/embed", json={"model": "prompting", "texts": [TEXT], **options})
+
+
 ROUTES = {
     openai: lambda answer: answer["data"][0]["embedding"],
     tei: lambda answer: answer[0],
+    ollama: lambda answer: answer["embeddings"][0],
+    cohere: lambda answer: answer["embeddings"]["float"][0],
 }
 
 

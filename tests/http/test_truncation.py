@@ -28,6 +28,12 @@ def content(text):
 ROUTES = {
     BATCH: {"requests": [content("a"), content(LONG)]},
     "/v1/embeddings": {"model": MODEL, "input": ["a", LONG]},
+    f"/v1/engines/{MODEL}/embeddings": {"input": ["a", LONG]},
+    f"/openai/deployments/{MODEL}/embeddings": {"input": ["a", LONG]},
+    "/api/embed": {"model": MODEL, "input": ["a", LONG]},
+    "/v2/embed": {"model": MODEL, "texts": ["a", LONG]},
+    f"/v1/publishers/google/models/{MODEL}:predict": {"instances": [{"content": "a"}, {"content": LONG}]},
+    f"/v1/publishers/google/models/{MODEL}:batchEmbedContents": {"requests": [content("a"), content(LONG)]},
 }
 
 

@@ -25,7 +25,13 @@ from gemvec.server.schemas import SCHEMAS
 from gemvec.wire.kinds import Schema
 from gemvec.wire.schema import schema_of
 
-_ERRORS = {Dialect.GEMINI: "Error", Dialect.OPENAI: "OpenAIError", Dialect.TEI: "TEIError"}
+_ERRORS = {
+    Dialect.GEMINI: "Error",
+    Dialect.OPENAI: "OpenAIError",
+    Dialect.TEI: "TEIError",
+    Dialect.OLLAMA: "OllamaError",
+    Dialect.COHERE: "CohereError",
+}
 _KEYS: dict[str, Any] = {
     "header": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
     "query": {"type": "apiKey", "in": "query", "name": "key"},

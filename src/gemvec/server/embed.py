@@ -43,11 +43,16 @@ async def embed_content(request: Request) -> Response:
 
 async def batch_embed_contents(request: Request) -> Response:
     """Embed several contents, each with options of its own."""
+    return await answer_batch(request, has_statistics=False)
+
+
+async def answer_batch(request: Request, *, has_statistics: bool) -> Response:
+    """Embed several contents; `has_statistics` says how many tokens each of them has, whether it was cut or not."""
     asked = await read_body(request, BatchEmbedContentsRequest)
     model = use_model(request, _model_named(request, asked.model, asked.requests))
     embeddings = await embed(request, model, asked.to_embed_requests(), "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, embeddings)))
+    return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, embeddings, has_statistics=has_statistics)))
 
 
 async def count_tokens(request: Request) -> Response:

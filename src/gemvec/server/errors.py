@@ -1,6 +1,6 @@
-"""How an error is answered: one table from classes to statuses, and the three shapes that clients expect.
+"""How an error is answered: one table from classes to statuses, and the shapes that clients expect.
 
-Gemini, OpenAI and text-embeddings-inference clients each read errors in their own shape; the route says which. Messages
+The clients of each API read errors in its own shape; the route says which. Messages
 of the server's own faults (5xx) are logged and never sent: they may name files of this machine. An error that is not a
 `GemvecError` is INTERNAL, and its message is not even logged, because it may quote the caller's text.
 """
@@ -22,7 +22,7 @@ from starlette.types import Scope
 from gemvec import errors
 from gemvec.errors import ApiError, GemvecError, InvalidRequest, KeyInvalid, KeyMissing, ModelNotFound, RateLimited
 from gemvec.logs import get_logger
-from gemvec.wire import openai, status, tei
+from gemvec.wire import cohere, ollama, openai, status, tei
 from gemvec.wire.proto_json import shown
 
 log = get_logger("server")
@@ -226,7 +226,7 @@ _UNAUTHENTICATED = 401
 
 
 def _code_for_keys(answer: Answer) -> int:
-    """For OpenAI's and TEI's clients a bad key is 401, for Gemini's 400 or 403."""
+    """For all clients but Gemini's a bad key is 401; for those it is 400 or 403."""
     return _UNAUTHENTICATED if isinstance(answer.error, (KeyInvalid, KeyMissing)) else answer.status.http_code
 
 
@@ -248,14 +248,36 @@ def _tei(answer: Answer) -> tuple[int, dict[str, Any]]:
     return code, tei.error_to_wire(answer.message, _TEI_KINDS.get(code, "Validation"))
 
 
+def _ollama(answer: Answer) -> tuple[int, dict[str, Any]]:
+    error = answer.error
+    is_unknown = isinstance(error, ModelNotFound)
+    message = f"model '{error.name}' not found; GET /api/tags lists those that are" if is_unknown else answer.message
+    return _code_for_keys(answer), ollama.error_to_wire(message)
+
+
+def _cohere(answer: Answer) -> tuple[int, dict[str, Any]]:
+    error = answer.error
+    is_unknown = isinstance(error, ModelNotFound)
+    message = f"model '{error.name}' not found; GET /v1/models lists those that are" if is_unknown else answer.message
+    return _code_for_keys(answer), cohere.error_to_wire(message)
+
+
 class Dialect(Enum):
     """The API whose clients call a route, which decides the shape of its errors."""
 
     GEMINI = "gemini"
     OPENAI = "openai"
     TEI = "tei"
+    OLLAMA = "ollama"
+    COHERE = "cohere"
 
     @property
     def shape(self) -> Callable[[Answer], tuple[int, dict[str, Any]]]:
         """Return the function that gives an answer this dialect's HTTP code and body."""
-        return {Dialect.GEMINI: _gemini, Dialect.OPENAI: _openai, Dialect.TEI: _tei}[self]
+        return {
+            Dialect.GEMINI: _gemini,
+            Dialect.OPENAI: _openai,
+            Dialect.TEI: _tei,
+            Dialect.OLLAMA: _ollama,
+            Dialect.COHERE: _cohere,
+        }[self]

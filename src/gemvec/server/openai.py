@@ -28,8 +28,7 @@ from gemvec.wire.openai import OpenAIEmbeddingsRequest, OpenAIEmbeddingsResponse
 async def create_embeddings(request: Request) -> Response:
     """Embed texts."""
     asked = await read_body(request, OpenAIEmbeddingsRequest)
-    name = (asked.model or services_of(request).default_model().name).removeprefix("models/")
-    model = use_model(request, name)
+    model = use_model(request, _model_named(request, asked.model))
     task_type = asked.named_task()
     texts = await _texts_of(asked.inputs)
     requests = [EmbedRequest(text=text, task_type=task_type, output_dimensionality=asked.dimensions) for text in texts]
@@ -38,6 +37,12 @@ async def create_embeddings(request: Request) -> Response:
     values = await write_vectors([each.vector for each in embeddings], write)
     token_count = count_tokens_of(embeddings)
     return answer(request, to_wire(OpenAIEmbeddingsResponse.of(values, model=model.name, token_count=token_count)))
+
+
+def _model_named(request: Request, in_body: str | None) -> str:
+    """Return the model's name: that of the URL where it has one, as Azure's do; else the body's, else the default."""
+    name: str | None = request.path_params.get("model") or in_body
+    return (name or services_of(request).default_model().name).removeprefix("models/")
 
 
 async def _texts_of(inputs: Sequence[Input]) -> list[str]:

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from gemvec.server.errors import Dialect
 from gemvec.wire.paging import Query
 
-VERSIONS = ("/v1beta", "/v1", "/v1alpha")
+# The last is Vertex AI's.
+VERSIONS = ("/v1beta", "/v1", "/v1alpha", "/v1beta1")
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -21,12 +21,12 @@ _METHOD_NOT_ALLOWED = 405
 _SLASHES = re.compile(r"//+")
 # What the other APIs have and this server does not.
 _FOREIGN_SEGMENTS = {
-    **dict.fromkeys(("chat", "completions", "responses", "engines", "deployments", "moderations"), Dialect.OPENAI),
+    **dict.fromkeys(("chat", "completions", "responses", "moderations"), Dialect.OPENAI),
     **dict.fromkeys(("audio", "images", "assistants", "threads", "vector_stores"), Dialect.OPENAI),
     **dict.fromkeys(("rerank", "predict", "embed_all", "embed_sparse", "similarity", "tokenize"), Dialect.TEI),
 }
 # Other paths that clients ask for, listed here so that the log can name them.
-_OTHER_WORDS = ("api", "generate", "tags", "show", "version", "pull", "ps", "v2", "v3", "ws", "openapi", "favicon.ico")
+_OTHER_WORDS = ("generate", "pull", "ps", "v3", "ws", "openapi", "favicon.ico")
 _MAX_LOGGED_SEGMENTS = 10
 _VERSION = "|".join(re.escape(each.removeprefix("/")) for each in VERSIONS)
 _PARAMETER = re.compile(r"{(\w+)}")
@@ -86,11 +86,10 @@ class Router:
 
 
 def _own_segments(routes: Sequence[Route]) -> dict[str, Dialect]:
-    """Return the words in paths that belong to only one API, without Gemini's."""
+    """Return the words by which the paths of only one API begin, without Gemini's."""
     words: dict[str, set[Dialect]] = {}
     for route in routes:
-        for each in filter(None, route.path.split("/")):
-            words.setdefault(each, set()).add(route.dialect)
+        words.setdefault(route.path.split("/")[1], set()).add(route.dialect)
     return {
         each: next(iter(dialects))
         for each, dialects in words.items()

@@ -10,6 +10,7 @@ from functools import partial
 
 from gemvec.server import (
     batches,
+    cohere,
     console,
     docs,
     embed,
@@ -18,9 +19,11 @@ from gemvec.server import (
     media_uploads,
     metrics,
     models,
+    ollama,
     openai,
     tei,
     uploads,
+    vertex,
 )
 from gemvec.server.errors import Dialect
 from gemvec.server.route import Route
@@ -28,6 +31,36 @@ from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
 
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
 _CONTENTS = [_CONTENT, {"content": {"parts": [{"text": "How does the brain work?"}]}, "outputDimensionality": 10}]
+
+# Vertex AI has its models below a project and a location, and for callers with a key without them.
+_VERTEX = "/projects/{project}/locations/{location}/publishers/google/models/{model}"
+_VERTEX_WITH_A_KEY = "/publishers/google/models/{model}"
+_Vertex = partial(Route, group="Vertex AI", method="POST", shown_under="/v1beta1")
+_Predict = partial(
+    _Vertex,
+    handler=vertex.predict,
+    request="VertexPredictRequest",
+    response="VertexPredictResponse",
+    example={
+        "instances": [{"content": "What is the meaning of life?", "task_type": "RETRIEVAL_QUERY"}],
+        "parameters": {"outputDimensionality": 256, "autoTruncate": True},
+    },
+)
+_VertexEmbed = partial(
+    _Vertex,
+    handler=embed.embed_content,
+    request="EmbedContentRequest",
+    response="EmbedContentResponse",
+    example=_CONTENT | {"embedContentConfig": {"taskType": "RETRIEVAL_DOCUMENT"}},
+)
+_VertexBatch = partial(
+    _Vertex,
+    handler=vertex.batch_embed_contents,
+    request="BatchEmbedContentsRequest",
+    response="BatchEmbedContentsResponse",
+    example={"requests": _CONTENTS},
+)
+_Ollama = partial(Route, group="Ollama", versioned=False, dialect=Dialect.OLLAMA)
 
 # Monitoring and documentation: for anybody, and never before what clients call.
 _Public = partial(Route, versioned=False, access="anybody", is_api=False)
@@ -118,6 +151,42 @@ ROUTES: tuple[Route, ...] = (
         request="OpenAIEmbeddingsRequest",
         response="OpenAIEmbeddingsResponse",
         example={"input": ["What is the meaning of life?"], "model": "gemini-embedding-001"},
+        dialect=Dialect.OPENAI,
+    ),
+    Route(
+        group="OpenAI",
+        method="POST",
+        path="/openai/v1/embeddings",
+        handler=openai.create_embeddings,
+        summary="The same where Azure has it now.",
+        request="OpenAIEmbeddingsRequest",
+        response="OpenAIEmbeddingsResponse",
+        example={"input": ["What is the meaning of life?"], "model": "gemini-embedding-001"},
+        versioned=False,
+        dialect=Dialect.OPENAI,
+    ),
+    Route(
+        group="OpenAI",
+        method="POST",
+        path="/openai/deployments/{model}/embeddings",
+        handler=openai.create_embeddings,
+        summary="The same where Azure has it; the URL names the model, whatever the body says.",
+        request="OpenAIEmbeddingsRequest",
+        response="OpenAIEmbeddingsResponse",
+        example={"input": ["What is the meaning of life?"]},
+        versioned=False,
+        dialect=Dialect.OPENAI,
+    ),
+    Route(
+        group="OpenAI",
+        method="POST",
+        path="/engines/{model}/embeddings",
+        handler=openai.create_embeddings,
+        summary="The same where OpenAI's first clients call it.",
+        request="OpenAIEmbeddingsRequest",
+        response="OpenAIEmbeddingsResponse",
+        example={"input": ["What is the meaning of life?"]},
+        shown_under="/v1",
         dialect=Dialect.OPENAI,
     ),
     Route(
@@ -301,6 +370,70 @@ ROUTES: tuple[Route, ...] = (
         versioned=False,
         dialect=Dialect.TEI,
     ),
+    _Ollama(
+        method="POST",
+        path="/api/embed",
+        handler=ollama.embed_texts,
+        summary="Embed texts as Ollama does.",
+        request="OllamaEmbedRequest",
+        response="OllamaEmbedResponse",
+        example={"model": "gemini-embedding-001", "input": ["What is the meaning of life?"]},
+    ),
+    _Ollama(
+        method="POST",
+        path="/api/embeddings",
+        handler=ollama.embed_prompt,
+        summary="Embed one text, as Ollama's first clients ask.",
+        request="OllamaEmbeddingsRequest",
+        response="OllamaEmbeddingsResponse",
+        example={"model": "gemini-embedding-001", "prompt": "What is the meaning of life?"},
+    ),
+    _Ollama(
+        method="GET",
+        path="/api/tags",
+        handler=ollama.list_models,
+        summary="List the names that are served, in Ollama's shape.",
+        response="OllamaTags",
+    ),
+    _Ollama(
+        method="POST",
+        path="/api/show",
+        handler=ollama.show_model,
+        summary="Describe one model in Ollama's shape.",
+        request="OllamaShowRequest",
+        response="OllamaShowResponse",
+        example={"model": "gemini-embedding-001"},
+    ),
+    _Ollama(
+        method="GET",
+        path="/api/version",
+        handler=ollama.version,
+        summary="Say which version of gemvec this is.",
+        response="OllamaVersion",
+    ),
+    Route(
+        group="Cohere",
+        method="POST",
+        path="/v2/embed",
+        handler=cohere.embed_texts,
+        summary="Embed texts as Cohere does, in any of its encodings.",
+        request="CohereEmbedRequest",
+        response="CohereEmbedResponse",
+        example={
+            "model": "gemini-embedding-001",
+            "input_type": "search_document",
+            "texts": ["What is the meaning of life?"],
+            "embedding_types": ["float", "int8"],
+        },
+        versioned=False,
+        dialect=Dialect.COHERE,
+    ),
+    _Predict(path=f"{_VERTEX}:predict", summary="Embed texts as Vertex AI does."),
+    _Predict(path=f"{_VERTEX_WITH_A_KEY}:predict", summary="The same for callers with a key."),
+    _VertexEmbed(path=f"{_VERTEX}:embedContent", summary="Embed one content where Vertex AI has it."),
+    _VertexEmbed(path=f"{_VERTEX_WITH_A_KEY}:embedContent", summary="The same for callers with a key."),
+    _VertexBatch(path=f"{_VERTEX}:batchEmbedContents", summary="Embed several contents where Vertex AI has it."),
+    _VertexBatch(path=f"{_VERTEX_WITH_A_KEY}:batchEmbedContents", summary="The same for callers with a key."),
     _Public(
         group="Health",
         method="GET",

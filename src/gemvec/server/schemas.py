@@ -5,7 +5,22 @@ They are made from the declarations by which bodies are read and answers are wri
 
 from __future__ import annotations
 
-from gemvec.wire import batches, console, embed, files, health, jsonl, models, openai, operations, status, tei
+from gemvec.wire import (
+    batches,
+    cohere,
+    console,
+    embed,
+    files,
+    health,
+    jsonl,
+    models,
+    ollama,
+    openai,
+    operations,
+    status,
+    tei,
+    vertex,
+)
 from gemvec.wire.kinds import Schema
 from gemvec.wire.message import Message
 from gemvec.wire.schema import schema_of
@@ -40,6 +55,30 @@ MESSAGES: tuple[type[Message], ...] = (
     tei.TEIModelType,
     tei.TEIPooling,
     tei.TEIError,
+    ollama.OllamaEmbedRequest,
+    ollama.OllamaEmbedResponse,
+    ollama.OllamaEmbeddingsRequest,
+    ollama.OllamaEmbeddingsResponse,
+    ollama.OllamaTags,
+    ollama.OllamaModel,
+    ollama.OllamaDetails,
+    ollama.OllamaShowRequest,
+    ollama.OllamaShowResponse,
+    ollama.OllamaModelInfo,
+    ollama.OllamaVersion,
+    ollama.OllamaError,
+    cohere.CohereEmbedRequest,
+    cohere.CohereEmbedResponse,
+    cohere.CohereEmbeddings,
+    cohere.CohereMeta,
+    cohere.CohereApiVersion,
+    cohere.CohereBilledUnits,
+    cohere.CohereError,
+    vertex.VertexPredictRequest,
+    vertex.VertexInstance,
+    vertex.VertexParameters,
+    vertex.VertexPredictResponse,
+    vertex.VertexPrediction,
     files.File,
     files.CreateFileRequest,
     files.CreateFileResponse,

@@ -15,6 +15,7 @@ Input = str | list[int]
 MISSING_INPUT = "'{path}' is missing: a text, texts, or token ids."
 _EMPTY = "Invalid '{path}': an input must not be empty."
 _NO_INPUT = "Invalid '{path}': expected at least one input."
+_BAD_TEXT = "Invalid type for '{path}': expected a string or strings, but got {value}."
 _BAD_INPUT = "Invalid type for '{path}': expected a string, strings, token ids or lists of token ids, but got {value}."
 
 _TOKEN_IDS: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
@@ -55,6 +56,35 @@ INPUTS = Kind(
     _read_inputs,
     None,
     {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": {"anyOf": [_TEXT, _TOKEN_IDS]}}, _TOKEN_IDS]},
+)
+
+
+def _read_texts(value: Any) -> list[str]:
+    """Return the texts that `value` holds: a text, or texts."""
+    items = cast("list[Any]", value) if isinstance(value, list) else [value]
+    for index, each in enumerate(items):
+        if type(each) is not str or not each:
+            at = (index,) if isinstance(value, list) else ()
+            raise Refused(_BAD_TEXT, each, at=at) if each != "" else Refused(_EMPTY, at=at, error=EmptyText)
+    return items
+
+
+TEXTS = Kind(_read_texts, None, {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]})
+
+
+def _read_truncate(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("NONE", "END"):  # no set: the value may be a list
+        return value == "END"
+    raise Refused("`{path}`: {value} is not served, only END and NONE", value)
+
+
+# Whether a text that is too long is cut, as Cohere and NVIDIA name it; they also have START.
+TRUNCATE = Kind(
+    _read_truncate,
+    lambda is_cut: "END" if is_cut else "NONE",
+    {"type": "string", "enum": ["NONE", "END"], "default": "END"},
 )
 
 # Jina's names.

@@ -172,6 +172,53 @@ def _read_values(value: Any) -> list[float]:
 VALUES = Kind(_read_values, None, {"type": "array", "items": {"type": "number", "format": "float"}})
 
 
+def _read_count(value: Any) -> int:
+    if type(value) is int and 0 <= value < 1 << _COUNT_BITS:
+        return value
+    raise Refused(INVALID % "TYPE_INT64", value)
+
+
+_COUNT_BITS = 63
+
+# A number of things, which other services than Google's write as a number.
+COUNT = Kind(_read_count, None, {"type": "integer", "minimum": 0, "maximum": (1 << _COUNT_BITS) - 1})
+
+
+def _numbers(types: tuple[type, ...], schema: Schema) -> Kind:
+    """Return the kind of a list of numbers, each of which is looked at."""
+
+    def read(value: Any) -> list[Any]:
+        if type(value) is not list or not all(type(each) in types for each in cast("list[Any]", value)):
+            raise Refused(INVALID % "TYPE_FLOAT", value)
+        return cast("list[Any]", value)
+
+    return Kind(read, None, {"type": "array", "items": schema})
+
+
+def _list_of_lists(item: Kind) -> Kind:
+    def read(value: Any) -> list[Any]:
+        if type(value) is not list:
+            raise Refused(INVALID % "TYPE_FLOAT", value)
+        return [item.read(each) for each in cast("list[Any]", value)]
+
+    return Kind(read, None, {"type": "array", "items": item.schema})
+
+
+# Vectors of other services' answers; read in tests only, and written as they are, like VALUES.
+VECTOR = _numbers((int, float), VALUES.schema["items"])
+VECTORS = _list_of_lists(VECTOR)
+INTEGER_VECTORS = _list_of_lists(_numbers((int,), {"type": "integer"}))
+
+
+def refused(words: str) -> Kind:
+    """Return the kind of a field that is refused, since without it other things would be answered than asked for."""
+
+    def refuse(_: Any) -> None:
+        raise Refused(f"`{{path}}`: {words}")
+
+    return Kind(refuse, None, {"not": {}}, is_kept=False)
+
+
 def enum(kind: type[IntEnum]) -> Kind:
     """Return the kind of an enum, which is read by name (in any case) or by number."""
     members = {each.name: each for each in kind}

@@ -24,6 +24,8 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 _INT32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 _PLAIN: dict[Any, Any] = {str: str, bool: bool, int: _INT32}
+# Takes no value at all, not even null: a field without a plain form that must be there is for the full reader.
+_NOTHING = Annotated[int, msgspec.Meta(ge=1, le=0)]
 
 
 def read_usual(kind: type[MessageT], body: bytes) -> MessageT:
@@ -94,10 +96,11 @@ def _derive(kind: type[Message]) -> tuple[type[Message], _Complete | None]:
     for each in msgspec.structs.fields(kind):
         is_plain = each.name in declared and not isinstance(each.default, Message)
         plain = _plain(declared[each.name]) if is_plain else _Plain()
+        hint = _NOTHING if plain.hint is None and each.required else plain.hint
         name = declared[each.name].wire_name if each.name in declared else each.name
         # null means a field that is not set; if its default is a value, the full reader does it.
         may_be_null = each.default is None
-        fields.append((each.name, _or_none(plain.hint) if may_be_null else plain.hint, _like(each, name)))
+        fields.append((each.name, _or_none(hint) if may_be_null else hint, _like(each, name)))
         camel = camel_case(name)
         other = None if plain.hint is None or camel == name else f"{each.name}_in_camel_case"
         if other:

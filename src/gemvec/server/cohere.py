@@ -1,0 +1,40 @@
+"""Cohere's embed route, for its SDKs and everything that speaks like them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.embedding.embed import EmbedRequest, truncated_counts
+from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.embed import count_tokens_of, use_model
+from gemvec.server.inputs import embed_inputs
+from gemvec.wire.cohere import CohereEmbedRequest, CohereEmbedResponse, embeddings_of, meta_of
+from gemvec.wire.encodings import ENCODINGS
+from gemvec.wire.message import to_wire
+
+
+async def embed_texts(request: Request) -> Response:
+    """Embed texts."""
+    asked = await read_body(request, CohereEmbedRequest)
+    model, task_type = use_model(request, asked.model), asked.named_task()
+    requests = [
+        EmbedRequest(
+            text=text,
+            task_type=task_type,
+            output_dimensionality=asked.output_dimension,
+            auto_truncate=asked.truncate,
+        )
+        for text in asked.texts
+    ]
+    embeddings = await embed_inputs(request, model, requests, field="texts", dimensions="output_dimension")
+    vectors = [each.vector for each in embeddings]
+    wire = CohereEmbedResponse(
+        id=request.state.request_id,
+        embeddings=embeddings_of(
+            {name: await write_vectors(vectors, ENCODINGS[name]) for name in asked.embedding_types or ["float"]}
+        ),
+        texts=asked.texts,
+        meta=meta_of(count_tokens_of(embeddings), truncated_counts(embeddings)),
+    )
+    return answer(request, to_wire(wire))

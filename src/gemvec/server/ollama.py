@@ -1,0 +1,115 @@
+"""Ollama's routes for embeddings and models, for ollama-python and everything that speaks like it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+import gemvec
+from gemvec.embedding.embed import Embedding, EmbedRequest
+from gemvec.embedding.models import ServedModel
+from gemvec.errors import InvalidRequest
+from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.context import services_of
+from gemvec.server.embed import count_tokens_of, use_model
+from gemvec.server.inputs import embed_inputs
+from gemvec.server.limits import limiter_of
+from gemvec.wire.message import to_wire
+from gemvec.wire.ollama import (
+    OllamaDetails,
+    OllamaEmbeddingsRequest,
+    OllamaEmbeddingsResponse,
+    OllamaEmbedRequest,
+    OllamaEmbedResponse,
+    OllamaModel,
+    OllamaModelInfo,
+    OllamaShowRequest,
+    OllamaShowResponse,
+    OllamaTags,
+    OllamaVersion,
+)
+
+# The tag of a model that has no other; clients add it to names.
+_LATEST = ":latest"
+
+
+async def embed_texts(request: Request) -> Response:
+    """Embed texts."""
+    started = time.perf_counter_ns()
+    asked = await read_body(request, OllamaEmbedRequest)
+    model = _use_model(request, asked.model)
+    requests = [
+        EmbedRequest(
+            text=text,
+            task_type=asked.named_task(),
+            output_dimensionality=asked.dimensions,
+            auto_truncate=asked.truncate,
+        )
+        for text in asked.inputs or ()
+    ]
+    embeddings = await _embed(request, model, requests, "input")
+    wire = OllamaEmbedResponse(
+        model=asked.model,
+        embeddings=await write_vectors([each.vector for each in embeddings]),
+        total_duration=time.perf_counter_ns() - started,
+        prompt_eval_count=count_tokens_of(embeddings),
+    )
+    return answer(request, to_wire(wire))
+
+
+async def embed_prompt(request: Request) -> Response:
+    """Embed one text, as Ollama's first clients ask."""
+    asked = await read_body(request, OllamaEmbeddingsRequest)
+    model, task_type = _use_model(request, asked.model), asked.named_task()
+    texts = [] if asked.prompt is None else [asked.prompt]
+    requests = [EmbedRequest(text=text, task_type=task_type, auto_truncate=asked.truncate) for text in texts]
+    vectors = await write_vectors([each.vector for each in await _embed(request, model, requests, "prompt")])
+    return answer(request, to_wire(OllamaEmbeddingsResponse(embedding=vectors[0] if vectors else [])))
+
+
+async def list_models(request: Request) -> Response:
+    """List the names that are served."""
+    models = limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
+    listed = [
+        OllamaModel(name=each.name, model=each.name, digest=each.revision, details=_details_of(each)) for each in models
+    ]
+    return answer(request, to_wire(OllamaTags(models=listed)))
+
+
+async def show_model(request: Request) -> Response:
+    """Describe one model."""
+    asked = await read_body(request, OllamaShowRequest)
+    name = asked.model or asked.name
+    if not name:
+        raise InvalidRequest("`model` is required", field="model")
+    model = _use_model(request, name)
+    described = OllamaShowResponse(
+        details=_details_of(model),
+        model_info=OllamaModelInfo(
+            context_length=model.input_token_limit, embedding_length=model.default_dimensionality
+        ),
+        capabilities=["embedding"],
+    )
+    return answer(request, to_wire(described))
+
+
+async def version(request: Request) -> Response:
+    """Say which version of gemvec this is."""
+    return answer(request, to_wire(OllamaVersion(version=gemvec.__version__)))
+
+
+async def _embed(
+    request: Request, model: ServedModel, requests: Sequence[EmbedRequest], field: str
+) -> Sequence[Embedding]:
+    return await embed_inputs(request, model, requests, field=field) if requests else ()
+
+
+def _use_model(request: Request, name: str) -> ServedModel:
+    return use_model(request, name.removesuffix(_LATEST))
+
+
+def _details_of(model: ServedModel) -> OllamaDetails:
+    return OllamaDetails(family=model.weights)

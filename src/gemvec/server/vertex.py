@@ -1,0 +1,36 @@
+"""Vertex AI's routes for embeddings, for google-genai with `vertexai=True` and a base URL.
+
+A name with `gemini` is asked for by embedContent and batchEmbedContents, any other by predict. All say of every text
+how many tokens it has and whether it was cut.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.errors import InvalidRequest
+from gemvec.server import embed
+from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.wire.message import to_wire
+from gemvec.wire.names import parse_model_name
+from gemvec.wire.vertex import VertexPredictRequest, VertexPredictResponse
+
+
+async def batch_embed_contents(request: Request) -> Response:
+    """Embed several contents."""
+    return await embed.answer_batch(request, has_statistics=True)
+
+
+async def predict(request: Request) -> Response:
+    """Embed texts."""
+    asked = await read_body(request, VertexPredictRequest)
+    model = embed.use_model(request, parse_model_name(request.path_params["model"]))
+    try:
+        embeddings = await embed.embed(request, model, asked.to_embed_requests(), "instances[{index}].{field}")
+    except InvalidRequest as error:
+        if error.field and error.field.endswith(".output_dimensionality"):
+            error.field = "parameters.output_dimensionality"
+        raise
+    vectors = await write_vectors([each.vector for each in embeddings])
+    return answer(request, to_wire(VertexPredictResponse.of(vectors, embeddings)))

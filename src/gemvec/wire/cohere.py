@@ -1,0 +1,117 @@
+"""The messages of Cohere's embed route, as its SDKs speak them.
+
+Fields that are not known are ignored, but for those that would give other vectors than are served: they are refused.
+Contract: Cohere's API reference for `POST /v2/embed`; cohere-python 5 and 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+
+from gemvec.wire.encodings import ENCODINGS
+from gemvec.wire.inputs import TEXTS, TRUNCATE, TaskNames
+from gemvec.wire.kinds import COUNT, INTEGER_VECTORS, VECTORS, Refused, choice, list_of, refused
+from gemvec.wire.message import Field, JsonMessage, to_wire
+
+_MISSING = "`{path}` is required"
+_ENCODING = choice(tuple(ENCODINGS), f"`{{path}}`: {{value}} is not one of {', '.join(ENCODINGS)}")
+
+
+class CohereEmbedRequest(TaskNames, frozen=True, kw_only=True):
+    """Texts to embed."""
+
+    model: Annotated[str, Field("A served name.", missing=_MISSING)]
+    texts: Annotated[
+        list[str], Field("The texts, at least one.", kind=TEXTS, missing=_MISSING, is_indexed=True, minItems=1)
+    ]
+    embedding_types: Annotated[
+        list[str] | None, Field("How to write the vectors; several are answered side by side.", kind=list_of(_ENCODING))
+    ] = None
+    output_dimension: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = (
+        None
+    )
+    truncate: Annotated[
+        bool, Field("Cut a text that is too long at its end (`END`) or refuse it (`NONE`).", kind=TRUNCATE)
+    ] = True
+    images: Annotated[Any, Field("Refused: the models here read text only.", kind=refused("text only is served"))] = (
+        None
+    )
+    inputs: Annotated[Any, Field("Refused: give `texts`.", kind=refused("give the texts in `texts`"))] = None
+    max_tokens: Annotated[
+        Any, Field("Refused: the model's own limit holds.", kind=refused("the model's own limit holds"))
+    ] = None
+
+    def check(self) -> None:
+        """Refuse a call without texts."""
+        if not self.texts:
+            raise Refused("`{path}`: expected at least one text", at=("texts",))
+
+
+class CohereEmbeddings(JsonMessage, frozen=True, kw_only=True):
+    """The vectors in each encoding that was asked for, in the order of the texts."""
+
+    floats: Annotated[Sequence[Any] | None, Field("Values.", name="float", kind=VECTORS)] = None
+    int8: Annotated[Sequence[Any] | None, Field("The largest value is 127.", kind=INTEGER_VECTORS)] = None
+    uint8: Annotated[Sequence[Any] | None, Field("The same plus 128.", kind=INTEGER_VECTORS)] = None
+    binary: Annotated[Sequence[Any] | None, Field("ubinary minus 128.", kind=INTEGER_VECTORS)] = None
+    ubinary: Annotated[Sequence[Any] | None, Field("A bit a value, eight in a byte.", kind=INTEGER_VECTORS)] = None
+    base64: Annotated[list[str] | None, Field("Little-endian float32.")] = None
+
+
+class CohereApiVersion(JsonMessage, frozen=True, kw_only=True):
+    """The version of Cohere's API."""
+
+    version: Annotated[str, Field("2")] = "2"
+
+
+class CohereBilledUnits(JsonMessage, frozen=True, kw_only=True):
+    """What was embedded."""
+
+    input_tokens: Annotated[int, Field("Tokens.", kind=COUNT)]
+
+
+class CohereMeta(JsonMessage, frozen=True, kw_only=True):
+    """What is known of a call."""
+
+    api_version: Annotated[CohereApiVersion, Field("The version of Cohere's API.")] = CohereApiVersion()
+    billed_units: Annotated[CohereBilledUnits, Field("What was embedded.")]
+    warnings: Annotated[list[str] | None, Field("Which texts were cut, and how many tokens they had.")] = None
+
+
+class CohereEmbedResponse(JsonMessage, frozen=True, kw_only=True):
+    """The vectors."""
+
+    id: Annotated[str, Field("The request's id, as in the log.")]
+    response_type: Annotated[str, Field("embeddings_by_type")] = "embeddings_by_type"
+    embeddings: Annotated[CohereEmbeddings, Field("The vectors.")]
+    texts: Annotated[list[str], Field("The texts.")]
+    meta: Annotated[CohereMeta, Field("What is known of the call.")]
+
+
+class CohereError(JsonMessage, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    message: Annotated[str, Field("For people.")]
+
+
+def embeddings_of(vectors: Mapping[str, Sequence[Any]]) -> CohereEmbeddings:
+    """Return the vectors by their encoding."""
+    named = {("floats" if name == "float" else name): each for name, each in vectors.items()}
+    return CohereEmbeddings(**cast("dict[str, Any]", named))
+
+
+def meta_of(token_count: int, truncated: Mapping[int, int]) -> CohereMeta:
+    """Return what is known of a call.
+
+    Args:
+        token_count: tokens that were embedded.
+        truncated: by the index of each text that was cut, its tokens before the cut.
+    """
+    warnings = [f"texts[{index}] was cut: it had {count} tokens or more" for index, count in truncated.items()]
+    return CohereMeta(billed_units=CohereBilledUnits(input_tokens=token_count), warnings=warnings or None)
+
+
+def error_to_wire(message: str) -> dict[str, Any]:
+    """Return the body of an error."""
+    return to_wire(CohereError(message=message))

@@ -1,0 +1,131 @@
+"""The messages of Ollama's routes for embeddings and models, as ollama-python and Ollama's other clients speak them.
+
+Fields that are not known are ignored, as Ollama does. `task_type` and its like are no fields of Ollama's: it has no
+other way to say whether a text is a query.
+Contract: Ollama's docs/api.md; ollama-python 0.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from gemvec.wire.inputs import TEXTS, TaskNames
+from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS
+from gemvec.wire.message import Field, JsonMessage, to_wire
+
+_Model = Annotated[str, Field("A served name; `:latest` may follow.", missing="`{path}` is required")]
+_Truncate = Annotated[bool, Field("Cut a text that is too long (true) or refuse it (false).", default=True)]
+_Ignored = Annotated[Any, Field("Ignored: it concerns how Ollama loads a model.", kind=IGNORED)]
+
+
+class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
+    """Texts to embed; without any the model is only asked for."""
+
+    model: _Model
+    inputs: Annotated[list[str] | None, Field("A text, or texts.", name="input", kind=TEXTS, is_indexed=True)] = None
+    truncate: _Truncate = True
+    dimensions: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = None
+    options: _Ignored = None
+    keep_alive: _Ignored = None
+
+
+class OllamaEmbedResponse(JsonMessage, frozen=True, kw_only=True):
+    """The vectors."""
+
+    model: Annotated[str, Field("The name as it was asked for.")]
+    embeddings: Annotated[Sequence[Any], Field("In the order of the texts; normalised.", kind=VECTORS)]
+    total_duration: Annotated[int, Field("Nanoseconds.", kind=COUNT)]
+    load_duration: Annotated[int, Field("Always 0: the model is loaded when the server starts.", kind=COUNT)] = 0
+    prompt_eval_count: Annotated[int, Field("Tokens that were embedded.", kind=COUNT)]
+
+
+class OllamaEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
+    """One text to embed, as Ollama's first clients send it; without any the model is only asked for."""
+
+    model: _Model
+    prompt: Annotated[str | None, Field("The text.")] = None
+    truncate: _Truncate = True
+    options: _Ignored = None
+    keep_alive: _Ignored = None
+
+
+class OllamaEmbeddingsResponse(JsonMessage, frozen=True, kw_only=True):
+    """One vector."""
+
+    embedding: Annotated[Any, Field("The vector, normalised; empty if there was no text.", kind=VECTOR)]
+
+
+class OllamaShowRequest(JsonMessage, frozen=True, kw_only=True):
+    """A model to describe."""
+
+    model: Annotated[str | None, Field("A served name; `:latest` may follow.")] = None
+    name: Annotated[str | None, Field("The same, as Ollama's first clients send it.")] = None
+
+
+class OllamaDetails(JsonMessage, frozen=True, kw_only=True):
+    """What kind of model it is."""
+
+    format: Annotated[str, Field("Always empty.")] = ""
+    family: Annotated[str, Field("The weights that serve it, such as `all-minilm-l6-v2@53aa5117`.")]
+    parameter_size: Annotated[str, Field("Always empty.")] = ""
+    quantization_level: Annotated[str, Field("Always empty.")] = ""
+
+
+class OllamaModel(JsonMessage, frozen=True, kw_only=True):
+    """A name that is served."""
+
+    name: Annotated[str, Field("The name.")]
+    model: Annotated[str, Field("The same.")]
+    modified_at: Annotated[str, Field("Always 1970: a field of Ollama's that means nothing here.")] = (
+        "1970-01-01T00:00:00Z"
+    )
+    size: Annotated[int, Field("Always 0, for the same reason.", kind=COUNT)] = 0
+    digest: Annotated[str, Field("First eight characters of the SHA-256 of the weights.")]
+    details: Annotated[OllamaDetails, Field("What kind of model it is.")]
+
+
+class OllamaTags(JsonMessage, frozen=True, kw_only=True):
+    """The names that are served."""
+
+    models: Annotated[list[OllamaModel], Field("Each name.")]
+
+
+class OllamaModelInfo(JsonMessage, frozen=True, kw_only=True):
+    """What the weights are, by names that begin with the architecture, as Ollama's clients look for them."""
+
+    architecture: Annotated[str, Field("gemvec", name="general.architecture")] = "gemvec"
+    context_length: Annotated[
+        int, Field("Longer texts are cut or refused, in tokens.", name="gemvec.context_length", kind=COUNT)
+    ]
+    embedding_length: Annotated[
+        int, Field("Values in a vector when the caller does not say.", name="gemvec.embedding_length", kind=COUNT)
+    ]
+
+
+class OllamaShowResponse(JsonMessage, frozen=True, kw_only=True):
+    """A model described."""
+
+    details: Annotated[OllamaDetails, Field("What kind of model it is.")]
+    model_info: Annotated[OllamaModelInfo, Field("What the weights are.")]
+    capabilities: Annotated[list[str], Field("Always `embedding`.")]
+    template: Annotated[str, Field("Always empty.")] = ""
+    parameters: Annotated[str, Field("Always empty.")] = ""
+    modelfile: Annotated[str, Field("Always empty.")] = ""
+
+
+class OllamaVersion(JsonMessage, frozen=True, kw_only=True):
+    """The server's version."""
+
+    version: Annotated[str, Field("gemvec's version, not one of Ollama's.")]
+
+
+class OllamaError(JsonMessage, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    error: Annotated[str, Field("For people.")]
+
+
+def error_to_wire(message: str) -> dict[str, Any]:
+    """Return the body of an error."""
+    return to_wire(OllamaError(error=message))
