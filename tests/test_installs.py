@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
@@ -163,6 +164,23 @@ def test_a_command_without_its_packages_names_one_and_the_extra(install, words, 
     done = run(source)
     assert done.returncode == 1
     assert done.stderr == (f"error: This command needs {package}. {how_to_install('all')}\n")
+
+
+def test_a_file_that_needs_an_extra_is_left_out_and_the_extra_named(tmp_path):
+    for name in ("a.docx", "b.odt", "c.pptx", "d.xlsx", "e.epub"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("content.xml", "<a/>")
+    (tmp_path / "f.txt").write_text("Text.")
+    source = f"""{only_what_comes_with("milvus")}
+from gemvec.documents import Document, Sources
+for each in Sources([{str(tmp_path)!r}]):
+    print(each.source[-6:], getattr(each, "reason", "read"))
+"""
+    done = run(source)
+    *office, text = done.stdout.splitlines()
+    assert len(office) == 5, done.stderr
+    assert all("needs more packages" in line and how_to_install("documents") in line for line in office)
+    assert text == "/f.txt read"
 
 
 def test_the_demo_goes_on_without_googles_sdk():

@@ -20,6 +20,9 @@ import typer
 from gemvec.cli.app import app
 from gemvec.cli.help import split_help
 from gemvec.cli.options import default_text
+from gemvec.documents.readers import READERS
+from gemvec.documents.records import RECORD_KINDS
+from gemvec.documents.walk import BUILT_FOLDERS, NAMED_FOLDERS
 from gemvec.errors import GemvecError
 from gemvec.server.errors import STATUSES
 from gemvec.server.routes import ROUTES
@@ -114,6 +117,35 @@ def kind_of(kind: Any, unit: str) -> str:
     return f"{name} ({unit})" if unit else name
 
 
+def reading_page() -> str:
+    """Describe every kind of file that is read, and what is skipped."""
+    rows = [
+        [
+            ", ".join(f"`{suffix}`" for suffix in each.suffixes),
+            each.becomes,
+            each.position,
+            f"`gemvec[{each.extra}]`" if each.extra != "milvus" else "",
+        ]
+        for each in READERS
+    ]
+    rows += [
+        [", ".join(f"`{suffix}`" for suffix in suffixes), becomes, "record", ""]
+        for suffixes, becomes in RECORD_KINDS.items()
+    ]
+    skipped = [[f"`{name}`", reason] for name, reason in NAMED_FOLDERS.items()]
+    skipped += [
+        [f"`{name}`", "made by a build, beside " + ", ".join(f"`{sign}`" for sign in signs)]
+        for name, signs in BUILT_FOLDERS.items()
+    ]
+    intro = (
+        "Which files `gemvec index` reads, and how. The position of a passage names the line, page, slide and so on "
+        "where it starts; a part is its place in a text without lines.\n\n"
+    )
+    kinds = table(["suffix", "becomes", "position", "needs"], rows)
+    folders = table(["folder", "why"], skipped)
+    return f"# What is read\n\n{intro}{kinds}\n\n## Folders that are skipped by their names\n\n{folders}"
+
+
 def routes_page() -> str:
     """Describe every route of the server."""
     rows = [[f"`{each.method}`", f"`{each.path}`", each.summary] for each in ROUTES]
@@ -189,6 +221,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "routes.md": routes_page,
     "errors.md": errors_page,
+    "reading.md": reading_page,
     "python.md": python_page,
 }
 

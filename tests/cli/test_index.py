@@ -168,26 +168,26 @@ def test_the_sizes_of_passages_stay_those_of_the_collection(docs, tiny_model):
 
 
 def test_what_is_not_read_is_said(docs, tiny_model):
-    (docs / "slides.pptx").write_bytes(b"x")
+    (docs / "slides.key").write_bytes(b"x")
     (docs / "node_modules").mkdir()
     outcome = run("index", "docs", "--model", tiny_model)
-    assert "not read: files of other formats: 1 .pptx" in outcome.stderr
+    assert "not read: files of other formats: 1 .key" in outcome.stderr
     assert "not read: folder docs/node_modules: packages of Node.js" in outcome.stderr
     told = report("docs")["left_out"]
-    assert told["files"] == {".pptx": 1}
+    assert told["files"] == {".key": 1}
     assert told["folders"] == [{"source": "docs/node_modules", "reason": "packages of Node.js"}]
 
 
 def test_a_run_that_reads_nothing_ends_with_status_1(docs, tiny_model, tmp_path):
     (tmp_path / "only").mkdir()
-    (tmp_path / "only" / "slides.pptx").write_bytes(b"x")
+    (tmp_path / "only" / "slides.key").write_bytes(b"x")
     outcome = run("index", "only", "--model", tiny_model, code=1)
     assert "Nothing was read." in outcome.stdout
 
 
 def test_strict_ends_with_status_1_when_anything_was_left_out(indexed):
     run("index", "docs", "--strict")
-    (indexed / "slides.pptx").write_bytes(b"x")
+    (indexed / "slides.key").write_bytes(b"x")
     run("index", "docs")
     run("index", "docs", "--strict", code=1)
 

@@ -1,8 +1,11 @@
+import io
+
+import pypdf
 import pytest
 
 from gemvec.documents.blocks import find_blocks
 from gemvec.documents.pdf import drop_running_lines, join_hyphenated
-from gemvec.documents.readers import decode, read_file, read_html, read_markdown, read_pdf, read_rst
+from gemvec.documents.readers import decode, find_reader, read_html, read_markdown, read_pdf, read_rst
 from gemvec.documents.text import UnreadableDocument, fold
 
 
@@ -294,6 +297,26 @@ def test_a_damaged_page_of_a_pdf_costs_that_page():
     assert note.reason.startswith("page 2 is")
 
 
+def encrypt(data, **passwords):
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    writer.encrypt(**passwords, algorithm="AES-256")
+    encrypted = io.BytesIO()
+    writer.write(encrypted)
+    return encrypted.getvalue()
+
+
+def test_an_encrypted_pdf_that_opens_without_a_password_is_read():
+    data = encrypt(make_pdf("First page here"), user_password="", owner_password="secret")
+    assert b"/Encrypt" in data
+    assert "First page here" not in data.decode("latin-1")
+    assert "First page here" in read_pdf(data).text
+
+
+def test_a_pdf_that_asks_for_a_password_is_named_as_protected():
+    with pytest.raises(UnreadableDocument, match="protected by a password"):
+        read_pdf(encrypt(make_pdf("First page here"), user_password="secret"))
+
+
 def test_a_pdf_without_text_is_named_as_scanned():
     with pytest.raises(UnreadableDocument, match="scanned"):
         read_pdf(make_pdf("", ""))
@@ -375,7 +398,5 @@ def test_characters_that_look_alike_are_folded_and_those_that_mean_something_sta
 
 
 def test_a_file_of_unknown_kind_names_the_known_ones(tmp_path):
-    path = tmp_path / "a.docx"
-    path.write_bytes(b"x")
-    with pytest.raises(UnreadableDocument, match=r"\.docx.*\.md"):
-        read_file(path)
+    with pytest.raises(UnreadableDocument, match=r"\.xyz.*\.md"):
+        find_reader(tmp_path / "a.xyz")

@@ -2,10 +2,12 @@
 
 import asyncio
 import functools
+from dataclasses import replace
 
 import pytest
 
 from counting_embedder import CountingEmbedder
+from gemvec.documents import UnreadDocument
 from gemvec.errors import FingerprintMismatch, StorageFailure
 from gemvec.milvus import BadDocument, Document, Fingerprint, PassageOptions, Sources, Splitter, ingest
 
@@ -35,6 +37,46 @@ def test_a_second_run_changes_nothing_and_embeds_nothing(collection, embedder, f
     assert not report.has_changed
     assert contents(collection) == before
     assert embedder.embedded_texts == embedded
+
+
+def ingest_noting_what_is_parsed(collection, embedder):
+    """Return the report of an ingest and the sources of slow files that were parsed."""
+    parsed = []
+
+    def note(each):
+        if not isinstance(each, UnreadDocument):
+            return each
+        return replace(each, read=lambda: (parsed.append(each.source), each.read())[1])
+
+    report = asyncio.run(ingest(collection, embedder, map(note, Sources(["docs"]).unread())))
+    return report, parsed
+
+
+def test_an_unchanged_file_that_takes_long_to_parse_is_not_parsed_again(collection, embedder, folder):
+    (folder / "page.html").write_text("<title>Page</title><p>Words of a page.</p>")
+    assert ingest_noting_what_is_parsed(collection, embedder)[1] == ["docs/page.html"]
+    before = contents(collection)
+    report, parsed = ingest_noting_what_is_parsed(collection, embedder)
+    assert (report.unchanged, report.has_changed, parsed) == (4, False, [])
+    assert contents(collection) == before
+    (folder / "page.html").write_text("<title>Page</title><p>Other words of a page.</p>")
+    report, parsed = ingest_noting_what_is_parsed(collection, embedder)
+    assert (report.changed, report.embedded, parsed) == (1, 1, ["docs/page.html"])
+
+
+def test_a_file_with_something_to_say_is_parsed_in_every_run_so_that_it_is_said_again(collection, embedder, folder):
+    deep = "<div>" * 800 + "words" + "</div>" * 800
+    (folder / "page.html").write_text(deep)
+    for _ in range(2):
+        report, parsed = ingest_noting_what_is_parsed(collection, embedder)
+        assert [note.source for note in report.notes] == parsed == ["docs/page.html"]
+    assert report.unchanged == 4
+
+
+def test_a_file_whose_name_is_no_id_is_left_out_before_it_is_parsed(collection, embedder, folder):
+    (folder / "a\nb.html").write_text("<p>Words.</p>")
+    report, parsed = ingest_noting_what_is_parsed(collection, embedder)
+    assert (parsed, [bad.reason for bad in report.bad]) == ([], ["its id has control characters"])
 
 
 def test_a_changed_document_is_replaced_and_only_its_new_passages_embedded(collection, embedder, folder):

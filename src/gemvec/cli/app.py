@@ -33,6 +33,7 @@ _COMMANDS = {
     "embed": ("embed", "embed", _START),
     "index": ("index", "index", _MILVUS),
     "search": ("search", "search", _MILVUS),
+    "collections": ("collections", "app", _MILVUS),
     "reembed": ("reembed", "reembed", _MILVUS),
     "eval": ("evaluate", "evaluate", _MILVUS),
     "export": ("export", "export", _MILVUS),

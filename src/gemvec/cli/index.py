@@ -7,9 +7,9 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, cast
 
@@ -22,11 +22,12 @@ from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, ModelName, op
 from gemvec.cli.index_outcome import IndexOutcome, report_left_out, show, to_json
 from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
 from gemvec.cli.server import ServerOptions, with_server
-from gemvec.errors import FailedPrecondition, InvalidRequest
+from gemvec.cli.watch import watch
+from gemvec.errors import BadSetting, FailedPrecondition, GemvecError, InvalidRequest
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.documents import PassageOptions, RecordFields, Sources, Splitter
+    from gemvec.documents import Filters, PassageOptions, RecordFields, Sources, Splitter
     from gemvec.embedding.embedder import Embedder
     from gemvec.milvus import Collection, CollectionVersion, Fingerprint, IngestPlan, IngestReport
     from gemvec.milvus import Progress as IngestProgress
@@ -56,6 +57,16 @@ def index(
             help="Folder that document names are relative to. [default: the one recorded in the collection]",
         ),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Read only files that match, a pattern as in .gitignore; can be repeated."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Leave out what matches, a pattern as in .gitignore; can be repeated."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if anything was left out.")] = False,
     chunk_tokens: Annotated[
         int | None,
@@ -82,13 +93,21 @@ def index(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done and what Google would bill; change nothing.")
     ] = False,
+    watching: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Keep running: index files again when they change, and delete documents that are gone.",
+        ),
+    ] = False,
     as_json: AsJsonOutcome = False,
 ) -> None:
     """Index documents into Milvus, where they can be searched.
 
-    Reads .md, .txt, .html, .rst and .pdf files, and records in .jsonl, .csv and .parquet files, and cuts them along
-    their structure. When run again, it embeds only what has changed; after an interruption, it continues. What cannot
-    be read is reported and left out. The exit status is 1 if nothing could be read.
+    Reads .md, .txt, .html, .rst and .pdf files, many more formats with gemvec[documents], and records in .jsonl,
+    .json, .csv and .parquet files, and cuts them along their structure. When run again, it embeds only what has
+    changed; after an interruption, it continues. What cannot be read is reported and left out. The exit status is 1 if
+    nothing could be read.
 
     Examples:
         gemvec index docs/
@@ -97,6 +116,7 @@ def index(
         gemvec index articles.parquet --text-field body
         cat notes.txt | gemvec index - --uri http://localhost:19530
     """
+    from gemvec.documents import Filters
     from gemvec.milvus import RecordFields
 
     check_can_be_written(error_report, "--error-report")
@@ -111,6 +131,7 @@ def index(
         ),
         standard_input=_read_standard_input() if "-" in sources else None,
         root=root,
+        filters=Filters(include=tuple(include or ()), exclude=tuple(exclude or ())),
         max_tokens=chunk_tokens,
         overlap_tokens=overlap_tokens,
         prune=prune,
@@ -118,18 +139,62 @@ def index(
         error_report=error_report,
         console=Console(stderr=True),
     )
+    if watching:
+        _watch(request, as_json=as_json)
+        return
+    outcome = _run(request)
+    _report(request, outcome, as_json=as_json)
+    if not outcome.has_read_anything or (strict and outcome.has_left_anything_out):
+        raise typer.Exit(1)
+
+
+def _run(request: IndexRequest) -> IndexOutcome:
     try:
-        outcome = request.run()
+        return request.run()
     except KeyboardInterrupt:
         request.console.print("Everything done so far is kept; run the same command again to continue.")
         raise
-    report_left_out(outcome, error_report, request.console)
+
+
+def _report(request: IndexRequest, outcome: IndexOutcome, *, as_json: bool) -> None:
+    report_left_out(outcome, request.error_report, request.console)
     if as_json:
         typer.echo(json.dumps(to_json(outcome), ensure_ascii=False))
     else:
-        show(outcome, settings, Console())
-    if not outcome.has_read_anything or (strict and outcome.has_left_anything_out):
-        raise typer.Exit(1)
+        show(outcome, request.settings, Console())
+
+
+def _watch(request: IndexRequest, *, as_json: bool) -> None:
+    """Index now and after each change, until Ctrl-C. A run that fails later is tried again after a pause."""
+    if request.dry_run:
+        raise BadSetting("--watch and --dry-run exclude each other.")
+    changes = watch(request.sources, request.list_own())
+    is_first = is_due = True
+    while (has_changed := _wait(changes)) is not None:
+        if not (is_due or has_changed):
+            continue
+        try:
+            outcome = _run(request if is_first else replace(request, prune=True))
+        except GemvecError as error:
+            if is_first:
+                raise
+            is_due = True
+            request.console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+            continue
+        if is_first or outcome.has_changed:
+            _report(request, outcome, as_json=as_json)
+            sys.stdout.flush()
+        if is_first:
+            request.console.print("Watching for changes; Ctrl-C ends.", style="dim")
+        is_first = is_due = False
+
+
+def _wait(changes: Iterator[bool]) -> bool | None:
+    """Return whether something has changed, after a pause or a change; None at Ctrl-C."""
+    try:
+        return next(changes)
+    except KeyboardInterrupt:
+        return None
 
 
 def _read_standard_input() -> IO[bytes]:
@@ -153,6 +218,7 @@ class IndexRequest:
     fields: RecordFields
     standard_input: IO[bytes] | None
     root: Path | None
+    filters: Filters
     max_tokens: int | None
     overlap_tokens: int | None
     prune: bool
@@ -211,16 +277,21 @@ class IndexRequest:
     def _find_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
         from gemvec.milvus import Sources
 
-        settings = self.settings
-        own = [Path(settings.uri), settings.cache_dir, settings.data_dir]
         return Sources(
             self.sources,
             fields=self.fields,
             standard_input=self.standard_input,
             root=self._find_root(version, how),
-            own=[*own, self.error_report] if self.error_report else own,
+            own=self.list_own(),
             may_be_gone=self.prune and version is not None,
+            filters=self.filters,
         )
+
+    def list_own(self) -> list[Path]:
+        """Return the files and folders that gemvec itself writes."""
+        settings = self.settings
+        own = [Path(settings.uri), settings.cache_dir, settings.data_dir]
+        return [*own, self.error_report] if self.error_report else own
 
     def _check_gone(self, version: CollectionVersion | None, sources: Sources) -> None:
         if version is not None and sources.gone:

@@ -41,6 +41,11 @@ class IndexOutcome:
         return bool(self.report.documents or getattr(self.report, "removed", 0))
 
     @property
+    def has_changed(self) -> bool:
+        """Whether the collection was changed."""
+        return bool(getattr(self.report, "has_changed", False))
+
+    @property
     def has_left_anything_out(self) -> bool:
         """Whether a document, a part of one or a file of an unknown format was not read; folders do not count."""
         return bool(self.report.bad or self.left_out.unknown_files or any(each.is_loss for each in self.report.notes))
@@ -57,11 +62,20 @@ def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) 
     if outcome.left_out.files:
         files = ", ".join(f"{count:,} {name}" for name, count in outcome.left_out.files.most_common())
         console.print(f"[yellow]not read:[/] files of other formats: {escape(files)}", highlight=False, soft_wrap=True)
+    if outcome.left_out.ignored:
+        rules = ", ".join(f"{count:,} by {rule}" for rule, count in outcome.left_out.ignored.most_common())
+        console.print(f"[yellow]not read:[/] files left out: {escape(rules)}", highlight=False, soft_wrap=True)
     for each in outcome.left_out.folders[:_SHOWN]:
         text = f"folder {each.source}: {each.reason}"
         console.print(f"[yellow]not read:[/] {escape(text)}", highlight=False, soft_wrap=True)
     if (more := len(outcome.left_out.folders) - _SHOWN) > 0:
         console.print(f"[yellow]not read:[/] {more:,} more folders", highlight=False, soft_wrap=True)
+    if not getattr(report, "has_words", True):
+        console.print(
+            "[yellow]note:[/] this Milvus has no BM25, so passages are found by meaning only; --hybrid is refused",
+            highlight=False,
+            soft_wrap=True,
+        )
     if held_back := getattr(report, "held_back", []):
         console.print(
             f"[yellow]kept:[/] documents that are gone ({len(held_back):,}), because a record without an id in "
@@ -95,7 +109,7 @@ def to_json(outcome: IndexOutcome) -> dict[str, Any]:
     return asdict(report) | {
         "bad": [_describe(each) for each in report.bad],
         "notes": [_describe(each) for each in report.notes],
-        "left_out": {"files": dict(left_out.files), "folders": folders},
+        "left_out": {"files": dict(left_out.files), "ignored": dict(left_out.ignored), "folders": folders},
     }
 
 

@@ -10,9 +10,21 @@ print(passage.position, passage.text)
 
 from __future__ import annotations
 
-from gemvec.documents.document import BadDocument, Document, Note
+from gemvec.documents.document import BadDocument, Document, Note, UnreadDocument
+from gemvec.documents.ignore import Filters
 from gemvec.documents.passages import Passage, PassageOptions, Splitter
 from gemvec.documents.records import RecordFields
 from gemvec.documents.sources import Sources
 
-__all__ = ["BadDocument", "Document", "Note", "Passage", "PassageOptions", "RecordFields", "Sources", "Splitter"]
+__all__ = [
+    "BadDocument",
+    "Document",
+    "Filters",
+    "Note",
+    "Passage",
+    "PassageOptions",
+    "RecordFields",
+    "Sources",
+    "Splitter",
+    "UnreadDocument",
+]

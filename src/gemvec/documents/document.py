@@ -1,11 +1,11 @@
-"""What goes into a collection: `Document`, `BadDocument` for one that could not be read or embedded, `Note`."""
+"""What goes into a collection: `Document`, `UnreadDocument`, `BadDocument` for one that was left out, `Note`."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal, cast
@@ -50,8 +50,10 @@ class Document:
         metadata: JSON values to filter by.
         place: the position of a record in `source`, such as `line 12`; empty when the source is this one document.
         page_starts: character offsets at which pages start (PDF); empty when there are none.
+        page_names: what the pages are called, such as `slide 3`; empty when they are called `page 3`.
         has_lines: whether lines of `text` are lines of the source, so that positions can name them.
         notes: what was guessed, repaired or left out when it was read.
+        content: digest of the file that it was read from and of how it was read; empty when only the text can tell.
         read_bytes: bytes of all sources consumed when this document had been read, for progress.
     """
 
@@ -63,15 +65,46 @@ class Document:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     place: str = ""
     page_starts: tuple[int, ...] = ()
+    page_names: tuple[str, ...] = ()
     has_lines: bool = True
     notes: tuple[Note, ...] = ()
+    content: str = ""
     read_bytes: int = 0
 
     def hash(self, splitter_version: str) -> str:
         """Return 32 characters that change when any row of the document changes."""
+        if self.content and not self.notes:  # one with notes is read in every run, so that they are said again
+            return _hash_content(self.id, self.source, self.content, splitter_version)
         content = (self.id, self.text, self.title, self.source, self.format, self.place, self.page_starts)
+        if self.page_names:
+            content = (*content, self.page_names)
         metadata = json.dumps(dict(self.metadata), sort_keys=True, ensure_ascii=False)
         return blake2b(repr((content, metadata, splitter_version)).encode(), digest_size=16).hexdigest()
+
+
+def _hash_content(document_id: str, source: str, content: str, splitter_version: str) -> str:
+    return blake2b(repr((document_id, source, content, splitter_version)).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadDocument:
+    """A file that takes long to parse. It is not parsed when the collection has it already.
+
+    Attributes:
+        id, source, content: those of the document that it would become.
+        read: parses the file.
+        read_bytes: as in `Document`.
+    """
+
+    id: str
+    source: str
+    content: str
+    read: Callable[[], Document | BadDocument]
+    read_bytes: int = 0
+
+    def hash(self, splitter_version: str) -> str:
+        """Return the hash of the document, if it has no notes."""
+        return _hash_content(self.id, self.source, self.content, splitter_version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +178,23 @@ def _repair_value(value: Any) -> Any:
     return value
 
 
+def check_id(document_id: str) -> str | None:
+    """Return why a document of this id cannot be indexed, or None."""
+    try:
+        size = len(document_id.encode())
+    except UnicodeEncodeError:
+        return "its id has half a character (a lone surrogate)"
+    if not 0 < size <= MAX_ID_BYTES:
+        return f"its id must have 1 to {MAX_ID_BYTES} bytes"
+    return "its id has control characters" if any(character < " " for character in document_id) else None
+
+
 def check_document(document: Document) -> str | None:
     """Return why `document` cannot be indexed, or None."""
     import orjson
 
     try:
-        for text in (document.id, document.text, document.title, document.source):
+        for text in (document.text, document.title, document.source):
             text.encode()
         metadata = orjson.dumps(dict(document.metadata))  # as pymilvus does
     except UnicodeEncodeError:
@@ -159,8 +203,6 @@ def check_document(document: Document) -> str | None:
         return f"its metadata is not JSON: {error}"
     reasons = {
         "it has no text": not document.text.strip(),
-        f"its id must have 1 to {MAX_ID_BYTES} bytes": not 0 < len(document.id.encode()) <= MAX_ID_BYTES,
-        "its id has control characters": any(character < " " for character in document.id),
         f"its metadata has {len(metadata)} bytes, more than {MAX_METADATA_BYTES}": len(metadata) > MAX_METADATA_BYTES,
     }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    return next((reason for reason, holds in reasons.items() if holds), None) or check_id(document.id)

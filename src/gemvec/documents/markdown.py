@@ -39,6 +39,38 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
     return "\n".join(lines), has_numbers
 
 
+_MODULE_LINE = re.compile(r"^(?:import|export)\b.*(?:from\s+[\"'].*|[\"'];?|[={(].*)$")
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
+# Components of MDX, comments, and expressions that are a line by themselves.
+_COMPONENT = re.compile(r"</?[A-Z][\w.]*(?:\s(?:=>|[^<>])*)?/?>|\{/\*.*?\*/\}|^\{[^{}\n]*\}$", re.DOTALL | re.MULTILINE)
+
+
+def mdx_to_markdown(text: str) -> str:
+    """Return MDX as Markdown, each line where it was: without imports, exports, components and expressions."""
+    made, prose, fence = list[str](), list[str](), ""
+    for line in text.split("\n"):
+        found = _FENCE.match(line)
+        if not fence and not found:
+            prose.append(line)
+            continue
+        made += [*_strip_program(prose), line]
+        prose = []
+        if found and (not fence or found[1].startswith(fence)):
+            fence = "" if fence else found[1]
+    return "\n".join([*made, *_strip_program(prose)])
+
+
+def _strip_program(lines: list[str]) -> list[str]:
+    is_open, is_start, kept = False, True, list[str]()
+    for line in lines:
+        # A block of imports and exports ends at the next blank line.
+        is_open = bool(line.strip()) and (is_open or (is_start and bool(_MODULE_LINE.match(line))))
+        is_start = not line.strip() or line == "---"  # also below front matter
+        kept.append("" if is_open else line)
+    text = _COMPONENT.sub(lambda found: "\n" * found[0].count("\n"), "\n".join(kept))
+    return text.split("\n") if lines else []
+
+
 def strip_tags(line: str) -> str:
     """Return a line of prose without inline HTML; code between backticks stays."""
     if "<" not in line:

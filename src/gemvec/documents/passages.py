@@ -327,7 +327,8 @@ def _find_line_starts(document: Document) -> list[int]:
 
 def _position(document: Document, line_starts: Sequence[int], offset: int, number: int, total: int) -> str:
     if document.page_starts:
-        where = f"page {bisect_right(document.page_starts, offset)}"
+        page = bisect_right(document.page_starts, offset)
+        where = document.page_names[page - 1] if document.page_names else f"page {page}"
     elif document.place:
         where = document.place
     elif document.has_lines:

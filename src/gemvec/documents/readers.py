@@ -5,18 +5,30 @@ HTML and reStructuredText become Markdown, so that headings and code blocks of a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import blake2b
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gemvec.documents.asciidoc import asciidoc_to_markdown
 from gemvec.documents.document import DocumentFormat, Note
+from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.html import read_page
-from gemvec.documents.markdown import find_title, html_to_markdown
+from gemvec.documents.mail import read_eml
+from gemvec.documents.markdown import find_title, html_to_markdown, mdx_to_markdown
+from gemvec.documents.notebook import read_cells
+from gemvec.documents.org import org_to_markdown
 from gemvec.documents.pdf import read_pages
 from gemvec.documents.rst import rst_to_markdown
+from gemvec.documents.sheets import read_sheets
+from gemvec.documents.slides import read_slides
+from gemvec.documents.subtitles import read_cues
 from gemvec.documents.text import UnreadableDocument, decode_text, fold
+from gemvec.documents.word import read_docx, read_odt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +40,7 @@ class ReadText:
     format: DocumentFormat = "text"
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     page_starts: tuple[int, ...] = ()
+    page_names: tuple[str, ...] = ()
     has_lines: bool = True
     notes: tuple[Note, ...] = ()
 
@@ -87,37 +100,274 @@ def read_rst(data: bytes) -> ReadText:
 def read_pdf(data: bytes) -> ReadText:
     """Read the text of a PDF, page by page."""
     pages, title, notes = read_pages(data)
+    return _join_pages(pages, (), title=title, notes=tuple(notes))
+
+
+def _join_pages(pages: Sequence[str], names: Iterable[str], **fields: Any) -> ReadText:
+    """Return pages, slides, sheets or chapters as one text that knows where each of them starts."""
     starts = [0]
     for page in pages[:-1]:
         starts.append(starts[-1] + len(page) + 2)
-    return ReadText(text="\n\n".join(pages), title=title, page_starts=tuple(starts), notes=tuple(notes))
+    return ReadText(text="\n\n".join(pages), page_starts=tuple(starts), page_names=tuple(names), **fields)
 
 
+def read_mdx(data: bytes) -> ReadText:
+    """Read MDX: Markdown without its imports, exports and expressions; components are read as HTML."""
+    read = read_markdown(mdx_to_markdown(decode(data)[0]).encode())
+    return replace(read, notes=(*decode(data)[1], *read.notes))
+
+
+def read_asciidoc(data: bytes) -> ReadText:
+    """Read AsciiDoc as Markdown, line by line."""
+    decoded, notes = decode(data)
+    text = asciidoc_to_markdown(decoded)
+    return ReadText(text=text, title=find_title(text), format="markdown", notes=notes)
+
+
+def read_org(data: bytes) -> ReadText:
+    """Read Org as Markdown, line by line."""
+    decoded, notes = decode(data)
+    text, title, metadata = org_to_markdown(decoded)
+    return ReadText(text=text, title=title or find_title(text), format="markdown", metadata=dict(metadata), notes=notes)
+
+
+def read_notebook(data: bytes) -> ReadText:
+    """Read the text and the code of a notebook, without what the code has printed."""
+    decoded, notes = decode(data)
+    text = read_cells(decoded)
+    return ReadText(text=text, title=find_title(text), format="markdown", has_lines=False, notes=notes)
+
+
+def read_subtitles(data: bytes) -> ReadText:
+    """Read the words of subtitles; positions are times."""
+    decoded, notes = decode(data)
+    words, times = read_cues(decoded)
+    starts, offset = list[int](), 0
+    for each in words:
+        starts.append(offset)
+        offset += len(each) + 1
+    return ReadText(text="\n".join(words), page_starts=tuple(starts), page_names=tuple(times), notes=notes)
+
+
+def read_mail(data: bytes) -> ReadText:
+    """Read an e-mail without its attachments."""
+    mail = read_eml(data)
+    metadata = {name: fold(value) for name, value in mail.headers.items()}
+    return ReadText(
+        text=fold(mail.text), title=fold(mail.subject), metadata=metadata, has_lines=False, notes=mail.notes
+    )
+
+
+def read_word(data: bytes) -> ReadText:
+    """Read a document of Word."""
+    return _from_markdown(*read_docx(data))
+
+
+def read_opendocument(data: bytes) -> ReadText:
+    """Read a text of LibreOffice."""
+    return _from_markdown(*read_odt(data))
+
+
+def _from_markdown(text: str, title: str) -> ReadText:
+    text = fold(text)
+    return ReadText(text=text, title=fold(title) or find_title(text), format="markdown", has_lines=False)
+
+
+def read_presentation(data: bytes) -> ReadText:
+    """Read the slides of a presentation, with tables and notes."""
+    slides, title = read_slides(data)
+    names = (f"slide {number}" for number in range(1, len(slides) + 1))
+    return _join_pages([fold(each) for each in slides], names, title=fold(title), format="markdown", has_lines=False)
+
+
+def read_spreadsheet(data: bytes) -> ReadText:
+    """Read the sheets of a spreadsheet as tables."""
+    sheets, names, notes = read_sheets(data)
+    named = (f"sheet {name}" for name in names)
+    pages = [fold(each) for each in sheets]
+    return _join_pages(pages, named, format="markdown", has_lines=False, notes=tuple(notes))
+
+
+def read_book(data: bytes) -> ReadText:
+    """Read the chapters of a book."""
+    chapters, title, metadata = read_chapters(data)
+    names = (f"chapter {number}" for number in range(1, len(chapters) + 1))
+    pages = [fold(each) for each in chapters]
+    return _join_pages(pages, names, title=fold(title), format="markdown", metadata=dict(metadata), has_lines=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How files of one kind become documents.
+
+    Attributes:
+        suffixes: in lower case.
+        read: turns the bytes of a file into its text.
+        becomes: what a file becomes, for the documentation.
+        position: what the position of a passage names: `line`, `page` or `part`.
+        libraries: packages that parse the file, which takes long; their versions decide what the text is.
+        extra: the extra of gemvec that brings them.
+    """
+
+    suffixes: tuple[str, ...]
+    read: Callable[[bytes], ReadText]
+    becomes: str
+    position: str = "line"
+    libraries: tuple[str, ...] = ()
+    extra: str = "milvus"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether parsing takes much longer than reading."""
+        return bool(self.libraries)
+
+    def digest(self, data: bytes) -> str:
+        """Return a digest of a file that is the same while the file would become the same text."""
+        versions = repr((READERS_VERSION, self.suffixes[0], *map(_find_version, self.libraries)))
+        digest = blake2b(versions.encode(), digest_size=16)
+        digest.update(data)
+        return digest.hexdigest()
+
+
+@cache
+def _find_version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+# Part of the digest of a file: raise it when a reader would turn the same file into another text.
+READERS_VERSION = 1
+
+READERS = (
+    Reader(
+        suffixes=(".md", ".markdown"),
+        read=read_markdown,
+        becomes="one document; title from the front matter (YAML or TOML) or the first `#` heading, other front matter "
+        "is metadata; HTML in it is read as HTML",
+    ),
+    Reader(
+        suffixes=(".rst",),
+        read=read_rst,
+        becomes="one document, with headings, code, notes and tables, without comments, link targets and tables of "
+        "contents",
+    ),
+    Reader(
+        suffixes=(".html", ".htm"),
+        read=read_html,
+        becomes="one document; what a reader of the page sees, without navigation, form controls and scripts",
+        position="part",
+        libraries=("beautifulsoup4", "markdownify"),
+    ),
+    Reader(suffixes=(".txt", ".text"), read=read_text, becomes="one document"),
+    Reader(
+        suffixes=(".pdf",),
+        read=read_pdf,
+        becomes="one document; the text layer, without running heads and page numbers",
+        position="page",
+        libraries=("pypdfium2",),
+    ),
+    Reader(
+        suffixes=(".mdx",),
+        read=read_mdx,
+        becomes="one document, as Markdown; without imports, exports, the tags of components, and expressions",
+    ),
+    Reader(
+        suffixes=(".adoc", ".asciidoc"),
+        read=read_asciidoc,
+        becomes="one document, with headings, lists, code and tables, without comments, attributes and includes",
+    ),
+    Reader(
+        suffixes=(".org",),
+        read=read_org,
+        becomes="one document, with headings, lists, code and tables, without drawers and comments; `#+AUTHOR` and the "
+        "like are metadata",
+    ),
+    Reader(
+        suffixes=(".ipynb",),
+        read=read_notebook,
+        becomes="one document; text and code of a notebook, without what the code has printed",
+        position="part",
+    ),
+    Reader(
+        suffixes=(".srt", ".vtt"),
+        read=read_subtitles,
+        becomes="one document; the words of subtitles",
+        position="time",
+    ),
+    Reader(
+        suffixes=(".eml",),
+        read=read_mail,
+        becomes="one document; subject and body of an e-mail, sender, receivers and date as metadata; attachments are "
+        "named and left out",
+        position="part",
+    ),
+    Reader(
+        suffixes=(".docx",),
+        read=read_word,
+        becomes="one document, with headings, lists, tables and notes, without pictures, headers and comments",
+        position="part",
+        libraries=("mammoth",),
+        extra="documents",
+    ),
+    Reader(
+        suffixes=(".odt",),
+        read=read_opendocument,
+        becomes="one document, with headings, lists and tables, without pictures and comments",
+        position="part",
+        libraries=("defusedxml",),
+        extra="documents",
+    ),
+    Reader(
+        suffixes=(".pptx",),
+        read=read_presentation,
+        becomes="one document; titles, texts, tables and notes of the slides",
+        position="slide",
+        libraries=("defusedxml",),
+        extra="documents",
+    ),
+    Reader(
+        suffixes=(".xlsx", ".xlsm"),
+        read=read_spreadsheet,
+        becomes="one document; each sheet as a table, values instead of formulas",
+        position="sheet",
+        libraries=("openpyxl",),
+        extra="documents",
+    ),
+    Reader(
+        suffixes=(".epub",),
+        read=read_book,
+        becomes="one document; the chapters of a book, author and language as metadata",
+        position="chapter",
+        libraries=("defusedxml",),
+        extra="documents",
+    ),
+)
 # Suffix -> reader of a file that is one document.
-READERS: dict[str, Callable[[bytes], ReadText]] = {
-    ".md": read_markdown,
-    ".markdown": read_markdown,
-    ".txt": read_text,
-    ".text": read_text,
-    ".html": read_html,
-    ".htm": read_html,
-    ".rst": read_rst,
-    ".pdf": read_pdf,
-}
+READERS_BY_SUFFIX = {suffix: reader for reader in READERS for suffix in reader.suffixes}
 
 
-def read_file(path: Path) -> ReadText:
-    """Read one file by its suffix.
+def find_reader(path: Path) -> Reader:
+    """Return the reader for a file, by its suffix.
 
     Raises:
-        UnreadableDocument: no reader knows the suffix, or the content does not fit it.
+        UnreadableDocument: no reader knows the suffix.
     """
-    reader = READERS.get(path.suffix.lower())
+    reader = READERS_BY_SUFFIX.get(path.suffix.lower())
     if reader is None:
-        known = ", ".join(sorted(READERS))
+        known = ", ".join(sorted(READERS_BY_SUFFIX))
         raise UnreadableDocument(f"there is no reader for {path.suffix or 'a file without suffix'} (known: {known})")
+    return reader
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        UnreadableDocument: it cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableDocument(f"it cannot be read: {error.strerror}") from error
-    return reader(data)

@@ -1,4 +1,4 @@
-"""Files with many documents: JSON Lines, CSV and Parquet, one document for each record. `tables.py` reads CSV."""
+"""Files with many documents: JSON Lines, JSON, CSV and Parquet, one document for each record. `tables.py` reads CSV."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from typing import IO, Any, cast
 from gemvec.documents.document import BadDocument, Document, to_json
 from gemvec.documents.readers import note_guess
 from gemvec.documents.tables import TableRow, open_table
-from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding, fold
+from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, decode_text, find_encoding, fold
 from gemvec.errors import MissingDependency
 
 _MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32, little-endian
 
-RECORD_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+# Suffixes of files of records -> what they become, for the documentation.
+RECORD_KINDS = {
+    (".jsonl", ".ndjson"): "one document for each line, a JSON object",
+    (".json",): "one document for each object of a list, or one for the object that the file is",
+    (".csv", ".tsv"): "one document for each row; delimiter, quotes and header are detected",
+    (".parquet",): "one document for each row",
+}
+RECORD_SUFFIXES = tuple(suffix for suffixes in RECORD_KINDS for suffix in suffixes)
+# A JSON file is read as a whole.
+MAX_JSON_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +85,7 @@ class RecordFields:
 
 
 def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
-    """Yield the documents of a `.jsonl`, `.csv` or `.parquet` file; `read_bytes` counts from the start of the file.
+    """Yield the documents of a file of records; `read_bytes` counts from the start of the file.
 
     Raises:
         UnreadableDocument: the file as a whole is not of the kind that its name says.
@@ -87,6 +96,8 @@ def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Docu
             yield from _read_parquet(path, source, fields)
         elif kind in {".csv", ".tsv"}:
             yield from _read_table(path, source, fields)
+        elif kind == ".json":
+            yield from _read_json(path, source, fields)
         else:
             with path.open("rb") as file:
                 yield from read_json_lines(file, source, fields)
@@ -104,6 +115,34 @@ def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Itera
         if guess and isinstance(found, Document):
             found = replace(found, notes=note_guess(guess))
         yield replace(found, read_bytes=lines.read_bytes)
+
+
+def _read_json(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
+    """Yield the objects of a JSON file; `place` is the number of the object in its list."""
+    size = path.stat().st_size
+    if size > MAX_JSON_BYTES:
+        raise UnreadableDocument(f"it has {size:,} bytes, more than {MAX_JSON_BYTES:,}; use JSON Lines")
+    decoded = decode_text(path.read_bytes())
+    try:
+        found = json.loads(decoded.text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableDocument(f"it is not JSON: {error}") from error
+    notes = note_guess(decoded.guess)
+    if isinstance(found, dict):
+        document = fields.to_document(cast("dict[str, Any]", found), source=source, place="")
+        yield replace(document, notes=notes, read_bytes=size) if isinstance(document, Document) else document
+        return
+    if not isinstance(found, list):
+        raise UnreadableDocument("it is neither a JSON object nor a list of them")
+    records = cast("list[Any]", found)
+    for number, record in enumerate(records, start=1):
+        place = f"record {number}"
+        if not isinstance(record, dict):
+            yield BadDocument(source=source, place=place, reason="it is not a JSON object")
+            continue
+        document = fields.to_document(cast("dict[str, Any]", record), source=source, place=place)
+        document = replace(document, notes=notes) if isinstance(document, Document) and number == 1 else document
+        yield replace(document, read_bytes=size * number // len(records))
 
 
 def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemvec.documents.readers import READERS
+from gemvec.documents.ignore import Filters, IgnoreFiles
+from gemvec.documents.readers import READERS_BY_SUFFIX
 from gemvec.documents.records import RECORD_SUFFIXES
 
-SUFFIXES = frozenset(READERS) | frozenset(RECORD_SUFFIXES)
-_NAMED_FOLDERS = {"node_modules": "packages of Node.js", "__pycache__": "compiled Python"}
+SUFFIXES = frozenset(READERS_BY_SUFFIX) | frozenset(RECORD_SUFFIXES)
+NAMED_FOLDERS = {
+    "node_modules": "packages of Node.js",
+    "bower_components": "packages of Bower",
+    "site-packages": "packages of Python",
+    "__pycache__": "compiled Python",
+}
+# Folders that a build makes, by what stands beside them: without that, they may hold anything.
+BUILT_FOLDERS = {
+    "build": ("pyproject.toml", "setup.py", "package.json", "CMakeLists.txt", "build.gradle", "build.gradle.kts"),
+    "dist": ("pyproject.toml", "setup.py", "package.json"),
+    "target": ("Cargo.toml", "pom.xml", "build.sbt"),
+    "vendor": ("go.mod", "composer.json"),
+    "_build": ("conf.py", "Makefile", "mix.exs", "dune-project"),
+    "_site": ("_config.yml", "_config.toml"),
+}
 HIDDEN, NO_SUFFIX = "hidden", "no suffix"
 
 
@@ -30,10 +45,12 @@ class LeftOut:
 
     Attributes:
         files: numbers of files without a reader, by suffix in lower case, `no suffix` and `hidden`.
+        ignored: numbers of files that rules leave out, by the ignore file or the option that says so.
         folders: folders that were not searched.
     """
 
     files: Counter[str] = field(default_factory=Counter[str])
+    ignored: Counter[str] = field(default_factory=Counter[str])
     folders: list[LeftOutFolder] = field(default_factory=list[LeftOutFolder])
 
     @property
@@ -47,26 +64,30 @@ class Walk:
 
     Args:
         own: files and folders of gemvec itself (absolute, without links): databases, caches, reports.
+        filters: which files are asked for.
 
     Attributes:
         left_out: what was found and not read.
-        errors: folders that cannot be read.
+        errors: folders and ignore files that cannot be read.
     """
 
-    def __init__(self, own: Collection[Path] = ()) -> None:
+    def __init__(self, own: Collection[Path] = (), filters: Filters | None = None) -> None:
         self._own = frozenset(own)
+        self._filters = filters or Filters()
         self.left_out = LeftOut()
         self.errors: list[OSError] = []
 
     def find(self, folder: Path) -> Iterator[Path]:
         """Yield the files to read; also broken links, so that they are reported, but no pipes, which never end."""
+        rules = _Rules(folder, self._filters)
         for root, folders, files in os.walk(folder, onerror=self.errors.append):
             place = Path(root)
-            folders[:] = [name for name in sorted(folders) if self._enters(place / name)]
+            folders[:] = [name for name in sorted(folders) if self._enters(place / name, rules)]
             for name in sorted(files):
                 path = place / name
-                if self._reads(path) and (path.is_file() or not path.exists()):
+                if self._reads(path, rules) and (path.is_file() or not path.exists()):
                     yield path
+        self.errors.extend(rules.ignore_files.errors)
 
     def find_owner(self, path: Path) -> str | None:
         """Return why `path` is gemvec's own file or folder, or None if it is not."""
@@ -78,8 +99,20 @@ class Walk:
                 return "it is a Milvus Lite database"
         return None
 
-    def _enters(self, path: Path) -> bool:
+    def filter(self, folder: Path, paths: Iterable[Path]) -> Iterator[Path]:
+        """Yield those of `paths` that the filters take, and count the others; patterns are relative to `folder`."""
+        base = Path(os.path.abspath(folder))  # noqa: PTH100 # resolve() would follow links
+        for path in paths:
+            whole = Path(os.path.abspath(path))  # noqa: PTH100 # the same
+            if reason := self._filters.find_reason(whole.relative_to(base)):
+                self.left_out.ignored[reason] += 1
+            else:
+                yield path
+
+    def _enters(self, path: Path, rules: _Rules) -> bool:
         reason = self._find_reason(path)
+        if reason is None and (rule := rules.find_reason(path, is_folder=True)):
+            reason = f"left out by {rule}"
         if reason:
             self.left_out.folders.append(LeftOutFolder(source=str(path), reason=reason))
         return reason is None
@@ -87,26 +120,57 @@ class Walk:
     def _find_reason(self, path: Path) -> str | None:
         if path.name.startswith("."):
             return "hidden"
-        if path.name in _NAMED_FOLDERS:
-            return _NAMED_FOLDERS[path.name]
+        if path.name in NAMED_FOLDERS:
+            return NAMED_FOLDERS[path.name]
         if Path(os.path.realpath(path)) in self._own:
             return "gemvec keeps its own data there"
-        if _is_lite_database(path):
-            return "it is a Milvus Lite database"
-        if _has_file(path, "pyvenv.cfg"):
-            return "a virtual environment of Python"
-        return "marked as a cache by CACHEDIR.TAG" if _has_file(path, "CACHEDIR.TAG") else None
+        return _find_kind(path)
 
-    def _reads(self, path: Path) -> bool:
+    def _reads(self, path: Path, rules: _Rules) -> bool:
         if path.name.startswith("."):
             self.left_out.files[HIDDEN] += 1
             return False
         if Path(os.path.realpath(path)) in self._own:
             return False
+        if reason := rules.find_reason(path):
+            self.left_out.ignored[reason] += 1
+            return False
         if path.suffix.lower() not in SUFFIXES:
             self.left_out.files[path.suffix.lower() or NO_SUFFIX] += 1
             return False
         return True
+
+
+def _find_kind(folder: Path) -> str | None:
+    """Return what kind of folder it is, if that kind is never searched."""
+    if _is_lite_database(folder):
+        return "it is a Milvus Lite database"
+    if _has_file(folder, "pyvenv.cfg"):
+        return "a virtual environment of Python"
+    signs = BUILT_FOLDERS.get(folder.name, ())
+    if folder.suffix == ".egg-info" or any(_has_file(folder.parent, sign) for sign in signs):
+        return "what a build has made"
+    return "marked as a cache by CACHEDIR.TAG" if _has_file(folder, "CACHEDIR.TAG") else None
+
+
+class _Rules:
+    """What leaves out files and folders below one folder: the options, then the ignore files."""
+
+    def __init__(self, folder: Path, filters: Filters) -> None:
+        self._folder = folder
+        self._filters = filters
+        self._base = Path(os.path.abspath(folder))  # noqa: PTH100 # resolve() would follow links
+        self.ignore_files = IgnoreFiles(self._base)
+
+    def find_reason(self, path: Path, *, is_folder: bool = False) -> str | None:
+        """Return what leaves `path` out, or None."""
+        name = path.relative_to(self._folder)
+        if reason := self._filters.find_reason(name, is_folder=is_folder):
+            return reason
+        file = self.ignore_files.find(self._base / name, is_folder=is_folder)
+        if file is None:
+            return None
+        return str(self._folder / file.relative_to(self._base) if file.is_relative_to(self._base) else file)
 
 
 def _is_lite_database(path: Path) -> bool:

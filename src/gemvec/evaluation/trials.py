@@ -20,9 +20,10 @@ from gemvec.figures import Figure
 from gemvec.milvus.collection import Collection, open_collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
-from gemvec.milvus.schema import MAX_TEXT_BYTES, Row, cut_text, join_words
+from gemvec.milvus.schema import MAX_TEXT_BYTES, Row, cut_text
 from gemvec.milvus.search import search, search_sparse
 from gemvec.milvus.version import CollectionVersion
+from gemvec.milvus.words import index_words
 from gemvec.models.vectors import truncate_dimensions
 
 _ROWS_PER_WRITE = 1_000
@@ -179,7 +180,7 @@ def _make_row(document_id: str, passage: CorpusDocument, vector: Float32Array) -
     return Row(
         key=blake2b(document_id.encode(), digest_size=16).hexdigest(),
         text=cut_text(passage.text or passage.title, MAX_TEXT_BYTES),
-        words=join_words(passage.title, "", passage.text),
+        words=index_words(passage.title, passage.text),
         vector=vector,
         document_id=document_id,
         document_hash="",

@@ -7,6 +7,7 @@ can be changed by building another version beside it and moving the alias, which
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -87,10 +88,12 @@ class Collection:
         name, how = self._name_of(fingerprint), indexing or Indexing()
         described = self._describe(name)
         if described is None:
-            create_collection(self.client, name, fingerprint, how)
-        create_indexes(self.client, name)
-        version = self._open(name, fingerprint, how if described is None else _parse_indexing(described))
-        return self.record(version, how) if indexing else version
+            recorded = create_collection(self.client, name, fingerprint, how)
+        else:
+            recorded = _parse_indexing(described)
+        create_indexes(self.client, name, has_words=recorded.has_words)
+        version = self._open(name, fingerprint, recorded)
+        return self.record(version, replace(how, has_words=recorded.has_words)) if indexing else version
 
     def record(self, version: CollectionVersion, indexing: Indexing) -> CollectionVersion:
         """Record in the collection how its documents are named and cut."""
@@ -107,9 +110,7 @@ class Collection:
     def list_others(self) -> list[CollectionVersion]:
         """Return the versions of this collection that the alias does not name."""
         current = self.resolve().name
-        names = sorted(cast("list[str]", call_milvus(self.client.list_collections)))
-        found = [self._find(name) for name in names if name.startswith(self.name + "_") and name != current]
-        return [version for version in found if version]
+        return [each for name, each in find_versions(self.client) if name == self.name and each.name != current]
 
     def drop(self, version: CollectionVersion) -> None:
         """Delete `version` for good."""
@@ -117,18 +118,7 @@ class Collection:
         self._loaded.discard(version.name)
 
     def _name_of(self, fingerprint: Fingerprint) -> str:
-        return f"{self.name}_{fingerprint.digest}"
-
-    def _find(self, name: str) -> CollectionVersion | None:
-        described = self._describe(name)
-        if described is None or PROPERTY not in described["properties"]:
-            return None
-        fingerprint = Fingerprint.parse(described["properties"][PROPERTY])
-        is_ours = name == self._name_of(fingerprint)
-        if not is_ours:
-            return None
-        how = _parse_indexing(described)
-        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint, indexing=how)
+        return self.name + _ending_of(fingerprint)
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         if not call_milvus(self.client.has_collection, name):
@@ -140,6 +130,23 @@ class Collection:
             call_milvus(self.client.load_collection, name)
             self._loaded.add(name)
         return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint, indexing=indexing)
+
+
+def find_versions(client: Any) -> Iterator[tuple[str, CollectionVersion]]:
+    """Yield every version of every collection that gemvec made, with the collection's name."""
+    for name in sorted(cast("list[str]", call_milvus(client.list_collections))):
+        described = cast("dict[str, Any]", call_milvus(client.describe_collection, name))
+        if PROPERTY not in described["properties"]:
+            continue
+        fingerprint = Fingerprint.parse(described["properties"][PROPERTY])
+        if name.endswith(_ending_of(fingerprint)):
+            how = _parse_indexing(described)
+            version = CollectionVersion(client=client, name=name, fingerprint=fingerprint, indexing=how)
+            yield name.removesuffix(_ending_of(fingerprint)), version
+
+
+def _ending_of(fingerprint: Fingerprint) -> str:
+    return f"_{fingerprint.digest}"
 
 
 def _parse_indexing(described: dict[str, Any]) -> Indexing:

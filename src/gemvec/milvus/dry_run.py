@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gemvec.documents.document import BadDocument, Document, Note
+from gemvec.documents.document import BadDocument, Note
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.prices import Bill, list_bills
-from gemvec.milvus.work import WorkFinder
+from gemvec.milvus.work import Found, WorkFinder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class IngestPlan:
 
 def plan_ingest(
     collection: Collection | None,
-    documents: Iterable[Document | BadDocument],
+    documents: Iterable[Found],
     *,
     fingerprint: Fingerprint | None = None,
     splitter: Splitter | None = None,
@@ -66,7 +66,7 @@ def plan_ingest(
         version.fingerprint.check(fingerprint, collection=collection.name)
     finder = WorkFinder(version, splitter)
     added = changed = passages = tokens = new_passages = new_tokens = 0
-    for work in finder.find(iter(documents)):
+    for work in finder.find(documents):
         counts = {key: _count_tokens(splitter, passage) for key, passage in work.passages.items()}
         missing = work.missing
         added, changed = added + (not work.states), changed + bool(work.states)

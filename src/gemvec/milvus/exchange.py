@@ -120,12 +120,11 @@ def import_collection(
 def _leave_out_known(version: CollectionVersion, rows: Sequence[Row]) -> list[Row]:
     """Return the rows that are missing or different in the collection."""
     keys = [row.key for row in rows]
-    found = call_milvus(version.client.get, version.name, ids=keys, output_fields=list(ROW_FIELDS))
+    found = call_milvus(version.client.get, version.name, ids=keys, output_fields=list(version.row_fields))
     known = {each["key"]: each for each in cast("list[dict[str, Any]]", found)}
-    return [row for row in rows if row.key not in known or not _is_same(row, known[row.key])]
+    return [row for row in rows if row.key not in known or not _is_same(version.to_entity(row), known[row.key])]
 
 
-def _is_same(row: Row, known: Mapping[str, Any]) -> bool:
-    entity = row.to_entity()
+def _is_same(entity: dict[str, Any], known: Mapping[str, Any]) -> bool:
     same_vector = np.array_equal(entity.pop("vector"), np.asarray(known["vector"], np.float32))
     return same_vector and all(known[name] == value for name, value in entity.items())

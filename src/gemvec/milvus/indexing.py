@@ -1,9 +1,9 @@
-"""How a collection's documents are named and cut: `Indexing`, kept with it, so that every run does the same."""
+"""How a collection's documents are named, cut and found: `Indexing`, kept with it, so that every run does the same."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self, cast
 
 from gemvec.documents.passages import PassageOptions
@@ -18,16 +18,17 @@ class Indexing:
     Attributes:
         root: the folder that document names are relative to, an absolute path; empty when it is not known.
         max_tokens, overlap_tokens: see `PassageOptions`; None when they are not known.
+        has_words: whether passages can be found by their words (BM25), which not every Milvus can.
     """
 
     root: str = ""
     max_tokens: int | None = None
     overlap_tokens: int | None = None
+    has_words: bool = True
 
-    @classmethod
-    def of(cls, options: PassageOptions, root: str = "") -> Self:
-        """Return the indexing of a run with these options."""
-        return cls(root=root, max_tokens=options.max_tokens, overlap_tokens=options.overlap_tokens)
+    def of_run(self, options: PassageOptions, root: str = "") -> Self:
+        """Return the indexing of a run with these options in the same collection."""
+        return replace(self, root=root, max_tokens=options.max_tokens, overlap_tokens=options.overlap_tokens)
 
     @classmethod
     def parse(cls, text: str | None) -> Self:

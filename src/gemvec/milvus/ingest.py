@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from gemvec.documents.document import BadDocument, Document, Note
+from gemvec.documents.document import BadDocument, Note
 from gemvec.documents.passages import Splitter
-from gemvec.documents.sources import Scope, Sources
+from gemvec.documents.scope import Scope
+from gemvec.documents.sources import Sources
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
@@ -26,7 +27,7 @@ from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.version import CollectionVersion
-from gemvec.milvus.work import Work, WorkFinder
+from gemvec.milvus.work import Found, Work, WorkFinder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class IngestReport:
         bad: documents left out, each with the reason.
         notes: what was guessed, repaired or left out in documents that were indexed.
         held_back: documents that are gone but are kept, because a bad record of the same file may be one of them.
+        has_words: whether the collection can also be searched by words; not where Milvus has no BM25.
         seconds: how long it took, until everything was searchable.
     """
 
@@ -75,6 +77,7 @@ class IngestReport:
     bad: list[BadDocument] = field(default_factory=list[BadDocument])
     notes: list[Note] = field(default_factory=list[Note])
     held_back: list[str] = field(default_factory=list[str])
+    has_words: bool = True
     seconds: float = 0.0
 
     @property
@@ -102,7 +105,7 @@ class _Group:
 async def ingest(
     collection: Collection,
     embedder: Embedder,
-    documents: Iterable[Document | BadDocument],
+    documents: Iterable[Found],
     *,
     fingerprint: Fingerprint | None = None,
     splitter: Splitter | None = None,
@@ -135,12 +138,13 @@ async def ingest(
     version = await asyncio.to_thread(_open_version, collection, embedder, fingerprint, splitter, sources)
     finder = WorkFinder(version, splitter)
     run = _Ingest(version, embedder, finder, collection.name)
-    await run.go(finder.find(iter(documents)), on_progress or (lambda _: None))
+    await run.go(finder.find(documents), on_progress or (lambda _: None))
     if prune:
         await asyncio.to_thread(run.prune, prune)
     await asyncio.to_thread(version.finish)
     run.report.documents, run.report.unchanged = finder.documents, finder.unchanged
     run.report.bad, run.report.notes = finder.bad, finder.notes
+    run.report.has_words = version.indexing.has_words
     run.report.seconds = time.monotonic() - started
     return run.report
 
@@ -154,7 +158,7 @@ def _open_version(
 ) -> CollectionVersion:
     """Return the version to write to, made if there is none; refuse other vectors, or other names, than it has."""
     if not collection.exists():
-        how = Indexing.of(splitter.options, str(sources.root) if sources else "")
+        how = Indexing().of_run(splitter.options, str(sources.root) if sources else "")
         return collection.create(fingerprint or Fingerprint.of(embedder.list_models()[0]), how)
     version = collection.resolve()
     if fingerprint is not None:
@@ -167,7 +171,7 @@ def _open_version(
             f"The documents of collection {collection.name!r} are named from {root}, and those to be indexed from "
             f"{sources.root}. Give the root, so that no file gets a second name."
         )
-    return collection.record(version, Indexing.of(splitter.options, root))
+    return collection.record(version, version.indexing.of_run(splitter.options, root))
 
 
 class _Ingest:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gemvec.documents.document import MAX_ID_BYTES
 from gemvec.embedding.embed import Float32Array
+from gemvec.errors import StorageFailure
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
@@ -34,7 +36,7 @@ class Row:
 
     Attributes:
         key: primary key, see `Passage.key`.
-        words: the text for BM25, see `join_words`.
+        words: the text for BM25, see `words.py`.
         vector: float32[dimensionality], normalised.
         document_hash: the same in all rows of a document that is completely indexed.
         chunk: number of the passage in its document, from 0.
@@ -69,11 +71,6 @@ class Row:
         return entity
 
 
-def join_words(title: str, heading: str, text: str) -> str:
-    """Return the text of a passage for BM25."""
-    return "\n".join(part for part in (title, heading, text) if part)
-
-
 # Names of the fields of `Row`, in order.
 ROW_FIELDS = tuple(each.name for each in fields(Row))
 
@@ -88,22 +85,41 @@ class RowState:
     chunks: int
 
 
-def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Indexing) -> None:
-    """Make collection `name`, without indexes."""
-    from pymilvus import DataType, Function, FunctionType
+def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Indexing) -> Indexing:
+    """Make collection `name`, without indexes; without words where Milvus has no BM25.
+
+    What a Milvus can do is learned from its answers: an older server refuses the fields for words, or takes them and
+    forgets what they are for.
+
+    Returns:
+        `how`, and whether the collection has words.
+    """
+    full, dense = replace(how, has_words=True), replace(how, has_words=False)
+    try:
+        _create(client, name, fingerprint, full)
+    except StorageFailure as error:
+        refusal = error
+    else:
+        if call_milvus(client.describe_collection, name).get("functions"):
+            return full
+        call_milvus(client.drop_collection, name)
+        refusal = None
+    try:
+        _create(client, name, fingerprint, dense)
+    except StorageFailure as error:
+        raise refusal or error from error
+    return dense
+
+
+def _create(client: Any, name: str, fingerprint: Fingerprint, how: Indexing) -> None:
+    from pymilvus import DataType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
     schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=fingerprint.dimensionality)
-    schema.add_field(
-        "words",
-        DataType.VARCHAR,
-        max_length=_CUT_BYTES["words"],
-        enable_analyzer=True,
-        analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": _STOP_WORDS}]},
-    )
-    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+    if how.has_words:
+        _add_words(schema)
     schema.add_field("document_id", DataType.VARCHAR, max_length=MAX_ID_BYTES)
     schema.add_field("document_hash", DataType.VARCHAR, max_length=32)
     schema.add_field("chunk", DataType.INT64)
@@ -113,10 +129,6 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Ind
     schema.add_field("source", DataType.VARCHAR, max_length=_CUT_BYTES["source"])
     schema.add_field("position", DataType.VARCHAR, max_length=256)
     schema.add_field("metadata", DataType.JSON)
-    bm25 = Function(
-        name="bm25", function_type=FunctionType.BM25, input_field_names=["words"], output_field_names=["sparse"]
-    )
-    schema.add_function(bm25)
     call_milvus(
         client.create_collection,
         name,
@@ -126,20 +138,43 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Ind
     )
 
 
-def create_indexes(client: Any, name: str) -> None:
+def _add_words(schema: Any) -> None:
+    """Add the words of a passage, and the vector for BM25 that Milvus makes of them."""
+    from pymilvus import DataType, Function, FunctionType
+
+    schema.add_field(
+        "words",
+        DataType.VARCHAR,
+        max_length=_CUT_BYTES["words"],
+        enable_analyzer=True,
+        analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": _STOP_WORDS}]},
+    )
+    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+    schema.add_function(
+        Function(
+            name="bm25", function_type=FunctionType.BM25, input_field_names=["words"], output_field_names=["sparse"]
+        )
+    )
+
+
+def create_indexes(client: Any, name: str, *, has_words: bool) -> None:
     """Make those indexes that collection `name` does not have yet: HNSW over vectors, BM25 over texts, document ids."""
-    wanted: dict[str, dict[str, Any]] = {
-        "vector": {"index_type": "HNSW", "metric_type": "COSINE", "params": {"M": 16, "efConstruction": 200}},
-        "sparse": {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25"},
-        "document_id": {"index_type": "INVERTED"},
-    }
     existing = call_milvus(client.list_indexes, name)
-    for field, options in wanted.items():
-        if field not in existing:
-            indexes = client.prepare_index_params()
-            indexes.add_index(field, index_name=field, **options)
-            # Waiting here would be half a second an index; `CollectionVersion.finish` waits when there are rows.
-            call_milvus(client.create_index, name, indexes, sync=False)
+    if "vector" not in existing:
+        params = {"M": 16, "efConstruction": 200}
+        _create_index(client, name, "vector", index_type="HNSW", metric_type="COSINE", params=params)
+    if has_words and "sparse" not in existing:
+        _create_index(client, name, "sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
+    if "document_id" not in existing:
+        with suppress(StorageFailure):  # an older server has no such index, and looks through all rows
+            _create_index(client, name, "document_id", index_type="INVERTED")
+
+
+def _create_index(client: Any, name: str, field: str, **options: Any) -> None:
+    indexes = client.prepare_index_params()
+    indexes.add_index(field, index_name=field, **options)
+    # Waiting here would be half a second an index; `CollectionVersion.finish` waits when there are rows.
+    call_milvus(client.create_index, name, indexes, sync=False)
 
 
 def cut_text(text: str, limit_bytes: int) -> str:

@@ -9,12 +9,13 @@ from typing import Any, cast
 from gemvec.documents.text import fold
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.embedder import Embedder
-from gemvec.errors import InvalidRequest, StorageFailure
+from gemvec.errors import FailedPrecondition, InvalidRequest, StorageFailure
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.embed import embed_query
 from gemvec.milvus.fusion import count_candidates, fuse
 from gemvec.milvus.version import CollectionVersion
+from gemvec.milvus.words import query_words
 
 _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "position", "metadata")
 # HNSW's candidate list; recall against exact search is near 1 from here on.
@@ -66,6 +67,7 @@ async def search(
         where: a filter in Milvus' language, such as `metadata["lang"] == "en" and source like "docs/%"`.
 
     Raises:
+        FailedPrecondition: the search is hybrid, and the collection has no words.
         CollectionNotFound: there is no such collection.
         FingerprintMismatch: `embedder` does not serve the collection's model.
         StorageFailure: Milvus failed, or does not understand `where`.
@@ -76,6 +78,11 @@ async def search(
         raise InvalidRequest(f"limit is {limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
     query = fold(query)  # as documents are
     version = await asyncio.to_thread(collection.resolve)
+    if hybrid and not version.indexing.has_words:
+        raise FailedPrecondition(
+            f"Collection {collection.name!r} has no words to match, because its Milvus has no BM25. Search it by "
+            f"meaning only, or index the documents at Milvus 2.5 or later."
+        )
     while True:
         vector = await embed_query(embedder, version.fingerprint, query, collection=collection.name)
         try:
@@ -98,7 +105,7 @@ def search_dense(version: CollectionVersion, vector: Float32Array, limit: int, w
 
 def search_sparse(version: CollectionVersion, query: str, limit: int, where: str) -> list[Hit]:
     """Return the passages that share words with a query, by BM25, best first; Lite's scores are negative."""
-    return _ask(version, ("sparse", query), {"metric_type": "BM25"}, limit, where)
+    return _ask(version, ("sparse", query_words(query)), {"metric_type": "BM25"}, limit, where)
 
 
 def _search_hybrid(version: CollectionVersion, vector: Float32Array, query: str, limit: int, where: str) -> list[Hit]:
@@ -131,4 +138,5 @@ def _to_hit(found: Any) -> Hit:
     entity = found["entity"]
     if missing := [name for name in _FIELDS if name not in entity]:
         raise StorageFailure(f"Milvus left out {', '.join(missing)}.")
-    return Hit(score=float(found["distance"]), key=str(found["key"]), **{name: entity[name] for name in _FIELDS})
+    key = found.get("key") or found["id"]  # a server before 2.4 does not say which field the primary key is
+    return Hit(score=float(found["distance"]), key=str(key), **{name: entity[name] for name in _FIELDS})

@@ -15,7 +15,8 @@ from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.lite import LiteClient
-from gemvec.milvus.schema import Row, RowState
+from gemvec.milvus.schema import ROW_FIELDS, Row, RowState
+from gemvec.milvus.words import index_words
 
 # A server takes at most 64 MB in a call; smaller calls keep an ingest steady.
 MAX_CALL_BYTES = 8 * 2**20
@@ -49,8 +50,17 @@ class CollectionVersion:
     def upsert(self, rows: Sequence[Row]) -> None:
         """Write rows, in calls of bounded size; a row with a known key is replaced."""
         for group in _bounded(rows):
-            data = [row.to_entity() for row in group]
-            call_milvus(self.client.upsert, self.name, data)
+            call_milvus(self.client.upsert, self.name, [self.to_entity(row) for row in group])
+
+    @property
+    def row_fields(self) -> tuple[str, ...]:
+        """The fields of `Row` that are stored."""
+        return tuple(name for name in ROW_FIELDS if name != "words" or self.indexing.has_words)
+
+    def to_entity(self, row: Row) -> dict[str, Any]:
+        """Return a row as it is stored."""
+        entity = row.to_entity()
+        return {name: entity[name] for name in self.row_fields}
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete rows by key."""
@@ -91,10 +101,14 @@ class CollectionVersion:
 
     def scan_groups(self, fields: Sequence[str], rows_per_group: int) -> Iterator[list[dict[str, Any]]]:
         """Yield `fields` of every row like `scan`, in groups of limited size."""
-        rows = call_milvus(self.client.query_iterator, self.name, batch_size=rows_per_group, output_fields=list(fields))
+        must_make_words = "words" in fields and not self.indexing.has_words
+        stored = [name for name in fields if name != "words" or not must_make_words]
+        wanted = {*stored, "title", "heading", "text"} if must_make_words else stored
+        rows = call_milvus(self.client.query_iterator, self.name, batch_size=rows_per_group, output_fields=list(wanted))
         try:
             while group := call_milvus(rows.next):
-                yield list(cast("Iterable[dict[str, Any]]", group))
+                found = list(cast("Iterable[dict[str, Any]]", group))
+                yield [_with_words(row) for row in found] if must_make_words else found
         finally:
             rows.close()
 
@@ -119,6 +133,10 @@ class CollectionVersion:
     def _indexes(self) -> list[dict[str, Any]]:
         names = cast("list[str]", call_milvus(self.client.list_indexes, self.name))
         return [call_milvus(self.client.describe_index, self.name, index) for index in names]
+
+
+def _with_words(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"words": index_words(row["title"], row["heading"], row["text"])}
 
 
 def format_list(values: Iterable[str]) -> str:

@@ -6,15 +6,25 @@ has been done, and nothing else has to be kept between runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from gemvec.documents.document import BadDocument, Document, Note, check_document, repair_document
+from gemvec.documents.document import (
+    BadDocument,
+    Document,
+    Note,
+    UnreadDocument,
+    check_document,
+    check_id,
+    repair_document,
+)
 from gemvec.documents.passages import Passage, Splitter
+from gemvec.documents.sources import Sources
 from gemvec.embedding.embed import Float32Array
-from gemvec.milvus.schema import Row, RowState, join_words
+from gemvec.milvus.schema import Row, RowState
 from gemvec.milvus.version import CollectionVersion
+from gemvec.milvus.words import WORDS_VERSION, index_words
 
 # Documents looked up in one call to Milvus, and their bytes held in memory meanwhile.
 _DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20
@@ -23,6 +33,7 @@ _MAX_ROWS_READ_AT_ONCE = 100_000
 _ROWS_PER_ASKED_DOCUMENT = 4
 
 
+Found = Document | BadDocument | UnreadDocument
 States = dict[str, dict[str, RowState]]  # document id -> key -> state
 
 
@@ -65,7 +76,7 @@ class Work:
         return Row(
             key=key,
             text=passage.text,
-            words=join_words(document.title, passage.heading, passage.text),
+            words=index_words(document.title, passage.heading, passage.text),
             vector=vector,
             document_id=document.id,
             document_hash=self.document_hash,
@@ -109,22 +120,34 @@ class WorkFinder:
         self._knows_all: bool | None = None  # None before the first look-up
         self._states: States = {}  # of all rows, when all were read
 
-    def find(self, documents: Iterator[Document | BadDocument]) -> Iterator[Work]:
-        """Yield the documents that are not up to date, in order."""
-        for some in _gather(map(_checked, documents)):
-            states = self._look_up([each for each in some if isinstance(each, Document)])
+    def find(self, documents: Iterable[Found]) -> Iterator[Work]:
+        """Yield the documents that are not up to date, in order; files that take long to parse only if they must be."""
+        unread = documents.unread() if isinstance(documents, Sources) else documents
+        for some in _gather(map(_screened, unread)):
+            states = self._look_up([each.id for each in some if not isinstance(each, BadDocument)])
             for each in some:
                 self.read_bytes = each.read_bytes
-                if isinstance(each, BadDocument):
-                    self.leave_out(each)
-                elif each.id in self.seen:  # each of the two would delete the other's rows
-                    self.leave_out(_bad(each, f"id {each.id!r} came before"))
-                elif work := self._compare(each, states.get(each.id, {})):
-                    if work.passages:
-                        yield work
-                    else:
-                        self.documents -= 1
-                        self.leave_out(_bad(each, "it has nothing but markup or links"))
+                if work := self._find_work(each, states.get(each.id, {})):
+                    yield work
+
+    def _find_work(self, each: Found, states: dict[str, RowState]) -> Work | None:
+        if isinstance(each, UnreadDocument):
+            if each.id not in self.seen and _is_complete(states, each.hash(self._content_version)):
+                self._count_unchanged(each.id)
+                return None
+            each = _checked(each.read())
+        if isinstance(each, BadDocument):
+            self.leave_out(each)
+            return None
+        if each.id in self.seen:  # each of the two would delete the other's rows
+            self.leave_out(_bad(each, f"id {each.id!r} came before"))
+            return None
+        work = self._compare(each, states)
+        if work and not work.passages:
+            self.documents -= 1
+            self.leave_out(_bad(each, "it has nothing but markup or links"))
+            return None
+        return work
 
     def leave_out(self, bad: BadDocument) -> None:
         """Note a document that is not indexed; its rows from earlier runs stay."""
@@ -140,32 +163,58 @@ class WorkFinder:
             return False
         return any(str(path) in self.unreadable_sources for path in (source, *PurePosixPath(source).parents))
 
-    def _look_up(self, documents: list[Document]) -> States:
+    def _look_up(self, document_ids: Sequence[str]) -> States:
         if self._version is None:
             return {}
         if self._knows_all is None:
-            self._knows_all = self._version.remembers_states or _will_need_all(self._version.count(), len(documents))
+            self._knows_all = self._version.remembers_states or _will_need_all(self._version.count(), len(document_ids))
             self._states = _by_document(self._version.states()) if self._knows_all else {}
         if self._knows_all:
             return self._states
-        return _by_document(self._version.states_of([document.id for document in documents]))
+        return _by_document(self._version.states_of(document_ids))
 
     def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
-        self.seen.add(document.id)
-        self.documents += 1
         self.notes += [
             replace(each, source=document.source, place=each.place or document.place, id=document.id)
             for each in document.notes
         ]
         version = self._splitter.version
-        document_hash = document.hash(version)
-        if states and all(
-            state.document_hash == document_hash and state.chunks == len(states) for state in states.values()
-        ):
-            self.unchanged += 1
+        document_hash = document.hash(self._content_version if _has_other_words(document) else version)
+        if _is_complete(states, document_hash):
+            self._count_unchanged(document.id)
             return None
+        self.seen.add(document.id)
+        self.documents += 1
         passages = {passage.key(document.id, version): passage for passage in self._splitter.split(document)}
         return Work(document=document, document_hash=document_hash, passages=passages, states=states)
+
+    def _count_unchanged(self, document_id: str) -> None:
+        self.seen.add(document_id)
+        self.documents += 1
+        self.unchanged += 1
+
+    @property
+    def _content_version(self) -> str:
+        return f"{self._splitter.version}:{WORDS_VERSION}"
+
+
+def _is_complete(states: dict[str, RowState], document_hash: str) -> bool:
+    """Whether a document has all of its rows, and all of them are as they should be."""
+    return bool(states) and all(
+        state.document_hash == document_hash and state.chunks == len(states) for state in states.values()
+    )
+
+
+def _has_other_words(document: Document) -> bool:
+    """Whether the words for BM25 are other ones than those of a collection from before `WORDS_VERSION`."""
+    return bool(document.content) or not (document.text.isascii() and document.title.isascii())
+
+
+def _screened(each: Found) -> Found:
+    if not isinstance(each, UnreadDocument):
+        return _checked(each)
+    reason = check_id(each.id)
+    return BadDocument(source=each.source, reason=reason, read_bytes=each.read_bytes) if reason else each
 
 
 def _checked(each: Document | BadDocument) -> Document | BadDocument:
@@ -195,8 +244,8 @@ def _by_document(states: Iterable[RowState]) -> States:
     return found
 
 
-def _gather(documents: Iterator[Document | BadDocument]) -> Iterator[list[Document | BadDocument]]:
-    some, size = list[Document | BadDocument](), 0
+def _gather(documents: Iterator[Found]) -> Iterator[list[Found]]:
+    some, size = list[Found](), 0
     for document in documents:
         some.append(document)
         size += len(document.text) if isinstance(document, Document) else 0

@@ -1,0 +1,69 @@
+"""When to index again: `watch`, which notices changes of files below some sources."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from gemvec.errors import InvalidRequest, MissingDependency
+
+# Changes in this time are taken together, and this long no change means that the first ones can be taken.
+_DEBOUNCE_MS, _STEP_MS = 1_600, 100
+# How often a pause is checked, so that a run that has failed is tried again.
+_PAUSE_MS = 1_000
+
+
+def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
+    """Yield once the watching has begun, and whenever something may have to be done, until Ctrl-C.
+
+    Nothing that changes after the first time is missed.
+
+    Args:
+        sources: files, folders and globs.
+        own: files and folders that gemvec writes itself.
+
+    Yields:
+        Whether files have changed; otherwise a pause has passed.
+
+    Raises:
+        InvalidRequest: standard input cannot be watched.
+    """
+    try:
+        from watchfiles import Change, DefaultFilter
+        from watchfiles import watch as watch_files
+    except ImportError as error:
+        raise MissingDependency("Watching needs more packages.", extra="milvus") from error
+    places = [_find_place(source) for source in sources]
+    known, ours = DefaultFilter(), [path.expanduser().resolve() for path in own]
+
+    def concerns(change: Change, name: str) -> bool:
+        path = Path(name)
+        return known(change, name) and not any(path.is_relative_to(each) for each in ours)
+
+    found = watch_files(
+        *places,
+        watch_filter=concerns,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
+        rust_timeout=_PAUSE_MS,
+        yield_on_timeout=True,
+        raise_interrupt=True,
+        recursive=any(Path(source).expanduser().is_dir() or glob.has_magic(source) for source in sources),
+    )
+    return (bool(changes) for changes in found)
+
+
+def _find_place(source: str) -> Path:
+    """Return the folder to watch: a file may be replaced by another one of its name, so its folder is watched."""
+    if source == "-":
+        raise InvalidRequest("Standard input cannot be watched.", field="source")
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    parts = path.parts
+    fixed = next((place for place, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    folder = Path(*parts[:fixed])
+    if not folder.is_dir():
+        raise InvalidRequest(f"There is no folder {str(folder)!r} to watch.", field="source")
+    return folder

@@ -1,0 +1,123 @@
+"""Files that are zip archives of XML, opened within bounds: whoever made them may mean harm."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from gemvec.documents.text import UnreadableDocument
+from gemvec.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+# A book of a thousand pages has a few megabytes of XML. Pictures count only when they are read, which they are not.
+MAX_XML_BYTES = 64 * 2**20
+MAX_MEMBERS = 20_000
+_XML = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
+_ENCRYPTED = 0x1
+# Pictures do not shrink so much; what does is not a picture, whatever its name says.
+_MAX_RATIO_OF_PICTURES = 20
+_BYTES_PER_LOOK, _LONGEST_MARK = 2**20, 32
+_DAMAGES = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_DECLARATIONS = tuple(
+    mark.encode(encoding) for mark in ("<!DOCTYPE", "<!ENTITY") for encoding in ("ascii", "utf-16-le", "utf-16-be")
+)
+
+
+class Archive:
+    """A zip archive in memory.
+
+    Args:
+        data: the file.
+        kind: what it should be, for messages: `an EPUB`.
+
+    Raises:
+        UnreadableDocument: it is no archive, is protected, or would unpack to more than is read.
+    """
+
+    def __init__(self, data: bytes, kind: str) -> None:
+        self._kind = kind
+        try:
+            self._zip = ZipFile(io.BytesIO(data))
+        except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
+            raise UnreadableDocument(f"it is not {kind}: {error}") from error
+        members = self._zip.infolist()
+        self.names = [each.filename for each in members]
+        if len(members) > MAX_MEMBERS:
+            raise UnreadableDocument(f"it has {len(members):,} parts, more than {MAX_MEMBERS:,}")
+        size = sum(each.file_size for each in members if _counts(each))
+        if size > MAX_XML_BYTES:
+            raise UnreadableDocument(f"it would unpack to {size:,} bytes, more than {MAX_XML_BYTES:,}")
+        if any(each.flag_bits & _ENCRYPTED for each in members):
+            raise UnreadableDocument("it is protected by a password")
+
+    def read(self, name: str) -> bytes:
+        """Return a part.
+
+        Raises:
+            UnreadableDocument: it is not there, or damaged.
+        """
+        try:
+            with self._zip.open(name) as part:
+                data = part.read(MAX_XML_BYTES + 1)  # without a limit, what follows a wrong size would be unpacked, too
+        except (KeyError, *_DAMAGES) as error:
+            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is missing or damaged") from error
+        if len(data) > MAX_XML_BYTES:
+            raise UnreadableDocument(f"its part {name} has more than {MAX_XML_BYTES:,} bytes")
+        return data
+
+    def read_xml(self, name: str) -> Element:
+        """Return the root of a part.
+
+        Raises:
+            UnreadableDocument: it is not there, damaged, or declares entities.
+        """
+        try:
+            from defusedxml import DefusedXmlException
+            from defusedxml.ElementTree import ParseError, fromstring
+        except ImportError as error:
+            raise MissingDependency(f"Reading {self._kind} needs more packages.", extra="documents") from error
+        try:
+            return fromstring(self.read(name))
+        except DefusedXmlException as error:
+            raise UnreadableDocument(f"its part {name} declares entities, which could fill the memory") from error
+        except (ParseError, ValueError, LookupError) as error:
+            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is no XML") from error
+
+    def check_parts(self) -> None:
+        """Go through all parts before a library reads them that has no bounds of its own.
+
+        Raises:
+            UnreadableDocument: a part is damaged, is longer than it is said to be, or declares entities.
+        """
+        for name in self.names:
+            if self._declares_entities(name):
+                raise UnreadableDocument(f"its part {name} declares entities, which could fill the memory")
+
+    def _declares_entities(self, name: str) -> bool:
+        end = b""
+        try:
+            with self._zip.open(name) as part:
+                while some := part.read(_BYTES_PER_LOOK):
+                    if any(mark in end + some for mark in _DECLARATIONS):
+                        return name.lower().endswith(_XML)
+                    end = some[-_LONGEST_MARK:]
+        except _DAMAGES as error:
+            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is damaged") from error
+        return False
+
+
+def _counts(member: ZipInfo) -> bool:
+    """Whether a part counts against the bound: one that is read, or that shrinks like text."""
+    return member.filename.lower().endswith(_XML) or member.file_size > _MAX_RATIO_OF_PICTURES * member.compress_size
+
+
+def find_title(archive: Archive, name: str) -> str:
+    """Return the title in a part with Dublin Core's elements, such as `docProps/core.xml`; empty when there is none."""
+    if name not in archive.names:
+        return ""
+    found = archive.read_xml(name).find(".//{http://purl.org/dc/elements/1.1/}title")
+    return " ".join("".join(found.itertext()).split()) if found is not None else ""

@@ -1,0 +1,89 @@
+"""Org as Markdown, line by line: `org_to_markdown`. Lines keep their numbers."""
+
+from __future__ import annotations
+
+import re
+
+_HEADING = re.compile(
+    r"^(?P<stars>\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?"
+    r"(?P<name>.*?)(?P<tags>[ \t]+:[\w@:]+:)?$"
+)
+_KEYWORD = re.compile(r"^\s*#\+(?P<name>\w+):?(?:[ \t]+(?P<value>.*))?$")
+_BEGIN = re.compile(r"^\s*#\+begin_(?P<kind>\w+)(?:[ \t]+(?P<said>\S+))?", re.IGNORECASE)
+_DRAWER = re.compile(r"^\s*:[\w-]+:\s*$")
+_PLANNING = re.compile(r"^\s*(?:SCHEDULED|DEADLINE|CLOSED|CLOCK):")
+_RULE_OF_TABLE = re.compile(r"^\s*\|[-+]+\|\s*$")
+_LINK = re.compile(r"\[\[(?P<target>[^\]]+)\](?:\[(?P<text>[^\]]+)\])?\]")
+_MARK = re.compile(r"(?<![\w~=])([~=])(?P<text>\S(?:[^\n]*?\S)?)\1(?![\w~=])")
+_CODE, _UNREAD = frozenset({"src", "example", "export"}), frozenset({"comment"})
+_MAX_LEVEL = 6
+
+
+def org_to_markdown(text: str) -> tuple[str, str, dict[str, str]]:
+    """Return the text as Markdown, each line where it was, the title, and other keywords of the file as metadata."""
+    return _Translation().run(text.split("\n"))
+
+
+class _Translation:
+    """Goes through the lines once; `_block` is the kind of block that is open, `_is_drawer` whether a drawer is."""
+
+    def __init__(self) -> None:
+        self._block = ""
+        self._is_drawer = False
+        self._title = ""
+        self._metadata: dict[str, str] = {}
+
+    def run(self, lines: list[str]) -> tuple[str, str, dict[str, str]]:
+        made = [self._translate(line.rstrip()) for line in lines]
+        if self._block in _CODE:
+            made.append("```")
+        return "\n".join(made), self._title, self._metadata
+
+    def _translate(self, line: str) -> str:
+        if self._block:
+            return self._translate_inside(line)
+        if self._is_drawer:
+            self._is_drawer = line.strip().upper() != ":END:"
+            return ""
+        if begin := _BEGIN.match(line):
+            return self._open(begin)
+        if _DRAWER.match(line):
+            self._is_drawer = True
+            return ""
+        return self._translate_line(line)
+
+    def _translate_inside(self, line: str) -> str:
+        if re.match(rf"\s*#\+end_{self._block}\b", line, re.IGNORECASE):
+            is_code, self._block = self._block in _CODE, ""
+            return "```" if is_code else ""
+        if self._block in _UNREAD:
+            return ""
+        return line if self._block in _CODE else _translate_inline(line)
+
+    def _open(self, begin: re.Match[str]) -> str:
+        self._block = begin["kind"].lower()
+        return f"```{begin['said'] or ''}" if self._block in _CODE else ""
+
+    def _translate_line(self, line: str) -> str:
+        if keyword := _KEYWORD.match(line):
+            self._note(keyword["name"].lower(), (keyword["value"] or "").strip())
+            return ""
+        if heading := _HEADING.match(line):
+            level = min(len(heading["stars"]), _MAX_LEVEL)
+            return f"{'#' * level} {_translate_inline(heading['name'])}" if heading["name"] else ""
+        if line.startswith("# ") or line == "#" or _PLANNING.match(line):
+            return ""
+        if _RULE_OF_TABLE.match(line):
+            return re.sub(r"\+", "|", line)
+        return _translate_inline(line)
+
+    def _note(self, name: str, value: str) -> None:
+        if name == "title":
+            self._title = f"{self._title} {value}".strip()
+        elif name in {"author", "date", "language", "description", "filetags", "category"} and value:
+            self._metadata[name] = value
+
+
+def _translate_inline(line: str) -> str:
+    line = _LINK.sub(lambda found: found["text"] or found["target"], line)
+    return _MARK.sub(r"`\g<text>`", line)

@@ -1,0 +1,78 @@
+"""Which documents of a collection belong to a source: `Scope`."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+
+from gemvec.documents.ignore import Filters
+from gemvec.documents.root import Root
+
+STANDARD_INPUT = "-"
+STANDARD_INPUT_NAME = "standard input"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The documents of a collection that belong to a source, so that missing documents can be found (`--prune`).
+
+    Attributes:
+        path: a file, a folder with everything below it, or a glob: absolute, or `standard input`.
+        root: the folder that document names are relative to.
+        filters: which files below the source are meant.
+    """
+
+    path: str
+    root: Root
+    filters: Filters = field(default_factory=Filters)
+
+    @classmethod
+    def of(cls, source: str, root: Root, filters: Filters | None = None) -> Scope:
+        """Return the scope of a source as a user names it; it need not exist."""
+        rules = filters or Filters()
+        if source == STANDARD_INPUT:
+            return cls(path=STANDARD_INPUT_NAME, root=root, filters=rules)
+        path = Path(source).expanduser()
+        if not glob.has_magic(source) or os.path.lexists(path):
+            return cls(path=str(root.locate(root.name(path))), root=root, filters=rules)
+        fixed = find_fixed_part(path)
+        # Links are followed in the part before the first wildcard.
+        return cls(path=str(Path(fixed).resolve() / path.relative_to(fixed)), root=root, filters=rules)
+
+    def holds(self, source: str) -> bool:
+        """Whether reading this source would find a document from `source` again."""
+        if STANDARD_INPUT_NAME in {source, self.path}:
+            return source == self.path
+        if "://" in source or not source:  # a program's document, not from a file
+            return False
+        located = self.root.locate(source)
+        if str(located) == self.path:  # a file that is named itself is read whatever the filters say
+            return True
+        if located.is_relative_to(self.path):
+            return self._takes(located, PurePath(self.path))
+        if not glob.has_magic(self.path) or not _matches(located.parts, PurePath(self.path).parts):
+            return False
+        return self._takes(located, find_fixed_part(PurePath(self.path)))
+
+    def _takes(self, located: PurePath, base: PurePath) -> bool:
+        return self.filters.find_reason(located.relative_to(base)) is None
+
+
+def find_fixed_part(pattern: PurePath) -> PurePath:
+    """Return the folder of a glob's part before its first wildcard."""
+    parts = pattern.parts
+    first = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    return PurePath(*parts[:first])
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a glob; unlike fnmatch, `*` stays within one folder."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])

@@ -1,0 +1,95 @@
+"""Presentations of PowerPoint (.pptx): `read_slides`, the text of each slide with its title, tables and notes."""
+
+from __future__ import annotations
+
+from posixpath import dirname, join, normpath
+from typing import TYPE_CHECKING
+
+from gemvec.documents.archive import Archive, find_title
+from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.word import write_rows
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_TITLES = frozenset({"title", "ctrTitle"})
+# Placeholders that repeat on every slide.
+_FURNITURE = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
+_PRESENTATION = "ppt/presentation.xml"
+
+
+def read_slides(data: bytes) -> tuple[list[str], str]:
+    """Return the text of each slide as Markdown, in order, and the presentation's title.
+
+    Raises:
+        UnreadableDocument: it is not a presentation.
+    """
+    archive = Archive(data, "a presentation")
+    targets = _read_targets(archive, _PRESENTATION)
+    slides = archive.read_xml(_PRESENTATION).iter(f"{_P}sldId")
+    names = [targets[name] for slide in slides if (name := slide.get(f"{_R}id", "")) in targets]
+    if not names:
+        raise UnreadableDocument("it has no slides")
+    return [_read_slide(archive, name) for name in names], find_title(archive, "docProps/core.xml")
+
+
+def _read_targets(archive: Archive, name: str) -> dict[str, str]:
+    """Return the parts that a part refers to, by the ids of its relationships."""
+    file = f"{dirname(name)}/_rels/{name.rpartition('/')[2]}.rels"
+    if file not in archive.names:
+        return {}
+    found = {each.get("Id", ""): each.get("Target", "") for each in archive.read_xml(file)}
+    parts = {each: normpath(join(dirname(name), target)).lstrip("/") for each, target in found.items()}
+    return {each: part for each, part in parts.items() if part in archive.names}
+
+
+def _read_slide(archive: Archive, name: str) -> str:
+    title, parts = "", list[str]()
+    for shape in _find_shapes(archive.read_xml(name)):
+        kind = _get_kind(shape)
+        text = _read_shape(shape)
+        if kind in _TITLES and not title:
+            title = " ".join(text.split())
+        elif text and kind not in _FURNITURE:
+            parts.append(text)
+    notes = [part for part in _read_targets(archive, name).values() if "/notesSlides/" in part]
+    spoken = [_read_notes(archive, part) for part in notes]
+    return "\n\n".join([*([f"## {title}"] if title else []), *parts, *(each for each in spoken if each)])
+
+
+def _read_notes(archive: Archive, name: str) -> str:
+    shapes = [each for each in _find_shapes(archive.read_xml(name)) if _get_kind(each) not in _FURNITURE]
+    return "\n\n".join(text for shape in shapes if (text := _read_shape(shape)))
+
+
+def _find_shapes(root: Element) -> list[Element]:
+    return [each for each in root.iter() if each.tag in {f"{_P}sp", f"{_P}graphicFrame"}]
+
+
+def _get_kind(shape: Element) -> str:
+    placeholder = shape.find(f".//{_P}nvPr/{_P}ph")
+    return placeholder.get("type", "body") if placeholder is not None else ""
+
+
+def _read_shape(shape: Element) -> str:
+    if shape.tag == f"{_P}graphicFrame":
+        rows = [[_read_paragraphs(cell, " ") for cell in row.iter(f"{_A}tc")] for row in shape.iter(f"{_A}tr")]
+        return write_rows(rows)
+    return _read_paragraphs(shape, "\n")
+
+
+def _read_paragraphs(element: Element, joint: str) -> str:
+    """Return the paragraphs of a shape; those that are indented as items of a list."""
+    lines: list[str] = []
+    for paragraph in element.iter(f"{_A}p"):
+        runs = (each for each in paragraph.iter() if each.tag in {f"{_A}t", f"{_A}br"})
+        text = "".join((each.text or "") if each.tag == f"{_A}t" else " " for each in runs)
+        properties = paragraph.find(f"{_A}pPr")
+        level = properties.get("lvl", "0") if properties is not None else "0"
+        if text.strip():
+            indent = "  " * (int(level) - 1) + "- " if level.isdigit() and level != "0" else ""
+            lines.append(indent + " ".join(text.split()))
+    return joint.join(lines)

@@ -1,0 +1,40 @@
+"""Subtitles: `read_cues`, the words of SubRip (.srt) and WebVTT (.vtt) files with the time at which each is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+
+from gemvec.documents.text import UnreadableDocument
+
+_TIME = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{2})[.,]\d{1,3}\s*-->")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
+
+
+def read_cues(text: str) -> tuple[list[str], list[str]]:
+    """Return the words of each cue, and the time at which it begins, such as `0:12:31`; repeated ones come once.
+
+    Raises:
+        UnreadableDocument: there is no cue.
+    """
+    words: list[str] = []
+    times: list[str] = []
+    for time, shown in _find_cues(text):
+        if shown and (not words or words[-1] != shown):  # cues that roll up repeat the line before
+            words.append(shown)
+            times.append(time)
+    if not words:
+        raise UnreadableDocument("it has no subtitles")
+    return words, times
+
+
+def _find_cues(text: str) -> Iterator[tuple[str, str]]:
+    for block in re.split(r"\n[ \t]*\n", text):
+        lines = block.strip("\n").split("\n")
+        start = next((place for place, line in enumerate(lines[:2]) if _TIME.match(line)), None)
+        if start is None:  # a header, a note or a style
+            continue
+        found = _TIME.match(lines[start])
+        shown = [unescape(_TAG.sub("", line)).strip() for line in lines[start + 1 :]]
+        yield (found[1] if found else ""), "\n".join(line for line in shown if line)

@@ -1,0 +1,121 @@
+"""Text documents of Word (.docx) and LibreOffice (.odt) as Markdown: headings, paragraphs, lists and tables."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, cast
+
+from gemvec.documents.archive import Archive, find_title
+from gemvec.documents.html import read_page
+from gemvec.documents.text import UnreadableDocument
+from gemvec.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+_UNREAD = frozenset({f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT}table-of-content"})
+_SPACES = frozenset({f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"})
+_MAX_LEVEL = 6
+
+
+def read_docx(data: bytes) -> tuple[str, str]:
+    """Return the text of a Word document as Markdown, and its title.
+
+    Raises:
+        UnreadableDocument: it is not one.
+    """
+    try:
+        import mammoth
+    except ImportError as error:
+        raise MissingDependency("Reading DOCX needs more packages.", extra="documents") from error
+    archive = Archive(data, "a Word document")
+    archive.check_parts()
+    if "word/document.xml" not in archive.names:
+        raise UnreadableDocument("it is not a Word document: it has no text part")
+    converter = cast("Any", mammoth)
+    made = converter.convert_to_html(io.BytesIO(data), convert_image=converter.images.img_element(_drop_picture))
+    return read_page(cast("str", made.value)).text, find_title(archive, "docProps/core.xml")
+
+
+def _drop_picture(_picture: Any) -> dict[str, str]:
+    return {}
+
+
+def read_odt(data: bytes) -> tuple[str, str]:
+    """Return the text of an OpenDocument text as Markdown, and its title.
+
+    Raises:
+        UnreadableDocument: it is not one.
+    """
+    archive = Archive(data, "an OpenDocument text")
+    body = archive.read_xml("content.xml").find(f".//{_OFFICE}text")
+    if body is None:
+        raise UnreadableDocument("it is not an OpenDocument text: it has no text part")
+    parts = list[str]()
+    _write(body, parts, "")
+    return "\n\n".join(parts), find_title(archive, "meta.xml")
+
+
+def _write(element: Element, parts: list[str], indent: str) -> None:
+    """Add the blocks below an element of OpenDocument."""
+    for each in element:
+        if each.tag == f"{_TEXT}h":
+            level = min(int(each.get(f"{_TEXT}outline-level") or 1), _MAX_LEVEL)
+            _add(parts, f"{'#' * level} ", _flatten(each))
+        elif each.tag == f"{_TEXT}p":
+            _add(parts, "", _flatten(each))
+        elif each.tag == f"{_TEXT}list":
+            items = "\n".join(_write_list(each, indent))
+            _add(parts, "", items)
+        elif each.tag == f"{_TABLE}table":
+            _add(parts, "", _write_table(each))
+        elif each.tag not in _UNREAD:
+            _write(each, parts, indent)
+
+
+def _add(parts: list[str], mark: str, text: str) -> None:
+    if text.strip():
+        parts.append(mark + text)
+
+
+def _write_list(element: Element, indent: str) -> list[str]:
+    lines: list[str] = []
+    for item in element:
+        for each in item:
+            if each.tag == f"{_TEXT}list":
+                lines += _write_list(each, indent + "  ")
+            elif text := _flatten(each):
+                lines.append(f"{indent}- {text}")
+    return lines
+
+
+def _write_table(table: Element) -> str:
+    rows = [[_flatten(cell) for cell in row.iter(f"{_TABLE}table-cell")] for row in table.iter(f"{_TABLE}table-row")]
+    return write_rows(rows)
+
+
+def write_rows(rows: list[list[str]]) -> str:
+    """Return rows of cells as a table of Markdown; the first one is its header. Empty rows are left out."""
+    lines: list[str] = []
+    for row in rows:
+        cells = [" ".join(cell.replace("|", "\\|").split()) for cell in row]
+        if any(cells):
+            lines.append("| " + " | ".join(cells) + " |")
+            if len(lines) == 1:
+                lines.append("|" + " --- |" * len(cells))
+    return "\n".join(lines)
+
+
+def _flatten(element: Element) -> str:
+    """Return the text of an element with the spaces, tabs and line breaks that OpenDocument writes as elements."""
+    parts = [element.text or ""]
+    for each in element:
+        if each.tag in _SPACES:
+            parts.append(" ")
+        elif each.tag not in _UNREAD:
+            parts.append(_flatten(each))
+        parts.append(each.tail or "")
+    return "".join(parts).strip("\n")

@@ -1,0 +1,138 @@
+"""The collections of a Milvus, seen from above: which there are, what they hold, and documents deleted by source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gemvec.documents.root import Root
+from gemvec.documents.scope import Scope
+from gemvec.errors import InvalidRequest
+from gemvec.milvus.collection import Collection, find_versions
+from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.version import CollectionVersion
+
+NO_SUFFIX = "no suffix"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionOverview:
+    """One collection that gemvec made.
+
+    Attributes:
+        name: the alias; that of an unfinished one, too.
+        current: the version that the alias names; None while the first ingest has not got that far.
+        others: versions that the alias does not name, such as that of an interrupted `gemvec reembed`.
+        passages: rows of the current version.
+    """
+
+    name: str
+    current: CollectionVersion | None
+    others: tuple[CollectionVersion, ...]
+    passages: int
+
+
+@dataclass(slots=True, kw_only=True)
+class CollectionStats:
+    """What a collection holds.
+
+    Attributes:
+        documents, passages: how many there are.
+        incomplete: documents of which rows are missing; the next `gemvec index` completes them.
+        sources: number of files and other sources.
+        documents_by_suffix: number of documents by the suffix of their source in lower case.
+    """
+
+    documents: int = 0
+    passages: int = 0
+    incomplete: int = 0
+    sources: int = 0
+    documents_by_suffix: Counter[str] = field(default_factory=Counter[str])
+
+
+def list_collections(client: Any, uri: str) -> list[CollectionOverview]:
+    """Return the collections at a Milvus that gemvec made, by name.
+
+    Args:
+        client: an open `pymilvus.MilvusClient`.
+        uri: where it is.
+    """
+    found: dict[str, list[CollectionVersion]] = {}
+    for name, version in find_versions(client):
+        found.setdefault(name, []).append(version)
+    return [_describe(Collection(client, uri, name), versions) for name, versions in sorted(found.items())]
+
+
+def _describe(collection: Collection, versions: Sequence[CollectionVersion]) -> CollectionOverview:
+    current = collection.resolve() if collection.exists() else None
+    others = tuple(each for each in versions if current is None or each.name != current.name)
+    return CollectionOverview(
+        name=collection.name, current=current, others=others, passages=current.count() if current else 0
+    )
+
+
+def count_documents(version: CollectionVersion) -> CollectionStats:
+    """Return what a collection holds; reads every row without its text."""
+    stats = CollectionStats()
+    rows: Counter[tuple[str, str]] = Counter()
+    chunks: dict[tuple[str, str], int] = {}
+    for row in version.scan(["document_id", "source", "chunks"]):
+        document = (row["document_id"], row["source"])
+        rows[document] += 1
+        chunks[document] = row["chunks"]
+    stats.documents, stats.passages = len(rows), rows.total()
+    stats.incomplete = sum(count != chunks[document] for document, count in rows.items())
+    stats.sources = len({source for _, source in rows})
+    stats.documents_by_suffix.update(PurePosixPath(source).suffix.lower() or NO_SUFFIX for _, source in rows)
+    return stats
+
+
+def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[str, int]:
+    """Delete the documents of files, folders and globs, which need not exist any more, and of ids.
+
+    Args:
+        version: where.
+        sources: paths as `gemvec index` takes them, or ids of documents.
+
+    Returns:
+        The number of documents deleted for each source; a document that two of them mean counts for the first.
+
+    Raises:
+        InvalidRequest: a source means no document of the collection; nothing is deleted then.
+    """
+    root = Root.of(version.indexing.root) if version.indexing.root else Root.of(Path.cwd())
+    scopes = {source: Scope.of(source, root) for source in sources}
+    keys: list[str] = []
+    documents: dict[str, set[str]] = {source: set() for source in sources}
+    meant: set[str] = set()
+    for row in version.scan(["key", "document_id", "source"]):
+        document_id, found_in = row["document_id"], row["source"]
+        holding = [source for source, scope in scopes.items() if source == document_id or scope.holds(found_in)]
+        if holding:
+            keys.append(row["key"])
+            documents[holding[0]].add(document_id)
+            meant.update(holding)
+    if missing := next((source for source in sources if source not in meant), None):
+        raise InvalidRequest(f"The collection has no document from {missing!r}.", field="source")
+    version.delete(keys)
+    version.finish()
+    return {source: len(found) for source, found in documents.items()}
+
+
+def drop_collection(collection: Collection) -> int:
+    """Delete a collection for good, all its versions included, and return how many passages its current one had.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        FailedPrecondition: it was not made by gemvec.
+    """
+    current = collection.resolve()
+    passages = current.count()
+    others = collection.list_others()
+    call_milvus(collection.client.drop_alias, collection.name)
+    for version in (current, *others):
+        collection.drop(version)
+    return passages

@@ -1,0 +1,72 @@
+"""`gemvec index --watch`: changed, new and deleted files are in the index soon, and Ctrl-C ends it well."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from gemvec.cli.app import app
+from gemvec.cli.watch import watch
+from gemvec.errors import InvalidRequest
+
+PROGRAM = "import sys; from gemvec.cli.app import run; sys.exit(run())"
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("First text.")
+    return folder
+
+
+def next_outcome(process):
+    """Return the next outcome that the process prints, one JSON object a line."""
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return json.loads(line)
+
+
+def test_changes_and_deletions_are_indexed_while_it_watches_and_ctrl_c_ends_it(docs, tiny_model):
+    words = ["index", ".", "--watch", "--json", "--model", str(tiny_model)]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert next_outcome(process)["added"] == 1
+            (docs / "b.md").write_text("Second text.")
+            assert next_outcome(process)["added"] == 1
+            (docs / "a.md").write_text("Another text.")
+            assert next_outcome(process)["changed"] == 1
+            (docs / "b.md").unlink()
+            assert next_outcome(process)["removed"] == 1
+            process.send_signal(signal.SIGINT)
+            rest, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, rest) == (0, "")
+    assert "Traceback" not in said
+    found = CliRunner().invoke(app, ["search", "text", "--json"])
+    assert [hit["text"] for hit in json.loads(found.stdout)] == ["Another text."]
+
+
+def test_a_change_right_after_the_watching_has_begun_is_not_missed(docs):
+    changes = watch(["docs"], [])
+    next(changes)
+    (docs / "b.md").write_text("Second text.")
+    deadline = time.monotonic() + 60
+    while not next(changes):
+        assert time.monotonic() < deadline
+    changes.close()
+
+
+@pytest.mark.parametrize(("source", "message"), [("-", "Standard input"), ("nowhere/a.md", "'nowhere'")])
+def test_what_cannot_be_watched_is_refused(docs, source, message):
+    with pytest.raises(InvalidRequest, match=message):
+        watch([source], [])

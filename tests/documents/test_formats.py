@@ -1,0 +1,416 @@
+"""Files of many kinds become text that keeps its structure; files that mean harm cost nothing but themselves."""
+
+import io
+import json
+import struct
+import zipfile
+from datetime import date
+from email.message import EmailMessage
+
+import docx
+import openpyxl
+import pptx
+import pytest
+
+from gemvec.documents import BadDocument, Sources, Splitter
+from gemvec.documents.archive import MAX_XML_BYTES
+from gemvec.documents.readers import READERS, find_reader
+from gemvec.documents.text import UnreadableDocument
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return what the reader of a file's suffix makes of some bytes."""
+
+    def read_as(name, data):
+        return find_reader(tmp_path / name).read(data if isinstance(data, bytes) else data.encode())
+
+    return read_as
+
+
+def saved(document):
+    file = io.BytesIO()
+    document.save(file)
+    return file.getvalue()
+
+
+def make_docx():
+    document = docx.Document()
+    document.core_properties.title = "The handbook"
+    document.add_heading("Batches", level=1)
+    document.add_paragraph("A batch is a durable job.")
+    document.add_heading("Cancel", level=2)
+    document.add_paragraph("Send cancel.", style="List Bullet")
+    table = document.add_table(rows=2, cols=2)
+    for cell, text in zip([*table.rows[0].cells, *table.rows[1].cells], ["Name", "Price", "Tea", "3"], strict=True):
+        cell.text = text
+    return saved(document)
+
+
+def make_pptx():
+    presentation = pptx.Presentation()
+    for title, points in [("Welcome", ["First point", "Second point"]), ("Prices", ["All prices"])]:
+        slide = presentation.slides.add_slide(presentation.slide_layouts[1])
+        slide.shapes.title.text = title
+        slide.placeholders[1].text = "\n".join(points)
+        slide.placeholders[1].text_frame.paragraphs[-1].level = 1
+    slide.notes_slide.notes_text_frame.text = "Say this aloud."
+    table = slide.shapes.add_table(2, 2, 0, 0, 100, 100).table
+    for place, text in enumerate(["Name", "Price", "Tea", "3"]):
+        table.cell(place // 2, place % 2).text = text
+    return saved(presentation)
+
+
+def make_xlsx():
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Prices"
+    for row in [["Name", "Price", "Since"], ["Tea | green", 3.0, date(2024, 5, 1)], [], ["Coffee", 2.5, None]]:
+        sheet.append(row)
+    book.create_sheet("Empty")
+    book.create_sheet("More").append(["Only", "this"])
+    return saved(book)
+
+
+def make_archive(parts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+CONTAINER = (
+    '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+    '<rootfile full-path="OPS/book.opf"/></rootfiles></container>'
+)
+PACKAGE = (
+    '<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
+    "<dc:title>A book</dc:title><dc:creator>Somebody</dc:creator><dc:language>en</dc:language></metadata><manifest>"
+    '<item id="b" href="two%20.xhtml"/><item id="a" href="one.xhtml"/></manifest>'
+    '<spine><itemref idref="a"/><itemref idref="b"/></spine></package>'
+)
+
+
+def make_epub(**more):
+    page = "<!DOCTYPE html><html><body><h1>{}</h1><p>Text of {}.</p></body></html>"
+    parts = {
+        "META-INF/container.xml": CONTAINER,
+        "OPS/book.opf": PACKAGE,
+        "OPS/one.xhtml": page.format("One", "one"),
+        "OPS/two .xhtml": page.format("Two", "two"),
+    }
+    return make_archive(parts | more)
+
+
+def make_odt(body, **more):
+    names = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
+    )
+    content = (
+        f"<office:document-content {names}><office:body><office:text>{body}</office:text></office:body>"
+        "</office:document-content>"
+    )
+    return make_archive({"content.xml": content} | more)
+
+
+def test_a_word_document_keeps_headings_lists_and_tables(read):
+    made = read("a.docx", make_docx())
+    assert (made.title, made.format) == ("The handbook", "markdown")
+    assert made.text == (
+        "# Batches\n\nA batch is a durable job.\n\n## Cancel\n\n* Send cancel.\n\n"
+        "| Name | Price |\n| --- | --- |\n| Tea | 3 |"
+    )
+
+
+def test_a_presentation_is_read_slide_by_slide_with_tables_and_notes(read):
+    made = read("a.pptx", make_pptx())
+    first, second = made.text[: made.page_starts[1]], made.text[made.page_starts[1] :]
+    assert first == "## Welcome\n\nFirst point\n- Second point\n\n"
+    assert second.startswith("## Prices\n\n- All prices\n\n| Name | Price |\n| --- | --- |\n| Tea | 3 |")
+    assert "Say this aloud." in second
+    assert made.page_names == ("slide 1", "slide 2")
+
+
+def test_a_spreadsheet_is_read_sheet_by_sheet_as_tables(read):
+    made = read("a.xlsx", make_xlsx())
+    assert made.text == (
+        "## Prices\n\n| Name | Price | Since |\n| --- | --- | --- |\n| Tea \\| green | 3 | 2024-05-01 |\n"
+        "| Coffee | 2.5 |\n\n## More\n\n| Only | this |\n| --- | --- |"
+    )
+    assert made.page_names == ("sheet Prices", "sheet More")
+
+
+def test_a_book_is_read_in_the_order_of_its_spine(read):
+    made = read("a.epub", make_epub())
+    assert made.text == "# One\n\nText of one.\n\n# Two\n\nText of two."
+    assert (made.title, made.metadata) == ("A book", {"creator": "Somebody", "language": "en"})
+    assert made.page_names == ("chapter 1", "chapter 2")
+
+
+def test_an_opendocument_text_keeps_headings_lists_and_tables(read):
+    body = (
+        '<text:h text:outline-level="2">Batches</text:h><text:p>A <text:span>durable</text:span><text:s/>job.</text:p>'
+        "<text:list><text:list-item><text:p>One</text:p><text:list><text:list-item><text:p>Inner</text:p>"
+        "</text:list-item></text:list></text:list-item></text:list><table:table><table:table-row>"
+        "<table:table-cell><text:p>Name</text:p></table:table-cell><table:table-cell><text:p>Price</text:p>"
+        "</table:table-cell></table:table-row></table:table><text:tracked-changes><text:p>Gone</text:p>"
+        "</text:tracked-changes>"
+    )
+    made = read("a.odt", make_odt(body))
+    assert made.text == "## Batches\n\nA durable job.\n\n- One\n  - Inner\n\n| Name | Price |\n| --- | --- |"
+
+
+def test_a_notebook_gives_text_and_code_and_not_what_was_printed(read):
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "\n", "Some words."]},
+        {"cell_type": "code", "source": "print(1)", "outputs": [{"text": "secret output"}]},
+        {"cell_type": "code", "source": ""},
+    ]
+    made = read("a.ipynb", json.dumps({"cells": cells, "metadata": {"language_info": {"name": "python"}}}))
+    assert made.text == "# Title\n\nSome words.\n\n```python\nprint(1)\n```"
+    assert made.title == "Title"
+    old = {"worksheets": [{"cells": [{"cell_type": "heading", "level": 2, "source": "Old"}]}]}
+    assert read("a.ipynb", json.dumps(old)).text == "## Old"
+
+
+def test_an_email_gives_subject_body_and_headers_and_names_its_attachments(read):
+    message = EmailMessage()
+    message["Subject"] = "Größe der Bücher"
+    message["From"] = "A <a@example.org>"
+    message["To"] = "b@example.org"
+    message["Date"] = "Fri, 01 Nov 2024 10:00:00 +0000"
+    message.set_content("Hello there.\n\n> quoted")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="x.pdf")
+    made = read("a.eml", message.as_bytes())
+    assert (made.title, made.text) == ("Größe der Bücher", "Hello there.\n\n> quoted\n")
+    assert made.metadata == {"from": "A <a@example.org>", "to": "b@example.org", "date": "2024-11-01T10:00:00+00:00"}
+    assert [(note.reason, note.is_loss) for note in made.notes] == [("its attachment 'x.pdf' is left out", True)]
+
+
+def test_an_email_of_html_only_is_read_as_a_page_also_in_an_unknown_encoding(read):
+    head = "Subject: S\nContent-Type: text/html; charset={}\n\n"
+    for encoding in ("utf-8", "no-such-encoding"):
+        assert read("a.eml", head.format(encoding) + "<h1>Hi</h1><p>Größe</p>").text == "# Hi\n\nGröße"
+
+
+def test_subtitles_give_words_at_their_times(read):
+    srt = "1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i> there.\n\n2\n00:01:05,500 --> 00:01:07,000\nSecond\nline.\n"
+    made = read("a.srt", srt)
+    assert made.text == "Hello there.\nSecond\nline."
+    assert made.page_names == ("00:00:01", "00:01:05")
+    vtt = "WEBVTT\n\nNOTE a remark\n\nid\n00:01.000 --> 00:02.000 align:left\n<v Ann>Hello &amp; bye\n\n"
+    vtt += "00:03.000 --> 00:04.000\nHello &amp; bye\n"
+    made = read("a.vtt", vtt)
+    assert (made.text, made.page_names) == ("Hello & bye", ("00:01",))
+
+
+def test_asciidoc_keeps_headings_lists_code_and_tables_line_by_line(read):
+    source = """= The guide
+:toc:
+// a comment
+
+== Install it [[install]]
+
+Run link:start.html[this page] and https://example.org[that].
+
+[source,python]
+----
+# not a heading
+----
+
+* One
+** Inner
+. First
+
+|===
+|Name |Price
+
+|Tea |3
+|===
+
+////
+hidden
+////
+NOTE: Last line."""
+    made = read("a.adoc", source)
+    lines = made.text.split("\n")
+    assert made.title == "The guide"
+    assert lines[4] == "## Install it"
+    assert lines[6] == "Run this page and that."
+    assert lines[9:12] == ["```python", "# not a heading", "```"]
+    assert lines[13:16] == ["- One", "  - Inner", "1. First"]
+    assert lines[18:21] == ["Name | Price", "", "Tea | 3"]
+    assert len(lines) == len(source.split("\n"))
+    assert lines[-1] == "NOTE: Last line."
+    assert not {"hidden", "comment", ":toc:"} & set(made.text.replace("\n", " ").split(" "))
+
+
+def test_org_keeps_headings_and_code_line_by_line(read):
+    source = """#+TITLE: Notes
+#+AUTHOR: Me
+* TODO [#A] Shopping :errand:
+  :PROPERTIES:
+  :ID: 1
+  :END:
+See [[https://example.org][the page]] and =code=.
+** Inner
+#+BEGIN_SRC python
+* not a heading
+#+END_SRC
+# a comment
+#+begin_quote
+Wise words.
+#+end_quote"""
+    made = read("a.org", source)
+    lines = made.text.split("\n")
+    assert (made.title, made.metadata) == ("Notes", {"author": "Me"})
+    assert lines[2] == "# Shopping"
+    assert lines[6:11] == ["See the page and `code`.", "## Inner", "```python", "* not a heading", "```"]
+    assert lines[13] == "Wise words."
+    assert len(lines) == len(source.split("\n"))
+    assert "ID" not in made.text
+    assert "comment" not in made.text
+
+
+def test_mdx_is_markdown_without_its_program(read):
+    source = """---
+title: Tabs
+---
+import Tabs from '@theme/Tabs';
+export const meta = {
+  title: 'x',
+};
+
+# Heading {/* remark */}
+
+<Tabs><TabItem value="a">
+
+Install it with `import x from "y"`.
+
+</TabItem></Tabs>
+
+{props.value}
+
+```js
+import kept from "here";
+```
+"""
+    made = read("a.mdx", source)
+    assert made.title == "Tabs"
+    assert "Install it with" in made.text
+    assert 'import kept from "here";' in made.text
+    assert not any(word in made.text for word in ("@theme", "meta", "remark", "props", "TabItem"))
+
+
+def test_positions_name_slides_sheets_chapters_and_times(tmp_path):
+    for name, data, position in [
+        ("a.pptx", make_pptx(), "slide 1"),
+        ("a.xlsx", make_xlsx(), "sheet Prices"),
+        ("a.epub", make_epub(), "chapter 1"),
+        ("a.srt", b"1\n00:00:01,000 --> 00:00:02,000\nHello.\n", "00:00:01"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        (document,) = Sources([str(tmp_path / name)])
+        assert Splitter().split(document)[0].position.startswith(position)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.suffixes[0])
+@pytest.mark.parametrize("data", [b"", b"\0\1\2 no such file", b"PK\3\4 broken"], ids=["empty", "binary", "zip"])
+def test_a_file_that_is_not_of_its_kind_is_left_out_and_nothing_else(tmp_path, reader, data):
+    for suffix in reader.suffixes:
+        (tmp_path / f"a{suffix}").write_bytes(data)
+    for found in Sources([str(tmp_path)]):
+        assert isinstance(found, BadDocument) or not found.text.strip() or b"zip" not in data
+        if isinstance(found, BadDocument):
+            assert found.reason
+
+
+ARCHIVES = {".docx": make_docx, ".pptx": make_pptx, ".xlsx": make_xlsx, ".epub": make_epub}
+# The part of each that is XML and read first.
+FIRST_PARTS = {
+    ".docx": "word/document.xml",
+    ".pptx": "ppt/presentation.xml",
+    ".xlsx": "xl/workbook.xml",
+    ".epub": "OPS/book.opf",
+}
+
+
+def rewrite(data, change):
+    """Return an archive with each part replaced by what `change` makes of its name and content."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return make_archive({name: change(name, archive.read(name)) for name in archive.namelist()})
+
+
+@pytest.mark.parametrize("suffix", ARCHIVES)
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(read, suffix):
+    def blow_up(name, data):
+        return data + b" " * (MAX_XML_BYTES + 1) if name == FIRST_PARTS[suffix] else data
+
+    bomb = rewrite(ARCHIVES[suffix](), blow_up)
+    assert len(bomb) < 2**20
+    with pytest.raises(UnreadableDocument, match="would unpack to"):
+        read(f"a{suffix}", bomb)
+
+
+@pytest.mark.parametrize("suffix", ARCHIVES)
+def test_a_zip_bomb_that_lies_about_its_size_is_refused(read, suffix):
+    def blow_up(name, data):
+        return data + b" " * 2**24 if name == FIRST_PARTS[suffix] else data
+
+    bomb = bytearray(rewrite(ARCHIVES[suffix](), blow_up))
+    with zipfile.ZipFile(io.BytesIO(bytes(bomb))) as archive:
+        size = struct.pack("<L", archive.getinfo(FIRST_PARTS[suffix]).file_size)
+    assert bomb.count(size) == 2
+    with pytest.raises(UnreadableDocument, match=r"damaged|no XML"):
+        read(f"a{suffix}", bytes(bomb).replace(size, struct.pack("<L", 100)))
+
+
+@pytest.mark.parametrize("suffix", ARCHIVES)
+def test_xml_that_declares_entities_is_refused(read, suffix):
+    laughs = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 9))
+    head = f'<!DOCTYPE x [<!ENTITY a0 "ha">{laughs}]>'.encode()
+
+    def laugh(name, data):
+        if name != FIRST_PARTS[suffix]:
+            return data
+        declaration, found, rest = data.rpartition(b"?>")
+        return declaration + found + head + rest
+
+    with pytest.raises(UnreadableDocument, match="declares entities"):
+        read(f"a{suffix}", rewrite(ARCHIVES[suffix](), laugh))
+
+
+def test_a_sheet_with_one_cell_far_away_costs_nothing(read):
+    book = openpyxl.Workbook()
+    book.active["XFD1048576"] = "far away"
+    book.active["A1"] = "near"
+    made = read("a.xlsx", saved(book))
+    assert "near" in made.text
+
+
+def test_a_protected_archive_is_named_as_protected(read):
+    with pytest.raises(UnreadableDocument, match="protected"):
+        read("a.epub", make_epub(**{"META-INF/rights.xml": "<rights/>"}))
+
+
+def test_lists_of_opendocument_that_are_nested_too_deeply_are_left_out_and_said(tmp_path):
+    depth = 5_000
+    body = "<text:list><text:list-item>" * depth + "</text:list-item></text:list>" * depth
+    (tmp_path / "a.odt").write_bytes(make_odt(body))
+    (found,) = Sources([str(tmp_path)])
+    assert isinstance(found, BadDocument)
+
+
+def test_json_is_a_list_of_records_or_one_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text('[{"id": 1, "text": "One.", "lang": "en"}, {"text": "Two."}, 3]')
+    (tmp_path / "b.json").write_text('{"title": "T", "body": "Three."}')
+    (tmp_path / "c.json").write_text('{"name": "no text here"}')
+    found = list(Sources(["."]))
+    assert [each.text for each in found if not isinstance(each, BadDocument)] == ["One.", "Two.", "Three."]
+    assert [(each.source, each.place) for each in found if isinstance(each, BadDocument)] == [
+        ("a.json", "record 3"),
+        ("c.json", ""),
+    ]
+    assert found[0].metadata == {"id": 1, "lang": "en"}
