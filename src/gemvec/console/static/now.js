@@ -24,7 +24,7 @@ const shown = (/** @type {(value: number) => string} */ format) => (/** @type {n
   Number.isFinite(value) ? format(value) : "-";
 
 /**
- * The charts: what each line is, from the figures of now and of `span` moments before.
+ * A chart: what each line is, from the figures of now and of `span` moments before.
  *
  * @typedef {object} ChartKind
  * @property {string} title
@@ -32,9 +32,9 @@ const shown = (/** @type {(value: number) => string} */ format) => (/** @type {n
  * @property {number} [span] 1 unless it is given
  * @property {string} [needs] the metric without which there is no such chart
  * @property {Record<string, (now: Figures, before: Figures) => number>} lines
- *
- * @type {ChartKind[]}
  */
+
+/** @type {ChartKind[]} */
 const CHARTS = [
   {
     title: "Requests a second",

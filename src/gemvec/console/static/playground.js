@@ -46,7 +46,7 @@ export function createPlaygroundPage() {
       const outcomes = [];
       for (const side of chosen) {
         // One after the other, so that the times can be compared.
-        outcomes.push(await embed(asked, side.options(), side.tokenLimit(), signal));
+        outcomes.push(await embed(asked, side.options(), signal));
       }
       results.replaceChildren(...outcomes.map((outcome, index) => describe(outcome, asked, chosen[index], chosen.length > 1)));
       results.dataset.sides = String(chosen.length);
@@ -131,7 +131,6 @@ function createSide(name) {
       taskType: taskType.disabled ? "" : taskType.value,
       title: textTitle.disabled ? "" : textTitle.value.trim(),
     }),
-    tokenLimit: () => chosen()?.inputTokenLimit ?? Infinity,
     isReady: () => served.length > 0,
     /** @param {import("./served.js").ServedName[]} names @param {string[]} taskTypes */
     offer(names, taskTypes) {
@@ -166,11 +165,12 @@ function createSide(name) {
 function describe(outcome, texts, side, isCompared) {
   const matrix = similarities(outcome.vectors);
   const { points, share } = project(outcome.vectors);
+  const cut = outcome.cut ?? [];
   const { model, taskType } = side.options();
   const facts = [
     ["Values", whole(outcome.vectors[0].length)],
     ["Tokens", whole(outcome.tokens)],
-    ["Cut", outcome.cut.length ? outcome.cut.map((index) => index + 1).join(", ") : "none"],
+    ["Cut", cutWords(outcome.cut)],
     ["Time", duration(outcome.milliseconds / 1000)],
   ];
   return make("section", { class: "card result", "aria-labelledby": `result-${side.name}` },
@@ -178,14 +178,20 @@ function describe(outcome, texts, side, isCompared) {
     make("p", { class: "soft weights" }, outcome.weights),
     make("dl", { class: "facts" }, ...facts.map(([name, value]) =>
       make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
-    outcome.cut.length > 0 && make("p", { class: "notice warn" },
-      `${counted(outcome.cut.length, "text is", "texts are")} longer than the model takes: the end was cut off.`),
+    cut.length > 0 && make("p", { class: "notice warn" },
+      `${counted(cut.length, "text is", "texts are")} longer than the model takes: the end was cut off.`),
     make("div", { class: "views" },
       make("div", {}, make("h3", {}, "Similarity"),
         heatMap(matrix, texts, `Cosine similarity of ${counted(texts.length, "text")}`)),
       make("div", {}, make("h3", {}, "In two dimensions"), picture(points, share, texts)),
       make("div", { class: "nearest" }, make("h3", {}, "Nearest pairs"), pairList(matrix, texts))),
   );
+}
+
+/** @param {number[]|null} cut */
+function cutWords(cut) {
+  if (cut === null) return "not said";
+  return cut.length ? cut.map((index) => index + 1).join(", ") : "none";
 }
 
 /**
