@@ -116,7 +116,7 @@ def test_a_batch_waits_out_a_quota_that_is_used_up(tmp_path):
 
 
 def test_google_without_a_key_is_refused():
-    with pytest.raises(BadSetting, match="--upstream google needs a key of Google's: set GEMINI_API_KEY"):
+    with pytest.raises(BadSetting, match="--upstream google needs a Google API key: set GEMINI_API_KEY"):
         find_upstream(Settings(upstream="google"))
 
 
@@ -127,7 +127,7 @@ def test_google_is_asked_with_the_key_of_the_environment(monkeypatch):
 
 
 def test_a_model_of_this_machine_and_another_server_exclude_each_other():
-    with pytest.raises(BadSetting, match="--model and --upstream name two places"):
+    with pytest.raises(BadSetting, match="Give either --model or --upstream"):
         find_upstream(Settings(upstream="http://127.0.0.1:9", model=("wordllama-256",)))
 
 

@@ -104,7 +104,7 @@ async def update_batch(request: Request) -> Response:
 
 
 async def cancel_batch(request: Request) -> Response:
-    """End a batch; what is finished stays."""
+    """Cancel a batch; finished results are kept."""
     await in_database_thread(_store_of(request).cancel, _batch_id(request), request.state.owner)
     return await _changed(request, [b"{}"])
 

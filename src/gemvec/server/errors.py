@@ -179,10 +179,10 @@ def _words_of(error: ApiError) -> str:
 
 
 def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
-    """Answer that there is no such route, or that it does not take this HTTP method."""
+    """Answer that there is no such route, or that it does not support this HTTP method."""
     if error.status_code != NOT_FOUND.http_code:
         allowed = (error.headers or {}).get("allow", "another method")
-        return Status(error.status_code, "UNIMPLEMENTED"), f"This route takes {allowed}, no other HTTP method."
+        return Status(error.status_code, "UNIMPLEMENTED"), f"This route supports only {allowed}."
     if found := _METHOD_OF_A_MODEL.fullmatch(scope["path"]):  # generateContent and the like
         scope["state"]["version"] = found["version"]
         return NOT_FOUND, _model_not_found(found["model"], scope)

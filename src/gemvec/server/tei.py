@@ -48,7 +48,7 @@ async def _texts_of(request: Request, model: ServedModel, inputs: Sequence[Input
     """Return the inputs as texts; token ids are those of the model's own vocabulary.
 
     Raises:
-        InvalidRequest: an id is no token of the model, or the model's vocabulary is not here.
+        InvalidRequest: an id is not a token of the model, or the model's vocabulary is not available.
     """
     places = [place for place, each in enumerate(inputs) if not isinstance(each, str)]
     if not places:

@@ -48,14 +48,14 @@ def find_upstream(settings: Settings) -> Target:
         BadSetting: it is not an address, there is no key, or a model on this machine is asked for as well.
     """
     if settings.model != Settings().model:
-        raise BadSetting("--model and --upstream name two places where vectors come from; give one.")
+        raise BadSetting("Give either --model or --upstream, not both.")
     if settings.upstream == LOCAL:
-        raise BadSetting("--upstream has value 'local': without --upstream the model of this machine is served.")
+        raise BadSetting("--upstream has value 'local': leave --upstream out to serve a model on this machine.")
     try:
         url = GOOGLE_URL if settings.upstream == GOOGLE else settings.upstream
         return find_target(url, api_key=read_variable(*KEY_VARIABLES))
     except KeyMissing as error:
-        raise BadSetting(f"--upstream google needs a key of Google's: set {' or '.join(KEY_VARIABLES)}.") from error
+        raise BadSetting(f"--upstream google needs a Google API key: set {' or '.join(KEY_VARIABLES)}.") from error
     except BadSetting as error:
         raise BadSetting(f"--upstream: {error.message}") from error
 
