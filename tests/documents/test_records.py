@@ -68,9 +68,9 @@ def test_bad_lines_are_reported_with_their_place_and_the_others_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"text": ["a"]}', "its field 'text' is no text"),
-        (b'{"text": "a", "id": {"b": 1}}', "its field 'id' is no text"),
-        (b'{"text": "a", "title": ["b"]}', "its field 'title' is no text"),
+        (b'{"text": ["a"]}', "its field 'text' is not text"),
+        (b'{"text": "a", "id": {"b": 1}}', "its field 'id' is not text"),
+        (b'{"text": "a", "title": ["b"]}', "its field 'title' is not text"),
         (b'{"text": "", "id": 2}', "its field 'text' is empty"),
         (b'{"content": null}', "its field 'content' is empty"),
         (b'{"text": "a", "n": ' + b"9" * 5000 + b"}", "it is not JSON"),
@@ -119,7 +119,7 @@ def test_a_table_without_a_text_column_takes_those_that_hold_sentences_and_says_
     path.write_text("sku,price,Description\nA-1,10,A red chair of wood\nA-2,12,A blue table of steel\n")
     first, second = read(path)
     assert (first.text, first.metadata) == ("A red chair of wood", {"sku": "A-1", "price": "10"})
-    assert [note.reason for note in first.notes] == ["no column is called text; taken for text: Description"]
+    assert [note.reason for note in first.notes] == ["no column is called text; used as text: Description"]
     assert second.notes == ()
 
 

@@ -199,7 +199,7 @@ def test_files_that_are_no_exports_are_named_and_nothing_is_made(target, tmp_pat
     with pytest.raises(InvalidRequest, match=r"x\.parquet does not exist"):
         import_collection(target, [path])
     path.write_bytes(b"no parquet")
-    with pytest.raises(InvalidRequest, match=r"x\.parquet is no file written by `gemvec export`: .*[^.]\.$"):
+    with pytest.raises(InvalidRequest, match=r"x\.parquet was not written by `gemvec export`: .*[^.]\.$"):
         import_collection(target, [path])
     parquet.write_table(pa.table({"key": ["a"]}), path)
     with pytest.raises(InvalidRequest, match="it has no fingerprint"):

@@ -143,14 +143,14 @@ def test_the_second_document_of_one_id_is_left_out_in_every_run(collection, embe
     documents = [Document(id="a", text="The first text."), Document(id="a", text="Another text.")]
     for _ in range(3):
         report = asyncio.run(ingest(collection, embedder, documents))
-        assert [(bad.id, bad.reason) for bad in report.bad] == [("a", "id 'a' came before")]
+        assert [(bad.id, bad.reason) for bad in report.bad] == [("a", "id 'a' was used before")]
         assert (report.documents, [row["text"] for row in contents(collection)]) == (1, ["The first text."])
 
 
 def test_the_second_record_of_one_id_is_reported_with_its_place(collection, embedder, folder):
     (folder / "r.jsonl").write_text('{"id": 1, "text": "one"}\n{"id": 1, "text": "two"}\n')
     report = run(collection, embedder, ["docs/r.jsonl"])
-    assert [(bad.place, bad.reason) for bad in report.bad] == [("line 2", "id 'docs/r.jsonl#1' came before")]
+    assert [(bad.place, bad.reason) for bad in report.bad] == [("line 2", "id 'docs/r.jsonl#1' was used before")]
     assert [row["text"] for row in contents(collection)] == ["one"]
 
 
@@ -235,5 +235,5 @@ def test_a_document_of_nothing_but_links_is_left_out_and_said_each_time(collecti
     (folder / "links.md").write_text("- [a](a.md)\n- [b](b.md)\n- [c](c.md)\n")
     for _ in range(2):
         report = run(collection, embedder)
-        assert [(bad.id, bad.reason) for bad in report.bad] == [("docs/links.md", "it has nothing but markup or links")]
+        assert [(bad.id, bad.reason) for bad in report.bad] == [("docs/links.md", "it has only markup or links")]
         assert report.documents == 3

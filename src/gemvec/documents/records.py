@@ -54,7 +54,7 @@ class RecordFields:
         document_id = f"{source}#{record[id_field]}" if id_field and not _is_nested(record[id_field]) else ""
         for name in (*text_fields, id_field, title_field):
             if name and _is_nested(record[name]):
-                return BadDocument(source=source, place=place, reason=f"its field {name!r} is no text", id=document_id)
+                return BadDocument(source=source, place=place, reason=f"its field {name!r} is not text", id=document_id)
         if not text_fields:
             return BadDocument(source=source, place=place, reason=self._say_no_text(record), id=document_id)
         named = {*text_fields, title_field}

@@ -88,7 +88,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     text_names = () if names_text(names) else _find_text_columns(names, rows[has_header:])
     notes = [*note_guess(encoding if is_guess else "")]
     if text_names:
-        notes.append(Note(reason=f"no column is called text; taken for text: {', '.join(text_names)}"))
+        notes.append(Note(reason=f"no column is called text; used as text: {', '.join(text_names)}"))
     if rows and not has_header:
         notes.append(Note(reason="it seems to have no header; its columns are called column_1 and so on"))
     # A guess from the start of a file may not fit the rest.

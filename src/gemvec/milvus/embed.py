@@ -95,7 +95,9 @@ def check_vector(vector: Float32Array, fingerprint: Fingerprint) -> Float32Array
         StorageFailure: it is one of these.
     """
     if vector.shape != (fingerprint.dimensionality,):
-        raise StorageFailure(f"The model gave a vector of shape {vector.shape}, not ({fingerprint.dimensionality},).")
+        raise StorageFailure(
+            f"The model returned a vector of shape {vector.shape}, expected ({fingerprint.dimensionality},)."
+        )
     if not abs(float(np.linalg.norm(vector)) - 1) < _LENGTH_TOLERANCE:  # NaN is not less than anything
-        raise StorageFailure("The model gave a vector that is not finite or not normalised.")
+        raise StorageFailure("The model returned a vector that is not finite or not normalised.")
     return vector.astype(np.float32, copy=False)

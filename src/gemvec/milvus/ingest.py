@@ -168,8 +168,8 @@ def _open_version(
         root = str(sources.root)
     elif sources and root and str(sources.root) != root:
         raise FailedPrecondition(
-            f"The documents of collection {collection.name!r} are named from {root}, and those to be indexed from "
-            f"{sources.root}. Give the root, so that no file gets a second name."
+            f"Document names in collection {collection.name!r} are relative to {root}, those to be indexed to "
+            f"{sources.root}. Give the same root, so that no file gets a second name."
         )
     return collection.record(version, version.indexing.of_run(splitter.options, root))
 

@@ -132,7 +132,7 @@ def _readable(path: Path) -> Generator[None]:
 
 
 def _not_exported(path: Path, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"{path} is no file written by `gemvec export`: {reason.rstrip('.')}.", field=str(path))
+    return InvalidRequest(f"{path} was not written by `gemvec export`: {reason.rstrip('.')}.", field=str(path))
 
 
 def _make_schema(fingerprint: Fingerprint, indexing: Indexing) -> Any:

@@ -140,12 +140,12 @@ class WorkFinder:
             self.leave_out(each)
             return None
         if each.id in self.seen:  # each of the two would delete the other's rows
-            self.leave_out(_bad(each, f"id {each.id!r} came before"))
+            self.leave_out(_bad(each, f"id {each.id!r} was used before"))
             return None
         work = self._compare(each, states)
         if work and not work.passages:
             self.documents -= 1
-            self.leave_out(_bad(each, "it has nothing but markup or links"))
+            self.leave_out(_bad(each, "it has only markup or links"))
             return None
         return work
 

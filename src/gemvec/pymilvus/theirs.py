@@ -1,4 +1,4 @@
-"""What Milvus' own `pymilvus.model` has: `find_theirs`."""
+"""Finds what Milvus' own `pymilvus.model` has: `find_theirs`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def find_theirs(module: str, name: str) -> Any:
-    """Return what Milvus' own module has under a name, or its submodule of that name.
+    """Return an attribute of Milvus' own module, or its submodule of that name.
 
     Raises:
-        AttributeError: it has nothing of the name, or is not installed.
+        AttributeError: it has no such name, or is not installed.
     """
     if name.startswith("__"):  # Python asks for these itself
         raise AttributeError(name)

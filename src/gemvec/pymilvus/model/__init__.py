@@ -1,4 +1,4 @@
-"""What `from pymilvus import model` gives: `dense` with gemvec's class in it, and the rest of Milvus' own."""
+"""Replaces `pymilvus.model`: `dense` with gemvec's class, and everything else from Milvus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedding functions whose vectors are dense: gemvec's `GeminiEmbeddingFunction`, and the others of Milvus' own."""
+"""Embedding functions with dense vectors: gemvec's `GeminiEmbeddingFunction`, and the others from Milvus."""
 
 from __future__ import annotations
 
