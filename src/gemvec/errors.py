@@ -1,4 +1,4 @@
-"""Every error gemvec raises.
+"""Every error that gemvec raises.
 
 GemvecError
  + BadSetting              a flag or GEMVEC_* variable has a value that cannot be used
@@ -12,7 +12,7 @@ GemvecError
  |   + TitleNotAllowed
  |   + UnsupportedTaskType
  + KeyMissing              no API key where one is required
- + KeyInvalid              an API key that is not known
+ + KeyInvalid              an API key that is not valid
  + ModelForbidden          an API key that is not for this model
  + AdminKeyNeeded          an API key that may not see what concerns all callers
  + OriginForbidden         a web page of another site, where nobody needs a key
@@ -30,7 +30,7 @@ GemvecError
  |   + FingerprintMismatch
  |   + DataFolderLocked
  |   + StoreMismatch
- + QuotaExceeded           the caller's share is used up; trying again does not help until something is deleted
+ + QuotaExceeded           the caller's quota is used up; retrying does not help until something is deleted
  + Overloaded              try again after `retry_after_seconds`
  |   + RateLimited         `violations` say which limits were reached
  + ShuttingDown            the server finishes what it has and takes nothing new
@@ -76,7 +76,7 @@ class GemvecError(Exception):
 
     @property
     def message(self) -> str:
-        """What to show: the reason, with what the error carries as data written into it."""
+        """The message to show: the reason with the error's data filled in."""
         return self.reason
 
     def __str__(self) -> str:
@@ -84,11 +84,11 @@ class GemvecError(Exception):
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first line of the class' docstring: the message where none is given."""
+        """Return the first line of the class' docstring, which is the default message."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling whatever the constructor takes, so that errors cross processes whole."""
+        """Make every error picklable, whatever its constructor takes, so that errors can cross processes."""
         return (_rebuild, (type(self), self.reason, self.__dict__))
 
 
@@ -118,8 +118,8 @@ class MissingDependency(GemvecError):
 class InvalidRequest(GemvecError):
     """The request is not valid.
 
-    Every room that hands the error on may name its caller's list and fields: it sets `index` and `field`, and the
-    message follows. The name of the field stands in the reason as `{field}`:
+    Every room that passes the error on may set `index` and `field` to what its own caller knows, and the message
+    follows. In the reason, `{field}` is replaced by the name of the field:
 
     >>> error = InvalidRequest("{field} is 5000, expected 1 to 3072.", field="output_dimensionality", index=2)
     >>> error.field = "dimensions"
@@ -127,9 +127,9 @@ class InvalidRequest(GemvecError):
     'dimensions is 5000, expected 1 to 3072.'
 
     Attributes:
-        field: the offending field as the caller knows it: an option's name (`task_type`), a path in proto spelling
+        field: the wrong field as the caller knows it: an option's name (`task_type`) or a path in proto spelling
             (`requests[0].task_type`); or None.
-        index: position of the offending item among those of the caller's one call, or None.
+        index: position of the wrong item in the caller's call, or None.
     """
 
     def __init__(self, reason: str | None = None, *, field: str | None = None, index: int | None = None) -> None:
@@ -164,7 +164,7 @@ class InputTooLong(InvalidRequest):
 
 
 class TitleNotAllowed(InvalidRequest):
-    """A title goes only with the task type RETRIEVAL_DOCUMENT."""
+    """A title requires the task type RETRIEVAL_DOCUMENT."""
 
 
 class UnsupportedTaskType(InvalidRequest):
@@ -188,7 +188,7 @@ class AdminKeyNeeded(GemvecError):
 
 
 class OriginForbidden(GemvecError):
-    """A web page of another site may not call this server, which asks for no key; --allow-origin lets it."""
+    """A web page of another site may not call this server, which needs no key; --allow-origin allows it."""
 
 
 class NotFound(GemvecError):
@@ -345,7 +345,7 @@ class TransportFailure(GemvecError):
     """No answer came from the server.
 
     Attributes:
-        connected: whether a connection stood; False when nothing listens at the address.
+        connected: whether a connection was established; False if nothing listens at the address.
     """
 
     def __init__(self, reason: str | None = None, *, connected: bool = True) -> None:
@@ -357,12 +357,12 @@ class ApiError(GemvecError):
     """A server answered with an error.
 
     Attributes:
-        reason: the server's own words, which count texts as the server got them.
+        reason: the server's message, in which positions are those in the server's call.
         code: HTTP status code.
         status: canonical status name, such as `RESOURCE_EXHAUSTED`.
-        details: the answer's `error.details`; the paths in them count texts as `index` does.
-        index: position of the offending text among those of the caller's one call, or None.
-        field: what of that text's request is wrong, such as `content`, where the server says so.
+        details: the answer's `error.details`, with paths that agree with `index`.
+        index: position of the refused text in the caller's call, or None.
+        field: the wrong field of that text's request, such as `content`, if the server says so.
     """
 
     def __init__(
@@ -384,7 +384,7 @@ class ApiError(GemvecError):
 
     @property
     def message(self) -> str:
-        """Code, status, the server's words, and which text is meant."""
+        """Code, status, the server's message, and the text that is meant."""
         where = "" if self.index is None else f" (text {self.index} of this call)"
         return f"{self.code} {self.status}: {self.reason.rstrip()}{where}"
 
@@ -393,5 +393,5 @@ class BadAnswer(ApiError):
     """A server's answer is not what its API promises."""
 
     def __init__(self, reason: str | None = None, *, index: int | None = None) -> None:
-        # HTTP's code for an answer that makes no sense; a gateway may pass it on.
+        # The HTTP code for an invalid answer of another server; a gateway may pass it on.
         super().__init__(502, "INTERNAL", reason or self.summary(), index=index)

@@ -1,4 +1,4 @@
-"""What a part of the program reports about itself: `Figure`, such as how many texts wait.
+"""What a part of the program reports about itself: `Figure`, such as the number of waiting texts.
 
 Embedders and stores report their own; the server turns all of them into metrics.
 """
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One number at this moment.
+    """One number at the current moment.
 
     Attributes:
-        name: of the metric, without the prefix `gemvec_` and without `_total`.
-        summary: one sentence for people.
+        name: name of the metric, without the prefix `gemvec_` and without `_total`.
+        summary: one sentence that describes it.
         value: the number.
         is_total: whether it only grows while the program runs.
-        labels: what distinguishes it from others of the same name, such as {"model": "all-minilm-l6-v2"}; never
+        labels: distinguish it from others with the same name, such as {"model": "all-minilm-l6-v2"}; never contain
             anything that a caller wrote.
     """
 

@@ -1,7 +1,7 @@
-"""Every setting of gemvec, once: flag, GEMVEC_* variable, default, unit and help come from the same field.
+"""Every setting of gemvec: flag, GEMVEC_* variable, default, unit and help come from the same field.
 
 This is the only module that reads the environment. It must never know where a setting is used.
-A command-line flag wins over a variable, a variable that is not empty over the default.
+A command-line flag has precedence over a variable, and a variable that is not empty over the default.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ def setting(
     """Declare one field of `Settings`.
 
     Args:
-        default: the value when neither flag nor variable gives one; a callable is called.
+        default: the value without a flag or variable; a callable is called.
         summary: one sentence for `--help` and the reference page.
         topic: its heading in the help of a command.
-        metavar: what the help shows for the value; made from the unit or the name when empty.
+        metavar: placeholder of the value in the help; made from the unit or the name if empty.
         unit: the unit of a number, such as `seconds` or `bytes`; `bytes` accepts `2GiB`.
         minimum: the smallest number allowed.
         maximum: the largest.
-        secret: keep the value out of reprs and logs.
+        secret: whether to keep the value out of reprs and logs.
     """
     if unit == "seconds":
         maximum = min(maximum, _LONGEST_SECONDS)
@@ -89,7 +89,7 @@ def setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What can be set. Build with `Settings.load`, which reads the environment and checks every value."""
+    """All settings. Use `Settings.load`, which reads the environment and checks every value."""
 
     host: str = setting("127.0.0.1", "Address the server listens on.", topic=_ADDRESS)
     port: int = setting(
@@ -269,7 +269,7 @@ class Settings:
         """Combine flags, GEMVEC_* variables and defaults.
 
         Args:
-            environ: the environment; the process' own when None. An empty variable is one that is not set.
+            environ: the environment; None for that of the process. An empty variable counts as not set.
             **flags: values by field name; None means not given. Strings are parsed like variables.
 
         Raises:
@@ -305,7 +305,7 @@ def field_types() -> dict[str, Any]:
 
 
 def read_variable(*names: str) -> str | None:
-    """Return the first non-empty variable of `names`; for variables that others define (GEMINI_API_KEY)."""
+    """Return the first of the variables `names` that is not empty, such as GEMINI_API_KEY."""
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
@@ -320,7 +320,7 @@ def process_environ() -> dict[str, str]:
 
 
 def parse_bytes(text: str) -> int:
-    """Return the number of bytes that `2GiB`, `500 MB` or `1024` means.
+    """Return the number of bytes in a text such as `2GiB`, `500 MB` or `1024`.
 
     Raises:
         ValueError: the text is not a size.
@@ -334,7 +334,7 @@ def parse_bytes(text: str) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """Return a number of bytes as `parse_bytes` reads it, in the largest unit that gives a whole number.
+    """Return a number of bytes as text for `parse_bytes`, in the largest unit that gives a whole number.
 
     >>> format_bytes(20 * 2**20)
     '20MiB'
@@ -349,7 +349,11 @@ def _checked(each: Field[Any], value: Any, source: str) -> Any:
     shown = "(hidden)" if each.metadata["secret"] else repr(value)
     try:
         parsed = _parse(field_types()[each.name], value, is_bytes=each.metadata["unit"] == "bytes")
-    except (ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: ~name, and there is no such user
+    except (
+        ValueError,
+        OverflowError,
+        RuntimeError,
+    ) as error:  # RuntimeError: a path with ~name, and there is no such user
         raise BadSetting(f"{source} has value {shown}: {_expected(field_types()[each.name])}.") from error
     for bound, is_kept, words in (
         (each.metadata["minimum"], operator.ge, "at least"),

@@ -50,12 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @contextmanager
 def start_server(data_dir: Path, **settings: Any) -> Generator[GemvecServer]:
-    """Serve for as long as the context lasts, at a free port of this machine.
+    """Serve at a free port of this machine while the context lasts.
 
     Args:
-        data_dir: holds files and batches.
-        **settings: named like the flags of `gemvec serve`; the model is `fake`
-            unless they name another.
+        data_dir: folder for files and batches.
+        **settings: named like the flags of `gemvec serve`; the default model is `fake`.
 
     Raises:
         BadSetting: there is no such setting, or its value cannot be used.
@@ -71,14 +70,14 @@ def start_server(data_dir: Path, **settings: Any) -> Generator[GemvecServer]:
 
 @pytest.fixture(scope="session")
 def gemvec_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[GemvecServer]:
-    """Return the server that all tests without their own settings share."""
+    """Return the server that is shared by all tests without their own settings."""
     with start_server(tmp_path_factory.mktemp("gemvec")) as server:
         yield server
 
 
 @pytest.fixture
 def gemvec_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[GemvecServer]:
-    """Give a server of `--model fake` at a free port, without batches and files of other tests.
+    """Return a server with `--model fake` at a free port, without batches and files of other tests.
 
     `@pytest.mark.gemvec(limits="google", inject="503=0.1")` gives a test a server of its own with other settings; their
     names are those of the flags of `gemvec serve`.

@@ -303,7 +303,7 @@ def test_a_file_that_is_no_database_is_made_anew_with_a_warning(path, caplog):
     cache = EmbeddingCache(path, max_bytes=MIB)
     with caplog.at_level(logging.WARNING):
         assert_right(embed(WordEmbedder(), cache, "text"), ["text"])
-    assert "is damaged and is made anew" in caplog.text
+    assert "is damaged and is replaced" in caplog.text
     embedder = WordEmbedder()
     assert_right(embed(embedder, cache, "text"), ["text"])
     assert embedder.texts == []

@@ -95,7 +95,7 @@ def test_gemini_names_are_served_by_the_default_model(gemvec):
 def test_a_dimensionality_that_a_name_does_not_give_is_refused(gemvec):
     status, out, err = gemvec("--json", "--model", "embedding-001", "--dimensionality", 5, "one")
     assert (status, out) == (1, "")
-    assert "embedding-001 gives 768 values, no other number" in " ".join(err.split())
+    assert "embedding-001 only has vectors of 768 values" in " ".join(err.split())
     assert gemvec("--json", "--model", "embedding-001", "--dimensionality", 768, "one")[0] == 0
 
 

@@ -19,7 +19,7 @@ from gemvec.errors import ApiError, GemvecError, InvalidRequest, Overloaded
 from gemvec.logs import get_logger
 
 _BAD_REQUEST = 400
-# A refused chunk is tried this often before it is tried in halves, in case it is larger than the queue.
+# A refused chunk is retried this often before it is split in halves, in case it is larger than the queue.
 _PATIENCE = 5
 
 _KILLER = Failure("INTERNAL", "The server died whenever it worked on this request.")
@@ -53,7 +53,7 @@ async def run_isolated(
         task: what to do.
         embedder: computes the vectors.
         files: reads the lines and writes the part file.
-        record: makes durable what is tried next.
+        record: records durably what is tried next.
 
     Raises as `run_chunk`.
     """

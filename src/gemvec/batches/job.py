@@ -28,7 +28,7 @@ class NewBatch:
         owner: whose batch it will be; "" for anonymous callers.
         model: the served name to embed with.
         weights: what answers to that name now: model id, @, revision.
-        display_name: a name for people.
+        display_name: a human-readable name.
         priority: int64; higher goes first.
         chunk_requests: most requests in a chunk; the executor knows what is good for the model.
     """
@@ -51,7 +51,7 @@ class Job:
         owner: whose it is; "" for anonymous callers.
         model: the served name it was created for.
         weights: what answered to that name then; only the same weights continue it.
-        display_name: a name for people.
+        display_name: a human-readable name.
         priority: int64; higher goes first.
         state: see `BatchState`.
         ending_state: what it becomes once its results are written; None while it is worked on, and once it has ended.

@@ -61,7 +61,7 @@ class BatchRunner:
         memory: MemoryBudget | None = None,
         chunks_in_flight: int = CHUNKS_IN_FLIGHT,
     ) -> None:
-        """Prepare to run.
+        """Prepare to run; `start` starts.
 
         Args:
             store: what to work on.

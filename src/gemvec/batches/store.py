@@ -44,7 +44,7 @@ from gemvec.wire.batches import BatchState, BatchUpdate
 
 _ID_LENGTH = 36
 _ID_ALPHABET = string.ascii_lowercase + string.digits
-_JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # an int64, whatever the digits
+_JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # int64, however many digits
 _DEFAULT_PAGE_SIZE = 50
 _LARGEST_PAGE_SIZE = 100
 # The results of a cancelled batch with this many requests left are written in a few tenths of a second.

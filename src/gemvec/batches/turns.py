@@ -1,4 +1,4 @@
-"""Whose turn it is: chunks run side by side, and one that is suspected of killing the server runs alone."""
+"""Chunks run side by side, but a chunk that is suspected of killing the server runs alone."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class CacheConnection:
         code = sqlite3.SQLITE_CORRUPT if is_quoted else getattr(error, "sqlite_errorcode", 0) & 0xFF
         self._close()
         if code in _DAMAGED:
-            self._warn(f"The embedding cache {self.path} is damaged and is made anew: {error}")
+            self._warn(f"The embedding cache {self.path} is damaged and is replaced by a new one: {error}")
             with contextlib.suppress(OSError), FileLock(f"{self.path}.lock", mode=0o600):
                 self._remove_if_seen()
             return True

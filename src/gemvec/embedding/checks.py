@@ -30,15 +30,15 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
     if not request.text:
         raise EmptyText("{field} is empty.", field="content", index=index)
     if request.title and request.task_type != TaskType.RETRIEVAL_DOCUMENT:
-        raise TitleNotAllowed("{field} goes only with the task type RETRIEVAL_DOCUMENT.", field="title", index=index)
+        raise TitleNotAllowed("{field} requires the task type RETRIEVAL_DOCUMENT.", field="title", index=index)
     if request.task_type != TaskType.TASK_TYPE_UNSPECIFIED and not served.takes_options:
-        raise UnsupportedTaskType(f"{served.name} takes no {{field}}.", field="task_type", index=index)
+        raise UnsupportedTaskType(f"{served.name} does not take {{field}}.", field="task_type", index=index)
     wanted = request.output_dimensionality
     if wanted is None:
         return
     if not served.takes_options:
         raise BadDimensionality(
-            f"{{field}} is {wanted}: {served.name} gives {served.default_dimensionality} values, no other number.",
+            f"{{field}} is {wanted}: {served.name} only has vectors of {served.default_dimensionality} values.",
             field="output_dimensionality",
             index=index,
         )
@@ -55,4 +55,4 @@ def refuse_token_ids() -> NoReturn:
     Raises:
         InvalidRequest: always.
     """
-    raise InvalidRequest("{field} holds token ids, and the vocabulary of this model is not here: send texts instead.")
+    raise InvalidRequest("{field} has token ids, but this model's vocabulary is not available: send texts instead.")

@@ -17,7 +17,7 @@ Float32Array = npt.NDArray[np.float32]
 class Priority(IntEnum):
     """Which calls go first when the model is busy: lower goes first."""
 
-    INTERACTIVE = 0  # somebody waits for the answer
+    INTERACTIVE = 0  # a caller waits for the answer
     BATCH = 1  # a durable job; computed when no interactive request waits
 
 

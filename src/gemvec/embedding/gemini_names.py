@@ -16,7 +16,7 @@ class GeminiName:
 
     Attributes:
         name: the id after `models/`.
-        display_name: a name for people.
+        display_name: a human-readable name.
         input_token_limit: texts beyond it are cut or refused.
         default_dimensionality: values in a vector when the caller does not say.
         takes_options: whether task type, title and output dimensionality may be given.

@@ -17,7 +17,7 @@ class ServedModel:
         name: the id after `models/`: a Gemini name or a model's own id.
         model_id: catalogue id of the weights that really serve, such as `all-minilm-l6-v2`.
         revision: first eight characters of the SHA-256 of the weights file.
-        display_name: a name for people.
+        display_name: a human-readable name.
         description: one sentence that names the weights.
         input_token_limit: texts beyond it are cut or refused.
         native_dim: values the network produces.

@@ -21,7 +21,7 @@ class StoredFile:
     Attributes:
         file_id: the part after `files/`; unique among the owner's files.
         owner: whose file it is; "" for anonymous callers.
-        display_name: a name for people, "" when none was given.
+        display_name: a human-readable name, "" when none was given.
         mime_type: what the uploader gave, "" when nothing was given.
         size_bytes: number of bytes.
         sha256: hexadecimal SHA-256 of the bytes; None for a file made of parts.

@@ -107,7 +107,7 @@ class FileStore:
             file_id: `batch-<id>`; up to 64 characters.
             parts: complete files in the data folder.
             checksums: CRC-32 of each, if known.
-            display_name: a name for people.
+            display_name: a human-readable name.
             mime_type: what the bytes are.
             expiry: how long the file is kept; None for as long as an upload.
 

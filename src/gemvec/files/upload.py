@@ -43,7 +43,7 @@ class Upload:
         upload_id: the secret in the upload URL.
         owner: whose file it will be.
         file_id: the id that the file will have.
-        display_name: a name for people, "" when none was given.
+        display_name: a human-readable name, "" when none was given.
         mime_type: what the uploader gave, "" when nothing was given.
         declared_bytes: the size that was announced, or None.
         received_bytes: what is safely on disk.

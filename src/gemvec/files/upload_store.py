@@ -62,7 +62,7 @@ class UploadStore:
         Args:
             owner: whose file it will be; "" for anonymous callers.
             file_id: the id the caller wants, bare or after `files/`; None for a random one.
-            display_name: a name for people.
+            display_name: a human-readable name.
             mime_type: any string.
             declared_bytes: how many bytes will come, if the caller knows.
 

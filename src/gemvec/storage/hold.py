@@ -78,7 +78,7 @@ def _told(seen_at: datetime, gap: timedelta) -> dict[str, object]:
 
 
 def has_store_id(folder: Path) -> bool:
-    """Say whether a data folder is there and has the id of a store; it has not when its file system is not mounted."""
+    """Return whether a data folder has the id of a store, which it lacks if its file system is not mounted."""
     return (folder / STORE_ID_NAME).exists()
 
 

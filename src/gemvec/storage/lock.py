@@ -24,7 +24,7 @@ class FolderLock:
     """The lock of a data folder, held from construction to `release` or the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock; the folder is made when missing, for its owner alone.
+        """Take the lock; a missing folder is made, accessible only to its owner.
 
         Raises:
             DataFolderLocked: another server holds it; the message names the folder and the process.

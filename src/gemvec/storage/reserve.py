@@ -1,4 +1,4 @@
-"""A reserve of space in the data folder, for making room on a full disk.
+"""A reserve of disk space in the data folder, for making room on a full disk.
 
 On a full disk, rows cannot even be deleted, because the database writes before it deletes. So a file of a few MiB is
 kept. It is removed when something must be written that makes room or takes rights away, and made again later.

@@ -55,7 +55,7 @@ uploads = Table(
     Column("file_id", String(64), nullable=False),  # taken at start, becomes a file when finalized
     Column("display_name", Text, nullable=False),
     Column("mime_type", Text, nullable=False),
-    Column("declared_bytes", BigInteger),  # what the client says will come; None: it did not say
+    Column("declared_bytes", BigInteger),  # size announced by the client; None if it was not
     Column("received_bytes", BigInteger, nullable=False),  # on disk and fsynced; never less than was acknowledged
     Column("state", String(16), nullable=False),  # UploadState
     Column("content_id", String(32), nullable=False),  # name of the bytes on disk
@@ -105,7 +105,7 @@ jobs = Table(
     Column("display_name", Text, nullable=False),
     Column("priority", BigInteger, nullable=False),  # the whole of int64; higher goes first
     Column("state", String(16), nullable=False),  # BatchState
-    Column("ending_state", String(16)),  # what it becomes once its results are written; nobody works on it any more
+    Column("ending_state", String(16)),  # its state once the results are written; no longer worked on
     Column("input_file_id", String(64)),  # None: the requests came inline
     Column("output_file_id", String(64)),
     Column("request_count", BigInteger, nullable=False),
@@ -143,7 +143,7 @@ chunks = Table(
     Index("ix_chunks_job_number_state", "job_number", "state", "chunk_index"),
 )
 
-# API keys, by hash: who reads the database learns no key.
+# API keys, stored as hashes: the database does not reveal them.
 keys = Table(
     "keys",
     metadata,
