@@ -11,9 +11,11 @@ from playwright.sync_api import sync_playwright
 from gemvec.embedding.embed import Priority
 from gemvec.embedding.embedder import WrapperEmbedder
 from gemvec.models.fake import FakeEmbedder
+from gemvec.server.keys import KeyStore
 from gemvec.server.run import serving
 from gemvec.server.services import open_services
 from gemvec.settings import Settings
+from gemvec.storage.database import database_of, open_database
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # What the browser notes of every answer that is an error, and of a server that is gone; the console shows both.
@@ -82,6 +84,20 @@ def serve(tmp_path):
             yield url
 
     return serve
+
+
+@pytest.fixture
+def make_key(tmp_path):
+    """Return a function that makes a named key for the server of `serve`, and returns the key itself."""
+
+    def make_key(name, **options):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        database = open_database(database_of(Settings(data_dir=tmp_path / "data")))
+        with contextlib.closing(database):
+            _, key = KeyStore(database).create(name, **options)
+        return key
+
+    return make_key
 
 
 @pytest.fixture

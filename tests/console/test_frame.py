@@ -107,6 +107,24 @@ def test_a_key_is_changed_and_forgotten(open_page, gemvec_server):
     assert page.evaluate("sessionStorage.length") == 0
 
 
+def test_a_key_that_is_no_admins_sees_its_own_things_and_no_figures(open_page, serve, make_key):
+    key = make_key("alice", models=("gemini-embedding-001",))
+    with serve() as url:
+        page = open_page(url)
+        page.get_by_role("dialog").get_by_label("Key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("group", name="How to embed").get_by_label("Model")).to_have_text(
+            "gemini-embedding-001"
+        )
+        go(page, "Models")
+        expect(page.locator(".weights-card tbody tr")).to_have_count(1)
+        expect(page.get_by_role("heading", name="Memory")).to_be_hidden()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        go(page, "Now")
+        expect(page.get_by_role("alert").filter(has_text="403 PERMISSION_DENIED")).to_contain_text("admin")
+        expect(page.locator(".charts")).to_be_hidden()
+
+
 def test_a_server_that_is_gone_is_said_and_found_again(open_page, serve):
     with serve() as url:
         page = open_page(url)

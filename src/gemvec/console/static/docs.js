@@ -77,7 +77,7 @@ function formOf({ method = "", path = "" }, described) {
 
 /** @param {any} parameter */
 function inputOf({ name, in: place }) {
-  const known = { model: document.body.dataset.model, version: "v1beta" };
+  const known = { model: document.body.dataset.model, version: "v1beta", project: "any", location: "us-central1" };
   return make("input", {
     type: "text", required: place === "path", autocomplete: "off", spellcheck: false,
     value: known[/** @type {keyof typeof known} */ (name)] ?? "",

@@ -56,7 +56,12 @@ export class Figures {
   }
 }
 
-/** @returns {Promise<Figures>} */
+/**
+ * Ask for the metrics.
+ *
+ * @returns {Promise<Figures>}
+ * @throws {import("./api.js").Failure} where keys are needed, also for a key that is not an admin's
+ */
 export async function askFigures() {
   const text = await (await ask("metrics")).text();
   return new Figures(parseFigures(text), performance.now());

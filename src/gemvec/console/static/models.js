@@ -21,17 +21,19 @@ export function createModelsPage() {
   const weights = make("div", { class: "stack" });
   const limits = make("dl", { class: "facts" });
   const memory = make("dl", { class: "facts" });
+  const memoryCard = make("section", { class: "card", hidden: true }, make("h2", {}, "Memory"), memory);
   return {
     element: make("div", { class: "stack" }, make("h1", {}, "Models"), trouble, weights,
       make("section", { class: "card" }, make("h2", {}, "Your limits"), limits),
-      make("section", { class: "card" }, make("h2", {}, "Memory"), memory)),
+      memoryCard),
     async show() {
       try {
-        const [{ names }, info, figures] = await Promise.all([askServed(), askJson("info"), askFigures()]);
+        const [{ names }, info, figures] = await Promise.all([askServed(), askJson("info"), askFiguresOfAdmin()]);
         const byWeights = Map.groupBy(names, (each) => each.weights);
         weights.replaceChildren(...[...byWeights].map(([name, served]) => cardOf(name, served)));
         limits.replaceChildren(...limitsOf(info.limits));
-        memory.replaceChildren(...factsOf([
+        memoryCard.hidden = !figures;
+        if (figures) memory.replaceChildren(...factsOf([
           ["The server's process", size(figures.sum("process_resident_memory_bytes"))],
           ["For requests, used now", size(figures.sum("gemvec_memory_used_bytes"))],
           ["For requests, at most", size(figures.sum("gemvec_memory_budget_bytes"))],
@@ -42,6 +44,16 @@ export function createModelsPage() {
       }
     },
   };
+}
+
+/** Return the metrics, or null to a caller who may not see them. */
+async function askFiguresOfAdmin() {
+  try {
+    return await askFigures();
+  } catch (failure) {
+    if (/** @type {any} */ (failure).status === "PERMISSION_DENIED") return null;
+    throw failure;
+  }
 }
 
 /**

@@ -18,7 +18,7 @@ const LONG_SPAN = 15;
 const QUIET = /^\/(console|metrics|healthz|readyz|health|docs|openapi\.json)?(\/|$)/;
 const isCall = (/** @type {Record<string, string>} */ { route, method }) => !(QUIET.test(route) && method === "GET");
 const isEmbedding = (/** @type {Record<string, string>} */ { route }) =>
-  /embed/i.test(route) && !route.includes("async") && !route.startsWith("/batches");
+  /embed|predict/i.test(route) && !route.includes("async") && !route.startsWith("/batches");
 
 const shown = (/** @type {(value: number) => string} */ format) => (/** @type {number} */ value) =>
   Number.isFinite(value) ? format(value) : "-";
@@ -95,6 +95,7 @@ const CHARTS = [
 /** @returns {import("./console.js").Page} */
 export function createNowPage() {
   const trouble = make("div", { class: "trouble" });
+  const grid = make("div", { class: "charts", hidden: true });
   const charts = CHARTS.map(({ title, format, span = 1, needs = "", lines }) => ({
     ...createChart(title, format),
     span,
@@ -119,6 +120,7 @@ export function createNowPage() {
         update(lines);
       }
       past = [...past, now].slice(-LONG_SPAN);
+      grid.hidden = false;
       say(trouble, null);
     } catch (failure) {
       say(trouble, failure);
@@ -126,11 +128,12 @@ export function createNowPage() {
     return EVERY_MILLISECONDS;
   });
 
+  grid.append(...charts.map(({ element }) => element));
   return {
     element: make("div", { class: "stack" }, make("h1", {}, "Now"),
       make("p", { class: "soft" }, "Up to five minutes, while this page is open. ",
         make("code", {}, "/metrics"), " has the same figures for Prometheus."),
-      trouble, make("div", { class: "charts" }, ...charts.map(({ element }) => element))),
+      trouble, grid),
     show: () => { loop.start(); },
     hide: loop.stop,
   };
