@@ -101,6 +101,25 @@ def test_who_waits_too_long_is_refused_and_takes_nothing():
     assert asyncio.run(go()) == (0, 2)
 
 
+def test_a_request_that_grows_again_and_again_does_not_wait_anew_each_time():
+    async def go():
+        budget = MemoryBudget(100, wait_seconds=0.05)
+        with budget.reservation("a") as held, budget.reservation("a") as memory:
+            await held.grow(49, "bodies")
+            await memory.grow(1, "bodies")
+            for _ in range(100):
+                freeing = asyncio.get_running_loop().call_later(0.03, budget._free, (held._account,), 1)
+                try:
+                    await memory.grow(1, "bodies")
+                except Overloaded:
+                    freeing.cancel()
+                    break
+                held.held_bytes -= 1
+            return memory.held_bytes
+
+    assert asyncio.run(go()) <= 3
+
+
 def test_a_caller_that_leaves_while_waiting_takes_nothing():
     async def go():
         budget, order, until = MemoryBudget(100, wait_seconds=20), [], asyncio.Event()

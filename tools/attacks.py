@@ -1,190 +1,186 @@
-"""Attack a server of its own in several ways, each beside an honest caller, and say what the honest caller felt.
+"""Attack a server of its own in many ways, each beside an honest caller, and say what the honest caller felt.
 
-    python tools/attacks.py [--seconds 10] [--memory-budget 800MiB] [--output FILE.json]
+    python tools/attacks.py [--seconds 10] [--attack NAME]... [--output FILE.json]
 
-Each attack lasts some seconds on connections of its own, without a key. The result has, for each, the slowest of the
-honest caller's small calls, the server's memory at its peak, and what the attacker was answered. Only this machine is
-attacked. Fails where the server died, or an honest call was answered with anything but 200.
+The server may have 2 GiB of memory: a control group limits it where this user may make one, else its address space.
+Each attack lasts some seconds on connections of its own. The result has, for each, the slowest of the honest caller's
+small calls, the server's memory at its peak, and what the attacker was answered. Only this machine is attacked. Fails
+where the server died or took too much memory, or an honest call was answered with anything but 200; with
+`--most-milliseconds`, also where one took longer.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import attackers
+from attackers import MIB, Attack, Attacker, hostile_server
+from honest_caller import calling
 from served import Served, machine, served
-from slow_connections import PAUSE_SECONDS, REQUEST
 
-MIB = 2**20
-_EMBED = "/v1beta/models/tiny:embedContent"
-_MANY = "/v1beta/models/gemini-embedding-001:batchEmbedContents"
-_PATIENCE_SECONDS = 20.0
+from gemvec.server.keys import KeyStore
+from gemvec.storage.database import DATABASE_NAME, open_database
 
-Send = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-def _head(path: str, *lines: str) -> bytes:
-    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
+MEMORY_BYTES = 2048 * MIB
+MOST_BYTES = 1229 * MIB  # 1.2 GiB
+_HONEST_KEY = "honest"
+_PAUSE_SECONDS = 0.02
 
 
-def _whole(path: str, body: bytes, *lines: str) -> Send:
-    async def send(writer: asyncio.StreamWriter) -> None:
-        writer.write(_head(path, f"Content-Length: {len(body)}", *lines) + body)
-        await writer.drain()
+@dataclass(frozen=True)
+class Plan:
+    """How an attack is carried out.
 
-    return send
+    Attributes:
+        attack: what is sent.
+        connections: how many send it at a time.
+        options: of the server.
+        has_key: whether the server asks for keys; the attacker's has limits.
+        is_upstream: whether the attacker is the server behind a gateway.
+    """
 
-
-async def endless_trailer(writer: asyncio.StreamWriter) -> None:
-    """Send a trailer without end."""
-    writer.write(_head(_EMBED, "Transfer-Encoding: chunked") + b"0\r\n")
-    while True:
-        writer.write(b"X: bbbb\r\n" * 1000)
-        await writer.drain()
-
-
-async def unfinished_body(writer: asyncio.StreamWriter) -> None:
-    """Send 19 MiB of a body and never the rest."""
-    writer.write(_head(_EMBED, f"Content-Length: {19 * MIB + 1}") + b'{"content": {"parts": [{"text": "')
-    for _ in range(19 * 16):
-        writer.write(b"a " * 32768)
-        await writer.drain()
-    await asyncio.sleep(3600)
+    attack: Attack
+    connections: int = 3
+    options: tuple[str, ...] = ()
+    has_key: bool = False
+    is_upstream: bool = False
 
 
-async def endless_head(writer: asyncio.StreamWriter) -> None:
-    """Send headers without end."""
-    writer.write(f"POST {_EMBED} HTTP/1.1\r\nHost: localhost\r\n".encode())
-    while True:
-        writer.write(b"X: bbbb\r\n" * 1000)
-        await writer.drain()
-
-
-_PARTS = b'{"content": {"parts": [' + b'{"text":""},' * 1_600_000 + b'{"text":"a"}]}}'
-_VECTORS = b'{"requests": [' + b",".join([b'{"content":{"parts":[{"text":"a"}]}}'] * 50_000) + b"]}"
-
-# How many connections each has at a time, and what they send.
-ATTACKS: dict[str, tuple[int, Send]] = {
-    "endless_trailer": (2, endless_trailer),
-    "endless_head": (2, endless_head),
-    "quadratic_parameters": (
-        2,
-        _whole(
-            "/upload/v1beta/files?uploadType=multipart",
-            b"",
-            'Content-Type: multipart/related; a="' + ";" * 60_000 + '"',
-        ),
-    ),
-    "unfinished_bodies": (100, unfinished_body),
-    "empty_parts": (3, _whole(_EMBED, _PARTS)),
-    "fifty_thousand_vectors": (3, _whole(_MANY, _VECTORS)),
-    "idle_connections": (500, lambda _: asyncio.sleep(3600)),
+PLANS: dict[str, Plan] = {
+    "endless_trailer": Plan(attackers.endless_trailer),
+    "endless_head": Plan(attackers.endless_head),
+    "quadratic_parameters": Plan(attackers.quadratic_parameters),
+    "forbidden_heads": Plan(attackers.forbidden_heads),
+    "idle_connections": Plan(attackers.idle_connections, 500, ("--max-connections", "400")),
+    "unfinished_bodies": Plan(attackers.unfinished_bodies, 100),
+    "empty_parts": Plan(attackers.empty_parts),
+    "fifty_thousand_vectors": Plan(attackers.fifty_thousand_vectors),
+    "heavy_batch": Plan(attackers.heavy_batch, 1),
+    "poison_batch": Plan(attackers.poison_batch, 1),
+    "short_lines": Plan(attackers.short_lines, 1),
+    "calls_beyond_the_limit": Plan(attackers.calls_beyond_the_limit, has_key=True),
+    "uploads_without_end": Plan(attackers.uploads_without_end, has_key=True),
+    "batches_without_end": Plan(attackers.batches_without_end, has_key=True),
+    "hostile_upstream": Plan(attackers.hostile_upstream, is_upstream=True),
 }
 
 
-async def honest(server: Served, until: float, seconds: list[float], answers: Counter[str]) -> None:
-    """Ask again and again on one connection; note how long each answer took, and its status."""
-    reader, writer = await asyncio.open_connection(server.host, server.port)
-    while time.monotonic() < until:
-        started = time.perf_counter()
-        writer.write(REQUEST)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        seconds.append(time.perf_counter() - started)
-        answers[head[9:12].decode()] += 1
-        await asyncio.sleep(PAUSE_SECONDS)
-    writer.close()
+@contextmanager
+def target_of(plan: Plan) -> Generator[tuple[Served, str, tuple[str, ...]]]:
+    """Serve what a plan attacks; yield the server, the attacker's key, and the options of the honest caller."""
+    if plan.is_upstream:
+        # What a hostile server answers is not the gateway's to mend: the honest caller asks for something else.
+        with hostile_server() as url, served("--upstream", url, *plan.options, memory_bytes=MEMORY_BYTES) as server:
+            yield server, "", ("--method", "GET", "--path", "/v1beta/models")
+        return
+    keys = ("--api-key", _HONEST_KEY) if plan.has_key else ()
+    with served(*keys, *plan.options, memory_bytes=MEMORY_BYTES) as server:
+        key = _make_key(server) if plan.has_key else ""
+        yield server, key, ("--key", _HONEST_KEY) if plan.has_key else ()
 
 
-async def attack(server: Served, send: Send, until: float, answers: Counter[str]) -> None:
-    """Attack again and again until the time is over; count what comes back."""
-    while time.monotonic() < until:
-        reader, writer = await asyncio.open_connection(server.host, server.port)
-        sending = asyncio.create_task(_quietly(send, writer))
-        try:
-            async with asyncio.timeout(min(_PATIENCE_SECONDS, max(0.0, until - time.monotonic()))):
-                answer = await reader.read(65536)
-            answers[answer[9:12].decode("latin-1") or "closed"] += 1
-        except TimeoutError:
-            answers["nothing"] += 1
-        except OSError:
-            answers["closed"] += 1
-        finally:
-            sending.cancel()
-            writer.transport.abort()
-        await asyncio.sleep(PAUSE_SECONDS)
+def _make_key(server: Served) -> str:
+    """Make a key that may little."""
+    database = open_database(server.data_dir / DATABASE_NAME)
+    try:
+        _, key = KeyStore(database).create("attacker", requests_per_minute=10, tokens_per_minute=100)
+    finally:
+        database.close()
+    return key
 
 
-async def _quietly(send: Send, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        await send(writer)
-
-
-async def measure(server: Served, name: str, lasting_seconds: float) -> dict[str, Any]:
-    """Return what one attack did."""
-    connections, send = ATTACKS[name]
-    until = time.monotonic() + lasting_seconds
-    seconds: list[float] = []
-    honest_answers: Counter[str] = Counter()
+async def measure(name: str, lasting_seconds: float) -> tuple[dict[str, Any], list[str]]:
+    """Return what one attack did, and what is wrong with that."""
+    plan = PLANS[name]
     answers: Counter[str] = Counter()
-    attackers = [attack(server, send, until, answers) for _ in range(connections)]
-    await asyncio.gather(honest(server, until, seconds, honest_answers), *attackers)
-    return {
-        "connections": connections,
+    with target_of(plan) as (server, key, options):
+        async with calling(server.host, server.port, 0.3, *options):  # everything is loaded
+            pass
+        async with calling(server.host, server.port, lasting_seconds + 0.5, *options) as honest:
+            await asyncio.sleep(0.4)  # until it is connected
+            attacker = Attacker(server.host, server.port, key, answers)
+            until = time.monotonic() + lasting_seconds
+            attacking = [asyncio.create_task(_attack(plan.attack, attacker, until)) for _ in range(plan.connections)]
+            await asyncio.wait(attacking, timeout=lasting_seconds)
+            for each in attacking:
+                each.cancel()
+            await asyncio.gather(*attacking, return_exceptions=True)
+        peak_bytes = peak_memory_bytes(server)
+        is_alive = server.is_alive()
+    milliseconds = sorted(honest.found["milliseconds"])
+    found = {
+        "connections": plan.connections,
         "attacker_got": dict(answers),
-        "honest_calls": dict(honest_answers),
-        "honest_worst_ms": round(1000 * max(seconds), 1),
-        "peak_memory_mib": round(peak_memory_bytes(server) / MIB),
+        "honest_calls": honest.found["statuses"],
+        "honest_p99_ms": round(milliseconds[int(0.99 * (len(milliseconds) - 1))], 1),
+        "honest_worst_ms": round(milliseconds[-1], 1),
+        "peak_memory_mib": round(peak_bytes / MIB),
     }
+    faults = [] if is_alive else [f"{name}: the server died"]
+    if set(found["honest_calls"]) != {"200"}:
+        faults.append(f"{name}: honest calls were answered {found['honest_calls']}")
+    if peak_bytes > MOST_BYTES:
+        faults.append(f"{name}: the server took {found['peak_memory_mib']} MiB of memory")
+    return found, faults
+
+
+async def _attack(attack: Attack, attacker: Attacker, until: float) -> None:
+    """Attack again and again until the time is over."""
+    while time.monotonic() < until:
+        try:
+            await attack(attacker)
+        except OSError:
+            attacker.answers["closed"] += 1
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def peak_memory_bytes(server: Served) -> int:
-    """Return the most that the server's process ever had in memory."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.process.pid}/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+    """Return the most that the server's process ever had in memory, 0 if it has ended."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.process.pid}/status").read_text())
+    except FileNotFoundError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
 
 
-def run(lasting_seconds: float, memory_budget: str, names: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """Attack a fresh server with each attack; return the result and what is wrong with it."""
+def run(lasting_seconds: float, names: list[str], most_milliseconds: float) -> dict[str, Any]:
+    """Attack a fresh server with each attack; return the result."""
     found: dict[str, Any] = {}
     faults: list[str] = []
     for name in names:
-        with served("--memory-budget", memory_budget) as server:
-            asyncio.run(measure(server, "idle_connections", 1.0))  # everything is loaded
-            found[name] = asyncio.run(measure(server, name, lasting_seconds))
-            if not server.is_alive():
-                faults.append(f"{name}: the server died")
-            if set(found[name]["honest_calls"]) != {"200"}:
-                faults.append(f"{name}: honest calls were answered {found[name]['honest_calls']}")
-    command = f"python tools/attacks.py --seconds {lasting_seconds:g} --memory-budget {memory_budget}"
-    return {"command": command, **machine(), "attacks": found, "faults": faults}, faults
+        found[name], its_faults = asyncio.run(measure(name, lasting_seconds))
+        faults += its_faults
+        if found[name]["honest_worst_ms"] > most_milliseconds:
+            faults.append(f"{name}: an honest call took {found[name]['honest_worst_ms']} ms")
+    command = f"python tools/attacks.py --seconds {lasting_seconds:g}"
+    return {"command": command, **machine(), "attacks": found, "faults": faults}
 
 
 def main() -> int:
     """Attack, print and write the result."""
     parser = argparse.ArgumentParser(description="Attack a server beside an honest caller.")
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--memory-budget", default="800MiB", help="two fifths of 2 GiB unless given")
-    parser.add_argument("--attack", action="append", choices=sorted(ATTACKS))
+    parser.add_argument("--attack", action="append", choices=sorted(PLANS))
+    parser.add_argument("--most-milliseconds", type=float, default=float("inf"), help="the slowest honest call allowed")
     parser.add_argument("--output", type=Path, help="write the result to this JSON file")
     options = parser.parse_args()
-    result, faults = run(options.seconds, options.memory_budget, options.attack or list(ATTACKS))
+    result = run(options.seconds, options.attack or list(PLANS), options.most_milliseconds)
     text = json.dumps(result, indent=1)
     if options.output:
         options.output.write_text(text + "\n")
     print(text)
-    return 1 if faults else 0
+    return 1 if result["faults"] else 0
 
 
 if __name__ == "__main__":

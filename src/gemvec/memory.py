@@ -8,6 +8,7 @@ as long as it takes. No caller can hold the whole budget, so that the others fin
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
@@ -73,6 +74,7 @@ class MemoryBudget:
         batches_bytes: how much of it may be chunks of batches.
         used_bytes: how much is taken now.
         refused: how many requests were refused because of it.
+        wait_seconds: how long a request may wait for it, all its waiting together.
     """
 
     def __init__(self, limit_bytes: int = UNLIMITED, *, wait_seconds: float = _WAIT_SECONDS) -> None:
@@ -80,14 +82,14 @@ class MemoryBudget:
 
         Args:
             limit_bytes: how much memory there is.
-            wait_seconds: how long a request may wait for it.
+            wait_seconds: how long a request may wait for it, all its waiting together.
         """
         self.limit_bytes = limit_bytes
         self.caller_bytes = int(limit_bytes * _CALLER_SHARE)
         self.batches_bytes = int(limit_bytes * _BATCHES_SHARE)
         self.used_bytes = 0
         self.refused = 0
-        self._wait_seconds = wait_seconds
+        self.wait_seconds = wait_seconds
         self._batches = _Account(self.batches_bytes)
         self._callers: dict[str, _Account] = {}
         self._lines: dict[tuple[_Account, bool], deque[_Claim]] = {}
@@ -126,14 +128,14 @@ class MemoryBudget:
             finally:
                 self._free(accounts, size_bytes)
 
-    async def take(self, size_bytes: int, account: _Account) -> None:
+    async def take(self, size_bytes: int, account: _Account, wait_seconds: float) -> None:
         """Take memory for a request, after a short wait if there is not enough.
 
         Raises:
             Overloaded: there is still not enough.
         """
         try:
-            await self._take(size_bytes, (account,), wait_seconds=self._wait_seconds)
+            await self._take(size_bytes, (account,), wait_seconds=wait_seconds)
         except TimeoutError:
             self.refused += 1
             is_own = not account.has_room(size_bytes)
@@ -233,6 +235,7 @@ class Reservation:
         """Begin with nothing; `MemoryBudget.reservation` makes it."""
         self._budget = budget
         self._account = account
+        self._wait_seconds = budget.wait_seconds
         self.held_bytes = 0
 
     async def grow(self, more_bytes: int, what: str) -> None:
@@ -252,5 +255,7 @@ class Reservation:
                 f"The {what} of this request would take {more_bytes} bytes of memory, and one caller may take "
                 f"{self._budget.caller_bytes} of this server's {self._budget.limit_bytes}. Send less at once."
             )
-        await self._budget.take(more_bytes, self._account)
+        started = time.monotonic()
+        await self._budget.take(more_bytes, self._account, self._wait_seconds)
         self.held_bytes += more_bytes
+        self._wait_seconds -= time.monotonic() - started

@@ -1,12 +1,16 @@
-"""The attacks of `tools/attacks.py`, in short: the server lives, and honest callers are answered beside each."""
+"""The attacks of `tools/attacks.py`, in short: the server lives in 2 GiB and answers an honest caller beside each."""
+
+import asyncio
 
 import pytest
-from attacks import ATTACKS, run
+from attacks import PLANS, measure
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", PLANS)
 def test_an_honest_caller_is_answered_beside(name):
-    result, faults = run(2, "200MiB", [name])
+    found, faults = asyncio.run(measure(name, 0.5))
     assert not faults
-    assert result["attacks"][name]["honest_calls"]["200"] > 0
+    assert found["honest_calls"]["200"] > 0
+    assert found["peak_memory_mib"] < 1229
+    assert "500" not in found["attacker_got"]

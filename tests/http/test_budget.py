@@ -83,6 +83,21 @@ def test_an_answer_that_would_be_too_large_is_refused_with_its_size(small):
     assert small.post(MANY, json={"requests": [ONE] * 20}).status_code == 200
 
 
+@pytest.mark.parametrize(("path", "field"), [("/v1/embeddings", "input"), ("/embed", "inputs")])
+def test_an_answer_to_other_clients_that_would_be_too_large_is_refused_with_its_size(small, path, field):
+    refused = small.post(path, json={field: ["a"] * 20_000})
+    assert refused.status_code == 400
+    assert str(20_000 * 32 * 26) in refused.text
+
+
+def test_json_of_too_many_objects_is_refused_whatever_the_budget(running):
+    body = b'{"content": {"parts": [' + b'{"text":""},' * 900_000 + b'{"text":"a"}]}}'
+    with running(memory_budget=2**40) as http:
+        refused = http.post(EMBED, content=body)
+    assert refused.status_code == 400
+    assert "that of one request may take 268435456" in refused.json()["error"]["message"]
+
+
 def test_bodies_that_are_not_finished_leave_room_for_small_calls_and_are_refused_beyond_the_budget(small):
     connections = []
     try:

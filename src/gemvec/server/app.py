@@ -23,7 +23,7 @@ from gemvec.server.key_ring import KeyRing
 from gemvec.server.keys import KeyStore
 from gemvec.server.limits import Limiter
 from gemvec.server.metrics import Metrics
-from gemvec.server.middleware import Authenticated, BodyLimit, Budgeted, ErrorAnswers, Gate, Gated
+from gemvec.server.middleware import Authenticated, BodyLimit, BodyTurns, Budgeted, ErrorAnswers, Gate, Gated
 from gemvec.server.observed import Observed
 from gemvec.server.origins import answer_browsers, check_origins
 from gemvec.server.route import Handler, Route
@@ -70,12 +70,13 @@ def _layers(
     """Return a function that wraps a route's handler in the layers that apply to it."""
     settings, faults = services.settings, parse_faults(services.settings.inject)
     call_bytes = limiter.max_body_bytes(settings.max_request_bytes)
+    turns = BodyTurns()
     bounds = {"call": call_bytes, "batch": settings.max_request_bytes}
 
     def layers(route: Route) -> ASGIApp:
         app: ASGIApp = _Handled(route.handler)
         if route.body != "stream":
-            app = BodyLimit(app, bounds[route.body])
+            app = BodyLimit(app, bounds[route.body], turns)
         app = Budgeted(app, services.memory, stream_bytes=STREAM_BYTES if route.body == "stream" else 0)
         if route.access in {"key", "admin"}:
             app = Authenticated(app, authenticator, services.usage, needs_admin=route.access == "admin")

@@ -1,14 +1,16 @@
 """Reading requests and writing answers: wire messages on one side, bytes on the other.
 
-Nothing here blocks the event loop for long: large bodies are parsed in a thread, and vectors are written in slices,
-with the loop's other work in between. (A thread would not help there: orjson keeps the interpreter's lock while it
-writes, and 100 vectors of 3072 values stall every other request for 8 ms.)
+Nothing here blocks the event loop for long: large bodies are parsed in a thread of their own, one after the other
+(several at once would take the interpreter's lock from the loop without being faster), and vectors are written in
+slices, with the loop's other work in between. (A thread would not help there: orjson keeps the interpreter's lock while
+it writes, and 100 vectors of 3072 values stall every other request for 8 ms.)
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import orjson
@@ -16,16 +18,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gemvec.embedding.embed import Float32Array
+from gemvec.errors import InvalidRequest
 from gemvec.memory import json_bytes
-from gemvec.server.budget import FREE_BYTES, reservation_of
+from gemvec.server.budget import FREE_BYTES, MAX_JSON_BYTES, reservation_of
 from gemvec.wire.message import MessageT, read
 from gemvec.wire.proto_json import parse_json
 from gemvec.wire.truncation import TRUNCATED_HEADER
 
 T = TypeVar("T")
 
-# Parsing a text of common length takes about 6 us: up to this size, a thread would cost more than it saves.
+# Parsing a text of common length takes about 6 us: up to this size, of the body or of its JSON as objects, a thread
+# would cost more than it saves.
 _LARGE_BYTES = 256 * 1024
+
+_large = ThreadPoolExecutor(1, thread_name_prefix="gemvec-json")
+# More requests than this are looked through in that thread.
+MANY_REQUESTS = 1000
 
 # About 0.4 ms of writing.
 _SLICE_FLOATS = 16 * 1024
@@ -39,11 +47,21 @@ async def read_body(request: Request, kind: type[MessageT]) -> MessageT:
         Overloaded: there is no memory for it now.
     """
     body = await request.body()
+    size_bytes = 0
     if len(body) > FREE_BYTES:
-        await reservation_of(request).grow(json_bytes(body), "JSON")
-    if len(body) <= _LARGE_BYTES:
-        return read(kind, parse_json(body))
-    return await asyncio.to_thread(lambda: read(kind, parse_json(body)))
+        size_bytes = await beside_loop(len(body) > _LARGE_BYTES, lambda: json_bytes(body))
+        if size_bytes > MAX_JSON_BYTES:
+            raise InvalidRequest(
+                f"The JSON of this request would take {size_bytes} bytes of memory, and that of one request may take "
+                f"{MAX_JSON_BYTES}. Send less at once."
+            )
+        await reservation_of(request).grow(size_bytes, "JSON")
+    return await beside_loop(size_bytes > _LARGE_BYTES, lambda: read(kind, parse_json(body)))
+
+
+async def beside_loop(is_large: bool, work: Callable[[], T]) -> T:
+    """Return what `work` returns; large work is done in a thread, after that of others."""
+    return await asyncio.get_running_loop().run_in_executor(_large, work) if is_large else work()
 
 
 def read_query(request: Request, kind: type[MessageT]) -> MessageT:

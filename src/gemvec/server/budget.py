@@ -18,6 +18,8 @@ _SHARE = 0.4
 
 # Bodies up to this size are not counted; `--max-connections` bounds them together.
 FREE_BYTES = 16 * 1024
+# The most that the JSON of one body may take as objects. Decoding so many stops everything else for about 0.1 s.
+MAX_JSON_BYTES = 256 * 2**20
 # The memory of an upload: a block of its body, and the pieces that the block is made of.
 STREAM_BYTES = 2 * BLOCK_BYTES
 # A vector's value in an answer: a float32, its JSON, and the JSON again in the whole answer.

@@ -18,16 +18,10 @@ async def embed_texts(request: Request) -> Response:
     """Embed texts."""
     asked = await read_body(request, CohereEmbedRequest)
     model, task_type = use_model(request, asked.model), asked.named_task()
-    requests = [
-        EmbedRequest(
-            text=text,
-            task_type=task_type,
-            output_dimensionality=asked.output_dimension,
-            auto_truncate=asked.truncate,
-        )
-        for text in asked.texts
-    ]
-    embeddings = await embed_inputs(request, model, requests, field="texts", dimensions="output_dimension")
+    options = EmbedRequest(
+        text="", task_type=task_type, output_dimensionality=asked.output_dimension, auto_truncate=asked.truncate
+    )
+    embeddings = await embed_inputs(request, model, asked.texts, options, field="texts", dimensions="output_dimension")
     vectors = [each.vector for each in embeddings]
     wire = CohereEmbedResponse(
         id=request.state.request_id,

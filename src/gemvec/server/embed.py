@@ -10,7 +10,7 @@ from starlette.responses import Response
 from gemvec.embedding.embed import Embedding, EmbedRequest, truncated_counts
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, InvalidRequest
-from gemvec.server.bodies import answer, read_body, while_caller_waits, write_vectors
+from gemvec.server.bodies import MANY_REQUESTS, answer, beside_loop, read_body, while_caller_waits, write_vectors
 from gemvec.server.budget import ANSWER_VALUE_BYTES, reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
@@ -50,14 +50,17 @@ async def answer_batch(request: Request, *, has_statistics: bool) -> Response:
     """Embed several contents; `has_statistics` says how many tokens each of them has, whether it was cut or not."""
     asked = await read_body(request, BatchEmbedContentsRequest)
     model = use_model(request, _model_named(request, asked.model, asked.requests))
-    embeddings = await embed(request, model, asked.to_embed_requests(), "requests[{index}].{field}")
+    is_large = len(asked.requests) > MANY_REQUESTS
+    requests = await beside_loop(is_large, asked.to_embed_requests)
+    embeddings = await embed(request, model, requests, "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
     return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, embeddings, has_statistics=has_statistics)))
 
 
 async def count_tokens(request: Request) -> Response:
     """Count tokens."""
-    texts = (await read_body(request, CountTokensRequest)).texts
+    asked = await read_body(request, CountTokensRequest)
+    texts = await beside_loop(len(asked.contents or ()) > MANY_REQUESTS, lambda: asked.texts)
     model = use_model(request, parse_model_name(request.path_params["model"]))
     counting = limiter_of(request).count_tokens(request.state.caller, model, texts, services_of(request).embedder)
     counts = await while_caller_waits(request, counting)
@@ -94,9 +97,11 @@ async def embed(
         RateLimited: the caller has used up its limit for now.
     """
     embedder = services_of(request).embedder
-    values = sum(_count_values(model, each) for each in requests)
-    if values > _FREE_VALUES:
-        await reservation_of(request).grow(values * ANSWER_VALUE_BYTES, "answer")
+    values = await beside_loop(
+        len(requests) > MANY_REQUESTS,
+        lambda: sum(_count_values(model, each.output_dimensionality) for each in requests),
+    )
+    await _reserve(request, values)
     try:
         requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
         with timed() as seconds:
@@ -114,9 +119,28 @@ async def embed(
     return embeddings
 
 
-def _count_values(model: ServedModel, request: EmbedRequest) -> int:
+async def reserve_answer(request: Request, model: ServedModel, texts: int, dimensionality: int | None) -> None:
+    """Take the memory for an answer with so many vectors of one length, before anything is made for it.
+
+    `embed` does so, too; a caller with many texts does it earlier, before it makes requests of them.
+
+    Raises:
+        InvalidRequest: it alone needs too much.
+        Overloaded: there is no memory for it now.
+    """
+    await _reserve(request, texts * _count_values(model, dimensionality))
+
+
+async def _reserve(request: Request, values: int) -> None:
+    reserved = getattr(request.state, "reserved_values", 0)
+    if values > max(reserved, _FREE_VALUES):
+        await reservation_of(request).grow((values - reserved) * ANSWER_VALUE_BYTES, "answer")
+        request.state.reserved_values = values
+
+
+def _count_values(model: ServedModel, dimensionality: int | None) -> int:
     """Return how long a vector will be; a value that is not a length is refused later, by name."""
-    asked = request.output_dimensionality or model.default_dimensionality
+    asked = dimensionality or model.default_dimensionality
     return min(max(asked, 0), max(model.default_dimensionality, model.native_dim))
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.server.embed import embed
+from gemvec.server.bodies import MANY_REQUESTS, beside_loop
+from gemvec.server.embed import embed, reserve_answer
 
 
 async def embed_inputs(
     request: Request,
     model: ServedModel,
-    requests: Sequence[EmbedRequest],
+    texts: Sequence[str],
+    options: EmbedRequest,
     *,
     field: str,
     dimensions: str = "dimensions",
@@ -25,7 +28,8 @@ async def embed_inputs(
     Args:
         request: the HTTP request.
         model: what to embed with.
-        requests: what to embed.
+        texts: what to embed.
+        options: how; its text does not count.
         field: what the caller calls its inputs.
         dimensions: what the caller calls the length of the vectors.
 
@@ -33,6 +37,9 @@ async def embed_inputs(
         InvalidRequest: one cannot be embedded as asked; `field` is that of the length or the place of the input, such
             as `input[1]`.
     """
+    await reserve_answer(request, model, len(texts), options.output_dimensionality)
+    is_large = len(texts) > MANY_REQUESTS
+    requests = await beside_loop(is_large, lambda: [replace(options, text=text) for text in texts])
     try:
         return await embed(request, model, requests)
     except InvalidRequest as error:

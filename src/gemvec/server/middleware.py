@@ -130,14 +130,30 @@ class Budgeted:
             await self._app(scope, receive, send)
 
 
+class BodyTurns:
+    """Lets large bodies be received one piece at a time, in turn.
+
+    Otherwise, each time the event loop looks for work it would find a piece of every large body that is arriving, and
+    small calls would wait for all of them. A connection whose piece is not taken sends nothing more.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def take(self) -> None:
+        """Wait until it is this body's turn: one in each round of the event loop."""
+        async with self._turn:
+            await asyncio.sleep(0)
+
+
 class BodyLimit:
     """Refuses a body that is too large: at once by its announced length, or as soon as it gets too long.
 
-    A large body takes memory from the budget for requests as it arrives.
+    A large body takes memory from the budget for requests as it arrives, and turns with other large bodies.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
+    def __init__(self, app: ASGIApp, max_bytes: int, turns: BodyTurns) -> None:
+        self._app, self._max_bytes, self._turns = app, max_bytes, turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on.
@@ -156,6 +172,8 @@ class BodyLimit:
 
         async def receive_within_limit() -> Message:
             nonlocal received, counted
+            if received > FREE_BYTES:
+                await self._turns.take()
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_bytes:

@@ -41,16 +41,13 @@ async def embed_texts(request: Request) -> Response:
     started = time.perf_counter_ns()
     asked = await read_body(request, OllamaEmbedRequest)
     model = _use_model(request, asked.model)
-    requests = [
-        EmbedRequest(
-            text=text,
-            task_type=asked.named_task(),
-            output_dimensionality=asked.dimensions,
-            auto_truncate=asked.truncate,
-        )
-        for text in asked.inputs or ()
-    ]
-    embeddings = await _embed(request, model, requests, "input")
+    options = EmbedRequest(
+        text="",
+        task_type=asked.named_task(),
+        output_dimensionality=asked.dimensions,
+        auto_truncate=asked.truncate,
+    )
+    embeddings = await _embed(request, model, asked.inputs or (), options, "input")
     wire = OllamaEmbedResponse(
         model=asked.model,
         embeddings=await write_vectors([each.vector for each in embeddings]),
@@ -65,8 +62,8 @@ async def embed_prompt(request: Request) -> Response:
     asked = await read_body(request, OllamaEmbeddingsRequest)
     model, task_type = _use_model(request, asked.model), asked.named_task()
     texts = [] if asked.prompt is None else [asked.prompt]
-    requests = [EmbedRequest(text=text, task_type=task_type, auto_truncate=asked.truncate) for text in texts]
-    vectors = await write_vectors([each.vector for each in await _embed(request, model, requests, "prompt")])
+    options = EmbedRequest(text="", task_type=task_type, auto_truncate=asked.truncate)
+    vectors = await write_vectors([each.vector for each in await _embed(request, model, texts, options, "prompt")])
     return answer(request, to_wire(OllamaEmbeddingsResponse(embedding=vectors[0] if vectors else [])))
 
 
@@ -102,9 +99,9 @@ async def version(request: Request) -> Response:
 
 
 async def _embed(
-    request: Request, model: ServedModel, requests: Sequence[EmbedRequest], field: str
+    request: Request, model: ServedModel, texts: Sequence[str], options: EmbedRequest, field: str
 ) -> Sequence[Embedding]:
-    return await embed_inputs(request, model, requests, field=field) if requests else ()
+    return await embed_inputs(request, model, texts, options, field=field) if texts else ()
 
 
 def _use_model(request: Request, name: str) -> ServedModel:

@@ -18,7 +18,7 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.context import services_of
-from gemvec.server.embed import count_tokens_of, use_model
+from gemvec.server.embed import count_tokens_of, reserve_answer, use_model
 from gemvec.server.inputs import embed_inputs
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
@@ -29,10 +29,11 @@ async def create_embeddings(request: Request) -> Response:
     """Embed texts."""
     asked = await read_body(request, OpenAIEmbeddingsRequest)
     model = use_model(request, _model_named(request, asked.model))
+    await reserve_answer(request, model, len(asked.inputs), asked.dimensions)
     task_type = asked.named_task()
     texts = await _texts_of(asked.inputs)
-    requests = [EmbedRequest(text=text, task_type=task_type, output_dimensionality=asked.dimensions) for text in texts]
-    embeddings = await embed_inputs(request, model, requests, field="input")
+    options = EmbedRequest(text="", task_type=task_type, output_dimensionality=asked.dimensions)
+    embeddings = await embed_inputs(request, model, texts, options, field="input")
     write = vector_to_base64 if asked.encoding_format == "base64" else None
     values = await write_vectors([each.vector for each in embeddings], write)
     token_count = count_tokens_of(embeddings)

@@ -34,6 +34,7 @@ _MIN_BYTES_PER_SECOND = 500
 _OWN_HALT = 0.1
 # How much a client may still send of a request that was already answered; many read the answer only afterwards.
 _MAX_IGNORED_BYTES = 64 * 2**20
+_IGNORING_PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +105,19 @@ class BoundedProtocol(H11Protocol):
             self._ignored_bytes += len(data)
             if self._ignored_bytes > _MAX_IGNORED_BYTES:
                 self._break_off()
+            else:
+                self._pause()
         if not self.transport.is_closing():
             self._watch_or_rest()
+
+    def _pause(self) -> None:
+        """Read no more for a moment: what comes after an answer must not keep the loop from other requests."""
+        self.flow.pause_reading()
+        self.loop.call_later(_IGNORING_PAUSE_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         """Expect the client to read its answer."""

@@ -15,7 +15,7 @@ from gemvec.errors import InvalidRequest
 from gemvec.models.catalogue import find_known
 from gemvec.server.bodies import answer, read_body, write_vectors
 from gemvec.server.context import services_of
-from gemvec.server.embed import use_model
+from gemvec.server.embed import reserve_answer, use_model
 from gemvec.server.inputs import embed_inputs
 from gemvec.server.limits import limiter_of
 from gemvec.wire.inputs import Input
@@ -30,17 +30,15 @@ async def embed_texts(request: Request) -> Response:
     """Embed texts with the default model."""
     asked = await read_body(request, TEIEmbedRequest)
     model = use_model(request, services_of(request).default_model().name)
-    task_type = asked.named_task()
-    requests = [
-        EmbedRequest(
-            text=text,
-            task_type=task_type,
-            output_dimensionality=asked.dimensions,
-            auto_truncate=asked.truncate,
-        )
-        for text in await _texts_of(request, model, asked.inputs)
-    ]
-    embeddings = await embed_inputs(request, model, requests, field="inputs")
+    await reserve_answer(request, model, len(asked.inputs), asked.dimensions)
+    options = EmbedRequest(
+        text="",
+        task_type=asked.named_task(),
+        output_dimensionality=asked.dimensions,
+        auto_truncate=asked.truncate,
+    )
+    texts = await _texts_of(request, model, asked.inputs)
+    embeddings = await embed_inputs(request, model, texts, options, field="inputs")
     return answer(request, await write_vectors([each.vector for each in embeddings]))
 
 
