@@ -3,8 +3,11 @@
 import asyncio
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
 
-from gemvec.milvus import Document, ingest
+from gemvec.milvus import Document, Splitter, ingest
 from gemvec.milvus.search import search_sparse
 from gemvec.milvus.words import index_words, query_words
 
@@ -64,3 +67,19 @@ def test_a_letter_whose_mark_makes_it_another_letter_keeps_it():
 
 def test_rows_from_before_are_still_found_by_the_words_they_have():
     assert "días" in query_words("días").split()
+
+
+def test_a_script_that_the_model_does_not_know_is_said_once(collection, embedder, tmp_path):
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0} | {chr(code): code for code in range(32, 128)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Split("", "isolated")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    documents = [
+        *(Document(id=f"zh{number}", text=f"{TEXTS['zh']} {number}") for number in range(3)),
+        Document(id="ko", text=TEXTS["ko"]),
+        Document(id="en", text=TEXTS["en"]),
+    ]
+    splitter = Splitter(tokenizer_file=tmp_path / "tokenizer.json")
+    report = asyncio.run(ingest(collection, embedder, documents, splitter=splitter))
+    assert [(note.id, note.is_loss) for note in report.notes] == [("zh0", False), ("ko", False)]
+    assert "(Chinese)" in report.notes[0].reason
+    assert "(Korean)" in report.notes[1].reason

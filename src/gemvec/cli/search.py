@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, ModelName, open_embedder, refuse_other_model
 from gemvec.cli.options import with_settings
-from gemvec.cli.server import ServerOptions, with_server
+from gemvec.cli.server import ServerOptions, announce, with_server
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,30 +35,35 @@ def search(
     where: Annotated[
         str, typer.Option(help='Only passages that match this Milvus filter, such as \'metadata["lang"] == "en"\'.')
     ] = "",
+    by_document: Annotated[bool, typer.Option("--by-document", help="Only the best passage of each document.")] = False,
+    context: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Number of passages before and after each one to show with it.")
+    ] = 0,
     model: ModelName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the passages as JSON.")] = False,
 ) -> None:
     """Search a collection for the passages nearest to a query.
 
-    Shows each passage with its score, its source and its position there. The query must be embedded by the model that
-    filled the collection; another one is refused.
+    Shows each passage with its score, its source and its position there, words of the query underlined. The query must
+    be embedded by the model that filled the collection; another one is refused.
 
     Examples:
         gemvec search "how do I cancel a batch?"
         gemvec search "error 429" --hybrid -n 10 --uri ./my.db
+        gemvec search "refunds" --by-document --context 1
         gemvec search "refunds" --where 'metadata["lang"] == "en"' --json
     """
     choice = EmbedderChoice(server=server, model=model)
-    hits = asyncio.run(_search(settings, choice, query, limit=limit, hybrid=hybrid, where=where))
+    options = {"limit": limit, "hybrid": hybrid, "where": where, "by_document": by_document, "context": context}
+    hits = asyncio.run(_search(settings, choice, query, options))
     if as_json:
-        typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
+        typer.echo(json.dumps([_to_json(hit, query) for hit in hits], ensure_ascii=False))
     else:
-        show(hits, Console())
+        show(hits, query, Console(), most_characters=_PASSAGE_CHARACTERS * (1 + 2 * context))
 
 
-async def _search(
-    settings: Settings, choice: EmbedderChoice, query: str, *, limit: int, hybrid: bool, where: str
-) -> list[Hit]:
+async def _search(settings: Settings, choice: EmbedderChoice, query: str, options: dict[str, Any]) -> list[Hit]:
+    from gemvec.documents.vocabulary import Vocabulary, describe_unknown
     from gemvec.milvus import open_collection
     from gemvec.milvus import search as search_collection
 
@@ -71,11 +77,21 @@ async def _search(
             if choice.model is not None:
                 wanted = await asyncio.to_thread(opened.get_fingerprint, stored.dimensionality)
                 stored.check(wanted, collection=collection.name)
-            return await search_collection(collection, opened.embedder, query, limit=limit, hybrid=hybrid, where=where)
+            if script := Vocabulary(opened.tokenizer_file).find_unknown_script(query):
+                announce(f"Note: {describe_unknown(script, 'the query')}.")
+            return await search_collection(collection, opened.embedder, query, **options)
 
 
-def show(hits: list[Hit], console: Console) -> None:
-    """Print the passages."""
+def _to_json(hit: Hit, query: str) -> dict[str, Any]:
+    from gemvec.milvus.highlights import find_highlights
+
+    return asdict(hit) | {"highlights": find_highlights(query, hit.text)}
+
+
+def show(hits: list[Hit], query: str, console: Console, *, most_characters: int = _PASSAGE_CHARACTERS) -> None:
+    """Print the passages, cut to `most_characters`, with the words of the query underlined."""
+    from gemvec.milvus.highlights import find_highlights
+
     if not hits:
         console.print("Nothing found.")
     for number, hit in enumerate(hits, start=1):
@@ -86,7 +102,10 @@ def show(hits: list[Hit], console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        passage = hit.text if len(hit.text) <= _PASSAGE_CHARACTERS else hit.text[:_PASSAGE_CHARACTERS] + " ..."
+        is_cut = len(hit.text) > most_characters
+        passage = Text(hit.text[:most_characters] + (" ..." if is_cut else ""), style="default")
+        for start, end in find_highlights(query, hit.text[:most_characters]):
+            passage.stylize("underline", start, end)
         # In a pipe, passages keep their lines.
-        console.print(escape(passage), style="default", highlight=False, soft_wrap=not console.is_terminal)
+        console.print(passage, highlight=False, soft_wrap=not console.is_terminal)
         console.print()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from gemvec.documents.blocks import Block, find_blocks
 from gemvec.documents.document import Document, DocumentFormat
 from gemvec.documents.sections import SCRAP_SHARE, find_sections, pack
+from gemvec.documents.vocabulary import Vocabulary
 from gemvec.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class Splitter:
     def __init__(self, options: PassageOptions | None = None, tokenizer_file: Path | None = None) -> None:
         self.options = options or PassageOptions()
         self._tokenizer_file = tokenizer_file
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What the model knows; everything, if its tokenizer is not here."""
+        return Vocabulary(self._tokenizer_file)
 
     @property
     def is_exact(self) -> bool:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from gemvec.documents import BadDocument, Document, Passage, PassageOptions, RecordFields, Sources, Splitter
 from gemvec.milvus.collection import Collection, open_collection
 from gemvec.milvus.fingerprint import Fingerprint
+from gemvec.milvus.hit import Hit
 from gemvec.milvus.ingest import IngestReport, Progress, ingest
 from gemvec.milvus.reembed import ReembedReport, reembed
-from gemvec.milvus.search import Hit, search
+from gemvec.milvus.search import search
 from gemvec.milvus.version import CollectionVersion
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ _ROW_OVERHEAD_BYTES = 512
 MAX_TEXT_BYTES = 65_535  # most that Milvus takes in a field
 _CUT_BYTES = {"title": 1024, "heading": 1024, "source": 2048, "words": MAX_TEXT_BYTES}
 # English words that BM25 ignores because every question has them. In other languages BM25 itself gives them low weight.
-_STOP_WORDS = """
+STOP_WORDS = """
 a about after again all also am an and any are as at be because been before being below between both but by
 can could did do does doing down during each few for from further get had has have having he her here hers him
 his how i if in into is it its itself just me more most must my no nor not now of off on once only or other
@@ -147,7 +147,7 @@ def _add_words(schema: Any) -> None:
         DataType.VARCHAR,
         max_length=_CUT_BYTES["words"],
         enable_analyzer=True,
-        analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": _STOP_WORDS}]},
+        analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": STOP_WORDS}]},
     )
     schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
     schema.add_function(

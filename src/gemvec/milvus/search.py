@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,8 +13,10 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.errors import FailedPrecondition, InvalidRequest, StorageFailure
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.context import join_neighbours
 from gemvec.milvus.embed import embed_query
 from gemvec.milvus.fusion import count_candidates, fuse
+from gemvec.milvus.hit import Hit
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import query_words
 
@@ -21,27 +24,9 @@ _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "positi
 # HNSW's candidate list; recall against exact search is near 1 from here on.
 _SEARCH_BREADTH = 128
 MAX_RESULTS = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """One passage found.
-
-    Attributes:
-        score: cosine similarity (dense), or what `fuse` gives, from 0 to 1 (hybrid); higher is better.
-        Others: see `Row`.
-    """
-
-    score: float
-    key: str
-    text: str
-    document_id: str
-    chunk: int
-    title: str
-    heading: str
-    source: str
-    position: str
-    metadata: dict[str, Any]
+MAX_CONTEXT = 20
+# How many more passages than documents are looked at, and again if these are not enough.
+_PASSAGES_PER_DOCUMENT = 4
 
 
 async def search(
@@ -52,6 +37,8 @@ async def search(
     limit: int = 5,
     hybrid: bool = False,
     where: str = "",
+    by_document: bool = False,
+    context: int = 0,
 ) -> list[Hit]:
     """Return the passages nearest to a query, best first.
 
@@ -66,6 +53,10 @@ async def search(
         hybrid: also match words (BM25), and join both, see `fuse`.
         where: a filter in Milvus' language, such as `metadata["lang"] == "en" and source like "docs/%"`.
 
+        by_document: return only the best passage of each document.
+        context: join this many passages before and after each one to its text; passages that stand in the text of a
+            better one are left out.
+
     Raises:
         FailedPrecondition: the search is hybrid, and the collection has no words.
         CollectionNotFound: there is no such collection.
@@ -76,7 +67,10 @@ async def search(
         raise InvalidRequest("The query is empty.", field="query")
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidRequest(f"limit is {limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
+    if not 0 <= context <= MAX_CONTEXT:
+        raise InvalidRequest(f"context is {context}; it must be 0 to {MAX_CONTEXT}.", field="context")
     query = fold(query)  # as documents are
+    options = _Options(limit=limit, hybrid=hybrid, where=where, by_document=by_document)
     version = await asyncio.to_thread(collection.resolve)
     if hybrid and not version.indexing.has_words:
         raise FailedPrecondition(
@@ -86,15 +80,44 @@ async def search(
     while True:
         vector = await embed_query(embedder, version.fingerprint, query, collection=collection.name)
         try:
-            if hybrid:
-                return await asyncio.to_thread(_search_hybrid, version, vector, query, limit, where)
-            return await asyncio.to_thread(search_dense, version, vector, limit, where)
+            found = await asyncio.to_thread(_search, version, vector, query, options)
+            return await asyncio.to_thread(join_neighbours, version, found, context) if context else found
         except StorageFailure:
             # Between the two calls the alias may have moved and the old version been dropped.
             latest = await asyncio.to_thread(collection.resolve)
             if latest.name == version.name:
                 raise
             version = latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """What `search` was asked for; see there."""
+
+    limit: int
+    hybrid: bool
+    where: str
+    by_document: bool
+
+
+def _search(version: CollectionVersion, vector: Float32Array, query: str, options: _Options) -> list[Hit]:
+    def find(most: int) -> list[Hit]:
+        if options.hybrid:
+            return _search_hybrid(version, vector, query, most, options.where)
+        return search_dense(version, vector, most, options.where)
+
+    return _find_documents(find, options.limit) if options.by_document else find(options.limit)
+
+
+def _find_documents(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:
+    """Return the best passage of each document; looks at more passages until there are enough documents."""
+    most = limit
+    while True:
+        most = min(most * _PASSAGES_PER_DOCUMENT, MAX_RESULTS)
+        hits = find(most)
+        best = {hit.document_id: hit for hit in reversed(hits)}
+        if len(best) >= limit or len(hits) < most or most == MAX_RESULTS:
+            return [hit for hit in hits if best[hit.document_id] is hit][:limit]
 
 
 def search_dense(version: CollectionVersion, vector: Float32Array, limit: int, where: str) -> list[Hit]:
@@ -104,8 +127,9 @@ def search_dense(version: CollectionVersion, vector: Float32Array, limit: int, w
 
 
 def search_sparse(version: CollectionVersion, query: str, limit: int, where: str) -> list[Hit]:
-    """Return the passages that share words with a query, by BM25, best first; Lite's scores are negative."""
-    return _ask(version, ("sparse", query_words(query)), {"metric_type": "BM25"}, limit, where)
+    """Return the passages that share words with a query, by BM25, best first."""
+    hits = _ask(version, ("sparse", query_words(query)), {"metric_type": "BM25"}, limit, where)
+    return [replace(hit, score=abs(hit.score)) for hit in hits]  # Lite gives the negative of a server's score
 
 
 def _search_hybrid(version: CollectionVersion, vector: Float32Array, query: str, limit: int, where: str) -> list[Hit]:

@@ -23,8 +23,8 @@ _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 
 def index_words(*parts: str) -> str:
     """Return the text of a passage for BM25; each Chinese character is also a word by itself."""
-    text = _plain("\n".join(part for part in parts if part))
-    return _RUN.sub(lambda run: f" {' '.join([*_pair(run[0]), *_HAN_CHARACTER.findall(run[0])])} ", text)
+    text = make_plain("\n".join(part for part in parts if part))
+    return _RUN.sub(lambda run: f" {' '.join([*pair(run[0]), *_HAN_CHARACTER.findall(run[0])])} ", text)
 
 
 def query_words(query: str) -> str:
@@ -32,27 +32,35 @@ def query_words(query: str) -> str:
 
     Its words as they were written come first, because rows that were written before `WORDS_VERSION` have such words.
     """
-    words = _RUN.sub(lambda run: f" {' '.join(_pair(run[0]))} ", _plain(query))
+    words = _RUN.sub(lambda run: f" {' '.join(pair(run[0]))} ", make_plain(query))
     return query if query.isascii() else f"{query} {words}"
 
 
-def _pair(run: str) -> list[str]:
-    return [run[place : place + 2] for place in range(len(run) - 1)] or [run]
+def split_words(query: str) -> tuple[list[str], list[str]]:
+    """Return the plain words of a query, and its runs of characters in scripts without spaces."""
+    text = make_plain(query)
+    return re.findall(r"\w+", _RUN.sub(" ", text).lower()), _RUN.findall(text)
 
 
-def _plain(text: str) -> str:
+def make_plain(text: str) -> str:
+    """Return a text without accents and, where it is not English, without case."""
     return text if text.isascii() else text.translate(_PLAIN)
+
+
+def pair(run: str) -> list[str]:
+    """Return the overlapping pairs of characters of a run without spaces; one character is returned as it is."""
+    return [run[place : place + 2] for place in range(len(run) - 1)] or [run]
 
 
 class _PlainCharacters(dict[int, str]):
     """What each character becomes; computed when it first occurs."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = plain = _make_plain(chr(code))
+        self[code] = plain = _find_plain(chr(code))
         return plain
 
 
-def _make_plain(character: str) -> str:
+def _find_plain(character: str) -> str:
     """Return a character without accents; marks that stand for themselves, such as Thai tones, are dropped.
 
     Accents go where a searcher leaves them out: in Latin and Greek letters, and in the Russian yo. In other scripts, a

@@ -21,6 +21,7 @@ from gemvec.documents.document import (
 )
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.documents.sources import Sources
+from gemvec.documents.vocabulary import describe_unknown
 from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.schema import Row, RowState
 from gemvec.milvus.version import CollectionVersion
@@ -117,6 +118,7 @@ class WorkFinder:
         self.seen: set[str] = set()
         self.unreadable_sources: set[str] = set()
         self.read_bytes = 0
+        self._unknown_scripts: set[str] = set()
         self._knows_all: bool | None = None  # None before the first look-up
         self._states: States = {}  # of all rows, when all were read
 
@@ -185,8 +187,17 @@ class WorkFinder:
             return None
         self.seen.add(document.id)
         self.documents += 1
+        self._note_unknown_script(document)
         passages = {passage.key(document.id, version): passage for passage in self._splitter.split(document)}
         return Work(document=document, document_hash=document_hash, passages=passages, states=states)
+
+    def _note_unknown_script(self, document: Document) -> None:
+        """Say once for each script that the model does not know it."""
+        script = self._splitter.vocabulary.find_unknown_script(document.text)
+        if script and script not in self._unknown_scripts:
+            self._unknown_scripts.add(script)
+            reason = describe_unknown(script, "this text, and perhaps of others")
+            self.notes.append(Note(reason=reason, source=document.source, place=document.place, id=document.id))
 
     def _count_unchanged(self, document_id: str) -> None:
         self.seen.add(document_id)

@@ -1,0 +1,67 @@
+"""What a model does not know: `Vocabulary`, so that a text in an unknown script is not indexed in silence."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# Enough of a text to tell; a title or a quotation in another script does not count.
+_SAMPLE_CHARACTERS = 2_000
+_MOST = 0.5
+_UNKNOWN = ("[UNK]", "<unk>")
+_NAMES = {"Cjk": "Chinese", "Hiragana": "Japanese", "Katakana": "Japanese", "Hangul": "Korean"}
+
+
+class Vocabulary:
+    """The tokens that a model knows.
+
+    Args:
+        tokenizer_file: its `tokenizer.json`, read when it is first needed; None when it is not known.
+    """
+
+    def __init__(self, tokenizer_file: Path | None) -> None:
+        self._file = tokenizer_file
+
+    def find_unknown_script(self, text: str) -> str:
+        """Return the script of a text most of which the model does not know; empty when it knows it."""
+        if self._file is None or text.isascii():
+            return ""
+        sample = text[:_SAMPLE_CHARACTERS]
+        ids = self._tokenizer.encode(sample, add_special_tokens=False).ids
+        unknown = sum(ids.count(each) for each in self._unknown_ids)
+        return _name_script(sample) if unknown > _MOST * len(ids) else ""
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self._file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _unknown_ids(self) -> list[int]:
+        found = (self._tokenizer.token_to_id(name) for name in _UNKNOWN)
+        return [each for each in found if each is not None]
+
+
+def describe_unknown(script: str, what: str) -> str:
+    """Return what is said about a text in a script that the model does not know."""
+    return (
+        f"the model does not know most characters of {what} ({script}), so it can hardly compare their meaning; a "
+        f"multilingual model such as multilingual-e5-small-q4 knows them"
+    )
+
+
+def _name_script(text: str) -> str:
+    """Return the script of most letters that are not Latin, by their names in Unicode."""
+    names = (unicodedata.name(each, "").partition(" ")[0].capitalize() for each in text if each.isalpha())
+    scripts = Counter(_NAMES.get(name, name) for name in names if name != "Latin")
+    return max(scripts, key=lambda name: (name == "Japanese", scripts[name])) if scripts else "unknown letters"

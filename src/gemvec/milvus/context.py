@@ -1,0 +1,68 @@
+"""Passages shown with their neighbours: `join_neighbours`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, cast
+
+from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.hit import Hit
+from gemvec.milvus.version import CollectionVersion, format_list
+
+# A passage may repeat the end of the one before it; a shorter match is more likely chance.
+_MIN_REPEATED, _MAX_REPEATED = 12, 2_000
+
+
+def join_neighbours(version: CollectionVersion, hits: Sequence[Hit], count: int) -> list[Hit]:
+    """Return the hits with the passages before and after them in their documents.
+
+    Args:
+        version: where the passages are.
+        hits: best first; one that stands in the text of a better one is left out.
+        count: how many passages before, and how many after.
+    """
+    if not hits:
+        return []
+    near = [f"(document_id == {_quote(hit.document_id)} and {_within(hit, count)})" for hit in hits]
+    rows = call_milvus(
+        version.client.query,
+        version.name,
+        filter=" or ".join(near),
+        output_fields=["document_id", "chunk", "text", "position"],
+    )
+    known = {(row["document_id"], row["chunk"]): row for row in cast("list[dict[str, Any]]", rows)}
+    shown: set[tuple[str, int]] = set()
+    joined: list[Hit] = []
+    for hit in hits:
+        if (hit.document_id, hit.chunk) in shown:
+            continue
+        places = [(hit.document_id, chunk) for chunk in range(hit.chunk - count, hit.chunk + count + 1)]
+        found = [place for place in places if place in known]
+        shown.update(found)
+        texts = [known[place]["text"] for place in found]
+        joined.append(replace(hit, text=_join(texts), position=known[found[0]]["position"]) if found else hit)
+    return joined
+
+
+def _quote(text: str) -> str:
+    return format_list([text])[1:-1]
+
+
+def _within(hit: Hit, count: int) -> str:
+    return f"chunk >= {hit.chunk - count} and chunk <= {hit.chunk + count}"
+
+
+def _join(texts: Sequence[str]) -> str:
+    parts = [texts[0]]
+    for before, text in pairwise(texts):
+        repeated = _count_repeated(before, text)
+        parts.append(text[repeated:] if repeated else f"\n\n{text}")
+    return "".join(parts)
+
+
+def _count_repeated(before: str, text: str) -> int:
+    """Return how many characters of the end of one passage the next one begins with."""
+    longest = min(len(before), len(text), _MAX_REPEATED)
+    return next((size for size in range(longest, _MIN_REPEATED - 1, -1) if before.endswith(text[:size])), 0)
