@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tokenizers
 
+from gemvec.models.fake import FakeEmbedder
+
 TEIS_INFO = {
     "model_id": str,
     "model_sha": str,
@@ -107,3 +109,59 @@ def test_info_needs_a_key_where_the_api_does(running):
 
 def test_health_answers(http):
     assert http.get("/health").status_code == 200
+
+
+def test_a_sentence_is_compared_with_others(http):
+    sentences = ["the dog", "a cat", "the dog"]
+    found = http.post("/similarity", json={"inputs": {"source_sentence": "the dog", "sentences": sentences}}).json()
+    vectors = np.array(http.post("/embed", json={"inputs": sentences}).json())
+    np.testing.assert_allclose(found, vectors @ vectors[0], atol=1e-5)
+
+
+def test_tokens_of_texts_have_their_places(http, tiny_folder):
+    tokenizer = tokenizers.Tokenizer.from_file(str(tiny_folder / "tokenizer.json"))
+    (tokens,) = http.post("/tokenize", json={"inputs": "The dog"}).json()
+    assert [each["id"] for each in tokens] == tokenizer.encode("The dog").ids
+    assert [each["text"] for each in tokens] == ["[CLS]", "The", "dog", "[SEP]"]
+    assert [each["special"] for each in tokens] == [True, False, False, True]
+    assert [(each["start"], each["stop"]) for each in tokens] == [(None, None), (0, 3), (4, 7), (None, None)]
+    bare = http.post("/tokenize", json={"inputs": ["The dog", "cat"], "add_special_tokens": False}).json()
+    assert [[each["text"] for each in text] for text in bare] == [["The", "dog"], ["cat"]]
+
+
+def test_tokens_are_put_back_into_texts(http):
+    tokens = http.post("/tokenize", json={"inputs": ["the dog", "a cat"]}).json()
+    ids = [[each["id"] for each in text] for text in tokens]
+    assert http.post("/decode", json={"ids": ids}).json() == ["the dog", "a cat"]
+    assert http.post("/decode", json={"ids": ids[1]}).json() == ["a cat"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "inputs.sentences"),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b", ""]}}, "inputs.sentences[1]"),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["the dog " * 9000]}}, "inputs.sentences[0]"),
+        ("/similarity", {"inputs": {"source_sentence": "", "sentences": ["b"]}}, "inputs.source_sentence"),
+        ("/similarity", {"inputs": "a"}, "inputs"),
+        ("/tokenize", {"inputs": []}, "inputs"),
+        ("/tokenize", {"inputs": "a", "prompt_name": "query"}, "prompt_name"),
+        ("/tokenize", {"inputs": ["a" * 150_000, "b" * 150_000]}, "300000 characters"),
+        ("/decode", {"ids": []}, "ids"),
+        ("/decode", {"ids": [[1], ["a"]]}, "ids[1]"),
+        ("/decode", {"ids": [[1], [100_000_000]]}, "ids[1] has the id 100000000"),
+        ("/decode", {"ids": [1], "skip_special_tokens": False}, "skip_special_tokens"),
+    ],
+)
+def test_what_these_routes_do_not_take_is_refused_by_name(http, path, body, words):
+    refused = http.post(path, json=body)
+    assert (refused.status_code, refused.json()["error_type"]) == (400, "Validation")
+    assert words in refused.json()["error"]
+
+
+def test_a_server_without_the_vocabulary_says_so(running):
+    with running(FakeEmbedder()) as http:
+        for path, body in (("/tokenize", {"inputs": "a"}), ("/decode", {"ids": [1]})):
+            refused = http.post(path, json=body)
+            assert refused.status_code == 400
+            assert "model's vocabulary is not available" in refused.json()["error"]

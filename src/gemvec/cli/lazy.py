@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import Embedder, OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.figures import Figure
@@ -56,6 +56,13 @@ class LazyEmbedder:
         """See `Embedder`."""
         opened = await asyncio.to_thread(self.open)
         return await opened.count_tokens(model, texts)
+
+    async def list_tokens(
+        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
+    ) -> list[list[TextToken]]:
+        """See `Embedder`."""
+        opened = await asyncio.to_thread(self.open)
+        return await opened.list_tokens(model, texts, special_tokens=special_tokens)
 
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """See `Embedder`."""

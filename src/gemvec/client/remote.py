@@ -18,8 +18,8 @@ from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
 from gemvec.client.retries import LastAnswer, RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
-from gemvec.embedding.checks import refuse_token_ids
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
+from gemvec.embedding.checks import refuse_token_ids, refuse_tokens
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.embedding.models import ServedModel
@@ -179,6 +179,16 @@ class RemoteEmbedder:
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
         """Refuse: the vocabulary is at the server."""
         refuse_token_ids()
+
+    async def list_tokens(
+        self,
+        model: ServedModel,  # noqa: ARG002 # refused
+        texts: Sequence[str],  # noqa: ARG002
+        *,
+        special_tokens: bool = True,  # noqa: ARG002
+    ) -> list[list[TextToken]]:
+        """Refuse: the vocabulary is at the server."""
+        refuse_tokens()
 
     def list_models(self) -> Sequence[ServedModel]:
         """Return every name that is served; ask the server, unless it is Google's, whose names are known."""

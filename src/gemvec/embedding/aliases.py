@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
 from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
@@ -97,6 +97,13 @@ class AliasEmbedder(WrapperEmbedder):
         """See `Embedder.decode`."""
         meant, _ = self._translate(model, ())
         return await self.embedder.decode(meant, token_ids)
+
+    async def list_tokens(
+        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
+    ) -> list[list[TextToken]]:
+        """See `Embedder.list_tokens`."""
+        meant, _ = self._translate(model, ())
+        return await self.embedder.list_tokens(meant, texts, special_tokens=special_tokens)
 
     def _add(self, name: str, shown: ServedModel, model: str) -> None:
         self._meant[name] = shown

@@ -49,6 +49,15 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
         )
 
 
+def refuse_tokens() -> NoReturn:
+    """Refuse to list tokens if the model's vocabulary is not available.
+
+    Raises:
+        InvalidRequest: always.
+    """
+    raise InvalidRequest("This model's vocabulary is not available, so its tokens cannot be listed.")
+
+
 def refuse_token_ids() -> NoReturn:
     """Refuse token ids if the model's vocabulary is not available.
 

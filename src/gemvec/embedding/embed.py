@@ -35,6 +35,25 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextToken:
+    """One token of a text.
+
+    Attributes:
+        token_id: its id in the model's vocabulary.
+        text: the characters it stands for; the name of a special token.
+        is_special: whether the model wants it around every text.
+        start: index of its first character in the text; None of a special token.
+        end: index after its last character; None of a special token.
+    """
+
+    token_id: int
+    text: str
+    is_special: bool
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedRequest:
     """One text to embed, and how.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.models import ServedModel
 from gemvec.figures import Figure
 
@@ -83,6 +83,21 @@ class Embedder(Protocol):
         """
         ...
 
+    async def list_tokens(
+        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
+    ) -> list[list[TextToken]]:
+        """Return the tokens of each text, without any prompt.
+
+        Args:
+            model: what `get_model` returned.
+            texts: any number, none of them long: nothing is cut.
+            special_tokens: whether those that the model wants around a text are among them.
+
+        Raises:
+            InvalidRequest: the model's vocabulary is not available.
+        """
+        ...
+
     def figures(self) -> Iterable[Figure]:
         """Return figures for metrics."""
         ...
@@ -132,6 +147,12 @@ class WrapperEmbedder:
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """See `Embedder.decode`."""
         return await self.embedder.decode(model, token_ids)
+
+    async def list_tokens(
+        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
+    ) -> list[list[TextToken]]:
+        """See `Embedder.list_tokens`."""
+        return await self.embedder.list_tokens(model, texts, special_tokens=special_tokens)
 
     def figures(self) -> Iterable[Figure]:
         """See `Embedder.figures`."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from gemvec.embedding.checks import refuse_token_ids
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority
+from gemvec.embedding.checks import refuse_token_ids, refuse_tokens
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.evaluation.datasets import CorpusDocument
@@ -122,6 +122,16 @@ class PrecomputedEmbedder:
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
         """Return zeros."""
         return [0] * len(texts)
+
+    async def list_tokens(
+        self,
+        model: ServedModel,  # noqa: ARG002 # refused
+        texts: Sequence[str],  # noqa: ARG002
+        *,
+        special_tokens: bool = True,  # noqa: ARG002
+    ) -> list[list[TextToken]]:
+        """Refuse: nothing is computed."""
+        refuse_tokens()
 
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
         """Refuse: nothing is computed."""

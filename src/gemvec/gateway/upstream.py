@@ -16,7 +16,7 @@ from gemvec.client.errors import is_about_the_key
 from gemvec.client.micro_batches import MicroBatchLimits
 from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
 from gemvec.embedding.checks import check_request
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
@@ -154,6 +154,12 @@ class UpstreamEmbedder:
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """Refuse: the vocabulary is at the server."""
         return await self._remote.decode(model, token_ids)
+
+    async def list_tokens(
+        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
+    ) -> list[list[TextToken]]:
+        """Refuse: the vocabulary is at the server."""
+        return await self._remote.list_tokens(model, texts, special_tokens=special_tokens)
 
     async def close(self) -> None:
         """Let calls under way finish, refuse what still waits, and close the connections."""

@@ -14,8 +14,8 @@ from hashlib import shake_256
 
 import numpy as np
 
-from gemvec.embedding.checks import check_request, refuse_token_ids
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
+from gemvec.embedding.checks import check_request, refuse_token_ids, refuse_tokens
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import FAKE, ServedModel
@@ -99,6 +99,16 @@ class FakeEmbedder:
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
         """Refuse: a model without weights has no vocabulary."""
         refuse_token_ids()
+
+    async def list_tokens(
+        self,
+        model: ServedModel,  # noqa: ARG002 # refused
+        texts: Sequence[str],  # noqa: ARG002
+        *,
+        special_tokens: bool = True,  # noqa: ARG002
+    ) -> list[list[TextToken]]:
+        """Refuse: a model without weights has no vocabulary."""
+        refuse_tokens()
 
     def figures(self) -> Iterable[Figure]:
         """Return nothing; see `Embedder.figures`."""

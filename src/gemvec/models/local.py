@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import BadSetting, InvalidRequest, ModelNotFound
@@ -116,6 +116,14 @@ class LocalEmbedder:
                     f"{{field}} has the id {unknown}, which is not a token of {model.model_id}.", index=index
                 )
         return await _run(sum(map(len, token_ids)) <= _INLINE_CHARACTERS, lambda: tokenizer.decode(token_ids))
+
+    async def list_tokens(
+        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
+    ) -> list[list[TextToken]]:
+        """Return the tokens of each text; see `Embedder.list_tokens`."""
+        tokenizer = self._pipeline_of(model).tokenizer
+        is_small = sum(map(len, texts)) <= _INLINE_CHARACTERS
+        return await _run(is_small, lambda: tokenizer.list_tokens(texts, special_tokens=special_tokens))
 
     async def close(self) -> None:
         """Finish what was accepted and free the models."""

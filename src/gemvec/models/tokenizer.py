@@ -13,6 +13,7 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers
 
+from gemvec.embedding.embed import TextToken
 from gemvec.errors import UnsupportedModel
 from gemvec.models.engines import engine_of
 from gemvec.models.modules import read_document
@@ -95,6 +96,12 @@ class Tokenizer:
         """Return the number of tokens of each text in the same order, without special tokens."""
         return [sum(len(self._encode([piece])[0]) for piece in _pieces(text, 0)) for text in texts]
 
+    def list_tokens(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[TextToken]]:
+        """Return the tokens of each text with their places in it, in the same order."""
+        takes_any = special_tokens and bool(self.prefix_ids or self.suffix_ids)
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=takes_any)
+        return [_tokens_of(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
+
     def find_unknown(self, ids: Sequence[int]) -> int | None:
         """Return the first id that is not in the vocabulary, or None."""
         size = self._tokenizer.get_vocab_size()
@@ -143,6 +150,16 @@ class Tokenizer:
         whole = self._tokenizer.encode("a").ids
         start = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
         return tuple(whole[:start]), tuple(whole[start + len(bare) :])
+
+
+def _tokens_of(encoding: tokenizers.Encoding, text: str) -> list[TextToken]:
+    found = zip(encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True)
+    return [
+        TextToken(token_id=token_id, text=name, is_special=True)
+        if is_special
+        else TextToken(token_id=token_id, text=text[start:end], is_special=False, start=start, end=end)
+        for token_id, name, (start, end), is_special in found
+    ]
 
 
 def _pieces(text: str, start: int) -> Iterator[str]:

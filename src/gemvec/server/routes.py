@@ -60,6 +60,7 @@ _VertexBatch = partial(
     response="BatchEmbedContentsResponse",
     example={"requests": _CONTENTS},
 )
+_TEI = partial(Route, group="text-embeddings-inference", versioned=False, dialect=Dialect.TEI)
 _Ollama = partial(Route, group="Ollama", versioned=False, dialect=Dialect.OLLAMA)
 
 # Monitoring and documentation: for anybody, and never before what clients call.
@@ -359,6 +360,33 @@ ROUTES: tuple[Route, ...] = (
         example={"inputs": "What is the meaning of life?"},
         versioned=False,
         dialect=Dialect.TEI,
+    ),
+    _TEI(
+        method="POST",
+        path="/similarity",
+        handler=tei.compare_sentences,
+        summary="Compare a sentence with others by the default model.",
+        request="TEISimilarityRequest",
+        response="TEISimilarityResponse",
+        example={"inputs": {"source_sentence": "a dog", "sentences": ["a cat", "the sea"]}},
+    ),
+    _TEI(
+        method="POST",
+        path="/tokenize",
+        handler=tei.tokenize,
+        summary="Cut texts into the default model's tokens.",
+        request="TEITokenizeRequest",
+        response="TEITokenizeResponse",
+        example={"inputs": "What is the meaning of life?"},
+    ),
+    _TEI(
+        method="POST",
+        path="/decode",
+        handler=tei.decode,
+        summary="Put the default model's token ids back into texts.",
+        request="TEIDecodeRequest",
+        response="TEIDecodeResponse",
+        example={"ids": [[101, 102]]},
     ),
     Route(
         group="text-embeddings-inference",

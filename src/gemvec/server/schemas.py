@@ -51,6 +51,12 @@ MESSAGES: tuple[type[Message], ...] = (
     openai.OpenAIError,
     openai.OpenAIErrorDetail,
     tei.TEIEmbedRequest,
+    tei.TEISimilarityRequest,
+    tei.TEISentences,
+    tei.TEISimilarityParameters,
+    tei.TEITokenizeRequest,
+    tei.TEIToken,
+    tei.TEIDecodeRequest,
     tei.TEIInfo,
     tei.TEIModelType,
     tei.TEIPooling,
@@ -105,5 +111,10 @@ MESSAGES: tuple[type[Message], ...] = (
     health.Welcome,
 )
 
-SCHEMAS: dict[str, Schema] = {each.__name__: schema_of(each) for each in MESSAGES}
-SCHEMAS["TEIEmbedResponse"] = tei.EMBED_RESPONSE
+SCHEMAS: dict[str, Schema] = {
+    **{each.__name__: schema_of(each) for each in MESSAGES},
+    "TEIEmbedResponse": tei.EMBED_RESPONSE,
+    "TEISimilarityResponse": tei.SIMILARITY_RESPONSE,
+    "TEITokenizeResponse": tei.TOKENIZE_RESPONSE,
+    "TEIDecodeResponse": tei.DECODE_RESPONSE,
+}

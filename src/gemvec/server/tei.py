@@ -20,10 +20,22 @@ from gemvec.server.inputs import embed_inputs
 from gemvec.server.limits import limiter_of
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
-from gemvec.wire.tei import TEIEmbedRequest, TEIInfo, TEIModelType, TEIPooling
+from gemvec.wire.tei import (
+    TEIDecodeRequest,
+    TEIEmbedRequest,
+    TEIInfo,
+    TEIModelType,
+    TEIPooling,
+    TEISimilarityParameters,
+    TEISimilarityRequest,
+    TEIToken,
+    TEITokenizeRequest,
+)
 
 # How many texts clients are told to send at once when there is no limit: as many as OpenAI takes.
 _USUAL_TEXTS = 2048
+# How much text is cut into tokens at once: an answer has about 80 bytes for a token.
+_MAX_TOKENIZED_CHARACTERS = 200_000
 
 
 async def embed_texts(request: Request) -> Response:
@@ -40,6 +52,53 @@ async def embed_texts(request: Request) -> Response:
     texts = await _texts_of(request, model, asked.inputs)
     embeddings = await embed_inputs(request, model, texts, options, field="inputs")
     return answer(request, await write_vectors([each.vector for each in embeddings]))
+
+
+async def compare_sentences(request: Request) -> Response:
+    """Compare a sentence with others."""
+    asked = await read_body(request, TEISimilarityRequest)
+    model = use_model(request, services_of(request).default_model().name)
+    parameters = asked.parameters or TEISimilarityParameters()
+    options = EmbedRequest(text="", task_type=parameters.named_task(), auto_truncate=parameters.truncate)
+    texts = [asked.inputs.source_sentence, *asked.inputs.sentences]
+    try:
+        source, *others = await embed_inputs(request, model, texts, options, field="inputs")
+    except InvalidRequest as error:
+        if error.index is not None:
+            error.field = f"inputs.sentences[{error.index - 1}]" if error.index else "inputs.source_sentence"
+        raise
+    return answer(request, [float(each.vector @ source.vector) for each in others])
+
+
+async def tokenize(request: Request) -> Response:
+    """Cut texts into tokens.
+
+    Raises:
+        InvalidRequest: the texts are long: the tokens of a text take far more memory than the text.
+    """
+    asked = await read_body(request, TEITokenizeRequest)
+    model = use_model(request, services_of(request).default_model().name)
+    characters = sum(map(len, asked.inputs))
+    if characters > _MAX_TOKENIZED_CHARACTERS:
+        raise InvalidRequest(
+            f"inputs have {characters} characters; up to {_MAX_TOKENIZED_CHARACTERS} are tokenized at once.",
+            field="inputs",
+        )
+    tokens = await services_of(request).embedder.list_tokens(
+        model, asked.inputs, special_tokens=asked.add_special_tokens
+    )
+    return answer(request, [[to_wire(TEIToken.of(each)) for each in text] for text in tokens])
+
+
+async def decode(request: Request) -> Response:
+    """Put token ids back into texts."""
+    asked = await read_body(request, TEIDecodeRequest)
+    model = use_model(request, services_of(request).default_model().name)
+    try:
+        return answer(request, await services_of(request).embedder.decode(model, asked.ids))
+    except InvalidRequest as error:
+        error.field = f"ids[{error.index or 0}]"
+        raise
 
 
 async def _texts_of(request: Request, model: ServedModel, inputs: Sequence[Input]) -> list[str]:

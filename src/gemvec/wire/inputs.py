@@ -16,6 +16,7 @@ MISSING_INPUT = "'{path}' is missing: a text, texts, or token ids."
 _EMPTY = "Invalid '{path}': an input must not be empty."
 _NO_INPUT = "Invalid '{path}': expected at least one input."
 _BAD_TEXT = "Invalid type for '{path}': expected a string or strings, but got {value}."
+_BAD_IDS = "Invalid type for '{path}': expected token ids or lists of token ids, but got {value}."
 _BAD_INPUT = "Invalid type for '{path}': expected a string, strings, token ids or lists of token ids, but got {value}."
 
 _TOKEN_IDS: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
@@ -86,6 +87,24 @@ TRUNCATE = Kind(
     lambda is_cut: "END" if is_cut else "NONE",
     {"type": "string", "enum": ["NONE", "END"], "default": "END"},
 )
+
+
+def _read_token_ids(value: Any) -> list[list[int]]:
+    """Return the lists of token ids that `value` holds: one, or several."""
+    if not isinstance(value, list):
+        raise Refused(_BAD_IDS, value)
+    items = cast("list[Any]", value)
+    if _is_token_ids(items):
+        return [items]
+    for index, each in enumerate(items):
+        if not (isinstance(each, list) and _is_token_ids(cast("list[Any]", each))):
+            raise Refused(_BAD_IDS, each, at=(index,))
+    if not items:
+        raise Refused(_NO_INPUT)
+    return items
+
+
+TOKEN_IDS = Kind(_read_token_ids, None, {"anyOf": [_TOKEN_IDS, {"type": "array", "minItems": 1, "items": _TOKEN_IDS}]})
 
 # Jina's names.
 _TASKS = {

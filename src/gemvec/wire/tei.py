@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from gemvec.wire.inputs import INPUTS, MISSING_INPUT, Input, TaskNames
-from gemvec.wire.kinds import BOOL, NULL, STRUCT, TEXT, VALUES, Kind, Refused, Schema
+from gemvec.embedding.embed import TextToken
+from gemvec.wire.inputs import INPUTS, MISSING_INPUT, TEXTS, TOKEN_IDS, Input, TaskNames
+from gemvec.wire.kinds import (
+    BOOL,
+    INT32,
+    NULL,
+    STRUCT,
+    TEXT,
+    VALUES,
+    Kind,
+    Refused,
+    Schema,
+    nullable,
+    refused,
+)
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 
@@ -19,10 +32,28 @@ def _read_normalize(value: Any) -> bool:
     raise Refused("`{path}`: only normalised vectors are served")
 
 
+def _read_skipping(value: Any) -> bool:
+    if BOOL.read(value):
+        return True
+    raise Refused("`{path}`: only texts without special tokens are served")
+
+
 def _read_direction(value: Any) -> str:
     if TEXT.read(value).lower() not in {"", "right"}:
         raise Refused("`{path}`: {value} is not served, only Right", value)
     return "Right"
+
+
+_Truncate = Annotated[bool, Field("Cut a text that is too long (true) or refuse it (false).", default=False)]
+_Direction = Annotated[
+    str | None,
+    Field(
+        "Only Right is served.",
+        kind=Kind(_read_direction, None, {"type": "string", "enum": ["Right"]}),
+        default="Right",
+    ),
+]
+_INDEX = nullable(INT32)
 
 
 class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
@@ -41,7 +72,7 @@ class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
             is_indexed=True,
         ),
     ]
-    truncate: Annotated[bool, Field("Cut a text that is too long (true) or refuse it (false).", default=False)] = False
+    truncate: _Truncate = False
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     normalize: Annotated[
         bool | None,
@@ -51,14 +82,7 @@ class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
             default=True,
         ),
     ] = None
-    truncation_direction: Annotated[
-        str | None,
-        Field(
-            "Only Right is served.",
-            kind=Kind(_read_direction, None, {"type": "string", "enum": ["Right"]}),
-            default="Right",
-        ),
-    ] = None
+    truncation_direction: _Direction = None
 
 
 # Only the vectors, not inside an object.
@@ -67,6 +91,102 @@ EMBED_RESPONSE: Schema = {
     "items": VALUES.schema,
     "description": "The vectors, in the order of the inputs.",
 }
+
+
+class TEISentences(JsonMessage, frozen=True, kw_only=True):
+    """A sentence, and others to compare with it."""
+
+    source_sentence: Annotated[str, Field("The sentence.", missing=MISSING_INPUT)]
+    sentences: Annotated[
+        list[str], Field("The others, at least one.", kind=TEXTS, missing=MISSING_INPUT, is_indexed=True, minItems=1)
+    ]
+
+    def check(self) -> None:
+        """Refuse a call without others."""
+        if not self.sentences:
+            raise Refused("`{path}`: expected at least one sentence", at=("sentences",))
+
+
+class TEISimilarityParameters(TaskNames, frozen=True, kw_only=True):
+    """How to embed the sentences."""
+
+    truncate: _Truncate = False
+    truncation_direction: _Direction = None
+
+
+class TEISimilarityRequest(JsonMessage, frozen=True, kw_only=True):
+    """Sentences to compare by the default model."""
+
+    inputs: Annotated[TEISentences, Field("The sentences.", missing=MISSING_INPUT)]
+    parameters: Annotated[TEISimilarityParameters | None, Field("How to embed them.")] = None
+
+
+SIMILARITY_RESPONSE: Schema = {
+    "type": "array",
+    "items": {"type": "number", "format": "float"},
+    "description": "The cosine of each sentence to the source sentence, in their order.",
+}
+
+
+class TEITokenizeRequest(JsonMessage, frozen=True, kw_only=True):
+    """Texts to cut into the tokens of the default model."""
+
+    inputs: Annotated[
+        list[str], Field("A text, or texts.", kind=TEXTS, missing=MISSING_INPUT, is_indexed=True, minItems=1)
+    ]
+    add_special_tokens: Annotated[bool, Field("With the tokens that the model wants around a text.", default=True)] = (
+        True
+    )
+    prompt_name: Annotated[
+        Any, Field("Refused: put the prompt before the text.", kind=refused("put the prompt before the text"))
+    ] = None
+
+    def check(self) -> None:
+        """Refuse a call without texts."""
+        if not self.inputs:
+            raise Refused("`{path}`: expected at least one text", at=("inputs",))
+
+
+class TEIToken(JsonMessage, frozen=True, kw_only=True):
+    """One token."""
+
+    id: Annotated[int, Field("Its id in the model's vocabulary.")]
+    text: Annotated[str, Field("The characters it stands for; the name of a special token.")]
+    special: Annotated[bool, Field("Whether the model wants it around every text.")]
+    start: Annotated[int | None, Field("Index of its first character; null of a special token.", kind=_INDEX)] = None
+    stop: Annotated[int | None, Field("Index after its last character; null of a special token.", kind=_INDEX)] = None
+
+    @classmethod
+    def of(cls, token: TextToken) -> TEIToken:
+        """Return the message for a token."""
+        return cls(id=token.token_id, text=token.text, special=token.is_special, start=token.start, stop=token.end)
+
+
+TOKENIZE_RESPONSE: Schema = {
+    "type": "array",
+    "items": {"type": "array", "items": {"$ref": "#/components/schemas/TEIToken"}},
+    "description": "The tokens of each text.",
+}
+
+
+class TEIDecodeRequest(JsonMessage, frozen=True, kw_only=True):
+    """Token ids of the default model to put back into texts."""
+
+    ids: Annotated[
+        list[list[int]],
+        Field("The ids of one text, or of several.", kind=TOKEN_IDS, missing=MISSING_INPUT, is_indexed=True),
+    ]
+    skip_special_tokens: Annotated[
+        bool | None,
+        Field(
+            "Only true is served.",
+            kind=Kind(_read_skipping, None, {"type": "boolean", "enum": [True]}),
+            default=True,
+        ),
+    ] = None
+
+
+DECODE_RESPONSE: Schema = {"type": "array", "items": {"type": "string"}, "description": "The texts."}
 
 
 class TEIPooling(JsonMessage, frozen=True, kw_only=True):
