@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-PAGES = ("Playground", "Batches", "Files", "Models", "Now")
+PAGES = ("Playground", "Batches", "Files", "Models", "Now", "Keys")
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 KEY = "a-secret-key"
 LINE = b'{"key": "1", "request": {"content": {"parts": [{"text": ""}]}}}'
@@ -26,7 +26,7 @@ def test_each_page_has_an_address(open_page, gemvec_server):
         assert page.title() == f"{name} - gemvec"
         expect(page.locator("nav [aria-current]")).to_have_text(name)
     page.go_back()
-    expect(page.get_by_role("heading", level=1, name="Models")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Now")).to_be_visible()
 
 
 def test_what_was_written_is_there_when_one_comes_back(open_page, gemvec_server):
@@ -181,7 +181,7 @@ def test_nothing_is_wider_than_a_narrow_screen(open_page, gemvec_server):
     expect(page.locator(".result")).to_have_count(2)
     for name in PAGES:
         go(page, name)
-        expect(page.locator("#page :is(.item, td, dd)").first).to_be_visible()
+        expect(page.locator("#page :is(.item, td, dd, pre)").first).to_be_visible()
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= NARROW["width"], name
 
@@ -209,7 +209,7 @@ def test_axe_finds_no_fault(open_page, gemvec_server, theme, viewport):
     page.keyboard.press("Escape")
     for name in PAGES[2:]:
         go(page, name)
-        expect(page.locator("td, dd").first).to_be_visible()
+        expect(page.locator("#page :is(td, dd, pre)").first).to_be_visible()
         assert_accessible(page)
 
 

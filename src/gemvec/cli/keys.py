@@ -279,7 +279,6 @@ def _to_json(key: Key) -> dict[str, Any]:
     from gemvec.storage.timestamps import utc_now
     from gemvec.wire.proto_json import format_timestamp
 
-    state = "revoked" if key.revoked_at else "active" if key.is_usable(utc_now()) else "expired"
     return {
         "name": key.name,
         "id": key.key_id,
@@ -289,7 +288,7 @@ def _to_json(key: Key) -> dict[str, Any]:
         "tokensPerMinute": key.tokens_per_minute,
         "createdAt": format_timestamp(key.created_at),
         "expiresAt": format_timestamp(key.expires_at) if key.expires_at else None,
-        "state": state,
+        "state": key.state_at(utc_now()),
     }
 
 

@@ -13,8 +13,13 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.server.bodies import answer
 from gemvec.server.context import services_of
+from gemvec.server.keys import Key, KeyStore
 from gemvec.server.limits import limiter_of
-from gemvec.wire.console import ServedName, ServedNames
+from gemvec.storage.database import Database
+from gemvec.storage.threads import in_database_thread
+from gemvec.storage.timestamps import utc_now
+from gemvec.storage.usage import Usage, read_usage
+from gemvec.wire.console import KeyInUse, KeysInUse, ServedName, ServedNames
 from gemvec.wire.message import to_wire
 
 # Scripts and styles come from files of this server only; nothing in a page can run, and no other page can frame it.
@@ -55,6 +60,36 @@ async def served_names(request: Request) -> Response:
     models = limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
     task_types = [each.name for each in TaskType if each is not TaskType.TASK_TYPE_UNSPECIFIED]
     return answer(request, to_wire(ServedNames(names=[_named(each) for each in models], task_types=task_types)))
+
+
+async def keys_in_use(request: Request) -> Response:
+    """Tell which keys there are and what each has used."""
+    services = services_of(request)
+    await in_database_thread(services.usage.flush)
+    return answer(request, to_wire(KeysInUse(keys=await in_database_thread(_list_keys, services.database))))
+
+
+def _list_keys(database: Database) -> list[KeyInUse]:
+    with database.read() as connection:
+        used = read_usage(connection)
+    return [_in_use(key, used.get(key.key_id)) for key in KeyStore(database).list()]
+
+
+def _in_use(key: Key, used: Usage | None) -> KeyInUse:
+    return KeyInUse(
+        name=key.name,
+        state=key.state_at(utc_now()),
+        is_admin=key.is_admin,
+        models=list(key.models) or None,
+        requests_per_minute=key.requests_per_minute,
+        tokens_per_minute=key.tokens_per_minute,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        calls=used.calls if used else 0,
+        texts=used.texts if used else 0,
+        tokens=used.tokens if used else 0,
+        last_used_at=used.last_used_at if used else None,
+    )
 
 
 def _named(model: ServedModel) -> ServedName:

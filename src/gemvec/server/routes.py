@@ -507,6 +507,17 @@ ROUTES: tuple[Route, ...] = (
         versioned=False,
         is_api=False,
     ),
+    Route(
+        group="Console",
+        method="GET",
+        path="/console/data/keys",
+        handler=console.keys_in_use,
+        summary="List the API keys, without the keys themselves, with what each has used.",
+        response="KeysInUse",
+        versioned=False,
+        access="admin",
+        is_api=False,
+    ),
     _Public(
         group="Console",
         method="GET",

@@ -105,6 +105,8 @@ MESSAGES: tuple[type[Message], ...] = (
     status.Empty,
     status.Error,
     status.HttpStatus,
+    console.KeysInUse,
+    console.KeyInUse,
     console.ServedNames,
     console.ServedName,
     health.Health,

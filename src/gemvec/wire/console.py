@@ -1,9 +1,11 @@
-"""What the console asks for beyond what clients do: the served names, with the facts that Google's `Model` lacks."""
+"""What the console asks for beyond what clients do: facts about served names that Google's `Model` lacks, and keys."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
+from gemvec.wire.kinds import INT64
 from gemvec.wire.message import Field, ProtoMessage
 
 
@@ -25,3 +27,26 @@ class ServedNames(ProtoMessage, frozen=True, kw_only=True):
 
     names: Annotated[list[ServedName] | None, Field("The default model's own name first.")] = None
     task_types: Annotated[list[str] | None, Field("The task types of the API.")] = None
+
+
+class KeyInUse(ProtoMessage, frozen=True, kw_only=True):
+    """An API key and what was done with it; the key itself is nowhere kept."""
+
+    name: Annotated[str | None, Field("The operator's name for it.")] = None
+    state: Annotated[str | None, Field("active, revoked or expired")] = None
+    is_admin: Annotated[bool | None, Field("Whether it may see what concerns all callers.")] = None
+    models: Annotated[list[str] | None, Field("The names that it may use; all if absent.")] = None
+    requests_per_minute: Annotated[int | None, Field("Texts in a minute; no limit if absent.", kind=INT64)] = None
+    tokens_per_minute: Annotated[int | None, Field("Tokens in a minute; no limit if absent.", kind=INT64)] = None
+    created_at: Annotated[datetime | None, Field("When it was made.", name="create_time")] = None
+    expires_at: Annotated[datetime | None, Field("When it stops working; never if absent.", name="expire_time")] = None
+    calls: Annotated[int | None, Field("Requests that came with it.", kind=INT64)] = None
+    texts: Annotated[int | None, Field("Texts embedded with it, those of batches too.", kind=INT64)] = None
+    tokens: Annotated[int | None, Field("Tokens of these texts.", kind=INT64)] = None
+    last_used_at: Annotated[datetime | None, Field("When it was last used.", name="last_use_time")] = None
+
+
+class KeysInUse(ProtoMessage, frozen=True, kw_only=True):
+    """Every named key."""
+
+    keys: Annotated[list[KeyInUse] | None, Field("The oldest first.")] = None

@@ -5,6 +5,7 @@ import { createBatchesPage } from "./batches.js";
 import { make } from "./elements.js";
 import { createFilesPage } from "./files.js";
 import { askForKey } from "./key.js";
+import { createKeysPage } from "./keys.js";
 import { createModelsPage } from "./models.js";
 import { createNowPage } from "./now.js";
 import { createPlaygroundPage } from "./playground.js";
@@ -23,6 +24,7 @@ const PAGES = {
   files: { title: "Files", create: createFilesPage },
   models: { title: "Models", create: createModelsPage },
   now: { title: "Now", create: createNowPage },
+  keys: { title: "Keys", create: createKeysPage },
 };
 
 const HEALTH_MILLISECONDS = 5000;

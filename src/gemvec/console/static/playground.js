@@ -1,6 +1,7 @@
 // Texts in, similarities out: one way to embed them, or two side by side.
 
 import { BASE, key } from "./api.js";
+import { copyText } from "./clipboard.js";
 import { field, make } from "./elements.js";
 import { embed } from "./embed.js";
 import { counted, decimals, duration, whole } from "./format.js";
@@ -221,17 +222,9 @@ function callOf(side, texts) {
 function createProgram(call) {
   const code = make("code");
   const copy = make("button", { type: "button", class: "quiet" }, "Copy");
-  const said = make("span", { class: "hidden", role: "status" });
   const language = make("select", { id: "language", on: { change: () => refresh() } },
     ...Object.keys(SNIPPETS).map((name) => make("option", {}, name)));
-  copy.addEventListener("click", async () => {
-    await copyText(code.textContent);
-    copy.textContent = said.textContent = "Copied";
-    setTimeout(() => {
-      copy.textContent = "Copy";
-      said.textContent = "";
-    }, 1500);
-  });
+  copy.addEventListener("click", () => copyText(code.textContent, copy));
   function refresh() {
     code.textContent = SNIPPETS[language.value](call());
   }
@@ -239,21 +232,7 @@ function createProgram(call) {
     refresh,
     element: make("section", { class: "card", "aria-labelledby": "program" },
       make("div", { class: "row" }, make("h2", { id: "program" }, "In your program"),
-        make("label", { class: "inline push" }, make("span", { class: "hidden" }, "Language"), language), copy, said),
+        make("label", { class: "inline push" }, make("span", { class: "hidden" }, "Language"), language), copy),
       make("pre", { class: "program", tabIndex: 0, "aria-labelledby": "program" }, code)),
   };
-}
-
-/** @param {string} text */
-async function copyText(text) {
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText(text);
-    return;
-  }
-  // Pages of other machines that come without TLS have no clipboard but this.
-  const place = make("textarea", { value: text, class: "hidden" });
-  document.body.append(place);
-  place.select();
-  document.execCommand("copy");
-  place.remove();
 }

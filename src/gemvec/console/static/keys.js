@@ -1,0 +1,136 @@
+// The API keys and what each has used, for administrators. Keys are made and changed on the command line, where the
+// data folder is: a key that may look, such as that of a monitor, must not be able to make others.
+
+import { askJson } from "./api.js";
+import { copyText } from "./clipboard.js";
+import { field, make } from "./elements.js";
+import { moment, whole } from "./format.js";
+import { say } from "./notice.js";
+import { createLoop } from "./poll.js";
+import { askServed } from "./served.js";
+
+const AGAIN_MILLISECONDS = 5000;
+const HEADS = ["Name", "State", "Models", "Texts/min", "Tokens/min", "Expires", "Calls", "Texts", "Tokens", "Last used"];
+const NUMBERS = new Set(["Texts/min", "Tokens/min", "Calls", "Texts", "Tokens"]);
+
+/**
+ * @typedef {object} KeyInUse
+ * @property {string} name
+ * @property {string} state active, revoked or expired
+ * @property {boolean} [isAdmin]
+ * @property {string[]} [models] that it may use; all if absent
+ * @property {string} [requestsPerMinute] no limit if absent
+ * @property {string} [tokensPerMinute] no limit if absent
+ * @property {string} [expireTime]
+ * @property {string} [calls]
+ * @property {string} [texts]
+ * @property {string} [tokens]
+ * @property {string} [lastUseTime]
+ */
+
+/** @returns {import("./console.js").Page} */
+export function createKeysPage() {
+  const body = make("tbody", { id: "keys" });
+  const trouble = make("div", { class: "trouble" });
+  const empty = make("p", { class: "soft empty", hidden: true }, "This server has no named keys.");
+  const heads = HEADS.map((name) => make("th", { scope: "col", class: NUMBERS.has(name) ? "number" : "" }, name));
+  const table = make("table", { class: "plain" }, make("thead", {}, make("tr", {}, ...heads)), body);
+  const list = make("div", { class: "card scroll", tabIndex: 0, role: "region", "aria-label": "Keys", hidden: true }, table, empty);
+  const command = createCommand();
+  command.element.hidden = true;
+  const loop = createLoop(async () => {
+    try {
+      const { keys = [] } = await askJson("console/data/keys");
+      body.replaceChildren(...keys.map(rowOf));
+      command.offer(keys.map((/** @type {KeyInUse} */ { name }) => name));
+      table.hidden = keys.length === 0;
+      empty.hidden = keys.length > 0;
+      list.hidden = command.element.hidden = false;
+      say(trouble, null);
+    } catch (failure) {
+      list.hidden = command.element.hidden = true;
+      say(trouble, failure);
+    }
+    return AGAIN_MILLISECONDS;
+  });
+  return {
+    element: make("div", { class: "stack" }, make("h1", {}, "Keys"), trouble, list, command.element),
+    show() {
+      command.show();
+      loop.start();
+    },
+    hide: loop.stop,
+  };
+}
+
+/** @param {KeyInUse} key */
+function rowOf(key) {
+  const number = (/** @type {string|undefined} */ value, /** @type {string} */ none) =>
+    make("td", { class: "number" }, value === undefined ? none : whole(Number(value)));
+  return make("tr", {},
+    make("th", { scope: "row" }, make("strong", {}, key.name), key.isAdmin && make("small", { class: "soft" }, " admin")),
+    make("td", {}, make("span", { class: "badge", data: { state: key.state } }, key.state)),
+    make("td", {}, key.models?.join(", ") || "all"),
+    number(key.requestsPerMinute, "no limit"), number(key.tokensPerMinute, "no limit"),
+    make("td", {}, key.expireTime ? moment(key.expireTime) : "never"),
+    number(key.calls ?? "0", ""), number(key.texts ?? "0", ""), number(key.tokens ?? "0", ""),
+    make("td", {}, key.lastUseTime ? moment(key.lastUseTime) : "never"));
+}
+
+/** Make the form that writes the command which makes or changes a key. */
+function createCommand() {
+  const verb = make("select", { name: "verb" }, ...["create", "rotate", "revoke", "delete"].map((each) => make("option", {}, each)));
+  const newName = make("input", { type: "text", name: "name", autocomplete: "off" });
+  const known = make("select", { name: "key" });
+  const model = make("select", { name: "key-model" });
+  const texts = make("input", { type: "number", min: 1, name: "texts" });
+  const tokens = make("input", { type: "number", min: 1, name: "tokens" });
+  const life = make("input", { type: "text", name: "life", placeholder: "never", autocomplete: "off" });
+  const admin = make("input", { type: "checkbox", name: "admin" });
+  const code = make("code");
+  const copy = make("button", { type: "button", class: "quiet" }, "Copy");
+  const newField = field("Name", newName);
+  const knownField = field("Key", known);
+  const onlyNew = [field("Model", model), field("Texts a minute", texts), field("Tokens a minute", tokens),
+    make("label", { class: "check" }, admin, "Admin: may see the use of all keys")];
+  const lifeField = field("Expires in", life, "12h, 30d or 52w");
+  copy.addEventListener("click", () => copyText(code.textContent, copy));
+
+  function refresh() {
+    const isNew = verb.value === "create";
+    newField.hidden = !isNew;
+    knownField.hidden = isNew;
+    for (const each of onlyNew) each.hidden = !isNew;
+    lifeField.hidden = !isNew && verb.value !== "rotate";
+    const options = isNew ? [model.value && `--model ${quoted(model.value)}`, texts.value && `--requests-per-minute ${texts.value}`,
+      tokens.value && `--tokens-per-minute ${tokens.value}`, admin.checked && "--admin"] : [];
+    if (!lifeField.hidden && life.value) options.push(`--expires-in ${quoted(life.value.trim())}`);
+    const name = isNew ? newName.value.trim() || "NAME" : known.value;
+    code.textContent = ["gemvec keys", verb.value, quoted(name), ...options.filter(Boolean)].join(" ");
+  }
+
+  return {
+    element: make("section", { class: "card", "aria-labelledby": "change-keys", on: { input: refresh } },
+      make("h2", { id: "change-keys" }, "Make and change keys"),
+      make("p", { class: "soft about" }, "On the server's machine, with the server's data folder. A running server notices it within a second."),
+      make("div", { class: "options" }, field("What to do", verb), newField, knownField, ...onlyNew, lifeField),
+      make("div", { class: "row command" }, make("pre", { class: "program", tabIndex: 0, role: "region", "aria-label": "Command" }, code), copy)),
+    /** @param {string[]} names */
+    offer(names) {
+      const now = [...known.options].map(({ value }) => value);
+      if (now.join("\n") === names.join("\n")) return;
+      known.replaceChildren(...names.map((name) => make("option", {}, name)));
+      refresh();
+    },
+    async show() {
+      refresh();
+      const { names } = await askServed().catch(() => ({ names: [] })); // the list above says what is wrong
+      model.replaceChildren(make("option", { value: "" }, "all"), ...names.map(({ name }) => make("option", {}, name)));
+    },
+  };
+}
+
+/** @param {string} word @returns {string} the word as a shell reads it */
+function quoted(word) {
+  return /^[\w.,:@%+-]+$/.test(word) && !word.startsWith("-") ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,98 @@
+"""The page of keys: who has used what, for administrators, and the commands that make and change keys."""
+
+import re
+import shlex
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+TEXT = {"content": {"parts": [{"text": "four words are here"}]}}
+
+
+@pytest.fixture
+def admin_page(open_page, serve, make_key):
+    """The page of a server with three keys, one of which was used."""
+    admin = make_key("prometheus", is_admin=True)
+    make_key("it's revoked")
+    alice = make_key("alice", models=("gemini-embedding-001",), tokens_per_minute=30_000)
+    with serve() as url:
+        sent = httpx.post(
+            f"{url}/v1beta/models/gemini-embedding-001:embedContent", json=TEXT, headers={"x-goog-api-key": alice}
+        )
+        assert sent.status_code == 200, sent.text
+        page = open_page(f"{url}/#/keys")
+        page.get_by_role("dialog").get_by_label("Key").fill(admin)
+        page.keyboard.press("Enter")
+        expect(page.locator("#keys tr")).to_have_count(3)
+        yield page
+
+
+def command(page):
+    return shlex.split(page.get_by_role("region", name="Command").text_content())
+
+
+def test_keys_are_listed_with_what_they_used(admin_page):
+    row = admin_page.locator("#keys tr").filter(has_text="alice")
+    cells = row.locator("td").all_text_contents()
+    assert cells[:5] == ["active", "gemini-embedding-001", "no limit", "30,000", "never"]
+    assert cells[5:8] == ["1", "1", "4"]
+    assert cells[8] != "never"
+    expect(admin_page.locator("#keys tr").first).to_contain_text("prometheus admin")
+
+
+def test_the_command_that_makes_a_key(admin_page):
+    admin_page.get_by_label("Name").fill("it's mine")
+    admin_page.get_by_label("Model").select_option("gemini-embedding-001")
+    admin_page.get_by_label("Texts a minute").fill("600")
+    admin_page.get_by_label("Tokens a minute").fill("9000")
+    admin_page.get_by_label("Expires in").fill("30d")
+    admin_page.get_by_label("Admin").check()
+    assert command(admin_page) == [
+        *("gemvec", "keys", "create", "it's mine", "--model", "gemini-embedding-001"),
+        *("--requests-per-minute", "600", "--tokens-per-minute", "9000", "--admin", "--expires-in", "30d"),
+    ]
+
+
+@pytest.mark.parametrize("verb", ["rotate", "revoke", "delete"])
+def test_the_commands_that_change_a_key(admin_page, verb):
+    admin_page.get_by_label("What to do").select_option(verb)
+    admin_page.locator("[name=key]").select_option("it's revoked")
+    assert command(admin_page) == ["gemvec", "keys", verb, "it's revoked"]
+    expect(admin_page.get_by_label("Texts a minute")).to_be_hidden()
+    expect(admin_page.get_by_label("Expires in")).to_be_visible(visible=verb == "rotate")
+
+
+def test_the_command_is_copied(admin_page):
+    admin_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    admin_page.get_by_role("button", name="Copy").click()
+    expect(admin_page.get_by_role("button", name="Copied")).to_be_visible()
+    assert shlex.split(admin_page.evaluate("navigator.clipboard.readText()")) == command(admin_page)
+
+
+def test_a_key_that_is_no_admins_sees_no_keys(open_page, serve, make_key):
+    key = make_key("alice")
+    with serve() as url:
+        page = open_page(f"{url}/#/keys")
+        page.get_by_role("dialog").get_by_label("Key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert").filter(has_text="403 PERMISSION_DENIED")).to_contain_text("admin")
+        expect(page.get_by_role("region", name="Keys")).to_be_hidden()
+        told = httpx.get(f"{url}/console/data/keys", headers={"x-goog-api-key": key})
+        assert told.status_code == 403
+
+
+def test_no_keys_are_said(open_page, gemvec_server):
+    page = open_page(f"{gemvec_server.url}/#/keys")
+    expect(page.get_by_text("This server has no named keys.")).to_be_visible()
+    expect(page.get_by_role("region", name="Command")).to_have_text(re.compile("^gemvec keys create NAME"))
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
+def test_axe_finds_no_fault(admin_page, theme, width):
+    admin_page.emulate_media(color_scheme=theme)
+    admin_page.set_viewport_size({"width": width, "height": 800})
+    assert admin_page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(admin_page)
+    assert found.violations_count == 0, found.generate_report()
