@@ -48,7 +48,7 @@ def test_what_is_taken_is_free_again_afterwards():
     assert asyncio.run(go()) == 0
 
 
-def test_who_does_not_fit_waits_for_others_to_finish():
+def test_a_request_that_does_not_fit_waits_for_others_to_finish():
     async def go():
         budget, order, first, others = MemoryBudget(100, wait_seconds=20), [], asyncio.Event(), asyncio.Event()
         others.set()
@@ -84,7 +84,7 @@ def test_a_caller_that_fills_its_share_keeps_only_itself_waiting():
     assert asyncio.run(go()) == 0
 
 
-def test_who_waits_too_long_is_refused_and_takes_nothing():
+def test_a_request_that_waits_too_long_is_refused_and_takes_nothing():
     async def go():
         budget = MemoryBudget(100, wait_seconds=0.01)
         with budget.reservation("a") as first, budget.reservation("b") as second, budget.reservation("c") as memory:

@@ -140,7 +140,7 @@ def test_a_request_that_breaks_the_model_is_an_internal_error_at_its_place(run):
     assert np.array_equal(values(answers[2]), vector_of("b"))
 
 
-def test_what_a_remote_service_refuses_stands_at_its_place(run):
+def test_what_a_remote_service_refuses_is_an_error_at_its_place(run):
     embedder = HashEmbedder()
     embedder.faults = [ApiError(400, "INVALID_ARGUMENT", "no")] * 3
     answers = run(joined(line("a"), line("b")), embedder)
@@ -198,7 +198,7 @@ def test_an_input_with_other_lines_than_counted_is_data_lost(run):
         run(joined(line("a")), request_count=2)
 
 
-def test_a_refusal_is_told_in_the_embedders_words(run):
+def test_a_refusal_has_the_embedders_message(run):
     embedder = HashEmbedder()
     embedder.faults = [InvalidRequest("* output_dimensionality: too large\n")]
     (answer,) = run(joined(line("a")), embedder)

@@ -66,7 +66,7 @@ def test_a_file_that_is_gone_is_a_storage_failure(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\nlast\n"])
-def test_a_line_beyond_the_limit_is_told_but_never_held(path, ending):
+def test_a_line_beyond_the_limit_is_reported_but_never_in_memory(path, ending):
     with path.open("wb") as file:
         file.write(b"first\n")
         file.seek(100 * 2**20)  # a hole: a line of NUL bytes

@@ -192,7 +192,7 @@ def test_a_caller_may_change_the_vectors_it_got(cache):
     assert_right(embed(embedder, cache, "text", "text"), ["text", "text"])
 
 
-def test_embeddings_are_told_of_as_they_are_found_and_computed(cache):
+def test_embeddings_are_reported_as_they_are_found_and_computed(cache):
     embed(WordEmbedder(), cache, "known")
     texts = ["known", *(f"text {number}" for number in range(2000)), "known", "text 0"]
     told = []
@@ -298,7 +298,7 @@ def test_everything_else_is_passed_through(cache):
 # The file
 
 
-def test_a_file_that_is_no_database_is_made_anew_with_a_warning(path, caplog):
+def test_a_file_that_is_not_a_database_is_replaced_with_a_warning(path, caplog):
     path.write_bytes(b"this is not a database" * 1000)
     cache = EmbeddingCache(path, max_bytes=MIB)
     with caplog.at_level(logging.WARNING):
@@ -310,7 +310,7 @@ def test_a_file_that_is_no_database_is_made_anew_with_a_warning(path, caplog):
     cache.close()
 
 
-def test_a_database_of_somebody_else_is_made_anew(path):
+def test_a_database_of_another_program_is_replaced(path):
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE embeddings (id INTEGER, key TEXT)")
     cache = EmbeddingCache(path, max_bytes=MIB)

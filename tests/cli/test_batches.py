@@ -207,7 +207,7 @@ FAILED = {
 }
 
 
-def test_why_a_batch_failed_is_told(gemvec, other_server):
+def test_the_reason_of_a_failed_batch_is_shown(gemvec, other_server):
     other_server.script = [Answer(body=FAILED) for _ in range(3)]
     assert "why it failed" in gemvec("get", "b", "--base-url", other_server.url)[1]
     out = gemvec("get", "b", "--base-url", other_server.url, "--json")[1]

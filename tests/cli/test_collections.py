@@ -88,7 +88,7 @@ def test_a_source_that_is_gone_can_be_deleted_and_one_that_never_was_is_refused(
     assert ask("stats")["documents"] == 3
 
 
-def test_a_collection_is_dropped_only_when_told(indexed):
+def test_a_collection_is_dropped_only_after_confirmation(indexed):
     outcome = runner.invoke(app, ["collections", "drop", "docs"], input="n\n")
     assert "Nothing was deleted" in outcome.exception.message
     assert len(ask("list")) == 1

@@ -111,7 +111,7 @@ def test_tables_keep_to_eighty_columns_and_cut_nothing(monkeypatch, tmp_path, ar
     assert "…" not in text
 
 
-def test_a_second_server_of_one_data_folder_is_told_which_flag_names_another(tmp_path):
+def test_the_error_of_a_second_server_on_a_data_folder_names_the_flag(tmp_path):
     lock = FolderLock(tmp_path)
     command = [sys.executable, "-m", "gemvec", "serve", "--port", "0", "--data-dir", str(tmp_path)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)

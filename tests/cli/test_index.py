@@ -74,7 +74,7 @@ def test_vanished_documents_go_only_with_prune(indexed, tiny_model):
     assert json.loads(run("index", "docs", "--model", tiny_model, "--json", "--prune").stdout)["removed"] == 1
 
 
-def test_documents_left_out_are_told_and_written_to_the_error_report(docs, tiny_model, tmp_path):
+def test_documents_left_out_are_printed_and_written_to_the_error_report(docs, tiny_model, tmp_path):
     (docs / "broken.pdf").write_bytes(b"no pdf")
     outcome = run("index", "docs", "--model", tiny_model, "--error-report", "bad.jsonl")
     assert "left out: docs/broken.pdf" in outcome.stderr

@@ -129,7 +129,7 @@ def test_a_freed_function_lets_its_connections_go(server):
     assert embedder not in background_loop()._adopted
 
 
-def test_waiting_for_itself_is_an_error_and_no_standstill():
+def test_waiting_for_itself_is_an_error():
     async def wait_for_myself():
         return run(asyncio.sleep(0))
 

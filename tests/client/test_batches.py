@@ -131,7 +131,7 @@ def test_a_cancelled_batch_has_ended(stuck):
     assert [result.error_code for result in stuck.results(name)] == [1, 1]
 
 
-def test_waiting_tells_how_it_stands(stuck):
+def test_waiting_reports_progress(stuck):
     told = []
     name = stuck.create(MODEL, requests_of(1)).batch_id
 
@@ -199,7 +199,7 @@ def test_what_was_not_accepted_is_sent_again(status):
     assert server.requests == 2
 
 
-def test_the_newer_family_is_told_its_task_in_the_text_at_google():
+def test_the_newer_family_gets_its_task_in_the_text_at_google():
     google = BatchClient(Target(base_url="https://generativelanguage.googleapis.com/v1beta", api_key="k"))
     request = EmbedRequest(text="a", task_type=TaskType.RETRIEVAL_DOCUMENT, title="t", output_dimensionality=5)
     newer, older = io.BytesIO(), io.BytesIO()

@@ -39,7 +39,7 @@ def test_an_error_about_one_text_says_which_and_what_of_it(body):
     assert "text 3 of this call" in str(error)
 
 
-def test_whoever_counts_otherwise_changes_the_index_and_the_message_follows():
+def test_the_message_follows_a_changed_index():
     error = answer(400, error_body(400, "INVALID_ARGUMENT", "no", BAD_REQUEST))
     moved = at_positions(error, range(200, 250))
     assert (moved.index, error.index) == (203, 3)
@@ -47,7 +47,7 @@ def test_whoever_counts_otherwise_changes_the_index_and_the_message_follows():
     assert moved.details == [{**BAD_REQUEST, "fieldViolations": [{"field": "requests[203].content"}]}]
 
 
-def test_a_place_that_was_not_asked_for_is_none():
+def test_a_position_outside_the_call_is_ignored():
     error = answer(400, error_body(400, "X", "requests[9] is bad"))
     assert at_positions(error, range(5)).index is None
 

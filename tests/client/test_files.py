@@ -177,7 +177,7 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path):
         assert not caught.value.connected
 
 
-def test_a_wrong_key_is_told_at_once_and_chunks_carry_none(tmp_path, content):
+def test_a_wrong_key_is_reported_at_once_and_chunks_have_no_key(tmp_path, content):
     with file_server(tmp_path / "data", api_key="right") as url:
         with FileClient(find_target(url, api_key="wrong")) as files, pytest.raises(ApiError, match="API key not valid"):
             files.upload(content)
@@ -227,7 +227,7 @@ class FullDisk(io.BytesIO):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_disk_that_is_full_is_told_as_it_is_and_nothing_is_sent_again(server):
+def test_a_full_disk_is_reported_and_nothing_is_sent_again(server):
     server.script = [Answer(200, b"line\n")] * 2
     with FileClient(find_target(server.url), retries=PATIENT) as files, pytest.raises(OSError, match="No space left"):
         files.download("files/f", FullDisk())

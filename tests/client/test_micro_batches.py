@@ -106,5 +106,5 @@ def test_cancelling_cancels_the_work():
     asyncio.run(start_and_cancel())
 
 
-def test_no_runs_is_no_work():
+def test_without_runs_there_is_no_work():
     assert asyncio.run(run_in_order([], None, max_concurrency=4)) == []

@@ -178,7 +178,7 @@ DOCUMENT = EmbedRequest(text="Born in London.", task_type=TaskType.RETRIEVAL_DOC
 QUERY = EmbedRequest(text="Where?", task_type=TaskType.RETRIEVAL_QUERY)
 
 
-def test_a_gemvec_server_is_told_task_and_title_by_fields(server, embedder):
+def test_a_gemvec_server_gets_task_and_title_as_fields(server, embedder):
     asyncio.run(embedder.ask("gemini-embedding-2", [DOCUMENT, QUERY]))
     document, query = server.requests
     assert (document["taskType"], document["title"]) == ("RETRIEVAL_DOCUMENT", "Turing")
@@ -210,13 +210,13 @@ def google(server, monkeypatch):
         (EmbedRequest(text="a"), "a"),
     ],
 )
-def test_google_s_embedding_2_is_told_its_task_in_the_text(server, google, request_, text):
+def test_google_s_embedding_2_gets_its_task_in_the_text(server, google, request_, text):
     asyncio.run(google.ask("gemini-embedding-2", [request_]))
     [sent] = server.requests
     assert sent == {"model": "models/gemini-embedding-2", "content": {"parts": [{"text": text}]}}
 
 
-def test_google_s_embedding_001_is_told_its_task_by_fields(server, google):
+def test_google_s_embedding_001_gets_its_task_as_fields(server, google):
     asyncio.run(google.ask("gemini-embedding-001", [DOCUMENT]))
     assert server.requests[0]["taskType"] == "RETRIEVAL_DOCUMENT"
     assert server.requests[0]["content"]["parts"] == [{"text": "Born in London."}]

@@ -90,7 +90,7 @@ def test_a_server_is_never_asked_before_the_time_it_named(hint, attempt, jitter)
     assert next_delay(RetryPolicy(), attempt=attempt, hint=hint, jitter=jitter) >= hint
 
 
-def test_retry_info_is_obeyed():
+def test_retry_info_is_followed():
     attempts = Attempts(QUOTA, OK)
     assert attempts.run(draw=0.0) is OK
     assert attempts.slept == [11.0]
@@ -125,7 +125,7 @@ def test_the_longer_of_two_hints_counts():
 
 
 @pytest.mark.parametrize("delay", ["", "11", "soon", None, "1e3s"])
-def test_a_retry_info_that_makes_no_sense_is_no_hint(delay):
+def test_an_invalid_retry_info_is_ignored(delay):
     detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
     body = msgspec.json.encode(error_body(429, "RESOURCE_EXHAUSTED", "no", detail))
     assert hinted_delay(Response(code=429, body=body), NOW) is None
@@ -143,7 +143,7 @@ def test_a_hint_beyond_the_deadline_ends_the_tries_at_once():
     assert attempts.slept == []
 
 
-def test_who_waits_because_others_get_through_does_not_run_out_of_time():
+def test_a_call_that_waits_while_others_succeed_does_not_run_out_of_time():
     last_answer, attempts = LastAnswer(), Attempts(*[QUOTA] * 9, OK)
 
     async def sleep(seconds):  # meanwhile the server takes a sibling

@@ -186,7 +186,7 @@ def test_google_s_key_goes_where_it_was_said_to_go(monkeypatch, key):
 
 
 @pytest.mark.parametrize("url", ["http://elsewhere.example", GOOGLE_URL.replace("https", "http")])
-def test_google_s_key_never_travels_unencrypted_beyond_this_machine(url):
+def test_google_s_key_is_never_sent_unencrypted_to_another_machine(url):
     with pytest.raises(BadSetting, match="unencrypted") as caught:
         find_target(url, api_key=GOOGLE_KEYS[0])
     assert GOOGLE_KEYS[0] not in str(caught.value)

@@ -48,7 +48,7 @@ def test_request_and_answer_travel_whole(server, transport):
     assert seen["headers"]["user-agent"].startswith("gemvec/")
 
 
-def test_no_key_is_sent_when_there_is_none(server):
+def test_without_a_key_none_is_sent(server):
     transport = Transport(server.url)
     send(transport)
     asyncio.run(transport.close())
@@ -231,7 +231,7 @@ def test_pickling_keeps_address_key_and_headers(server, transport):
     assert server.seen[0]["headers"]["x-team"] == "search"
 
 
-def test_a_forked_child_opens_connections_of_its_own(server, transport):
+def test_a_forked_child_opens_its_own_connections(server, transport):
     send(transport)
     child = os.fork()
     if child == 0:

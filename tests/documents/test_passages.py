@@ -65,11 +65,11 @@ def test_passages_know_their_headings_and_lines():
     assert cancel.title == "Guide > Batches"
 
 
-def test_what_looks_like_a_heading_in_code_is_none():
+def test_a_comment_in_code_is_not_a_heading():
     assert all("not a heading" not in passage.heading for passage in split(GUIDE))
 
 
-def test_a_heading_never_stands_alone():
+def test_a_heading_is_never_alone():
     passages = split("# A\n\n## B\n\n" + "words and more words in a long paragraph here. " * 3, max_tokens=12)
     assert passages[0].text.startswith("# A\n\n## B\n\nwords")
 

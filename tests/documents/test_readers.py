@@ -273,7 +273,7 @@ def test_rst_headings_become_markdown_and_lines_keep_their_numbers():
     assert "Text with a name and `code`." in read.text
 
 
-def test_rst_keeps_what_stands_in_directives_it_does_not_know():
+def test_rst_keeps_the_content_of_unknown_directives():
     read = read_rst(b"Title\n=====\n\n.. versionadded:: 3.1\n   Something new.\n")
     assert "Something new." in read.text
 

@@ -221,7 +221,7 @@ def test_an_upstream_that_breaks_off_fails_those_whose_texts_it_had(server, open
     assert_embeds(asyncio.run(ask(embedder, requests_for("c"))), "c")
 
 
-def test_a_caller_who_leaves_takes_along_what_was_not_sent(server, open_upstream):
+def test_texts_of_a_caller_who_leaves_are_not_sent(server, open_upstream):
     embedder = open_upstream(max_concurrency=1)
     server.delay_of = lambda texts: 0.2
 
@@ -263,7 +263,7 @@ def test_more_than_the_rate_waits_and_the_rest_goes_together(server, open_upstre
     assert [len(texts_of(body)) for body in server.bodies] == [4, 4, 2]
 
 
-def test_batches_leave_what_the_rate_allows_to_whoever_waits_for_an_answer(server, open_upstream):
+def test_interactive_calls_get_the_rate_before_batches(server, open_upstream):
     embedder = open_upstream(rate=Rate(tokens=100))
 
     async def embed():
@@ -281,7 +281,7 @@ def test_batches_leave_what_the_rate_allows_to_whoever_waits_for_an_answer(serve
     asyncio.run(embed())
 
 
-def test_who_would_wait_longer_than_a_minute_is_told_so(server, open_upstream):
+def test_a_call_that_would_wait_longer_than_a_minute_is_refused(server, open_upstream):
     embedder = open_upstream(rate=Rate(texts=2))
 
     async def embed():

@@ -82,7 +82,7 @@ def test_a_page_whose_name_leads_here_may_not_call_a_server_without_keys(http, h
         *("127.0.0.1", "[::1]:8000", "[::ffff:127.0.0.1]:8000", "192.168.1.5:8000"),
     ],
 )
-def test_this_machine_goes_by_addresses_and_by_names_that_no_site_can_have(http, host):
+def test_addresses_and_names_that_no_site_can_have_mean_this_machine(http, host):
     assert http.get(MODELS, headers={"host": host}).status_code == 200
 
 

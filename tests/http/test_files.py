@@ -111,7 +111,7 @@ def test_the_sdk_uploads_from_memory(sdk, size):
     assert sdk.files.download(file=file) == b"x" * size
 
 
-def test_the_sdk_chooses_a_name_and_is_told_when_it_is_taken(sdk):
+def test_the_sdk_chooses_a_name_and_a_taken_one_is_an_error(sdk):
     config = {"mime_type": "text/plain", "name": "my-name"}
     assert sdk.files.upload(file=io.BytesIO(b"x"), config=config).name == "files/my-name"
     with pytest.raises(errors.ClientError, match="409 ALREADY_EXISTS"):

@@ -131,7 +131,7 @@ def test_memory_does_not_grow_with_a_files_size(tmp_path):
 
 
 @on_linux
-def test_a_reader_that_leaves_in_the_middle_harms_nobody(tmp_path):
+def test_a_reader_that_leaves_in_the_middle_does_no_harm(tmp_path):
     with FileServerProcess(tmp_path) as server, httpx.Client(base_url=server.url, timeout=120) as http:
         file = http.post("/upload/v1beta/files?uploadType=media", content=b"x" * 32 * MIB).json()["file"]
         for _ in range(20):

@@ -96,7 +96,7 @@ def test_tokens_are_counted_by_the_server_behind(gateway_url, server_url):
     assert counts[0]["totalTokens"] > 0
 
 
-def test_a_batch_runs_through_the_gateway_and_its_bad_request_stands_at_its_place(gateway_url):
+def test_a_batch_runs_through_the_gateway_and_its_bad_request_is_an_error_at_its_place(gateway_url):
     requests = [{"request": {"content": {"parts": [{"text": text}]}}} for text in TEXTS]
     requests.insert(1, {"request": {"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 5000}})
     assert ["response" in each for each in run_batch(gateway_url, requests)] == [True, False, True, True]

@@ -163,7 +163,7 @@ def test_a_stopping_server_finishes_what_it_has_and_refuses_what_is_new(held, tm
     assert answers[0].status_code == 200
 
 
-def test_a_stopping_server_waits_no_longer_than_it_was_told(held, tmp_path):
+def test_a_stopping_server_waits_no_longer_than_the_setting(held, tmp_path):
     with stopping(held, tmp_path, shutdown_seconds=0.3) as (_, answers):
         eventually(lambda: answers)
         assert held.cancelled == 1

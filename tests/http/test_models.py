@@ -41,7 +41,7 @@ def test_openais_clients_get_openais_list(http, path):
 @pytest.mark.parametrize(
     "options", [{"headers": BEARER | {"x-goog-api-key": "any"}}, {"headers": BEARER, "params": {"key": "k"}}, {}]
 )
-def test_whoever_has_a_gemini_key_or_none_gets_geminis_list(http, options):
+def test_a_caller_with_a_gemini_key_or_none_gets_geminis_list(http, options):
     assert "models" in http.get("/v1/models", **options).json()
 
 

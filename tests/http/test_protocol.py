@@ -274,7 +274,7 @@ def test_waiting_tokens_beyond_the_limit_are_429_with_the_time_to_come_back(tiny
         assert http.post(EMBED, json=text).status_code == 200
 
 
-def test_a_thousand_callers_that_leave_harm_nobody(http):
+def test_a_thousand_callers_that_leave_do_no_harm(http):
     for _ in range(1000):
         with connect(http) as connection:
             connection.sendall(HEAD + b"\r\n" + BODY[:10])

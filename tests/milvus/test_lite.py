@@ -108,7 +108,7 @@ def test_a_file_read_by_its_engine_is_closed_to_other_processes_until_the_end(ur
 
 
 @pytest.mark.parametrize("is_only_client", [False, True])
-def test_a_file_of_another_kind_is_told_from_one_that_is_open(tmp_path, is_only_client):
+def test_a_file_of_another_kind_is_distinguished_from_one_that_is_open(tmp_path, is_only_client):
     path = tmp_path / "old.db"
     path.write_bytes(b"SQLite format 3\0")
     with pytest.raises(FailedPrecondition, match=r"old\.db is a file; .* folder"):
@@ -131,7 +131,7 @@ with open_collection(sys.argv[1], "docs", is_only_client=sys.argv[2] == "True") 
 
 @pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("is_only_client", [False, True])
-def test_a_folder_that_may_not_be_written_to_is_told_from_a_file_that_is_open(tmp_path, is_only_client):
+def test_a_folder_without_write_permission_is_distinguished_from_a_file_that_is_open(tmp_path, is_only_client):
     folder = tmp_path / "read only"
     folder.mkdir(mode=0o500)
     program = [CREATE_AS_ANYBODY, CREATE] if os.geteuid() == 0 else [CREATE]
@@ -211,7 +211,7 @@ def test_an_ingest_ends_well_when_another_opens_the_file_as_soon_as_it_can(uri, 
     assert index(uri, tmp_path / "snapshots")[1]
 
 
-def test_a_damaged_snapshot_is_none(uri, tmp_path):
+def test_a_damaged_snapshot_is_ignored(uri, tmp_path):
     snapshots = tmp_path / "snapshots"
     index(uri, snapshots)
     (snapshot,) = snapshots.iterdir()

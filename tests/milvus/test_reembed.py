@@ -42,7 +42,7 @@ def test_all_rows_get_vectors_of_the_new_model(indexed, both, documents, tmp_pat
         assert contents(indexed) == contents(fresh)
 
 
-def test_the_old_generation_is_kept_until_told_otherwise(indexed, both):
+def test_the_old_version_is_kept_unless_it_is_dropped(indexed, both):
     old = indexed.resolve().name
     assert move(indexed, both, "words-b").kept == [old]
     report = move(indexed, both, "words-b", drop_old=True)

@@ -91,7 +91,7 @@ def test_a_folder_tells_its_own_facts(folder):
     assert record.files == ()
 
 
-def test_a_folder_that_pools_the_first_token_is_taken_at_its_word(folder):
+def test_a_folder_that_pools_the_first_token_is_followed(folder):
     edit(folder / "1_Pooling/config.json", pooling_mode_cls_token=True, pooling_mode_mean_tokens=False)
     assert find_record(str(folder)).pooling == "cls"
 

@@ -188,7 +188,7 @@ def test_a_folder_with_only_a_vocabulary_is_refused_with_the_command_that_writes
         find_record(str(folder))
 
 
-def test_a_model_that_wants_code_of_its_own_to_be_run_is_refused(folder):
+def test_a_model_that_needs_its_own_code_is_refused(folder):
     edit(folder / "config.json", auto_map={"AutoModel": "modeling_mine.Mine"})
     with pytest.raises(UnsupportedModel, match=r"modeling_mine\.Mine"):
         find_record(str(folder))

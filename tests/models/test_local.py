@@ -203,7 +203,7 @@ def test_a_text_beyond_the_window_is_the_average_of_its_windows(embedder):
     np.testing.assert_allclose(vector(embedder, first + second), averaged, atol=1e-5)
 
 
-def test_a_title_stands_before_every_window(embedder):
+def test_a_title_is_before_every_window(embedder):
     first, second = "the dog " * 20, "a cat " * 20
     document = {"title": "king", "task_type": TaskType.RETRIEVAL_DOCUMENT}
     averaged = unit(vector(embedder, first, **document) + vector(embedder, second, **document))
@@ -327,7 +327,7 @@ def with_usual_inputs(model):
     return openvino.Model([model.get_results()[0].input_value(0)], [ids, mask], "usual")
 
 
-def test_the_load_of_each_model_is_told(embedder):
+def test_the_load_of_each_model_is_reported(embedder):
     def figures():
         return {each.name: each.value for each in embedder.figures() if each.labels == {"model": "tiny"}}
 

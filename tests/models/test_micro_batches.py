@@ -165,7 +165,7 @@ def test_a_stream_of_new_callers_does_not_starve_an_old_one():
     assert old.waiting_tokens < 0.8 * old.tokens, "although the new ones alone keep the model busy"
 
 
-def test_one_caller_cannot_fill_the_line():
+def test_one_caller_cannot_fill_the_queue():
     queue = make_queue(max_waiting_tokens=100)
     queue.add(make_call(60, caller="a"), 0.0)
     with pytest.raises(Overloaded):

@@ -152,7 +152,7 @@ def test_texts_of_a_caller_that_left_are_not_computed():
     assert run(scenario, streams=1) == [1]
 
 
-def test_a_caller_that_leaves_during_its_computation_harms_nobody():
+def test_a_caller_that_leaves_during_its_computation_does_no_harm():
     async def scenario(scheduler, encoder):
         encoder.gate.clear()
         gone = asyncio.create_task(scheduler.encode([[1] * 8], Priority.INTERACTIVE))
@@ -301,7 +301,7 @@ asyncio.run(scheduler.encode([[1]], Priority.INTERACTIVE))
 """
 
 
-def test_a_forked_process_is_told_instead_of_waiting_for_ever():
+def test_a_forked_process_gets_an_error_instead_of_waiting_forever():
     command = [sys.executable, "-c", FORKED]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert outcome.returncode == 0, outcome.stderr

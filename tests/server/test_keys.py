@@ -99,7 +99,7 @@ def test_two_keys_cannot_share_a_name(store):
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "a" * 129])
-def test_a_key_needs_a_name_that_can_be_told(store, name):
+def test_a_key_needs_a_readable_name(store, name):
     with pytest.raises(InvalidRequest, match="needs a name"):
         store.create(name)
 
@@ -153,7 +153,7 @@ def test_a_ring_asks_once_a_second_whether_keys_are_in_use(store):
     assert not asyncio.run(ring.is_in_use())
 
 
-def test_who_asks_a_ring_while_it_looks_waits_for_what_it_finds(store):
+def test_a_call_during_a_look_up_waits_for_its_result(store):
     store.create("laptop")
     ring = KeyRing(store, Clock())
 

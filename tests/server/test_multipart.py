@@ -46,7 +46,7 @@ def test_parts_are_the_same_however_they_arrive(first, second, sizes):
 
 
 @pytest.mark.parametrize("preamble", [b"", b"to be ignored", b"\r\n"])
-def test_what_stands_before_the_first_part_is_ignored(preamble):
+def test_text_before_the_first_part_is_ignored(preamble):
     assert asyncio.run(_read(body_of(b"1", b"2", preamble)))[1][1] == b"2"
 
 

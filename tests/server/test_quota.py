@@ -52,7 +52,7 @@ def test_callers_and_models_do_not_share_a_window(meter):
         meter.spend(caller, model, [per_minute_requests(1)], requests=1, tokens=0)
 
 
-def test_a_call_larger_than_the_limit_never_passes_and_is_told_so(meter):
+def test_a_call_larger_than_the_limit_never_passes_and_the_error_says_so(meter):
     with pytest.raises(RateLimited, match="This call alone has 100 requests, more than the limit of 10"):
         meter.spend("me", "m", [per_minute_requests(10)], requests=100, tokens=0)
     meter.spend("me", "m", [per_minute_requests(10)], requests=10, tokens=0)

@@ -192,6 +192,6 @@ def test_a_state_that_does_not_exist_is_refused():
         parse_batch({"name": "batches/b", "state": "BATCH_STATE_DREAMING"})
 
 
-def test_a_state_that_nobody_has_set_is_the_first():
+def test_a_state_that_is_not_set_is_the_first():
     for fields in ({}, {"state": "BATCH_STATE_UNSPECIFIED"}):
         assert parse_batch({"name": "batches/b", **fields}).state is BatchState.PENDING

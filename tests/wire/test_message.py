@@ -112,7 +112,7 @@ def test_a_bad_bool_is_refused(value):
         read(Example, {"auto_truncate": value})
 
 
-def test_a_single_value_stands_for_a_list_of_one():
+def test_a_single_value_counts_as_a_list_of_one():
     assert read(Content, {"parts": {"text": "a"}}) == Content(parts=[Part(text="a")])
     assert read(Content, {}).parts is None
 
