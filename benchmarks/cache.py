@@ -3,8 +3,8 @@
     python benchmarks/cache.py [--texts 3000] [--rounds 5] [--output benchmarks/results/cache.json]
 
 The same passages (of Python's standard library) are embedded by the model in this process: without a cache, with an
-empty one, and again with the full one. The three take turns for `--rounds` rounds, each with a file of its own; the
-end of a case is when everything is written.
+empty one, and again with the full one. The three take turns for `--rounds` rounds, each with its own file; a case ends
+when everything is written.
 """
 
 from __future__ import annotations

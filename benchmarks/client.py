@@ -5,9 +5,9 @@ have float64's digits, as Google's have, and throw it away: what is measured is 
 
     python benchmarks/client.py [--rounds 5] [--calls 30] [--output benchmarks/results/client.json]
 
-A server in a process of its own answers at once with vectors made beforehand, so that nothing but the client is
-measured: from texts to vectors, over HTTP, in CPU and wall seconds a call. Every case runs in a fresh process; cases
-take turns for `--rounds` rounds. `google-genai arrays` makes float64 arrays of the answer, as Milvus' own class does.
+A server in a separate process answers at once with vectors made beforehand, so that only the client is measured: from
+texts to vectors, over HTTP, in CPU and wall seconds a call. Every case runs in a fresh process; cases take turns for
+`--rounds` rounds. `google-genai arrays` makes float64 arrays of the answer, as Milvus' own class does.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def run_rounds(rounds: int, calls: int) -> tuple[dict[str, Figures], Figures]:
 
 
 def add(figures: dict[str, list[float]], command: list[str], case: str, url: str, calls: int) -> None:
-    """Measure a case in a process of its own and add what it says."""
+    """Measure a case in a separate process and add its figures."""
     command = [*command, "--case", case, "--url", url, "--calls", str(calls)]
     output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     for figure, value in json.loads(output).items():

@@ -22,7 +22,7 @@ from typing import Any
 
 from machine import describe_machine
 
-# What a round of each benchmark is, and where its figures stand in what it writes.
+# The command of a round of each benchmark, and the places of its figures in its output.
 COMMANDS = {
     "client": ["client.py", "--rounds", "1", "--calls", "20"],
     "http_bulk": ["http_bulk.py", "--rounds", "1", "--texts", "2000"],

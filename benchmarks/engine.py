@@ -4,7 +4,7 @@
 
 The texts are real: docstrings of the standard library of 13 to 256 tokens, about 57 on average, in an order that is
 always the same. Every case runs in a fresh process; cases take turns for `--rounds` rounds, so that ratios hold on a
-machine that others use too. sentence-transformers runs in an environment of its own, made on the first run; without it
+machine that others use too. sentence-transformers runs in a separate environment, made on the first run; without it
 give `--only gemvec`. A sum at the end says how many times each speed of sentence-transformers gemvec reaches, round by
 round and by CPU second, which a busy machine blurs less. Like is compared with like: `fast` computes in bf16 where the
 processor has it, `exact` in fp32.
@@ -92,7 +92,7 @@ class Setup:
     cores: int
 
     def run(self, case: str) -> dict[str, float]:
-        """Return the figures of one case, measured in a process of its own."""
+        """Return the figures of one case, measured in a separate process."""
         python = self.peer_python if case.startswith("sentence-transformers") else sys.executable
         command = [python, Path(__file__).with_name("engine_cases.py"), case, self.folder, self.model, str(self.cores)]
         environ = process_environ() | {"HF_HUB_OFFLINE": "1"}

@@ -1,4 +1,4 @@
-"""Which program should parse HTTP/1.1: what a request costs under each, and what each does with clients nobody wants.
+"""Which program should parse HTTP/1.1: what a request costs under each, and how each handles bad clients.
 
     python benchmarks/http_servers.py [--rounds 5] [--output benchmarks/results/http_servers.json]
 
@@ -122,7 +122,7 @@ def running(name: str, port: int) -> Generator[tuple[int, Path]]:
 
 
 def call(port: int, method: str, path: str, body: bytes) -> int:
-    """Make one call on a connection of its own and return its status."""
+    """Make one call on a new connection and return its status."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, body)
     answer = connection.getresponse()
@@ -158,7 +158,7 @@ def costs(pid: int, port: int) -> dict[str, float]:
 
 
 def behaviour(port: int, note: Path) -> dict[str, Any]:
-    """Return what becomes of clients that nobody wants."""
+    """Return how bad clients are handled."""
     body = json.dumps({"requests": [ONE]}).encode()
     head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
     offered = _answer_to(port, head + b"Connection: upgrade, close\r\nUpgrade: h2c\r\n\r\n" + body)

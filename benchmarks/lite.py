@@ -1,4 +1,4 @@
-"""What it saves that the command line reads a Milvus Lite file without pymilvus, and remembers what a file held.
+"""What it saves to read a Milvus Lite file without pymilvus, and to remember what a file contained.
 
     python benchmarks/lite.py [--rounds 9] [--output benchmarks/results/lite.json]
 

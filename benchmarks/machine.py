@@ -1,4 +1,4 @@
-"""Where and with what figures were measured: part of every result, for figures of two machines are not compared."""
+"""Where and with what figures were measured: part of every result, because two machines cannot be compared."""
 
 from __future__ import annotations
 

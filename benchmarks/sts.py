@@ -3,8 +3,8 @@
     python benchmarks/sts.py FOLDER [--model all-minilm-l6-v2] [--output benchmarks/results/sts.json]
 
 FOLDER has the SemEval test sets as tab-separated files (`2013.headlines.test.tsv`: gold score, sentence, sentence). For
-each precision a server is started in a process of its own; every sentence goes to it as a client sends it. The protocol
-is that of MTEB's tasks of these names, and so are the reference figures; exit status 1 when one is missed by more than
+each precision a server is started in a separate process; every sentence is sent to it as by a client. The protocol is
+that of MTEB's tasks of these names, and so are the reference figures; exit status 1 when one is missed by more than
 0.05.
 """
 

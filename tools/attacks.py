@@ -1,12 +1,12 @@
-"""Attack a server of its own in many ways, each beside an honest caller, and say what the honest caller felt.
+"""Attack a server in many ways, each beside an honest caller, and report how the honest caller was affected.
 
     python tools/attacks.py [--seconds 10] [--attack NAME]... [--output FILE.json]
 
-The server may have 2 GiB of memory: a control group limits it where this user may make one, else its address space.
-Each attack lasts some seconds on connections of its own. The result has, for each, the slowest of the honest caller's
-small calls, the server's memory at its peak, and what the attacker was answered. Only this machine is attacked. Fails
-where the server died or took too much memory, or an honest call was answered with anything but 200; with
-`--most-milliseconds`, also where one took longer.
+The server may have 2 GiB of memory: a control group limits it where this user may make one, else its address space. It
+starts its own server. Each attack lasts some seconds on its own connections. The result has, for each, the slowest of
+the honest caller's small calls, the server's memory at its peak, and what the attacker was answered. Only this machine
+is attacked. Fails if the server died or took too much memory, or an honest call was answered with anything but 200;
+with `--most-milliseconds`, also where one took longer.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Row(NamedTuple):
 
 
 def api_sections() -> dict[str, list[Row]]:
-    """Return the rows on Google's API by the heading they stand under."""
+    """Return the rows on the APIs by their heading."""
     sections: list[dict[str, Any]] = tomllib.loads((HERE / "compatibility_rows.toml").read_text())["section"]
     return {section["title"]: [Row(*row) for row in section["rows"]] for section in sections}
 

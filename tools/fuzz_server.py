@@ -2,10 +2,10 @@
 
     python tools/fuzz_server.py [--requests 200000] [--seed 1] [--output benchmarks/results/fuzz.json]
 
-One request in twenty is made by schemathesis from our OpenAPI document, as it asks for and as it does not; the others
-are those and the document's examples with their JSON bent or their bytes broken. They go to a `gemvec serve` of its
-own, over raw sockets, several at a time; the result says how many were of which kind. Not a benchmark: how long it
-takes says nothing.
+One request in twenty is made by schemathesis from our OpenAPI document, valid or not; the others are copies of those
+and of the document's examples with changed JSON or broken bytes. They are sent to a `gemvec serve` that the tool
+starts, over raw sockets, several at a time; the result says how many were of which kind. This is not a benchmark: its
+time means nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _UNKNOWN_CODING = 501
 
 @dataclass
 class Findings:
-    """What came of the requests.
+    """The results of the requests.
 
     Attributes:
         answers: how many of each status; `closed` where the server closed without one.
@@ -176,7 +176,8 @@ def run(count: int, seed: int) -> tuple[dict[str, Any], list[str]]:
     """Fuzz a server of its own with `count` requests; return the result and what is wrong with it."""
     started = time.monotonic()
     with served("--client-timeout-seconds", str(CLIENT_TIMEOUT_SECONDS)) as server:
-        # The vocabulary of token arrays is loaded once, when the first of them comes: 100 MiB that are no growth.
+        # The vocabulary of token arrays is loaded once, when the first of them comes: 100 MiB that do not count as
+        # growth.
         httpx.post(server.url + "/v1/embeddings", json={"input": [1]}, timeout=60)
         seeds = examples(server)
         made = made_requests(document(make_things(server)), count // MADE_OF, seed)[:count]

@@ -1,4 +1,4 @@
-"""Requests nobody should send: valid ones with their JSON bent, or their bytes broken."""
+"""Invalid requests: valid ones with changed JSON or broken bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Request:
         self.headers = headers or {}
 
     def to_bytes(self) -> bytes:
-        """Return the request as it is sent on a connection of its own."""
+        """Return the request as it is sent on its own connection."""
         lines = [f"{self.method} {self.path} HTTP/1.1", "Host: localhost", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.body or self.method in {"POST", "PATCH"}:

@@ -5,8 +5,8 @@
 
 Each folder is a model with seeded random weights, saved by sentence-transformers, with `expected.safetensors` beside
 it: the vectors of `texts.json`, one tensor for each prompt. `variations.json` lists models that differ from a folder by
-a few files, so that a way of pooling needs no weights of its own; their vectors are in `variations.safetensors`. The
-environment of gemvec itself has no torch, so this runs in one of its own.
+a few files, so that a way of pooling does not need its own weights; their vectors are in `variations.safetensors`.
+gemvec's environment has no torch, so this runs in a separate one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PAD, UNK, CLS, SEP = 0, 1, 2, 3
 
 
 def tokenizer(style: str, *, lower: bool = True, padding_side: str = "right") -> transformers.PreTrainedTokenizerFast:
-    """Return a WordPiece tokenizer; `style` says which special tokens stand around a text."""
+    """Return a WordPiece tokenizer; `style` says which special tokens are around a text."""
     document = make_tiny_model.tokenizer()
     document["model"]["vocab"] = {piece: index for index, piece in enumerate(PIECES)}
     document["normalizer"]["lowercase"] = lower
@@ -190,7 +190,7 @@ def write_family(name: str, config: transformers.PretrainedConfig, target: Path)
 
 
 def save(model: SentenceTransformer, target: Path) -> None:
-    """Save a model without what only people read."""
+    """Save a model without its documentation."""
     shutil.rmtree(target, ignore_errors=True)
     model.save(str(target), create_model_card=False)
     for path in target.rglob("*.json"):

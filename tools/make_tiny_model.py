@@ -1,9 +1,9 @@
-"""Write a tiny BERT that tests embed with: real architecture, real tokenizer, weights that mean nothing.
+"""Write a tiny BERT for tests: real architecture, real tokenizer, meaningless weights.
 
 python tools/make_tiny_model.py FOLDER
 
 Two layers, 32 dimensions, 4 heads, a window of 64 tokens, about 400 WordPiece pieces, under 200 kB. The files are the
-same bytes on every machine: the weights are read off SHAKE-256, and no serialiser's habits enter them.
+same bytes on every machine: the weights come from SHAKE-256, and the files do not depend on a serialiser.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def write_tiny_model(folder: Path) -> Path:
     """Write the model into `folder` and return it.
 
     Raises:
-        RuntimeError: the files are not the ones every machine makes.
+        RuntimeError: the files differ from those of other machines.
     """
     files = model_files()
     if digest(files) != DIGEST:

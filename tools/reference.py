@@ -31,7 +31,7 @@ from gemvec.settings import Settings, field_types, flag_name, variable_name
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 MODULES = ("gemvec", "gemvec.client", "gemvec.documents", "gemvec.milvus", "gemvec.evaluation")
 OTHER_VARIABLES = {
-    "GEMVEC_BASE_URL": "Server that the client and the commands ask unless they are told another; `local` is the "
+    "GEMVEC_BASE_URL": "Server for the client and the commands, unless they name another; `local` is the "
     "model in the process itself.",
     "GOOGLE_GEMINI_BASE_URL": "The same for the client, `gemvec batch` and `gemvec files`, as google-genai reads it, "
     "where GEMVEC_BASE_URL is not set.",

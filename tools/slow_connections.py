@@ -2,10 +2,11 @@
 
     python tools/slow_connections.py [--connections 500] [--seconds 120] [--output FILE.json]
 
-A `gemvec serve` of its own answers a few ordinary callers, first alone, then while the slow connections last: a third
-send a head byte by byte, a third a body byte by byte, a third download a file and take it byte by byte; whoever is cut
-off comes back at once. Compared is the time of the ordinary callers' requests. The measuring process takes part of the
-machine, too (uvloop keeps that small); the quiet run has the same number of ordinary callers.
+A `gemvec serve` that the tool starts answers a few ordinary callers, first alone, then beside the slow connections: a
+third of them send a head byte by byte, a third send a body byte by byte, and a third download a file byte by byte; a
+connection that is cut off is opened again at once. The times of the ordinary callers' requests are compared. The
+measuring process also uses part of the machine (uvloop keeps that small); the quiet run has the same number of ordinary
+callers.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ async def slow(server: Served, way: Way, until: float, ends: Counter[str]) -> No
 
 
 def upload(server: Served) -> None:
-    """Put the file there that slow readers download."""
+    """Upload the file that slow readers download."""
     start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
     rest = {"X-Goog-Upload-Command": "upload, finalize", "X-Goog-Upload-Offset": "0"}
     with httpx.Client(base_url=server.url) as http:

@@ -35,11 +35,11 @@ def json_bytes(text: bytes) -> int:
 
 @dataclass(slots=True, eq=False)
 class _Account:
-    """What a caller holds, or all batches together."""
+    """Memory held by a caller, or by all batches together."""
 
     share_bytes: int
     used_bytes: int = 0
-    holders: int = 0  # reservations that have not ended
+    holders: int = 0  # open reservations
 
     def has_room(self, size_bytes: int) -> bool:
         return self.used_bytes + size_bytes <= self.share_bytes
@@ -47,21 +47,21 @@ class _Account:
 
 @dataclass(slots=True, eq=False)
 class _Claim:
-    """Memory that is asked for."""
+    """A request for memory."""
 
     size_bytes: int
     accounts: tuple[_Account, ...]
-    order: tuple[bool, int]  # chunks of batches come after requests, then the first come first
+    order: tuple[bool, int]  # requests before chunks of batches, then in order of arrival
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def line(self) -> tuple[_Account, bool]:
-        """Which line it stands in: a caller's claims are granted one after the other."""
+        """The queue that it waits in: a caller's claims are granted one after the other."""
         return self.accounts[-1], self.order[0]
 
     @property
     def is_due(self) -> bool:
-        """Whether the shares that it counts against have room for it."""
+        """Whether there is room for it in every share that it counts against."""
         return all(account.has_room(self.size_bytes) for account in self.accounts)
 
 
@@ -70,15 +70,15 @@ class MemoryBudget:
 
     Attributes:
         limit_bytes: how much it may take.
-        caller_bytes: how much of it may be one caller's.
-        batches_bytes: how much of it may be chunks of batches.
+        caller_bytes: how much of it one caller may take.
+        batches_bytes: how much of it chunks of batches may take.
         used_bytes: how much is taken now.
         refused: how many requests were refused because of it.
         wait_seconds: how long a request may wait for it, all its waiting together.
     """
 
     def __init__(self, limit_bytes: int = UNLIMITED, *, wait_seconds: float = _WAIT_SECONDS) -> None:
-        """Begin with nothing taken.
+        """Start with nothing taken.
 
         Args:
             limit_bytes: how much memory there is.

@@ -349,11 +349,7 @@ def _checked(each: Field[Any], value: Any, source: str) -> Any:
     shown = "(hidden)" if each.metadata["secret"] else repr(value)
     try:
         parsed = _parse(field_types()[each.name], value, is_bytes=each.metadata["unit"] == "bytes")
-    except (
-        ValueError,
-        OverflowError,
-        RuntimeError,
-    ) as error:  # RuntimeError: a path with ~name, and there is no such user
+    except (ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: ~name, and no user has this name
         raise BadSetting(f"{source} has value {shown}: {_expected(field_types()[each.name])}.") from error
     for bound, is_kept, words in (
         (each.metadata["minimum"], operator.ge, "at least"),

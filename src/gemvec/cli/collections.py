@@ -1,4 +1,4 @@
-"""`gemvec collections`: list, show and drop collections, count what they hold, delete documents by source."""
+"""`gemvec collections`: list, show, count and drop collections, and delete documents by source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show and drop collections, and delete documents from them.", no_args_is_help=True)
 
-_Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which collection; that of --collection otherwise.")]
+_Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which collection. [default: that of --collection]")]
 
 
 @app.command("list")
@@ -85,7 +85,7 @@ def show(settings: Settings, *, name: _Name = None, as_json: AsJson = False) -> 
 @app.command("stats")
 @with_settings("uri", "collection", "token")
 def stats(settings: Settings, *, name: _Name = None, as_json: AsJson = False) -> None:
-    """Count what a collection holds.
+    """Count the documents and passages of a collection.
 
     Incomplete documents have passages that are missing, because a run was interrupted; the next one completes them.
 
@@ -143,7 +143,7 @@ def drop(
 ) -> None:
     """Delete a collection for good, with all of its passages.
 
-    Asks first, unless --yes is given.
+    Asks for confirmation, unless --yes is given.
 
     Examples:
         gemvec collections drop old

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from gemvec.errors import InvalidRequest, MissingDependency
 
-# Changes in this time are taken together, and this long no change means that the first ones can be taken.
+# Changes within this time are handled together; they are handled after this time without a change.
 _DEBOUNCE_MS, _STEP_MS = 1_600, 100
-# How often a pause is checked, so that a run that has failed is tried again.
+# How often to yield without a change, so that a failed run is retried.
 _PAUSE_MS = 1_000
 
 
 def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
-    """Yield once the watching has begun, and whenever something may have to be done, until Ctrl-C.
+    """Yield when the watch has started, and whenever something may have to be done, until Ctrl-C.
 
     Nothing that changes after the first time is missed.
 

@@ -1,4 +1,4 @@
-"""An embedder and the model it is asked for, with the way to ask decided once: `BoundEmbedder`."""
+"""An embedder bound to one model: `BoundEmbedder`. How to call it is decided once."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class EmbedAll(Protocol):
     """Embeds any number of texts with one model."""
 
     async def __call__(self, requests: Sequence[EmbedRequest], *, on_done: OnDone) -> list[Embedding]:
-        """Return one embedding per request, in the same order; `on_done` is told of them as they arrive."""
+        """Return one embedding per request, in the same order; `on_done` is called with them as they arrive."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BoundEmbedder:
-    """An open embedder that is asked for one model.
+    """An open embedder, bound to one model.
 
     Attributes:
-        embedder: what computes.
+        embedder: computes the vectors.
         embed: embeds any number of texts with the model.
     """
 
@@ -55,15 +55,15 @@ def open_bound_embedder(
     max_concurrency: int,
     progress: Progress | None = None,
 ) -> BoundEmbedder:
-    """Open the way to `model` at `target`.
+    """Open an embedder for `model` at `target`.
 
     Args:
-        target: where to ask.
+        target: where to embed.
         model: the name, as the caller gave it.
-        cache: which cache is asked first, as `GeminiEmbeddingFunction` takes it.
+        cache: which cache to use, as in `GeminiEmbeddingFunction`.
         retries: how long to keep trying.
-        max_concurrency: calls under way at a time.
-        progress: told how far a fetch of an in-process model's weights has come.
+        max_concurrency: most calls at the same time.
+        progress: called with the progress of fetching an in-process model's weights.
     """
     if target.is_local:
         embedder = _with_cache(open_in_process(model, progress=progress), cache, base_url=None)
@@ -86,6 +86,6 @@ def _with_cache(embedder: Embedder, cache: bool | str | Path | EmbeddingCache, *
 async def _embed_by_name(
     embedder: Embedder, name: str, requests: Sequence[EmbedRequest], *, on_done: OnDone
 ) -> list[Embedding]:
-    """Embed through a cache, whose keys name the weights: the server may have to be asked which answer to the name."""
-    model = await asyncio.to_thread(embedder.get_model, name)  # the event loop need not wait for that
+    """Embed through a cache, whose keys contain the weights, so the server may have to be asked for them."""
+    model = await asyncio.to_thread(embedder.get_model, name)  # may ask the server: not in the event loop
     return await embedder.embed(model, requests, on_done=on_done)

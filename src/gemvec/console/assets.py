@@ -22,7 +22,7 @@ class Asset:
 
     Attributes:
         content: its bytes.
-        media_type: what a browser is told about them.
+        media_type: their media type.
         tag: changes when the bytes change; for `ETag`.
     """
 

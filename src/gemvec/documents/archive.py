@@ -1,4 +1,4 @@
-"""Files that are zip archives of XML, opened within bounds: whoever made them may mean harm."""
+"""Files that are zip archives of XML, opened within limits, because they may be malicious."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Archive:
         kind: what it should be, for messages: `an EPUB`.
 
     Raises:
-        UnreadableDocument: it is no archive, is protected, or would unpack to more than is read.
+        UnreadableDocument: it is not an archive, is protected, or would unpack to more than is read.
     """
 
     def __init__(self, data: bytes, kind: str) -> None:
@@ -85,10 +85,10 @@ class Archive:
         except DefusedXmlException as error:
             raise UnreadableDocument(f"its part {name} declares entities, which could fill the memory") from error
         except (ParseError, ValueError, LookupError) as error:
-            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is no XML") from error
+            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is not XML") from error
 
     def check_parts(self) -> None:
-        """Go through all parts before a library reads them that has no bounds of its own.
+        """Check all parts before they are read by a library without limits.
 
         Raises:
             UnreadableDocument: a part is damaged, is longer than it is said to be, or declares entities.

@@ -12,7 +12,7 @@ from pathspec import GitIgnoreSpec
 
 from gemvec.errors import InvalidRequest
 
-# The first one decides when both speak about a file.
+# The first one decides if both have a rule for a file.
 _NAMES = (".gemvecignore", ".gitignore")
 
 
@@ -118,7 +118,7 @@ def _find_repository(folder: Path) -> Path | None:
 
 
 def _parse(lines: Iterable[str]) -> GitIgnoreSpec:
-    """Return the rules of an ignore file; lines that are no patterns are skipped, as git skips them."""
+    """Return the rules of an ignore file; lines that are not patterns are skipped, as by git."""
     good: list[str] = []
     for line in lines:
         try:

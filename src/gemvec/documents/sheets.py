@@ -14,7 +14,7 @@ from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word import write_rows
 from gemvec.errors import MissingDependency
 
-# More cells are no text to read; they would take minutes.
+# More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
 
 

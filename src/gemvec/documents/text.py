@@ -48,7 +48,7 @@ def decode_text(data: bytes) -> DecodedText:
     """Return the text of a file: UTF-8, or UTF-16 or UTF-32 with a byte order mark, otherwise by a guess.
 
     Raises:
-        UnreadableDocument: it is no text.
+        UnreadableDocument: it is not text.
     """
     encoding, is_guess = find_encoding(data)
     try:
@@ -66,7 +66,7 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
     """Return the encoding of the start of a file, or of all of it, and whether it is a guess.
 
     Raises:
-        UnreadableDocument: it is no text.
+        UnreadableDocument: it is not text.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):

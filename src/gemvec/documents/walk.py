@@ -19,7 +19,7 @@ NAMED_FOLDERS = {
     "site-packages": "packages of Python",
     "__pycache__": "compiled Python",
 }
-# Folders that a build makes, by what stands beside them: without that, they may hold anything.
+# Folders that a build makes, by what is beside them: without that, they may contain anything.
 BUILT_FOLDERS = {
     "build": ("pyproject.toml", "setup.py", "package.json", "CMakeLists.txt", "build.gradle", "build.gradle.kts"),
     "dist": ("pyproject.toml", "setup.py", "package.json"),

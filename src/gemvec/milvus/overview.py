@@ -1,4 +1,4 @@
-"""The collections of a Milvus, seen from above: which there are, what they hold, and documents deleted by source."""
+"""Managing collections: list them, count what they contain, delete documents by source, drop them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class CollectionOverview:
     """One collection that gemvec made.
 
     Attributes:
-        name: the alias; that of an unfinished one, too.
-        current: the version that the alias names; None while the first ingest has not got that far.
+        name: the alias, also of an unfinished collection.
+        current: the version that the alias names; None if the first ingest was interrupted before it.
         others: versions that the alias does not name, such as that of an interrupted `gemvec reembed`.
         passages: rows of the current version.
     """
@@ -37,11 +37,11 @@ class CollectionOverview:
 
 @dataclass(slots=True, kw_only=True)
 class CollectionStats:
-    """What a collection holds.
+    """The content of a collection.
 
     Attributes:
         documents, passages: how many there are.
-        incomplete: documents of which rows are missing; the next `gemvec index` completes them.
+        incomplete: documents with missing rows; the next `gemvec index` completes them.
         sources: number of files and other sources.
         documents_by_suffix: number of documents by the suffix of their source in lower case.
     """
@@ -54,7 +54,7 @@ class CollectionStats:
 
 
 def list_collections(client: Any, uri: str) -> list[CollectionOverview]:
-    """Return the collections at a Milvus that gemvec made, by name.
+    """Return the collections that gemvec made in a Milvus, sorted by name.
 
     Args:
         client: an open `pymilvus.MilvusClient`.
@@ -75,7 +75,7 @@ def _describe(collection: Collection, versions: Sequence[CollectionVersion]) -> 
 
 
 def count_documents(version: CollectionVersion) -> CollectionStats:
-    """Return what a collection holds; reads every row without its text."""
+    """Count what a collection contains; reads every row without its text."""
     stats = CollectionStats()
     rows: Counter[tuple[str, str]] = Counter()
     chunks: dict[tuple[str, str], int] = {}
@@ -91,17 +91,17 @@ def count_documents(version: CollectionVersion) -> CollectionStats:
 
 
 def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[str, int]:
-    """Delete the documents of files, folders and globs, which need not exist any more, and of ids.
+    """Delete documents by file, folder or glob, which need not exist any more, or by id.
 
     Args:
-        version: where.
+        version: the version to delete from.
         sources: paths as `gemvec index` takes them, or ids of documents.
 
     Returns:
-        The number of documents deleted for each source; a document that two of them mean counts for the first.
+        The number of documents deleted for each source; a document that belongs to two counts for the first.
 
     Raises:
-        InvalidRequest: a source means no document of the collection; nothing is deleted then.
+        InvalidRequest: a source has no document in the collection; then nothing is deleted.
     """
     root = Root.of(version.indexing.root) if version.indexing.root else Root.of(Path.cwd())
     scopes = {source: Scope.of(source, root) for source in sources}
@@ -123,7 +123,7 @@ def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[s
 
 
 def drop_collection(collection: Collection) -> int:
-    """Delete a collection for good, all its versions included, and return how many passages its current one had.
+    """Delete a collection for good, with all its versions, and return how many passages the current one had.
 
     Raises:
         CollectionNotFound: there is no such collection.

@@ -61,7 +61,7 @@ def load_model(name: str, cache_dir: Path, *, progress: Progress | None = None) 
     Args:
         name: as `catalogue.find_record` takes it.
         cache_dir: where fetched models are kept.
-        progress: told how far a fetch has come.
+        progress: called with the progress of a fetch.
 
     Raises:
         ModelNotFound: there is no such model.
@@ -84,7 +84,7 @@ def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | No
     Args:
         record: the model.
         cache_dir: where fetched models are kept.
-        progress: told how far a fetch has come.
+        progress: called with the progress of a fetch.
         force: fetch again even if the model is in the cache.
 
     Raises:

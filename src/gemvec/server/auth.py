@@ -106,7 +106,7 @@ class Authenticator:
             return None
 
     async def _is_key_needed(self, *, anew: bool = False) -> bool:
-        """Whether a caller needs a key; once one was needed, only a caller without a valid one has it asked anew."""
+        """Whether a caller needs a key; once one was needed, it is read again only for a caller without a valid one."""
         if self._digests or not self._may_be_open or (self._was_needed and not anew):
             return True
         is_needed = await self._ring.is_in_use()

@@ -1,7 +1,7 @@
 """Removes what belonged to deleted keys: batches, files, uploads and counts.
 
-`gemvec keys delete` only notes the owner, because it may run on another machine than the data folder. The server does
-the rest, now and then, and forgets the note last: after a kill it begins again.
+`gemvec keys delete` only records the owner, because it may run on another machine than the data folder. The server does
+the rest from time to time and deletes the record last, so after a kill it starts again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gemvec.storage.schema import deleted_owners
 from gemvec.storage.timestamps import utc_now
 from gemvec.storage.usage import forget_usage
 
-# A server believes for a second what it read of a key, and a call that has begun may still make something.
+# A server caches a key for a second, and a call that has started may still make something.
 _GRACE = timedelta(minutes=1)
 
 
@@ -28,7 +28,7 @@ def remove_what_deleted_keys_own(database: Database, files: FileStore, batches: 
     """Remove everything that belongs to keys deleted a minute ago or longer; return how many keys that were.
 
     Raises:
-        StorageFailure: something cannot be removed; calling again goes on.
+        StorageFailure: something cannot be removed; calling again continues.
     """
     with database.read() as connection:
         since = utc_now() - _GRACE

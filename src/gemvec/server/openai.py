@@ -74,7 +74,7 @@ def _decode(inputs: Sequence[Input]) -> list[str]:
 def _load_encoding() -> Any:
     """Load the vocabulary of `cl100k_base`: 0.5 s and 100 MiB, so only for the first caller who needs it."""
     try:
-        import bpe_openai  # pyright: ignore[reportMissingImports] # an extra of its own, 40 MB
+        import bpe_openai  # pyright: ignore[reportMissingImports] # a separate extra, 40 MB
     except ImportError as error:
         raise InvalidRequest(
             "'input' holds token ids, which this server cannot decode: the extra `tokens` is not installed "

@@ -63,7 +63,7 @@ class Router:
         """Pass the request on to its route.
 
         Raises:
-            HTTPException: 404 if there is no such path; 405 if it does not take this method.
+            HTTPException: 404 if there is no such path; 405 if it does not support this method.
         """
         path = scope["path"] = _plain(scope["path"])
         found = self._pattern.fullmatch(path)

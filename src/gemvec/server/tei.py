@@ -32,7 +32,7 @@ from gemvec.wire.tei import (
     TEITokenizeRequest,
 )
 
-# How many texts clients are told to send at once when there is no limit: as many as OpenAI takes.
+# Number of texts that clients should send at once if there is no limit: as many as OpenAI takes.
 _USUAL_TEXTS = 2048
 # How much text is cut into tokens at once: an answer has about 80 bytes for a token.
 _MAX_TOKENIZED_CHARACTERS = 200_000

@@ -12,7 +12,7 @@ from gemvec.wire.message import Field, ProtoMessage
 class ServedName(ProtoMessage, frozen=True, kw_only=True):
     """A name that is served, and how."""
 
-    name: Annotated[str | None, Field("What stands after `models/`.")] = None
+    name: Annotated[str | None, Field("The part after `models/`.")] = None
     weights: Annotated[str | None, Field("The weights that serve it, as in `x-gemvec-model`.")] = None
     description: Annotated[str | None, Field("Which weights serve it, in words.")] = None
     input_token_limit: Annotated[int | None, Field("Longer texts are cut or refused.")] = None

@@ -1,8 +1,7 @@
 """The messages of Ollama's routes for embeddings and models, as ollama-python and Ollama's other clients speak them.
 
-Fields that are not known are ignored, as Ollama does. `task_type` and its like are no fields of Ollama's: it has no
-other way to say whether a text is a query.
-Contract: Ollama's docs/api.md; ollama-python 0.6.
+Unknown fields are ignored, as by Ollama. `task_type` and its like are no fields of Ollama's: it has no other way to say
+whether a text is a query. Contract: Ollama's docs/api.md; ollama-python 0.6.
 """
 
 from __future__ import annotations
