@@ -5,8 +5,9 @@
 
 Each folder is a model with seeded random weights, saved by sentence-transformers, with `expected.safetensors` beside
 it: the vectors of `texts.json`, one tensor for each prompt. `variations.json` lists models that differ from a folder by
-a few files, so that a way of pooling does not need its own weights; their vectors are in `variations.safetensors`.
-gemvec's environment has no torch, so this runs in a separate one.
+a few files, so that a way of pooling does not need its own weights; their vectors are in `variations.safetensors`. The
+folder `cross-encoders` has models that score the pairs of `pairs.json`. gemvec's environment has no torch, so this runs
+in a separate one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 import transformers
 from model2vec import StaticModel
 from safetensors.torch import save_file
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as st
 from tokenizers import Tokenizer, processors
 
@@ -51,15 +52,28 @@ PIECES = list(dict.fromkeys(PIECES))
 PAD, UNK, CLS, SEP = 0, 1, 2, 3
 
 
-def tokenizer(style: str, *, lower: bool = True, padding_side: str = "right") -> transformers.PreTrainedTokenizerFast:
-    """Return a WordPiece tokenizer; `style` says which special tokens are around a text."""
+def tokenizer(
+    style: str, *, lower: bool = True, padding_side: str = "right", has_types: bool = False
+) -> transformers.PreTrainedTokenizerFast:
+    """Return a WordPiece tokenizer.
+
+    Args:
+        style: which special tokens stand around a text: `both`, `end`, `start`, `none`. A pair has them as in BERT, or,
+            with `roberta`, as in RoBERTa.
+        lower: whether it lower-cases.
+        padding_side: where padding goes.
+        has_types: whether the network is told which of a pair's texts a token belongs to.
+    """
     document = make_tiny_model.tokenizer()
     document["model"]["vocab"] = {piece: index for index, piece in enumerate(PIECES)}
     document["normalizer"]["lowercase"] = lower
     raw = Tokenizer.from_str(json.dumps(document))
-    templates = {"both": "[CLS] $A [SEP]", "end": "$A [SEP]", "start": "[CLS] $A", "none": "$A"}
+    templates = {"end": "$A [SEP]", "start": "[CLS] $A", "none": "$A"}
+    pairs = {"both": "[CLS] $A [SEP] $B:1 [SEP]:1", "roberta": "[CLS] $A [SEP] [SEP] $B [SEP]"}
     raw.post_processor = processors.TemplateProcessing(
-        single=templates[style], special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+        single=templates.get(style, "[CLS] $A [SEP]"),
+        pair=pairs.get(style, "$A $B"),
+        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
     )
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=raw,
@@ -70,7 +84,7 @@ def tokenizer(style: str, *, lower: bool = True, padding_side: str = "right") ->
         mask_token="[MASK]",
         model_max_length=WINDOW,
         padding_side=padding_side,
-        model_input_names=["input_ids", "attention_mask"],
+        model_input_names=["input_ids", *(["token_type_ids"] if has_types else []), "attention_mask"],
     )
 
 
@@ -142,9 +156,15 @@ HALF = {"xlm-roberta": torch.float16, "gemma3_text": torch.bfloat16, "qwen3": to
 
 
 def network(name: str, config: transformers.PretrainedConfig) -> transformers.PreTrainedModel:
-    """Return the network with random weights, large enough for attention to matter and no norm to be 1."""
+    """Return the network with random weights."""
     torch.manual_seed(sum(map(ord, name)))
-    model = transformers.T5EncoderModel(config) if name == "t5" else transformers.AutoModel.from_config(config)
+    return randomise(
+        transformers.T5EncoderModel(config) if name == "t5" else transformers.AutoModel.from_config(config)
+    )
+
+
+def randomise(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """Give a network random weights, large enough for attention to matter and no norm to be 1."""
     for parameter in model.parameters():
         scale = 0.2 if parameter.dim() == 1 else parameter.shape[-1] ** -0.5
         noise = torch.randn(parameter.shape) * scale
@@ -193,6 +213,11 @@ def save(model: SentenceTransformer, target: Path) -> None:
     """Save a model without its documentation."""
     shutil.rmtree(target, ignore_errors=True)
     model.save(str(target), create_model_card=False)
+    compact(target)
+
+
+def compact(target: Path) -> None:
+    """Write the JSON documents of a folder without white space."""
     for path in target.rglob("*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()), separators=(",", ":"), ensure_ascii=False) + "\n")
 
@@ -223,6 +248,48 @@ def write_static(target: Path) -> None:
     model2vec.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)
     save_file({"": encode(SentenceTransformer(str(folder), device="cpu"))}, folder / "expected.safetensors")
+
+
+# A query that is short, as long as the text, or alone too long; and texts of every length.
+QUERIES = ["What is the meaning of life?", TEXTS[5], TEXTS[6]]
+PAIRS = [(query, text) for query in QUERIES for text in TEXTS]
+# Families that score pairs, with the layout of their special tokens. The first two are saved by sentence-transformers,
+# the others as the hub's older ones are, by transformers alone.
+CROSS_ENCODERS = {
+    "bert": "both",
+    "xlm-roberta": "roberta",
+    "camembert": "roberta",
+    "distilbert": "both",
+    "electra": "both",
+    "ernie": "both",
+    "mpnet": "roberta",
+    "roberta": "roberta",
+}
+SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "num_labels": 1}
+WITH_TYPES = {"bert", "electra", "ernie"}
+
+
+def write_cross_encoder(name: str, target: Path) -> None:
+    """Write a network with a head that scores pairs, and the logits of the pairs."""
+    config = configs()[name]
+    for field, value in (SMALL | {"dim": 16, "hidden_dim": 24, "n_heads": 2}).items():
+        if hasattr(config, field):
+            setattr(config, field, value)
+    torch.manual_seed(sum(map(ord, name)) + 1)
+    model = randomise(transformers.AutoModelForSequenceClassification.from_config(config))
+    last = next(layer for layer in reversed(list(model.modules())) if isinstance(layer, torch.nn.Linear))
+    last.weight.data *= 10  # so that the scores of the pairs lie apart
+    shutil.rmtree(target, ignore_errors=True)
+    model.save_pretrained(target)
+    tokenizer(CROSS_ENCODERS[name], has_types=name in WITH_TYPES).save_pretrained(target)
+    scorer = CrossEncoder(str(target), device="cpu")
+    if name in {"bert", "xlm-roberta"}:
+        shutil.rmtree(target)
+        scorer.save_pretrained(str(target))
+        (target / "README.md").unlink(missing_ok=True)
+    compact(target)
+    logits = [scorer.predict([pair], activation_fn=torch.nn.Identity())[0] for pair in PAIRS]
+    save_file({"": torch.tensor(np.array(logits, np.float32))}, target / "expected.safetensors")
 
 
 def pooled(**config: Any) -> Mapping[str, Any]:
@@ -389,10 +456,16 @@ def main(target: Path, names: list[str]) -> None:
         if not names or name in names:
             print(name)
             write_family(name, config, target / name)
+    for name in CROSS_ENCODERS:
+        if not names or f"cross-encoders/{name}" in names:
+            print("cross-encoders", name)
+            write_cross_encoder(name, target / "cross-encoders" / name)
     if not names:
         (target / "texts.json").write_text(json.dumps(TEXTS, indent=1, ensure_ascii=False) + "\n")
+        (target / "cross-encoders" / "pairs.json").write_text(json.dumps(PAIRS, indent=1, ensure_ascii=False) + "\n")
         write_static(target)
-    write_variations(target)
+    if not names or {base for base, _ in VARIATIONS.values()} & set(names):
+        write_variations(target)
 
 
 if __name__ == "__main__":

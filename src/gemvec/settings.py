@@ -108,6 +108,12 @@ class Settings:
         topic=_MODEL,
         metavar="NAME=MODEL",
     )
+    rerank_model: str = setting(
+        "",
+        "Cross-encoder that scores texts against a query on /rerank, /v1/rerank and /v2/rerank: a hub id or a folder.",
+        topic=_MODEL,
+        metavar="MODEL",
+    )
     upstream: str = setting(
         "",
         "Pass texts on to another server instead of computing here: google, or the address of a gemvec server. Its "

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,8 @@ from gemvec.models.local import open_embedder
 from gemvec.server.run import serving
 from gemvec.server.services import open_services
 from gemvec.settings import Settings
+
+RERANKER = Path(__file__).parents[1] / "models" / "golden" / "cross-encoders" / "bert"
 
 
 class HeldEmbedder(WrapperEmbedder):
@@ -86,7 +89,7 @@ def running(open_tiny, tmp_path_factory):
 @pytest.fixture(scope="session")
 def http(running_whole, tmp_path_factory):
     """An HTTP client of all that `gemvec serve` serves."""
-    with running_whole(tmp_path_factory.mktemp("data")) as client:
+    with running_whole(tmp_path_factory.mktemp("data"), rerank_model=str(RERANKER)) as client:
         yield client
 
 

@@ -1,6 +1,7 @@
 """embedContent, batchEmbedContents and countTokens, as every kind of client calls them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -127,3 +128,24 @@ def test_what_a_client_reads_of_an_answer_does_not_depend_on_how_it_asks(http):
     snake = http.post(f"/v1/{MODEL}:embedContent", json=content("a") | {"task_type": 1})
     nested = http.post(f"/v1/{MODEL}:embedContent", json=content("a") | {"embedContentConfig": {"taskType": 1}})
     assert camel.json() == snake.json() == nested.json()
+
+
+CHINESE = "图书馆在哪里"
+
+
+def test_texts_that_the_model_was_not_made_for_are_said_in_the_answer(http):
+    answer = http.post("/v1/embeddings", json={"input": ["the dog", CHINESE]})
+    warning = answer.headers["x-gemvec-warning"]
+    assert warning.startswith("1 of 2 texts mostly unknown to tiny")
+    assert "--model multilingual-e5-small-q4" in warning
+    assert "x-gemvec-warning" not in http.post("/v1/embeddings", json={"input": ["the dog"]}).headers
+
+
+def test_texts_that_the_model_was_not_made_for_are_counted(http):
+    def count():
+        metrics = http.get("/metrics").text
+        return float(re.search(r'gemvec_unknown_texts_total\{model="tiny"\} ([\d.e+]+)', metrics)[1])
+
+    before = count()
+    http.post("/embed", json={"inputs": [CHINESE, "the dog", CHINESE]})
+    assert count() == before + 2

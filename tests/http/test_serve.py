@@ -80,6 +80,7 @@ def test_it_is_ready_when_it_says_where_it_serves(server):
 def test_it_says_which_weights_serve_and_that_the_vectors_are_not_googles(server):
     assert server.embed().headers["x-gemvec-model"] in server.output
     assert "not Google's" in server.output
+    assert "no prompts: task types change nothing" in server.output
     assert f"{server.url}/docs" in server.output
 
 
@@ -91,6 +92,7 @@ def test_with_json_logs_every_line_is_json_and_the_first_says_what_is_served(tin
     assert first["message"] == "serving"
     assert (first["url"], first["weights"]) == (server.url, [answer.headers["x-gemvec-model"]])
     assert "gemini-embedding-001" in first["models"]
+    assert first["prompts"]["tiny"]["RETRIEVAL_QUERY"] == ""
     assert first["asks_for_keys"] is False
     assert sorted(each["message"] for each in others) == ["request", "stopping"]
     request = next(each for each in others if each["message"] == "request")

@@ -115,7 +115,7 @@ def test_a_dense_layer_of_another_kind_is_refused_by_what_differs(folder, config
 def test_a_dense_layer_kept_as_a_pickle_is_refused_with_the_way_on(folder):
     here = add_module(folder, "Dense", out_features=20)
     (here / "model.safetensors").rename(here / "pytorch_model.bin")
-    with pytest.raises(UnsupportedModel, match=r"pytorch_model\.bin only, a pickle.*\.save\('converted'\)"):
+    with pytest.raises(UnsupportedModel, match=r"only as pytorch_model\.bin, a pickle.*\.save\('converted'\)"):
         find_record(str(folder))
 
 
@@ -252,3 +252,19 @@ def test_prompts_in_the_files_win_over_those_of_the_family(folder, tmp_path):
     edit(folder / "config_sentence_transformers.json", prompts={"query": "ask: ", "document": ""})
     record = find_record(str(folder.rename(tmp_path / "e5-small-v2")))
     assert set(record.prompts.by_task.values()) == {"ask: ", ""}
+
+
+@pytest.mark.parametrize(
+    ("card", "languages"),
+    [
+        ("language: en", "en"),
+        ("language:\n- zh\n- en\ntags:\n- mteb", "zh, en"),
+        ("language: [de, fr]", "de, fr"),
+        ("language:\n  - multilingual\n  - af", "multilingual, af"),
+        ("language:\n" + "\n".join(f"- {chr(97 + each)}x" for each in range(20)), "20 languages"),
+        ("tags:\n- mteb", ""),
+    ],
+)
+def test_the_languages_of_a_folder_are_those_of_its_card(folder, card, languages):
+    (folder / "README.md").write_text(f"---\n{card}\n---\n# Card\nlanguage: xx\n")
+    assert find_record(str(folder)).languages == languages

@@ -17,6 +17,7 @@ from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.models.record import ModelRecord
+    from gemvec.models.verification import Verification
 
 app = typer.Typer(help="List models, and fetch their weights ahead of time.", no_args_is_help=True)
 
@@ -77,7 +78,7 @@ def show(
     record = find_record(model)
     if not record.is_read:
         with show_fetch() as progress:
-            record = load_model(model, settings.cache_dir, progress=progress).record
+            record = load_model(model, settings.cache_dir, task=None, progress=progress).record
     facts = _to_json(record, settings.cache_dir) | _describe(record)
     if as_json:
         typer.echo(json.dumps(facts))
@@ -101,6 +102,7 @@ def _describe(record: ModelRecord) -> dict[str, Any]:
 
     named = [task for task in TaskType if task != TaskType.TASK_TYPE_UNSPECIFIED]
     return {
+        "task": record.task,
         "engine": record.engine,
         "weightsPath": record.weights_path,
         "pooling": None if record.engine == "static" else record.pooling,
@@ -166,6 +168,80 @@ def path(
     with show_fetch() as progress:
         folder = fetch_model(record, settings.cache_dir, progress=progress)
     typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else str(folder))
+
+
+@app.command("verify")
+@with_settings("precision", "streams", "token_budget", "cache_dir")
+def verify(
+    settings: Settings,
+    *,
+    model: Annotated[str, typer.Argument(help="Catalogue id, hub id or folder.", autocompletion=complete_model)],
+    as_json: AsJson = False,
+) -> None:
+    """Check that a model gives the right vectors here.
+
+    Compares them with the vectors pinned in gemvec, with those that the model's folder keeps in reference.json
+    ({"texts": [...], "vectors": [[...], ...]}, without prompts), and, where sentence-transformers is installed beside
+    gemvec, with its own on texts of all lengths and in many languages. Ends with status 1 when vectors differ by more
+    than rounding explains, and when there is nothing to compare with.
+
+    Examples:
+        gemvec models verify all-minilm-l6-v2
+        gemvec models verify ./my-model --precision exact --json
+    """
+    from gemvec.client.progress import show_fetch
+    from gemvec.models.verification import verify_model
+    from gemvec.models.weights import load_model
+
+    with show_fetch() as progress:
+        loaded = load_model(model, settings.cache_dir, progress=progress)
+    found = verify_model(loaded, settings)
+    if as_json:
+        typer.echo(json.dumps(_verification_to_json(found)))
+    else:
+        _show_verification(found, Console())
+    if not found.is_right:
+        raise typer.Exit(1)
+
+
+def _verification_to_json(found: Verification) -> dict[str, Any]:
+    return {
+        "weights": found.weights,
+        "precision": found.precision,
+        "isRight": found.is_right,
+        "comparisons": [
+            {
+                "against": each.against,
+                "texts": each.texts,
+                "lowestCosine": each.lowest_cosine,
+                "leastCosine": each.least_cosine,
+                "largestDifference": each.largest_difference,
+                "isRight": each.is_right,
+            }
+            for each in found.comparisons
+        ],
+        "textsPerSecond": found.texts_per_second,
+        "sentenceTransformersTextsPerSecond": found.their_texts_per_second,
+        "leftOut": found.left_out or None,
+    }
+
+
+def _show_verification(found: Verification, console: Console) -> None:
+    console.print(f"[bold]{escape(found.weights)}[/], precision {found.precision}", highlight=False)
+    for each in found.comparisons:
+        mark = "[green]right[/]" if each.is_right else "[red]WRONG[/]"
+        console.print(
+            f"  {mark}  {escape(each.against)}: {each.texts} texts, lowest cosine {each.lowest_cosine:.6f} (at least"
+            f" {each.least_cosine}), largest difference {each.largest_difference:.2g}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if not found.comparisons:
+        console.print("  [yellow]There is nothing to compare with.[/]", highlight=False, soft_wrap=True)
+    if found.left_out:
+        console.print(f"  [dim]{escape(found.left_out)}[/]", highlight=False, soft_wrap=True)
+    theirs = f", sentence-transformers {found.their_texts_per_second:.0f}" if found.their_texts_per_second else ""
+    console.print(f"  {found.texts_per_second:.0f} texts a second{theirs}", highlight=False)
 
 
 def _to_json(record: ModelRecord, cache_dir: Path) -> dict[str, Any]:

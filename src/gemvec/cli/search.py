@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gemvec.milvus import Hit
 
 _PASSAGE_CHARACTERS = 600
+# Passages that a cross-encoder orders, at least; it computes each of them anew.
+_RERANKED_PASSAGES = 50
 
 
 @with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
@@ -39,6 +41,13 @@ def search(
     context: Annotated[
         int, typer.Option(min=0, metavar="N", help="Number of passages before and after each one to show with it.")
     ] = 0,
+    rerank: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Order the passages by a cross-encoder: a hub id or folder, such as bge-reranker-base.",
+        ),
+    ] = "",
     model: ModelName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the passages as JSON.")] = False,
 ) -> None:
@@ -52,10 +61,14 @@ def search(
         gemvec search "error 429" --hybrid -n 10 --uri ./my.db
         gemvec search "refunds" --by-document --context 1
         gemvec search "refunds" --where 'metadata["lang"] == "en"' --json
+        gemvec search "who signs a contract?" --rerank bge-reranker-base
     """
     choice = EmbedderChoice(server=server, model=model)
-    options = {"limit": limit, "hybrid": hybrid, "where": where, "by_document": by_document, "context": context}
+    wanted = max(limit, _RERANKED_PASSAGES) if rerank else limit
+    options = {"limit": wanted, "hybrid": hybrid, "where": where, "by_document": by_document, "context": context}
     hits = asyncio.run(_search(settings, choice, query, options))
+    if rerank and hits:
+        hits = asyncio.run(_rerank(replace(settings, rerank_model=rerank), query, hits))[:limit]
     if as_json:
         typer.echo(json.dumps([_to_json(hit, query) for hit in hits], ensure_ascii=False))
     else:
@@ -80,6 +93,23 @@ async def _search(settings: Settings, choice: EmbedderChoice, query: str, option
             if script := Vocabulary(opened.tokenizer_file).find_unknown_script(query):
                 announce(f"Note: {describe_unknown(script, 'the query')}.")
             return await search_collection(collection, opened.embedder, query, **options)
+
+
+async def _rerank(settings: Settings, query: str, hits: list[Hit]) -> list[Hit]:
+    """Return the passages with the scores of a cross-encoder, best first."""
+    from gemvec.client.progress import show_fetch
+    from gemvec.embedding.models import relevance_of
+    from gemvec.models.reranker import open_reranker
+
+    with show_fetch() as progress:
+        reranker = await asyncio.to_thread(open_reranker, settings, progress=progress)
+    try:
+        pairs = await reranker.prepare(query, [hit.text for hit in hits])
+        scores = relevance_of(await reranker.score(pairs))
+    finally:
+        await reranker.close()
+    scored = [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
+    return sorted(scored, key=lambda hit: -hit.score)
 
 
 def _to_json(hit: Hit, query: str) -> dict[str, Any]:

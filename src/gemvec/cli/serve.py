@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,16 +11,21 @@ from rich.markup import escape
 import gemvec
 from gemvec.cli.options import with_settings
 from gemvec.embedding.models import FAKE
+from gemvec.embedding.task_type import TaskType
 from gemvec.logs import configure_logs, get_logger
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.embedding.models import ServedModel
+    from gemvec.embedding.models import ScoringModel, ServedModel
+
+# A model with more different prompts than this has its own line for them in `gemvec models show`.
+_SHOWN_PROMPTS = 3
 
 
 @with_settings(
     "model",
     "alias",
+    "rerank_model",
     "upstream",
     "upstream_texts_per_minute",
     "upstream_tokens_per_minute",
@@ -94,13 +99,19 @@ def serve(settings: Settings) -> None:
         raise
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)
+    scoring = services.reranker.model if services.reranker else None
     if settings.log_format == "json":  # JSON logs are read by programs, so nothing else is printed
-        run(services, bound, lambda: log_start(url, models, has_keys=has_keys))
-    else:
-        run(services, bound, lambda: announce(Console(), url, models, has_keys=has_keys, upstream=settings.upstream))
+        run(services, bound, lambda: log_start(url, models, has_keys=has_keys, scoring=scoring))
+        return
+    upstream = settings.upstream
+    run(
+        services,
+        bound,
+        lambda: announce(Console(), url, models, has_keys=has_keys, upstream=upstream, scoring=scoring),
+    )
 
 
-def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> None:
+def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool, scoring: ScoringModel | None = None) -> None:
     """Log which names are served by which weights."""
     get_logger("server").info(
         "serving",
@@ -109,12 +120,27 @@ def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool) -> Non
             "url": url,
             "weights": sorted({each.weights for each in models}),
             "models": [each.name for each in models],
+            "languages": {each.model_id: each.languages for each in models if each.languages},
+            "prompts": {
+                each.model_id: {task.name: prompt for task, prompt in each.prompts.items()}
+                for each in models
+                if each.prompts
+            },
+            "reranker": scoring.weights if scoring else None,
             "asks_for_keys": has_keys,
         },
     )
 
 
-def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_keys: bool, upstream: str = "") -> None:
+def announce(
+    console: Console,
+    url: str,
+    models: Sequence[ServedModel],
+    *,
+    has_keys: bool,
+    upstream: str = "",
+    scoring: ScoringModel | None = None,
+) -> None:
     """Print which names are served by which weights, and how to connect clients."""
     default = models[0]
     names = [each.name for each in models if each.weights == default.weights and each is not default]
@@ -122,9 +148,20 @@ def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_k
     console.print(f"[bold]gemvec {gemvec.__version__}[/] serves at [bold cyan]{url}[/]", highlight=False)
     for each in models:
         if each.name == each.model_id:
-            console.print(f"  [bold]{escape(each.weights)}[/], {each.native_dim} dimensions", highlight=False)
+            _announce_model(console, each)
     if names:
         console.print(f"  {default.model_id} also answers to {', '.join(names)}", highlight=False, soft_wrap=True)
+    if scoring:
+        line = f"scores texts at /rerank{_for_languages(scoring.languages)}"
+        console.print(f"  [bold]{escape(scoring.weights)}[/] {escape(line)}", highlight=False)
+    _say_whose_vectors(console, default, upstream)
+    console.print()
+    for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():
+        console.print(f"  [dim]{name:14}[/]{escape(line)}", highlight=False, soft_wrap=True)
+    console.print(f"\n  Browse the API at {url}/docs. Ctrl-C stops the server.", highlight=False, soft_wrap=True)
+
+
+def _say_whose_vectors(console: Console, default: ServedModel, upstream: str) -> None:
     if upstream:
         console.print(f"  [yellow]Texts are forwarded to {escape(upstream)}, which embeds them.[/]", soft_wrap=True)
     if default.model_id == FAKE:
@@ -133,10 +170,44 @@ def announce(console: Console, url: str, models: Sequence[ServedModel], *, has_k
         )
     elif upstream != "google":
         console.print("  [yellow]The vectors are not Google's: never mix the two in one collection.[/]", soft_wrap=True)
-    console.print()
-    for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():
-        console.print(f"  [dim]{name:14}[/]{escape(line)}", highlight=False, soft_wrap=True)
-    console.print(f"\n  Browse the API at {url}/docs. Ctrl-C stops the server.", highlight=False, soft_wrap=True)
+
+
+def _announce_model(console: Console, model: ServedModel) -> None:
+    line = f"{model.native_dim} dimensions{_for_languages(model.languages)}"
+    console.print(f"  [bold]{escape(model.weights)}[/], {escape(line)}", highlight=False)
+    if model.prompts:
+        console.print(f"    {escape(describe_prompts(model))}", highlight=False, soft_wrap=True)
+
+
+def _for_languages(languages: str) -> str:
+    return f", for {languages}" if languages else ""
+
+
+def describe_prompts(model: ServedModel) -> str:
+    """Return what is put before a text for which task type, in one line."""
+    named = {task: prompt for task, prompt in model.prompts.items() if task != TaskType.TASK_TYPE_UNSPECIFIED}
+    tasks = _tasks_by_prompt(named)
+    if not any(tasks):
+        return "no prompts: task types change nothing"
+    if len(tasks) > _SHOWN_PROMPTS:
+        task, prompt = next(iter(named.items()))
+        shown = f"{prompt!r} for {task.name}; gemvec models show {model.model_id} lists them"
+        return f"a prompt for each task type, such as {shown}"
+    *special, usual = sorted(tasks, key=lambda prompt: (len(tasks[prompt]), not prompt))
+    parts = [f"{_spell(prompt)} for {', '.join(task.name for task in tasks[prompt])}" for prompt in special]
+    parts.append(f"{_spell(usual)} for {'other task types' if parts else 'every task type'}")
+    return f"prompts: {'; '.join(parts)}; without a task type: {_spell(model.prompts[TaskType.TASK_TYPE_UNSPECIFIED])}"
+
+
+def _tasks_by_prompt(prompts: Mapping[TaskType, str]) -> dict[str, list[TaskType]]:
+    tasks: dict[str, list[TaskType]] = {}
+    for task, prompt in prompts.items():
+        tasks.setdefault(prompt, []).append(task)
+    return tasks
+
+
+def _spell(prompt: str) -> str:
+    return repr(prompt) if prompt else "none"
 
 
 def clients(url: str, model: str, key: str) -> dict[str, str]:

@@ -83,22 +83,30 @@ class Embedding:
         token_count: tokens that were embedded, including prompt and title.
         truncated_from: tokens that the text had before it was cut at the model's limit, as far as they were counted;
             None if it was embedded whole.
+        unknown_count: tokens, of all that were counted, that stand for text for which the model was not made; 0 if that
+            is not known, as for one from a cache.
     """
 
     vector: Float32Array
     token_count: int
     truncated_from: int | None = None
+    unknown_count: int = field(default=0, compare=False)
 
     @classmethod
-    def of(cls, vector: Float32Array, found_tokens: int, token_limit: int) -> Embedding:
+    def of(cls, vector: Float32Array, found_tokens: int, token_limit: int, unknown_count: int = 0) -> Embedding:
         """Return the embedding of a text in which `found_tokens` were found and no more than `token_limit` count."""
         is_cut = found_tokens > token_limit
-        return cls(vector, min(found_tokens, token_limit), found_tokens if is_cut else None)
+        return cls(vector, min(found_tokens, token_limit), found_tokens if is_cut else None, unknown_count)
 
     @property
     def found_tokens(self) -> int:
         """Tokens of the text before any cut, as far as they were counted."""
         return self.token_count if self.truncated_from is None else self.truncated_from
+
+    @property
+    def is_mostly_unknown(self) -> bool:
+        """Whether most of the text is of a kind for which the model was not made, such as another script."""
+        return 2 * self.unknown_count > self.found_tokens
 
 
 def truncated_counts(embeddings: Sequence[Embedding]) -> dict[int, int]:

@@ -62,6 +62,7 @@ ALL_MINILM_L6_V2 = ModelRecord(
     ),
     native_dim=384,
     window_tokens=256,
+    languages="English",
     licence="Apache-2.0",
     summary="The default: English, good and fast on a CPU.",
 )
@@ -107,6 +108,7 @@ WORDLLAMA_256 = ModelRecord(
     native_dim=256,
     # An average has no window of its own, so this is the largest limit of any served name.
     window_tokens=8192,
+    languages="English",
     licence="MIT",
     summary="Averaged token vectors: English, 16 MB, many times faster, less accurate.",
 )
@@ -120,6 +122,7 @@ EMBEDDINGGEMMA_300M = ModelRecord(
     modules=(),
     native_dim=768,
     window_tokens=2048,
+    languages="over 100 languages",
     prompts=EMBEDDINGGEMMA,
     licence="Gemma Terms of Use",
     summary="Google's open model: over 100 languages, 1.2 GB.",
@@ -161,6 +164,7 @@ MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
     weights_path="e5-small-q4.bin",
     native_dim=384,
     window_tokens=512,
+    languages="about 100 languages",
     prompts=E5,
     licence="MIT",
     summary="multilingual-e5-small with 4-bit weights: about 100 languages, 89 MB.",
@@ -168,7 +172,7 @@ MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
 
 
 def _hub_model(
-    repository: str, native_dim: int, *, licence: str = "MIT", summary: str, prompts: Prompts, pooling: Pooling
+    repository: str, native_dim: int, *, languages: str, summary: str, prompts: Prompts, pooling: Pooling
 ) -> ModelRecord:
     """Return the record of a BERT-family model with a window of 512 tokens."""
     return ModelRecord(
@@ -178,26 +182,60 @@ def _hub_model(
         modules=(pooling,),
         native_dim=native_dim,
         window_tokens=512,
+        languages=languages,
         prompts=prompts,
-        licence=licence,
-        summary=summary,
+        licence="MIT",
+        summary=f"{summary}: {languages}.",
         substitute=MULTILINGUAL_E5_SMALL_Q4.id if "multilingual" in repository else "",
     )
 
 
 _SIZES = {"small": 384, "base": 768, "large": 1024}
 _BGE = [
-    _hub_model(f"BAAI/bge-{size}-en-v1.5", dim, summary=f"BGE, {size}: English.", prompts=BGE, pooling=CLS_POOLING)
+    _hub_model(
+        f"BAAI/bge-{size}-en-v1.5",
+        dim,
+        languages="English",
+        summary=f"BGE, {size}",
+        prompts=BGE,
+        pooling=CLS_POOLING,
+    )
     for size, dim in _SIZES.items()
 ]
 _E5 = [
-    _hub_model(f"intfloat/{name}", dim, summary=f"E5, {size}: {languages}.", prompts=E5, pooling=MEAN_POOLING)
+    _hub_model(f"intfloat/{name}", dim, languages=languages, summary=f"E5, {size}", prompts=E5, pooling=MEAN_POOLING)
     for pattern, languages in (("e5-{}-v2", "English"), ("multilingual-e5-{}", "about 100 languages"))
     for size, dim in _SIZES.items()
     for name in [pattern.format(size)]
 ]
 
+
+def _reranker(repository: str, *, languages: str, licence: str, window_tokens: int = 512) -> ModelRecord:
+    """Return the record of a cross-encoder, whose other facts are read from its files."""
+    return ModelRecord(
+        id=id_of(repository),
+        aliases=(repository,),
+        sources=(HubSource(repository=repository),),
+        task="rerank",
+        window_tokens=window_tokens,
+        languages=languages,
+        licence=licence,
+        summary=f"Scores texts against a query: {languages}.",
+        is_read=False,
+    )
+
+
+RERANKERS = (
+    _reranker("cross-encoder/ms-marco-MiniLM-L6-v2", languages="English", licence="Apache-2.0"),
+    _reranker("cross-encoder/ms-marco-MiniLM-L12-v2", languages="English", licence="Apache-2.0"),
+    _reranker("BAAI/bge-reranker-base", languages="Chinese, English", licence="MIT"),
+    _reranker("BAAI/bge-reranker-large", languages="Chinese, English", licence="MIT"),
+    _reranker("BAAI/bge-reranker-v2-m3", languages="over 100 languages", licence="Apache-2.0", window_tokens=8192),
+)
 RECORDS = (ALL_MINILM_L6_V2, WORDLLAMA_256, MULTILINGUAL_E5_SMALL_Q4, EMBEDDINGGEMMA_300M, *_BGE, *_E5)
+
+# Those for most languages, the first recommended first.
+WIDE_MODELS = (MULTILINGUAL_E5_SMALL_Q4.id, EMBEDDINGGEMMA_300M.id)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -249,4 +287,5 @@ def read_record(folder: Path) -> ModelRecord:
 def find_known(name: str) -> ModelRecord | None:
     """Return the catalogue's record of an id or alias, in any case, or None."""
     wanted = name.lower()
-    return next((each for each in RECORDS if wanted in {each.id, *(alias.lower() for alias in each.aliases)}), None)
+    known = (*RECORDS, *RERANKERS)
+    return next((each for each in known if wanted in {each.id, *(alias.lower() for alias in each.aliases)}), None)

@@ -15,11 +15,19 @@ from typing import Any, cast
 import msgspec
 
 from gemvec.errors import UnsupportedModel
-from gemvec.models.modules import MEAN_POOLING, Program, read_document, read_program, vector_size
+from gemvec.models.modules import (
+    CLS_POOLING,
+    MEAN_POOLING,
+    Program,
+    list_modules,
+    read_document,
+    read_program,
+    vector_size,
+)
 from gemvec.models.networks import FAMILIES
 from gemvec.models.prompts import NO_PROMPTS, Prompts, find_prompts, prompts_from_config
-from gemvec.models.record import FolderSource, ModelFile, ModelRecord
-from gemvec.models.weights_choice import choose_weights, refuse_other_kinds
+from gemvec.models.record import FolderSource, ModelFile, ModelRecord, Task
+from gemvec.models.weights_choice import choose_weights, find_task
 
 MANIFEST = "gemvec.json"
 
@@ -27,6 +35,9 @@ _SANE_WINDOW = 1_000_000
 # The window of a network without a limit: the largest token limit of any served name.
 _LONGEST_WINDOW = 8192
 _NAME_IN_CARD = re.compile(r"^\s*-?\s*(?:name|base_model):\s*[\"']?([\w./-]+)", re.MULTILINE)
+# A code, codes in brackets, or a list of codes.
+_LANGUAGES_IN_CARD = re.compile(r"^language:(?P<codes> *[^\n]+|(?:\s*\n *- *[\w'\"-]+)+)", re.MULTILINE)
+_SPELLED_LANGUAGES = 5
 _CARD_CHARACTERS = 4000
 
 
@@ -86,17 +97,27 @@ def read_folder(folder: Path) -> ModelRecord:
     manifest = read_manifest(folder)
     described = _Folder.read(folder)
     facts = described.static_facts() if described.program.kind == "StaticEmbedding" else described.network_facts()
+    name = manifest.id if manifest else repository_of(folder)
     return ModelRecord(
-        id=id_of(manifest.id if manifest else folder.name),
-        aliases=(manifest.id,) if manifest else (),
+        id=id_of(name or folder.name),
+        aliases=(name,) if name else (),
         sources=(FolderSource(folder=folder),),
         files=manifest.files if manifest else (),
+        task=described.task,
         network_path=described.program.path,
         modules=described.program.modules,
-        prompts=described.prompts(manifest.id if manifest else folder.as_posix()),
+        languages=described.languages(),
+        prompts=described.prompts(name or folder.as_posix()),
         summary=f"The model in {folder}.",
         **facts,
     )
+
+
+def repository_of(folder: Path) -> str:
+    """Return the repository of a folder in the hub's own cache, `models--acme--tiny/snapshots/0123`; else nothing."""
+    home = folder.parent.parent.name
+    is_snapshot = folder.parent.name == "snapshots" and home.startswith("models--")
+    return home.removeprefix("models--").replace("--", "/") if is_snapshot else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +126,7 @@ class _Folder:
 
     Attributes:
         root: the model's folder.
+        task: what the model is for.
         here: the folder in it with the network's files.
         program: what modules.json says, or what sentence-transformers does without one.
         config: config.json; empty if there is none.
@@ -113,6 +135,7 @@ class _Folder:
     """
 
     root: Path
+    task: Task
     here: Path
     program: Program
     config: Mapping[str, Any]
@@ -127,16 +150,18 @@ class _Folder:
             UnsupportedModel: one cannot be read, or describes a kind of model that gemvec does not run.
         """
         model_config = read_document(root, "config_sentence_transformers.json") or {}
-        program = read_program(root)
-        here = root / program.path if program else root
+        listed = list_modules(root) or [("Transformer", "")]
+        path = listed[0][1]
+        here = root / path
         config = read_document(here, "config.json") or {}
-        refuse_other_kinds(
+        task = find_task(
             str(root),
             config,
             model_config,
-            has_modules=program is not None,
+            has_pooling=len(listed) > 1,
             is_adapter=(root / "adapter_config.json").is_file(),
         )
+        program = _scoring_program(root, path, model_config) if task == "rerank" else read_program(root)
         if program is None:
             kind = "StaticEmbedding" if config.get("model_type") == "model2vec" else "Transformer"
             modules = (MEAN_POOLING,) if kind == "Transformer" else ()
@@ -144,6 +169,7 @@ class _Folder:
         sentence_config = read_document(here, "sentence_bert_config.json") or {}
         return cls(
             root=root,
+            task=task,
             here=here,
             program=program,
             config=config,
@@ -154,6 +180,8 @@ class _Folder:
     def network_facts(self) -> dict[str, Any]:
         """Return the facts about a model with a network."""
         chosen, engine = choose_weights(self._paths(), self.config, where=str(self.here))
+        if self.task == "rerank" and engine != "network":
+            raise UnsupportedModel(f"{self.here / chosen} is a graph; gemvec runs a reranker from its safetensors.")
         self._require_tokenizer()
         size = self._network_size() if engine == "network" else 0
         return {
@@ -189,12 +217,20 @@ class _Folder:
 
     def _names(self) -> list[str]:
         """Return what the files call the model, or the model that it was trained from."""
-        names = [str(self.config.get("_name_or_path", ""))]
+        return [str(self.config.get("_name_or_path", "")), *_NAME_IN_CARD.findall(self._head_of_card())]
+
+    def languages(self) -> str:
+        """Return the languages that the model's card names, by their codes, or how many they are."""
+        found = _LANGUAGES_IN_CARD.search(self._head_of_card())
+        codes = re.findall(r"\b(?:multilingual|[a-z]{2,3})\b", found["codes"]) if found else []
+        return ", ".join(codes) if len(codes) <= _SPELLED_LANGUAGES else f"{len(codes)} languages"
+
+    def _head_of_card(self) -> str:
+        """Return the part of the model's card that is for machines."""
         card = self.root / "README.md"
-        if card.is_file():
-            head = card.read_text(encoding="utf-8", errors="replace")[:_CARD_CHARACTERS]
-            names += _NAME_IN_CARD.findall(head.split("\n---", 1)[0])
-        return names
+        if not card.is_file():
+            return ""
+        return card.read_text(encoding="utf-8", errors="replace")[:_CARD_CHARACTERS].split("\n---", 1)[0]
 
     def _paths(self) -> list[str]:
         """Return the files beside the network's config.json, and those in folders of graphs."""
@@ -244,6 +280,16 @@ class _Folder:
             settings = read_document(self.here, "tokenizer_config.json") or {}
             asked = _windows(settings.get("model_max_length"), positions)
         return min([*asked, *_windows(served)], default=_LONGEST_WINDOW)
+
+
+def _scoring_program(root: Path, path: str, model_config: Mapping[str, Any]) -> Program:
+    """Return what becomes of a pair before its head: the vector of its first token."""
+    if model_config.get("default_prompt_name"):
+        raise UnsupportedModel(
+            f"{root / 'config_sentence_transformers.json'} has default_prompt_name, which gemvec does not put before"
+            " the texts of a reranker."
+        )
+    return Program(kind="Transformer", path=path, modules=(CLS_POOLING,))
 
 
 def _windows(*values: object) -> list[int]:

@@ -1,8 +1,9 @@
 """The input and output of our OpenVINO graphs, `Inputs` and `Graph`; and graphs read from files.
 
 A graph takes input_ids int32[rows, tokens], padded with any id, and token_counts int32[rows], all above 0. It returns
-vectors float32[rows, native_dim], not necessarily normalised. If a model's pooling leaves out the prompt, the ids of
-the prompt's tokens are passed as their bitwise complement, which is negative (`mark_prompt`).
+vectors float32[rows, native_dim], not necessarily normalised. Some ids may be passed as their bitwise complement, which
+is negative: those of the prompt if a model's pooling leaves it out (`mark_prompt`), and those of the second text of a
+pair (`PairTemplate`).
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Inputs:
         ids: int32[rows, tokens], the tokens' ids.
         positions: int32[tokens], 0, 1, 2 and so on.
         attention_mask: float32[rows, tokens], 1 for a token, 0 for padding.
+        takes_pairs: whether a row may hold two texts, the second one marked.
     """
 
     input_ids: openvino.Node
@@ -60,13 +62,15 @@ class Inputs:
     ids: openvino.Node
     positions: openvino.Node
     attention_mask: openvino.Node
+    takes_pairs: bool = False
 
     @classmethod
-    def add(cls, *, marks_prompt: bool = False) -> Self:
+    def add(cls, *, marks_prompt: bool = False, takes_pairs: bool = False) -> Self:
         """Add the parameters, and the nodes computed from them.
 
         Args:
             marks_prompt: whether the prompt's ids are passed as their complement.
+            takes_pairs: whether those of a pair's second text are.
         """
         input_ids = opset.parameter([-1, -1], np.int32, name="input_ids")
         token_counts = opset.parameter([-1], np.int32, name="token_counts")
@@ -77,10 +81,15 @@ class Inputs:
         return cls(
             input_ids=input_ids,
             token_counts=token_counts,
-            ids=opset.maximum(input_ids, complement) if marks_prompt else input_ids,
+            ids=opset.maximum(input_ids, complement) if marks_prompt or takes_pairs else input_ids,
             positions=positions,
             attention_mask=opset.convert(is_token, "f32"),
+            takes_pairs=takes_pairs,
         )
+
+    def token_types(self) -> openvino.Node:
+        """Return int32[rows, tokens]: 0 for the first text of a pair, 1 for the second."""
+        return opset.convert(opset.less(self.input_ids, np.int32(0)), "i32")
 
     def positions_after(self, padding_id: int) -> openvino.Node:
         """Return int32[rows, tokens]: positions that start after the padding id, as in RoBERTa.

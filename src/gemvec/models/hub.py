@@ -17,7 +17,7 @@ from gemvec.models.checksum import digest
 from gemvec.models.modules import list_modules, read_document
 from gemvec.models.progress import Progress, watched
 from gemvec.models.record import HubSource, ModelRecord
-from gemvec.models.weights_choice import choose_weights, is_part_of_weights, refuse_other_kinds
+from gemvec.models.weights_choice import choose_weights, find_task, is_part_of_weights
 from gemvec.settings import read_variable
 
 # Files that say how to use the weights, in the model's folder and in those of its modules; all small.
@@ -88,16 +88,16 @@ class _Repository:
         modules = list_modules(self.folder)
         (kind, here), *after = modules or [("Transformer", "")]
         chosen = (
-            "model.safetensors" if kind == "StaticEmbedding" else self._choose_network(here, has_modules=bool(modules))
+            "model.safetensors" if kind == "StaticEmbedding" else self._choose_network(here, has_pooling=bool(after))
         )
         of_modules = [f"{path}/model.safetensors" for _, path in after if f"{path}/model.safetensors" in self._files]
         return described + self._weights((PurePosixPath(here) / chosen).as_posix()) + of_modules
 
-    def _choose_network(self, here: str, *, has_modules: bool) -> str:
+    def _choose_network(self, here: str, *, has_pooling: bool) -> str:
         config = read_document(self.folder / here, "config.json") or {}
         model_config = read_document(self.folder, "config_sentence_transformers.json") or {}
         where, prefix = str(self._source), f"{here}/" if here else ""
-        refuse_other_kinds(where, config, model_config, has_modules=has_modules, is_adapter=_ADAPTER in self._files)
+        find_task(where, config, model_config, has_pooling=has_pooling, is_adapter=_ADAPTER in self._files)
         paths = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
         return choose_weights(paths, config, where=where)[0]
 

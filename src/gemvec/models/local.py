@@ -74,7 +74,7 @@ class LocalEmbedder:
     def figures(self) -> Iterable[Figure]:
         """Return figures on the load of each model."""
         for name, pipeline in self._pipelines.items():
-            yield from pipeline.scheduler.load.figures(model=name)
+            yield from pipeline.figures(model=name)
 
     async def embed(
         self,
@@ -92,6 +92,7 @@ class LocalEmbedder:
         with span("compute", windows=len(prepared.inputs)):
             vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
         embeddings = await _run(is_small, lambda: prepared.finish(vectors))
+        pipeline.unknown_texts += sum(each.is_mostly_unknown for each in embeddings)
         if on_done is not None:
             on_done(embeddings)
         return embeddings

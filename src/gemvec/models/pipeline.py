@@ -5,7 +5,7 @@ Each step is its own module; this one joins them. Nothing here waits, and it can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,9 @@ from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Tokens
 from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import ServedModel
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
+from gemvec.figures import Figure
 from gemvec.models.engines import engine_of
 from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors, pinned_vectors
 from gemvec.models.prompts import apply_prompt
@@ -36,6 +38,7 @@ class Pipeline:
         own_name: the served model under the model's own id.
         tokenizer: the model's tokenizer.
         scheduler: computes the inputs that `prepare` makes.
+        unknown_texts: how many texts were mostly unknown to the model, since the start.
     """
 
     def __init__(self, model: LoadedModel, settings: Settings) -> None:
@@ -45,6 +48,7 @@ class Pipeline:
             UnsupportedModel: the model's files cannot be run.
         """
         self._record = model.record
+        self.unknown_texts = 0
         self._cuts = settings.long_text == "truncate"
         self.tokenizer = load_tokenizer(model.record, model.folder)
         self._window = Window(
@@ -75,8 +79,32 @@ class Pipeline:
         """
         if pinned_vectors(weights_sha256) is None:
             return
-        inputs = [self._window.fill(ids[: self._window.room]) for ids in self.tokenizer.encode(PINNED_TEXTS)]
-        check_pinned_vectors(weights_sha256, self._encoder.encode(inputs, 0), settings.precision)
+        check_pinned_vectors(weights_sha256, self.encode_bare(PINNED_TEXTS), settings.precision)
+
+    def fill_bare(self, texts: Sequence[str], prompt: str = "") -> list[list[int]]:
+        """Return the network's inputs for texts with this prompt and no other, cut at the window."""
+        room = self._window.room
+        token_ids = [ids[:room] for ids in self.tokenizer.encode([prompt + text for text in texts], room)]
+        inputs = [self._window.fill(ids) for ids in token_ids]
+        if not self._record.leaves_out_prompt:
+            return inputs
+        marked = zip(inputs, token_ids, strict=True)
+        return [self._mark_prompt([window], prompt, ids)[0] for window, ids in marked]
+
+    def encode_bare(self, texts: Sequence[str], prompt: str = "") -> Float32Array:
+        """Return float32[texts, native_dim], computed in one micro-batch past the scheduler, which must be idle."""
+        return self._encoder.encode(self.fill_bare(texts, prompt), 0)
+
+    def figures(self, *, model: str) -> Iterator[Figure]:
+        """Yield what there is to do and has been done, as that of `model`."""
+        yield from self.scheduler.load.figures(model=model)
+        yield Figure(
+            name="unknown_texts",
+            summary="Texts that were mostly unknown to the model, such as another script; those of batches too.",
+            value=self.unknown_texts,
+            is_total=True,
+            labels={"model": model},
+        )
 
     def gemini_names(self) -> list[ServedModel]:
         """Return the Gemini names as served by this model."""
@@ -92,6 +120,8 @@ class Pipeline:
                 default_dimensionality=each.default_dimensionality,
                 takes_options=each.takes_options,
                 retired_at=each.retired_at,
+                languages=self.own_name.languages,
+                prompts=self.own_name.prompts,
             )
             for each in GEMINI_NAMES
         ]
@@ -119,13 +149,16 @@ class Pipeline:
         window_counts: list[int] = []
         for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
             windows = self._windows(served, request, ids, index)
-            inputs += self._mark_prompt(windows, request, ids) if leaves_out_prompt else windows
+            if leaves_out_prompt:
+                windows = self._mark_prompt(windows, apply_prompt(self._record.prompts, "", request.task_type), ids)
+            inputs += windows
             window_counts.append(len(windows))
         return Prepared(
             inputs=inputs,
             window_counts=window_counts,
             token_counts=[len(ids) for ids in token_ids],
             token_limit=served.input_token_limit,
+            unknown_counts=[self.tokenizer.count_unfamiliar(ids) for ids in token_ids],
             dimensionalities=[each.output_dimensionality or served.default_dimensionality for each in requests],
         )
 
@@ -155,6 +188,8 @@ class Pipeline:
             input_token_limit=self._limit(_LONGEST_TEXT_TOKENS),
             native_dim=self._encoder.native_dim,
             default_dimensionality=self._encoder.native_dim,
+            languages=model.record.languages,
+            prompts={task: model.record.prompts.of(task) for task in TaskType},
         )
 
     def _limit(self, token_limit: int) -> int:
@@ -178,9 +213,8 @@ class Pipeline:
             return [window]
         return self._window.split(ids[:limit], self._lead_tokens(request, ids))
 
-    def _mark_prompt(self, windows: list[list[int]], request: EmbedRequest, ids: Sequence[int]) -> list[list[int]]:
+    def _mark_prompt(self, windows: list[list[int]], prompt: str, ids: Sequence[int]) -> list[list[int]]:
         """Mark the prompt's tokens, and the special tokens before them, in each window that repeats the prompt."""
-        prompt = apply_prompt(self._record.prompts, "", request.task_type)
         (prompt_ids,) = self.tokenizer.encode([prompt], self._window.room)
         if not prompt_ids or list(ids[: len(prompt_ids)]) != prompt_ids:
             return windows
@@ -201,13 +235,15 @@ class Prepared:
         inputs: the windows of all texts, as input for the network.
         window_counts: number of windows of each text.
         token_counts: tokens of each text before any cut; a text far beyond the limit is not counted to its end.
-        token_limit: how many of them count.
+        unknown_counts: those of them that stand for text for which the model was not made.
+        token_limit: how many tokens of a text count.
         dimensionalities: wanted length of each text's vector.
     """
 
     inputs: list[list[int]]
     window_counts: list[int]
     token_counts: list[int]
+    unknown_counts: list[int]
     token_limit: int
     dimensionalities: list[int]
 
@@ -220,5 +256,5 @@ class Prepared:
             places = np.flatnonzero(wanted == dimensionality)
             for place, vector in zip(places, fit_dimensions(merged[places], dimensionality), strict=True):
                 rows[place] = vector
-        counted = zip(rows, self.token_counts, strict=True)
-        return [Embedding.of(vector, count, self.token_limit) for vector, count in counted]
+        counted = zip(rows, self.token_counts, self.unknown_counts, strict=True)
+        return [Embedding.of(vector, count, self.token_limit, unknown) for vector, count, unknown in counted]

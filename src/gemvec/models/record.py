@@ -14,6 +14,8 @@ from gemvec.models.modules import MEAN_POOLING, Module, Pooling
 from gemvec.models.prompts import NO_PROMPTS, Prompts
 
 EngineName = Literal["network", "onnx", "openvino", "static"]
+# What a model is for: it makes vectors of texts, or scores texts against a query (a cross-encoder).
+Task = Literal["embed", "rerank"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class ModelRecord:
         sources: where to fetch its files, tried in this order.
         files: its files with their digests; empty if the catalogue has none: then the digests of the first fetch are
             recorded, and checked from then on.
+        task: what it is for.
         engine: what runs it: `network` builds the graph from safetensors, `onnx` and `openvino` read a graph, `static`
             averages rows of a table.
         weights_path: the file in the folder that the engine loads; for weights in several files, their index.
@@ -109,6 +112,7 @@ class ModelRecord:
         lower_cases: whether texts are lower-cased before they are tokenized.
         is_read: whether the facts are known; False for a hub model outside the catalogue whose files are not fetched
             yet.
+        languages: the languages it is for, in words; empty if its files do not say.
         prompts: what the model expects before a text.
         licence: SPDX identifier, or the licence's name.
         summary: one sentence that describes it.
@@ -119,6 +123,7 @@ class ModelRecord:
     sources: tuple[Source, ...]
     aliases: tuple[str, ...] = ()
     files: tuple[ModelFile, ...] = ()
+    task: Task = "embed"
     engine: EngineName = "network"
     weights_path: str = "model.safetensors"
     network_path: str = ""
@@ -126,6 +131,7 @@ class ModelRecord:
     native_dim: int = 0
     window_tokens: int = 512
     lower_cases: bool = False
+    languages: str = ""
     prompts: Prompts = NO_PROMPTS
     licence: str = "unknown"
     summary: str = ""

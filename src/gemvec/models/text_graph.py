@@ -27,7 +27,7 @@ def build_text_graph(record: ModelRecord, folder: Path) -> Graph:
         UnsupportedModel: the files do not describe a network that can be built.
     """
     document, tensors = _read_network(record, folder)
-    inputs = Inputs.add(marks_prompt=record.leaves_out_prompt)
+    inputs = Inputs.add(marks_prompt=record.leaves_out_prompt, takes_pairs=record.task == "rerank")
     vectors = add_modules(build_network(document, inputs, tensors), inputs, record.modules, folder)
     return Graph(model=inputs.finish(vectors, record.id), tensors=tensors)
 

@@ -17,7 +17,9 @@ from gemvec.embedding.embed import TextToken
 from gemvec.errors import UnsupportedModel
 from gemvec.models.engines import engine_of
 from gemvec.models.modules import read_document
+from gemvec.models.pairs import PairTemplate
 from gemvec.models.record import ModelRecord
+from gemvec.models.vocabulary import find_unfamiliar
 
 # Settings in tokenizer_config.json that override the normalizer's in tokenizer.json, by their names there.
 _NORMALIZER_SETTINGS = {
@@ -70,9 +72,11 @@ class Tokenizer:
             raise UnsupportedModel(f"{path} cannot be read as a tokenizer: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._has_types = "token_type_ids" in (settings or {}).get("model_input_names", ("token_type_ids",))
         self._apply_settings(settings or {})
         if lower_cases:
             self._lower_case()
+        self._unfamiliar = find_unfamiliar(self._tokenizer)
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
 
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
@@ -101,6 +105,10 @@ class Tokenizer:
         takes_any = special_tokens and bool(self.prefix_ids or self.suffix_ids)
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=takes_any)
         return [_tokens_of(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
+
+    def count_unfamiliar(self, ids: Sequence[int]) -> int:
+        """Return how many of the ids stand for text that the model was not made for."""
+        return sum(map(self._unfamiliar.__contains__, ids))
 
     def find_unknown(self, ids: Sequence[int]) -> int | None:
         """Return the first id that is not in the vocabulary, or None."""
@@ -150,6 +158,22 @@ class Tokenizer:
         whole = self._tokenizer.encode("a").ids
         start = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
         return tuple(whole[:start]), tuple(whole[start + len(bare) :])
+
+    def pair_template(self) -> PairTemplate:
+        """Find the special tokens of a pair, and which of its tokens have type 1, by what appears around a probe."""
+        whole = self._tokenizer.encode("a", "a")
+        texts = whole.sequence_ids
+        is_marked = [self._has_types and bool(each) for each in whole.type_ids]
+        ids = [~each if marked else each for each, marked in zip(whole.ids, is_marked, strict=True)]
+        first, second = texts.index(0), texts.index(1)
+        between = next(place for place in range(first, len(ids)) if texts[place] != 0)
+        after = next((place for place in range(second, len(ids)) if texts[place] != 1), len(ids))
+        return PairTemplate(
+            before=tuple(ids[:first]),
+            between=tuple(ids[between:second]),
+            after=tuple(ids[after:]),
+            marks_second=is_marked[second],
+        )
 
 
 def _tokens_of(encoding: tokenizers.Encoding, text: str) -> list[TextToken]:

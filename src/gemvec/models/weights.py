@@ -25,7 +25,7 @@ from gemvec.models.checksum import describe_files, digest, verify_files
 from gemvec.models.folder import MANIFEST, Manifest, read_folder, read_manifest, write_manifest
 from gemvec.models.modules import Dense, LayerNorm
 from gemvec.models.progress import Progress
-from gemvec.models.record import FolderSource, HubSource, ModelRecord, PackageSource
+from gemvec.models.record import FolderSource, HubSource, ModelRecord, PackageSource, Task
 from gemvec.models.tensors import weights_files
 from gemvec.models.weights_choice import is_part_of_weights
 
@@ -55,27 +55,48 @@ class LoadedModel:
         return self.folder / self.record.weights_path
 
 
-def load_model(name: str, cache_dir: Path, *, progress: Progress | None = None) -> LoadedModel:
+def load_model(
+    name: str, cache_dir: Path, *, task: Task | None = "embed", progress: Progress | None = None
+) -> LoadedModel:
     """Find a model by catalogue id, hub id or folder, fetch missing files, and check all of them.
 
     Args:
         name: as `catalogue.find_record` takes it.
         cache_dir: where fetched models are kept.
+        task: what the model must be for; None for any.
         progress: called with the progress of a fetch.
 
     Raises:
         ModelNotFound: there is no such model.
         WeightsMissing: the files are not here and cannot be fetched.
         ChecksumMismatch: a file is not the one it should be.
-        UnsupportedModel: gemvec cannot run these files.
+        UnsupportedModel: gemvec cannot run these files, or the model is for another task.
     """
     record = find_record(name)
+    if record.is_read:
+        _require_task(record, name, task)
     folder = fetch_model(record, cache_dir, progress=progress)
     if not record.is_read:
-        record = replace(read_folder(folder), id=record.id, aliases=record.aliases, sources=record.sources)
+        found = read_folder(folder)
+        languages = record.languages or found.languages
+        record = replace(found, id=record.id, aliases=record.aliases, sources=record.sources, languages=languages)
+        _require_task(record, name, task)
     manifest = read_manifest(folder)
     record = replace(record, files=record.files or (manifest.files if manifest else ()))
     return LoadedModel(record=record, folder=folder, weights_sha256=_weights_digest(folder, record))
+
+
+def _require_task(record: ModelRecord, name: str, task: Task | None) -> None:
+    if task is None or record.task == task:
+        return
+    if task == "embed":
+        raise UnsupportedModel(
+            f"{name} is a cross-encoder (reranker): it scores pairs of texts and gives no vectors."
+            f" gemvec serve --rerank-model {name} serves it beside a model that embeds."
+        )
+    raise UnsupportedModel(
+        f"{name} makes vectors and scores no pairs of texts. Name a cross-encoder, such as BAAI/bge-reranker-base."
+    )
 
 
 def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | None = None, force: bool = False) -> Path:

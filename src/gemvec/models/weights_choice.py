@@ -8,7 +8,8 @@ from typing import Any
 from gemvec.errors import UnsupportedModel
 from gemvec.models.modules import RESAVE
 from gemvec.models.networks import FAMILIES, check_config
-from gemvec.models.record import EngineName
+from gemvec.models.record import EngineName, Task
+from gemvec.models.score_head import SCORING_FAMILIES
 
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 _INDEX = ".safetensors.index.json"
@@ -20,7 +21,8 @@ _GRAPHS: tuple[tuple[str, EngineName], ...] = (
 )
 # Architectures that do not return text vectors, by the end of their names.
 _TASKS = {
-    "ForSequenceClassification": "a cross-encoder or classifier: it scores texts and gives no vectors",
+    "ForSequenceClassification": "a cross-encoder or classifier: it gives several scores, or is of a family that gemvec"
+    f" does not score with (it does with {', '.join(SCORING_FAMILIES)})",
     "ForTokenClassification": "a token classifier: it labels words and gives no vectors",
     "ForQuestionAnswering": "a question answering model: it marks answers and gives no vectors",
     "ForCausalLM": "a language model: it writes texts, and nothing says how to make vectors of it",
@@ -29,31 +31,29 @@ _TASKS = {
 }
 # Kinds in config_sentence_transformers.json of models without vectors, or with one for each token or word.
 _OTHER_MODELS = {
-    "CrossEncoder": "a cross-encoder (reranker): it scores pairs of texts and gives no vectors",
+    "CrossEncoder": "a cross-encoder (reranker) of a kind that gemvec does not run: it runs networks with the head"
+    f" ForSequenceClassification and one score, of {', '.join(SCORING_FAMILIES)}",
     "MultiVectorEncoder": "a multi-vector model: it gives a vector for each token, not for each text",
     "SparseEncoder": "a sparse model: it gives weights of words, not vectors",
 }
 _EMBEDDERS = "Name a model that sentence-transformers lists for embedding texts, such as all-minilm-l6-v2."
 
 
-def refuse_other_kinds(
-    where: str, config: Mapping[str, Any], model_config: Mapping[str, Any], *, has_modules: bool, is_adapter: bool
-) -> None:
-    """Refuse a model that is not an embedding model, or that needs more than its files here.
+def find_task(
+    where: str, config: Mapping[str, Any], model_config: Mapping[str, Any], *, has_pooling: bool, is_adapter: bool
+) -> Task:
+    """Return what a model is for; refuse one that neither embeds nor reranks, or needs more than its files here.
 
     Args:
         where: what to call the model in the error.
         config: its config.json.
         model_config: its config_sentence_transformers.json.
-        has_modules: whether modules.json says how to make vectors.
+        has_pooling: whether modules.json says how to make vectors.
         is_adapter: whether it has an adapter_config.json.
 
     Raises:
         UnsupportedModel: it is not supported; the message says what it is.
     """
-    kind = str(model_config.get("model_type", ""))
-    if kind in _OTHER_MODELS:
-        raise UnsupportedModel(f"{where} is {_OTHER_MODELS[kind]}. {_EMBEDDERS}")
     if is_adapter:
         raise UnsupportedModel(
             f"{where} is an adapter (PEFT), a change to another model's weights. Merge the two once with peft:"
@@ -62,9 +62,22 @@ def refuse_other_kinds(
         )
     names: Sequence[Any] = config.get("architectures") or ()
     architecture = str(names[0]) if names else ""
+    if not has_pooling and _scores_pairs(architecture, config):
+        return "rerank"
+    kind = str(model_config.get("model_type", ""))
+    if kind in _OTHER_MODELS:
+        raise UnsupportedModel(f"{where} is {_OTHER_MODELS[kind]}. {_EMBEDDERS}")
     task = next((text for ending, text in _TASKS.items() if architecture.endswith(ending)), None)
-    if task and not has_modules:
+    if task and not has_pooling:
         raise UnsupportedModel(f"{where} holds {architecture}, {task}. {_EMBEDDERS}")
+    return "embed"
+
+
+def _scores_pairs(architecture: str, config: Mapping[str, Any]) -> bool:
+    """Whether a network has a head that gives one score, of a family whose heads are known."""
+    labels: Any = config.get("id2label") or ()
+    is_known = config.get("model_type") in SCORING_FAMILIES
+    return architecture.endswith("ForSequenceClassification") and is_known and len(labels) == 1
 
 
 def choose_weights(paths: Collection[str], config: Mapping[str, Any], *, where: str) -> tuple[str, EngineName]:

@@ -18,8 +18,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gemvec.embedding.embed import Float32Array
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.memory import json_bytes
+from gemvec.models.catalogue import WIDE_MODELS
 from gemvec.server.budget import FREE_BYTES, MAX_JSON_BYTES, reservation_of
 from gemvec.wire.message import MessageT, read
 from gemvec.wire.proto_json import parse_json
@@ -99,12 +101,28 @@ def to_json(wire: Any) -> bytes:
 
 
 def answer(request: Request, wire: Any) -> Response:
-    """Return the answer with body `wire`; its headers say which weights served it and which texts were cut, if any."""
+    """Return the answer with body `wire`.
+
+    Its headers say which weights served it, which texts were cut, and how many texts were of a kind for which the model
+    was not made, if any.
+    """
     model, truncated = getattr(request.state, "model", None), getattr(request.state, "truncated", "")
     headers = {"x-gemvec-model": model.weights} if model else {}
     if truncated:
         headers[TRUNCATED_HEADER] = truncated
+    if model and (unknown := getattr(request.state, "unknown_texts", 0)):
+        headers["x-gemvec-warning"] = _warn_of_unknown(unknown, request.state.texts, model)
     return Response(to_json(wire), headers=headers, media_type="application/json; charset=utf-8")
+
+
+def _warn_of_unknown(unknown: int, texts: int, model: ServedModel) -> str:
+    """Return what to tell a caller whose texts the model was not made for, in ASCII."""
+    languages = f" (for {model.languages})" if model.languages.isascii() and model.languages else ""
+    other = next(each for each in WIDE_MODELS if each != model.model_id)
+    return (
+        f"{unknown} of {texts} texts mostly unknown to {model.model_id}{languages}, so that the vectors mean little;"
+        f" for other languages: gemvec serve --model {other}"
+    )
 
 
 async def while_caller_waits(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
@@ -22,6 +22,9 @@ from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database
 
+if TYPE_CHECKING:
+    from gemvec.models.reranker import Reranker
+
 # Entered in the server's event loop before the first request, left in reverse order after the last.
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -33,6 +36,7 @@ class Services:
     Attributes:
         settings: how it was started.
         embedder: computes the vectors.
+        reranker: scores texts against a query; None if the settings name no model for it.
         files: the store of files.
         batches: the runner of batches, with their store.
         database: files, batches and API keys.
@@ -44,6 +48,7 @@ class Services:
 
     settings: Settings
     embedder: Embedder
+    reranker: Reranker | None
     files: FileStore
     batches: BatchRunner
     database: Database

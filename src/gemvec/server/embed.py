@@ -114,6 +114,7 @@ async def embed(
         setattr(request.state, f"{name}_ms", round(1000 * seconds.get(name, 0.0), 1))
     request.state.texts, request.state.tokens = len(embeddings), count_tokens_of(embeddings)
     request.state.truncated = format_truncated(truncated_counts(embeddings))
+    request.state.unknown_texts = sum(each.is_mostly_unknown for each in embeddings)
     metrics_of(request).note_embeddings(model, embeddings)
     usage_of(request).note(request.state.owner, texts=len(embeddings), tokens=request.state.tokens)
     return embeddings

@@ -26,6 +26,7 @@ class Gauges(Collector):
             services.files.figures,
             services.memory.figures,
             services.usage.figures,
+            *([services.reranker.figures] if services.reranker else []),
         )
 
     def describe(self) -> Iterable[Metric]:

@@ -91,8 +91,16 @@ class Limiter:
         """
         if not self._is_served(model):
             raise ModelNotFound(name=model.name)
-        if not caller.may_use(model.name):
-            raise ModelForbidden(f"The API key may not use models/{model.name}.")
+        self.check_name(caller, model.name)
+
+    def check_name(self, caller: Caller, name: str) -> None:
+        """Refuse a model's name that the caller's key may not use.
+
+        Raises:
+            ModelForbidden: always then.
+        """
+        if not caller.may_use(name):
+            raise ModelForbidden(f"The API key may not use models/{name}.")
 
     def describe(self, caller: Caller, max_bytes: int) -> dict[str, int | None]:
         """Return the caller's limits by name; None for no limit.
@@ -105,7 +113,7 @@ class Limiter:
             "texts_per_call": self._limits.max_texts,
             "body_bytes": self.max_body_bytes(max_bytes),
         }
-        for quota in [*self._limits.quotas, *_quotas_of(caller)]:
+        for quota in self._quotas(caller):
             window = "minute" if quota.window_seconds < DAY_SECONDS else "day"
             name = f"{quota.unit}_per_{window}"
             described[name] = min(quota.limit, described.get(name) or quota.limit)
@@ -128,7 +136,7 @@ class Limiter:
             raise InvalidRequest(
                 f"* BatchEmbedContentsRequest.requests: at most {most} requests can be in one batch\n", field="requests"
             )
-        quotas = [*self._limits.quotas, *_quotas_of(caller)]
+        quotas = self._quotas(caller)
         if not quotas:
             return requests
         tokens, count = 0, len(requests)
@@ -140,6 +148,32 @@ class Limiter:
         self._meter.spend(caller.owner, model.name, quotas, requests=len(requests), tokens=tokens)
         return requests
 
+    def check_pairs(self, caller: Caller, name: str, count: int, *, field: str) -> None:
+        """Refuse a call that scores too many texts, before anything is tokenized.
+
+        Args:
+            caller: who asks.
+            name: the cross-encoder's name.
+            count: how many texts are scored; each is one request and has at least one token.
+            field: what the caller calls the texts.
+
+        Raises:
+            InvalidRequest: it has too many texts.
+            RateLimited: it does not fit into what is left.
+        """
+        most = self._limits.max_texts
+        if most is not None and count > most:
+            raise InvalidRequest(f"{{field}} has {count} texts; at most {most} can be in one call.", field=field)
+        self._meter.check(caller.owner, name, self._quotas(caller), requests=count, tokens=count)
+
+    def spend_pairs(self, caller: Caller, name: str, count: int, tokens: int) -> None:
+        """Count a call that scores texts.
+
+        Raises:
+            RateLimited: it does not fit into what is left.
+        """
+        self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
+
     async def count_tokens(
         self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder
     ) -> list[int]:
@@ -148,11 +182,14 @@ class Limiter:
         Raises:
             RateLimited: it does not fit into what is left.
         """
-        quotas, count = [*self._limits.quotas, *_quotas_of(caller)], len(texts)
+        quotas, count = self._quotas(caller), len(texts)
         self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
         counts = await embedder.count_tokens(model, texts)
         self._meter.spend(caller.owner, model.name, quotas, requests=count, tokens=sum(counts))
         return counts
+
+    def _quotas(self, caller: Caller) -> list[Quota]:
+        return [*self._limits.quotas, *_quotas_of(caller)]
 
     def _is_served(self, model: ServedModel) -> bool:
         return self._limits.has_retired_names or model.retired_at is None

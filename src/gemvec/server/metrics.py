@@ -68,7 +68,10 @@ class Metrics:
             "gemvec_requests_in_progress", "Requests that are being answered.", registry=self.registry
         )
         self.texts = Counter(
-            "gemvec_texts", "Texts embedded in interactive calls, by served name.", ["model"], registry=self.registry
+            "gemvec_texts",
+            "Texts embedded or scored in interactive calls, by served name.",
+            ["model"],
+            registry=self.registry,
         )
         self.tokens = Counter("gemvec_tokens", "Tokens of these texts.", ["model"], registry=self.registry)
         self.truncated = Counter(
@@ -82,9 +85,13 @@ class Metrics:
 
     def note_embeddings(self, model: ServedModel, embeddings: Sequence[Embedding]) -> None:
         """Count texts that were embedded."""
-        self.texts.labels(model.name).inc(len(embeddings))
-        self.tokens.labels(model.name).inc(sum(each.token_count for each in embeddings))
+        self.note_texts(model.name, len(embeddings), sum(each.token_count for each in embeddings))
         self.truncated.labels(model.name).inc(sum(each.truncated_from is not None for each in embeddings))
+
+    def note_texts(self, model: str, texts: int, tokens: int) -> None:
+        """Count texts that a model embedded or scored."""
+        self.texts.labels(model).inc(texts)
+        self.tokens.labels(model).inc(tokens)
 
     def note_request(self, scope: Scope, seconds: float) -> None:
         """Count a request that is over."""

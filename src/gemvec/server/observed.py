@@ -1,8 +1,9 @@
 """What is known about each request, noted once for the access log, the metrics and the traces.
 
 It is on `request.state`: `request_id`, `status` (499 if the caller hung up), and what inner layers add: `route`,
-`version`, `dialect`, `caller`, `owner`, `model`, `texts`, `tokens`, `truncated`, `waiting_ms`, `computing_ms`, `error`,
-`reason`, `unknown_path`. Nothing that a caller wrote is logged: of an unknown path, only words that belong to some API.
+`version`, `dialect`, `caller`, `owner`, `model`, `texts`, `tokens`, `truncated`, `unknown_texts`, `waiting_ms`,
+`computing_ms`, `error`, `reason`, `unknown_path`. Nothing that a caller wrote is logged: of an unknown path, only words
+that belong to some API.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _OPTIONAL = {
     "texts": "texts",
     "tokens": "tokens",
     "truncated": "truncated",
+    "unknown_texts": "unknown_texts",
     "waiting_ms": "waiting_ms",
     "computing_ms": "computing_ms",
     "error": "error",

@@ -48,7 +48,8 @@ class Router:
         self._words |= {each for path in self._methods for each in path.split("/") if "{" not in each}
         self._dialects = _FOREIGN_SEGMENTS | _own_segments([route for route, _ in routes])
         alternatives = "|".join(_pattern(index, path) for index, path in enumerate(self._paths))
-        self._pattern = re.compile(f"(?:/(?P<version>{_VERSION}))?(?:{alternatives})")
+        # A path that has a version of its own, as Jina's, is found before those that take any.
+        self._pattern = re.compile(f"(?:/(?P<version>{_VERSION}))??(?:{alternatives})")
 
     def _guess_dialect(self, path: str) -> Dialect:
         """Return the API that a path without a route resembles: that of its first segment that only one API has."""
@@ -89,7 +90,9 @@ def _own_segments(routes: Sequence[Route]) -> dict[str, Dialect]:
     """Return the words by which the paths of only one API begin, without Gemini's."""
     words: dict[str, set[Dialect]] = {}
     for route in routes:
-        words.setdefault(route.path.split("/")[1], set()).add(route.dialect)
+        first = route.path.split("/")[1]
+        if f"/{first}" not in VERSIONS:  # Jina has its own route under one of them
+            words.setdefault(first, set()).add(route.dialect)
     return {
         each: next(iter(dialects))
         for each, dialects in words.items()

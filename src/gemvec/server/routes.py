@@ -21,6 +21,7 @@ from gemvec.server import (
     models,
     ollama,
     openai,
+    rerank,
     tei,
     uploads,
     vertex,
@@ -30,6 +31,8 @@ from gemvec.server.route import Route
 from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
 
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
+_QUESTION = "What is the capital of France?"
+_ANSWERS = ["Paris is the capital of France.", "The Seine is a river."]
 _CONTENTS = [_CONTENT, {"content": {"parts": [{"text": "How does the brain work?"}]}, "outputDimensionality": 10}]
 
 # Vertex AI has its models below a project and a location, and for callers with a key without them.
@@ -387,6 +390,42 @@ ROUTES: tuple[Route, ...] = (
         request="TEIDecodeRequest",
         response="TEIDecodeResponse",
         example={"ids": [[101, 102]]},
+    ),
+    Route(
+        group="Reranking",
+        method="POST",
+        path="/rerank",
+        handler=rerank.rank_texts,
+        summary="Score texts against a query, as text-embeddings-inference does.",
+        request="TEIRerankRequest",
+        response="TEIRerankResponse",
+        example={"query": _QUESTION, "texts": _ANSWERS, "truncate": True},
+        versioned=False,
+        dialect=Dialect.TEI,
+    ),
+    Route(
+        group="Reranking",
+        method="POST",
+        path="/v1/rerank",
+        handler=rerank.rerank_for_jina,
+        summary="The same as Jina does.",
+        request="JinaRerankRequest",
+        response="JinaRerankResponse",
+        example={"query": _QUESTION, "documents": _ANSWERS, "top_n": 1},
+        versioned=False,
+        dialect=Dialect.OPENAI,
+    ),
+    Route(
+        group="Reranking",
+        method="POST",
+        path="/v2/rerank",
+        handler=rerank.rerank_for_cohere,
+        summary="The same as Cohere does.",
+        request="CohereRerankRequest",
+        response="CohereRerankResponse",
+        example={"query": _QUESTION, "documents": _ANSWERS, "top_n": 1},
+        versioned=False,
+        dialect=Dialect.COHERE,
     ),
     Route(
         group="text-embeddings-inference",

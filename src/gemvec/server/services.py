@@ -11,6 +11,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gemvec.batches.executor import Executor, LocalExecutor, ProcessExecutor
 from gemvec.batches.runner import BatchRunner
@@ -35,6 +36,9 @@ from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.hold import note_moment, take_store
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.threads import in_database_thread
+
+if TYPE_CHECKING:
+    from gemvec.models.reranker import Reranker
 
 log = get_logger("files")
 
@@ -67,16 +71,20 @@ def open_services(
         take_store(database, settings.data_dir)
         files = _open_file_store(settings, database)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
+        reranker = _open_reranker(settings, progress)
         storage = opened.pop_all()
     memory = MemoryBudget(budget_bytes(settings))
     store = _open_batch_store(settings, database, files)
     executor = _open_executor(settings, served)
     batches = BatchRunner(store, served, executor, memory=memory)
     usage = UsageMeter(database)
-    closing: tuple[Lifespan, ...] = () if embedder else (partial(_closing, served),)
+    closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
+    if reranker:
+        closing.append(partial(_closing, reranker))
     return Services(
         settings=settings,
         embedder=served,
+        reranker=reranker,
         files=files,
         batches=batches,
         database=database,
@@ -91,6 +99,14 @@ def open_services(
             partial(_running, batches),
         ),
     )
+
+
+def _open_reranker(settings: Settings, progress: Progress | None) -> Reranker | None:
+    if not settings.rerank_model:
+        return None
+    from gemvec.models.reranker import open_reranker
+
+    return open_reranker(settings, progress=progress)
 
 
 def _open_file_store(settings: Settings, database: Database) -> FileStore:
@@ -179,8 +195,8 @@ async def _closing_storage(storage: ExitStack) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _closing(embedder: Embedder) -> AsyncGenerator[None]:
+async def _closing(model: Embedder | Reranker) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await embedder.close()
+        await model.close()

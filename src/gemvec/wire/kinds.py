@@ -112,6 +112,12 @@ def _read_int(value: Any, bits: int) -> int:
     return number
 
 
+def _read_number(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise Refused(INVALID % "TYPE_DOUBLE", value)
+
+
 def _whole_number(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
@@ -155,6 +161,7 @@ TEXT = Kind(_read_text, None, {"type": "string"})
 FILLED_TEXT = Kind(_read_text, lambda text: text or None, TEXT.schema)  # an empty one is left out
 BOOL = Kind(_read_bool, None, {"type": "boolean"})
 INT32 = Kind(lambda value: _read_int(value, 32), None, {"type": "integer", "format": "int32"})
+NUMBER = Kind(_read_number, None, {"type": "number"})
 INT64 = Kind(lambda value: _read_int(value, 64), str, {"type": "string", "format": "int64"})
 TIMESTAMP = Kind(_read_timestamp, format_timestamp, {"type": "string", "format": "date-time"})
 STRUCT = Kind(_read_struct, None, {"type": "object"})

@@ -6,14 +6,16 @@ info`, `struct Info` in router/src/lib.rs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from gemvec.embedding.embed import TextToken
+from gemvec.errors import EmptyText
 from gemvec.wire.inputs import INPUTS, MISSING_INPUT, TEXTS, TOKEN_IDS, Input, TaskNames
 from gemvec.wire.kinds import (
     BOOL,
     INT32,
     NULL,
+    NUMBER,
     STRUCT,
     TEXT,
     VALUES,
@@ -24,6 +26,7 @@ from gemvec.wire.kinds import (
     refused,
 )
 from gemvec.wire.message import Field, JsonMessage, to_wire
+from gemvec.wire.rerank import QUERY
 
 
 def _read_normalize(value: Any) -> bool:
@@ -187,6 +190,52 @@ class TEIDecodeRequest(JsonMessage, frozen=True, kw_only=True):
 
 
 DECODE_RESPONSE: Schema = {"type": "array", "items": {"type": "string"}, "description": "The texts."}
+
+
+def _read_texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise Refused("`{path}` is {value}, expected a list with at least one text", value)
+    for index, each in enumerate(cast("list[Any]", value)):
+        if not isinstance(each, str):
+            raise Refused("`{path}` is {value}, expected a text", each, at=(index,))
+        if not each:
+            raise Refused("`{path}` is empty", at=(index,), error=EmptyText)
+    return cast("list[str]", value)
+
+
+_TEXTS = Kind(_read_texts, None, {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}})
+
+
+class TEIRerankRequest(JsonMessage, frozen=True, kw_only=True):
+    """Texts to score against a query with the server's cross-encoder."""
+
+    query: Annotated[str, Field("What is looked for.", kind=QUERY, missing="`{path}` is missing")]
+    texts: Annotated[
+        list[str], Field("What may answer it.", kind=_TEXTS, missing="`{path}` is missing", is_indexed=True)
+    ]
+    raw_scores: Annotated[
+        bool, Field("The network's own scores (true) or numbers from 0 to 1 (false).", default=False)
+    ] = False
+    return_text: Annotated[bool, Field("Put each text into its result.", default=False)] = False
+    truncate: Annotated[
+        bool, Field("Cut a query and a text that are too long together (true) or refuse them (false).", default=False)
+    ] = False
+    truncation_direction: _Direction = None
+
+
+class TEIRank(JsonMessage, frozen=True, kw_only=True):
+    """How relevant a text is."""
+
+    index: Annotated[int, Field("Its place among the texts.")]
+    score: Annotated[float, Field("Higher is better.", kind=NUMBER)]
+    text: Annotated[str | None, Field("The text, where it was asked for.")] = None
+
+
+RERANK_RESPONSE: Schema = {
+    "type": "array",
+    "items": {"$ref": "#/components/schemas/TEIRank"},
+    "description": "The texts by relevance, the most relevant first.",
+}
 
 
 class TEIPooling(JsonMessage, frozen=True, kw_only=True):

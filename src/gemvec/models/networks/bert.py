@@ -62,15 +62,19 @@ def build(config: BertConfig, inputs: Inputs, tensors: TensorSource) -> openvino
 
 
 def _embed(layers: Layers, config: BertConfig) -> openvino.Node:
-    """Add word, position and type vectors; every token is of type 0, and in ERNIE of task 0."""
-    places = layers.tensor("embeddings.position_embeddings.weight")
-    places = places + layers.tensor("embeddings.token_type_embeddings.weight")[0]
+    """Add word, position and type vectors; every token of a single text is of type 0, and in ERNIE of task 0."""
+    places, types = (layers.tensor(f"embeddings.{name}_embeddings.weight") for name in ("position", "token_type"))
+    has_types = layers.inputs.takes_pairs and len(types) > 1
+    if not has_types:
+        places = places + types[0]
     if config.use_task_id:
         places = places + layers.tensor("embeddings.task_type_embeddings.weight")[0]
     positions = layers.inputs.positions
     if config.model_type in _PADDING_FIRST:
         positions = layers.inputs.positions_after(1 if config.pad_token_id is None else config.pad_token_id)
     placed = opset.gather(opset.constant(places), positions, np.int64(0))
+    if has_types:
+        placed = opset.add(placed, opset.gather(opset.constant(types), layers.inputs.token_types(), np.int64(0)))
     return layers.layer_norm(opset.add(layers.embed(), placed), "embeddings.LayerNorm", config.layer_norm_eps)
 
 
