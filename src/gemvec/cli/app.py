@@ -34,6 +34,7 @@ _COMMANDS = {
     "index": ("index", "index", _MILVUS),
     "search": ("search", "search", _MILVUS),
     "collections": ("collections", "app", _MILVUS),
+    "mcp": ("mcp", "mcp", _MILVUS),
     "reembed": ("reembed", "reembed", _MILVUS),
     "eval": ("evaluate", "evaluate", _MILVUS),
     "export": ("export", "export", _MILVUS),

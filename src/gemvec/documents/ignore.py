@@ -13,7 +13,7 @@ from pathspec import GitIgnoreSpec
 from gemvec.errors import InvalidRequest
 
 # The first one decides if both have a rule for a file.
-_NAMES = (".gemvecignore", ".gitignore")
+IGNORE_FILES = (".gemvecignore", ".gitignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class IgnoreFiles:
 
     def _read(self, folder: Path) -> list[_Rules]:
         if folder not in self._known:
-            files = [folder / name for name in _NAMES]
+            files = [folder / name for name in IGNORE_FILES]
             here = [file for file in files if os.path.isfile(file)]  # noqa: PTH113 # pathlib raises where a path is too long
             self._known[folder] = [_Rules(file, _parse(self._read_lines(file))) for file in here]
         return self._known[folder]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from gemvec.documents.document import BadDocument, Document, UnreadDocument
-from gemvec.documents.ignore import Filters
+from gemvec.documents.ignore import IGNORE_FILES, Filters
 from gemvec.documents.readers import Reader, decode, find_reader, read_bytes
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.documents.root import Root
@@ -99,7 +99,7 @@ class Sources:
         done = 0
         for error in self._walk.errors:
             source = self._root.name(Path(str(error.filename)))
-            what = "the folder" if Path(str(error.filename)).is_dir() else "it"
+            what = "it" if Path(str(error.filename)).name in IGNORE_FILES else "the folder"
             yield BadDocument(source=source, reason=f"{what} cannot be read: {error.strerror}")
         for path in self._paths:
             for found in self._read(path):

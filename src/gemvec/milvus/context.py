@@ -1,12 +1,13 @@
-"""Passages shown with their neighbours: `join_neighbours`."""
+"""Passages shown with their neighbours: `join_neighbours`; all passages of a document: `read_document`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, cast
 
+from gemvec.errors import InvalidRequest
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.hit import Hit
 from gemvec.milvus.version import CollectionVersion, format_list
@@ -44,6 +45,45 @@ def join_neighbours(version: CollectionVersion, hits: Sequence[Hit], count: int)
         texts = [known[place]["text"] for place in found]
         joined.append(replace(hit, text=_join(texts), position=known[found[0]]["position"]) if found else hit)
     return joined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """A document as its passages tell it.
+
+    Attributes:
+        id, title, source, metadata: see `Document`.
+        text: its passages in order; what they left out, such as lists of links, is not there.
+    """
+
+    id: str
+    title: str
+    source: str
+    text: str
+    metadata: dict[str, Any]
+
+
+def read_document(version: CollectionVersion, document_id: str) -> StoredDocument:
+    """Return a document of a collection.
+
+    Raises:
+        InvalidRequest: there is none with this id.
+    """
+    fields = ["chunk", "text", "title", "source", "metadata"]
+    rows = call_milvus(
+        version.client.query, version.name, filter=f"document_id == {_quote(document_id)}", output_fields=fields
+    )
+    ordered = sorted(cast("list[dict[str, Any]]", rows), key=lambda row: row["chunk"])
+    if not ordered:
+        raise InvalidRequest(f"The collection has no document {document_id!r}.", field="id")
+    first = ordered[0]
+    return StoredDocument(
+        id=document_id,
+        title=first["title"],
+        source=first["source"],
+        text=_join([row["text"] for row in ordered]),
+        metadata=first["metadata"],
+    )
 
 
 def _quote(text: str) -> str:
