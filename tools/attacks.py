@@ -70,8 +70,10 @@ PLANS: dict[str, Plan] = {
     "poison_batch": Plan(attackers.poison_batch, 1),
     "short_lines": Plan(attackers.short_lines, 1),
     "calls_beyond_the_limit": Plan(attackers.calls_beyond_the_limit, has_key=True),
-    "uploads_without_end": Plan(attackers.uploads_without_end, has_key=True),
-    "batches_without_end": Plan(attackers.batches_without_end, has_key=True),
+    "uploads_without_end": Plan(attackers.uploads_without_end, options=("--max-open-uploads", "20"), has_key=True),
+    "batches_without_end": Plan(
+        attackers.batches_without_end, options=("--max-open-batches", "5", "--max-priority", "0"), has_key=True
+    ),
     "hostile_upstream": Plan(attackers.hostile_upstream, is_upstream=True),
 }
 

@@ -256,7 +256,17 @@ class StoreMismatch(FailedPrecondition):
 
 
 class QuotaExceeded(GemvecError):
-    """There is no room for this file within your quota; delete files or wait until some expire."""
+    """There is no room for this file within your quota; delete files or wait until some expire.
+
+    Attributes:
+        limit: which limit was reached: `open_uploads`, `open_batches`, `stored_bytes`; "" for that of uploaded files.
+        most: its value.
+    """
+
+    def __init__(self, reason: str | None = None, *, limit: str = "", most: int = 0) -> None:
+        super().__init__(reason)
+        self.limit = limit
+        self.most = most
 
 
 class Overloaded(GemvecError):

@@ -32,6 +32,7 @@ _TESTING, _LOGS = "For testing clients", "Logs and traces"
 
 # A hundred years: clocks and calendars cannot represent moments much further away.
 _LONGEST_SECONDS = 100 * 365.25 * 86_400
+_HIGHEST_PRIORITY = 2**63 - 1  # Google's int64
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -182,6 +183,26 @@ class Settings:
     max_file_bytes: int = setting(2 * 2**30, "Largest file that may be uploaded.", unit="bytes", minimum=1, topic=_DATA)
     max_owner_bytes: int = setting(
         20 * 2**30, "Size of all uploaded files of one API key, at most.", unit="bytes", minimum=1, topic=_DATA
+    )
+    max_open_uploads: int = setting(
+        1000, "Uploads that one API key may have begun and not finished.", minimum=1, topic=_DATA
+    )
+    max_open_batches: int = setting(
+        1000, "Batches that one API key may have that have not ended.", minimum=1, topic=_DATA
+    )
+    max_stored_bytes: int = setting(
+        200 * 2**30,
+        "Size of all that one API key may keep: files, and the inputs and results of batches.",
+        unit="bytes",
+        minimum=1,
+        topic=_DATA,
+    )
+    max_priority: int = setting(
+        _HIGHEST_PRIORITY,
+        "The highest priority that one API key may give its batches.",
+        minimum=-(2**63),
+        maximum=_HIGHEST_PRIORITY,
+        topic=_DATA,
     )
     max_batch_requests: int = setting(10_000_000, "Most requests in one batch.", minimum=1)
     batch_expiry_seconds: float = setting(

@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+import zlib
 
 import pytest
 from hypothesis import example, given
@@ -40,6 +41,8 @@ def test_every_request_is_in_one_chunk_in_order(path, start, content, limits):
         patch.setattr(lines, "_BLOCK_BYTES", block)
         patch.setattr(lines, "CHUNK_BYTES", heavy)
         spans, chunks = read_all(path, len(start + content), chunk_requests=most)
+    for span in spans:
+        assert span.crc32 == zlib.crc32((start + content)[span.offset : span.offset + span.size_bytes])
     assert [line for chunk in chunks for line in chunk] == requests_of(start + content)
     assert [len(chunk) for chunk in chunks] == [span.request_count for span in spans]
     assert all(0 < span.request_count <= most for span in spans)

@@ -281,6 +281,22 @@ def test_a_damaged_input_fails_the_batch_and_no_other(store, embedder):
     run(steps())
 
 
+def test_a_flipped_bit_in_an_input_is_an_error_that_names_it_and_nothing_is_computed_of_it(store, embedder):
+    async def steps():
+        job = create(store, 300)
+        path = store.folder.input_path(job.batch_id)
+        content = bytearray(path.read_bytes())
+        content[len(content) - 10] ^= 1
+        path.write_bytes(content)
+        async with running(store, embedder):
+            job = await ended(store, job)
+        assert (job.state, job.error_status) == (BatchState.FAILED, "DATA_LOSS")
+        assert f"batches/{job.batch_id} has changed between the bytes " in job.error_message
+        assert len(embedder.requests) <= 256, "those of the chunk that is whole"
+
+    run(steps())
+
+
 class Broken:
     """An executor that always fails, with something no one foresaw."""
 

@@ -13,10 +13,13 @@ from gemvec.batches.store import BatchStore
 from gemvec.errors import (
     BatchNotCancellable,
     BatchNotFound,
+    DataLost,
     FailedPrecondition,
     InvalidRequest,
+    QuotaExceeded,
     UploadedFileNotFound,
 )
+from gemvec.files.limits import OwnerLimits
 from gemvec.files.store import FileStore
 from gemvec.storage.pages import format_page_token
 from gemvec.storage.schema import chunks, files, jobs
@@ -496,3 +499,67 @@ def test_void_parts_of_an_ended_batch_are_swept(any_store):
     queue.sweep()
     assert {path.name for path in folder.iterdir()} == kept
     assert file_answers(any_store, any_store.get(job.batch_id, "")) == before
+
+
+def limited(store, data_dir, **limits):
+    """The same store with limits for every owner."""
+
+    def limits_of(owner):
+        return OwnerLimits(**limits)
+
+    files = FileStore(store.database, data_dir, limits_of=limits_of)
+    return BatchStore(store.database, files, data_dir, limits_of=limits_of)
+
+
+def test_an_owner_can_have_only_so_many_batches_open(any_store, data_dir):
+    store = limited(any_store, data_dir, open_batches=2)
+    first, _ = [store.create_inline(new(owner="me"), [line("a")]) for _ in range(2)]
+    with pytest.raises(QuotaExceeded, match="may have 2 batches open") as refused:
+        store.create_inline(new(owner="me"), [line("a")])
+    assert (refused.value.limit, refused.value.most) == ("open_batches", 2)
+    assert len(store.folder.list_batch_ids()) == 2, "the refused one left nothing"
+    store.create_inline(new(owner="you"), [line("a")])
+    store.cancel(first.batch_id, "me")
+    store.create_inline(new(owner="me"), [line("a")])
+
+
+def test_no_priority_is_higher_than_the_owner_may_use(any_store, data_dir):
+    store = limited(any_store, data_dir, priority=3)
+    job = store.create_inline(new(priority=3), [line("a")])
+    with pytest.raises(InvalidRequest, match="is 4, and this API key may use 3 at most"):
+        store.create_inline(new(priority=4), [line("a")])
+    with pytest.raises(InvalidRequest, match="is 4, and"):
+        store.update(job.batch_id, "", BatchUpdate(priority=4))
+    assert store.get(job.batch_id, "").priority == 3
+
+
+def test_an_input_counts_against_the_quota_when_its_file_is_gone(any_store, data_dir):
+    content = line("a") + b"\n"
+    store = limited(any_store, data_dir, stored_bytes=3 * len(content))
+    for _ in range(3):
+        name = upload(store, content, file_id="same")
+        store.create_from_file(new(), name)
+        store.files.delete(name, "")
+    with pytest.raises(QuotaExceeded, match=f"would be {4 * len(content)} bytes"):
+        upload(store, content, file_id="same")
+
+
+def test_results_count_before_they_are_computed_and_as_they_are_afterwards(any_store, data_dir):
+    content = line("a") + b"\n"
+    store = limited(any_store, data_dir, stored_bytes=5 * len(content) + 1000)
+    job = store.create_inline(new(values=50), [line("a")])
+    with pytest.raises(QuotaExceeded):
+        store.create_inline(new(values=50), [line("a")])
+    work_off(store)
+    kept = store.get(job.batch_id, "")
+    assert (kept.input_bytes, kept.result_bytes) == (len(content), len(b'{"response":{}}\n'))
+    store.create_inline(new(values=50), [line("a")])
+
+
+def test_a_damaged_upload_is_not_taken_as_an_input(any_store, data_dir):
+    name = upload(any_store, line("a") + b"\n")
+    [path] = (data_dir / "files").iterdir()
+    path.write_bytes(path.read_bytes().replace(b"a", b"b", 1))
+    with pytest.raises(DataLost, match="has changed since it was written"):
+        any_store.create_from_file(new(), name)
+    assert any_store.folder.list_batch_ids() == set()

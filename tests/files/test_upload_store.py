@@ -24,6 +24,7 @@ from gemvec.errors import (
     UploadNotActive,
     UploadNotFound,
 )
+from gemvec.files.limits import OwnerLimits
 from gemvec.files.store import FileStore
 from gemvec.files.upload import UploadState
 from gemvec.storage import schema
@@ -160,6 +161,32 @@ def test_uploads_of_unknown_size_are_stopped_at_the_quota(uploads, limits, frequ
     with pytest.raises(QuotaExceeded):
         uploads.append(upload.upload_id, 0, [b"abcd", b"efgh"])
     assert uploads.query(upload.upload_id).received_bytes == 4
+
+
+def test_an_owner_can_have_only_so_many_uploads_open(database, tmp_path):
+    store = FileStore(database, tmp_path / "data", limits_of=lambda owner: OwnerLimits(open_uploads=2))
+    first, _ = store.uploads.start("me"), store.uploads.start("me")
+    with pytest.raises(QuotaExceeded, match="may have 2 uploads open") as refused:
+        store.uploads.start("me")
+    assert (refused.value.limit, refused.value.most) == ("open_uploads", 2)
+    store.uploads.start("you")
+    store.uploads.finalize(first.upload_id)
+    store.uploads.start("me")
+
+
+def test_everything_that_an_owner_keeps_counts_results_of_batches_too(database, tmp_path, frequent_checkpoints):
+    store = FileStore(database, tmp_path / "data", limits_of=lambda owner: OwnerLimits(stored_bytes=10))
+    part = tmp_path / "data" / "part"
+    part.write_bytes(b"x" * 6)
+    with database.write() as connection:
+        store.create_from_parts(connection, "me", "results", [part])
+    with pytest.raises(QuotaExceeded, match="would be 11 bytes, and one API key may keep 10"):
+        store.uploads.start("me", declared_bytes=5)
+    upload = store.uploads.start("me")
+    with pytest.raises(QuotaExceeded):
+        store.uploads.append(upload.upload_id, 0, [b"abcd", b"e"])
+    store.delete("results", "me")
+    store.uploads.append(upload.upload_id, 4, [b"efghij"])
 
 
 def test_a_cancelled_upload_takes_nothing_and_frees_its_bytes(uploads, names_on_disk):

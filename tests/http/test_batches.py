@@ -386,3 +386,14 @@ def test_google_genai_cancels(tmp_path):
         job = sdk.batches.create_embeddings(model="gemini-embedding-001", src=source)
         sdk.batches.cancel(name=job.name)
         assert sdk.batches.get(name=job.name).state is types.JobState.JOB_STATE_CANCELLED
+
+
+def test_a_priority_and_a_batch_beyond_the_limits_are_refused(running_whole, tmp_path, tiny_folder):
+    with running_whole(tmp_path, max_priority="2", max_open_batches="1") as http:
+        request = {"request": {"content": {"parts": [{"text": "a"}]}}}
+        refused = create(http, request, path="/v1beta/models/tiny", priority="3")
+        assert (refused.status_code, refused.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        assert refused.json()["error"]["details"][0]["fieldViolations"][0]["field"] == "batch.priority"
+        answers = [create(http, *[request] * 2000, path="/v1beta/models/tiny", priority="2") for _ in range(2)]
+        assert [each.status_code for each in answers] == [200, 429]
+        assert "may have 1 batches open" in answers[1].json()["error"]["message"]

@@ -555,6 +555,23 @@ def test_a_file_or_an_owner_beyond_the_limits_is_refused(tmp_path):
         assert (refused.status_code, refused.json()["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
 
 
+def test_an_upload_too_many_is_refused_with_the_limit_and_its_value(tmp_path):
+    with file_server(tmp_path, max_open_uploads="1") as url, httpx.Client(base_url=url, timeout=120) as http:
+        begin(http)
+        refused = begin(http)
+        assert (refused.status_code, refused.json()["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+        failure = refused.json()["error"]["details"][0]
+        assert failure["@type"] == "type.googleapis.com/google.rpc.QuotaFailure"
+        assert failure["violations"] == [
+            {
+                "quotaMetric": "gemvec/open_uploads",
+                "quotaId": "OpenUploadsPerKey",
+                "quotaDimensions": {"location": "global"},
+                "quotaValue": "1",
+            }
+        ]
+
+
 def test_an_upload_begun_with_a_key_that_is_revoked_since_cannot_be_finished(tmp_path):
     with file_server(tmp_path) as url, httpx.Client(base_url=url, timeout=120) as http:
         database = open_database(tmp_path / "gemvec.sqlite3")

@@ -12,6 +12,7 @@ from gemvec.errors import StorageFailure
 from gemvec.storage.database import open_database
 from gemvec.storage.migrations import MIGRATIONS, Migration, migrate
 from gemvec.storage.schema import metadata
+from gemvec.storage.timestamps import utc_now
 
 ADD_COLOUR = Migration(
     number=MIGRATIONS[-1].number + 1,
@@ -65,6 +66,35 @@ def test_a_database_of_a_newer_gemvec_is_refused(database):
         migrate(connection, (*MIGRATIONS, ADD_COLOUR))
     with pytest.raises(StorageFailure, match="newer gemvec"), database.write() as connection:
         migrate(connection, MIGRATIONS)
+
+
+def test_a_database_of_an_older_gemvec_learns_the_sizes_of_its_batches(database):
+    with database.write() as connection:
+        for table, column in (("jobs", "input_bytes"), ("jobs", "result_bytes"), ("chunks", "input_crc32")):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+        connection.execute(text("DELETE FROM schema_versions WHERE number > 8"))
+        now = utc_now().isoformat(" ").replace("+00:00", "")
+        connection.execute(
+            text(
+                "INSERT INTO jobs (job_number, batch_id, owner, model, weights, display_name, priority, state, "
+                "request_count, created_at, updated_at, expires_at) "
+                "VALUES (1, 'b', '', 'm', 'm@1', '', 0, 'PENDING', 2, :now, :now, :now)"
+            ),
+            {"now": now},
+        )
+        for index in range(2):
+            connection.execute(
+                text(
+                    "INSERT INTO chunks (job_number, chunk_index, state, input_offset, input_bytes, request_count) "
+                    "VALUES (1, :index, 'PENDING', 0, 21, 1)"
+                ),
+                {"index": index},
+            )
+    with database.write() as connection:
+        migrate(connection)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT input_bytes, result_bytes FROM jobs")).all() == [(42, 0)]
+    assert "input_crc32" in columns(database, "chunks")
 
 
 def test_processes_that_open_an_empty_database_together_all_succeed(database_url):

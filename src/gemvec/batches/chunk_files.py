@@ -14,7 +14,7 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import DataLost, InvalidRequest
 from gemvec.memory import json_bytes
-from gemvec.storage.durable import Checksum, Hook, write_durably
+from gemvec.storage.durable import Checksum, Hook, crc32_of, translate_os_errors, write_durably
 from gemvec.wire.embed import EmbedContentRequest, EmbeddingStatistics
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
 
@@ -56,6 +56,7 @@ class ChunkFiles:
             StorageFailure: it cannot be read.
         """
         task, asked, count = self._task, list[EmbedRequest | Failure](), 0
+        _check_input(task)
         for number, line in enumerate(read_lines(task.input_path, task.input_offset, task.input_bytes)):
             count += 1
             if wanted is not None and number not in wanted:
@@ -64,7 +65,7 @@ class ChunkFiles:
             self._labels[number] = read.label
             asked.append(_prepare(read.request, task.model))
         if count != task.request_count:
-            raise DataLost(f"The input of batches/{task.batch_id} has changed.")
+            raise _changed(task)
         return asked
 
     def write(self, answers: Sequence[Embedding | Failure]) -> ChunkResult:
@@ -114,6 +115,26 @@ def estimate_bytes(task: ChunkTask, model: ServedModel) -> int:
     lines = read_lines(task.input_path, task.input_offset, task.input_bytes)
     values = max(model.default_dimensionality, model.native_dim)
     return sum(json_bytes(line) for line in lines if line) + task.request_count * values * _VALUE_BYTES
+
+
+def _check_input(task: ChunkTask) -> None:
+    """Make sure that the bytes of a chunk's lines are as they were when the batch was made."""
+    if task.input_crc32 is None:
+        return
+    with translate_os_errors():
+        try:
+            found = crc32_of(task.input_path, task.input_bytes, offset=task.input_offset)
+        except FileNotFoundError as error:
+            raise DataLost(f"The input of batches/{task.batch_id} is gone.") from error
+    if found != task.input_crc32:
+        raise _changed(task)
+
+
+def _changed(task: ChunkTask) -> DataLost:
+    end = task.input_offset + task.input_bytes
+    return DataLost(
+        f"The input of batches/{task.batch_id} has changed between the bytes {task.input_offset} and {end}."
+    )
 
 
 def _prepare(request: EmbedContentRequest | InvalidRequest, model: str) -> EmbedRequest | Failure:

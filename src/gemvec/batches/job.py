@@ -31,6 +31,7 @@ class NewBatch:
         display_name: a human-readable name.
         priority: int64; higher goes first.
         chunk_requests: most requests in a chunk; the executor knows what is good for the model.
+        values: how many values a vector has where a request does not say.
     """
 
     owner: str
@@ -39,6 +40,7 @@ class NewBatch:
     display_name: str = ""
     priority: int = 0
     chunk_requests: int = CHUNK_REQUESTS
+    values: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class Job:
         input_file_id: the file it was created from, or None when the requests came inline.
         output_file_id: the file of its results, or None.
         request_count: requests in the input.
+        input_bytes: size of the input.
+        result_bytes: size of the results: the most expected until it has ended; then that of results without a file.
         successful_count: requests that have a response.
         failed_count: requests that have an error.
         error_status: google.rpc.Code name when it ended without success, or None.
@@ -81,6 +85,8 @@ class Job:
     input_file_id: str | None
     output_file_id: str | None
     request_count: int
+    input_bytes: int
+    result_bytes: int
     successful_count: int
     failed_count: int
     error_status: str | None
@@ -107,6 +113,7 @@ class Chunk:
         lease: number of its latest claim; the part file of a chunk that is done carries it in its name.
         input_offset: where its first line starts in the input, in bytes.
         input_bytes: from there to the end of its last line.
+        input_crc32: of these bytes; None if it is not recorded.
         request_count: lines of it that are requests.
         successful_count: those that have a response, once it is done.
         part_crc32: of the bytes of its part file, once it is done; None if it is not recorded.
@@ -119,6 +126,7 @@ class Chunk:
     lease: int
     input_offset: int
     input_bytes: int
+    input_crc32: int | None
     request_count: int
     successful_count: int
     part_crc32: int | None
@@ -143,6 +151,7 @@ class ChunkTask:
         input_bytes: from there to the end of the last line.
         request_count: lines that are requests.
         part_path: where the answers go; nobody else writes there.
+        input_crc32: of the bytes of the lines; None if it is not recorded.
         crashes: at how many deaths of the server the chunk was in flight.
         isolation: how far the search for the line that kills has come.
     """
@@ -159,6 +168,7 @@ class ChunkTask:
     input_bytes: int
     request_count: int
     part_path: Path
+    input_crc32: int | None = None
     crashes: int = 0
     isolation: Isolation | None = None
 

@@ -7,8 +7,9 @@ file is skipped. Neither pass holds more than a few MiB, even if a line is very 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -42,11 +43,19 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class LineSpan:
-    """Some whole lines of a file: where they start, how many bytes they take, how many of them are requests."""
+    """Some whole lines of a file.
+
+    Attributes:
+        offset: where they start, in bytes.
+        size_bytes: how many bytes they take.
+        request_count: how many of them are requests.
+        crc32: of their bytes.
+    """
 
     offset: int
     size_bytes: int
     request_count: int
+    crc32: int = field(default=0, compare=False)
 
 
 def index_lines(
@@ -65,7 +74,7 @@ def index_lines(
         DataLost: the file is shorter than that.
         StorageFailure: it cannot be read.
     """
-    spans = _Spans(chunk_requests)
+    spans, checksum = _Spans(chunk_requests), _SpanChecksum()
     position = last = count = 0
     with translate_os_errors(), path.open("rb", buffering=0) as file:
         line_start = len(_BYTE_ORDER_MARK) if file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0
@@ -78,13 +87,17 @@ def index_lines(
             ends, line_start = _ends_of_requests(data, position, line_start, last)
             count += len(ends)
             _check_count(count, max_requests)
-            yield from spans.extend(ends)
+            for span in spans.extend(ends):
+                yield replace(span, crc32=checksum.cut(block, position, span.offset + span.size_bytes))
+            checksum.add(block, position)
             position += len(block)
             last = block[-1]
     if not _is_blank(position - line_start, last):
         _check_count(count + 1, max_requests)
-        yield from spans.extend(np.array([position], np.int64))
-    yield from spans.close(position)
+        for span in spans.extend(np.array([position], np.int64)):
+            yield replace(span, crc32=checksum.value)
+    for span in spans.close(position):
+        yield replace(span, crc32=checksum.value)
 
 
 def _check_count(count: int, max_requests: int) -> None:
@@ -145,6 +158,25 @@ class _Spans:
         """Yield what is left when the file ends at `end`."""
         if self._count:
             yield LineSpan(self._start, end - self._start, self._count)
+
+
+class _SpanChecksum:
+    """CRC-32 of the bytes since the last span ended."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._position = 0
+
+    def cut(self, block: bytes, start: int, end: int) -> int:
+        """Return the checksum of a span that ends at `end`, inside the block that starts at `start`; begin anew."""
+        span = zlib.crc32(memoryview(block)[self._position - start : end - start], self.value)
+        self._position, self.value = end, 0
+        return span
+
+    def add(self, block: bytes, start: int) -> None:
+        """Add what is left of a block."""
+        self.value = zlib.crc32(memoryview(block)[self._position - start :], self.value)
+        self._position = start + len(block)
 
 
 def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | None]:

@@ -96,6 +96,7 @@ class BatchQueue:
             input_path=folder.input_path(job.batch_id),
             input_offset=chunk.input_offset,
             input_bytes=chunk.input_bytes,
+            input_crc32=chunk.input_crc32,
             request_count=chunk.request_count,
             part_path=folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease),
             crashes=chunk.crashes,

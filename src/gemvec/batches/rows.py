@@ -25,6 +25,7 @@ CHUNK_COLUMNS = (
     chunks.c.lease,
     chunks.c.input_offset,
     chunks.c.input_bytes,
+    chunks.c.input_crc32,
     chunks.c.request_count,
     chunks.c.successful_count,
     chunks.c.part_crc32,
@@ -58,6 +59,7 @@ def insert_job(connection: Connection, job: Job, spans: Iterable[LineSpan]) -> J
             "state": ChunkState.PENDING,
             "input_offset": span.offset,
             "input_bytes": span.size_bytes,
+            "input_crc32": span.crc32,
             "request_count": span.request_count,
         }
         for index, span in enumerate(spans)
@@ -155,6 +157,11 @@ def count_by_state(connection: Connection) -> dict[BatchState, int]:
     """Return the number of jobs by state; states without jobs are left out."""
     query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
     return {BatchState(state): count for state, count in connection.execute(query)}
+
+
+def count_open_jobs(connection: Connection, owner: str) -> int:
+    """Return how many jobs of an owner have not ended."""
+    return connection.scalar(select(func.count()).where(jobs.c.owner == owner, jobs.c.ended_at.is_(None))) or 0
 
 
 def list_batch_ids(connection: Connection) -> set[str]:

@@ -182,7 +182,8 @@ class BatchRunner:
         """Give a chunk back and park its job, or fail the job when there is no point in trying again."""
         extra: dict[str, object] = {"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__}
         if _is_lost(error) and await in_database_thread(self._is_folder_there):
-            await self._fail(task, "DATA_LOSS", "The batch's input or results are damaged.")
+            words = error.message if isinstance(error, DataLost) else "The batch's input or results are damaged."
+            await self._fail(task, "DATA_LOSS", words)
         elif self._is_stopping:
             await self._durably(self._queue.release, task)
         elif self._is_hopeless(task, error):

@@ -34,11 +34,13 @@ from gemvec.errors import (
 )
 from gemvec.figures import Figure
 from gemvec.files.file import FileSource
+from gemvec.files.limits import LimitsOf, OwnerLimits, usual_limits
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
 from gemvec.storage.database import Database
 from gemvec.storage.hold import has_store_id
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
+from gemvec.storage.stored_bytes import count_stored_bytes
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
 
@@ -49,6 +51,8 @@ _DEFAULT_PAGE_SIZE = 50
 _LARGEST_PAGE_SIZE = 100
 # The results of a cancelled batch with this many requests left are written in a few tenths of a second.
 _SETTLED_AT_ONCE = 20_000
+# A value of a vector in a result, as JSON, at most.
+_VALUE_BYTES = 13
 _NO_ROOM = "There is no room left to store results."
 
 
@@ -64,6 +68,7 @@ class BatchStore:
         expiry: timedelta = timedelta(hours=48),
         retention: timedelta = timedelta(days=42),
         max_requests: int = MAX_REQUESTS,
+        limits_of: LimitsOf = usual_limits,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Open the store.
@@ -75,6 +80,7 @@ class BatchStore:
             expiry: how long a batch may wait and run.
             retention: how long an ended batch is kept with its input and results.
             max_requests: most requests in a batch.
+            limits_of: says what an owner may have.
             clock: the present moment, aware.
         """
         self.database = database
@@ -83,6 +89,7 @@ class BatchStore:
         self.expiry = expiry
         self.retention = retention
         self._max_requests = max_requests
+        self._limits_of = limits_of
         self.clock = clock
         self._data_dir = data_dir
         self._has_store_id = has_store_id(data_dir)
@@ -97,7 +104,8 @@ class BatchStore:
             lines: the requests as lines of input, without line feeds.
 
         Raises:
-            InvalidRequest: there is no request.
+            InvalidRequest: there is no request, or the priority is too high.
+            QuotaExceeded: the owner has too many open batches, or there is no room for it within its quota.
             StorageFull: there is no room for it.
         """
         job = self._job(new, None)
@@ -106,15 +114,17 @@ class BatchStore:
             path = self.folder.write_input(job.batch_id, lines)
             return self._index(path, path.stat().st_size, new)
 
-        return self._accept(job, spans)
+        return self._accept(job, spans, new)
 
     def create_from_file(self, new: NewBatch, file_id: str) -> Job:
         """Accept a batch whose requests are in a file; from then on the file may be deleted or expire.
 
         Raises:
             UploadedFileNotFound: the file does not exist, has expired, or is somebody else's.
-            InvalidRequest: it holds no request, or too many.
+            InvalidRequest: it holds no request, or too many, or the priority is too high.
+            QuotaExceeded: the owner has too many open batches, or there is no room for its results within its quota.
             FailedPrecondition: it is the results of another batch.
+            DataLost: its bytes are not those that were uploaded.
         """
         file = self.files.get(file_id, new.owner)
         if file.source is not FileSource.UPLOADED:
@@ -122,12 +132,13 @@ class BatchStore:
         job = self._job(new, file_id)
 
         def link(target: Path) -> None:
+            self.files.open_content(file_id, new.owner).check()
             self.files.link_content(file_id, new.owner, target)
 
         def spans() -> list[LineSpan]:
             return self._index(self.folder.link_input(job.batch_id, link), file.size_bytes, new)
 
-        return self._accept(job, spans)
+        return self._accept(job, spans, new)
 
     def _index(self, path: Path, size_bytes: int, new: NewBatch) -> list[LineSpan]:
         return list(index_lines(path, size_bytes, chunk_requests=new.chunk_requests, max_requests=self._max_requests))
@@ -147,6 +158,8 @@ class BatchStore:
             input_file_id=file_id,
             output_file_id=None,
             request_count=0,
+            input_bytes=0,
+            result_bytes=0,
             successful_count=0,
             failed_count=0,
             error_status=None,
@@ -158,16 +171,37 @@ class BatchStore:
             expires_at=now + self.expiry,
         )
 
-    def _accept(self, job: Job, hold_input: Callable[[], list[LineSpan]]) -> Job:
+    def _accept(self, job: Job, hold_input: Callable[[], list[LineSpan]], new: NewBatch) -> Job:
         """Store the input, and when that is durable add the job with the chunks that were found in it."""
+        limits = self._limits_of(job.owner)
+        limits.check_priority(job.priority)
+        with self.database.read() as connection:  # before its input is stored
+            self._check_limits(connection, limits, job)
         try:
             spans = _some(hold_input())
-            counted = replace(job, request_count=sum(span.request_count for span in spans))
+            request_count = sum(span.request_count for span in spans)
+            counted = replace(
+                job,
+                request_count=request_count,
+                input_bytes=sum(span.size_bytes for span in spans),
+                result_bytes=request_count * new.values * _VALUE_BYTES,
+            )
             with self.database.write() as connection:
+                self._check_limits(connection, limits, counted)
                 return rows.insert_job(connection, counted, spans)
         except BaseException:
             self.folder.remove(job.batch_id)
             raise
+
+    def _check_limits(self, connection: Connection, limits: OwnerLimits, job: Job) -> None:
+        """Make sure that an owner may have one more batch.
+
+        Raises:
+            QuotaExceeded: it has too many open ones, or keeps too much.
+        """
+        limits.check_open_batches(rows.count_open_jobs(connection, job.owner) + 1)
+        more_bytes = job.result_bytes if job.input_file_id else job.result_bytes + job.input_bytes
+        limits.check_stored_bytes(count_stored_bytes(connection, job.owner, self.clock()) + more_bytes)
 
     def get(self, batch_id: str, owner: str) -> Job:
         """Return a batch.
@@ -210,7 +244,10 @@ class BatchStore:
 
         Raises:
             BatchNotFound: it does not exist or is somebody else's.
+            InvalidRequest: the priority is too high.
         """
+        if changes.priority is not None:
+            self._limits_of(owner).check_priority(changes.priority)
         given = {"display_name": changes.display_name, "priority": changes.priority}
         values = {name: value for name, value in given.items() if value is not None}
         with self.database.write() as connection:
@@ -370,7 +407,9 @@ class BatchStore:
     ) -> None:
         """Mark a job as ended, and make its results a file if its input was a file."""
         successful_count, now = job.successful_count, self.clock()
-        if output is not None:
+        if output is None:  # no file counts for its results
+            values["result_bytes"] = inline_bytes(self.folder, job, rows.list_chunks(connection, job.job_number))
+        else:
             successful_count = output.successful_count
             values["output_file_id"] = f"batch-{job.batch_id}"
             self.files.create_from_parts(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gemvec.errors import BadResourceName, FileTooLarge, InvalidRequest
+from gemvec.errors import BadResourceName, FileTooLarge, InvalidRequest, QuotaExceeded
 from gemvec.wire.names import parse_resource_id
 
 _MAX_ID = 40
@@ -41,6 +42,94 @@ class FileLimits:
                 f"The file has {size_bytes} bytes or more; the largest one allowed has {self.max_file_bytes}.",
                 field="file.size_bytes",
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerLimits:
+    """What one owner may have at a time: an API key, or all callers without one.
+
+    Attributes:
+        open_uploads: uploads that were begun and are not finished.
+        open_batches: batches that have not ended.
+        stored_bytes: files, and the inputs and results of batches.
+        priority: the highest that a batch may have.
+    """
+
+    open_uploads: int = 1000
+    open_batches: int = 1000
+    stored_bytes: int = 200 * 2**30
+    priority: int = 2**63 - 1
+
+    def check_open_uploads(self, count: int) -> None:
+        """Refuse one upload more than are allowed.
+
+        Args:
+            count: how many there would be.
+
+        Raises:
+            QuotaExceeded: there would be too many.
+        """
+        if count > self.open_uploads:
+            raise QuotaExceeded(
+                f"One API key may have {self.open_uploads} uploads open: finish or cancel some, or wait until they "
+                "expire.",
+                limit="open_uploads",
+                most=self.open_uploads,
+            )
+
+    def check_open_batches(self, count: int) -> None:
+        """Refuse one batch more than are allowed.
+
+        Args:
+            count: how many there would be.
+
+        Raises:
+            QuotaExceeded: there would be too many.
+        """
+        if count > self.open_batches:
+            raise QuotaExceeded(
+                f"One API key may have {self.open_batches} batches open: wait until some have ended.",
+                limit="open_batches",
+                most=self.open_batches,
+            )
+
+    def check_stored_bytes(self, size_bytes: int) -> None:
+        """Refuse to keep more than is allowed.
+
+        Args:
+            size_bytes: how much would be kept.
+
+        Raises:
+            QuotaExceeded: it would be too much.
+        """
+        if size_bytes > self.stored_bytes:
+            raise QuotaExceeded(
+                f"Files, inputs and results would be {size_bytes} bytes, and one API key may keep {self.stored_bytes}: "
+                "delete files or batches, or wait until some expire.",
+                limit="stored_bytes",
+                most=self.stored_bytes,
+            )
+
+    def check_priority(self, priority: int) -> None:
+        """Refuse a priority that is too high.
+
+        Raises:
+            InvalidRequest: it is.
+        """
+        if priority > self.priority:
+            raise InvalidRequest(
+                f"* batch.priority: is {priority}, and this API key may use {self.priority} at most\n",
+                field="batch.priority",
+            )
+
+
+# Says what an owner may have.
+LimitsOf = Callable[[str], OwnerLimits]
+
+
+def usual_limits(owner: str) -> OwnerLimits:  # noqa: ARG001 - all owners are alike
+    """Return the limits of an owner where nobody has set any."""
+    return OwnerLimits()
 
 
 def check_file_id(file_id: str) -> str:

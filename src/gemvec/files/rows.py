@@ -189,6 +189,14 @@ def count_files(connection: Connection) -> tuple[int, int]:
     return row[0], int(row[1] or 0)
 
 
+def count_open_uploads(connection: Connection, owner: str, now: datetime) -> int:
+    """Return how many uploads of an owner were begun and are not finished."""
+    query = select(func.count()).where(
+        uploads.c.owner == owner, uploads.c.state == UploadState.ACTIVE, uploads.c.expires_at > now
+    )
+    return connection.scalar(query) or 0
+
+
 def count_owner_bytes(connection: Connection, owner: str, now: datetime, *, without: str = "") -> int:
     """Return the total size of an owner's uploaded files; active uploads count with their announced size.
 

@@ -19,7 +19,7 @@ from gemvec.figures import Figure
 from gemvec.files import rows
 from gemvec.files.content import ContentFolder, FileContent, FilePart
 from gemvec.files.file import FileSource, StoredFile
-from gemvec.files.limits import FileLimits
+from gemvec.files.limits import FileLimits, LimitsOf, usual_limits
 from gemvec.files.upload_store import UploadStore
 from gemvec.storage.database import Database
 from gemvec.storage.durable import sync_folder, translate_os_errors, write_durably
@@ -45,6 +45,7 @@ class FileStore:
         data_dir: Path,
         *,
         limits: FileLimits | None = None,
+        limits_of: LimitsOf = usual_limits,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Open the store.
@@ -53,6 +54,7 @@ class FileStore:
             database: where rows go.
             data_dir: bytes go into its folder `files`; the parts of result files lie elsewhere inside it.
             limits: sizes and expiry; Google's when None.
+            limits_of: says what an owner may have.
             clock: the present moment, aware.
         """
         self._limits = limits or FileLimits()
@@ -60,7 +62,7 @@ class FileStore:
         self._data_dir = data_dir.resolve()
         self._contents = ContentFolder(self._data_dir / "files")
         self._clock = clock
-        self.uploads = UploadStore(database, self._contents, self._limits, clock)
+        self.uploads = UploadStore(database, self._contents, self._limits, clock, limits_of)
 
     def create(
         self,

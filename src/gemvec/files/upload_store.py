@@ -25,9 +25,10 @@ from gemvec.errors import (
 from gemvec.files import rows
 from gemvec.files.content import ContentFolder
 from gemvec.files.file import FileSource, StoredFile
-from gemvec.files.limits import FileLimits, check_description, check_file_id
+from gemvec.files.limits import FileLimits, LimitsOf, OwnerLimits, check_description, check_file_id, usual_limits
 from gemvec.files.upload import Digest, Upload, UploadState, UploadWriter, digest_of
 from gemvec.storage.database import Database
+from gemvec.storage.stored_bytes import count_stored_bytes
 
 _ID_LENGTH = 12
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -38,12 +39,18 @@ class UploadStore:
     """The uploads of every owner; use it as `FileStore.uploads`."""
 
     def __init__(
-        self, database: Database, contents: ContentFolder, limits: FileLimits, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        contents: ContentFolder,
+        limits: FileLimits,
+        clock: Callable[[], datetime],
+        limits_of: LimitsOf = usual_limits,
     ) -> None:
         self._database = database
         self._contents = contents
         self._limits = limits
         self._clock = clock
+        self._limits_of = limits_of
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
         self._writers: dict[str, UploadWriter] = {}
         self._digests: dict[str, Digest] = {}
@@ -69,7 +76,7 @@ class UploadStore:
         Raises:
             InvalidRequest: a name or the size is not valid.
             FileAlreadyExists: the name is taken.
-            QuotaExceeded: the owner's quota is used up.
+            QuotaExceeded: the owner's quota is used up, or too many of its uploads are open.
             StorageFull: the disk is full.
         """
         chosen = None if file_id is None else check_file_id(file_id)
@@ -228,10 +235,12 @@ class UploadStore:
         return self._locks[hash(upload_id) % _LOCKS]
 
     def _insert(self, upload: Upload) -> None:
+        limits = self._limits_of(upload.owner)
         with self._database.write() as connection:
+            limits.check_open_uploads(rows.count_open_uploads(connection, upload.owner, self._clock()) + 1)
             if rows.find_file(connection, upload.owner, upload.file_id, upload.created_at):
                 raise FileAlreadyExists(f"files/{upload.file_id} exists already.")
-            self._check_quota(connection, upload, upload.declared_bytes or 0)
+            self._check_quota(connection, limits, upload, upload.declared_bytes or 0)
             rows.insert_upload(connection, upload)
         try:
             self._contents.create(upload.content_id)
@@ -240,7 +249,10 @@ class UploadStore:
                 rows.advance_upload(connection, upload.upload_id, state=UploadState.CANCELLED)
             raise
 
-    def _check_quota(self, connection: Connection, upload: Upload, size_bytes: int) -> None:
+    def _check_quota(self, connection: Connection, limits: OwnerLimits, upload: Upload, size_bytes: int) -> None:
+        upload_key = rows.upload_key(upload.upload_id)
+        stored = count_stored_bytes(connection, upload.owner, self._clock(), without_upload=upload_key)
+        limits.check_stored_bytes(stored + size_bytes)
         taken = rows.count_owner_bytes(connection, upload.owner, self._clock(), without=upload.upload_id)
         if taken + size_bytes > self._limits.max_owner_bytes:
             raise QuotaExceeded
@@ -256,9 +268,10 @@ class UploadStore:
             )
 
     def _record(self, upload: Upload, size_bytes: int) -> None:
+        limits = self._limits_of(upload.owner)
         with self._database.write() as connection:
             if upload.declared_bytes is None:
-                self._check_quota(connection, upload, size_bytes)
+                self._check_quota(connection, limits, upload, size_bytes)
             rows.advance_upload(connection, upload.upload_id, received_bytes=size_bytes)
 
     def _close_writer(self, upload_id: str) -> None:

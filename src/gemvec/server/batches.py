@@ -64,6 +64,7 @@ def _new_batch(request: Request, asked: EmbedContentBatch, model: ServedModel) -
         display_name=asked.display_name or "",
         priority=asked.priority or 0,
         chunk_requests=services_of(request).batches.chunk_requests(model.weights),
+        values=max(model.default_dimensionality, model.native_dim),
     )
 
 

@@ -20,7 +20,16 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gemvec import errors
-from gemvec.errors import ApiError, GemvecError, InvalidRequest, KeyInvalid, KeyMissing, ModelNotFound, RateLimited
+from gemvec.errors import (
+    ApiError,
+    GemvecError,
+    InvalidRequest,
+    KeyInvalid,
+    KeyMissing,
+    ModelNotFound,
+    QuotaExceeded,
+    RateLimited,
+)
 from gemvec.logs import get_logger
 from gemvec.wire import cohere, ollama, openai, status, tei
 from gemvec.wire.proto_json import shown
@@ -148,8 +157,8 @@ def _details(error: Exception, message: str) -> list[dict[str, Any]]:
             return [status.bad_request_detail(field, message)]
         case KeyInvalid():
             return [status.error_info_detail("API_KEY_INVALID"), status.localized_message_detail(message)]
-        case RateLimited():
-            return [status.help_detail(*_ABOUT_QUOTAS), status.quota_failure_detail(error.violations)]
+        case QuotaExceeded() | RateLimited():
+            return _details_of_quota(error)
         case ApiError(field=str(field), index=int()):
             others = [each for each in error.details if not status.is_bad_request_detail(each)]
             return [*others, status.bad_request_detail(field, message)]
@@ -157,6 +166,13 @@ def _details(error: Exception, message: str) -> list[dict[str, Any]]:
             return list(error.details)
         case _:
             return []
+
+
+def _details_of_quota(error: QuotaExceeded | RateLimited) -> list[dict[str, Any]]:
+    if isinstance(error, RateLimited):
+        return [status.help_detail(*_ABOUT_QUOTAS), status.quota_failure_detail(error.violations)]
+    quota_id = error.limit.title().replace("_", "") + "PerKey"
+    return [status.quota_failure_detail([(f"gemvec/{error.limit}", quota_id, "", error.most)])] if error.limit else []
 
 
 def _status_and_message(error: Exception, scope: Scope) -> tuple[Status, str]:

@@ -18,7 +18,7 @@ from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import GemvecError, StorageFailure
-from gemvec.files.limits import FileLimits
+from gemvec.files.limits import FileLimits, OwnerLimits
 from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.memory import MemoryBudget
@@ -116,7 +116,17 @@ def _open_file_store(settings: Settings, database: Database) -> FileStore:
         max_owner_bytes=settings.max_owner_bytes,
         expiry=timedelta(seconds=settings.file_expiry_seconds),
     )
-    return FileStore(database, settings.data_dir, limits=limits)
+    return FileStore(database, settings.data_dir, limits=limits, limits_of=partial(_limits_of, settings))
+
+
+def _limits_of(settings: Settings, owner: str) -> OwnerLimits:  # noqa: ARG001 - all owners are alike
+    """Return what an owner may have at a time."""
+    return OwnerLimits(
+        open_uploads=settings.max_open_uploads,
+        open_batches=settings.max_open_batches,
+        stored_bytes=settings.max_stored_bytes,
+        priority=settings.max_priority,
+    )
 
 
 def _open_batch_store(settings: Settings, database: Database, files: FileStore) -> BatchStore:
@@ -128,6 +138,7 @@ def _open_batch_store(settings: Settings, database: Database, files: FileStore) 
         expiry=timedelta(seconds=settings.batch_expiry_seconds),
         retention=timedelta(seconds=settings.batch_retention_seconds),
         max_requests=settings.max_batch_requests,
+        limits_of=partial(_limits_of, settings),
     )
 
 

@@ -73,14 +73,15 @@ class Checksum:
             yield block
 
 
-def crc32_of(path: Path, size_bytes: int | None = None) -> int:
-    """Return the CRC-32 of a file, or of its first bytes.
+def crc32_of(path: Path, size_bytes: int | None = None, *, offset: int = 0) -> int:
+    """Return the CRC-32 of a file from `offset` on, or of that many bytes there.
 
     Raises:
         OSError: it cannot be read.
     """
     checksum, left = 0, size_bytes
     with path.open("rb", buffering=0) as file:
+        file.seek(offset)
         while left != 0 and (block := file.read(_BLOCK_BYTES if left is None else min(left, _BLOCK_BYTES))):
             checksum = zlib.crc32(block, checksum)
             left = None if left is None else left - len(block)

@@ -76,6 +76,14 @@ def _add_usage(connection: Connection) -> None:
     schema.usage.create(connection)
 
 
+def _add_sizes(connection: Connection) -> None:
+    """Let jobs know the size of their input; the results of old jobs are in files, or small."""
+    _add_columns([schema.jobs.c.input_bytes, schema.jobs.c.result_bytes], connection)
+    jobs, chunks = schema.jobs, schema.chunks
+    size = select(func.coalesce(func.sum(chunks.c.input_bytes), 0)).where(chunks.c.job_number == jobs.c.job_number)
+    connection.execute(update(jobs).values(input_bytes=size.scalar_subquery()))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=1, summary="uploads, files, jobs, chunks, keys", apply=schema.metadata.create_all),
     Migration(
@@ -97,6 +105,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(number=7, summary="owners of batches take turns", apply=_index_turns),
     Migration(number=8, summary="roles, rotation and use of keys", apply=_add_usage),
+    Migration(number=9, summary="checksums of inputs", apply=partial(_add_columns, [schema.chunks.c.input_crc32])),
+    Migration(number=10, summary="sizes of batches", apply=_add_sizes),
 )
 
 

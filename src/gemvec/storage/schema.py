@@ -109,6 +109,8 @@ jobs = Table(
     Column("input_file_id", String(64)),  # None: the requests came inline
     Column("output_file_id", String(64)),
     Column("request_count", BigInteger, nullable=False),
+    Column("input_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("result_bytes", BigInteger, nullable=False, server_default="0"),  # until it has ended, the most expected
     Column("successful_count", BigInteger, nullable=False, server_default="0"),
     Column("failed_count", BigInteger, nullable=False, server_default="0"),
     Column("error_status", String(32)),  # google.rpc.Code name
@@ -133,6 +135,7 @@ chunks = Table(
     Column("state", String(16), nullable=False),  # ChunkState
     Column("input_offset", BigInteger, nullable=False),  # where its first line starts in the input
     Column("input_bytes", BigInteger, nullable=False),
+    Column("input_crc32", BigInteger),  # of these bytes; None for a chunk of an older release
     Column("request_count", Integer, nullable=False),
     Column("successful_count", Integer, nullable=False, server_default="0"),
     Column("failed_count", Integer, nullable=False, server_default="0"),

@@ -119,14 +119,17 @@ def request_info_detail(request_id: str) -> dict[str, Any]:
 
 
 def quota_failure_detail(violations: Iterable[tuple[str, str, str, int]]) -> dict[str, Any]:
-    """Return a google.rpc.QuotaFailure as Google sends it; a violation is (metric, quota id, model, limit)."""
+    """Return a google.rpc.QuotaFailure as Google sends it; a violation is (metric, quota id, model, limit).
+
+    The model is "" where the limit is not for one model.
+    """
     return {
         "@type": _DETAIL + "QuotaFailure",
         "violations": [
             {
                 "quotaMetric": metric,
                 "quotaId": quota_id,
-                "quotaDimensions": {"location": "global", "model": model},
+                "quotaDimensions": {"location": "global"} | ({"model": model} if model else {}),
                 "quotaValue": str(limit),
             }
             for metric, quota_id, model, limit in violations
