@@ -100,6 +100,20 @@ def test_a_shell_completes_the_names_of_keys(tmp_path, monkeypatch):
     assert complete_key("la") == ["laptop"]
 
 
+def test_a_shell_completes_the_collections_of_a_milvus_lite_file(tmp_path):
+    from pymilvus import MilvusClient
+
+    uri = str(tmp_path / "my.db")
+    client = MilvusClient(uri)
+    for name in ("notes", "papers"):
+        client.create_collection(f"{name}_12345678", dimension=4)
+        client.create_alias(f"{name}_12345678", name)
+    assert complete("search", "x", "--uri", uri, "--collection", "no") == ["notes"]
+    client.close()
+    assert complete("search", "x", "--uri", str(tmp_path / "none.db"), "--collection", "") == []
+    assert not (tmp_path / "none.db").exists()
+
+
 @pytest.mark.parametrize("arguments", [("models", "list"), ("keys", "list"), ("cache", "stats")])
 def test_tables_keep_to_eighty_columns_and_cut_nothing(monkeypatch, tmp_path, arguments):
     monkeypatch.setenv("COLUMNS", "80")

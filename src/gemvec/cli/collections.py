@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from gemvec.cli.completion import complete_collection
 from gemvec.cli.options import AsJson, AsJsonOutcome, with_settings
 from gemvec.errors import InvalidRequest
 from gemvec.settings import Settings
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show and drop collections, and delete documents from them.", no_args_is_help=True)
 
-_Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Which collection. [default: that of --collection]")]
+_Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME",
+        help="Which collection. [default: that of --collection]",
+        autocompletion=complete_collection,
+    ),
+]
 
 
 @app.command("list")

@@ -1,10 +1,13 @@
-"""Shell completion of models, task types, choices and names of API keys. Nothing here fails or uses the network."""
+"""Shell completion of models, task types, choices, API keys and collections. Nothing here fails or uses the network."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, get_args, get_origin
+
+import typer
 
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import GemvecError
@@ -42,10 +45,22 @@ def complete_key(incomplete: str) -> list[str]:
     return []
 
 
-def completion_of(name: str) -> Callable[[str], list[str]] | None:
+def complete_collection(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the collections in the Milvus Lite file that the command names; other Milvus would need the network."""
+    with contextlib.suppress(GemvecError, ModuleNotFoundError):
+        from gemvec.milvus.aliases import read_aliases
+        from gemvec.milvus.connection import is_lite
+
+        uri = ctx.params.get("uri") or Settings.load().uri
+        if is_lite(uri):
+            return _matching(read_aliases(Path(uri)), incomplete)
+    return []
+
+
+def completion_of(name: str) -> Callable[..., list[str]] | None:
     """Return the function that completes the setting `name`, None if it may have any value."""
-    if name == "model":
-        return complete_model
+    if name in _COMPLETED:
+        return _COMPLETED[name]
     kind: Any = field_types()[name]
     choices = get_args(kind)
     if get_origin(kind) is None or not all(isinstance(each, str) for each in choices):
@@ -55,6 +70,9 @@ def completion_of(name: str) -> Callable[[str], list[str]] | None:
         return _matching(choices, incomplete)
 
     return complete_choice
+
+
+_COMPLETED: dict[str, Callable[..., list[str]]] = {"model": complete_model, "collection": complete_collection}
 
 
 def _known_models() -> list[str]:
