@@ -1,4 +1,4 @@
-"""Cohere's embed route, for its SDKs and everything that speaks like them."""
+"""Cohere's embed route, for its SDKs and compatible clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama's routes for embeddings and models, for ollama-python and everything that speaks like it."""
+"""Ollama's routes for embeddings and models, for ollama-python and compatible clients."""
 
 from __future__ import annotations
 

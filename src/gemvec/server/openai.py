@@ -1,4 +1,4 @@
-"""OpenAI's `POST embeddings`, for openai-python and everything that speaks like it.
+"""OpenAI's `POST embeddings`, for openai-python and compatible clients.
 
 Token arrays are read as OpenAI's own `cl100k_base` ids, because that is what clients send: LangChain tokenizes every
 text this way, for any model. Reading them as ids of the served model would silently give vectors of other texts.

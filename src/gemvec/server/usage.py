@@ -1,4 +1,4 @@
-"""Counts what the callers with a key use: in memory, and every few seconds in the database.
+"""Counts the use of each API key: in memory, and every few seconds in the database.
 
 After a kill, the last few seconds of interactive calls are not counted. Texts of batches are counted with their chunk.
 """
@@ -25,7 +25,7 @@ from gemvec.storage.usage import Usage, add_usage, read_usage
 _FLUSH_SECONDS = 5.0
 _FIGURES = {
     "calls": "Requests that came with a key, by its name.",
-    "texts": "Texts embedded with it, those of batches too.",
+    "texts": "Texts embedded with it, including those of batches.",
     "tokens": "Tokens of these texts.",
 }
 
@@ -47,7 +47,7 @@ class UsageMeter:
         """Write what was counted to the database.
 
         Raises:
-            StorageFailure: it takes nothing; nothing is lost, and this can be called again.
+            StorageFailure: it cannot be written; nothing is lost, and this can be called again.
         """
         with self._lock:
             new, self._new = self._new, {}
@@ -93,7 +93,7 @@ class UsageMeter:
     async def _flush_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
-            with suppress(StorageFailure):  # tried again, and reported by the calls that need the database
+            with suppress(StorageFailure):  # retried, and reported by the calls that need the database
                 await in_database_thread(self.flush)
 
     def _add(self, more: Mapping[str, Usage]) -> None:

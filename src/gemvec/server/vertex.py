@@ -1,7 +1,7 @@
 """Vertex AI's routes for embeddings, for google-genai with `vertexai=True` and a base URL.
 
-A name with `gemini` is asked for by embedContent and batchEmbedContents, any other by predict. All say of every text
-how many tokens it has and whether it was cut.
+Clients call embedContent and batchEmbedContents for names with `gemini`, and predict for any other. Every answer says
+how many tokens each text has and whether it was cut.
 """
 
 from __future__ import annotations

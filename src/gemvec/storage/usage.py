@@ -17,7 +17,7 @@ class Usage:
 
     Attributes:
         calls: requests that came with its key.
-        texts: texts embedded, those of batches too.
+        texts: texts embedded, including those of batches.
         tokens: tokens of these texts.
         last_used_at: when it was last used, aware UTC.
     """
@@ -28,7 +28,7 @@ class Usage:
     last_used_at: datetime
 
     def plus(self, other: Usage) -> Usage:
-        """Return both together."""
+        """Return the sum of both."""
         return Usage(
             calls=self.calls + other.calls,
             texts=self.texts + other.texts,
@@ -38,7 +38,7 @@ class Usage:
 
 
 def add_usage(connection: Connection, owner: str, more: Usage) -> None:
-    """Add to what an owner has used."""
+    """Add to an owner's counts."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     counts = {"calls": more.calls, "texts": more.texts, "tokens": more.tokens}
     statement = insert(usage).values(owner=owner, last_used_at=more.last_used_at, **counts)

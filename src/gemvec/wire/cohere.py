@@ -1,7 +1,7 @@
-"""The messages of Cohere's embed route, as its SDKs speak them.
+"""The messages of Cohere's embed route, as its SDKs send them.
 
-Fields that are not known are ignored, but for those that would give other vectors than are served: they are refused.
-Contract: Cohere's API reference for `POST /v2/embed`; cohere-python 5 and 6.
+Unknown fields are ignored, but options that would change the vectors and are not supported are refused. Contract:
+Cohere's API reference for `POST /v2/embed`; cohere-python 5 and 6.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ class CohereEmbedRequest(TaskNames, frozen=True, kw_only=True):
         list[str], Field("The texts, at least one.", kind=TEXTS, missing=_MISSING, is_indexed=True, minItems=1)
     ]
     embedding_types: Annotated[
-        list[str] | None, Field("How to write the vectors; several are answered side by side.", kind=list_of(_ENCODING))
+        list[str] | None, Field("How to write the vectors; there may be several encodings.", kind=list_of(_ENCODING))
     ] = None
-    output_dimension: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = (
-        None
-    )
+    output_dimension: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     truncate: Annotated[
         bool, Field("Cut a text that is too long at its end (`END`) or refuse it (`NONE`).", kind=TRUNCATE)
     ] = True
@@ -49,13 +47,13 @@ class CohereEmbedRequest(TaskNames, frozen=True, kw_only=True):
 
 
 class CohereEmbeddings(JsonMessage, frozen=True, kw_only=True):
-    """The vectors in each encoding that was asked for, in the order of the texts."""
+    """The vectors in each requested encoding, in the order of the texts."""
 
     floats: Annotated[Sequence[Any] | None, Field("Values.", name="float", kind=VECTORS)] = None
     int8: Annotated[Sequence[Any] | None, Field("The largest value is 127.", kind=INTEGER_VECTORS)] = None
     uint8: Annotated[Sequence[Any] | None, Field("The same plus 128.", kind=INTEGER_VECTORS)] = None
     binary: Annotated[Sequence[Any] | None, Field("ubinary minus 128.", kind=INTEGER_VECTORS)] = None
-    ubinary: Annotated[Sequence[Any] | None, Field("A bit a value, eight in a byte.", kind=INTEGER_VECTORS)] = None
+    ubinary: Annotated[Sequence[Any] | None, Field("One bit per value, eight in a byte.", kind=INTEGER_VECTORS)] = None
     base64: Annotated[list[str] | None, Field("Little-endian float32.")] = None
 
 
@@ -72,7 +70,7 @@ class CohereBilledUnits(JsonMessage, frozen=True, kw_only=True):
 
 
 class CohereMeta(JsonMessage, frozen=True, kw_only=True):
-    """What is known of a call."""
+    """Facts about a call."""
 
     api_version: Annotated[CohereApiVersion, Field("The version of Cohere's API.")] = CohereApiVersion()
     billed_units: Annotated[CohereBilledUnits, Field("What was embedded.")]
@@ -86,7 +84,7 @@ class CohereEmbedResponse(JsonMessage, frozen=True, kw_only=True):
     response_type: Annotated[str, Field("embeddings_by_type")] = "embeddings_by_type"
     embeddings: Annotated[CohereEmbeddings, Field("The vectors.")]
     texts: Annotated[list[str], Field("The texts.")]
-    meta: Annotated[CohereMeta, Field("What is known of the call.")]
+    meta: Annotated[CohereMeta, Field("Facts about the call.")]
 
 
 class CohereError(JsonMessage, frozen=True, kw_only=True):
@@ -102,7 +100,7 @@ def embeddings_of(vectors: Mapping[str, Sequence[Any]]) -> CohereEmbeddings:
 
 
 def meta_of(token_count: int, truncated: Mapping[int, int]) -> CohereMeta:
-    """Return what is known of a call.
+    """Return the facts about a call.
 
     Args:
         token_count: tokens that were embedded.

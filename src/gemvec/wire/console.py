@@ -1,4 +1,4 @@
-"""What the console asks for beyond what clients do: facts about served names that Google's `Model` lacks, and keys."""
+"""Messages for the console only: facts about served names that Google's `Model` lacks, and keys."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gemvec.wire.message import Field, ProtoMessage
 
 
 class ServedName(ProtoMessage, frozen=True, kw_only=True):
-    """A name that is served, and how."""
+    """A served name, and how it is served."""
 
     name: Annotated[str | None, Field("The part after `models/`.")] = None
     weights: Annotated[str | None, Field("The weights that serve it, as in `x-gemvec-model`.")] = None
     description: Annotated[str | None, Field("Which weights serve it, in words.")] = None
     input_token_limit: Annotated[int | None, Field("Longer texts are cut or refused.")] = None
-    native_dimensionality: Annotated[int | None, Field("Values that the model makes.")] = None
-    default_dimensionality: Annotated[int | None, Field("Values in a vector unless the caller says otherwise.")] = None
+    native_dimensionality: Annotated[int | None, Field("Number of values that the model computes.")] = None
+    default_dimensionality: Annotated[int | None, Field("Default number of values in a vector.")] = None
     takes_options: Annotated[bool | None, Field("Whether task type and dimensionality may be given.")] = None
-    retired_at: Annotated[str | None, Field("The day on which Google ended the name, where it has.")] = None
+    retired_at: Annotated[str | None, Field("The day on which Google retired the name, if it has.")] = None
 
 
 class ServedNames(ProtoMessage, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class ServedNames(ProtoMessage, frozen=True, kw_only=True):
 
 
 class KeyInUse(ProtoMessage, frozen=True, kw_only=True):
-    """An API key and what was done with it; the key itself is nowhere kept."""
+    """An API key and its use; the key itself is not stored anywhere."""
 
     name: Annotated[str | None, Field("The operator's name for it.")] = None
     state: Annotated[str | None, Field("active, revoked or expired")] = None
@@ -41,7 +41,7 @@ class KeyInUse(ProtoMessage, frozen=True, kw_only=True):
     created_at: Annotated[datetime | None, Field("When it was made.", name="create_time")] = None
     expires_at: Annotated[datetime | None, Field("When it stops working; never if absent.", name="expire_time")] = None
     calls: Annotated[int | None, Field("Requests that came with it.", kind=INT64)] = None
-    texts: Annotated[int | None, Field("Texts embedded with it, those of batches too.", kind=INT64)] = None
+    texts: Annotated[int | None, Field("Texts embedded with it, including those of batches.", kind=INT64)] = None
     tokens: Annotated[int | None, Field("Tokens of these texts.", kind=INT64)] = None
     last_used_at: Annotated[datetime | None, Field("When it was last used.", name="last_use_time")] = None
 

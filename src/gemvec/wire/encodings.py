@@ -1,8 +1,8 @@
-"""Vectors in the encodings that other services offer beside lists of floats: whole numbers, single bits, base64.
+"""Vectors in the encodings that other services offer besides lists of floats: integers, single bits, base64.
 
 All are made from the float32 vector. Cohere, Voyage AI, Jina AI and Mistral document the same encodings, but none of
-them says what a step of int8 is worth. Here the largest value of each vector is 127: vectors keep their cosines to each
-other, and not their lengths.
+them documents the scale of int8. Here the largest value of each vector becomes 127, which keeps the cosines between
+vectors but not their lengths.
 
 Contract: Cohere's reference for `POST /v2/embed`; Voyage AI's page on flexible dimensions and quantization.
 """

@@ -1,7 +1,7 @@
-"""The messages of Ollama's routes for embeddings and models, as ollama-python and Ollama's other clients speak them.
+"""The messages of Ollama's routes for embeddings and models, as ollama-python and Ollama's other clients send them.
 
-Unknown fields are ignored, as by Ollama. `task_type` and its like are no fields of Ollama's: it has no other way to say
-whether a text is a query. Contract: Ollama's docs/api.md; ollama-python 0.6.
+Unknown fields are ignored, as by Ollama. `task_type` and similar fields are additions: Ollama's API cannot say whether
+a text is a query. Contract: Ollama's docs/api.md; ollama-python 0.6.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _Ignored = Annotated[Any, Field("Ignored: it concerns how Ollama loads a model."
 
 
 class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
-    """Texts to embed; without any the model is only asked for."""
+    """Texts to embed; without any, nothing is embedded."""
 
     model: _Model
     inputs: Annotated[list[str] | None, Field("A text, or texts.", name="input", kind=TEXTS, is_indexed=True)] = None
     truncate: _Truncate = True
-    dimensions: Annotated[int | None, Field("Values wanted in each vector; the model's default when absent.")] = None
+    dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     options: _Ignored = None
     keep_alive: _Ignored = None
 
@@ -32,7 +32,7 @@ class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
 class OllamaEmbedResponse(JsonMessage, frozen=True, kw_only=True):
     """The vectors."""
 
-    model: Annotated[str, Field("The name as it was asked for.")]
+    model: Annotated[str, Field("The name in the request.")]
     embeddings: Annotated[Sequence[Any], Field("In the order of the texts; normalised.", kind=VECTORS)]
     total_duration: Annotated[int, Field("Nanoseconds.", kind=COUNT)]
     load_duration: Annotated[int, Field("Always 0: the model is loaded when the server starts.", kind=COUNT)] = 0
@@ -40,7 +40,7 @@ class OllamaEmbedResponse(JsonMessage, frozen=True, kw_only=True):
 
 
 class OllamaEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
-    """One text to embed, as Ollama's first clients send it; without any the model is only asked for."""
+    """One text to embed, as Ollama's first clients send it; without it, nothing is embedded."""
 
     model: _Model
     prompt: Annotated[str | None, Field("The text.")] = None
@@ -63,7 +63,7 @@ class OllamaShowRequest(JsonMessage, frozen=True, kw_only=True):
 
 
 class OllamaDetails(JsonMessage, frozen=True, kw_only=True):
-    """What kind of model it is."""
+    """Kind of model."""
 
     format: Annotated[str, Field("Always empty.")] = ""
     family: Annotated[str, Field("The weights that serve it, such as `all-minilm-l6-v2@53aa5117`.")]
@@ -72,11 +72,11 @@ class OllamaDetails(JsonMessage, frozen=True, kw_only=True):
 
 
 class OllamaModel(JsonMessage, frozen=True, kw_only=True):
-    """A name that is served."""
+    """A served model."""
 
     name: Annotated[str, Field("The name.")]
     model: Annotated[str, Field("The same.")]
-    modified_at: Annotated[str, Field("Always 1970: a field of Ollama's that means nothing here.")] = (
+    modified_at: Annotated[str, Field("Always 1970: this field of Ollama's has no meaning here.")] = (
         "1970-01-01T00:00:00Z"
     )
     size: Annotated[int, Field("Always 0, for the same reason.", kind=COUNT)] = 0
@@ -85,25 +85,25 @@ class OllamaModel(JsonMessage, frozen=True, kw_only=True):
 
 
 class OllamaTags(JsonMessage, frozen=True, kw_only=True):
-    """The names that are served."""
+    """The served models."""
 
     models: Annotated[list[OllamaModel], Field("Each name.")]
 
 
 class OllamaModelInfo(JsonMessage, frozen=True, kw_only=True):
-    """What the weights are, by names that begin with the architecture, as Ollama's clients look for them."""
+    """Facts about the weights, by names that begin with the architecture, as Ollama's clients expect."""
 
     architecture: Annotated[str, Field("gemvec", name="general.architecture")] = "gemvec"
     context_length: Annotated[
         int, Field("Longer texts are cut or refused, in tokens.", name="gemvec.context_length", kind=COUNT)
     ]
     embedding_length: Annotated[
-        int, Field("Values in a vector when the caller does not say.", name="gemvec.embedding_length", kind=COUNT)
+        int, Field("Default number of values in a vector.", name="gemvec.embedding_length", kind=COUNT)
     ]
 
 
 class OllamaShowResponse(JsonMessage, frozen=True, kw_only=True):
-    """A model described."""
+    """Description of a model."""
 
     details: Annotated[OllamaDetails, Field("What kind of model it is.")]
     model_info: Annotated[OllamaModelInfo, Field("What the weights are.")]

@@ -22,17 +22,17 @@ class VertexInstance(ProtoMessage, frozen=True, kw_only=True):
     """One text to embed."""
 
     content: Annotated[str, Field("The text.")]
-    task_type: Annotated[TaskType | None, Field("What the vector is for; picks the model's prompt.")] = None
-    title: Annotated[str | None, Field("Title of the text; only with RETRIEVAL_DOCUMENT.")] = None
+    task_type: Annotated[TaskType | None, Field("What the vector is for; selects the model's prompt.")] = None
+    title: Annotated[str | None, Field("Title of the text; requires RETRIEVAL_DOCUMENT.")] = None
     mime_type: Annotated[Any, Field("Ignored: it concerns files.", kind=IGNORED)] = None
 
 
 class VertexParameters(ProtoMessage, frozen=True, kw_only=True):
     """How to embed all texts."""
 
-    output_dimensionality: Annotated[
-        int | None, Field("Values wanted in each vector; the model's default when absent.")
-    ] = None
+    output_dimensionality: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = (
+        None
+    )
     auto_truncate: Annotated[bool, Field("Cut a text that is too long (true) or refuse it (false).", default=True)] = (
         True
     )
@@ -45,7 +45,7 @@ class VertexPredictRequest(ProtoMessage, frozen=True, kw_only=True):
         list[VertexInstance], Field("At least one.", missing=_NO_INSTANCE, is_indexed=True, minItems=1)
     ]
     parameters: Annotated[VertexParameters | None, Field("How to embed all of them.")] = None
-    labels: Annotated[Any, Field("Ignored: they concern bills.", kind=IGNORED)] = None
+    labels: Annotated[Any, Field("Ignored: they concern billing.", kind=IGNORED)] = None
 
     def check(self) -> None:
         """Refuse a call without texts."""
@@ -53,7 +53,7 @@ class VertexPredictRequest(ProtoMessage, frozen=True, kw_only=True):
             raise Refused(_NO_INSTANCE, at=("instances",))
 
     def to_embed_requests(self) -> list[EmbedRequest]:
-        """Return what is asked of an embedder."""
+        """Return the requests for an embedder."""
         parameters = self.parameters or VertexParameters()
         return [
             EmbedRequest(
@@ -68,7 +68,7 @@ class VertexPredictRequest(ProtoMessage, frozen=True, kw_only=True):
 
 
 class VertexPrediction(ProtoMessage, frozen=True, kw_only=True):
-    """What was made of one text."""
+    """The result for one text."""
 
     embeddings: Annotated[ContentEmbedding, Field("The vector, in spite of its name; with statistics.")]
 
@@ -84,7 +84,7 @@ class VertexPredictResponse(ProtoMessage, frozen=True, kw_only=True):
 
         Args:
             vectors: those of the embeddings, as arrays or as finished JSON.
-            embeddings: what was made of the texts.
+            embeddings: the results for the texts.
         """
         return cls(
             predictions=[
