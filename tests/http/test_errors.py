@@ -154,7 +154,7 @@ def test_another_method_is_not_allowed(http, method, path, allow):
     response = http.request(method, path)
     assert (response.status_code, response.json()["error"]["code"]) == (405, 405)
     assert response.headers["allow"] == allow
-    assert f"takes {allow}" in response.json()["error"]["message"]
+    assert f"supports only {allow}" in response.json()["error"]["message"]
 
 
 def test_another_method_is_refused_in_the_shape_of_the_route(http):
