@@ -1,5 +1,6 @@
 """`gemvec index`, `search` and `reembed`: what a person and a script see; a real tiny model and a real Milvus Lite."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,14 +9,19 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gemvec.cli.app import app
+from gemvec.embedding.models import relevance_of
 from gemvec.milvus import PassageOptions, open_collection
+from gemvec.models.reranker import open_reranker
+from gemvec.settings import Settings
 
 runner = CliRunner()
+RERANKER = Path(__file__).parents[1] / "models" / "golden" / "cross-encoders" / "bert"
 
 
 @pytest.fixture
@@ -226,6 +232,23 @@ def test_passages_are_shown_with_source_and_place(indexed, tiny_model):
     shown = run("search", "cancel a batch", "-n", "1", "--model", tiny_model).stdout
     assert "1. docs/" in shown
     assert ", line 4" in shown
+
+
+def test_a_cross_encoder_orders_the_passages(indexed, tiny_model):
+    hits = json.loads(run("search", "cancel", "--rerank", RERANKER, "--model", tiny_model, "--json").stdout)
+    reranker = open_reranker(Settings.load({}, rerank_model=str(RERANKER), streams=1))
+
+    async def score():
+        try:
+            return relevance_of(await reranker.score(await reranker.prepare("cancel", [hit["text"] for hit in hits])))
+        finally:
+            await reranker.close()
+
+    scores = [hit["score"] for hit in hits]
+    assert scores == pytest.approx(list(asyncio.run(score())), abs=0.01)
+    assert scores == sorted(scores, reverse=True)
+    best = json.loads(run("search", "cancel", "--rerank", RERANKER, "--model", tiny_model, "--json", "-n", "1").stdout)
+    assert [hit["source"] for hit in best] == [hits[0]["source"]]
 
 
 def test_passages_keep_their_lines_in_a_pipe(docs, tiny_model):

@@ -19,7 +19,9 @@ def server(tiny_model, tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    command = [sys.executable, "-m", "gemvec", "serve", "--port", str(port), "--model", str(tiny_model)]
+    reranker = Path(__file__).parents[1] / "models" / "golden" / "cross-encoders" / "bert"
+    models = ["--model", str(tiny_model), "--rerank-model", str(reranker)]
+    command = [sys.executable, "-m", "gemvec", "serve", "--port", str(port), *models]
     data = tmp_path_factory.mktemp("data")
     with log.open("w") as out:
         process = subprocess.Popen(

@@ -16,6 +16,9 @@ from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
 from gemvec.models.local import open_embedder
 from gemvec.models.networks import FAMILIES
+from gemvec.models.pipeline import Pipeline
+from gemvec.models.vectors import normalise
+from gemvec.models.weights import load_model
 from gemvec.settings import Settings
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -74,6 +77,15 @@ def test_vectors_are_those_of_sentence_transformers_with_and_without_a_prompt(mo
     answers = embed(GOLDEN / model, [TASKS[prompt] for prompt in expected], precision=precision)
     for vectors, each in zip(answers, expected.values(), strict=True):
         assert cosines(vectors, each).min() >= least
+
+
+@pytest.mark.parametrize("model", ["bert", "xlm-roberta", "modernbert", "gemma3_text", "qwen3", "t5", "static"])
+def test_texts_of_all_lengths_in_one_micro_batch_have_the_vectors_that_they_have_alone(model):
+    settings = Settings.load({}, precision="exact", long_text="truncate", streams=1)
+    pipeline = Pipeline(load_model(str(GOLDEN / model), settings.cache_dir), settings)
+    vectors = normalise(pipeline.encode_bare(TEXTS))
+    asyncio.run(pipeline.close())
+    assert cosines(vectors, load_file(GOLDEN / model / "expected.safetensors")[""]).min() >= 0.99999
 
 
 @pytest.mark.parametrize("name", VARIATIONS)

@@ -21,6 +21,13 @@ def dimensions():
     assert_vectors(function.encode_documents(TEXTS), 3, 768)
 
 
+def reranked():
+    found = model.reranker.TEIRerankFunction(api_url=server_url())(TEXTS[0], MANY[:9])
+    assert len(found) == 5  # as many as it ever returns
+    assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+    assert all(each.text == MANY[each.index] for each in found)
+
+
 run(
     {
         "single": lambda: assert_vectors(gemini().encode_queries([TEXTS[0]]), 1, 3072),
@@ -29,6 +36,7 @@ run(
         "dimensions": dimensions,
         "more than 100": lambda: assert_vectors(gemini().encode_documents(MANY), 101, 3072),
         "error": lambda: assert_raises(lambda: gemini("models/no-such-model").encode_documents(["a"]), "404"),
+        "TEI reranking": reranked,
         "TEI": lambda: assert_vectors(tei().encode_documents(TEXTS), 3),
     }
 )
