@@ -142,6 +142,22 @@ def test_slow_connections_disturb_others_as_little_as_the_guide_says():
     assert slow["memory_bytes"] < 300 * MIB
 
 
+def test_the_readme_says_how_much_each_extra_installs():
+    installs, text = result("installs.json")["installs"], page("README.md")
+    for extra in ("server", "milvus", "all"):
+        row = text.partition(f"| `pip install '.[{extra}]'` |")[2]
+        assert row.split(" | ")[1].startswith(f"{installs[extra]['bytes'] / 1e6:.0f} MB")
+    light = installs["light"]["bytes"]
+    assert f"{light / 1e6:.0f} MB |" in text.partition("| `pip install .` |")[2].partition("\n")[0]
+    more = f"{(installs['tokens']['bytes'] - light) / 1e6:.0f} MB"
+    assert f"OpenAI's routes | {more} more |" in text
+    assert f"'.[tokens]'`, {more})" in page("docs/server.md")
+    names = {"OpenVINO": "openvino", "Arrow": "pyarrow", "FAISS": "faiss-cpu", "numpy": "numpy", "pandas": "pandas"}
+    for name, package in names.items():
+        assert f"{name} ({installs['all']['heaviest'][package] / 1e6:.0f}" in text
+    assert not {"pyarrow", "faiss-cpu", "pandas"} & installs["server"]["heaviest"].keys()
+
+
 def test_the_page_on_the_client_says_what_a_call_costs():
     measured, text = result("client.json")["figures"]["100 texts"], page("docs/client.md")
     ours, theirs = (
