@@ -59,6 +59,7 @@ def setting(
     minimum: float = -math.inf,
     maximum: float = math.inf,
     secret: bool = False,
+    flag: str = "",
 ) -> Any:
     """Declare one field of `Settings`.
 
@@ -71,6 +72,7 @@ def setting(
         minimum: the smallest number allowed.
         maximum: the largest.
         secret: whether to keep the value out of reprs and logs.
+        flag: its flag, if the name does not give it.
     """
     if unit == "seconds":
         maximum = min(maximum, _LONGEST_SECONDS)
@@ -82,6 +84,7 @@ def setting(
         "minimum": minimum,
         "maximum": maximum,
         "secret": secret,
+        "flag": flag,
     }
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
@@ -114,6 +117,13 @@ class Settings:
         "Cross-encoder that scores texts against a query on /rerank, /v1/rerank and /v2/rerank: a hub id or a folder.",
         topic=_MODEL,
         metavar="MODEL",
+    )
+    served_collection: tuple[str, ...] = setting(
+        (),
+        "Collections to search through POST /v1/collections/NAME:search, such as docs=./my.db.",
+        topic=_MILVUS,
+        metavar="NAME=URI",
+        flag="--collection",
     )
     upstream: str = setting(
         "",
@@ -317,7 +327,8 @@ class Settings:
 
 def flag_name(name: str) -> str:
     """Return the command-line flag of a field: `data_dir` becomes `--data-dir`."""
-    return "--" + name.replace("_", "-")
+    given = next((each.metadata["flag"] for each in fields(Settings) if each.name == name), "")
+    return given or "--" + name.replace("_", "-")
 
 
 def variable_name(name: str) -> str:

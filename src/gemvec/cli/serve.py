@@ -26,6 +26,8 @@ _SHOWN_PROMPTS = 3
     "model",
     "alias",
     "rerank_model",
+    "served_collection",
+    "token",
     "upstream",
     "upstream_texts_per_minute",
     "upstream_tokens_per_minute",
@@ -82,6 +84,7 @@ def serve(settings: Settings) -> None:
         gemvec serve --alias text-embedding-3-small=all-minilm-l6-v2
         gemvec serve --model fake --limits google --inject 503=0.01
         gemvec serve --host 0.0.0.0 --api-key "$KEY"
+        gemvec serve --collection docs=./my.db
         gemvec serve --upstream google --upstream-texts-per-minute 1500
     """
     from gemvec.server.auth import require_keys

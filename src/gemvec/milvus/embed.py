@@ -79,13 +79,17 @@ async def embed_query(embedder: Embedder, fingerprint: Fingerprint, query: str, 
         FingerprintMismatch: `embedder` does not serve it.
     """
     served = fingerprint.find_served(embedder, collection=collection)
-    request = EmbedRequest(text=query)
-    if served.takes_options:
-        request = EmbedRequest(
-            text=query, task_type=TaskType.RETRIEVAL_QUERY, output_dimensionality=fingerprint.dimensionality
-        )
-    (embedding,) = await embedder.embed(served, [request])
+    (embedding,) = await embedder.embed(served, [make_query_request(served, fingerprint, query)])
     return embedding.vector
+
+
+def make_query_request(served: ServedModel, fingerprint: Fingerprint, query: str) -> EmbedRequest:
+    """Return the request for a query of a collection with `fingerprint`."""
+    if not served.takes_options:
+        return EmbedRequest(text=query)
+    return EmbedRequest(
+        text=query, task_type=TaskType.RETRIEVAL_QUERY, output_dimensionality=fingerprint.dimensionality
+    )
 
 
 def check_vector(vector: Float32Array, fingerprint: Fingerprint) -> Float32Array:

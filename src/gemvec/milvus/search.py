@@ -63,25 +63,13 @@ async def search(
         FingerprintMismatch: `embedder` does not serve the collection's model.
         StorageFailure: Milvus failed, or does not understand `where`.
     """
-    if not query.strip():
-        raise InvalidRequest("The query is empty.", field="query")
-    if not 1 <= limit <= MAX_RESULTS:
-        raise InvalidRequest(f"limit is {limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
-    if not 0 <= context <= MAX_CONTEXT:
-        raise InvalidRequest(f"context is {context}; it must be 0 to {MAX_CONTEXT}.", field="context")
-    query = fold(query)  # as documents are
-    options = _Options(limit=limit, hybrid=hybrid, where=where, by_document=by_document)
+    options = SearchOptions(limit=limit, hybrid=hybrid, where=where, by_document=by_document, context=context)
     version = await asyncio.to_thread(collection.resolve)
-    if hybrid and not version.indexing.has_words:
-        raise FailedPrecondition(
-            f"Collection {collection.name!r} has no words to match, because its Milvus has no BM25. Search it by "
-            f"meaning only, or index the documents at Milvus 2.5 or later."
-        )
+    query = options.check(query, version, collection.name)
     while True:
         vector = await embed_query(embedder, version.fingerprint, query, collection=collection.name)
         try:
-            found = await asyncio.to_thread(_search, version, vector, query, options)
-            return await asyncio.to_thread(join_neighbours, version, found, context) if context else found
+            return await asyncio.to_thread(find_passages, version, vector, query, options)
         except StorageFailure:
             # Between the two calls the alias may have moved and the old version been dropped.
             latest = await asyncio.to_thread(collection.resolve)
@@ -91,22 +79,51 @@ async def search(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Options:
-    """What `search` was asked for; see there."""
+class SearchOptions:
+    """What a search returns; see `search`."""
 
-    limit: int
-    hybrid: bool
-    where: str
-    by_document: bool
+    limit: int = 5
+    hybrid: bool = False
+    where: str = ""
+    by_document: bool = False
+    context: int = 0
+
+    def check(self, query: str, version: CollectionVersion, name: str) -> str:
+        """Return the query in the form that documents have.
+
+        Args:
+            query: what to look for.
+            version: where.
+            name: the collection's name, for messages.
+
+        Raises:
+            InvalidRequest: the query is empty, or a number is out of range.
+            FailedPrecondition: the search is hybrid, and the collection has no words.
+        """
+        if not query.strip():
+            raise InvalidRequest("The query is empty.", field="query")
+        if not 1 <= self.limit <= MAX_RESULTS:
+            raise InvalidRequest(f"limit is {self.limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
+        if not 0 <= self.context <= MAX_CONTEXT:
+            raise InvalidRequest(f"context is {self.context}; it must be 0 to {MAX_CONTEXT}.", field="context")
+        if self.hybrid and not version.indexing.has_words:
+            raise FailedPrecondition(
+                f"Collection {name!r} has no words to match, because its Milvus has no BM25. Search it by meaning "
+                f"only, or index the documents at Milvus 2.5 or later."
+            )
+        return fold(query)
 
 
-def _search(version: CollectionVersion, vector: Float32Array, query: str, options: _Options) -> list[Hit]:
+def find_passages(version: CollectionVersion, vector: Float32Array, query: str, options: SearchOptions) -> list[Hit]:
+    """Return what `search` returns, for a query that is checked and embedded already."""
+
     def find(most: int) -> list[Hit]:
         if options.hybrid:
             return _search_hybrid(version, vector, query, most, options.where)
         return search_dense(version, vector, most, options.where)
 
-    return _find_documents(find, options.limit) if options.by_document else find(options.limit)
+    hits = _find_documents(find, options.limit) if options.by_document else find(options.limit)
+    return join_neighbours(version, hits, options.context) if options.context else hits
 
 
 def _find_documents(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -23,6 +23,7 @@ from gemvec.settings import Settings
 from gemvec.storage.database import Database
 
 if TYPE_CHECKING:
+    from gemvec.milvus import Collection
     from gemvec.models.reranker import Reranker
 
 # Entered in the server's event loop before the first request, left in reverse order after the last.
@@ -42,6 +43,7 @@ class Services:
         database: files, batches and API keys.
         limits: the limits of every caller.
         memory: what requests and batches may take together.
+        collections: those to search, by name.
         usage: counts what callers with a key use.
         lifespans: what must run while the server runs, such as sweepers and runners.
     """
@@ -54,6 +56,7 @@ class Services:
     database: Database
     limits: Limits
     memory: MemoryBudget
+    collections: Mapping[str, Collection]
     usage: UsageMeter
     lifespans: tuple[Lifespan, ...]
 

@@ -11,6 +11,7 @@ from functools import partial
 from gemvec.server import (
     batches,
     cohere,
+    collections,
     console,
     docs,
     embed,
@@ -116,6 +117,16 @@ ROUTES: tuple[Route, ...] = (
                 "inputConfig": {"requests": {"requests": [{"request": _CONTENT, "metadata": {"key": "1"}}]}},
             }
         },
+    ),
+    Route(
+        group="Collections",
+        method="POST",
+        path="/collections/{collection}:search",
+        handler=collections.search,
+        summary="Search a collection that `gemvec serve --collection` names: a text in, passages out.",
+        request="SearchRequest",
+        response="SearchResponse",
+        shown_under="/v1",
     ),
     Route(
         group="Models",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gemvec.wire import (
     batches,
     cohere,
+    collections,
     console,
     embed,
     files,
@@ -43,6 +44,9 @@ MESSAGES: tuple[type[Message], ...] = (
     models.CountTokensResponse,
     models.Model,
     models.ListModelsResponse,
+    collections.SearchRequest,
+    collections.SearchResponse,
+    collections.Passage,
     openai.OpenAIEmbeddingsRequest,
     openai.OpenAIEmbeddingsResponse,
     openai.OpenAIEmbedding,

@@ -26,6 +26,7 @@ from gemvec.models.catalogue import find_known
 from gemvec.models.engines import engine_of
 from gemvec.models.progress import Progress
 from gemvec.server.budget import budget_bytes
+from gemvec.server.collections import open_collections
 from gemvec.server.context import Lifespan, Services
 from gemvec.server.key_removal import remove_what_deleted_keys_own
 from gemvec.server.limits import limits_of
@@ -72,6 +73,7 @@ def open_services(
         files = _open_file_store(settings, database)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
         reranker = _open_reranker(settings, progress)
+        collections = open_collections(settings, served, opened)
         storage = opened.pop_all()
     memory = MemoryBudget(budget_bytes(settings))
     store = _open_batch_store(settings, database, files)
@@ -90,6 +92,7 @@ def open_services(
         database=database,
         limits=limits_of(settings),
         memory=memory,
+        collections=collections,
         usage=usage,
         lifespans=(
             partial(_closing_storage, storage),

@@ -1,0 +1,122 @@
+"""Search in collections of Milvus: `POST /collections/{collection}:search`, with the keys and limits of embedding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gemvec.errors import BadSetting, CollectionNotFound, InvalidRequest, StorageFailure
+from gemvec.server.bodies import answer, read_body
+from gemvec.server.context import services_of
+from gemvec.server.embed import embed, use_model
+from gemvec.settings import Settings
+from gemvec.wire.collections import Passage, SearchRequest, SearchResponse
+from gemvec.wire.message import to_wire
+
+if TYPE_CHECKING:
+    from gemvec.embedding.embed import Float32Array
+    from gemvec.embedding.embedder import Embedder
+    from gemvec.milvus import Collection, CollectionVersion, Hit
+    from gemvec.milvus.search import SearchOptions
+
+
+def open_collections(settings: Settings, embedder: Embedder, opened: ExitStack) -> Mapping[str, Collection]:
+    """Open the collections to search, which stay open; a Milvus Lite file is locked meanwhile.
+
+    Args:
+        settings: which collections, and where.
+        embedder: must serve their models.
+        opened: closes them.
+
+    Raises:
+        BadSetting: an entry is not NAME=URI, or a name comes twice.
+        CollectionNotFound: there is no such collection.
+        FingerprintMismatch: the server does not serve a collection's model.
+    """
+    found: dict[str, Collection] = {}
+    for entry in settings.served_collection:
+        from gemvec.milvus import open_collection
+
+        name, separator, uri = entry.partition("=")
+        if not (name and separator and uri):
+            raise BadSetting(f"--collection is {entry!r}, expected NAME=URI, such as docs=./my.db.")
+        if name in found:
+            raise BadSetting(f"--collection names {name!r} twice.")
+        collection = opened.enter_context(
+            open_collection(uri, name, token=settings.token, must_exist=True, is_only_client=True)
+        )
+        collection.resolve().fingerprint.find_served(embedder, collection=name)
+        found[name] = collection
+    return found
+
+
+async def search(request: Request) -> Response:
+    """Search a collection."""
+    from gemvec.milvus.embed import make_query_request
+    from gemvec.milvus.search import SearchOptions
+
+    collection = _find(request)
+    asked = await read_body(request, SearchRequest)
+    options = SearchOptions(
+        limit=asked.limit,
+        hybrid=asked.hybrid,
+        where=asked.where,
+        by_document=asked.by_document,
+        context=asked.context,
+    )
+    version = await asyncio.to_thread(collection.resolve)
+    query = options.check(asked.query, version, collection.name)
+    served = version.fingerprint.find_served(services_of(request).embedder, collection=collection.name)
+    model = use_model(request, served.name)
+    (embedding,) = await embed(request, model, [make_query_request(served, version.fingerprint, query)], "query")
+    hits = await asyncio.to_thread(_find_passages, version, embedding.vector, query, options)
+    return answer(request, to_wire(SearchResponse(passages=[_to_passage(hit) for hit in hits])))
+
+
+def _find(request: Request) -> Collection:
+    name = request.path_params["collection"]
+    found = services_of(request).collections.get(name)
+    if found is None:
+        raise CollectionNotFound(
+            f"There is no collection {name!r} here; gemvec serve --collection names those to search."
+        )
+    return found
+
+
+def _find_passages(version: CollectionVersion, vector: Float32Array, query: str, options: SearchOptions) -> list[Hit]:
+    """Search; if Milvus fails only with the caller's filter, the filter is to blame.
+
+    Raises:
+        InvalidRequest: Milvus does not understand the filter.
+        StorageFailure: Milvus failed.
+    """
+    from gemvec.milvus.search import find_passages, search_dense
+
+    try:
+        return find_passages(version, vector, query, options)
+    except StorageFailure as error:
+        if not options.where:
+            raise
+        search_dense(version, vector, 1, "")
+        raise InvalidRequest(
+            f"where is not a filter that Milvus understands. {error.message}", field="where"
+        ) from error
+
+
+def _to_passage(hit: Hit) -> Passage:
+    return Passage(
+        document_id=hit.document_id,
+        score=hit.score,
+        text=hit.text,
+        title=hit.title,
+        heading=hit.heading,
+        source=hit.source,
+        position=hit.position,
+        chunk=hit.chunk,
+        metadata=hit.metadata,
+    )

@@ -1,0 +1,45 @@
+"""The messages of `POST /collections/{collection}:search`: a text in, passages out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from gemvec.wire.kinds import STRUCT, TEXT, Kind
+from gemvec.wire.message import Field, ProtoMessage
+
+_SCORE = Kind(float, None, {"type": "number", "format": "float"})
+
+
+class SearchRequest(ProtoMessage, frozen=True, kw_only=True):
+    """What to look for in a collection."""
+
+    query: Annotated[str, Field("The text to look for.")]
+    limit: Annotated[int, Field("Most passages, 1 to 1,000.", default=5)] = 5
+    hybrid: Annotated[bool, Field("Also match words (BM25), not only meaning.", default=False)] = False
+    where: Annotated[
+        str, Field('Only passages that match this Milvus filter, such as `metadata["lang"] == "en"`.', kind=TEXT)
+    ] = ""
+    by_document: Annotated[bool, Field("Only the best passage of each document.", default=False)] = False
+    context: Annotated[int, Field("Passages before and after each one to join to its text.", default=0)] = 0
+
+
+class Passage(ProtoMessage, frozen=True, kw_only=True):
+    """One passage found."""
+
+    document_id: Annotated[str, Field("The id of its document.")]
+    score: Annotated[
+        float, Field("Cosine similarity, or from 0 to 1 if the search is hybrid; higher is better.", kind=_SCORE)
+    ]
+    text: Annotated[str, Field("The passage.")]
+    title: Annotated[str, Field("The title of its document.")]
+    heading: Annotated[str, Field("The headings above it.")]
+    source: Annotated[str, Field("The file that it comes from.")]
+    position: Annotated[str, Field("Where it starts in the source, such as `line 12`.")]
+    chunk: Annotated[int, Field("Its number in the document, from 0.")]
+    metadata: Annotated[dict[str, Any], Field("Metadata of its document.", kind=STRUCT)]
+
+
+class SearchResponse(ProtoMessage, frozen=True, kw_only=True):
+    """What was found."""
+
+    passages: Annotated[list[Passage], Field("Best first.")]
