@@ -122,6 +122,20 @@ def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[s
     return {source: len(found) for source, found in documents.items()}
 
 
+def delete_documents(version: CollectionVersion, document_ids: Sequence[str]) -> None:
+    """Delete documents by their ids.
+
+    Raises:
+        InvalidRequest: the collection has no document of an id; nothing is deleted then.
+    """
+    states = list(version.states_of(document_ids))
+    known = {state.document_id for state in states}
+    if missing := next((each for each in document_ids if each not in known), None):
+        raise InvalidRequest(f"The collection has no document {missing!r}.", field="ids")
+    version.delete([state.key for state in states])
+    version.finish()
+
+
 def drop_collection(collection: Collection) -> int:
     """Delete a collection for good, with all its versions, and return how many passages the current one had.
 
