@@ -1,6 +1,8 @@
 """The store of batches, on SQLite and PostgreSQL: what was accepted stays, and is its owner's alone."""
 
+import contextlib
 from datetime import timedelta
+from functools import partial
 
 import orjson
 import pytest
@@ -17,6 +19,7 @@ from gemvec.errors import (
     FailedPrecondition,
     InvalidRequest,
     QuotaExceeded,
+    StorageFailure,
     UploadedFileNotFound,
 )
 from gemvec.files.limits import OwnerLimits
@@ -563,3 +566,59 @@ def test_a_damaged_upload_is_not_taken_as_an_input(any_store, data_dir):
     with pytest.raises(DataLost, match="has changed since it was written"):
         any_store.create_from_file(new(), name)
     assert any_store.folder.list_batch_ids() == set()
+
+
+@contextlib.contextmanager
+def losing_the_news(database, monkeypatch):
+    """Commit what is written in the block, and report a failure all the same, as a connection that breaks does."""
+    write = database.write
+
+    @contextlib.contextmanager
+    def write_and_fail(**options):
+        with write(**options) as connection:
+            yield connection
+        raise StorageFailure("the connection broke")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "write", write_and_fail)
+        yield
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_batch_whose_acceptance_nobody_heard_of_keeps_its_input(any_store, monkeypatch, is_file):
+    file_id = upload(any_store, line("a") + b"\n")
+    accept = partial(any_store.create_from_file, new(), file_id)
+    if not is_file:
+        accept = partial(any_store.create_inline, new(), [line("a")])
+    with losing_the_news(any_store.database, monkeypatch), pytest.raises(StorageFailure):
+        accept()
+    (job,) = any_store.list("").items
+    assert any_store.folder.input_path(job.batch_id).exists()
+
+
+def test_a_chunk_whose_checkpoint_nobody_heard_of_is_counted_once_and_keeps_its_part(any_store, monkeypatch):
+    queue = BatchQueue(any_store)
+    any_store.create_inline(new(chunk_requests=1), [line("a"), line("b")])
+    task = queue.claim(ANY)
+    task.part_path.write_bytes(b"answers\n")
+    result = ChunkResult(successful_count=1, failed_count=0)
+    with losing_the_news(any_store.database, monkeypatch), pytest.raises(StorageFailure):
+        queue.checkpoint(task, result)
+    again = queue.checkpoint(task, result)
+    assert again.is_counted
+    assert task.part_path.exists()
+    (job,) = any_store.list("").items
+    assert (job.successful_count, job.pending_count) == (1, 1)
+
+
+def test_a_chunk_whose_claim_nobody_heard_of_is_given_back_and_no_other(any_store, monkeypatch):
+    queue = BatchQueue(any_store)
+    any_store.create_inline(new(chunk_requests=1), [line("a"), line("b"), line("c")])
+    held = queue.claim(ANY)
+    with losing_the_news(any_store.database, monkeypatch), pytest.raises(StorageFailure):
+        queue.claim(ANY)
+    assert [each.chunk_index for each in (held, queue.claim(ANY))] == [0, 2]
+    assert queue.release_lost() == 1
+    assert queue.release_lost() == 0
+    assert queue.claim(ANY).chunk_index == 1
+    assert queue.claim(ANY) is None

@@ -51,7 +51,7 @@ _COUNT = (
         failed_count=jobs.c.failed_count + bindparam("more_failed"),
         updated_at=bindparam("now"),
     )
-    .returning(jobs.c.owner, jobs.c.request_count - jobs.c.successful_count - jobs.c.failed_count)
+    .returning(jobs.c.request_count - jobs.c.successful_count - jobs.c.failed_count)
 )
 
 _HELD = update(chunks).where(
@@ -106,18 +106,10 @@ def claim_chunk(connection: Connection, job_number: int) -> Chunk | None:
     return None if row is None else chunk_of(row)
 
 
-class CountedJob(NamedTuple):
-    """An open job after the counts of a chunk were added."""
-
-    owner: str
-    pending_count: int
-
-
-def count_result(connection: Connection, job_number: int, result: ChunkResult, now: datetime) -> CountedJob | None:
-    """Add a chunk's counts to its open job; return None when it is not open."""
+def count_result(connection: Connection, job_number: int, result: ChunkResult, now: datetime) -> int | None:
+    """Add a chunk's counts to its open job; return how many requests are pending then, None when it is not open."""
     more = {"more_successful": result.successful_count, "more_failed": result.failed_count, "now": now}
-    row = connection.execute(_COUNT, {"of_job": job_number, **more}).one_or_none()
-    return None if row is None else CountedJob(*row)
+    return connection.scalar(_COUNT, {"of_job": job_number, **more})
 
 
 def finish_chunk(connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:
@@ -132,7 +124,12 @@ def finish_chunk(connection: Connection, task: ChunkTask, result: ChunkResult) -
 
 def release_chunk(connection: Connection, task: ChunkTask) -> None:
     """Release a chunk so that it can be claimed again, if this claim still holds."""
-    connection.execute(_RELEASE, _claim_of(task))
+    release_claim(connection, task.job_number, task.chunk_index, task.lease)
+
+
+def release_claim(connection: Connection, job_number: int, chunk_index: int, lease: int) -> None:
+    """Release a chunk so that it can be claimed again, if the claim of this lease still holds."""
+    connection.execute(_RELEASE, {"of_job": job_number, "of_chunk": chunk_index, "of_lease": lease})
 
 
 def record_isolation(connection: Connection, task: ChunkTask, isolation: Isolation) -> None:

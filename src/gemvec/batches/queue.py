@@ -5,8 +5,8 @@ Each call is one transaction. `BatchStore` is the side for callers.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -64,11 +64,39 @@ class BatchQueue:
         self._store = store
         self._database = store.database
         self._last_owner = ""
+        self._held: set[tuple[int, int, int]] = set()  # claims that somebody was told of: job, chunk, lease
+        self._may_have_lost = False
 
     def claim(self, claimable: Claimable) -> ChunkTask | None:
         """Claim the next chunk of the job that goes first: of the next owner's, highest priority, then oldest."""
+        with self._telling(), self._database.write() as connection:
+            task = self._claim(connection, claimable)
+        return self._hold(task)
+
+    @contextmanager
+    def _telling(self) -> Generator[None]:
+        """Note that a claim may be committed of which nobody will hear."""
+        try:
+            yield
+        except StorageFailure:
+            self._may_have_lost = True
+            raise
+
+    def _hold(self, task: ChunkTask | None) -> ChunkTask | None:
+        if task is not None:
+            self._held.add(_claim_of(task))
+        return task
+
+    def release_lost(self) -> int:
+        """Give back the chunks whose claim was committed while the news of it was lost; return how many."""
+        if not self._may_have_lost:
+            return 0
         with self._database.write() as connection:
-            return self._claim(connection, claimable)
+            lost = [each for each in rows.list_claims(connection) if each not in self._held]
+            for job_number, chunk_index, lease in lost:
+                claims.release_claim(connection, job_number, chunk_index, lease)
+        self._may_have_lost = False
+        return len(lost)
 
     def _claim(self, connection: Connection, claimable: Claimable) -> ChunkTask | None:
         job = claims.next_job(connection, claimable.weights, claimable.parked, last_owner=self._last_owner)
@@ -110,15 +138,25 @@ class BatchQueue:
         file is removed instead.
         """
         try:
-            with self._database.write() as connection:
+            with self._telling(), self._database.write() as connection:
                 is_last = self._count(connection, task, result)
                 following = self._claim(connection, claimable) if claimable else None
         except _VoidClaimError:
+            self._held.discard(_claim_of(task))
+            if self._is_counted(task):  # an earlier try was committed, and the news of it was lost
+                return Checkpoint(is_counted=True, next_task=None)
             self._discard(task)
             return Checkpoint(is_counted=False, next_task=None)
+        self._held.discard(_claim_of(task))
         if is_last:
             _log.info("batch finished", extra={"batch": task.batch_id})
-        return Checkpoint(is_counted=True, next_task=following)
+        return Checkpoint(is_counted=True, next_task=self._hold(following))
+
+    def _is_counted(self, task: ChunkTask) -> bool:
+        """Whether this very claim on a chunk is counted, so that its part file belongs to the results."""
+        with self._database.read() as connection:
+            done = rows.list_chunks(connection, task.job_number, state=ChunkState.DONE)
+        return any((each.chunk_index, each.lease) == (task.chunk_index, task.lease) for each in done)
 
     def _discard(self, task: ChunkTask) -> None:
         """Remove the part file of a void claim; of a deleted batch also the folder, which the file kept alive."""
@@ -132,13 +170,13 @@ class BatchQueue:
     def _count(self, connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:
         """Count a chunk, end its job if it was the last one, and return whether it was."""
         now = self._store.clock()
-        counted = claims.count_result(connection, task.job_number, result, now)
-        if counted is None or not claims.finish_chunk(connection, task, result):
+        pending_count = claims.count_result(connection, task.job_number, result, now)
+        if pending_count is None or not claims.finish_chunk(connection, task, result):
             raise _VoidClaimError
-        if counted.owner:
+        if task.owner:
             used = Usage(texts=result.successful_count, tokens=result.token_count, last_used_at=now)
-            add_usage(connection, counted.owner, used)
-        if counted.pending_count:
+            add_usage(connection, task.owner, used)
+        if pending_count:
             return False
         job = rows.find_job_by_number(connection, task.job_number)
         assert job is not None
@@ -154,21 +192,24 @@ class BatchQueue:
         """Give a chunk back; with a reason, its job is pending again and says why. Return whether the job is open."""
         with self._database.write() as connection:
             job = rows.find_job_by_number(connection, task.job_number)
-            if job is None or not _is_open(job):
-                return False
-            claims.release_chunk(connection, task)
-            if waiting_reason is not None:
-                rows.update_job(connection, job.job_number, state=BatchState.PENDING, waiting_reason=waiting_reason)
-            return True
+            is_open = job is not None and _is_open(job)
+            if job is not None and is_open:
+                claims.release_chunk(connection, task)
+                if waiting_reason is not None:
+                    rows.update_job(connection, job.job_number, state=BatchState.PENDING, waiting_reason=waiting_reason)
+        self._held.discard(_claim_of(task))
+        return is_open
 
     def fail(self, task: ChunkTask, status: str, message: str) -> None:
         """End the job of a chunk that cannot go on; nothing happens when it has ended or is gone."""
         with self._database.write(is_way_out=True) as connection:
             job = rows.find_job_by_number(connection, task.job_number)
-            if job is None or not _is_open(job):
-                return
-            self._store.end(connection, job, BatchState.FAILED, status=status, message=message)
-        _log.error("batch failed", extra={"batch": job.batch_id, "reason": message})
+            is_open = job is not None and _is_open(job)
+            if job is not None and is_open:
+                self._store.end(connection, job, BatchState.FAILED, status=status, message=message)
+        self._held.discard(_claim_of(task))
+        if is_open:
+            _log.error("batch failed", extra={"batch": task.batch_id, "reason": message})
 
     def expire(self) -> int:
         """End the jobs whose time is up; return how many."""
@@ -266,6 +307,10 @@ class BatchQueue:
             ended = rows.list_jobs_ended_before(connection, self._store.clock())
         for job in ended:
             self._remove_void_parts(job)
+
+
+def _claim_of(task: ChunkTask) -> tuple[int, int, int]:
+    return task.job_number, task.chunk_index, task.lease
 
 
 def _is_open(job: Job) -> bool:

@@ -115,6 +115,12 @@ def release_all_chunks(connection: Connection) -> int:
     ).rowcount
 
 
+def list_claims(connection: Connection) -> list[tuple[int, int, int]]:
+    """Return the job number, chunk index and lease of every chunk that is claimed."""
+    running = select(chunks.c.job_number, chunks.c.chunk_index, chunks.c.lease)
+    return [tuple(row) for row in connection.execute(running.where(chunks.c.state == ChunkState.RUNNING))]
+
+
 def release_chunks_after_crash(connection: Connection) -> int:
     """Release every claim of a process that died, and count its death in each; return how many there were."""
     running = select(*CHUNK_COLUMNS, chunks.c.job_number).where(chunks.c.state == ChunkState.RUNNING)

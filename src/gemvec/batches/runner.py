@@ -219,6 +219,8 @@ class BatchRunner:
         wake = self._wake
         await self._durably(self._queue.expire)
         await self._settle()
+        if await self._durably(self._queue.release_lost):
+            self.notify()
         if time.monotonic() >= self._next_sweep_at:
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
             await self._durably(self._queue.sweep)

@@ -38,6 +38,7 @@ from gemvec.files.limits import LimitsOf, OwnerLimits, usual_limits
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
 from gemvec.storage.database import Database
+from gemvec.storage.durable import translate_os_errors
 from gemvec.storage.hold import has_store_id
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
 from gemvec.storage.stored_bytes import count_stored_bytes
@@ -112,7 +113,9 @@ class BatchStore:
 
         def spans() -> list[LineSpan]:
             path = self.folder.write_input(job.batch_id, lines)
-            return self._index(path, path.stat().st_size, new)
+            with translate_os_errors():
+                size_bytes = path.stat().st_size
+            return self._index(path, size_bytes, new)
 
         return self._accept(job, spans, new)
 
@@ -190,7 +193,10 @@ class BatchStore:
                 self._check_limits(connection, limits, counted)
                 return rows.insert_job(connection, counted, spans)
         except BaseException:
-            self.folder.remove(job.batch_id)
+            # If the connection breaks at the commit, nobody knows whether there is a row; a start removes a folder
+            # that has none.
+            if not self._may_exist(job):
+                self.folder.remove(job.batch_id)
             raise
 
     def _check_limits(self, connection: Connection, limits: OwnerLimits, job: Job) -> None:
@@ -202,6 +208,13 @@ class BatchStore:
         limits.check_open_batches(rows.count_open_jobs(connection, job.owner) + 1)
         more_bytes = job.result_bytes if job.input_file_id else job.result_bytes + job.input_bytes
         limits.check_stored_bytes(count_stored_bytes(connection, job.owner, self.clock()) + more_bytes)
+
+    def _may_exist(self, job: Job) -> bool:
+        try:
+            with self.database.read() as connection:
+                return rows.find_job(connection, job.batch_id, job.owner) is not None
+        except StorageFailure:
+            return True
 
     def get(self, batch_id: str, owner: str) -> Job:
         """Return a batch.
