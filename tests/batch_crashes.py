@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from batch_worker import parse_name, text_of
+from batch_worker import content_of, parse_name, text_of
 from gemvec.batches import rows
 from gemvec.batches.job import ChunkState
 from gemvec.batches.runner import CHUNKS_IN_FLIGHT
@@ -20,6 +20,7 @@ from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.wire.batches import BatchState
 from hash_embedder import vector_of
+from simulation.contract import check_leftovers
 
 WORKER = Path(__file__).parent / "batch_worker.py"
 
@@ -30,6 +31,9 @@ class Campaign:
     Attributes:
         accepted: display names of the batches whose creation was answered.
         deleted: display names of the batches that may be gone.
+        cancelled: ids of the batches whose cancellation was answered.
+        gone: ids of the batches whose deletion was answered.
+        uploads: seed -> upload as [id, acknowledged bytes, name of the file it became].
         kills: how many lives ended by SIGKILL.
         most_repeated: most chunks computed again after one death.
     """
@@ -38,6 +42,9 @@ class Campaign:
         self.data_dir = data_dir
         self.accepted = []
         self.deleted = set()
+        self.cancelled = set()
+        self.gone = set()
+        self.uploads = {}
         self.kills = 0
         self.most_repeated = 0
         self._ended = {}  # batch id -> the job as it was when it had ended
@@ -50,6 +57,9 @@ class Campaign:
         *,
         create=(),
         delete=(),
+        cancel=(),
+        delete_at_once=(),
+        upload=(),
         kill="",
         stop="",
         countdown=1,
@@ -62,6 +72,9 @@ class Campaign:
         Args:
             create: display names of batches to create.
             delete: ids of batches to delete at the end.
+            cancel: ids of batches to cancel at once.
+            delete_at_once: ids of batches to delete at once.
+            upload: seeds of uploads to begin or to go on with.
             kill: the step to die at.
             stop: the step to be asked to stop at, by SIGTERM, instead.
             countdown: at which time of reaching it.
@@ -72,12 +85,14 @@ class Campaign:
         command = [sys.executable, WORKER, self.data_dir, "--pause-seconds", str(pause_seconds)]
         command += ["--create", *create, "--delete", *delete]
         command += ["--processes"] if processes else []
+        command += ["--cancel", *cancel, "--delete-at-once", *delete_at_once]
+        command += ["--upload", *(f"{seed}:{self.uploads[seed][0]}" for seed in upload if seed in self.uploads)]
+        command += [str(seed) for seed in upload if seed not in self.uploads]
         command += ["--kill", kill or stop, "--countdown", str(countdown), "--signal", "SIGTERM" if stop else "SIGKILL"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for line in process.stdout:
             word, _, name = line.strip().partition(" ")
-            if word == "accepted":
-                self.accepted.append(name)
+            self._note(word, name, upload)
             if word == "ready" and die_after:
                 threading.Timer(die_after, process.kill).start()
         errors = process.stderr.read()
@@ -85,17 +100,38 @@ class Campaign:
         process.stdout.close()
         process.stderr.close()
         assert code in {0, -signal.SIGKILL}, errors
-        self.check()
+        self.check(is_at_rest=not code)
         self.kills += code != 0
         return "killed" if code else word
 
-    def check(self):
-        """Check what must hold at any moment; raises AssertionError."""
+    def _note(self, word, name, upload):
+        """Note what the worker has promised."""
+        if word == "accepted":
+            self.accepted.append(name)
+        elif word in {"cancelled", "deleted"}:
+            (self.cancelled if word == "cancelled" else self.gone).add(name)
+        elif word == "begun":
+            seed = next(seed for seed in upload if seed not in self.uploads)
+            self.uploads[seed] = [name, 0, ""]
+        elif word in {"received", "stored"}:
+            first, second = name.split()
+            upload_id = first if word == "received" else second
+            known = next(each for each in self.uploads.values() if each[0] == upload_id)
+            if word == "received":
+                known[1] = int(second)
+            else:
+                known[2] = first
+
+    def check(self, *, is_at_rest=False):
+        """Check what must hold at any moment, and at rest that nothing is left over; raises AssertionError."""
         database = open_database(self.data_dir / "gemvec.sqlite3")
         try:
             store = BatchStore(database, FileStore(database, self.data_dir), self.data_dir)
             jobs = [job for job in _all_jobs(store) if job.display_name not in self.deleted]
             self._check_jobs(jobs)
+            self._check_uploads(store)
+            if is_at_rest:
+                check_leftovers(self.data_dir, store)
             with database.read() as connection:
                 chunks = {job.batch_id: rows.list_chunks(connection, job.job_number) for job in jobs}
             self._check_counts(jobs, chunks)
@@ -113,14 +149,27 @@ class Campaign:
         for job in jobs:
             kept = self._ended.get(job.batch_id, job)
             assert kept == job, f"an ended state changed: {kept} -> {job}"
+            assert job.batch_id not in self.gone, f"deleted and there: {job.display_name}"
+            if job.batch_id in self.cancelled:
+                assert BatchState.CANCELLED in {job.state, job.ending_state}, f"cancelled and not: {job}"
+
+    def _check_uploads(self, store):
+        for seed, (upload_id, received, file_id) in self.uploads.items():
+            content = content_of(str(seed))
+            if file_id:
+                assert b"".join(store.files.open_content(file_id, "").read()) == content
+            else:
+                known = store.files.uploads.get(upload_id)
+                assert known.received_bytes >= received, f"an upload lost bytes: {received} -> {known}"
 
     def _check_counts(self, jobs, chunks):
         for job in jobs:
             _, _, count = parse_name(job.display_name)
             assert job.request_count == count == sum(chunk.request_count for chunk in chunks[job.batch_id])
             done = [chunk for chunk in chunks[job.batch_id] if chunk.state is ChunkState.DONE]
-            assert job.successful_count + job.failed_count == sum(chunk.request_count for chunk in done)
-            assert (job.state is BatchState.SUCCEEDED) == (job.pending_count == 0)
+            assert job.state.is_ended == (job.pending_count == 0)
+            if job.state is not BatchState.CANCELLED:
+                assert job.successful_count + job.failed_count == sum(chunk.request_count for chunk in done)
 
     def _check_journal(self, chunks):
         """Check that what was done before this life was not computed in it, and little else twice."""
@@ -169,14 +218,26 @@ class Campaign:
             if not self._has_open():
                 number += 1
                 create = [f"file:{number}:{chance.randrange(1, 6000)}", f"inline:{number}:{chance.randrange(1, 600)}"]
+            known = {job for job in self._open_ids() if chance.random() < 0.1}
+            ended = [each for each in self._ended if each not in self.gone and chance.random() < 0.2]
+            self.deleted |= {self._ended[each].display_name for each in ended}
+            changes = {"cancel": sorted(known), "delete_at_once": ended, "upload": self._uploads_of(chance)}
             moment = chance.uniform(0, 0.5)
             pause_seconds, processes = chance.choice([0, 0.01, 0.05]), chance.random() < 0.3
-            self.live(create=create, die_after=moment, pause_seconds=pause_seconds, processes=processes)
+            self.live(create=create, die_after=moment, pause_seconds=pause_seconds, processes=processes, **changes)
             report(self)
         assert self.live() == "done"
 
+    def _uploads_of(self, chance):
+        """Return the upload that is not finished, or now and then a new one."""
+        begun = [seed for seed, (_, _, file_id) in self.uploads.items() if not file_id]
+        return begun or ([str(len(self.uploads))] if chance.random() < 0.3 else [])
+
+    def _open_ids(self):
+        return {each for name, each in self.batch_ids().items() if name not in self.deleted} - self._ended.keys()
+
     def _has_open(self):
-        return bool(set(self.accepted) - {job.display_name for job in self._ended.values()})
+        return bool(set(self.accepted) - {job.display_name for job in self._ended.values()} - self.deleted)
 
 
 def _all_jobs(store):
@@ -191,7 +252,7 @@ def _all_jobs(store):
 
 def check_answers(store, job):
     """Check that a finished batch has one answer per request, in order, each made of its own request."""
-    assert job.state is BatchState.SUCCEEDED
+    assert job.state in {BatchState.SUCCEEDED, BatchState.CANCELLED}
     kind, seed, count = parse_name(job.display_name)
     if kind == "inline":
         answers = orjson.loads(b"[" + b"".join(store.inline_output(job)()) + b"]")
@@ -201,7 +262,9 @@ def check_answers(store, job):
     assert [answer["key"] for answer in answers] == [f"{seed}-{number}" for number in range(count)]
     for number, answer in enumerate(answers):
         text = text_of(seed, number)
-        if text:
+        if job.state is BatchState.CANCELLED and "error" in answer:
+            assert answer["error"]["code"] in {1, 3}
+        elif text:
             assert np.array_equal(np.float32(answer["response"]["embedding"]["values"]), vector_of(text))
         else:
             assert answer["error"]["code"] == 3

@@ -1,12 +1,15 @@
 """A process that works on batches and ends, by its own hand, at a named step: `python batch_worker.py DATA_DIR ...`.
 
 What it says on standard output, one line each: `ready`, `accepted NAME` (the batch is safe now, NAME is its display
-name), `done` (nothing is open any more). What it computed is in DATA_DIR/journal, one line a chunk.
+name), `cancelled ID`, `deleted ID`, `begun ID` (an upload), `received ID BYTES`, `stored NAME ID` (a file), `done`
+(nothing is open any more). What it computed is in DATA_DIR/journal, one line a chunk.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
+import random
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +23,7 @@ from gemvec.batches.job import NewBatch
 from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
+from gemvec.errors import BatchNotCancellable, BatchNotFound
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.storage.lock import FolderLock
@@ -132,6 +136,37 @@ def accept(store, name):
     return job
 
 
+def content_of(seed):
+    """Return the bytes of an upload."""
+    return random.Random(seed).randbytes(3_000_000)
+
+
+def upload(store, seed, upload_id=""):
+    """Begin an upload or go on with one, in pieces, and make it a file."""
+    uploads, content = store.files.uploads, content_of(seed)
+    if not upload_id:
+        upload_id = uploads.start("", file_id=f"upload-{seed}").upload_id
+        say("begun", upload_id)
+    while (received := uploads.get(upload_id).received_bytes) < len(content):
+        uploads.append(upload_id, received, [content[received : received + 250_000]])
+        say("received", upload_id, uploads.get(upload_id).received_bytes)
+    say("stored", uploads.finalize(upload_id).file_id, upload_id)
+
+
+def change(store, options):
+    """Cancel, delete and upload what was asked for."""
+    for batch_id in options.cancel:
+        with contextlib.suppress(BatchNotCancellable, BatchNotFound):
+            store.cancel(batch_id, "")
+            say("cancelled", batch_id)
+    for each in options.upload:
+        upload(store, *each.split(":"))
+    for batch_id in options.delete_at_once:
+        with contextlib.suppress(BatchNotFound):
+            store.delete(batch_id, "")
+        say("deleted", batch_id)
+
+
 def _has_open(store):
     return any(not job.state.is_ended for job in store.list("", page_size=1000).items)
 
@@ -158,6 +193,8 @@ async def work(options):
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     death.haunt()
+    store.files.uploads.recover()
+    store.files.sweep()
     await runner.start()
     say("ready")
     for name in options.create:
@@ -165,6 +202,8 @@ async def work(options):
         say("accepted", name)
         death.reach("accepted")
         runner.notify()
+    await asyncio.to_thread(change, store, options)
+    runner.notify()
     while not stopped.is_set() and _has_open(store):  # noqa: ASYNC110 - what is waited for is in the database
         await asyncio.sleep(0.005)
     for batch_id in options.delete:
@@ -181,6 +220,9 @@ def main():
     parser.add_argument("data_dir")
     parser.add_argument("--create", nargs="*", default=[], metavar="KIND:SEED:COUNT")
     parser.add_argument("--delete", nargs="*", default=[], metavar="BATCH_ID")
+    parser.add_argument("--cancel", nargs="*", default=[], metavar="BATCH_ID")
+    parser.add_argument("--delete-at-once", nargs="*", default=[], metavar="BATCH_ID")
+    parser.add_argument("--upload", nargs="*", default=[], metavar="SEED[:UPLOAD_ID]")
     parser.add_argument("--kill", default="", choices=["", *STEPS])
     parser.add_argument("--countdown", type=int, default=1)
     parser.add_argument("--signal", default="SIGKILL", choices=["SIGKILL", "SIGTERM"])

@@ -1,5 +1,7 @@
 """Kill a process that works on batches 200 times, and check after each death that the recovery contract holds.
 
+While it works, files are uploaded to it in pieces, and batches are cancelled and deleted.
+
 python tools/crash_batches.py [--kills 200] [--seed 0] [--json benchmarks/results/batch_crashes.json]
 
 First every named step once, then random moments. What is checked is in tests/batch_crashes.py; the first violation ends
@@ -59,6 +61,9 @@ def main() -> None:
             "named_steps": steps,
             "seed": options.seed,
             "batches": len(chance.accepted),
+            "cancels": len(chance.cancelled),
+            "deletes": len(chance.gone),
+            "uploads": len(chance.uploads),
             "chunks_in_flight": CHUNKS_IN_FLIGHT,
             "at_random_moments": chance.counts(),
             "at_named_steps": named.counts(),

@@ -40,25 +40,25 @@ def check(clients, store):
     _check_batches(clients, store)
 
 
-def check_leftovers(base, store):
+def check_leftovers(data_dir, batches):
     """Check that nothing is on the disk that no row explains."""
-    with store.database.read() as connection:
+    with batches.database.read() as connection:
         contents = list_content_ids(connection)
         jobs = {each.batch_id: each for owner in OWNERS for each in rows.list_jobs(connection, owner, 10_000, None)}
         chunks = {each.batch_id: rows.list_chunks(connection, each.job_number) for each in jobs.values()}
         active = select(uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)
         begun = set(connection.scalars(active))
-    on_disk = {path.name for path in (base / "data" / "files").iterdir()}
+    on_disk = {path.name for path in (data_dir / "files").iterdir()}
     if left := on_disk - contents:
         raise Violation(f"left over in files: {sorted(left)}")
     if lost := begun - on_disk:
         raise Violation(f"uploads without bytes: {sorted(lost)}")
-    for folder in (base / "data" / "batches").iterdir():
+    for folder in (data_dir / "batches").iterdir():
         job = jobs.get(folder.name)
         if job is None:
             raise Violation(f"left over in batches: {folder.name}")
         done = [each for each in chunks[folder.name] if each.state is ChunkState.DONE]
-        named = {store.batches.folder.part_path(folder.name, each.chunk_index, each.lease).name for each in done}
+        named = {batches.folder.part_path(folder.name, each.chunk_index, each.lease).name for each in done}
         found = {path.name for path in folder.iterdir()} - {"input.jsonl"} - named
         if job.state.is_ended:
             found = {name for name in found if not name.endswith(".errors.jsonl")}

@@ -188,7 +188,7 @@ class Simulation:
             self.world.seconds += 1  # what has just ended is swept later
             store.sweep()
             check(self.clients, store)
-            check_leftovers(self.base, store)
+            check_leftovers(self.base / "data", store.batches)
         finally:
             store.close()
 
