@@ -92,7 +92,8 @@ class Campaign:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for line in process.stdout:
             word, _, name = line.strip().partition(" ")
-            self._note(word, name, upload)
+            if line.endswith("\n"):  # a kill may cut the last one
+                self._note(word, name, upload)
             if word == "ready" and die_after:
                 threading.Timer(die_after, process.kill).start()
         errors = process.stderr.read()

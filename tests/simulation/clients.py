@@ -238,7 +238,7 @@ class Clients:
     def create_batch(self, store):
         """Create a batch, from a file or inline."""
         chance = self.world.chance
-        source = self._pick("file", lambda thing: thing.exists == YES and thing.facts["content"].startswith(b"{"))
+        source = self._pick("file", lambda thing: thing.exists == YES and thing.facts["content"].startswith(b'{"key"'))
         if source is not None and chance.random() < 0.6:
             content, owner = source.facts["content"], source.owner
         else:
