@@ -622,3 +622,13 @@ def test_a_chunk_whose_claim_nobody_heard_of_is_given_back_and_no_other(any_stor
     assert queue.release_lost() == 0
     assert queue.claim(ANY).chunk_index == 1
     assert queue.claim(ANY) is None
+
+
+def test_a_cancelled_batch_whose_part_cannot_be_read_now_waits_for_its_end(any_store):
+    lines = line("a") + b"\n" + line("b") + b"\n"
+    job = any_store.create_from_file(new(chunk_requests=1), upload(any_store, lines))
+    [task] = work_off(any_store, most=1)
+    task.part_path.unlink()
+    task.part_path.mkdir()
+    any_store.cancel(job.batch_id, "")
+    assert any_store.get(job.batch_id, "").ending_state is BatchState.CANCELLED

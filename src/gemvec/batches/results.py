@@ -101,7 +101,8 @@ def _part_path(folder: BatchFolder, job: Job, chunk: Chunk) -> Path:
 
 
 def _is_there(folder: BatchFolder, job: Job, chunk: Chunk) -> bool:
-    return chunk.state is ChunkState.DONE and _is_whole(_part_path(folder, job, chunk), chunk)
+    with translate_os_errors():
+        return chunk.state is ChunkState.DONE and _is_whole(_part_path(folder, job, chunk), chunk)
 
 
 def _is_whole(part: Path, chunk: Chunk) -> bool:
