@@ -31,7 +31,7 @@ pictures:
 
 # Resolve requirements/tested.txt anew; needs uv
 tested:
-    uv pip compile pyproject.toml --extra all --extra test --universal --python-version 3.11 --upgrade \
+    uv pip compile pyproject.toml --extra all --extra test --extra docs --universal --python-version 3.11 --upgrade \
         --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
         --custom-compile-command "just tested" --output-file requirements/tested.txt
 

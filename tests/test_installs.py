@@ -87,7 +87,10 @@ def test_every_package_that_is_imported_is_one_that_an_install_brings():
         for package in imported_packages(path)
         if package not in {"gemvec", *sys.stdlib_module_names} and not DISTRIBUTIONS.get(package, set()) & brought
     }
-    assert missing == {("testing.py", "pytest")}  # which loads that module itself
+    assert missing == {
+        ("testing.py", "pytest"),  # which loads that module itself
+        ("models/verification.py", "sentence_transformers"),  # only asked where the user has it
+    }
 
 
 @pytest.mark.parametrize("install", [each for each in INSTALLS if each != "bench"])
