@@ -74,6 +74,33 @@ def test_retired_models_are_not_found(strict, name):
     assert name not in [each["id"] for each in strict.get("/v1/openai/models").json()["data"]]
 
 
+GOOGLES_WORDS = [
+    ({"input": ["a"] * 101}, 400, "* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch\n"),
+    ({"input": ["a", ""]}, 400, "EmbedContentRequest.content contains an empty Part."),
+    ({"input": "a " * (3 * 2**20)}, 400, "Request payload size exceeds the limit: 4194304 bytes."),
+    (
+        {"input": "a", "model": "text-embedding-004"},
+        404,
+        "models/text-embedding-004 is not found for API version v1, or is not supported for embedContent.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "words"), GOOGLES_WORDS)
+def test_googles_words_stand_on_openais_route_too(strict, body, status, words):
+    refused = strict.post("/v1/embeddings", json=body)
+    assert refused.status_code == status
+    assert refused.json()["error"]["message"].startswith(words)
+    assert refused.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_used_up_minute_has_googles_words_on_openais_route(running):
+    with running(limits="google", requests_per_minute=1, requests_per_day=0) as http:
+        answers = [http.post("/v1/embeddings", json={"input": "a"}) for _ in range(2)]
+    assert [each.status_code for each in answers] == [200, 429]
+    assert answers[1].json()["error"]["message"].startswith("You exceeded your current quota, please check your plan")
+
+
 def test_nothing_of_it_holds_without_the_setting(http):
     assert post(http, "batchEmbedContents", batch(150)).status_code == 200
     for name in RETIRED:

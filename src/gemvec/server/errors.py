@@ -32,6 +32,7 @@ from gemvec.errors import (
 )
 from gemvec.logs import get_logger
 from gemvec.wire import cohere, ollama, openai, status, tei
+from gemvec.wire.embed import empty_text
 from gemvec.wire.proto_json import shown
 
 log = get_logger("server")
@@ -115,6 +116,7 @@ class Answer:
         error: what was raised.
         details: google.rpc messages.
         headers: HTTP headers beside the usual ones.
+        is_googles: whether the server has Google's limits, and so Google's words on OpenAI's routes too.
     """
 
     status: Status
@@ -122,6 +124,7 @@ class Answer:
     error: Exception
     details: list[dict[str, Any]]
     headers: dict[str, str]
+    is_googles: bool = False
 
 
 def error_response(error: Exception, scope: Scope) -> Response:
@@ -148,7 +151,10 @@ def of_error(error: Exception, scope: Scope) -> Answer:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
     if request_id := scope["state"].get("request_id"):
         details.append(status.request_info_detail(request_id))
-    return Answer(status=answered, message=message, error=error, details=details, headers=headers)
+    is_googles = "app" in scope and scope["app"].state.limiter.has_googles_words
+    return Answer(
+        status=answered, message=message, error=error, details=details, headers=headers, is_googles=is_googles
+    )
 
 
 def _details(error: Exception, message: str) -> list[dict[str, Any]]:
@@ -210,7 +216,9 @@ def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
 
 def _model_not_found(name: str, scope: Scope) -> str:
     version, method = scope["state"].get("version") or "v1beta", scope["path"].rpartition(":")[2]
-    if ":" not in scope["path"]:
+    if scope["state"].get("dialect") is Dialect.OPENAI and scope.get("method") == "POST":
+        method = "embedContent"
+    elif ":" not in scope["path"]:
         return f"Model is not found: models/{name} for api version {version}"
     return (
         f"models/{name} is not found for API version {version}, or is not supported for {method}. Call ListModels to "
@@ -250,7 +258,9 @@ def _openai(answer: Answer) -> tuple[int, dict[str, Any]]:
     code, error = _code_for_keys(answer), answer.error
     kind = _OPENAI_KINDS.get(code, "invalid_request_error" if code < INTERNAL.http_code else "server_error")
     message = answer.message
-    if isinstance(error, ModelNotFound):
+    if answer.is_googles and isinstance(error, errors.EmptyText):
+        message = empty_text("content").message
+    elif isinstance(error, ModelNotFound) and not answer.is_googles:
         message = f"The model '{error.name}' does not exist. GET /v1/models lists those that do."
     param = error.field if isinstance(error, InvalidRequest) else None
     return code, openai.error_to_wire(message, kind, param=param, code=_OPENAI_NAMES.get(type(error)))

@@ -42,12 +42,14 @@ class Limits:
         max_body_bytes: bytes of one body, except for batches; None for `max_request_bytes`.
         has_retired_names: whether names that Google has ended are served.
         quotas: what is counted for each caller.
+        has_googles_words: whether refusals have Google's words on OpenAI's routes too.
     """
 
     max_texts: int | None = None
     max_body_bytes: int | None = None
     has_retired_names: bool = True
     quotas: tuple[Quota, ...] = ()
+    has_googles_words: bool = False
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -63,6 +65,7 @@ def limits_of(settings: Settings) -> Limits:
         max_texts=_GOOGLE_TEXTS,
         max_body_bytes=_GOOGLE_BODY_BYTES,
         has_retired_names=False,
+        has_googles_words=True,
         quotas=tuple(each for each in asked if each.limit),
     )
 
@@ -73,6 +76,11 @@ class Limiter:
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._meter = QuotaMeter(clock)
+
+    @property
+    def has_googles_words(self) -> bool:
+        """Whether refusals have Google's words on OpenAI's routes too."""
+        return self._limits.has_googles_words
 
     def max_body_bytes(self, max_bytes: int) -> int:
         """Return how large the body of one call may be if the server takes at most `max_bytes`."""
