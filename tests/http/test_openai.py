@@ -59,6 +59,39 @@ def test_base64_and_float_are_the_same_vector(http):
     assert decoded.tolist() == np.float32(embedding()).tolist()
 
 
+NUMBERS = {"int8": np.int8, "uint8": np.uint8, "binary": np.int8, "ubinary": np.uint8}
+
+
+def embedding(http, **options):
+    answer = http.post("/v1/embeddings", json={"input": "the dog", "dimensions": 16} | options)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"][0]["embedding"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_instead_of_floats_are_those_of_coheres_route(http, name):
+    """Voyage AI's and Mistral's field, and Jina AI's; Voyage AI's client asks for the bytes in base64."""
+    body = {"model": "tiny", "texts": ["the dog"], "embedding_types": [name], "output_dimension": 16}
+    (expected,) = http.post("/v2/embed", json=body).json()["embeddings"][name]
+    assert embedding(http, output_dtype=name) == embedding(http, embedding_type=name) == expected
+    in_base64 = base64.b64decode(embedding(http, output_dtype=name, encoding_format="base64"))
+    assert np.frombuffer(in_base64, NUMBERS[name]).tolist() == expected
+
+
+def test_floats_may_be_named_as_such(http):
+    floats = embedding(http)
+    assert embedding(http, output_dtype="float") == embedding(http, embedding_type="float") == floats
+    assert embedding(http, embedding_type="base64") == embedding(http, encoding_format="base64")
+    assert embedding(http, dimensions=None, output_dimension=16) == floats
+
+
+def test_truncation_false_refuses_a_text_that_is_too_long(http):
+    body = {"input": ["a", "the dog " * 2000], "model": MODEL}
+    assert http.post("/v1/embeddings", json=body).status_code == 200
+    refused = http.post("/v1/embeddings", json=body | {"truncation": False})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[1]")
+
+
 def test_an_openai_vector_is_the_gemini_vector(http):
     gemini = http.post(
         "/v1/models/gemini-embedding-001:embedContent", json={"content": {"parts": [{"text": "a"}]}}
@@ -89,6 +122,11 @@ def test_an_id_that_is_no_token_is_refused(http):
         ({"input": ["a", ""]}, "input[1]"),
         ({"input": "a", "dimensions": 0}, "dimensions"),
         ({}, "input"),
+        ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
+        ({"input": "a", "output_dtype": "int4"}, "output_dtype"),
+        ({"input": "a", "embedding_type": "x"}, "embedding_type"),
+        ({"input": "a", "output_dtype": "int8", "embedding_type": "binary"}, "embedding_type"),
+        ({"input": "a", "dimensions": 8, "output_dimension": 9}, "output_dimension"),
     ],
 )
 def test_bad_requests_are_answered_in_openais_shape(http, body, param):

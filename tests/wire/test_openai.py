@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gemvec.errors import EmptyText, InvalidRequest
 from gemvec.wire import message, openai
+from gemvec.wire.encodings import to_base64
 
 
 def read(**body):
@@ -61,7 +62,7 @@ def test_an_unknown_encoding_format_is_refused():
 
 @given(st.lists(st.floats(width=32, allow_nan=False), max_size=20))
 def test_base64_is_little_endian_float32(values):
-    wire = openai.vector_to_base64(np.float32(values))
+    wire = to_base64(np.float32(values))
     assert np.frombuffer(base64.b64decode(wire), "<f4").tolist() == np.float32(values).tolist()
 
 

@@ -22,19 +22,22 @@ from gemvec.server.embed import count_tokens_of, reserve_answer, use_model
 from gemvec.server.inputs import embed_inputs
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
-from gemvec.wire.openai import OpenAIEmbeddingsRequest, OpenAIEmbeddingsResponse, vector_to_base64
+from gemvec.wire.openai import OpenAIEmbeddingsRequest, OpenAIEmbeddingsResponse
 
 
 async def create_embeddings(request: Request) -> Response:
     """Embed texts."""
     asked = await read_body(request, OpenAIEmbeddingsRequest)
     model = use_model(request, _model_named(request, asked.model))
-    await reserve_answer(request, model, len(asked.inputs), asked.dimensions)
-    task_type = asked.named_task()
-    texts = await _texts_of(asked.inputs)
-    options = EmbedRequest(text="", task_type=task_type, output_dimensionality=asked.dimensions)
-    embeddings = await embed_inputs(request, model, texts, options, field="input")
-    write = vector_to_base64 if asked.encoding_format == "base64" else None
+    dimensions, write = asked.wanted_dimensions(), asked.writer()
+    options = EmbedRequest(
+        text="",
+        task_type=asked.named_task(),
+        output_dimensionality=dimensions,
+        auto_truncate=asked.truncation,
+    )
+    await reserve_answer(request, model, len(asked.inputs), dimensions)
+    embeddings = await embed_inputs(request, model, await _texts_of(asked.inputs), options, field="input")
     values = await write_vectors([each.vector for each in embeddings], write)
     token_count = count_tokens_of(embeddings)
     return answer(request, to_wire(OpenAIEmbeddingsResponse.of(values, model=model.name, token_count=token_count)))

@@ -6,18 +6,27 @@ API reference for embeddings, and openai-python 3.52.0 for its defaults.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from gemvec.embedding.embed import Float32Array
+from gemvec.errors import InvalidRequest
+from gemvec.wire.encodings import ENCODINGS, NUMBERS, to_base64
 from gemvec.wire.inputs import INPUTS, MISSING_INPUT, Input, TaskNames
 from gemvec.wire.kinds import IGNORED, TEXT, VALUES, Kind, choice, nullable
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
-_ENCODING_FORMAT = choice(("float", "base64"), "Invalid value for '{path}': {value} is not one of 'float', 'base64'.")
+T = TypeVar("T")
+
+
+def _one_of(values: Iterable[str]) -> Kind:
+    names = tuple(values)
+    return choice(names, f"Invalid value for '{{path}}': {{value}} is not one of {', '.join(names)}.")
+
+
+_FORMAT = _one_of(("float", "base64"))
+_NUMBERS = _one_of(NUMBERS)
+_ENCODING = _one_of(ENCODINGS)
 _VALUES_OR_BASE64 = Kind(lambda value: value, None, {"anyOf": [VALUES.schema, {"type": "string"}]})
 
 
@@ -36,10 +45,55 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
     ]
     model: Annotated[str | None, Field("A served name; by default the default model.")] = None
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
+    output_dimension: Annotated[int | None, Field("The same in Voyage AI's and Mistral's words.")] = None
     encoding_format: Annotated[
-        str, Field("base64 is little-endian float32.", kind=_ENCODING_FORMAT, default="float")
+        str,
+        Field("base64 holds the bytes of the numbers, those of floats little-endian.", kind=_FORMAT, default="float"),
     ] = "float"
+    output_dtype: Annotated[
+        str | None, Field("Numbers instead of floats, as Voyage AI and Mistral have them.", kind=_NUMBERS)
+    ] = None
+    embedding_type: Annotated[
+        str | None, Field("Bits or base64 instead of floats, as Jina AI has them.", kind=_ENCODING)
+    ] = None
+    truncation: Annotated[
+        bool, Field("Cut a text that is too long (true) or refuse it (false); Voyage AI's.", default=True)
+    ] = True
     user: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+
+    def wanted_dimensions(self) -> int | None:
+        """Return the number of values that is asked for.
+
+        Raises:
+            InvalidRequest: two fields ask for different ones.
+        """
+        return _only({"dimensions": self.dimensions, "output_dimension": self.output_dimension})
+
+    def writer(self) -> Callable[[Float32Array], Any] | None:
+        """Return how vectors are to be written; None for lists of floats.
+
+        Raises:
+            InvalidRequest: two fields ask for different ways.
+        """
+        in_base64 = self.encoding_format == "base64" or self.embedding_type == "base64"
+        jinas = None if self.embedding_type == "base64" else self.embedding_type
+        encode = NUMBERS[_only({"output_dtype": self.output_dtype, "embedding_type": jinas}) or "float"]
+        if encode is None:
+            return to_base64 if in_base64 else None
+        return (lambda vector: to_base64(encode(vector))) if in_base64 else encode
+
+
+def _only(named: dict[str, T | None]) -> T | None:
+    """Return the value of the fields that have one.
+
+    Raises:
+        InvalidRequest: they differ.
+    """
+    given = {name: value for name, value in named.items() if value is not None}
+    if len(set(given.values())) > 1:
+        *_, last = given
+        raise InvalidRequest(f"`{'` and `'.join(given)}` ask for different things: give one of them.", field=last)
+    return next(iter(given.values()), None)
 
 
 class OpenAIEmbedding(JsonMessage, frozen=True, kw_only=True):
@@ -104,11 +158,6 @@ class OpenAIError(JsonMessage, frozen=True, kw_only=True):
     """What went wrong."""
 
     error: Annotated[OpenAIErrorDetail, Field("The error.")]
-
-
-def vector_to_base64(vector: npt.NDArray[np.float32]) -> str:
-    """Return a float32[dim] array in OpenAI's base64 encoding: its bytes, little-endian."""
-    return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()
 
 
 def error_to_wire(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
