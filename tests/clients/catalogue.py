@@ -15,6 +15,7 @@ class Client:
         variable: environment variable that carries the server's address, for clients that have no argument for it.
         how: how its users point it at a server.
         known: what differs and why, by check; such a check is expected to fail.
+        may_be_missing: whether the test is skipped where the client's many packages cannot be installed.
     """
 
     name: str
@@ -24,12 +25,13 @@ class Client:
     variable: str = ""
     how: str
     known: tuple[tuple[str, str], ...] = ()
+    may_be_missing: bool = False
 
 
 CLIENTS = (
     Client(
         name="google-genai",
-        version="3.4.0",
+        version="3.6.1",
         program="gemini_google_genai.py",
         requirements="google-genai-3",
         how="`http_options={'base_url': ...}`",
@@ -84,10 +86,81 @@ CLIENTS = (
     ),
     Client(
         name="openai",
-        version="3.52.0",
+        version="3.57.0",
         program="openai_python.py",
         requirements="google-genai-3",
         how="`base_url=.../v1` or `.../v1beta/openai/`",
+    ),
+    Client(
+        name="openai for Azure",
+        version="3.57.0",
+        program="azure_openai.py",
+        requirements="google-genai-3",
+        how="`AzureOpenAI(azure_endpoint=...)`",
+    ),
+    Client(
+        name="google-genai for Vertex AI",
+        version="3.6.1",
+        program="vertex_google_genai.py",
+        requirements="google-genai-3",
+        how="`vertexai=True, http_options={'base_url': ...}`",
+    ),
+    Client(
+        name="ollama", version="0.6.3", program="ollama_python.py", requirements="other-apis", how="`Client(host=...)`"
+    ),
+    Client(
+        name="cohere",
+        version="7.3.1",
+        program="cohere_python.py",
+        requirements="other-apis",
+        how="`ClientV2(base_url=...)`",
+    ),
+    Client(
+        name="huggingface_hub",
+        version="2.4.0",
+        program="huggingface_hub_tei.py",
+        requirements="other-apis",
+        how="`InferenceClient(...)`",
+    ),
+    Client(
+        name="pydantic-ai",
+        version="2.68.0",
+        program="pydantic_ai_google.py",
+        requirements="google-genai-2",
+        how="`GoogleProvider(base_url=...)`",
+    ),
+    Client(
+        name="mem0",
+        version="2.2.1",
+        program="mem0_openai.py",
+        requirements="mem0",
+        how="`openai_base_url`, `--alias text-embedding-3-small=...`",
+        may_be_missing=True,
+    ),
+    Client(
+        name="graphiti-core",
+        version="0.31.2",
+        program="graphiti_gemini.py",
+        requirements="graphiti",
+        variable="GOOGLE_GEMINI_BASE_URL",
+        how="`GOOGLE_GEMINI_BASE_URL`",
+        may_be_missing=True,
+    ),
+    Client(
+        name="LightRAG",
+        version="1.5.7",
+        program="lightrag_gemini.py",
+        requirements="lightrag",
+        how="`base_url=...`",
+        may_be_missing=True,
+    ),
+    Client(
+        name="LiteLLM proxy",
+        version="1.106.2",
+        program="litellm_proxy.py",
+        requirements="litellm",
+        how="`api_base: .../`",
+        may_be_missing=True,
     ),
     Client(
         name="pymilvus.model",
@@ -110,6 +183,14 @@ CLIENTS = (
         program="google_generative_ai.mjs",
         how="`getGenerativeModel(..., { baseUrl })`",
     ),
+    Client(
+        name="@langchain/google-genai",
+        version="2.3.2",
+        program="langchain_google.mjs",
+        how="`baseUrl: '.../'`",
+    ),
+    Client(name="Genkit", version="1.42.0", program="genkit.mjs", how="`googleAI({ baseUrl: '.../' })`"),
+    Client(name="openai (npm)", version="7.59.0", program="openai_node.mjs", how="`baseURL`; Azure: `endpoint`"),
     Client(
         name="ai with @ai-sdk/google",
         version="6.0.326 with 3.0.141",

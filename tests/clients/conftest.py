@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.environments import begin
+
 
 @pytest.fixture(scope="session")
 def server(tiny_model, tmp_path_factory):
@@ -22,6 +24,7 @@ def server(tiny_model, tmp_path_factory):
     reranker = Path(__file__).parents[1] / "models" / "golden" / "cross-encoders" / "bert"
     models = ["--model", str(tiny_model), "--rerank-model", str(reranker)]
     command = [sys.executable, "-m", "gemvec", "serve", "--port", str(port), *models]
+    command += ["--alias", "text-embedding-3-small=gemini-embedding-001"]  # what some clients ask for by default
     data = tmp_path_factory.mktemp("data")
     with log.open("w") as out:
         process = subprocess.Popen(
@@ -43,6 +46,14 @@ def _ready(address, process, log):
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
     raise AssertionError(f"the server did not become ready: {log.read_text()}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environments_begun(request):
+    """Begin to make the environments that the selected clients need."""
+    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    clients = [each["client"] for each in parameters if "client" in each]
+    begin([each.requirements for each in clients if each.requirements])
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,48 @@
 """Where client programs run: a virtual environment per requirements file, one folder of Node.js packages.
 
+They are made in threads, so that the first clients run while the environments of others are still being installed.
+
 Made once and kept in the user's cache, under a name that changes with the pins.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
 KEPT = Path.home() / ".cache" / "gemvec" / "test-clients"
 
 
+_makers = ThreadPoolExecutor(os.cpu_count())
+_begun = {}
+
+
+def begin(requirements):
+    """Begin to make the environments of these requirements files, in this order."""
+    for each in requirements:
+        if each not in _begun:
+            _begun[each] = _makers.submit(_make, each)
+
+
 def python_of(requirements):
     """Return the interpreter of the environment that has what `requirements/<name>.txt` pins."""
+    begin([requirements])
+    return _begun[requirements].result()
+
+
+def _make(requirements):
     pins = HERE / "requirements" / f"{requirements}.txt"
     folder = _folder(requirements, pins.read_bytes() + sys.version.encode())
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", pins]
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+        install = [*pip, "install", "--quiet", "-r", pins]
         subprocess.run(install, check=True)
         (folder / "complete").touch()
     return python
