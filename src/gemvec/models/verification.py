@@ -186,7 +186,7 @@ def _ask_sentence_transformers(model: LoadedModel, pipeline: Pipeline) -> tuple[
 
     transformer: Any = sentence_transformers
     try:
-        theirs = transformer.SentenceTransformer(str(model.folder), device="cpu", local_files_only=True)
+        theirs = transformer.SentenceTransformer(str(model.folder), device="cpu", local_files_only=True).float()
     except Exception as error:  # noqa: BLE001 - whatever it says, the model is not one that it can load
         return [], None, f"sentence-transformers cannot load the folder: {type(error).__name__}"
     name = f"sentence-transformers {version('sentence-transformers')}"
