@@ -29,7 +29,6 @@ _KEEP_ALIVE_SECONDS = 75
 # How long a thread that parses a large body keeps the interpreter while the event loop wants it. A small call needs the
 # interpreter about ten times.
 _SWITCH_SECONDS = 0.001
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 # How much of an unread answer the kernel may hold. By default it would take up to 4 MiB for each: a few hundred slow
 # downloads would keep both the kernel and the event loop busy filling them, while others wait.
 _SEND_BUFFER_BYTES = 2**18
@@ -71,10 +70,8 @@ def serve(services: Services, bound: socket.socket, announce: Callable[[], None]
         announce: called when the server answers requests.
     """
     _raise_file_limit()
-    # Every collection stops all requests. What is loaded stays, so the collector need not look at it again and again; a
-    # large body makes a hundred thousand objects and no cycles.
+    # Every collection stops all requests. What is loaded stays, so the collector need not look at it again and again.
     gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     sys.setswitchinterval(_SWITCH_SECONDS)
     _Server(services, announce).run(sockets=[bound])
 
