@@ -25,9 +25,7 @@ async def embed_texts(request: Request) -> Response:
     vectors = [each.vector for each in embeddings]
     wire = CohereEmbedResponse(
         id=request.state.request_id,
-        embeddings=embeddings_of(
-            {name: await write_vectors(vectors, ENCODINGS[name]) for name in asked.embedding_types or ["float"]}
-        ),
+        embeddings=embeddings_of({name: await write_vectors(vectors, ENCODINGS[name]) for name in asked.encodings()}),
         texts=asked.texts,
         meta=meta_of(count_tokens_of(embeddings), truncated_counts(embeddings)),
     )

@@ -45,6 +45,10 @@ class CohereEmbedRequest(TaskNames, frozen=True, kw_only=True):
         if not self.texts:
             raise Refused("`{path}`: expected at least one text", at=("texts",))
 
+    def encodings(self) -> list[str]:
+        """Return the names of the encodings that are wanted, each once."""
+        return list(dict.fromkeys(self.embedding_types or ["float"]))
+
 
 class CohereEmbeddings(JsonMessage, frozen=True, kw_only=True):
     """The vectors in each requested encoding, in the order of the texts."""
