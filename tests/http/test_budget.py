@@ -98,6 +98,14 @@ def test_json_of_too_many_objects_is_refused_whatever_the_budget(running):
     assert "that of one request may take 268435456" in refused.json()["error"]["message"]
 
 
+def test_a_list_of_tokens_counts_before_it_is_made(small):
+    """A token takes hundreds of times the memory of its character."""
+    assert small.post("/tokenize", json={"inputs": "a " * 1000}).status_code == 200
+    refused = small.post("/tokenize", json={"inputs": "a " * 10_000})
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("The tokens of this request would take")
+
+
 def test_bodies_that_are_not_finished_leave_room_for_small_calls_and_are_refused_beyond_the_budget(small):
     connections = []
     try:

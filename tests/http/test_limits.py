@@ -170,6 +170,14 @@ def test_counting_tokens_counts(running):
         assert post(http).status_code == 429
 
 
+def test_listing_tokens_and_decoding_them_counts(running):
+    with running(limits="google", requests_per_minute=0, tokens_per_minute=10, requests_per_day=0) as http:
+        assert http.post("/tokenize", json={"inputs": "the dog"}).status_code == 200
+        assert http.post("/decode", json={"ids": [1, 2, 3, 4, 5, 6]}).status_code == 200
+        for path, body in [("/tokenize", {"inputs": "the"}), ("/decode", {"ids": [1]}), ("/embed", {"inputs": "the"})]:
+            assert http.post(path, json=body).status_code == 429
+
+
 class TokenizingEmbedder(WrapperEmbedder):
     """Notes how many texts are tokenized."""
 
@@ -185,12 +193,17 @@ class TokenizingEmbedder(WrapperEmbedder):
         self.texts += len(texts)
         return await super().count_tokens(model, texts)
 
+    async def list_tokens(self, model, texts, **options):
+        self.texts += len(texts)
+        return await super().list_tokens(model, texts, **options)
+
 
 def test_a_call_that_will_be_refused_is_not_tokenized(running, open_tiny):
     noting = TokenizingEmbedder(open_tiny())
     with running(noting, limits="google", requests_per_minute=5, tokens_per_minute=50, requests_per_day=0) as http:
         assert post(http, "batchEmbedContents", batch(50)).status_code == 429
         assert post(http, "countTokens", {"contents": [content()["content"]] * 50}).status_code == 429
+        assert http.post("/tokenize", json={"inputs": ["a"] * 50}).status_code == 429
         assert noting.texts == 0
         assert post(http, "batchEmbedContents", batch(5)).status_code == 200
         assert noting.texts == 5

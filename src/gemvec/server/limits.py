@@ -13,7 +13,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.embed import EmbedRequest, TextToken
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest, ModelForbidden, ModelNotFound
@@ -144,12 +144,9 @@ class Limiter:
             raise InvalidRequest(
                 f"* BatchEmbedContentsRequest.requests: at most {most} requests can be in one batch\n", field="requests"
             )
-        quotas = self._quotas(caller)
+        quotas, tokens = self._check_texts(caller, model, len(requests)), 0
         if not quotas:
             return requests
-        tokens, count = 0, len(requests)
-        # A text has at least one token: a call that cannot fit is refused before anything is tokenized.
-        self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
         if any(each.unit == "tokens" for each in quotas):
             requests = await embedder.tokenize(model, requests)
             tokens = sum(each.tokens.count for each in requests if each.tokens is not None)
@@ -190,11 +187,42 @@ class Limiter:
         Raises:
             RateLimited: it does not fit into what is left.
         """
-        quotas, count = self._quotas(caller), len(texts)
-        self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
+        quotas = self._check_texts(caller, model, len(texts))
         counts = await embedder.count_tokens(model, texts)
-        self._meter.spend(caller.owner, model.name, quotas, requests=count, tokens=sum(counts))
+        self._meter.spend(caller.owner, model.name, quotas, requests=len(texts), tokens=sum(counts))
         return counts
+
+    async def list_tokens(
+        self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder, *, special_tokens: bool
+    ) -> list[list[TextToken]]:
+        """Return the tokens of texts, which costs the caller as much as embedding them; see `Embedder.list_tokens`.
+
+        Raises:
+            RateLimited: it does not fit into what is left.
+        """
+        quotas = self._check_texts(caller, model, len(texts))
+        tokens = await embedder.list_tokens(model, texts, special_tokens=special_tokens)
+        token_count = sum(map(len, tokens))
+        self._meter.spend(caller.owner, model.name, quotas, requests=len(texts), tokens=token_count)
+        return tokens
+
+    async def decode(
+        self, caller: Caller, model: ServedModel, token_ids: Sequence[Sequence[int]], embedder: Embedder
+    ) -> list[str]:
+        """Return the texts that have these ids, which costs the caller as much as embedding them.
+
+        Raises:
+            RateLimited: it does not fit into what is left.
+        """
+        quotas, token_count = self._quotas(caller), sum(map(len, token_ids))
+        self._meter.spend(caller.owner, model.name, quotas, requests=len(token_ids), tokens=token_count)
+        return await embedder.decode(model, token_ids)
+
+    def _check_texts(self, caller: Caller, model: ServedModel, count: int) -> list[Quota]:
+        """Refuse texts that cannot fit before they are tokenized: each has at least one token."""
+        quotas = self._quotas(caller)
+        self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
+        return quotas
 
     def _quotas(self, caller: Caller) -> list[Quota]:
         return [*self._limits.quotas, *_quotas_of(caller)]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 import gemvec
-from gemvec.embedding.embed import EmbedRequest
+from gemvec.embedding.embed import EmbedRequest, TextToken
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.models.catalogue import find_known
-from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.bodies import answer, read_body, to_json, while_caller_waits, write_vectors
+from gemvec.server.budget import reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.embed import reserve_answer, use_model
 from gemvec.server.inputs import embed_inputs
@@ -32,10 +35,17 @@ from gemvec.wire.tei import (
     TEITokenizeRequest,
 )
 
-# Number of texts that clients should send at once if there is no limit: as many as OpenAI takes.
+# Number of texts that clients should send at once if there is no limit, and the most whose tokens are listed or put
+# back together: as many as OpenAI takes.
 _USUAL_TEXTS = 2048
-# How much text is cut into tokens at once: an answer has about 80 bytes for a token.
-_MAX_TOKENIZED_CHARACTERS = 200_000
+# How many characters are cut into tokens at once, and how many ids are put back into texts.
+_MOST_AT_ONCE = 200_000
+# Most models want one token before a text and one after it.
+_SPECIAL_TOKENS = 2
+# Measured memory of a token, from the tokenizer's to that of the answer.
+_TOKEN_BYTES = 800
+# About 2 ms of writing.
+_TOKENS_IN_SLICE = 200
 
 
 async def embed_texts(request: Request) -> Response:
@@ -75,30 +85,60 @@ async def tokenize(request: Request) -> Response:
 
     Raises:
         InvalidRequest: the texts are long: the tokens of a text take far more memory than the text.
+        Overloaded: there is no memory for the tokens now.
+        RateLimited: the caller has used up its limit for now.
     """
     asked = await read_body(request, TEITokenizeRequest)
     model = use_model(request, services_of(request).default_model().name)
-    characters = sum(map(len, asked.inputs))
-    if characters > _MAX_TOKENIZED_CHARACTERS:
-        raise InvalidRequest(
-            f"inputs have {characters} characters; up to {_MAX_TOKENIZED_CHARACTERS} are tokenized at once.",
-            field="inputs",
-        )
-    tokens = await services_of(request).embedder.list_tokens(
-        model, asked.inputs, special_tokens=asked.add_special_tokens
+    _check_size("inputs", len(asked.inputs), sum(map(len, asked.inputs)), "characters")
+    # No vocabulary has more tokens for a text than the text has bytes.
+    most_tokens = sum(len(each.encode(errors="surrogatepass")) + _SPECIAL_TOKENS for each in asked.inputs)
+    await reservation_of(request).grow(most_tokens * _TOKEN_BYTES, "tokens")
+    listing = limiter_of(request).list_tokens(
+        request.state.caller,
+        model,
+        asked.inputs,
+        services_of(request).embedder,
+        special_tokens=asked.add_special_tokens,
     )
-    return answer(request, [[to_wire(TEIToken.of(each)) for each in text] for text in tokens])
+    return answer(request, await _write_tokens(await while_caller_waits(request, listing)))
+
+
+async def _write_tokens(texts: Sequence[Sequence[TextToken]]) -> list[orjson.Fragment]:
+    """Return the tokens of each text in a form that `answer` can just copy; the loop does other work in between."""
+    written: list[orjson.Fragment] = []
+    for text in texts:
+        slices: list[bytes] = []
+        for start in range(0, len(text), _TOKENS_IN_SLICE):
+            tokens = [to_wire(TEIToken.of(each)) for each in text[start : start + _TOKENS_IN_SLICE]]
+            slices.append(to_json(tokens)[1:-1])  # without the brackets of the list
+            await asyncio.sleep(0)
+        written.append(orjson.Fragment(b"[" + b",".join(slices) + b"]"))
+    return written
 
 
 async def decode(request: Request) -> Response:
-    """Put token ids back into texts."""
+    """Put token ids back into texts.
+
+    Raises:
+        InvalidRequest: there are too many ids, or one is not a token of the model.
+        RateLimited: the caller has used up its limit for now.
+    """
     asked = await read_body(request, TEIDecodeRequest)
     model = use_model(request, services_of(request).default_model().name)
+    _check_size("ids", len(asked.ids), sum(map(len, asked.ids)), "token ids")
+    decoding = limiter_of(request).decode(request.state.caller, model, asked.ids, services_of(request).embedder)
     try:
-        return answer(request, await services_of(request).embedder.decode(model, asked.ids))
+        return answer(request, await while_caller_waits(request, decoding))
     except InvalidRequest as error:
         error.field = f"ids[{error.index or 0}]"
         raise
+
+
+def _check_size(field: str, texts: int, size: int, unit: str) -> None:
+    for count, most, counted in ((texts, _USUAL_TEXTS, "texts"), (size, _MOST_AT_ONCE, unit)):
+        if count > most:
+            raise InvalidRequest(f"{field} have {count} {counted}; up to {most} are taken at once.", field=field)
 
 
 async def _texts_of(request: Request, model: ServedModel, inputs: Sequence[Input]) -> list[str]:
