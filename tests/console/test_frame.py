@@ -29,6 +29,12 @@ def test_each_page_has_an_address(open_page, gemvec_server):
     expect(page.get_by_role("heading", level=1, name="Now")).to_be_visible()
 
 
+@pytest.mark.parametrize("name", ["nowhere", "constructor", "toString"])
+def test_an_address_of_no_page_shows_the_playground(open_page, gemvec_server, name):
+    page = open_page(f"{gemvec_server.url}/#/{name}")
+    expect(page.get_by_role("heading", level=1, name="Playground")).to_be_visible()
+
+
 def test_what_was_written_is_there_when_one_comes_back(open_page, gemvec_server):
     page = open_page(gemvec_server.url)
     page.get_by_label("Texts, one on each line").fill("keep me")

@@ -29,7 +29,7 @@ BATCHES = st.builds(
     EmbedContentBatch,
     batch_id=st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=36, max_size=36),
     model=st.sampled_from(["gemini-embedding-001", "all-minilm-l6-v2"]),
-    display_name=st.text(max_size=10),
+    display_name=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=10),
     priority=INT64,
     state=st.sampled_from(BatchState),
     stats=st.builds(BatchStats, *[], **dict.fromkeys(BatchStats.__struct_fields__, COUNTS)),

@@ -12,7 +12,7 @@ from typing import TypeVar
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import BadSetting, InvalidRequest, ModelNotFound
+from gemvec.errors import BadSetting, ModelNotFound
 from gemvec.figures import Figure
 from gemvec.models.pipeline import Pipeline
 from gemvec.models.progress import Progress
@@ -110,13 +110,9 @@ class LocalEmbedder:
 
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts that have these ids; see `Embedder.decode`."""
-        tokenizer = self._pipeline_of(model).tokenizer
-        for index, ids in enumerate(token_ids):
-            if (unknown := tokenizer.find_unknown(ids)) is not None:
-                raise InvalidRequest(
-                    f"{{field}} has the id {unknown}, which is not a token of {model.model_id}.", index=index
-                )
-        return await _run(sum(map(len, token_ids)) <= _INLINE_CHARACTERS, lambda: tokenizer.decode(token_ids))
+        pipeline = self._pipeline_of(model)
+        is_small = sum(map(len, token_ids)) <= _INLINE_CHARACTERS
+        return await _run(is_small, lambda: pipeline.decode(token_ids))
 
     async def list_tokens(
         self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True

@@ -15,7 +15,7 @@ from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Tokens
 from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
-from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
+from gemvec.errors import EmptyText, InputTooLong, InvalidRequest, UnsupportedModel
 from gemvec.figures import Figure
 from gemvec.models.engines import engine_of
 from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors, pinned_vectors
@@ -161,6 +161,19 @@ class Pipeline:
             unknown_counts=[self.tokenizer.count_unfamiliar(ids) for ids in token_ids],
             dimensionalities=[each.output_dimensionality or served.default_dimensionality for each in requests],
         )
+
+    def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
+        """Return the texts that have these ids, without special tokens.
+
+        Raises:
+            InvalidRequest: an id is not a token of the model; `index` says in which text.
+        """
+        for index, ids in enumerate(token_ids):
+            if (unknown := self.tokenizer.find_unknown(ids)) is not None:
+                raise InvalidRequest(
+                    f"{{field}} has the id {unknown}, which is not a token of {self.own_name.model_id}.", index=index
+                )
+        return self.tokenizer.decode(token_ids)
 
     async def close(self) -> None:
         """Finish what was accepted and free the weights."""

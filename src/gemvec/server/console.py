@@ -23,10 +23,14 @@ from gemvec.wire.console import KeyInUse, KeysInUse, ServedName, ServedNames
 from gemvec.wire.message import to_wire
 
 # Scripts and styles come from files of this server only; nothing in a page can run, and no other page can frame it.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+PAGE_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 
 
 async def asset(request: Request) -> Response:
@@ -43,13 +47,7 @@ def send_asset(request: Request, name: str) -> Response:
     found = load_assets().get(name)
     if found is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    headers = {
-        "cache-control": "no-cache",
-        "content-security-policy": POLICY,
-        "etag": found.tag,
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-    }
+    headers = PAGE_HEADERS | {"cache-control": "no-cache", "etag": found.tag}
     if request.headers.get("if-none-match") == found.tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(found.content, headers=headers, media_type=found.media_type)

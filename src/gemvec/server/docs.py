@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 import gemvec
 from gemvec.server.bodies import answer
-from gemvec.server.console import POLICY
+from gemvec.server.console import PAGE_HEADERS
 from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
 from gemvec.server.models import models_shown_to
@@ -54,7 +54,7 @@ async def page(request: Request) -> Response:
         model=escape(default.name) if is_known else "gemini-embedding-001",
         version=gemvec.__version__,
     )
-    return HTMLResponse(shown, headers={"content-security-policy": POLICY})
+    return HTMLResponse(shown, headers=PAGE_HEADERS)
 
 
 @functools.cache

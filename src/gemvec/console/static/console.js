@@ -38,7 +38,7 @@ let current = "";
 
 function route() {
   const wanted = location.hash.replace(/^#\/?/, "");
-  const name = wanted in PAGES ? wanted : "playground";
+  const name = Object.hasOwn(PAGES, wanted) ? wanted : "playground";
   if (name === current) return;
   const before = opened.get(current);
   before?.hide?.();

@@ -125,7 +125,7 @@ async function send(address, request, place) {
  * @param {Headers} headers
  */
 function shortened(text, headers) {
-  const isJson = headers.get("content-type")?.startsWith("application/json");
+  const isJson = headers.get("content-type")?.split(";")[0] === "application/json"; // not application/jsonl
   const whole = isJson ? JSON.stringify(JSON.parse(text), shortList, 2) : text;
   const left = whole.length - SHOWN_CHARACTERS;
   return left > 0 ? `${whole.slice(0, SHOWN_CHARACTERS)}\n... ${left} more characters` : whole;
