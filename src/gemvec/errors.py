@@ -41,6 +41,7 @@ GemvecError
  + StorageFailure          the detail is logged, never sent
  |   + StorageFull
  |   + HoldLost             another server works on the store now
+ |   + BeingRepaired        damaged results are being computed again
  |   + DataLost             trying again cannot help
  + TransportFailure        client side: no answer came (refused, timed out, broke off)
  + ApiError                client side: what a server answered (code, status, message, details)
@@ -343,6 +344,10 @@ class StorageFull(StorageFailure):
 
 class HoldLost(StorageFailure):
     """Another gemvec server has taken over the store; this one must be restarted."""
+
+
+class BeingRepaired(StorageFailure):
+    """The results were damaged and are being computed again; try again in a moment."""
 
 
 class DataLost(StorageFailure):

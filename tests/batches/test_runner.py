@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -439,6 +440,50 @@ def test_a_flipped_bit_in_the_results_of_a_file_is_noticed_before_anything_is_se
             store.files.open_content(job.output_file_id, "").check()
 
     run(steps())
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink])
+def test_damaged_results_are_computed_again_where_the_input_is_there(any_store, embedder, damage):
+    async def steps():
+        async with running(any_store, embedder) as runner:
+            job = await ended(any_store, create(any_store, 600))
+            before = content_of(any_store, job)
+            damage(any_store.folder.part_path(job.batch_id, 1, 1))
+            assert await runner.repair(job)
+            while await runner.repair(job):  # noqa: ASYNC110 - what is waited for is a repair
+                await asyncio.sleep(0.005)
+            assert is_whole(any_store, job)
+        assert content_of(any_store, job) == before
+        assert len(embedder.requests) == 600 + 256, "only the damaged chunk"
+        assert any_store.get(job.batch_id, "") == job
+
+    run(steps())
+
+
+def test_damaged_results_stay_lost_where_the_input_is_gone_or_the_weights_are_others(store, embedder):
+    async def steps():
+        async with running(store, embedder):
+            job = await ended(store, create(store, 600))
+        flip_a_bit(store.folder.part_path(job.batch_id, 1, 1))
+        async with running(store, HashEmbedder(revision="other678")) as runner:
+            assert not await runner.repair(job)
+        store.folder.input_path(job.batch_id).unlink()
+        async with running(store, embedder) as runner:
+            assert not await runner.repair(job)
+
+    run(steps())
+
+
+def content_of(store, job):
+    return b"".join(store.files.open_content(job.output_file_id, "").read())
+
+
+def is_whole(store, job):
+    try:
+        store.files.open_content(job.output_file_id, "").check()
+    except DataLost:
+        return False
+    return True
 
 
 def test_a_flipped_bit_in_inline_results_is_an_error_at_its_place(store, embedder):

@@ -182,6 +182,8 @@ def test_what_is_lost_of_an_inline_batch_is_said_at_its_place(tmp_path):
         finished(http, name)
         for part in (tmp_path / name).glob("0*.jsonl"):
             part.unlink()
+        damaged = tmp_path / name / "input.jsonl"  # or the results would be computed again
+        damaged.write_bytes(damaged.read_bytes().replace(b"text 1", b"text 2"))
         answers = http.get(f"/v1beta/{name}").json()["response"]["inlinedResponses"]["inlinedResponses"]
     assert [(answer["metadata"]["key"], answer["error"]["code"]) for answer in answers] == [(0, 15), (1, 15)]
 
@@ -397,3 +399,17 @@ def test_a_priority_and_a_batch_beyond_the_limits_are_refused(running_whole, tmp
         answers = [create(http, *[request] * 2000, path="/v1beta/models/tiny", priority="2") for _ in range(2)]
         assert [each.status_code for each in answers] == [200, 429]
         assert "may have 1 batches open" in answers[1].json()["error"]["message"]
+
+
+def test_damaged_results_are_503_until_they_are_computed_again(running_whole, tmp_path):
+    with running_whole(tmp_path) as http:
+        created = create_inline(http, 3)
+        whole = finished(http, created["name"])
+        [part] = (tmp_path / "batches").glob("*/0*.jsonl")
+        part.write_bytes(part.read_bytes()[:-20])
+        refused = http.get(f"/v1beta/{created['name']}")
+        assert (refused.status_code, refused.json()["error"]["status"]) == (503, "UNAVAILABLE")
+        assert "retry-after" in refused.headers
+        while (again := http.get(f"/v1beta/{created['name']}")).status_code == 503:
+            time.sleep(0.05)
+        assert again.json()["response"] == whole["response"]

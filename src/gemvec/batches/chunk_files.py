@@ -56,7 +56,7 @@ class ChunkFiles:
             StorageFailure: it cannot be read.
         """
         task, asked, count = self._task, list[EmbedRequest | Failure](), 0
-        _check_input(task)
+        check_input(task)
         for number, line in enumerate(read_lines(task.input_path, task.input_offset, task.input_bytes)):
             count += 1
             if wanted is not None and number not in wanted:
@@ -117,8 +117,13 @@ def estimate_bytes(task: ChunkTask, model: ServedModel) -> int:
     return sum(json_bytes(line) for line in lines if line) + task.request_count * values * _VALUE_BYTES
 
 
-def _check_input(task: ChunkTask) -> None:
-    """Make sure that the bytes of a chunk's lines are as they were when the batch was made."""
+def check_input(task: ChunkTask) -> None:
+    """Make sure that the bytes of a chunk's lines are as they were when the batch was made.
+
+    Raises:
+        DataLost: they are not, or are gone.
+        StorageFailure: they cannot be read.
+    """
     if task.input_crc32 is None:
         return
     with translate_os_errors():

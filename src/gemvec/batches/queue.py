@@ -105,13 +105,14 @@ class BatchQueue:
             return None
         self._last_owner = job.owner
         if chunk.isolation:  # what was tried when it was given back is not under way any more
-            claims.record_isolation(connection, self._task(job, chunk), parse_isolation(chunk.isolation).at_rest())
+            claims.record_isolation(connection, self.task_of(job, chunk), parse_isolation(chunk.isolation).at_rest())
         if job.state == BatchState.PENDING:
             started = {"state": BatchState.RUNNING, "waiting_reason": None, "updated_at": self._store.clock()}
             rows.update_job(connection, job.job_number, **started)
-        return self._task(job, chunk)
+        return self.task_of(job, chunk)
 
-    def _task(self, job: NextJob, chunk: Chunk) -> ChunkTask:
+    def task_of(self, job: NextJob | Job, chunk: Chunk) -> ChunkTask:
+        """Return the work to do for a chunk."""
         folder = self._store.folder
         return ChunkTask(
             job_number=job.job_number,

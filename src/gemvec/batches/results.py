@@ -102,11 +102,15 @@ def _part_path(folder: BatchFolder, job: Job, chunk: Chunk) -> Path:
 
 def _is_there(folder: BatchFolder, job: Job, chunk: Chunk) -> bool:
     with translate_os_errors():
-        return chunk.state is ChunkState.DONE and _is_whole(_part_path(folder, job, chunk), chunk)
+        return chunk.state is ChunkState.DONE and is_whole(_part_path(folder, job, chunk), chunk)
 
 
-def _is_whole(part: Path, chunk: Chunk) -> bool:
-    """Whether a part file is as it was written."""
+def is_whole(part: Path, chunk: Chunk) -> bool:
+    """Say whether a part file is there, with the bytes that were written.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         return chunk.part_crc32 in {None, crc32_of(part)}
     except FileNotFoundError:
@@ -118,8 +122,8 @@ def _responses(folder: BatchFolder, job: Job, chunk: Chunk, check: Callable[[], 
     if chunk.state is ChunkState.DONE:
         part = _part_path(folder, job, chunk)
         with translate_os_errors():
-            is_whole = _is_whole(part, chunk)
-        if is_whole:
+            has_all = is_whole(part, chunk)
+        if has_all:
             yield from _with_commas(part)
         else:
             check()

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from gemvec.batches.isolation import format_isolation, parse_isolation
-from gemvec.batches.job import Chunk, ChunkState, Job
+from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask, Job
 from gemvec.batches.lines import LineSpan
 from gemvec.storage.schema import chunks, jobs
 from gemvec.wire.batches import BatchState
@@ -163,6 +163,18 @@ def count_by_state(connection: Connection) -> dict[BatchState, int]:
     """Return the number of jobs by state; states without jobs are left out."""
     query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
     return {BatchState(state): count for state, count in connection.execute(query)}
+
+
+def replace_part(connection: Connection, task: ChunkTask, result: ChunkResult) -> bool:
+    """Change the checksum of a finished chunk's results; return False if the counts are not those that it had."""
+    query = update(chunks).where(
+        chunks.c.job_number == task.job_number,
+        chunks.c.chunk_index == task.chunk_index,
+        chunks.c.lease == task.lease,
+        chunks.c.state == ChunkState.DONE,
+        chunks.c.successful_count == result.successful_count,
+    )
+    return connection.execute(query.values(part_crc32=result.part_crc32)).rowcount > 0
 
 
 def count_open_jobs(connection: Connection, owner: str) -> int:

@@ -19,9 +19,10 @@ from gemvec.batches.chunk import run_isolated
 from gemvec.batches.chunk_files import ChunkFiles, estimate_bytes
 from gemvec.batches.executor import Executor, LocalExecutor
 from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
-from gemvec.batches.job import ChunkResult, ChunkTask
+from gemvec.batches.job import ChunkResult, ChunkTask, Job
 from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
 from gemvec.batches.queue import BatchQueue, Claimable
+from gemvec.batches.repair import Repairs
 from gemvec.batches.store import BatchStore
 from gemvec.batches.turns import Turns
 from gemvec.embedding.caller import on_behalf_of
@@ -77,6 +78,7 @@ class BatchRunner:
         self._weights = sorted({model.weights for model in embedder.list_models()})
         self._memory = memory or MemoryBudget()
         self._slots = chunks_in_flight
+        self._repairs = Repairs(store, self._queue, self._run)
         self._pauses = Pauses()
         self._turns = Turns()
         self._store_turn = asyncio.Lock()
@@ -100,6 +102,14 @@ class BatchRunner:
         """Return how many requests a chunk of a new batch should have."""
         return self._executor.chunk_requests(weights)
 
+    async def repair(self, job: Job) -> bool:
+        """Compute damaged results of an ended batch again; return whether that is under way.
+
+        Raises:
+            StorageFailure: a file cannot be read.
+        """
+        return await self._repairs.begin(job, self._weights)
+
     def notify(self) -> None:
         """Say that a batch was created, changed, cancelled or deleted; call it in the runner's event loop."""
         self._wake.set()
@@ -114,6 +124,7 @@ class BatchRunner:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._repairs.stop()
         await self._executor.close()
         with contextlib.suppress(StorageFailure):  # the next start does it again
             await in_database_thread(self._queue.release_all)
@@ -221,9 +232,10 @@ class BatchRunner:
         await self._settle()
         if await self._durably(self._queue.release_lost):
             self.notify()
-        if time.monotonic() >= self._next_sweep_at:
+        if time.monotonic() >= self._next_sweep_at and not self._repairs.turn.locked():
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
-            await self._durably(self._queue.sweep)
+            async with self._repairs.turn:
+                await self._durably(self._queue.sweep)
         first = await self._durably(self._queue.first_expiry)
         left = _POLL_SECONDS if first is None else (first - self.store.clock()).total_seconds()
         await self._sleep(wake, min(_POLL_SECONDS, left))

@@ -21,12 +21,13 @@ from sqlalchemy import Connection
 
 from gemvec.batches import rows
 from gemvec.batches.folder import BatchFolder
-from gemvec.batches.job import Job, NewBatch
+from gemvec.batches.job import ChunkResult, ChunkTask, Job, NewBatch
 from gemvec.batches.lines import MAX_REQUESTS, LineSpan, index_lines
 from gemvec.batches.results import FileOutput, finished_output, inline_bytes, inline_responses, write_output
 from gemvec.errors import (
     BatchNotCancellable,
     BatchNotFound,
+    DataLost,
     FailedPrecondition,
     InvalidRequest,
     StorageFailure,
@@ -45,6 +46,8 @@ from gemvec.storage.stored_bytes import count_stored_bytes
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
 
+# What the name of a file of results begins with; the batch's id follows.
+RESULTS_PREFIX = "batch-"
 _ID_LENGTH = 36
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # int64, however many digits
@@ -324,6 +327,18 @@ class BatchStore:
 
         return lambda: inline_responses(self.folder, job, chunks, check)
 
+    def replace_part(self, job: Job, task: ChunkTask, result: ChunkResult) -> None:
+        """Note that the results of a chunk of an ended batch were written again, with other bytes.
+
+        Raises:
+            DataLost: they are not as many as they were.
+        """
+        with self.database.write() as connection:
+            if not rows.replace_part(connection, task, result):
+                raise DataLost(f"The results of batches/{job.batch_id} cannot be computed as they were.")
+            if job.output_file_id is not None:
+                self.files.replace_part(connection, job.owner, job.output_file_id, task.part_path, result.part_crc32)
+
     def check_folder(self) -> None:
         """Make sure that the data folder is there, so that nothing counts as lost while it is not mounted.
 
@@ -424,7 +439,7 @@ class BatchStore:
             values["result_bytes"] = inline_bytes(self.folder, job, rows.list_chunks(connection, job.job_number))
         else:
             successful_count = output.successful_count
-            values["output_file_id"] = f"batch-{job.batch_id}"
+            values["output_file_id"] = RESULTS_PREFIX + job.batch_id
             self.files.create_from_parts(
                 connection,
                 job.owner,

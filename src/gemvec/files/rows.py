@@ -86,6 +86,19 @@ def insert_parts(connection: Connection, file: StoredFile, parts: Sequence[tuple
         connection.execute(insert(file_parts), values)
 
 
+def update_part(
+    connection: Connection, owner: str, file_id: str, part: tuple[str, int, int | None], now: datetime
+) -> None:
+    """Change the size and CRC-32 of the part at a path, and the size of its file."""
+    path, size, crc32 = part
+    is_of_file = (file_parts.c.owner == owner) & (file_parts.c.file_id == file_id)
+    connection.execute(
+        update(file_parts).where(is_of_file, file_parts.c.path == path).values(size_bytes=size, crc32=crc32)
+    )
+    whole = select(func.sum(file_parts.c.size_bytes)).where(is_of_file).scalar_subquery()
+    connection.execute(update(files).where(_is_named(owner, file_id)).values(size_bytes=whole, updated_at=now))
+
+
 def find_content(
     connection: Connection, owner: str, file_id: str
 ) -> tuple[str | None, list[tuple[str, int, int | None]]]:

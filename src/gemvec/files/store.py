@@ -138,6 +138,20 @@ class FileStore:
         rows.insert_parts(connection, file, sized)
         return file
 
+    def replace_part(self, connection: Connection, owner: str, file_id: str, path: Path, crc32: int | None) -> None:
+        """Note that a part of a file was written again, in the caller's transaction.
+
+        Args:
+            connection: from `Database.write`.
+            owner: whose file it is.
+            file_id: which file; nothing happens if it is gone.
+            path: the part.
+            crc32: of its bytes now.
+        """
+        with translate_os_errors():
+            name, size_bytes = path.resolve().relative_to(self._data_dir).as_posix(), path.stat().st_size
+        rows.update_part(connection, owner, file_id, (name, size_bytes, crc32), self._clock())
+
     def get(self, file_id: str, owner: str) -> StoredFile:
         """Return a file.
 

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from gemvec.batches.job import Job, NewBatch
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import InvalidRequest
+from gemvec.errors import BeingRepaired, InvalidRequest
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
@@ -81,6 +81,8 @@ async def get_batch(request: Request) -> Response:
     job = await in_database_thread(store.get, _batch_id(request), request.state.owner)
     if not _has_inline_output(job):
         return await _send(write_operation(_to_wire(job)))
+    if await services_of(request).batches.repair(job):
+        raise BeingRepaired
     output = await in_database_thread(store.inline_output, job)
     is_large = await in_database_thread(store.inline_output_bytes, job) > _TWICE_BYTES
     return await _send(write_operation(_to_wire(job), output, is_large=is_large))

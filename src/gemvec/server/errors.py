@@ -99,6 +99,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.StorageFailure: UNAVAILABLE,
     errors.StorageFull: UNAVAILABLE,
     errors.HoldLost: UNAVAILABLE,
+    errors.BeingRepaired: UNAVAILABLE,
     errors.DataLost: INTERNAL,
     errors.TransportFailure: UNAVAILABLE,
     errors.ApiError: Status(502, "UNAVAILABLE"),  # `of_error` passes on the answer of an upstream server

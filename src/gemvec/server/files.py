@@ -6,10 +6,13 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from gemvec.batches.store import RESULTS_PREFIX
+from gemvec.errors import BatchNotFound, BeingRepaired, DataLost
 from gemvec.files.content import FileContent
 from gemvec.files.file import StoredFile
 from gemvec.files.store import FileStore
@@ -65,8 +68,13 @@ async def download_file(request: Request) -> Response:
     store, file_id, owner = files_of(request), _file_id(request), request.state.owner
     file = await in_database_thread(store.get, file_id, owner)
     content = await in_database_thread(store.open_content, file_id, owner)
-    await in_file_thread(content.check)
-    etag = f'"{file.sha256 or file_id}"'  # the name of a batch's results is only used once
+    try:
+        await in_file_thread(content.check)
+    except DataLost:
+        await repair_results(request, file_id)
+        raise
+    # The name of a batch's results is only used once, but damaged ones may have been computed again.
+    etag = f'"{file.sha256 or f"{file_id}-{file.updated_at.timestamp():.6f}"}"'
     headers = {
         "accept-ranges": "bytes",
         # The uploader chose the file's type: a browser must neither show the file nor guess another type.
@@ -79,6 +87,20 @@ async def download_file(request: Request) -> Response:
     if request.headers.get("if-range", etag) != etag:
         wanted = ""
     return _send(request, content, wanted, headers)
+
+
+async def repair_results(request: Request, file_id: str) -> None:
+    """Have damaged results of a batch computed again, if that can be done.
+
+    Raises:
+        BeingRepaired: that is under way.
+    """
+    batches = services_of(request).batches
+    with suppress(BatchNotFound):
+        batch_id = file_id.removeprefix(RESULTS_PREFIX)
+        job = await in_database_thread(batches.store.get, batch_id, request.state.owner)
+        if file_id.startswith(RESULTS_PREFIX) and await batches.repair(job):
+            raise BeingRepaired
 
 
 def _send(request: Request, content: FileContent, wanted: str, headers: dict[str, str]) -> Response:
