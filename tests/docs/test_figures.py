@@ -184,3 +184,10 @@ def test_the_page_on_the_cache_says_what_it_costs_and_gives():
     assert "80,000 a second" in text
     assert measured["texts_per_second_when_all_are_found"] == pytest.approx(80_000, rel=0.1)
     assert (measured["texts"], measured["machine"]["cores"]) == (3000, 2)
+
+
+def test_the_page_on_batches_says_how_much_was_simulated():
+    measured = result("simulation.json")
+    assert measured["violations"] == []
+    faults = sum(measured["faults"].values())
+    assert f"{measured['steps']:,} steps, {measured['lives']:,} lives and {faults:,} faults" in page("docs/batches.md")
