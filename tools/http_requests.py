@@ -54,6 +54,7 @@ def make_things(server: Served) -> dict[str, str]:
         "upload": url.rpartition("/")[2],
         "file": file.rpartition("/")[2],
         "batch": batch.rpartition("/")[2],
+        "collection": "docs",
     }
 
 

@@ -104,7 +104,16 @@ def test_a_page_that_has_a_key_may_call_from_anywhere(locked):
     assert locked.get(MODELS, headers=headers).status_code == 200
 
 
-NAMES = {"model": "tiny", "version": "v1beta", "file": "f", "batch": "b", "upload": "u"}
+NAMES = {
+    "model": "tiny",
+    "version": "v1beta",
+    "file": "f",
+    "batch": "b",
+    "upload": "u",
+    "collection": "docs",
+    "project": "p",
+    "location": "l",
+}
 
 
 def test_every_other_route_needs_a_key(locked):

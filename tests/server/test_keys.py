@@ -11,6 +11,7 @@ from gemvec.errors import InvalidRequest, NotFound, StorageFailure
 from gemvec.server import key_ring, keys
 from gemvec.server.key_ring import KeyRing
 from gemvec.server.keys import KeyStore
+from gemvec.storage import schema
 from gemvec.storage.database import open_database
 from gemvec.storage.timestamps import utc_now
 
@@ -303,15 +304,27 @@ def test_after_the_last_key_none_is_in_use(any_store):
     assert not any_store.is_in_use()
 
 
+# What the release that gave keys a role, and those after it, have added.
+NEW_COLUMNS = (
+    schema.keys.c.is_admin,
+    schema.keys.c.previous_sha256,
+    schema.keys.c.previous_until,
+    schema.chunks.c.input_crc32,
+    schema.jobs.c.input_bytes,
+    schema.jobs.c.result_bytes,
+)
+
+
 def test_keys_of_an_older_release_go_on_working_without_a_role(database_url):
     database = open_database(database_url)
     _, secret = KeyStore(database).create("old", is_admin=True)
     with database.write() as connection:
-        for column in ("is_admin", "previous_sha256", "previous_until"):
-            connection.execute(text(f"ALTER TABLE keys DROP COLUMN {column}"))
-        for table in ("usage", "deleted_owners"):
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("DELETE FROM schema_versions WHERE summary LIKE '%use of keys'"))
+        for column in NEW_COLUMNS:
+            connection.execute(text(f"ALTER TABLE {column.table.name} DROP COLUMN {column.name}"))
+        for table in (schema.usage, schema.deleted_owners):
+            table.drop(connection)
+        number = "SELECT number FROM schema_versions WHERE summary LIKE '%use of keys'"
+        connection.execute(text(f"DELETE FROM schema_versions WHERE number >= ({number})"))
     database.close()
     database = open_database(database_url)
     assert find(KeyStore(database), secret).is_admin is False

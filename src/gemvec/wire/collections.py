@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from gemvec.wire.kinds import STRUCT, TEXT, Kind
+from gemvec.wire.kinds import NUMBER, STRUCT, TEXT
 from gemvec.wire.message import Field, ProtoMessage
-
-_SCORE = Kind(float, None, {"type": "number", "format": "float"})
 
 
 class SearchRequest(ProtoMessage, frozen=True, kw_only=True):
@@ -28,7 +26,7 @@ class Passage(ProtoMessage, frozen=True, kw_only=True):
 
     document_id: Annotated[str, Field("The id of its document.")]
     score: Annotated[
-        float, Field("Cosine similarity, or from 0 to 1 if the search is hybrid; higher is better.", kind=_SCORE)
+        float, Field("Cosine similarity, or from 0 to 1 if the search is hybrid; higher is better.", kind=NUMBER)
     ]
     text: Annotated[str, Field("The passage.")]
     title: Annotated[str, Field("The title of its document.")]
