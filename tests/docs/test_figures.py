@@ -191,3 +191,11 @@ def test_the_page_on_batches_says_how_much_was_simulated():
     assert measured["violations"] == []
     faults = sum(measured["faults"].values())
     assert f"{measured['steps']:,} steps, {measured['lives']:,} lives and {faults:,} faults" in page("docs/batches.md")
+
+
+def test_the_decision_for_urllib3_says_what_it_costs():
+    measured = result("compare.json")["after_over_before"]["client"]
+    text = page("docs/decisions/0004-one-http-stack-for-the-client.md")
+    assert "one text costs the client a quarter more CPU" in text
+    assert measured["1 text, CPU ms"] == pytest.approx(1.25, abs=0.05)
+    assert f"a call of 100 texts {measured['100 texts, CPU ms'] - 1:.0%}".replace("%", " % more") in text
