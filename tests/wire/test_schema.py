@@ -59,8 +59,9 @@ STRINGS = {"int64": st.integers(-(2**63), 2**63 - 1).map(str), "date-time": MOME
 
 # What somebody might send in a field's place.
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.integers(2**40, 2**70) | st.floats(allow_nan=False)
-    | st.text(max_size=3) | st.sampled_from(["files/a", "models/m", "RETRIEVAL_QUERY", "BATCH_STATE_RUNNING", "5"]),
+    st.none() | st.booleans() | st.integers(-3, 3) | st.integers(2**40, 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3)
+    | st.sampled_from(["files/a", "models/m", "RETRIEVAL_QUERY", "BATCH_STATE_RUNNING", "5"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )  # fmt: skip
