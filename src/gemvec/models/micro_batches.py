@@ -57,11 +57,14 @@ class Call:
         token_ids: the ids of each text.
         priority: whether anybody waits for the answer.
         caller: who it is for.
+        line: the calls of that caller that wait; set by the queue.
         tokens: how many they are in all.
         waiting_tokens: how many of them still wait.
     """
 
-    __slots__ = ("_is_waiting", "caller", "deadline", "items", "priority", "token_ids", "tokens", "waiting_tokens")
+    __slots__ = (
+        "_is_waiting", "caller", "deadline", "items", "line", "priority", "token_ids", "tokens", "waiting_tokens",
+    )  # fmt: skip
 
     def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, caller: str = "") -> None:
         self.token_ids = token_ids
@@ -70,6 +73,7 @@ class Call:
         self.tokens = self.waiting_tokens = sum(map(len, token_ids))
         self.deadline: tuple[Priority, float, int] = (priority, 0.0, 0)
         self.items: list[Item] = []
+        self.line = _Line(0.0)
         self._is_waiting = bytearray(b"\1") * len(token_ids)
 
     def line_up(self, first_serial: int, due_at: float) -> None:
@@ -100,7 +104,7 @@ class _Urgency(NamedTuple):
     call: Call
 
 
-class _Caller:
+class _Line:
     """The calls of one caller and priority that wait.
 
     Attributes:
@@ -130,7 +134,7 @@ class Queue:
         self._streams = streams
         self._token_budget = token_budget
         self._max_waiting_tokens = max_waiting_tokens
-        self._callers: dict[tuple[Priority, str], _Caller] = {}
+        self._callers: dict[tuple[Priority, str], _Line] = {}
         self._share = dict.fromkeys(Priority, 0.0)  # `served` of a caller that was always there
         # Calls that fill several micro-batches have their own lanes, so that their texts do not delay a short call.
         self._lanes: dict[tuple[Priority, bool], list[Item]] = {}  # the shortest first
@@ -156,8 +160,8 @@ class Queue:
         call.line_up(self._serial, now + _PATIENCE * call.tokens / (self._speed * self._streams))
         self._serial += len(call.items)
         self.waiting_tokens += call.tokens
-        caller = self._callers.setdefault((call.priority, call.caller), _Caller(self._share[call.priority]))
-        insort(caller.calls, _Urgency(call.deadline, call))
+        call.line = self._callers.setdefault((call.priority, call.caller), _Line(self._share[call.priority]))
+        insort(call.line.calls, _Urgency(call.deadline, call))
         lane = self._lane(call)
         lane += call.items
         lane.sort()  # merges two sorted runs
@@ -182,8 +186,8 @@ class Queue:
         chosen = lane[start:end]
         del lane[start:end]
         for item in chosen:
-            self._caller_of(item.call).served += item.length
-            self._share[item.call.priority] += item.length / callers
+            item.call.line.served += item.length
+        self._share[anchor.call.priority] += sum(item.length for item in chosen) / callers
         self._take(chosen)
         return chosen
 
@@ -202,9 +206,6 @@ class Queue:
         """Return how many tokens of a call's caller wait with its priority."""
         caller = self._callers.get((call.priority, call.caller))
         return sum(each.call.waiting_tokens for each in caller.calls) if caller else 0
-
-    def _caller_of(self, call: Call) -> _Caller:
-        return self._callers[call.priority, call.caller]
 
     def note_speed(self, tokens: int, seconds: float) -> None:
         """Update the estimate of speed with a computed micro-batch: its tokens without padding, and its time."""
@@ -232,7 +233,7 @@ class Queue:
                 self._forget(item.call)
 
     def _forget(self, call: Call) -> None:
-        calls = self._caller_of(call).calls
+        calls = call.line.calls
         del calls[bisect_left(calls, _Urgency(call.deadline, call))]
         if not calls:
             del self._callers[call.priority, call.caller]

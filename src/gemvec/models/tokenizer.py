@@ -131,9 +131,7 @@ class Tokenizer:
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         try:
             return self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        except (
-            TypeError
-        ):  # how the library refuses a lone surrogate, which is possible in Python strings but not in UTF-8
+        except TypeError:  # a lone surrogate, which is possible in Python strings but not in UTF-8
             whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
             return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
 
