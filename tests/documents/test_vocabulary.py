@@ -2,8 +2,8 @@
 
 import pytest
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
+from tokenizers.models import WordLevel, WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split
 
 from gemvec.documents.vocabulary import Vocabulary
 
@@ -39,3 +39,12 @@ def test_the_script_of_a_text_that_is_mostly_unknown_is_named(vocabulary, text, 
 
 def test_without_a_tokenizer_nothing_is_said():
     assert Vocabulary(None).find_unknown_script("本产品支持自动备份功能") == ""
+
+
+def test_a_text_of_which_only_letters_are_known_counts_as_unknown(tmp_path):
+    letters = "αβγδεζηθικλμνξοπρστυφχψως"
+    pieces = ["[UNK]", "backup", *letters, *(f"##{each}" for each in letters)]
+    tokenizer = Tokenizer(WordPiece({piece: place for place, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert Vocabulary(tmp_path / "tokenizer.json").find_unknown_script("αυτοματα αντιγραφα") == "Greek"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 # Enough of a text to tell; a title or a quotation in another script does not count.
 _SAMPLE_CHARACTERS = 2_000
 _MOST = 0.5
-_UNKNOWN = ("[UNK]", "<unk>")
 _NAMES = {"Cjk": "Chinese", "Hiragana": "Japanese", "Katakana": "Japanese", "Hangul": "Korean"}
 
 
@@ -34,7 +33,7 @@ class Vocabulary:
             return ""
         sample = text[:_SAMPLE_CHARACTERS]
         ids = self._tokenizer.encode(sample, add_special_tokens=False).ids
-        unknown = sum(ids.count(each) for each in self._unknown_ids)
+        unknown = sum(map(self._unfamiliar.__contains__, ids))
         return _name_script(sample) if unknown > _MOST * len(ids) else ""
 
     @cached_property
@@ -47,9 +46,10 @@ class Vocabulary:
         return tokenizer
 
     @cached_property
-    def _unknown_ids(self) -> list[int]:
-        found = (self._tokenizer.token_to_id(name) for name in _UNKNOWN)
-        return [each for each in found if each is not None]
+    def _unfamiliar(self) -> frozenset[int]:
+        from gemvec.models.vocabulary import find_unfamiliar
+
+        return find_unfamiliar(self._tokenizer)
 
 
 def describe_unknown(script: str, what: str) -> str:

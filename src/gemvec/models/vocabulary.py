@@ -17,6 +17,8 @@ _FIRST_LONG_BYTE = 0x80
 # Chinese has several thousand.
 _FEWEST_IDEOGRAPHS = 2000
 _IDEOGRAPHS = range(0x4E00, 0xA000)
+# The others, such as Unigram, have the unknown token for what they lack; their vocabularies are large and not read.
+_BY_LETTERS = (models.WordPiece, models.BPE)
 
 
 def find_unfamiliar(tokenizer: tokenizers.Tokenizer) -> frozenset[int]:
@@ -25,14 +27,14 @@ def find_unfamiliar(tokenizer: tokenizers.Tokenizer) -> frozenset[int]:
     They are the unknown token; letters inside a word (WordPiece); bytes of a letter that has no token (BPE); ideographs
     where the vocabulary has only some.
     """
-    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
     model = tokenizer.model
-    found = {tokenizer.token_to_id(name) for name in _UNKNOWN} - {None}
+    found = {tokenizer.token_to_id(name) for name in _UNKNOWN}
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False) if isinstance(model, _BY_LETTERS) else {}
     if isinstance(model, models.WordPiece):
         found |= set(_inner_letters(vocabulary, model.continuing_subword_prefix))
     if isinstance(model, models.BPE):
         found |= set(_bytes(vocabulary, is_byte_level=isinstance(tokenizer.decoder, decoders.ByteLevel)))
-    if isinstance(model, models.WordPiece | models.BPE):
+    if vocabulary:
         ideographs = {vocabulary[piece] for piece in vocabulary if len(piece) == 1 and ord(piece) in _IDEOGRAPHS}
         found |= ideographs if len(ideographs) < _FEWEST_IDEOGRAPHS else set()
     return frozenset(each for each in found if each is not None)
