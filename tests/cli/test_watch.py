@@ -66,6 +66,38 @@ def test_a_change_right_after_the_watching_has_begun_is_not_missed(docs):
     changes.close()
 
 
+def sees_a_change(changes):
+    """Return whether the next steps of a watch tell of a change."""
+    return any(next(changes) for _ in range(4))
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("node_modules/docs", "node_modules/docs/b.md"),
+        ("docs/.notes.md", "docs/.notes.md"),
+        ("docs", "docs/.gitignore"),
+    ],
+)
+def test_what_a_run_would_read_is_watched_wherever_it_lies(docs, source, changed):
+    (docs.parent / "node_modules" / "docs").mkdir(parents=True)
+    changes = watch([source], [])
+    next(changes)
+    (docs.parent / changed).write_text("Text.")
+    assert sees_a_change(changes)
+    changes.close()
+
+
+@pytest.mark.parametrize("folder", [".git", "node_modules", ".cache/deep"])
+def test_what_no_run_would_read_is_not_watched(docs, folder):
+    (docs / folder).mkdir(parents=True)
+    changes = watch(["docs"], [])
+    next(changes)
+    (docs / folder / "b.md").write_text("Text.")
+    assert not sees_a_change(changes)
+    changes.close()
+
+
 @pytest.mark.parametrize(("source", "message"), [("-", "Standard input"), ("nowhere/a.md", "'nowhere'")])
 def test_what_cannot_be_watched_is_refused(docs, source, message):
     with pytest.raises(InvalidRequest, match=message):

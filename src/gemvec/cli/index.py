@@ -7,8 +7,8 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, cast
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from gemvec.milvus import Collection, CollectionVersion, Fingerprint, IngestPlan, IngestReport
     from gemvec.milvus import Progress as IngestProgress
     from gemvec.milvus.indexing import Indexing
+
+_INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 
 @with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
@@ -168,33 +170,36 @@ def _watch(request: IndexRequest, *, as_json: bool) -> None:
     """Index now and after each change, until Ctrl-C. A run that fails later is tried again after a pause."""
     if request.dry_run:
         raise BadSetting("--watch and --dry-run exclude each other.")
-    changes = watch(request.sources, request.list_own())
-    is_first = is_due = True
-    while (has_changed := _wait(changes)) is not None:
-        if not (is_due or has_changed):
-            continue
-        try:
-            outcome = _run(request if is_first else replace(request, prune=True))
-        except GemvecError as error:
-            if is_first:
-                raise
-            is_due = True
-            request.console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-            continue
-        if is_first or outcome.has_changed:
-            _report(request, outcome, as_json=as_json)
-            sys.stdout.flush()
-        if is_first:
-            request.console.print("Watching for changes; Ctrl-C ends.", style="dim")
-        is_first = is_due = False
+    with suppress(KeyboardInterrupt):
+        is_first = is_due = True
+        for has_changed in watch(request.sources, request.list_own()):
+            if is_due or has_changed:
+                is_due = not _index_again(request, as_json=as_json, is_first=is_first)
+                is_first = False
 
 
-def _wait(changes: Iterator[bool]) -> bool | None:
-    """Return whether something has changed, after a pause or a change; None at Ctrl-C."""
+def _index_again(request: IndexRequest, *, as_json: bool, is_first: bool) -> bool:
+    """Do one run of a watch; return whether it succeeded.
+
+    Raises:
+        GemvecError: the first run failed.
+        Exit: Ctrl-C came in the middle of it, so that it is not finished.
+    """
     try:
-        return next(changes)
+        outcome = _run(request if is_first else replace(request, prune=True))
     except KeyboardInterrupt:
-        return None
+        raise typer.Exit(_INTERRUPTED) from None
+    except GemvecError as error:
+        if is_first:
+            raise
+        request.console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+        return False
+    if is_first or outcome.has_changed:
+        _report(request, outcome, as_json=as_json)
+        sys.stdout.flush()
+    if is_first:
+        request.console.print("Watching for changes; Ctrl-C ends.", style="dim")
+    return True
 
 
 def _read_standard_input() -> IO[bytes]:

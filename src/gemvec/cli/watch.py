@@ -6,6 +6,8 @@ import glob
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from gemvec.documents.ignore import IGNORE_FILES
+from gemvec.documents.walk import NAMED_FOLDERS
 from gemvec.errors import InvalidRequest, MissingDependency
 
 # Changes within this time are handled together; they are handled after this time without a change.
@@ -30,16 +32,18 @@ def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
         InvalidRequest: standard input cannot be watched.
     """
     try:
-        from watchfiles import Change, DefaultFilter
+        from watchfiles import Change
         from watchfiles import watch as watch_files
     except ImportError as error:
         raise MissingDependency("Watching needs more packages.", extra="milvus") from error
     places = [_find_place(source) for source in sources]
-    known, ours = DefaultFilter(), [path.expanduser().resolve() for path in own]
+    ours, named = ([Path(each).expanduser().resolve() for each in paths] for paths in (own, sources))
 
-    def concerns(change: Change, name: str) -> bool:
+    def concerns(_: Change, name: str) -> bool:
         path = Path(name)
-        return known(change, name) and not any(path.is_relative_to(each) for each in ours)
+        if any(path.is_relative_to(each) for each in ours):
+            return False
+        return path in named or _may_be_read(path, places)
 
     found = watch_files(
         *places,
@@ -52,6 +56,16 @@ def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
         recursive=any(Path(source).expanduser().is_dir() or glob.has_magic(source) for source in sources),
     )
     return (bool(changes) for changes in found)
+
+
+def _may_be_read(path: Path, places: Sequence[Path]) -> bool:
+    """Say whether a walk of a place might read a file, or the rules in it: nothing in hidden folders and the like."""
+    for place in map(Path.resolve, places):
+        if path.is_relative_to(place):
+            *folders, name = path.relative_to(place).parts or ("",)
+            if name in IGNORE_FILES or not name.startswith("."):
+                return not any(each.startswith(".") or each in NAMED_FOLDERS for each in folders)
+    return False
 
 
 def _find_place(source: str) -> Path:
