@@ -83,6 +83,7 @@ class Batches(RuleBasedStateMachine):
         files = FileStore(self.database, self.folder, clock=self.now)
         self.store = BatchStore(self.database, files, self.folder, expiry=EXPIRY, retention=RETENTION, clock=self.now)
         self.queue = BatchQueue(self.store)
+        self.last_owner = ""
 
     def teardown(self):
         if hasattr(self, "database"):
@@ -161,15 +162,16 @@ class Batches(RuleBasedStateMachine):
             expected.state, expected.ended_at = state, self.now()
 
     def first_in_line(self):
+        """Return the batch and the chunk to claim: owners take turns, then the highest priority, then the oldest."""
         claimed = {(task.batch_id, task.chunk_index) for task in self.in_flight}
         waiting = [
-            (-expected.priority, expected.number, batch_id, index)
+            (expected.owner <= self.last_owner, expected.owner, -expected.priority, expected.number, batch_id, index)
             for batch_id, expected in self.model.items()
             if not expected.state.is_ended
             for index in expected.chunks
             if index not in expected.done and (batch_id, index) not in claimed
         ]
-        return min(waiting)[2:] if waiting else None
+        return min(waiting)[4:] if waiting else None
 
     @rule()
     def claim(self):
@@ -179,6 +181,7 @@ class Batches(RuleBasedStateMachine):
         assert (task and (task.batch_id, task.chunk_index)) == self.first_in_line()
         if task:
             self.in_flight.append(task)
+            self.last_owner = task.owner
             self.model[task.batch_id].state = BatchState.RUNNING
 
     @rule(which=st.integers(0, 3), claims_next=st.booleans())
