@@ -48,13 +48,18 @@ def quota_exceeded(retry_delay):
 
 @dataclass
 class Answer:
-    """One scripted answer; `cut` drops the connection in the middle of the body."""
+    """One scripted answer.
+
+    `cut` drops the connection in the middle of the body. With `method` it waits for such a request, and is not given to
+    another one, which an earlier test may have left under way.
+    """
 
     code: int = 200
     body: object = None
     headers: dict = field(default_factory=dict)
     delay: float = 0.0
     cut: bool = False
+    method: str | None = None
 
 
 class ScriptedServer:
@@ -100,7 +105,8 @@ class ScriptedServer:
             self.under_way -= 1
 
     async def _answer(self, request, body):
-        scripted = self.script.pop(0) if self.script else self.respond(body)
+        is_meant = self.script and self.script[0].method in {None, request.method}
+        scripted = self.script.pop(0) if is_meant else self.respond(body)
         await asyncio.sleep(scripted.delay or self.delay_of([_text(each) for each in body.get("requests", [])]))
         content = scripted.body if isinstance(scripted.body, bytes) else json.dumps(scripted.body).encode()
         headers = {"content-type": "application/json"} | scripted.headers

@@ -36,11 +36,13 @@ KEY_REFUSED = error_body(
 
 
 def list_of_models(*names):
-    return Answer(body={"models": [{"name": f"models/{name}", "inputTokenLimit": 2048} for name in names]})
+    models = [{"name": f"models/{name}", "inputTokenLimit": 2048} for name in names]
+    return Answer(body={"models": models}, method="GET")
 
 
 def described(name, weights):
-    return Answer(body={"name": f"models/{name}", "inputTokenLimit": 2048}, headers={"x-gemvec-model": weights})
+    body = {"name": f"models/{name}", "inputTokenLimit": 2048}
+    return Answer(body=body, headers={"x-gemvec-model": weights}, method="GET")
 
 
 @pytest.fixture
