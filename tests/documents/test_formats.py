@@ -389,6 +389,28 @@ def test_a_sheet_with_one_cell_far_away_costs_nothing(read):
     assert "near" in made.text
 
 
+@pytest.mark.parametrize("bad", [None, b"<p:sld", b""], ids=["missing", "cut off", "empty"])
+def test_one_bad_slide_costs_one_slide_and_is_said(read, bad):
+    parts = {}
+    with zipfile.ZipFile(io.BytesIO(make_pptx())) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["ppt/slides/slide1.xml"] = bad
+    made = read("a.pptx", make_archive({name: data for name, data in parts.items() if data is not None}))
+    assert "First point" not in made.text
+    assert "All prices" in made.text
+    assert made.page_names == ("slide 2",)
+    assert [(note.place, note.is_loss) for note in made.notes] == [("slide 1", True)]
+
+
+@pytest.mark.parametrize("bad", ["OPS/one.xhtml", "OPS/two .xhtml"])
+def test_one_missing_chapter_costs_one_chapter_and_is_said(read, bad):
+    with zipfile.ZipFile(io.BytesIO(make_epub())) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if name != bad}
+    made = read("a.epub", make_archive(parts))
+    assert made.text.count("Text of") == 1
+    assert [(note.place, note.is_loss) for note in made.notes] == [(bad, True)]
+
+
 def test_a_protected_archive_is_named_as_protected(read):
     with pytest.raises(UnreadableDocument, match="protected"):
         read("a.epub", make_epub(**{"META-INF/rights.xml": "<rights/>"}))

@@ -6,6 +6,7 @@ from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 
 from gemvec.documents.archive import Archive
+from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
 from gemvec.documents.text import UnreadableDocument
 
@@ -15,8 +16,8 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 _RIGHTS = "META-INF/rights.xml"
 
 
-def read_chapters(data: bytes) -> tuple[list[str], str, dict[str, str]]:
-    """Return the chapters as Markdown, the title, and the author and language as metadata.
+def read_chapters(data: bytes) -> tuple[list[str], str, dict[str, str], list[Note]]:
+    """Return the chapters as Markdown, the title, the author and language as metadata, and what was left out.
 
     Raises:
         UnreadableDocument: it is not a book, or is protected.
@@ -32,11 +33,17 @@ def read_chapters(data: bytes) -> tuple[list[str], str, dict[str, str]]:
     spine = [places.get(each.get("idref", ""), "") for each in package.iter(f"{_OPF}itemref")]
     if _RIGHTS in archive.names:
         raise UnreadableDocument("it is protected (DRM)")
-    texts = [read_page(archive.read(name)).text for name in spine if name in archive.names]
-    chapters = [text for text in texts if text]
+    chapters, notes = list[str](), list[Note]()
+    for name in spine:
+        try:
+            if text := read_page(archive.read(name)).text:
+                chapters.append(text)
+        except UnreadableDocument:
+            reason = f"its part {name or 'without a name'} is missing or damaged, and left out"
+            notes.append(Note(reason=reason, is_loss=True, place=name))
     if not chapters:
         raise UnreadableDocument("it has no chapters with text")
     names = ("title", "creator", "language")
     said = {name: " ".join((package.findtext(f".//{_DC}{name}") or "").split()) for name in names}
     title = said.pop("title")
-    return chapters, title, {name: value for name, value in said.items() if value}
+    return chapters, title, {name: value for name, value in said.items() if value}, notes

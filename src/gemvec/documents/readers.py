@@ -175,9 +175,9 @@ def _from_markdown(text: str, title: str) -> ReadText:
 
 def read_presentation(data: bytes) -> ReadText:
     """Read the slides of a presentation, with tables and notes."""
-    slides, title = read_slides(data)
-    names = (f"slide {number}" for number in range(1, len(slides) + 1))
-    return _join_pages([fold(each) for each in slides], names, title=fold(title), format="markdown", has_lines=False)
+    slides, names, title, notes = read_slides(data)
+    pages = [fold(each) for each in slides]
+    return _join_pages(pages, names, title=fold(title), format="markdown", has_lines=False, notes=tuple(notes))
 
 
 def read_spreadsheet(data: bytes) -> ReadText:
@@ -190,10 +190,18 @@ def read_spreadsheet(data: bytes) -> ReadText:
 
 def read_book(data: bytes) -> ReadText:
     """Read the chapters of a book."""
-    chapters, title, metadata = read_chapters(data)
+    chapters, title, metadata, notes = read_chapters(data)
     names = (f"chapter {number}" for number in range(1, len(chapters) + 1))
     pages = [fold(each) for each in chapters]
-    return _join_pages(pages, names, title=fold(title), format="markdown", metadata=dict(metadata), has_lines=False)
+    return _join_pages(
+        pages,
+        names,
+        title=fold(title),
+        format="markdown",
+        metadata=dict(metadata),
+        has_lines=False,
+        notes=tuple(notes),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_title
+from gemvec.documents.document import Note
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word import write_rows
 
@@ -21,19 +22,25 @@ _FURNITURE = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
 _PRESENTATION = "ppt/presentation.xml"
 
 
-def read_slides(data: bytes) -> tuple[list[str], str]:
-    """Return the text of each slide as Markdown, in order, and the presentation's title.
+def read_slides(data: bytes) -> tuple[list[str], list[str], str, list[Note]]:
+    """Return the text of each slide as Markdown, their names, the presentation's title, and what was left out.
 
     Raises:
-        UnreadableDocument: it is not a presentation.
+        UnreadableDocument: it is not a presentation, or none of its slides can be read.
     """
     archive = Archive(data, "a presentation")
     targets = _read_targets(archive, _PRESENTATION)
-    slides = archive.read_xml(_PRESENTATION).iter(f"{_P}sldId")
-    names = [targets[name] for slide in slides if (name := slide.get(f"{_R}id", "")) in targets]
-    if not names:
-        raise UnreadableDocument("it has no slides")
-    return [_read_slide(archive, name) for name in names], find_title(archive, "docProps/core.xml")
+    texts, names, notes = list[str](), list[str](), list[Note]()
+    for number, slide in enumerate(archive.read_xml(_PRESENTATION).iter(f"{_P}sldId"), start=1):
+        name = f"slide {number}"
+        try:
+            texts.append(_read_slide(archive, targets.get(slide.get(f"{_R}id", ""), "")))
+            names.append(name)
+        except UnreadableDocument:
+            notes.append(Note(reason=f"{name} is missing or damaged, and left out", is_loss=True, place=name))
+    if not texts:
+        raise UnreadableDocument("none of its slides can be read" if notes else "it has no slides")
+    return texts, names, find_title(archive, "docProps/core.xml"), notes
 
 
 def _read_targets(archive: Archive, name: str) -> dict[str, str]:
