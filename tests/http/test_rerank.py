@@ -73,6 +73,19 @@ def test_tokens_beyond_max_tokens_per_doc_do_not_count(reranking):
     assert scores(["the of and"], max_tokens_per_doc=2) == pytest.approx(scores(["the of"]))
 
 
+@pytest.mark.parametrize(
+    ("path", "field"), [("/rerank", "texts"), ("/v1/rerank", "documents"), ("/v2/rerank", "documents")]
+)
+def test_an_answer_names_the_texts_that_were_cut(reranking, path, field):
+    asked = {"query": "dog", field: ["short", "the dog " * 200], "truncate": True}
+    header = reranking.post(path, json=asked).headers["x-gemvec-truncated"]
+    index, _, tokens = header.partition("=")
+    assert index == "1"
+    assert int(tokens) > 32
+    asked[field] = ["short"]
+    assert "x-gemvec-truncated" not in reranking.post(path, json=asked).headers
+
+
 def test_an_answer_says_which_weights_scored(reranking):
     answer = reranking.post("/rerank", json={"query": "a", "texts": ["b"]})
     assert answer.headers["x-gemvec-model"].startswith("bert@")

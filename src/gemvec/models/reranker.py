@@ -30,9 +30,12 @@ class Pairs:
 
     Attributes:
         inputs: the ids of each pair, as the network takes them.
+        truncated: the indexes of the texts whose pair was cut at the window, each with its tokens before the cut, as
+            far as they were counted.
     """
 
     inputs: list[list[int]]
+    truncated: dict[int, int]
 
     @property
     def token_count(self) -> int:
@@ -132,15 +135,17 @@ class Reranker:
         query_ids, *text_ids = self._tokenizer.encode([query, *texts], self._window_tokens)
         text_ids = [ids[:max_text_tokens] for ids in text_ids]
         room = self._window_tokens - self._template.tokens
-        for index, ids in enumerate(text_ids):
-            if not truncates and len(query_ids) + len(ids) > room:
-                raise InputTooLong(
-                    f"{{field}} and the query have {len(query_ids) + len(ids)} tokens or more together;"
-                    f" {self.model.name} takes up to {room}.",
-                    field="texts",
-                    index=index,
-                )
-        return Pairs(inputs=[self._template.fill(query_ids, ids, self._window_tokens) for ids in text_ids])
+        counts = [len(query_ids) + len(ids) for ids in text_ids]
+        truncated = {index: count for index, count in enumerate(counts) if count > room}
+        if truncated and not truncates:
+            index, count = next(iter(truncated.items()))
+            raise InputTooLong(
+                f"{{field}} and the query have {count} tokens or more together; {self.model.name} takes up to {room}.",
+                field="texts",
+                index=index,
+            )
+        inputs = [self._template.fill(query_ids, ids, self._window_tokens) for ids in text_ids]
+        return Pairs(inputs=inputs, truncated=truncated)
 
 
 # Room for a token of the query and one of the text.

@@ -85,13 +85,14 @@ class Metrics:
 
     def note_embeddings(self, model: ServedModel, embeddings: Sequence[Embedding]) -> None:
         """Count texts that were embedded."""
-        self.note_texts(model.name, len(embeddings), sum(each.token_count for each in embeddings))
-        self.truncated.labels(model.name).inc(sum(each.truncated_from is not None for each in embeddings))
+        truncated = sum(each.truncated_from is not None for each in embeddings)
+        self.note_texts(model.name, len(embeddings), sum(each.token_count for each in embeddings), truncated=truncated)
 
-    def note_texts(self, model: str, texts: int, tokens: int) -> None:
+    def note_texts(self, model: str, texts: int, tokens: int, *, truncated: int) -> None:
         """Count texts that a model embedded or scored."""
         self.texts.labels(model).inc(texts)
         self.tokens.labels(model).inc(tokens)
+        self.truncated.labels(model).inc(truncated)
 
     def note_request(self, scope: Scope, seconds: float) -> None:
         """Count a request that is over."""

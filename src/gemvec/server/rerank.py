@@ -32,6 +32,7 @@ from gemvec.wire.rerank import (
     RerankResult,
 )
 from gemvec.wire.tei import TEIRank, TEIRerankRequest
+from gemvec.wire.truncation import format_truncated
 
 if TYPE_CHECKING:
     from gemvec.models.reranker import Reranker
@@ -155,7 +156,8 @@ async def _score(
         setattr(request.state, f"{step}_ms", round(1000 * seconds.get(step, 0.0), 1))
     request.state.texts, request.state.tokens = len(texts), pairs.token_count
     usage_of(request).note(request.state.owner, texts=len(texts), tokens=pairs.token_count)
-    metrics_of(request).note_texts(name, len(texts), pairs.token_count)
+    request.state.truncated = format_truncated(pairs.truncated)
+    metrics_of(request).note_texts(name, len(texts), pairs.token_count, truncated=len(pairs.truncated))
     order = [int(each) for each in np.argsort(-logits, kind="stable")]
     return _Scored(logits=logits, order=order, token_count=pairs.token_count)
 
