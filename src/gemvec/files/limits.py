@@ -61,54 +61,32 @@ class OwnerLimits:
     priority: int = 2**63 - 1
 
     def check_open_uploads(self, count: int) -> None:
-        """Refuse one upload more than are allowed.
-
-        Args:
-            count: how many there would be.
+        """Refuse if there would be too many open uploads.
 
         Raises:
-            QuotaExceeded: there would be too many.
+            QuotaExceeded: `count` is too many.
         """
-        if count > self.open_uploads:
-            raise QuotaExceeded(
-                f"One API key may have {self.open_uploads} uploads open: finish or cancel some, or wait until they "
-                "expire.",
-                limit="open_uploads",
-                most=self.open_uploads,
-            )
+        advice = "finish or cancel some, or wait until they expire"
+        _check("open_uploads", count, self.open_uploads, f"One API key may have {{most}} uploads open: {advice}.")
 
     def check_open_batches(self, count: int) -> None:
-        """Refuse one batch more than are allowed.
-
-        Args:
-            count: how many there would be.
+        """Refuse if there would be too many open batches.
 
         Raises:
-            QuotaExceeded: there would be too many.
+            QuotaExceeded: `count` is too many.
         """
-        if count > self.open_batches:
-            raise QuotaExceeded(
-                f"One API key may have {self.open_batches} batches open: wait until some have ended.",
-                limit="open_batches",
-                most=self.open_batches,
-            )
+        advice = "wait until some have ended"
+        _check("open_batches", count, self.open_batches, f"One API key may have {{most}} batches open: {advice}.")
 
     def check_stored_bytes(self, size_bytes: int) -> None:
-        """Refuse to keep more than is allowed.
-
-        Args:
-            size_bytes: how much would be kept.
+        """Refuse if more would be kept than is allowed.
 
         Raises:
-            QuotaExceeded: it would be too much.
+            QuotaExceeded: `size_bytes` is too much.
         """
-        if size_bytes > self.stored_bytes:
-            raise QuotaExceeded(
-                f"Files, inputs and results would be {size_bytes} bytes, and one API key may keep {self.stored_bytes}: "
-                "delete files or batches, or wait until some expire.",
-                limit="stored_bytes",
-                most=self.stored_bytes,
-            )
+        advice = "delete files or batches, or wait until some expire"
+        words = f"Files, inputs and results would be {{count}} bytes, and one API key may keep {{most}}: {advice}."
+        _check("stored_bytes", size_bytes, self.stored_bytes, words)
 
     def check_priority(self, priority: int) -> None:
         """Refuse a priority that is too high.
@@ -121,6 +99,11 @@ class OwnerLimits:
                 f"* batch.priority: is {priority}, and this API key may use {self.priority} at most\n",
                 field="batch.priority",
             )
+
+
+def _check(limit: str, count: int, most: int, words: str) -> None:
+    if count > most:
+        raise QuotaExceeded(words.format(count=count, most=most), limit=limit, most=most)
 
 
 # Says what an owner may have.
