@@ -6,8 +6,6 @@ import glob
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from gemvec.documents.ignore import IGNORE_FILES
-from gemvec.documents.walk import NAMED_FOLDERS
 from gemvec.errors import InvalidRequest, MissingDependency
 
 # Changes within this time are handled together; they are handled after this time without a change.
@@ -60,6 +58,9 @@ def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
 
 def _may_be_read(path: Path, places: Sequence[Path]) -> bool:
     """Say whether a walk of a place might read a file, or the rules in it: nothing in hidden folders and the like."""
+    from gemvec.documents.ignore import IGNORE_FILES
+    from gemvec.documents.walk import NAMED_FOLDERS
+
     for place in map(Path.resolve, places):
         if path.is_relative_to(place):
             *folders, name = path.relative_to(place).parts or ("",)
