@@ -2,7 +2,8 @@
 
 They are made in threads, so that the first clients run while the environments of others are still being installed.
 
-Made once and kept in the user's cache, under a name that changes with the pins.
+Made once and kept in the user's cache, under a name that changes with the pins. `python tests/clients/environments.py`
+makes them all.
 """
 
 import hashlib
@@ -67,3 +68,14 @@ def node_folder():
 
 def _folder(name, pins):
     return KEPT / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}"
+
+
+def make_all():
+    """Make every environment, one after the other."""
+    node_folder()
+    for pins in sorted((HERE / "requirements").glob("*.txt")):
+        _make(pins.stem)
+
+
+if __name__ == "__main__":
+    make_all()
