@@ -39,12 +39,12 @@ class Block:
         return [each.removeprefix("$ ") for each in re.findall(r"^\$ (?:.*\\\n)*.*$", self.source, re.MULTILINE)]
 
 
-def blocks_of(page):
-    """Return the fenced blocks of a page, in order."""
+def blocks_of(page, root=ROOT):
+    """Return the fenced blocks of a page below `root`, in order."""
     text = page.read_text()
     return [
         Block(
-            place=f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, each.start('language')) + 1}",
+            place=f"{page.relative_to(root)}:{text.count(chr(10), 0, each.start('language')) + 1}",
             language=each["language"],
             source=each["source"],
             reason=each["reason"] or "",
