@@ -21,7 +21,7 @@ _BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n+)?```(?P<language>\w*)\n(?P<source>.*?)^```", re.DOTALL | re.MULTILINE
 )
 # Installing is what CI does; the tests of serving start servers by themselves; the demo has a test of its own.
-_NOT_RUN_HERE = ("pip ", "gemvec serve", "gemvec demo")
+_NOT_RUN_HERE = ("python3 -m venv ", ". .venv/", "pip ", "gemvec serve", "gemvec demo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
