@@ -29,6 +29,10 @@ reference:
 pictures:
     python tools/pictures.py
 
+# Play a newcomer's first hour from a clone, and look at its transcript and pictures in hour/
+hour:
+    python tools/first_hour.py --output hour
+
 # Resolve requirements/tested.txt anew; needs uv
 tested:
     uv pip compile pyproject.toml --extra all --extra test --extra docs --universal --python-version 3.11 --upgrade \

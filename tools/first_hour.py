@@ -49,6 +49,7 @@ SCREENS = {  # of the console: theme and size
     "narrow-light": ("light", 360, 800),
     "narrow-dark": ("dark", 360, 800),
 }
+TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r\n|\r|\n|[^\x1b\r\n]+")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -58,7 +59,7 @@ class Hour:
     def __init__(self, folder: Path, output: Path) -> None:
         self.clone = folder / "gemvec"
         self.transcript = (output / "transcript.txt").open("w")
-        self.environ = {name: value for name, value in os.environ.items() if KEPT.match(name)} | {
+        self.environ = {name: value for name, value in os.environ.items() if KEPT.match(name)} | {  # noqa: TID251 - of a bare shell
             "HOME": str(folder),
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "TERM": "xterm-256color",
@@ -169,8 +170,9 @@ def run_python(hour: Hour, before: str, printed_before: str, block: Block) -> tu
     begun = time.monotonic()
     command = "\n".join([*hour.shell_lines, "python program.py"])
     status, shown = run_in_terminal(command, hour.clone, hour.environ)
+    seconds = time.monotonic() - begun
     new = shown.removeprefix(printed_before)
-    hour.say(f">>> {block.source.strip()}\n\n{new}\n[{block.place}: status {status}, {time.monotonic() - begun:.1f} s]\n")
+    hour.say(f">>> {block.source.strip()}\n\n{new}\n[{block.place}: status {status}, {seconds:.1f} s]\n")
     if status:
         hour.faults.append(f"{block.place}: the program ended with status {status}")
     return program, shown
@@ -196,7 +198,7 @@ def run_in_terminal(command: str, folder: Path, environ: dict[str, str]) -> tupl
 def screen_of(written: str) -> str:
     """Return the lines that are left when carriage returns and the few movements that programs use are obeyed."""
     lines, row = [""], 0
-    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r\n|\r|\n|[^\x1b\r\n]+", written):
+    for part in TERMINAL.findall(written):
         if part in {"\r\n", "\n"}:
             row += 1
             lines += [""] * (row + 1 - len(lines))

@@ -61,7 +61,7 @@ def values_of(output):
 def test_texts_are_embedded_by_the_server_that_runs_here_and_one_line_says_so(gemvec, running):
     status, out, err = gemvec("embed", "--json", "text")
     assert (status, values_of(out)) == (0, 4)
-    assert err == f"Embedding with hash at {running}. Use --base-url local to embed in this process.\n"
+    assert err == f"Embedding with hash at {running}.\nUse --base-url local to embed in this process.\n"
 
 
 def test_a_server_that_is_named_is_asked_in_silence(gemvec, url, monkeypatch):

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import tempfile
+import textwrap
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
@@ -40,6 +41,7 @@ QUESTIONS = (
     ("How long is an uploaded file kept?", "files.md"),
 )
 PASSAGES_LOOKED_AT = 3
+_SHOWN_CHARACTERS = 74  # of a passage, beside the margin one line of a terminal
 
 NEXT_STEPS = (
     ("gemvec serve", "a server for any Gemini, OpenAI or Milvus client"),
@@ -212,9 +214,8 @@ def show_passage(console: Console, question: str, hit: Hit) -> None:
     passage = " ".join(hit.text.split())
     console.print(f"    [dim]{escape(question)}[/]", highlight=False)
     where = f"{Path(hit.source).name} > {hit.heading}" if hit.heading else Path(hit.source).name
-    console.print(
-        f"    → [cyan]{escape(where)}[/] [dim]{hit.score:.2f}[/]  {escape(passage[:140])} ...", highlight=False
-    )
+    console.print(f"    → [cyan]{escape(where)}[/] [dim]{hit.score:.2f}[/]", highlight=False, soft_wrap=True)
+    console.print(f"      {escape(textwrap.shorten(passage, _SHOWN_CHARACTERS, placeholder=' ...'))}", highlight=False)
 
 
 def show_next_steps(console: Console) -> None:

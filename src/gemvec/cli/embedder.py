@@ -77,7 +77,7 @@ class EmbedderChoice:
         wanted = self.model or (settings.model[0] if settings.model != _default("model") else running.models[0])
         if wanted.removeprefix("models/") not in running.models:
             return None
-        announce(f"Embedding with {wanted} at {running.url}. Use --base-url local to embed in this process.")
+        announce(f"Embedding with {wanted} at {running.url}.\nUse --base-url local to embed in this process.")
         return ResolvedChoice(target=running.target(self.server.api_key), model=wanted, is_here=True)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gemvec.milvus import IngestPlan, IngestReport
 
 _SHOWN = 5  # lines shown for each kind of thing that was left out
+_FEWEST_FOR_A_RATE = 100  # with fewer passages, most of the time is that of opening the collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +127,21 @@ def show(outcome: IndexOutcome, settings: Settings, console: Console) -> None:
         return
     counts = ("added", "changed", "unchanged", "removed")
     said = ", ".join(f"{getattr(report, name):,} {name}" for name in counts if getattr(report, name))
-    rate = f", {report.embedded / report.seconds:,.0f} passages/s" if report.embedded else ""
+    has_rate = report.embedded >= _FEWEST_FOR_A_RATE
+    rate = f", {report.embedded / report.seconds:,.0f} passages/s" if has_rate else ""
     console.print(
-        f"[green]Ready:[/] {report.documents:,} documents ({said or 'none'}); {report.embedded:,} passages embedded, "
-        f"{report.tokens:,} tokens, {report.seconds:.1f} s{rate}",
+        f"[green]Ready:[/] {_counted(report.documents, 'document')} ({said or 'none'}); "
+        f"{_counted(report.embedded, 'passage')} embedded, {_counted(report.tokens, 'token')}, "
+        f"{report.seconds:.1f} s{rate}",
         highlight=False,
         soft_wrap=True,
     )
     where = shlex.join(["--uri", settings.uri, "--collection", settings.collection])
     console.print(f'Search it: gemvec search "..." {escape(where)}', highlight=False, soft_wrap=True)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def show_plan(plan: IngestPlan, console: Console) -> None:
@@ -143,9 +150,10 @@ def show_plan(plan: IngestPlan, console: Console) -> None:
 
     about = "" if plan.are_tokens_exact else "about "
     console.print(
-        f"{plan.documents:,} documents: {plan.added:,} new, {plan.changed:,} changed, {plan.unchanged:,} unchanged\n"
-        f"{plan.passages:,} passages in new and changed ones, {about}{plan.tokens:,} tokens; "
-        f"to embed: {plan.new_passages:,} passages, {about}{plan.new_tokens:,} tokens",
+        f"{_counted(plan.documents, 'document')}: {plan.added:,} new, {plan.changed:,} changed, "
+        f"{plan.unchanged:,} unchanged\n"
+        f"{_counted(plan.passages, 'passage')} in new and changed ones, {about}{_counted(plan.tokens, 'token')}; "
+        f"to embed: {_counted(plan.new_passages, 'passage')}, {about}{_counted(plan.new_tokens, 'token')}",
         highlight=False,
         soft_wrap=True,
     )

@@ -126,9 +126,9 @@ def show(hits: list[Hit], query: str, console: Console, *, most_characters: int 
         console.print("Nothing found.")
     for number, hit in enumerate(hits, start=1):
         where = ", ".join(part for part in (hit.source or hit.document_id, hit.position) if part)
-        heading = f"  {hit.heading or hit.title}"
+        heading = hit.heading or hit.title
         console.print(
-            f"[bold]{number}.[/] [cyan]{escape(where)}[/] [dim]{hit.score:.3f}{escape(heading)}[/]",
+            f"[bold]{number}.[/] [cyan]{escape(where)}[/]  {hit.score:.3f}  [dim]{escape(heading)}[/]",
             highlight=False,
             soft_wrap=True,
         )

@@ -165,7 +165,8 @@ def announce(
     console.print()
     for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():
         console.print(f"  [dim]{name:14}[/]{escape(line)}", highlight=False, soft_wrap=True)
-    console.print(f"\n  Browse the API at {url}/docs. Ctrl-C stops the server.", highlight=False, soft_wrap=True)
+    console.print(f"  [dim]{'in a browser':14}[/]{url}, and the API at {url}/docs", highlight=False, soft_wrap=True)
+    console.print("\n  Ctrl-C stops the server.", highlight=False)
 
 
 def _say_whose_vectors(console: Console, default: ServedModel, upstream: str) -> None:

@@ -82,8 +82,9 @@ def _log(scope: Scope, seconds: float) -> None:
         "status": state["status"],
         "ms": round(seconds * 1000, 1),
         "request_id": state["request_id"],
-        "model": model.name if model else "-",
     }
+    if model:
+        extra["model"] = model.name
     extra |= {name: state[key] for key, name in _OPTIONAL.items() if state.get(key)}
     if (caller := state.get("caller")) and caller.key_name:
         extra["key"] = caller.key_name
