@@ -22,6 +22,7 @@ from gemvec.errors import BadSetting
 Precision = Literal["fast", "exact"]
 LongText = Literal["windows", "truncate"]
 Limits = Literal["off", "google"]
+PassThroughKey = Literal["server", "caller"]
 LogFormat = Literal["pretty", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -142,6 +143,19 @@ class Settings:
         "Estimated tokens sent to the upstream server per minute and model, at most; 0 for no limit.",
         unit="tokens",
         minimum=0,
+        topic=_UPSTREAM,
+    )
+    pass_through: str = setting(
+        "",
+        "Pass calls that are not answered here, such as generateContent, on to another server: google or an address; "
+        "off for none. Without a value it is the server of --upstream.",
+        topic=_UPSTREAM,
+        metavar="SERVER",
+    )
+    pass_through_key: PassThroughKey = setting(
+        "server",
+        "Whose key goes with such calls. server: the one in GEMINI_API_KEY; caller: each caller's own, which needs a "
+        "server that asks for no keys.",
         topic=_UPSTREAM,
     )
     precision: Precision = setting(

@@ -31,6 +31,8 @@ _SHOWN_PROMPTS = 3
     "upstream",
     "upstream_texts_per_minute",
     "upstream_tokens_per_minute",
+    "pass_through",
+    "pass_through_key",
     "host",
     "port",
     "api_key",
@@ -86,6 +88,7 @@ def serve(settings: Settings) -> None:
         gemvec serve --host 0.0.0.0 --api-key "$KEY"
         gemvec serve --collection docs=./my.db
         gemvec serve --upstream google --upstream-texts-per-minute 1500
+        gemvec serve --pass-through google
     """
     from gemvec.server.auth import require_keys
 
@@ -107,18 +110,28 @@ def serve(settings: Settings) -> None:
     url, models = url_of(bound), services.embedder.list_models()
     has_keys = bool(settings.api_key) or has_stored_keys(settings)
     scoring = services.reranker.model if services.reranker else None
+    passed_to = services.pass_through.host if services.pass_through else ""
     if settings.log_format == "json":  # JSON logs are read by programs, so nothing else is printed
-        run(services, bound, lambda: log_start(url, models, has_keys=has_keys, scoring=scoring))
+        run(services, bound, lambda: log_start(url, models, has_keys=has_keys, passed_to=passed_to, scoring=scoring))
         return
     upstream = settings.upstream
     run(
         services,
         bound,
-        lambda: announce(Console(), url, models, has_keys=has_keys, upstream=upstream, scoring=scoring),
+        lambda: announce(
+            Console(), url, models, has_keys=has_keys, upstream=upstream, passed_to=passed_to, scoring=scoring
+        ),
     )
 
 
-def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool, scoring: ScoringModel | None = None) -> None:
+def log_start(
+    url: str,
+    models: Sequence[ServedModel],
+    *,
+    has_keys: bool,
+    passed_to: str = "",
+    scoring: ScoringModel | None = None,
+) -> None:
     """Log which names are served by which weights."""
     get_logger("server").info(
         "serving",
@@ -135,6 +148,7 @@ def log_start(url: str, models: Sequence[ServedModel], *, has_keys: bool, scorin
             },
             "reranker": scoring.weights if scoring else None,
             "asks_for_keys": has_keys,
+            "passes_on_to": passed_to or None,
         },
     )
 
@@ -146,6 +160,7 @@ def announce(
     *,
     has_keys: bool,
     upstream: str = "",
+    passed_to: str = "",
     scoring: ScoringModel | None = None,
 ) -> None:
     """Print which names are served by which weights, and how to connect clients."""
@@ -162,6 +177,8 @@ def announce(
         line = f"scores texts at /rerank{_for_languages(scoring.languages)}"
         console.print(f"  [bold]{escape(scoring.weights)}[/] {escape(line)}", highlight=False)
     _say_whose_vectors(console, default, upstream)
+    if passed_to:
+        console.print(f"  Other calls, such as generateContent, are passed on to {escape(passed_to)}.", soft_wrap=True)
     console.print()
     for name, line in clients(url, gemini, "<your key>" if has_keys else "any").items():
         console.print(f"  [dim]{name:14}[/]{escape(line)}", highlight=False, soft_wrap=True)

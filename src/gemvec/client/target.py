@@ -211,9 +211,15 @@ def _key_for(url: str, key: str | None, *, is_meant: bool) -> str | None:
     if not is_meant and not is_google(url):
         _logger.warning("the environment's key is a Google key and is not sent to %s: give api_key=...", host)
         return None
-    if urlsplit(url).scheme == "http" and host not in _LOOPBACK:
+    if not is_private(url):
         raise BadSetting(f"A Google key would be sent unencrypted to {host}: use https.")
     return key
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way to an address can read what is sent: it is https, or on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _LOOPBACK
 
 
 def _hold_key(headers: Mapping[str, str]) -> bool:

@@ -28,7 +28,7 @@ from gemvec.errors import BadAnswer, TransportFailure
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
-_BLOCK_BYTES = 2**18
+BLOCK_BYTES = 2**18
 MAX_ANSWER_BYTES = 64 * 2**20
 # More of an error answer than this helps nobody.
 _MAX_ERROR_BYTES = 2**20
@@ -42,13 +42,14 @@ class Request:
     """What to send.
 
     Attributes:
-        method: the HTTP method; redirects are followed for GET only.
+        method: the HTTP method; redirects are followed for GET only, and not if `follows_redirects` is false.
         path: what follows the base URL, starting with a slash; or a whole URL.
         body: the bytes to send.
         headers: sent in addition to the transport's own.
         has_key: whether the key and the caller's headers are sent.
         is_long: whether the timeout is for each step of the exchange, not for the whole.
         max_answer_bytes: a larger answer is refused, compressed or decompressed.
+        follows_redirects: whether to go where an answer leads; else that answer is the response.
     """
 
     method: str
@@ -58,6 +59,12 @@ class Request:
     has_key: bool = True
     is_long: bool = False
     max_answer_bytes: int = MAX_ANSWER_BYTES
+    follows_redirects: bool = True
+
+    @property
+    def may_be_redirected(self) -> bool:
+        """Whether to go where an answer leads."""
+        return self.follows_redirects and self.method == "GET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +149,7 @@ class Transport:
         url = request.path if "://" in request.path else self.base_url + request.path
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._send_to(url, request, hold)
-            there = answer.get_redirect_location() if request.method == "GET" else None
+            there = answer.get_redirect_location() if request.may_be_redirected else None
             if not there:
                 return self._masked(_read(answer, request, hold, sink))
             answer.close()
@@ -200,7 +207,7 @@ def _read(answer: urllib3.BaseHTTPResponse, request: Request, hold: Hold, sink: 
         if not head.is_success:
             body = _read_beginning(answer, _MAX_ERROR_BYTES)
         elif sink is not None:
-            _pour(answer, hold, sink(head))
+            _pour(answer, hold, head, sink)
         else:
             body = _read_whole(answer, request.max_answer_bytes)
     except BaseException:
@@ -230,7 +237,7 @@ def _read_beginning(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
     """Return the decompressed body; beyond `max_bytes` it is cut, and the connection is closed."""
     blocks: list[bytes] = []
     left = max_bytes
-    for block in answer.stream(_BLOCK_BYTES, decode_content=True):
+    for block in answer.stream(BLOCK_BYTES, decode_content=True):
         blocks.append(block[:left])
         left -= len(blocks[-1])
         if not left:
@@ -239,10 +246,11 @@ def _read_beginning(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
     return b"".join(blocks)
 
 
-def _pour(answer: urllib3.BaseHTTPResponse, hold: Hold, write: Callable[[bytes], None]) -> None:
+def _pour(answer: urllib3.BaseHTTPResponse, hold: Hold, head: Response, sink: Sink) -> None:
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise BadAnswer("The answer is compressed, although that was not requested.")
-    for block in answer.stream(_BLOCK_BYTES, decode_content=False):
+    write = sink(head)
+    for block in answer.stream(BLOCK_BYTES, decode_content=False):
         if hold.is_ended:
             return
         write(block)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gemvec.server.auth import Authenticator, open_authenticator
 from gemvec.server.budget import STREAM_BYTES
 from gemvec.server.context import Services
-from gemvec.server.errors import error_response
+from gemvec.server.errors import Dialect, error_response
 from gemvec.server.heads import HeadRules
 from gemvec.server.injection import FaultInjection, parse_faults
 from gemvec.server.key_ring import KeyRing
@@ -26,8 +26,9 @@ from gemvec.server.metrics import Metrics
 from gemvec.server.middleware import Authenticated, BodyLimit, BodyTurns, Budgeted, ErrorAnswers, Gate, Gated
 from gemvec.server.observed import Observed
 from gemvec.server.origins import answer_browsers, check_origins
+from gemvec.server.pass_through import REST
 from gemvec.server.route import Handler, Route
-from gemvec.server.router import Router
+from gemvec.server.router import Rest, Router
 from gemvec.server.routes import ROUTES
 from gemvec.server.tracing import Traced, Tracing, open_tracing
 
@@ -48,7 +49,7 @@ def create_app(services: Services) -> Starlette:
     authenticator = open_authenticator(settings, KeyRing(KeyStore(services.database)))
     layers = _layers(services, gate, limiter, tracing, authenticator)
     app = Starlette(
-        routes=[Mount("", Router([(route, layers(route)) for route in ROUTES]))],
+        routes=[Mount("", Router([(route, layers(route)) for route in ROUTES], _open_rest(services, layers)))],
         middleware=[
             Middleware(Observed, metrics=metrics),
             Middleware(HeadRules, max_bytes=settings.max_header_bytes),
@@ -86,6 +87,18 @@ def _layers(
         return Gated(Traced(ErrorAnswers(app), tracing) if tracing else app, gate)
 
     return layers
+
+
+def _open_rest(services: Services, layers: Callable[[Route], ASGIApp]) -> Rest | None:
+    """Return what answers calls without a route; None if nothing does."""
+    pass_through = services.pass_through
+    if pass_through is None:
+        return None
+
+    def takes(path: str, dialect: Dialect) -> bool:
+        return pass_through.takes(path, is_geminis=dialect is Dialect.GEMINI)
+
+    return Rest(takes=takes, route=REST, app=layers(REST))
 
 
 class _Handled:

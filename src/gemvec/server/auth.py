@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import cast
@@ -53,6 +54,11 @@ class Caller:
     def key_name(self) -> str:
         """The name of the caller's key in logs: the operator's name for it, or one that does not reveal it."""
         return self.key.name if self.key else self.owner
+
+    @property
+    def is_bound_to_models(self) -> bool:
+        """Whether the caller's key may use only some models."""
+        return self.key is not None and bool(self.key.models)
 
     def may_use(self, model: str) -> bool:
         """Say whether the caller's key may use the served name `model`."""
@@ -140,13 +146,19 @@ def authenticator_of(request: HTTPConnection) -> Authenticator:
 
 
 def presented_key(request: HTTPConnection) -> str | None:
-    """Return the key of a request, from any of its places, or None."""
+    """Return the key of a request, from the first of its places, or None."""
+    return next(presented_keys(request), None)
+
+
+def presented_keys(request: HTTPConnection) -> Iterator[str]:
+    """Yield the key in each place of a request that has one."""
     for name in _KEY_HEADERS:
         if key := request.headers.get(name):
-            return key
+            yield key
     if b"key=" in request.scope["query_string"] and (key := request.query_params.get("key")):
-        return key
-    return bearer_token(request)
+        yield key
+    if key := bearer_token(request):
+        yield key
 
 
 def bearer_token(request: HTTPConnection) -> str | None:

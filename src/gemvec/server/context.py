@@ -16,6 +16,7 @@ from gemvec.batches.runner import BatchRunner
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.files.store import FileStore
+from gemvec.gateway.pass_through import PassThrough
 from gemvec.memory import MemoryBudget
 from gemvec.server.limits import Limits
 from gemvec.server.usage import UsageMeter
@@ -37,6 +38,7 @@ class Services:
     Attributes:
         settings: how it was started.
         embedder: computes the vectors.
+        pass_through: where calls go that are not answered here; None if they go nowhere.
         reranker: scores texts against a query; None if the settings name no model for it.
         files: the store of files.
         batches: the runner of batches, with their store.
@@ -50,6 +52,7 @@ class Services:
 
     settings: Settings
     embedder: Embedder
+    pass_through: PassThrough | None
     reranker: Reranker | None
     files: FileStore
     batches: BatchRunner

@@ -38,6 +38,7 @@ from gemvec.wire.proto_json import shown
 log = get_logger("server")
 
 _METHOD_OF_A_MODEL = re.compile(r"(?:/(?P<version>v1|v1beta|v1alpha))?/models/(?P<model>[^/:]+):\w+")
+_WAY_OUT = "This server embeds; gemvec serve --pass-through google passes other calls on to Google."
 _ABOUT_QUOTAS = ("Learn more about Gemini API quotas", "https://ai.google.dev/gemini-api/docs/rate-limits")
 
 
@@ -208,7 +209,7 @@ def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
         return Status(error.status_code, "UNIMPLEMENTED"), f"This route supports only {allowed}."
     if found := _METHOD_OF_A_MODEL.fullmatch(scope["path"]):  # generateContent and the like
         scope["state"]["version"] = found["version"]
-        return NOT_FOUND, _model_not_found(found["model"], scope)
+        return NOT_FOUND, f"{_model_not_found(found['model'], scope)} {_WAY_OUT}"
     return (
         NOT_FOUND,
         f"There is no route {shown(scope['path'])} here. GET /openapi.json lists the routes, /docs shows them.",

@@ -179,6 +179,14 @@ class Limiter:
         """
         self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
 
+    def spend_call(self, caller: Caller, name: str) -> None:
+        """Count a call that another server answers as one text, because its tokens are not known here.
+
+        Raises:
+            RateLimited: it does not fit into what is left.
+        """
+        self._meter.spend(caller.owner, name, self._quotas(caller), requests=1, tokens=0)
+
     async def count_tokens(
         self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder
     ) -> list[int]:

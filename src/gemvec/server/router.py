@@ -7,7 +7,8 @@ through the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,14 +33,30 @@ _VERSION = "|".join(re.escape(each.removeprefix("/")) for each in VERSIONS)
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What answers calls without a route.
+
+    Attributes:
+        takes: whether it answers those with this path, which resembles those of this API.
+        route: what is said about all of them.
+        app: answers them.
+    """
+
+    takes: Callable[[str, Dialect], bool]
+    route: Route
+    app: ASGIApp
+
+
 class Router:
     """Calls the application of a request's route, and notes on the request what its path contains."""
 
-    def __init__(self, routes: Sequence[tuple[Route, ASGIApp]]) -> None:
-        """Take each route with the application that answers it.
+    def __init__(self, routes: Sequence[tuple[Route, ASGIApp]], rest: Rest | None = None) -> None:
+        """Take each route with the application that answers it, and what answers some of the other paths.
 
         A parameter has no slash and no colon, and `{version}` is one of the known ones.
         """
+        self._rest = rest
         self._methods: dict[str, dict[str, tuple[Route, ASGIApp]]] = {}
         for route, app in routes:
             self._methods.setdefault(route.path, {})[route.method] = (route, app)
@@ -69,8 +86,8 @@ class Router:
         path = scope["path"] = _plain(scope["path"])
         found = self._pattern.fullmatch(path)
         if not found or not found.lastgroup:
-            scope["state"] |= {"dialect": self._guess_dialect(path), "unknown_path": self._known_words(path)}
-            raise HTTPException(_NOT_FOUND)
+            await self._answer_rest(path, scope, receive, send)
+            return
         index = int(found.lastgroup[1:])
         methods = self._methods[self._paths[index]]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -84,6 +101,14 @@ class Router:
         scope["state"] |= {"route": route, "dialect": route.dialect, "version": found["version"] or ""}
         scope["state"] |= {"caller": ANONYMOUS, "owner": ""}
         await app(scope, receive, send)
+
+    async def _answer_rest(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        dialect, rest = self._guess_dialect(path), self._rest
+        scope["state"] |= {"dialect": dialect, "unknown_path": self._known_words(path)}
+        if rest is None or not rest.takes(path, dialect):
+            raise HTTPException(_NOT_FOUND)
+        scope["state"] |= {"route": rest.route, "version": "", "caller": ANONYMOUS, "owner": ""}
+        await rest.app(scope, receive, send)
 
 
 def _own_segments(routes: Sequence[Route]) -> dict[str, Dialect]:

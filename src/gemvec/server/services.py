@@ -20,6 +20,7 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.errors import GemvecError, StorageFailure
 from gemvec.files.limits import FileLimits, OwnerLimits
 from gemvec.files.store import FileStore
+from gemvec.gateway.pass_through import PassThrough
 from gemvec.logs import get_logger
 from gemvec.memory import MemoryBudget
 from gemvec.models.catalogue import find_known
@@ -30,7 +31,7 @@ from gemvec.server.collections import open_collections
 from gemvec.server.context import Lifespan, Services
 from gemvec.server.key_removal import remove_what_deleted_keys_own
 from gemvec.server.limits import limits_of
-from gemvec.server.upstream import open_served_embedder
+from gemvec.server.upstream import open_pass_through, open_served_embedder
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
@@ -72,6 +73,7 @@ def open_services(
         take_store(database, settings.data_dir)
         files = _open_file_store(settings, database)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
+        pass_through = open_pass_through(settings)
         reranker = _open_reranker(settings, progress)
         collections = open_collections(settings, served, opened)
         storage = opened.pop_all()
@@ -83,9 +85,12 @@ def open_services(
     closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
     if reranker:
         closing.append(partial(_closing, reranker))
+    if pass_through:
+        closing.append(partial(_closing, pass_through))
     return Services(
         settings=settings,
         embedder=served,
+        pass_through=pass_through,
         reranker=reranker,
         files=files,
         batches=batches,
@@ -209,8 +214,8 @@ async def _closing_storage(storage: ExitStack) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _closing(model: Embedder | Reranker) -> AsyncGenerator[None]:
+async def _closing(opened: Embedder | Reranker | PassThrough) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await model.close()
+        await opened.close()

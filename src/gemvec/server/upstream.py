@@ -5,17 +5,21 @@ from __future__ import annotations
 from gemvec.cache import local_source, with_cache
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
-from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target
+from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target, is_private
 from gemvec.client.transport import Transport
 from gemvec.embedding.aliases import AliasEmbedder, parse_aliases
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, KeyMissing
+from gemvec.gateway.pass_through import PassThrough
 from gemvec.gateway.rate import Rate
 from gemvec.gateway.upstream import UpstreamEmbedder
 from gemvec.models.progress import Progress
+from gemvec.server.keys import has_stored_keys
 from gemvec.settings import Settings, read_variable
 
 GOOGLE = "google"
+_OFF = "off"
+_CALLERS = "caller"
 
 # Long enough for a busy moment, short enough to answer interactive callers, who can try again; batches do so anyway.
 _RETRIES = RetryPolicy(timeout_seconds=60.0, attempt_seconds=30.0)
@@ -58,6 +62,51 @@ def find_upstream(settings: Settings) -> Target:
         raise BadSetting(f"--upstream google needs a Google API key: set {' or '.join(KEY_VARIABLES)}.") from error
     except BadSetting as error:
         raise BadSetting(f"--upstream: {error.message}") from error
+
+
+def open_pass_through(settings: Settings) -> PassThrough | None:
+    """Return what passes on the calls that are not answered here; None if the settings name no server for them.
+
+    An upstream server that is reached without TLS beyond this machine gets texts to embed and no other calls.
+
+    Raises:
+        BadSetting: the server is not an address, would be reached without TLS, or there is no key for it.
+    """
+    if settings.pass_through == _OFF or not (settings.pass_through or settings.upstream):
+        return None
+    sends_callers_key = settings.pass_through_key == _CALLERS
+    if sends_callers_key and (settings.api_key or has_stored_keys(settings)):
+        raise BadSetting(
+            "--pass-through-key caller is for a server that asks for no keys: callers have one key, and this server's "
+            "own keys never leave it. Leave it out, or delete the keys."
+        )
+    target = _find_passed_to(settings) if settings.pass_through else find_upstream(settings)
+    if not is_private(target.base_url):
+        if settings.pass_through:
+            raise BadSetting(
+                f"--pass-through has value {settings.pass_through!r}: use https beyond this machine, because keys go "
+                "there."
+            )
+        return None
+    return PassThrough(target.base_url, api_key=target.api_key, sends_callers_key=sends_callers_key)
+
+
+def _find_passed_to(settings: Settings) -> Target:
+    if settings.pass_through == LOCAL:
+        raise BadSetting("--pass-through has value 'local': expected google, an address, or off.")
+    url = GOOGLE_URL if settings.pass_through == GOOGLE else settings.pass_through
+    # If the callers' keys are sent, none of this server's is needed. Else it is the environment's, which is not sent to
+    # another server than Google if it is Google's.
+    key = "the caller's" if settings.pass_through_key == _CALLERS else None
+    try:
+        return find_target(url, api_key=key, called="the address")
+    except KeyMissing as error:
+        raise BadSetting(
+            f"--pass-through google needs a Google API key: set {' or '.join(KEY_VARIABLES)}, or give "
+            "--pass-through-key caller."
+        ) from error
+    except BadSetting as error:
+        raise BadSetting(f"--pass-through: {error.message}") from error
 
 
 def _open_upstream(target: Target, settings: Settings) -> UpstreamEmbedder:

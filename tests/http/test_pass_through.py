@@ -1,0 +1,372 @@
+"""Calls that another server answers: one address for a whole program, with a real server behind."""
+
+import asyncio
+import json
+import threading
+
+import httpx
+import pytest
+from google import genai
+from google.genai import errors
+from openai import OpenAI
+from starlette.applications import Starlette
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gemvec.errors import BadSetting
+from gemvec.gateway.pass_through import PassThrough
+from gemvec.server.keys import KeyStore
+from gemvec.server.upstream import open_pass_through
+from gemvec.settings import Settings
+from gemvec.storage.database import database_of, open_database
+from scripted_server import serving
+
+GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
+ANSWER = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Paris."}]}, "finishReason": "STOP"}]}
+COMPLETION = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 0,
+    "model": "gemini-2.5-flash",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Paris."}}],
+}
+EMBED_BODY = {"content": {"parts": [{"text": "Hello"}]}}
+
+
+class Behind:
+    """The server behind: notes what comes, and answers as `answer` says, or in events while `may_go_on` is set."""
+
+    def __init__(self):
+        self.seen = []
+        self.answer = lambda: Response(json.dumps(ANSWER), media_type="application/json")
+        self.may_go_on = threading.Event()
+        self.has_begun = threading.Event()
+        self.was_left = threading.Event()
+
+    async def __call__(self, request):
+        body = await request.body()
+        self.seen.append(
+            {
+                "method": request.method,
+                "path": request.scope["raw_path"].decode(),
+                "query": request.scope["query_string"].decode(),
+                "headers": dict(request.headers),
+                "body": body,
+            }
+        )
+        self.has_begun.set()
+        return self.answer()
+
+    def stream(self, events):
+        async def blocks():
+            try:
+                for number, event in enumerate(events):
+                    while number and not self.may_go_on.is_set():
+                        await asyncio.sleep(0.005)
+                    yield f"data: {json.dumps(event)}\r\n\r\n".encode()
+            except asyncio.CancelledError:
+                self.was_left.set()
+                raise
+
+        self.answer = lambda: StreamingResponse(blocks(), media_type="text/event-stream")
+
+
+@pytest.fixture(scope="module")
+def _behind():
+    server = Behind()
+    app = Starlette(routes=[Route("/{path:path}", server.__call__, methods=["GET", "POST", "DELETE", "PATCH"])])
+    with serving(app) as server.url:
+        yield server
+
+
+@pytest.fixture
+def behind(_behind):
+    """The server behind, as new."""
+    url = _behind.url
+    _behind.__init__()
+    _behind.url = url
+    yield _behind
+    _behind.may_go_on.set()
+
+
+@pytest.fixture(scope="module")
+def front(_behind, running):
+    """An HTTP client of a gemvec server that embeds with the tiny model and passes other calls on, with no key."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GEMINI_API_KEY", raising=False)
+        with running(pass_through=_behind.url) as client:
+            yield client
+
+
+@pytest.fixture
+def keyed(behind, running, monkeypatch):
+    """The same, with this server's key for the one behind."""
+    monkeypatch.setenv("GEMINI_API_KEY", "key-of-the-server")
+    with running(pass_through=behind.url) as client:
+        yield client
+
+
+def sdk(client):
+    return genai.Client(api_key="any", http_options={"base_url": str(client.base_url)})
+
+
+def test_the_sdk_generates_and_embeds_at_one_address(front, behind):
+    with sdk(front) as client:
+        answer = client.models.generate_content(model="gemini-2.5-flash", contents="What is the capital of France?")
+        embedded = client.models.embed_content(model="gemini-embedding-001", contents="Paris")
+    assert answer.text == "Paris."
+    assert len(embedded.embeddings) == 1
+    assert [each["path"].rpartition("/")[2] for each in behind.seen] == ["gemini-2.5-flash:generateContent"]
+
+
+def test_a_streamed_answer_comes_event_by_event(front, behind):
+    behind.stream([ANSWER, ANSWER, ANSWER])
+    with sdk(front) as client:
+        parts = client.models.generate_content_stream(model="gemini-2.5-flash", contents="?")
+        assert next(parts).text == "Paris."  # the server behind holds the others back
+        behind.may_go_on.set()
+        assert [each.text for each in parts] == ["Paris.", "Paris."]
+
+
+def test_names_that_are_not_served_here_are_asked_behind(front, behind):
+    with sdk(front) as client:
+        behind.answer = lambda: Response('{"totalTokens": 7}', media_type="application/json")
+        assert client.models.count_tokens(model="gemini-2.5-flash", contents="a b c").total_tokens == 7
+        behind.answer = lambda: Response('{"name": "models/gemini-2.5-flash"}', media_type="application/json")
+        assert client.models.get(model="gemini-2.5-flash").name == "models/gemini-2.5-flash"
+        behind.answer = lambda: Response('{"name": "batches/ofgoogle"}', media_type="application/json")
+        assert client.batches.get(name="batches/ofgoogle").name == "batches/ofgoogle"
+        behind.seen.clear()
+        assert client.models.count_tokens(model="gemini-embedding-001", contents="Hello").total_tokens
+    assert behind.seen == []
+
+
+def test_openais_client_chats_through_googles_path(front, behind):
+    behind.answer = lambda: Response(json.dumps(COMPLETION), media_type="application/json")
+    with OpenAI(base_url=f"{front.base_url}/v1beta/openai/", api_key="any") as client:
+        messages = [{"role": "user", "content": "?"}]
+        answer = client.chat.completions.create(model="gemini-2.5-flash", messages=messages)
+    assert answer.choices[0].message.content == "Paris."
+    assert behind.seen[0]["path"] == "/v1beta/openai/chat/completions"
+
+
+def test_method_path_query_and_body_go_as_they_came(front, behind):
+    body = b'{"contents" : [ ] }\n'
+    front.request("PATCH", "/v1beta/cachedContents/a%20b%2Fc?updateMask=ttl&x=%26", content=body)
+    [seen] = behind.seen
+    assert (seen["method"], seen["path"]) == ("PATCH", "/v1beta/cachedContents/a%20b%2Fc")
+    assert (seen["query"], seen["body"]) == ("updateMask=ttl&x=%26", body)
+
+
+def test_of_the_headers_go_those_of_the_call_and_no_others(front, behind):
+    sent = {
+        "content-type": "application/json; charset=utf-8",
+        "x-goog-api-client": "google-genai-sdk/3",
+        "user-agent": "program/1",
+        "cookie": "session=1",
+        "x-forwarded-for": "10.0.0.7",
+        "proxy-authorization": "Basic c2VjcmV0",
+        "x-amzn-oidc-data": "who",
+    }
+    front.post(GENERATE, content=b"{}", headers=sent)
+    headers = behind.seen[0]["headers"]
+    assert {name: headers.get(name) for name in list(sent)[:3]} == dict(list(sent.items())[:3])
+    assert not {"cookie", "x-forwarded-for", "proxy-authorization", "x-amzn-oidc-data"} & headers.keys()
+
+
+def test_the_answer_comes_back_with_its_status_headers_and_body_and_says_who_made_it(front, behind):
+    refused = {"error": {"code": 429, "message": "Quota", "status": "RESOURCE_EXHAUSTED"}}
+    headers = {"retry-after": "7", "x-goog-thing": "1", "set-cookie": "a=b", "content-type": "application/json"}
+    behind.answer = lambda: Response(json.dumps(refused), 429, headers)
+    answer = front.post(GENERATE, json={})
+    assert (answer.status_code, answer.json()) == (429, refused)
+    assert (answer.headers["retry-after"], answer.headers["x-goog-thing"]) == ("7", "1")
+    assert "set-cookie" not in answer.headers
+    assert answer.headers["x-gemvec-passed-to"] == behind.url.removeprefix("http://")
+    assert "x-gemvec-passed-to" not in front.get("/v1beta/models").headers
+
+
+def test_a_redirect_is_the_callers_to_follow(front, behind):
+    behind.answer = lambda: Response(b"", 302, {"location": "https://example.org/elsewhere"})
+    answer = front.get("/v1beta/files/ofgoogle:download?alt=media")
+    assert (answer.status_code, answer.headers["location"]) == (302, "https://example.org/elsewhere")
+
+
+def test_errors_reach_the_sdk_as_the_server_behind_made_them(front, behind):
+    refused = {"error": {"code": 400, "message": "No such thing.", "status": "INVALID_ARGUMENT"}}
+    behind.answer = lambda: Response(json.dumps(refused), 400, media_type="application/json")
+    with sdk(front) as client, pytest.raises(errors.ClientError, match="No such thing"):
+        client.models.generate_content(model="gemini-2.5-flash", contents="?")
+
+
+def test_calls_about_embeddings_are_never_passed_on(front, behind):
+    for method in ("embedContent", "batchEmbedContents", "asyncBatchEmbedContent"):
+        answer = front.post(f"/v1beta/models/unknown-embedding:{method}", json=EMBED_BODY | {"requests": [EMBED_BODY]})
+        assert answer.status_code in {400, 404}
+    assert front.post("/v1/embeddings", json={"model": "unknown", "input": "a"}).status_code == 404
+    assert behind.seen == []
+
+
+def test_a_caller_who_leaves_ends_the_call_behind(front, behind):
+    behind.stream([ANSWER, ANSWER])
+    with front.stream("POST", GENERATE, json={}) as answer:
+        assert next(answer.iter_raw())
+    assert behind.was_left.wait(10)
+
+
+def test_an_answer_of_any_size_passes_in_pieces(front, behind):
+    block = bytes(range(256)) * 1024
+
+    async def blocks():
+        for _ in range(40):
+            yield block
+
+    behind.answer = lambda: StreamingResponse(blocks(), media_type="application/octet-stream")
+    assert front.get("/v1beta/files/ofgoogle:download").content == block * 40
+
+
+def test_a_server_behind_that_breaks_off_breaks_the_answer_off(front, behind):
+    async def blocks():
+        yield b"data: 1\n\n"
+        raise RuntimeError("broken off")
+
+    behind.answer = lambda: StreamingResponse(blocks(), media_type="text/event-stream")
+    with pytest.raises(httpx.RemoteProtocolError):
+        front.post(GENERATE, json={})
+
+
+def test_a_server_behind_that_is_not_there_is_503(running, monkeypatch):
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    with running(pass_through="http://127.0.0.1:1") as client:
+        answer = client.post(GENERATE, json={})
+    assert (answer.status_code, answer.json()["error"]["status"]) == (503, "UNAVAILABLE")
+
+
+def test_a_body_beyond_the_limit_is_not_passed_on(behind, running):
+    with running(pass_through=behind.url, max_request_bytes=1000) as client:
+        assert client.post(GENERATE, content=b"x" * 1001).status_code == 400
+    assert behind.seen == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "query"),
+    [
+        ({"x-goog-api-key": "key-of-the-caller"}, ""),
+        ({"authorization": "Bearer key-of-the-caller"}, ""),
+        ({"api-key": "key-of-the-caller", "x-api-key": "key-of-the-caller"}, ""),
+        ({}, "?alt=sse&key=key-of-the-caller"),
+        ({}, "?k%65y=key-of-the-caller&alt=sse"),
+    ],
+)
+def test_the_servers_key_goes_in_place_of_the_callers(keyed, behind, sent, query):
+    assert keyed.post(GENERATE + query, json={}, headers=sent).status_code == 200
+    [seen] = behind.seen
+    assert "key-of-the-caller" not in str(seen)
+    name, value = ("authorization", "Bearer ") if "authorization" in sent else ("x-goog-api-key", "")
+    assert seen["headers"][name] == f"{value}key-of-the-server"
+    assert seen["query"] == ("alt=sse" if query else "")
+
+
+def test_an_error_that_repeats_the_servers_key_does_not_show_it(keyed, behind):
+    behind.answer = lambda: Response(b'{"error": "key-of-the-server is expired"}', 400)
+    assert "key-of-the-server" not in keyed.post(GENERATE, json={}).text
+
+
+def test_a_google_key_of_the_environment_goes_to_google_only(behind, running, monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "AIzaSyNobodys")
+    with running(pass_through=behind.url) as client:
+        client.post(GENERATE, json={})
+    assert "AIza" not in str(behind.seen)
+
+
+def test_the_callers_own_key_goes_where_the_operator_says_so(behind, running, monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "key-of-the-server")
+    with running(pass_through=behind.url, pass_through_key="caller") as client:
+        client.post(f"{GENERATE}?key=in-query", json={}, headers={"x-goog-api-key": "key-of-the-caller"})
+        client.post(GENERATE, json={})
+    first, second = behind.seen
+    assert (first["headers"]["x-goog-api-key"], first["query"]) == ("key-of-the-caller", "key=in-query")
+    assert "key-of-the-server" not in str(behind.seen)
+    assert "x-goog-api-key" not in second["headers"]
+
+
+def test_a_key_of_this_server_never_leaves_it(behind, running, tmp_path):
+    with running(pass_through=behind.url, pass_through_key="caller", data_dir=tmp_path) as client:
+        answer = client.post(GENERATE, json={}, headers={"authorization": "Bearer gv-of-an-earlier-server"})
+        assert (answer.status_code, answer.json()["error"]["status"]) == (400, "FAILED_PRECONDITION")
+        database = open_database(database_of(Settings(data_dir=tmp_path)))
+        _, secret = KeyStore(database).create("laptop")
+        database.close()
+        answer = client.post(GENERATE, json={}, headers={"x-goog-api-key": secret})
+        assert (answer.status_code, answer.json()["error"]["status"]) == (400, "FAILED_PRECONDITION")
+    assert behind.seen == []
+
+
+def test_a_key_for_some_models_reaches_only_those(behind, running, tmp_path):
+    database = open_database(database_of(Settings(data_dir=tmp_path)))
+    _, secret = KeyStore(database).create("flash", models=("gemini-2.5-flash",), requests_per_minute=2)
+    database.close()
+    headers = {"x-goog-api-key": secret}
+    with running(pass_through=behind.url, data_dir=tmp_path) as client:
+        assert client.post(GENERATE, json={}).status_code == 403
+        assert client.post(GENERATE.replace("flash", "pro"), json={}, headers=headers).status_code == 403
+        assert client.post("/v1beta/openai/chat/completions", json={}, headers=headers).status_code == 403
+        codes = [client.post(GENERATE, json={}, headers=headers).status_code for _ in range(3)]
+    assert codes == [200, 200, 429]
+    assert secret not in str(behind.seen)
+
+
+def test_without_a_server_behind_the_answer_says_how_to_have_one(http):
+    answer = http.post(GENERATE, json={})
+    assert answer.status_code == 404
+    assert "gemini-2.5-flash is not found" in answer.json()["error"]["message"]
+    assert "--pass-through google" in answer.json()["error"]["message"]
+
+
+def test_an_upstream_server_gets_the_other_calls_too(server_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "any")
+    settings = {"data_dir": tmp_path, "upstream": server_url}
+    assert open_pass_through(Settings(**settings)).host == server_url.removeprefix("http://")
+    assert open_pass_through(Settings(**settings, pass_through="off")) is None
+    assert open_pass_through(Settings(**settings, pass_through="google")).host == "generativelanguage.googleapis.com"
+    assert open_pass_through(Settings(data_dir=tmp_path, upstream="http://10.1.2.3:8000")) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"pass_through": "google"}, "needs a Google API key"),
+        ({"pass_through": "http://10.1.2.3:8000"}, "use https"),
+        ({"pass_through": "gogle"}, "'gogle'"),
+        ({"pass_through": "local"}, "'local'"),
+        ({"pass_through": "google", "pass_through_key": "caller", "api_key": ("k",)}, "asks for no keys"),
+    ],
+)
+def test_what_cannot_be_passed_on_safely_is_refused_at_the_start(tmp_path, monkeypatch, settings, words):
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadSetting, match=words):
+        open_pass_through(Settings(data_dir=tmp_path, **settings))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_geminis", "is_taken"),
+    [
+        (GENERATE, True, True),
+        ("/v1alpha/cachedContents", True, True),
+        ("/v1beta/openai/chat/completions", False, True),
+        ("/v1/chat/completions", False, False),
+        ("/api/generate", False, False),
+        ("/favicon.ico", True, False),
+        ("/v1beta/../admin", True, False),
+    ],
+)
+def test_google_gets_only_what_google_has(path, is_geminis, is_taken):
+    google = PassThrough("https://generativelanguage.googleapis.com/v1beta")
+    assert google.takes(path, is_geminis=is_geminis) == is_taken
+
+
+def test_another_server_gets_every_path_but_those_that_climb():
+    other = PassThrough("http://127.0.0.1:11434")
+    assert other.takes("/api/generate", is_geminis=False)
+    assert not other.takes("/v1/x/../../secret", is_geminis=False)
