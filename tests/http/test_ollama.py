@@ -35,8 +35,8 @@ def test_a_name_may_have_ollamas_usual_tag(http):
 
 
 def test_a_call_without_texts_only_asks_for_the_model(http):
-    assert post(http).json()["embeddings"] == post(http, input=[]).json()["embeddings"] == []
-    assert post(http, "/api/embeddings").json() == {"embedding": []}
+    assert [post(http, **body).json()["embeddings"] for body in ({}, {"input": []}, {"input": ""})] == [[], [], []]
+    assert [post(http, "/api/embeddings", **body).json() for body in ({}, {"prompt": ""})] == [{"embedding": []}] * 2
     assert http.post("/api/embed", json={"model": "none"}).status_code == 404
 
 

@@ -70,10 +70,11 @@ def embedding(http, **options):
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_instead_of_floats_are_those_of_coheres_route(http, name):
-    """Voyage AI's and Mistral's field, and Jina AI's; Voyage AI's client asks for the bytes in base64."""
+    """Voyage AI's and Mistral's field, Jina AI's, and Mixedbread's; Voyage AI's client asks for the bytes in base64."""
     body = {"model": "tiny", "texts": ["the dog"], "embedding_types": [name], "output_dimension": 16}
     (expected,) = http.post("/v2/embed", json=body).json()["embeddings"][name]
     assert embedding(http, output_dtype=name) == embedding(http, embedding_type=name) == expected
+    assert embedding(http, encoding_format=name) == embedding(http, encoding_format=name, output_dtype=name) == expected
     in_base64 = base64.b64decode(embedding(http, output_dtype=name, encoding_format="base64"))
     assert np.frombuffer(in_base64, NUMBERS[name]).tolist() == expected
 
@@ -122,7 +123,8 @@ def test_an_id_that_is_no_token_is_refused(http):
         ({"input": ["a", ""]}, "input[1]"),
         ({"input": "a", "dimensions": 0}, "dimensions"),
         ({}, "input"),
-        ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
+        ({"input": "a", "encoding_format": "int4"}, "encoding_format"),
+        ({"input": "a", "encoding_format": "int8", "output_dtype": "uint8"}, "encoding_format"),
         ({"input": "a", "output_dtype": "int4"}, "output_dtype"),
         ({"input": "a", "embedding_type": "x"}, "embedding_type"),
         ({"input": "a", "output_dtype": "int8", "embedding_type": "binary"}, "embedding_type"),

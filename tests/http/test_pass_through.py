@@ -61,7 +61,7 @@ class Behind:
         async def blocks():
             try:
                 for number, event in enumerate(events):
-                    while number and not self.may_go_on.is_set():
+                    while number and not self.may_go_on.is_set():  # noqa: ASYNC110 - set from the test's thread
                         await asyncio.sleep(0.005)
                     yield f"data: {json.dumps(event)}\r\n\r\n".encode()
             except asyncio.CancelledError:

@@ -7,7 +7,13 @@ from google.oauth2.credentials import Credentials
 
 MODEL = "gemini-embedding-001"
 PROJECT = "/v1/projects/my-project/locations/us-central1/publishers/google/models"
-PATHS = [PROJECT, PROJECT.replace("/v1/", "/v1beta1/"), "/v1beta1/publishers/google/models"]
+PATHS = [
+    PROJECT,
+    PROJECT.replace("/v1/", "/v1beta1/"),
+    PROJECT.replace("my-project", "google.com:my-project"),
+    PROJECT.replace("my-project", "google.com%3Amy-project"),
+    "/v1beta1/publishers/google/models",
+]
 LONG = "the dog " * 2000
 
 

@@ -57,7 +57,7 @@ def test_what_is_not_given_is_none_and_unknown_fields_are_ignored():
 
 def test_an_unknown_encoding_format_is_refused():
     with pytest.raises(InvalidRequest, match="encoding_format"):
-        read(input="a", encoding_format="int8")
+        read(input="a", encoding_format="float16")
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), max_size=20))

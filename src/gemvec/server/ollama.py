@@ -61,7 +61,7 @@ async def embed_prompt(request: Request) -> Response:
     """Embed one text, as Ollama's first clients ask."""
     asked = await read_body(request, OllamaEmbeddingsRequest)
     model, task_type = _use_model(request, asked.model), asked.named_task()
-    texts = [] if asked.prompt is None else [asked.prompt]
+    texts = [asked.prompt] if asked.prompt else []
     options = EmbedRequest(text="", task_type=task_type, auto_truncate=asked.truncate)
     vectors = await write_vectors([each.vector for each in await _embed(request, model, texts, options, "prompt")])
     return answer(request, to_wire(OllamaEmbeddingsResponse(embedding=vectors[0] if vectors else [])))

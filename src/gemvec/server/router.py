@@ -30,6 +30,8 @@ _FOREIGN_SEGMENTS = {
 _OTHER_WORDS = ("generate", "pull", "ps", "v3", "ws", "openapi", "favicon.ico")
 _MAX_LOGGED_SEGMENTS = 10
 _VERSION = "|".join(re.escape(each.removeprefix("/")) for each in VERSIONS)
+# Google's older projects have a domain before their name: `google.com:project`.
+_FORMS = {"version": _VERSION, "project": "[^/]+"}
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -54,7 +56,7 @@ class Router:
     def __init__(self, routes: Sequence[tuple[Route, ASGIApp]], rest: Rest | None = None) -> None:
         """Take each route with the application that answers it, and what answers some of the other paths.
 
-        A parameter has no slash and no colon, and `{version}` is one of the known ones.
+        A parameter has no slash and no colon, but a `{project}` may have one, and `{version}` is one of the known ones.
         """
         self._rest = rest
         self._methods: dict[str, dict[str, tuple[Route, ASGIApp]]] = {}
@@ -139,7 +141,7 @@ def _pattern(index: int, path: str) -> str:
     """Return the pattern of one path, as group `r{index}`, with a group `p{index}_{name}` for each parameter."""
     literal_and_names = _PARAMETER.split(path)
     parts = [
-        f"(?P<p{index}_{each}>{_VERSION if each == 'version' else '[^/:]+'})" if position % 2 else re.escape(each)
+        f"(?P<p{index}_{each}>{_FORMS.get(each, '[^/:]+')})" if position % 2 else re.escape(each)
         for position, each in enumerate(literal_and_names)
     ]
     return f"(?P<r{index}>{''.join(parts)})"

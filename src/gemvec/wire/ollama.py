@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from gemvec.wire.inputs import TEXTS, TaskNames
-from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS
+from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS, Kind
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 _Model = Annotated[str, Field("A served name; `:latest` may follow.", missing="`{path}` is required")]
 _Truncate = Annotated[bool, Field("Cut a text that is too long (true) or refuse it (false).", default=True)]
+# As Ollama has it: an empty text asks only whether the model is there, an empty text among others is a mistake.
+_TEXTS_OR_NONE = Kind(
+    lambda value: [] if value == "" else TEXTS.read(value), None, {"anyOf": [{"type": "string"}, TEXTS.schema]}
+)
 _Ignored = Annotated[Any, Field("Ignored: it concerns how Ollama loads a model.", kind=IGNORED)]
 
 
@@ -22,7 +26,10 @@ class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
     """Texts to embed; without any, nothing is embedded."""
 
     model: _Model
-    inputs: Annotated[list[str] | None, Field("A text, or texts.", name="input", kind=TEXTS, is_indexed=True)] = None
+    inputs: Annotated[
+        list[str] | None,
+        Field("A text, or texts; one empty text is none.", name="input", kind=_TEXTS_OR_NONE, is_indexed=True),
+    ] = None
     truncate: _Truncate = True
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     options: _Ignored = None

@@ -24,7 +24,6 @@ def _one_of(values: Iterable[str]) -> Kind:
     return choice(names, f"Invalid value for '{{path}}': {{value}} is not one of {', '.join(names)}.")
 
 
-_FORMAT = _one_of(("float", "base64"))
 _NUMBERS = _one_of(NUMBERS)
 _ENCODING = _one_of(ENCODINGS)
 _VALUES_OR_BASE64 = Kind(lambda value: value, None, {"anyOf": [VALUES.schema, {"type": "string"}]})
@@ -48,7 +47,11 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
     output_dimension: Annotated[int | None, Field("The same in Voyage AI's and Mistral's words.")] = None
     encoding_format: Annotated[
         str,
-        Field("base64 holds the bytes of the numbers, those of floats little-endian.", kind=_FORMAT, default="float"),
+        Field(
+            "base64 holds the bytes of the numbers, those of floats little-endian; the others are Mixedbread's.",
+            kind=_ENCODING,
+            default="float",
+        ),
     ] = "float"
     output_dtype: Annotated[
         str | None, Field("Numbers instead of floats, as Voyage AI and Mistral have them.", kind=_NUMBERS)
@@ -75,9 +78,14 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
         Raises:
             InvalidRequest: two fields ask for different ways.
         """
-        in_base64 = self.encoding_format == "base64" or self.embedding_type == "base64"
-        jinas = None if self.embedding_type == "base64" else self.embedding_type
-        encode = NUMBERS[_only({"output_dtype": self.output_dtype, "embedding_type": jinas}) or "float"]
+        in_base64 = "base64" in {self.encoding_format, self.embedding_type}
+        named = {
+            "output_dtype": self.output_dtype,
+            "embedding_type": None if self.embedding_type == "base64" else self.embedding_type,
+            # Clients send float unasked.
+            "encoding_format": None if self.encoding_format in {"float", "base64"} else self.encoding_format,
+        }
+        encode = NUMBERS[_only(named) or "float"]
         if encode is None:
             return to_base64 if in_base64 else None
         return (lambda vector: to_base64(encode(vector))) if in_base64 else encode
