@@ -60,7 +60,6 @@ _KEPT_BACK = {
     "server",
     "set-cookie",
     "strict-transport-security",
-    "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
