@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 
 import httpx
@@ -316,6 +317,34 @@ def test_a_key_for_some_models_reaches_only_those(behind, running, tmp_path):
     assert secret not in str(behind.seen)
 
 
+def exchange(client, head):
+    """Send bytes as they are and return the answer's first line."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as connection:
+        connection.sendall(head)
+        return connection.makefile("rb").readline()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "@{elsewhere}/v1beta/x:y",
+        "%2Fv1beta%2F@{elsewhere}/x:y",
+        ":1@{elsewhere}/x:y",
+        "http://{elsewhere}/v1beta/x:y",
+        "/v1beta/x/../../y",
+        "/v1beta/x/%2e%2e/%2E%2E/y",
+        "/v1beta/models/%2e%2e",
+    ],
+)
+def test_no_path_leads_to_another_server_or_out_of_the_address(keyed, behind, target):
+    elsewhere = Behind()
+    with serving(Starlette(routes=[Route("/{path:path}", elsewhere.__call__)])) as url:
+        target = target.format(elsewhere=url.removeprefix("http://"))
+        answer = exchange(keyed, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert answer.split()[1] in {b"400", b"404"}
+    assert elsewhere.seen == behind.seen == []
+
+
 def test_without_a_server_behind_the_answer_says_how_to_have_one(http):
     answer = http.post(GENERATE, json={})
     assert answer.status_code == 404
@@ -358,7 +387,6 @@ def test_what_cannot_be_passed_on_safely_is_refused_at_the_start(tmp_path, monke
         ("/v1/chat/completions", False, False),
         ("/api/generate", False, False),
         ("/favicon.ico", True, False),
-        ("/v1beta/../admin", True, False),
     ],
 )
 def test_google_gets_only_what_google_has(path, is_geminis, is_taken):
@@ -366,7 +394,5 @@ def test_google_gets_only_what_google_has(path, is_geminis, is_taken):
     assert google.takes(path, is_geminis=is_geminis) == is_taken
 
 
-def test_another_server_gets_every_path_but_those_that_climb():
-    other = PassThrough("http://127.0.0.1:11434")
-    assert other.takes("/api/generate", is_geminis=False)
-    assert not other.takes("/v1/x/../../secret", is_geminis=False)
+def test_another_server_gets_every_path():
+    assert PassThrough("http://127.0.0.1:11434").takes("/api/generate", is_geminis=False)

@@ -10,10 +10,11 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from gemvec.client.google import is_google
 from gemvec.client.transport import BLOCK_BYTES, Request, Response, Transport
+from gemvec.errors import InvalidRequest
 from gemvec.gateway.blocks import MOST_WAITING, Blocks
 
 # Models may think for minutes before the first byte of an answer.
@@ -89,6 +90,15 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     body: bytes = field(default=b"", repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse a path that would lead to another server, behind an `@`, or out of the address with `..`.
+
+        Raises:
+            InvalidRequest: it does.
+        """
+        if not self.path.startswith("/") or not {".", ".."}.isdisjoint(unquote(self.path).split("/")):
+            raise InvalidRequest("The path of a call to pass on must begin with a slash and have no . or .. in it.")
+
 
 class Answer:
     """The answer to a call: its head, and `blocks` of its body while they come in. Close it when done.
@@ -152,8 +162,6 @@ class PassThrough:
             path: its path, decoded.
             is_geminis: whether the path resembles that of no other API than Gemini's.
         """
-        if not {".", ".."}.isdisjoint(path.split("/")):
-            return False  # it would leave the path of the server's address
         if not self._is_google:
             return True
         return bool((_GOOGLES if is_geminis else _GOOGLES_FOR_OPENAI).fullmatch(path))
