@@ -11,11 +11,15 @@ import docx
 import openpyxl
 import pptx
 import pytest
+from docx.enum.style import WD_STYLE_TYPE
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 
 from gemvec.documents import BadDocument, Sources, Splitter
 from gemvec.documents.archive import MAX_XML_BYTES
 from gemvec.documents.readers import READERS, find_reader
 from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.word import read_docx
 
 
 @pytest.fixture
@@ -121,6 +125,32 @@ def test_a_word_document_keeps_headings_lists_and_tables(read):
         "# Batches\n\nA batch is a durable job.\n\n## Cancel\n\n* Send cancel.\n\n"
         "| Name | Price |\n| --- | --- |\n| Tea | 3 |"
     )
+
+
+def test_word_styles_with_a_level_or_the_name_of_a_heading_are_headings():
+    document = docx.Document()
+    names = {"ChapterTitle": None, "HeadA": None, "Abschnitt": "2", "Unterart": None, "Code": None}
+    for name, level in names.items():
+        style = document.styles.add_style(name, WD_STYLE_TYPE.PARAGRAPH)
+        if level:
+            style.element.get_or_add_pPr().append(parse_xml(f'<w:outlineLvl {nsdecls("w")} w:val="{level}"/>'))
+    document.styles["Unterart"].base_style = document.styles["Abschnitt"]
+    for name in names:
+        document.add_paragraph(f"In {name}", style=name)
+    document.add_paragraph("  more();", style="Code")
+    text, _ = read_docx(saved(document))
+    assert text == (
+        "# In ChapterTitle\n\n## In HeadA\n\n### In Abschnitt\n\n### In Unterart\n\n```\nIn Code\n  more();\n```"
+    )
+
+
+def test_blocks_in_a_cell_of_an_opendocument_table_are_apart(read):
+    items = "<text:list><text:list-item><text:p>One</text:p></text:list-item></text:list>"
+    cell = (
+        f"<table:table-cell>{items}<text:p>Two</text:p><text:p>Th<text:span>ree</text:span></text:p></table:table-cell>"
+    )
+    made = read("a.odt", make_odt(f"<table:table><table:table-row>{cell}</table:table-row></table:table>"))
+    assert made.text.startswith("| One Two Three |")
 
 
 def test_a_presentation_is_read_slide_by_slide_with_tables_and_notes(read):

@@ -247,6 +247,37 @@ See :doc:`other page </other>` and :ref:`x`. ``code`` and `link <http://a.b>`_.
 """
 
 
+@pytest.mark.parametrize("start", ["<div>", "<ul><li>x", "<table><tr><td>", "<b>"])
+def test_html_that_is_nested_too_deeply_is_read_as_plain_text_and_said(start):
+    page = f"<title>A title</title><nav>Menu</nav><p>First.<p>Second <b>one</b>.{start * 20_000}The end &amp; more."
+    read = read_html(page.encode())
+    assert read.title == "A title"
+    assert read.text.startswith("First.\nSecond one.")
+    assert read.text.endswith("The end & more.")
+    assert [note.reason for note in read.notes] == ["it is nested too deeply to keep its headings and lists"]
+
+
+def test_html_elements_without_end_tags_end_where_they_do_in_a_browser():
+    rows = "<tr><td>a<td>b" * 300
+    read = read_html(
+        f"<h1>T</h1>{'<p>Text.' * 300}<ul><li>One<li>Two<ul><li>In</ul></ul><table>{rows}</table>".encode()
+    )
+    assert not read.notes
+    assert read.text.startswith("# T\n\nText.\n\nText.")
+    assert "* One\n* Two\n  + In" in read.text
+    assert read.text.count("| a | b |") == 300
+
+
+def test_items_of_a_long_numbered_list_keep_their_numbers():
+    text = read_html(f"<ol start=5>{'<li>x</li>' * 450}</ol>".encode()).text
+    assert [line for line in text.split("\n") if line] == [f"{number}. x" for number in range(5, 455)]
+
+
+@pytest.mark.parametrize("start", ["<!--", "</", "<?", "<a "])
+def test_html_markup_that_does_not_end_costs_nothing_but_itself(start):
+    assert read_html(f"<p>Text.</p>{start * 20_000}".encode()).text.startswith("Text.")
+
+
 def test_rst_headings_are_those_of_the_text_and_not_of_code():
     read = read_rst(RST)
     headings = {block.headings for block in find_blocks(read.text) if block.headings}
@@ -271,6 +302,48 @@ def test_rst_headings_become_markdown_and_lines_keep_their_numbers():
     assert read.text.splitlines()[1] == "# Title"
     assert read.text.splitlines()[6] == "## Part"
     assert "Text with a name and `code`." in read.text
+
+
+def test_rst_markup_inside_lists_is_read_like_that_outside():
+    text = read_rst(
+        b"""\
+#. Install it.
+
+   .. _target: https://example.com
+
+   .. tab:: Unix
+
+      .. code-block:: shell
+
+         pip install it
+
+   .. note::
+      Take care::
+
+          * in code
+
+* See::
+
+    the code
+
+  And more.
+"""
+    ).text
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    assert lines == [
+        *("#. Install it.", "Unix", "```shell", "pip install it", "```"),
+        *("Note:", "Take care:", "```", "* in code", "```", "* See:", "```", "the code", "```", "And more."),
+    ]
+
+
+def test_rst_markup_over_the_end_of_a_line_is_read():
+    rst = b"See `the\nguide <https://example.com>`_, :ref:`Long\nname <x>` and `the\nsurvey`_.\n\nEnd\n===\n"
+    read = read_rst(rst)
+    assert read.text.split("\n")[:4] == ["See the", "guide, Long", "name and the", "survey."]
+    assert read.text.split("\n")[5] == "# End"
+    assert (
+        read_rst(b".. note:: See `the guide\n   <https://example.com>`__ now.\n").text == "Note: See the guide\n now.\n"
+    )
 
 
 def test_rst_keeps_the_content_of_unknown_directives():
@@ -326,6 +399,9 @@ def test_words_that_a_line_end_has_cut_are_whole_again():
     assert join_hyphenated("the index-\ning of \ufb01les") == "the indexing of files"
     assert join_hyphenated("a well-known and well-\nknown word") == "a well-known and well-known word"
     assert join_hyphenated("Berlin-\nMitte") == "Berlin-\nMitte"
+    # PDFium removes the line's end itself and leaves U+FFFE.
+    assert join_hyphenated("the inter\ufffepreter of Berlin\ufffeMitte") == "the interpreter of Berlin-Mitte"
+    assert join_hyphenated("at run\ufffetime", {"run-time"}) == "at run-time"
 
 
 def test_running_heads_and_page_numbers_go():
@@ -336,6 +412,17 @@ def test_running_heads_and_page_numbers_go():
     cleaned = drop_running_lines(pages)
     assert not any("Handbook" in page or page.split("\n")[-1].isdigit() for page in cleaned)
     assert [page.split("\n")[0] for page in cleaned] == [f"Line one of {word}." for word in "abcdef"]
+
+
+def test_numbers_of_lines_go_and_repeated_text_between_the_edges_stays():
+    numbers = "\n".join(map(str, range(1, 34)))
+    pages = [
+        f"Text {word}.\nThis certifies\nthat this\nperson is\na member of\nthe club.\n{numbers}\nProof\nPage {n}"
+        for n, word in enumerate("abcdef")
+    ]
+    assert drop_running_lines(pages) == [
+        f"Text {word}.\nThis certifies\nthat this\nperson is\na member of\nthe club." for word in "abcdef"
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"no pdf at all", make_pdf("text")[:200]])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from gemvec.documents.html_plain import read_plain
 from gemvec.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _MIN_FOOT_WORDS = 12
 _MIN_LINKS, _LINK_SHARE = 4, 0.9
 
 
+# How deep elements may lie in each other: what reads the tree calls itself for every level.
+_MAX_DEPTH = 150
+
+
 @dataclass(frozen=True, slots=True)
 class WebPage:
     """What was read from a page.
@@ -49,27 +54,43 @@ class WebPage:
 
 def read_page(data: bytes | str) -> WebPage:
     """Return the visible text of a page, or of a piece of one, as Markdown."""
+    data = _close_markup(data)
     page = _parse(data)
+    if page is None:
+        text, title = read_plain(data)
+        return WebPage(text, _clean(title), is_plain=True)
     title = _clean(page.title.get_text(" ")) if page.title else ""
-    is_plain = False
     _drop_unread(page)
     heading = page.find("h1")
     title = title or (_clean(heading.get_text(" ")) if heading else "")
-    body = page.body or page
-    try:
-        text = cast("str", _converter().convert_soup(body))
-    except RecursionError:
-        text, is_plain = body.get_text("\n"), True
+    text = cast("str", _converter().convert_soup(page.body or page))
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    return WebPage(re.sub(r"\n{3,}", "\n\n", text).strip(), title, is_plain)
+    return WebPage(re.sub(r"\n{3,}", "\n\n", text).strip(), title)
 
 
-def _parse(data: bytes | str) -> BeautifulSoup:
+def _parse(data: bytes | str) -> BeautifulSoup | None:
+    """Return the page's tree; None when it is too deep."""
     try:
-        from bs4 import BeautifulSoup
+        from gemvec.documents.html_tree import TooDeep, parse_page
     except ImportError as error:
         raise MissingDependency("HTML needs more packages.", extra="milvus") from error
-    return BeautifulSoup(data, "html.parser")
+    try:
+        return parse_page(data, _MAX_DEPTH)
+    except TooDeep:
+        return None
+
+
+def _close_markup(data: bytes | str) -> bytes | str:
+    """Return `data` without markup that does not end, which takes long to parse: a comment hides the rest, `<` is text.
+
+    UTF-16 and UTF-32 stay as they are.
+    """
+    if isinstance(data, bytes):
+        return cast("str", _close_markup(data.decode("latin-1"))).encode("latin-1")  # only ASCII characters change
+    start = data.find("<!--", max(data.rfind("-->"), 0))
+    data = data if start < 0 else data[:start]
+    end = data.rfind(">") + 1
+    return data[:end] + data[end:].replace("<", "&lt;")
 
 
 def _clean(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 from gemvec.documents.document import Note
@@ -15,10 +15,14 @@ from gemvec.errors import MissingDependency
 _PASSWORD, _SECURITY = 4, 5
 # How many lines at the top and bottom of a page may be running heads, and the share of pages that must repeat them.
 _EDGE_LINES, _MIN_PAGES, _SHARE, _SHARE_OF_BOTH = 2, 4, 0.5, 0.8
+# Further in, only the same words repeat in a running head of several lines, and only numbers of lines below that.
+_DEEP_LINES, _NUMBERED_LINES = 4, 60
+_LINE_NUMBER = re.compile(r"[a-z]{0,2}\d{1,4}[a-z]{0,2}")
 _NUMBERS_SHOWN = 10
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
-# A hyphen at a line's end between small letters. PDFium gives U+FFFE for a hyphen that it takes for a soft one.
-_HYPHEN = re.compile("([^\\W\\d_]+)(?:-|\u2010|\u00ad|\ufffe)[ \\t]*\n[ \\t]*([^\\W\\d_]+)")
+# A hyphen at a line's end. PDFium gives U+FFFE for one that it takes for a soft one, and leaves out the line's end.
+_HYPHEN = re.compile("([^\\W\\d_]+)(?:(?:-|\u2010|\u00ad|\ufffe)[ \\t]*(\n)[ \\t]*|\ufffe)([^\\W\\d_]+)")
+_COMPOUND = re.compile(r"[^\W\d_]+-[^\W\d_]+")
 _SOFT = re.compile("[\ufffe\u00ad]")
 
 
@@ -46,7 +50,8 @@ def read_pages(data: bytes) -> tuple[list[str], str, list[Note]]:
         if pages
     ]
     pages = drop_running_lines([text or "" for text in found])
-    return [join_hyphenated(text) for text in pages], title, notes
+    compounds = {found for text in pages for found in _COMPOUND.findall(text)}
+    return [join_hyphenated(text, compounds) for text in pages], title, notes
 
 
 def _open(data: bytes) -> Any:
@@ -61,7 +66,9 @@ def _open(data: bytes) -> Any:
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) in {_PASSWORD, _SECURITY} or "password" in str(error).lower():
             raise UnreadableDocument("it is protected by a password") from error
-        raise UnreadableDocument(f"it is not a readable PDF: {error}") from error
+        raise UnreadableDocument(
+            "it is not a readable PDF: it is damaged, or uses what PDFium does not know"
+        ) from error
 
 
 def _read_page(document: Any, number: int) -> str | None:
@@ -90,48 +97,65 @@ def drop_running_lines(pages: Sequence[str]) -> list[str]:
     if len(known) < _MIN_PAGES:
         return list(pages)
     repeated: set[tuple[int, str]] = set()
-    for place in _edges():
-        counts = Counter(_shape(page[place]) for page in known)
-        repeated |= {(place, shape) for shape, count in counts.items() if count >= _SHARE * len(known)}
-        # Left and right pages differ; each kind is about half of the pages.
-        pairs = [(shape, count) for shape, count in counts.most_common(2) if count > 1]
-        if sum(count for _, count in pairs) >= _SHARE_OF_BOTH * len(known):
-            repeated |= {(place, shape) for shape, _ in pairs}
+    for side in (range(_NUMBERED_LINES), range(-1, -_NUMBERED_LINES - 1, -1)):
+        for place in side:
+            found = _find_repeated(known, place)
+            if not found:
+                break
+            repeated |= found
     return ["\n".join(_without(page, repeated)) if _is_long(page) else "\n".join(page) for page in lines]
+
+
+def _find_repeated(pages: Sequence[Sequence[str]], place: int) -> set[tuple[int, str]]:
+    """Return what most pages share at one place, counted from the start or the end of a page."""
+    counts = Counter(shape for page in pages if (shape := _shape(page, place)))
+    found = {(place, shape) for shape, count in counts.items() if count >= _SHARE * len(pages)}
+    # Left and right pages differ; each kind is about half of the pages.
+    pairs = [(shape, count) for shape, count in counts.most_common(2) if count > 1]
+    if sum(count for _, count in pairs) >= _SHARE_OF_BOTH * len(pages):
+        found |= {(place, shape) for shape, _ in pairs}
+    return found
 
 
 def _is_long(lines: Sequence[str]) -> bool:
     return len(lines) > 2 * _EDGE_LINES
 
 
-def _edges() -> Iterator[int]:
-    yield from range(_EDGE_LINES)
-    yield from range(-_EDGE_LINES, 0)
-
-
-def _shape(line: str) -> str:
-    return _DIGITS.sub("#", " ".join(line.lower().split()))
+def _shape(lines: Sequence[str], place: int) -> str:
+    """Return what may repeat at a place; empty when that is nothing."""
+    depth = place if place >= 0 else -place - 1
+    if depth >= len(lines):
+        return ""
+    line = " ".join(lines[place].lower().split())
+    if depth < _EDGE_LINES:
+        return _DIGITS.sub("#", line)
+    return line if depth < _DEEP_LINES or _LINE_NUMBER.fullmatch(line) else ""
 
 
 def _without(lines: Sequence[str], repeated: set[tuple[int, str]]) -> list[str]:
     """Return the lines without repeated ones, removed from the edges inwards, so that no line between them is lost."""
     kept = list(lines)
-    for order in (range(_EDGE_LINES), range(-1, -_EDGE_LINES - 1, -1)):
-        for place in order:
-            if (place, _shape(lines[place])) not in repeated:
+    for side in (range(len(lines)), range(-1, -len(lines) - 1, -1)):
+        for place in side:
+            if (place, _shape(lines, place)) not in repeated:
                 break
             kept[place] = ""
     return [line for line in kept if line]
 
 
-def join_hyphenated(text: str) -> str:
-    """Return `text` in plain characters, with words joined that the end of a line has cut in two."""
-    compounds = set(re.findall(r"[^\W\d_]+-[^\W\d_]+", text))
+def join_hyphenated(text: str, compounds: Collection[str] = ()) -> str:
+    """Return `text` in plain characters, with words joined that the end of a line has cut in two.
+
+    Args:
+        text: a page.
+        compounds: words that are written with a hyphen elsewhere in the document; those of the page are added.
+    """
+    known = {*compounds, *_COMPOUND.findall(text)}
 
     def join(found: re.Match[str]) -> str:
-        first, second = found[1], found[2]
-        if f"{first}-{second}" in compounds:  # written with a hyphen elsewhere, too
+        first, end, second = found[1], found[2] or "", found[3]
+        if f"{first}-{second}" in known:
             return f"{first}-{second}"
-        return first + second if second[0].islower() else f"{first}-\n{second}"
+        return first + second if second[0].islower() else f"{first}-{end}{second}"
 
     return fold(_SOFT.sub("-", _HYPHEN.sub(join, text)))

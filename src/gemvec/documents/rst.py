@@ -10,9 +10,12 @@ import re
 
 # Line of punctuation that underlines a heading.
 _ADORNMENT = re.compile(r"^([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
-_ROLE = re.compile(r":[a-zA-Z][\w:+.-]*:`([^`<]+?)(?:[ \t]*<[^`>]*>)?`")
-_LINK = re.compile(r"`([^`<\n]+?)[ \t]*<[^`>\n]*>`__?")
-_REFERENCE = re.compile(r"(?<!`)`([^`\n]+)`__?(?!\w)")
+# Inline markup may go over the end of a line.
+_ROLE = re.compile(r":[a-zA-Z][\w:+.-]*:`([^`<]+)(?:<[^`>]*>)?`")
+_LINK = re.compile(r"(?<!`)`([^`<]+)<[^`>]*>`__?")
+_REFERENCE = re.compile(r"(?<!`)`([^`]+)`__?(?!\w)")
+_LITERAL = re.compile(r"(``.+?``(?!`))", re.DOTALL)
+_ITEM = re.compile(r"(?:[-*+•]|#\.|\(?(?:\d+|[a-zA-Z])[.)])[ ]+")
 _TARGET = re.compile(r"^\.\.[ ]+(?:_[^:]+:|__:|__ )|^__[ ]")
 _DIRECTIVE = re.compile(r"^\.\.[ ]+(?:\|[^|]+\|[ ]+)?(?P<name>[A-Za-z][\w:.+-]*?)::(?:[ ]+(?P<said>.*))?$")
 _NOTE = re.compile(r"^\.\.[ ]+\[[^\]]+\][ ]")
@@ -45,26 +48,43 @@ class _Translation:
     def __init__(self, lines: list[str]) -> None:
         self._lines = [line.expandtabs(8).rstrip() for line in lines]
         self._made = [""] * len(self._lines)
+        self._prose: set[int] = set()  # lines whose inline markup is still to be translated
         self._levels: dict[str, int] = {}
 
     def run(self) -> str:
         self._translate(0, len(self._lines), 0)
+        self._translate_prose()
         return "\n".join(self._made)
 
     def _translate(self, start: int, end: int, indent: int) -> None:
-        """Translate lines that are indented by `indent`, and remove the indentation."""
+        """Translate lines that are indented by `indent` or more, as in lists, and remove that indentation."""
         place = start
         while place < end:
             line = self._lines[place][indent:]
-            if line.startswith((".. ", "__ ")) or line == "..":
-                place = self._translate_markup(place, end, indent, line)
+            markup = line.lstrip()
+            if markup.startswith((".. ", "__ ")) or markup == "..":
+                place = self._translate_markup(place, end, _count_indent(self._lines[place]), markup)
             elif not indent and (after := self._translate_heading(place)):
                 place = after
-            elif line.endswith("::") and not line.lstrip().startswith(":"):
+            elif line.endswith("::") and not markup.startswith(":"):
                 place = self._translate_literal(place, end, indent, line)
             else:
-                self._made[place] = "" if _RULE_OF_TABLE.match(line) else _translate_inline(line)
+                self._write(place, "" if _RULE_OF_TABLE.match(line) else line)
                 place += 1
+
+    def _write(self, place: int, text: str) -> None:
+        """Write a line of text."""
+        self._made[place] = text
+        if text:
+            self._prose.add(place)
+
+    def _translate_prose(self) -> None:
+        """Translate the inline markup of paragraphs: runs of lines of text."""
+        for first in [place for place in sorted(self._prose) if place - 1 not in self._prose]:
+            last = first
+            while last in self._prose:
+                last += 1
+            self._made[first:last] = _translate_inline("\n".join(self._made[first:last])).split("\n")
 
     def _translate_heading(self, place: int) -> int:
         """Write a heading if one starts at `place`; return the line after it, or 0."""
@@ -84,14 +104,15 @@ class _Translation:
 
     def _translate_literal(self, place: int, end: int, indent: int, line: str) -> int:
         """Write a paragraph's last line that ends with two colons, and the code below it."""
-        self._made[place] = "" if line.strip() == "::" else _translate_inline(line[:-1])
-        first, last = self._find_block(place + 1, end, indent)
+        self._write(place, "" if line.strip() == "::" else line[:-1])
+        item = _ITEM.match(line.lstrip())
+        first, last = self._find_block(place + 1, end, indent + _count_indent(line) + (item.end() if item else 0))
         return self._write_code(first, last, fence=place + 1, language="", bound=end)
 
     def _translate_markup(self, place: int, end: int, indent: int, line: str) -> int:
         first, last = self._find_block(place + 1, end, indent)
         if _NOTE.match(line):
-            self._made[place] = _translate_inline(_NOTE.sub("", line))
+            self._write(place, _NOTE.sub("", line))
             self._translate(first, last, self._indent_of(first, last))
             return last
         directive = None if _TARGET.match(line) else _DIRECTIVE.match(line)
@@ -113,9 +134,7 @@ class _Translation:
             return
         else:
             words = [name.capitalize()] if name in _SPOKEN else []
-            self._made[place] = _translate_inline(": ".join([*words, said] if said else words))
-            if words and not said:
-                self._made[place] += ":"
+            self._write(place, ": ".join([*words, said]).rstrip())
         self._translate(options, last, self._indent_of(options, last))
 
     def _write_code(self, first: int, last: int, *, fence: int, language: str, bound: int) -> int:
@@ -146,7 +165,7 @@ class _Translation:
         while place < end:
             line = self._lines[place]
             if line.strip():
-                if len(line) - len(line.lstrip()) <= indent:
+                if _count_indent(line) <= indent:
                     break
                 last = place + 1
             place += 1
@@ -154,7 +173,7 @@ class _Translation:
 
     def _indent_of(self, first: int, last: int) -> int:
         written = [line for line in self._lines[first:last] if line.strip()]
-        return min((len(line) - len(line.lstrip()) for line in written), default=0)
+        return min(map(_count_indent, written), default=0)
 
     def _skip_options(self, first: int, last: int) -> int:
         while first < last and _OPTION.match(self._lines[first]):
@@ -169,6 +188,19 @@ class _Translation:
         return ""
 
 
-def _translate_inline(line: str) -> str:
-    line = _LINK.sub(r"\1", _ROLE.sub(r"\1", line))
-    return _REFERENCE.sub(r"\1", line).replace("``", "`")
+def _count_indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _translate_inline(text: str) -> str:
+    parts = _LITERAL.split(text)
+    for place in range(0, len(parts), 2):
+        for markup in (_ROLE, _LINK, _REFERENCE):
+            parts[place] = markup.sub(_read_inline, parts[place])
+    return "".join(parts).replace("``", "`")
+
+
+def _read_inline(found: re.Match[str]) -> str:
+    """Return the words of inline markup, and as many line ends as it had."""
+    words = found[1].rstrip()
+    return words + "\n" * (found[0].count("\n") - words.count("\n"))

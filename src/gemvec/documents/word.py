@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gemvec.documents.archive import Archive, find_title
 from gemvec.documents.html import read_page
 from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.word_styles import map_styles
 from gemvec.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _UNREAD = frozenset({f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT}table-of-content"})
 _SPACES = frozenset({f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"})
+# Elements that a reader sees on a line of their own, also inside a table's cell.
+_BLOCKS = frozenset({f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}list-item", f"{_TABLE}table-cell"})
+_STYLES = "word/styles.xml"
 _MAX_LEVEL = 6
 
 
@@ -35,8 +39,13 @@ def read_docx(data: bytes) -> tuple[str, str]:
     archive.check_parts()
     if "word/document.xml" not in archive.names:
         raise UnreadableDocument("it is not a Word document: it has no text part")
+    styles = map_styles(archive.read_xml(_STYLES)) if _STYLES in archive.names else []
     converter = cast("Any", mammoth)
-    made = converter.convert_to_html(io.BytesIO(data), convert_image=converter.images.img_element(_drop_picture))
+    made = converter.convert_to_html(
+        io.BytesIO(data),
+        convert_image=converter.images.img_element(_drop_picture),
+        style_map="\n".join(styles),
+    )
     return read_page(cast("str", made.value)).text, find_title(archive, "docProps/core.xml")
 
 
@@ -116,6 +125,6 @@ def _flatten(element: Element) -> str:
         if each.tag in _SPACES:
             parts.append(" ")
         elif each.tag not in _UNREAD:
-            parts.append(_flatten(each))
+            parts.append(f" {_flatten(each)} " if each.tag in _BLOCKS else _flatten(each))
         parts.append(each.tail or "")
     return "".join(parts).strip("\n")
