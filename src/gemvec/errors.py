@@ -16,6 +16,7 @@ GemvecError
  + ModelForbidden          an API key that is not for this model
  + AdminKeyNeeded          an API key that may not see what concerns all callers
  + OriginForbidden         a web page of another site, where nobody needs a key
+ + KeyChangesForbidden     keys cannot be changed by this call
  + NotFound
  |   + ModelNotFound
  |   + UploadedFileNotFound
@@ -190,6 +191,10 @@ class AdminKeyNeeded(GemvecError):
 
 class OriginForbidden(GemvecError):
     """A web page of another site may not call this server, which needs no key; --allow-origin allows it."""
+
+
+class KeyChangesForbidden(GemvecError):
+    """The server was not started so that keys can be changed by a call, or the caller has no admin key."""
 
 
 class NotFound(GemvecError):

@@ -257,6 +257,11 @@ class Settings:
     allow_anonymous: bool = setting(
         False, "Listen on other addresses than this machine's own without an API key.", topic=_CALLERS
     )
+    allow_key_changes: bool = setting(
+        False,
+        "Let admin keys make, replace, revoke and delete keys in the console; otherwise only gemvec keys does.",
+        topic=_CALLERS,
+    )
     model_in_body: bool = setting(
         False,
         "Use the model named in the body instead of the URL's, as the Gemini provider of Milvus' server needs.",

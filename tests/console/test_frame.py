@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-PAGES = ("Playground", "Batches", "Files", "Models", "Now", "Keys")
+PAGES = ("Playground", "Search", "Batches", "Files", "Models", "Now", "Keys")
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 KEY = "a-secret-key"
 # The server runs in the process of the tests, which may be large by now.

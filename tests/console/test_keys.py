@@ -29,6 +29,19 @@ def admin_page(open_page, serve, make_key):
         yield page
 
 
+@pytest.fixture
+def changing_page(open_page, serve, make_key):
+    """The page of a server that lets its admin key make and change keys."""
+    admin = make_key("admin", is_admin=True)
+    with serve(allow_key_changes=True) as url:
+        page = open_page(f"{url}/#/keys")
+        page.get_by_role("dialog").get_by_label("Key").fill(admin)
+        page.keyboard.press("Enter")
+        expect(page.locator("#keys tr")).to_have_count(1)
+        page.url_of_server = url
+        yield page
+
+
 def command(page):
     return shlex.split(page.get_by_role("region", name="Command").text_content())
 
@@ -87,6 +100,70 @@ def test_no_keys_are_said(open_page, gemvec_server):
     page = open_page(f"{gemvec_server.url}/#/keys")
     expect(page.get_by_text("This server has no named keys.")).to_be_visible()
     expect(page.get_by_role("region", name="Command")).to_have_text(re.compile("^gemvec keys create NAME"))
+
+
+def test_a_key_is_made_and_shown_once(changing_page):
+    page = changing_page
+    page.get_by_label("Name").fill("ci")
+    page.get_by_label("Tokens a minute").fill("9000")
+    page.get_by_label("Expires in").fill("30d")
+    page.get_by_role("button", name="Make the key").click()
+    dialog = page.get_by_role("dialog", name="The key ci")
+    key = dialog.get_by_role("region", name="New key").text_content()
+    used = httpx.get(f"{page.url_of_server}/v1beta/models", headers={"x-goog-api-key": key})
+    assert used.status_code == 200
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    dialog.get_by_role("button", name="Done").click()
+    expect(page.locator("#keys tr").filter(has_text="ci")).to_contain_text("9,000")
+    assert key not in page.content()
+    assert key not in page.url
+    assert key not in page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])")
+
+
+def test_a_key_is_replaced_revoked_and_deleted_after_a_question(changing_page):
+    page = changing_page
+    page.get_by_label("Name").fill("ci")
+    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Done").click()
+    row = page.locator("#keys tr").filter(has_text="ci")
+    expect(row).to_be_visible()
+    page.get_by_label("What to do").select_option("rotate")
+    page.locator("[name=key]").select_option("ci")
+    page.get_by_label("The old key works for").fill("1h")
+    assert command(page) == ["gemvec", "keys", "rotate", "ci", "--overlap", "1h"]
+    page.get_by_role("button", name="Replace the key").click()
+    page.get_by_role("button", name="Replace it").click()
+    page.get_by_role("dialog", name="The key ci").get_by_role("button", name="Done").click()
+    page.get_by_label("What to do").select_option("revoke")
+    page.get_by_role("button", name="Revoke the key").click()
+    page.get_by_role("button", name="Keep").click()
+    expect(row).to_contain_text("active")
+    page.get_by_role("button", name="Revoke the key").click()
+    page.get_by_role("button", name="Revoke it").click()
+    expect(row).to_contain_text("revoked")
+    page.get_by_label("What to do").select_option("delete")
+    page.locator("[name=key]").select_option("ci")
+    page.get_by_role("button", name="Delete the key").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.locator("#keys tr")).to_have_count(1)
+
+
+def test_what_a_server_refuses_of_a_key_is_said(changing_page):
+    page = changing_page
+    expect(page.get_by_role("button", name="Make the key")).to_be_disabled()
+    page.get_by_label("Name").fill("admin")
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.get_by_role("alert").filter(has_text="400 INVALID_ARGUMENT")).to_contain_text("'admin' already")
+    page.get_by_label("Name").fill("other")
+    page.get_by_label("Expires in").fill("soon")
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.get_by_role("alert").filter(has_text="400 INVALID_ARGUMENT")).to_contain_text("lifetime_seconds")
+
+
+def test_a_server_that_allows_no_changes_shows_the_command_only(admin_page):
+    expect(admin_page.get_by_role("button", name="Make the key")).to_be_hidden()
+    expect(admin_page.get_by_role("region", name="Command")).to_be_visible()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])

@@ -37,6 +37,7 @@ _SHOWN_PROMPTS = 3
     "port",
     "api_key",
     "allow_anonymous",
+    "allow_key_changes",
     "allow_origin",
     "precision",
     "long_text",

@@ -1,9 +1,9 @@
-"""Passages shown with their neighbours: `join_neighbours`; all passages of a document: `read_document`."""
+"""Passages with their neighbours: `join_neighbours`, `read_around`; all passages of a document: `read_document`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, cast
 
@@ -45,6 +45,39 @@ def join_neighbours(version: CollectionVersion, hits: Sequence[Hit], count: int)
         texts = [known[place]["text"] for place in found]
         joined.append(replace(hit, text=_join(texts), position=known[found[0]]["position"]) if found else hit)
     return joined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPassage:
+    """A passage at its place in its document.
+
+    Attributes:
+        chunk: its number in the document, from 0.
+        chunks: how many passages the document has.
+        text, heading, position: see `Passage`.
+    """
+
+    chunk: int
+    chunks: int
+    text: str
+    heading: str
+    position: str
+
+
+def read_around(version: CollectionVersion, document_id: str, chunk: int, count: int) -> list[StoredPassage]:
+    """Return a passage with the `count` ones before and after it, in the order of the document; [] for no document."""
+    near = f"chunk >= {chunk - count} and chunk <= {chunk + count}"
+    rows = call_milvus(
+        version.client.query,
+        version.name,
+        filter=f"document_id == {_quote(document_id)} and {near}",
+        output_fields=[each.name for each in fields(StoredPassage)],
+    )
+    found = [
+        StoredPassage(**{each.name: row[each.name] for each in fields(StoredPassage)})
+        for row in cast("list[dict[str, Any]]", rows)
+    ]
+    return sorted(found, key=lambda each: each.chunk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

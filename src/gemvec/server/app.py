@@ -30,14 +30,15 @@ from gemvec.server.pass_through import REST
 from gemvec.server.route import Handler, Route
 from gemvec.server.router import Rest, Router
 from gemvec.server.routes import ROUTES
+from gemvec.server.streams import Streams
 from gemvec.server.tracing import Traced, Tracing, open_tracing
 
 
 def create_app(services: Services) -> Starlette:
     """Return the ASGI application that serves `services`.
 
-    `app.state` has `services`, `gate` (close it to drain), `routes` (the table), `authenticator`, `limiter`, `metrics`
-    and `tracing`.
+    `app.state` has `services`, `gate` (close it to drain), `routes` (the table), `authenticator`, `limiter`, `metrics`,
+    `streams` and `tracing`.
 
     Raises:
         BadSetting: `inject`, `otlp_endpoint` or `allow_origin` cannot be used.
@@ -61,7 +62,7 @@ def create_app(services: Services) -> Starlette:
     )
     app.state.services, app.state.gate, app.state.routes = services, gate, ROUTES
     app.state.limiter, app.state.metrics, app.state.tracing = limiter, metrics, tracing
-    app.state.authenticator = authenticator
+    app.state.authenticator, app.state.streams = authenticator, Streams()
     return app
 
 

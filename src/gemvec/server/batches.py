@@ -14,6 +14,7 @@ from gemvec.errors import BeingRepaired, InvalidRequest
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
+from gemvec.server.streams import follow
 from gemvec.storage.threads import in_database_thread
 from gemvec.wire.batches import (
     AsyncBatchEmbedContentRequest,
@@ -90,11 +91,24 @@ async def get_batch(request: Request) -> Response:
 
 async def list_batches(request: Request) -> Response:
     """List the caller's batches, without results: each batch by itself has them."""
+    return await _send(await _list(request))
+
+
+async def follow_batches(request: Request) -> Response:
+    """Send the list of the caller's batches whenever it has changed."""
+
+    async def read() -> bytes:
+        return b"".join(await _list(request))
+
+    return await follow(request, read)
+
+
+async def _list(request: Request) -> Iterator[bytes]:
     query = read_query(request, PageQuery)
     store, owner = _store_of(request), request.state.owner
     page = await in_database_thread(store.list, owner, page_size=query.page_size, page_token=query.page_token)
     operations = (write_operation(_to_wire(job)) for job in page.items)
-    return await _send(write_operations(operations, page.next_page_token))
+    return iter(write_operations(operations, page.next_page_token))
 
 
 async def update_batch(request: Request) -> Response:

@@ -1,4 +1,7 @@
-"""Search in collections of Milvus: `POST /collections/{collection}:search`, with the keys and limits of embedding."""
+"""Search in collections of Milvus: `POST /collections/{collection}:search`, with the keys and limits of embedding.
+
+The console also lists them, and reads the passages around one that was found.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gemvec.errors import BadSetting, CollectionNotFound, InvalidRequest, StorageFailure
-from gemvec.server.bodies import answer, read_body
+from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import embed, use_model
 from gemvec.settings import Settings
 from gemvec.wire.collections import Passage, SearchRequest, SearchResponse
+from gemvec.wire.console import NearPassage, NearPassages, NearQuery, ServedCollection, ServedCollections
 from gemvec.wire.message import to_wire
 
 if TYPE_CHECKING:
@@ -76,6 +80,44 @@ async def search(request: Request) -> Response:
     (embedding,) = await embed(request, model, [make_query_request(served, version.fingerprint, query)], "query")
     hits = await asyncio.to_thread(_find_passages, version, embedding.vector, query, options)
     return answer(request, to_wire(SearchResponse(passages=[_to_passage(hit) for hit in hits])))
+
+
+async def list_collections(request: Request) -> Response:
+    """Tell which collections the caller may search."""
+    services = services_of(request)
+    found = await asyncio.to_thread(
+        lambda: [_describe(each, services.embedder) for each in services.collections.values()]
+    )
+    mine = [each for each in found if request.state.caller.may_use(each.model)]
+    return answer(request, to_wire(ServedCollections(collections=mine)))
+
+
+def _describe(collection: Collection, embedder: Embedder) -> ServedCollection:
+    version = collection.resolve()
+    return ServedCollection(
+        name=collection.name,
+        model=version.fingerprint.find_served(embedder, collection=collection.name).name,
+        dimensionality=version.fingerprint.dimensionality,
+        passages=version.count(),
+        has_words=version.indexing.has_words,
+    )
+
+
+async def read_near(request: Request) -> Response:
+    """Answer with the passages around one, in the order of their document."""
+    from gemvec.milvus.context import read_around
+    from gemvec.milvus.search import MAX_CONTEXT
+
+    collection, asked = _find(request), read_query(request, NearQuery)
+    if not 0 <= asked.around <= MAX_CONTEXT:
+        raise InvalidRequest(f"around is {asked.around}; it must be 0 to {MAX_CONTEXT}.", field="around")
+    version = await asyncio.to_thread(collection.resolve)
+    use_model(request, version.fingerprint.find_served(services_of(request).embedder, collection=collection.name).name)
+    found = await asyncio.to_thread(read_around, version, asked.document, asked.chunk, asked.around)
+    passages = [
+        NearPassage(chunk=each.chunk, text=each.text, heading=each.heading, position=each.position) for each in found
+    ]
+    return answer(request, to_wire(NearPassages(chunks=found[0].chunks if found else 0, passages=passages)))
 
 
 def _find(request: Request) -> Collection:

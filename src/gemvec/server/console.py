@@ -13,6 +13,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.server.bodies import answer
 from gemvec.server.context import services_of
+from gemvec.server.key_changes import may_change_keys
 from gemvec.server.keys import Key, KeyStore
 from gemvec.server.limits import limiter_of
 from gemvec.storage.database import Database
@@ -64,7 +65,12 @@ async def keys_in_use(request: Request) -> Response:
     """Tell which keys there are and what each has used."""
     services = services_of(request)
     await in_database_thread(services.usage.flush)
-    return answer(request, to_wire(KeysInUse(keys=await in_database_thread(_list_keys, services.database))))
+    return answer(
+        request,
+        to_wire(
+            KeysInUse(keys=await in_database_thread(_list_keys, services.database), may_change=may_change_keys(request))
+        ),
+    )
 
 
 def _list_keys(database: Database) -> list[KeyInUse]:

@@ -75,6 +75,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.ModelForbidden: PERMISSION_DENIED,
     errors.AdminKeyNeeded: PERMISSION_DENIED,
     errors.OriginForbidden: PERMISSION_DENIED,
+    errors.KeyChangesForbidden: PERMISSION_DENIED,
     errors.NotFound: NOT_FOUND,
     errors.ModelNotFound: NOT_FOUND,
     errors.UploadedFileNotFound: NOT_FOUND,

@@ -19,6 +19,7 @@ from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
+from gemvec.server.streams import follow
 from gemvec.storage.threads import in_database_thread, in_file_thread
 from gemvec.wire.files import File, ListFilesResponse
 from gemvec.wire.message import to_wire
@@ -55,6 +56,15 @@ async def list_files(request: Request) -> Response:
     # An empty list or token is left out: an empty token keeps some pagers going.
     files = [resource_of(request, file) for file in page.items] or None
     return answer(request, to_wire(ListFilesResponse(files=files, next_page_token=page.next_page_token or None)))
+
+
+async def follow_files(request: Request) -> Response:
+    """Send the list of the caller's files whenever it has changed."""
+
+    async def read() -> bytes:
+        return bytes((await list_files(request)).body)
+
+    return await follow(request, read)
 
 
 async def delete_file(request: Request) -> Response:

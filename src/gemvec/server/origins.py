@@ -96,6 +96,17 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> N
         raise OriginForbidden
 
 
+def refuse_other_sites(request: HTTPConnection) -> None:
+    """Refuse what a page of any other site sends, also one that may call.
+
+    Raises:
+        OriginForbidden: the page is not this server's own.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and _host_of(origin.lower()) != request.headers.get("host", "").lower():
+        raise OriginForbidden
+
+
 def _host_of(origin: str) -> str:
     return origin.partition("://")[2]
 

@@ -17,6 +17,7 @@ from gemvec.server import (
     embed,
     files,
     health,
+    key_changes,
     media_uploads,
     metrics,
     models,
@@ -30,6 +31,7 @@ from gemvec.server import (
 from gemvec.server.errors import Dialect
 from gemvec.server.pass_through import passing_on
 from gemvec.server.route import Route
+from gemvec.wire.console import NearQuery
 from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
 
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
@@ -70,6 +72,8 @@ _Ollama = partial(Route, group="Ollama", versioned=False, dialect=Dialect.OLLAMA
 
 # Monitoring and documentation: for anybody, and never before what clients call.
 _Public = partial(Route, versioned=False, access="anybody", is_api=False)
+
+_KeyChange = partial(Route, group="Console", method="POST", versioned=False, access="admin", is_api=False)
 
 # In the order in which they are tried, the busiest first.
 ROUTES: tuple[Route, ...] = (
@@ -561,6 +565,49 @@ ROUTES: tuple[Route, ...] = (
     Route(
         group="Console",
         method="GET",
+        path="/console/data/batches",
+        handler=batches.follow_batches,
+        summary="List your batches; with `Accept: text/event-stream`, again whenever the list has changed.",
+        response="ListOperationsResponse",
+        query=PageQuery,
+        versioned=False,
+        is_api=False,
+    ),
+    Route(
+        group="Console",
+        method="GET",
+        path="/console/data/files",
+        handler=files.follow_files,
+        summary="The same with your files.",
+        response="ListFilesResponse",
+        query=PageQuery,
+        versioned=False,
+        is_api=False,
+    ),
+    Route(
+        group="Console",
+        method="GET",
+        path="/console/data/collections",
+        handler=collections.list_collections,
+        summary="List the collections that the caller may search.",
+        response="ServedCollections",
+        versioned=False,
+        is_api=False,
+    ),
+    Route(
+        group="Console",
+        method="GET",
+        path="/console/data/collections/{collection}",
+        handler=collections.read_near,
+        summary="Read a passage of a document with those around it.",
+        response="NearPassages",
+        query=NearQuery,
+        versioned=False,
+        is_api=False,
+    ),
+    Route(
+        group="Console",
+        method="GET",
         path="/console/data/keys",
         handler=console.keys_in_use,
         summary="List the API keys, without the keys themselves, with what each has used.",
@@ -568,6 +615,34 @@ ROUTES: tuple[Route, ...] = (
         versioned=False,
         access="admin",
         is_api=False,
+    ),
+    _KeyChange(
+        path="/console/data/keys",
+        handler=key_changes.create_key,
+        request="CreateKeyRequest",
+        response="NewKey",
+        summary="Make a key, and answer with it once; needs `--allow-key-changes`.",
+    ),
+    _KeyChange(
+        path="/console/data/keys:rotate",
+        handler=key_changes.rotate_key,
+        request="RotateKeyRequest",
+        response="NewKey",
+        summary="Replace a key, and answer with the new one once.",
+    ),
+    _KeyChange(
+        path="/console/data/keys:revoke",
+        handler=key_changes.revoke_key,
+        request="KeyName",
+        response="Empty",
+        summary="Stop a key from working.",
+    ),
+    _KeyChange(
+        path="/console/data/keys:delete",
+        handler=key_changes.delete_key,
+        request="KeyName",
+        response="Empty",
+        summary="Delete a key with its files and batches.",
     ),
     _Public(
         group="Console",

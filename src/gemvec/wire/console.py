@@ -1,4 +1,4 @@
-"""Messages for the console only: facts about served names that Google's `Model` lacks, and keys."""
+"""Messages for the console only: facts about served names that Google's `Model` lacks, collections, keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 from gemvec.wire.kinds import INT64
 from gemvec.wire.message import Field, ProtoMessage
+from gemvec.wire.paging import Query
 
 
 class ServedName(ProtoMessage, frozen=True, kw_only=True):
@@ -27,6 +28,46 @@ class ServedNames(ProtoMessage, frozen=True, kw_only=True):
 
     names: Annotated[list[ServedName] | None, Field("The default model's own name first.")] = None
     task_types: Annotated[list[str] | None, Field("The task types of the API.")] = None
+
+
+class ServedCollection(ProtoMessage, frozen=True, kw_only=True):
+    """A collection that can be searched."""
+
+    name: Annotated[str | None, Field("Its name in the address of the search.")] = None
+    model: Annotated[str | None, Field("The served name that embeds its queries.")] = None
+    dimensionality: Annotated[int | None, Field("Number of values of its vectors.")] = None
+    passages: Annotated[int | None, Field("How many passages it has.", kind=INT64)] = None
+    has_words: Annotated[bool | None, Field("Whether a search may be hybrid.")] = None
+
+
+class ServedCollections(ProtoMessage, frozen=True, kw_only=True):
+    """The collections that the caller may search."""
+
+    collections: Annotated[list[ServedCollection] | None, Field("In the order of `--collection`.")] = None
+
+
+class NearQuery(Query, frozen=True, kw_only=True):
+    """Which passages of a document to read."""
+
+    document: Annotated[str, Field("The id of the document.")]
+    chunk: Annotated[int, Field("The number of a passage in it, from 0.", default=0)] = 0
+    around: Annotated[int, Field("How many before it and after it, 0 to 20.", default=2)] = 2
+
+
+class NearPassage(ProtoMessage, frozen=True, kw_only=True):
+    """A passage at its place in its document."""
+
+    chunk: Annotated[int | None, Field("Its number in the document, from 0.")] = None
+    text: Annotated[str | None, Field("The passage.")] = None
+    heading: Annotated[str | None, Field("The headings above it.")] = None
+    position: Annotated[str | None, Field("Where it starts in the source, such as `line 12`.")] = None
+
+
+class NearPassages(ProtoMessage, frozen=True, kw_only=True):
+    """Passages that stand together in a document."""
+
+    chunks: Annotated[int | None, Field("How many passages the document has.")] = None
+    passages: Annotated[list[NearPassage] | None, Field("In the order of the document.")] = None
 
 
 class KeyInUse(ProtoMessage, frozen=True, kw_only=True):
@@ -50,3 +91,38 @@ class KeysInUse(ProtoMessage, frozen=True, kw_only=True):
     """Every named key."""
 
     keys: Annotated[list[KeyInUse] | None, Field("The oldest first.")] = None
+    may_change: Annotated[bool | None, Field("Whether the caller may make and change keys here.")] = None
+
+
+class KeyName(ProtoMessage, frozen=True, kw_only=True):
+    """Which key to change."""
+
+    name: Annotated[str, Field("The operator's name for it.")]
+
+
+class RotateKeyRequest(KeyName, frozen=True, kw_only=True):
+    """How to replace a key."""
+
+    lifetime_seconds: Annotated[
+        int | None, Field("How long the new key works; until the end of the old one if absent.", kind=INT64)
+    ] = None
+    overlap_seconds: Annotated[
+        int | None, Field("How long the old key works beside it; not at all if absent.", kind=INT64)
+    ] = None
+
+
+class CreateKeyRequest(KeyName, frozen=True, kw_only=True):
+    """The key to make."""
+
+    is_admin: Annotated[bool, Field("Whether it may see what concerns all callers.", default=False)] = False
+    model: Annotated[str | None, Field("The only served name that it may use; all if absent.")] = None
+    requests_per_minute: Annotated[int | None, Field("Texts in a minute; no limit if absent.", kind=INT64)] = None
+    tokens_per_minute: Annotated[int | None, Field("Tokens in a minute; no limit if absent.", kind=INT64)] = None
+    lifetime_seconds: Annotated[int | None, Field("How long it works; for ever if absent.", kind=INT64)] = None
+
+
+class NewKey(ProtoMessage, frozen=True, kw_only=True):
+    """A key that was made; it cannot be read again."""
+
+    name: Annotated[str | None, Field("The operator's name for it.")] = None
+    key: Annotated[str | None, Field("The key itself.")] = None

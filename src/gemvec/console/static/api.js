@@ -83,6 +83,24 @@ export async function askJson(path, options) {
 }
 
 /**
+ * Read an answer line by line, as it arrives.
+ *
+ * @param {Response} response
+ */
+export async function* linesOf(response) {
+  let rest = "";
+  const reader = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  if (rest) yield rest;
+}
+
+/**
  * Upload a file as `multipart/related`, which reads it from disk as it is sent.
  *
  * @param {File} file

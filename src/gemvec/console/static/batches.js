@@ -1,13 +1,13 @@
 // The caller's batches: how far they are, and what can be done with each.
 
-import { ask, askJson } from "./api.js";
+import { ask } from "./api.js";
 import { confirm } from "./confirm.js";
 import { field, make } from "./elements.js";
 import { counted, moment, rate, whole } from "./format.js";
+import { createLive } from "./live.js";
 import { createNewBatch } from "./newbatch.js";
 import { say } from "./notice.js";
 import { arrange, createPager } from "./pager.js";
-import { createLoop } from "./poll.js";
 import { MOST_ERRORS, findErrors, saveResults } from "./results.js";
 
 /**
@@ -29,8 +29,6 @@ import { MOST_ERRORS, findErrors, saveResults } from "./results.js";
  */
 
 const PAGE_SIZE = 50;
-const LIVE_MILLISECONDS = 1000;
-const IDLE_MILLISECONDS = 10_000;
 
 /** @returns {import("./console.js").Page} */
 export function createBatchesPage() {
@@ -39,30 +37,21 @@ export function createBatchesPage() {
   const empty = make("p", { class: "soft empty", hidden: true }, "No batches yet. Drop a JSONL file above to make one.");
   /** @type {Map<string, ReturnType<typeof createItem>>} */
   let items = new Map();
-  const loop = createLoop(refresh);
-  const pager = createPager(PAGE_SIZE, () => loop.start());
+  const pager = createPager(PAGE_SIZE, () => live.start());
+  const live = createLive(() => `console/data/batches${pager.query()}`, refresh, (failure) => say(trouble, failure));
   const newBatch = createNewBatch(() => {
     pager.reset();
-    loop.start();
+    live.start();
   });
 
-  async function refresh() {
-    try {
-      const { operations = [], nextPageToken } = await askJson(`v1beta/batches${pager.query()}`);
-      const batches = operations.map(batchOf);
-      const known = items;
-      items = new Map(batches.map((/** @type {Batch} */ batch) =>
-        [batch.name, known.get(batch.name) ?? createItem(() => loop.start())]));
-      for (const batch of batches) items.get(batch.name)?.update(batch);
-      arrange(list, [...items.values()].map(({ element }) => element));
-      pager.note(nextPageToken);
-      empty.hidden = batches.length > 0;
-      say(trouble, null);
-      return batches.some((/** @type {Batch} */ { isEnded }) => !isEnded) ? LIVE_MILLISECONDS : IDLE_MILLISECONDS;
-    } catch (failure) {
-      say(trouble, failure);
-      return IDLE_MILLISECONDS;
-    }
+  function refresh(/** @type {{operations?: any[], nextPageToken?: string}} */ { operations = [], nextPageToken }) {
+    const batches = operations.map(batchOf);
+    const known = items;
+    items = new Map(batches.map((batch) => [batch.name, known.get(batch.name) ?? createItem(live.start)]));
+    for (const batch of batches) items.get(batch.name)?.update(batch);
+    arrange(list, [...items.values()].map(({ element }) => element));
+    pager.note(nextPageToken);
+    empty.hidden = batches.length > 0;
   }
 
   return {
@@ -70,9 +59,9 @@ export function createBatchesPage() {
       pager.element),
     show() {
       newBatch.show();
-      loop.start();
+      live.start();
     },
-    hide: loop.stop,
+    hide: live.stop,
   };
 }
 

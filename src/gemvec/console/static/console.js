@@ -9,6 +9,7 @@ import { createKeysPage } from "./keys.js";
 import { createModelsPage } from "./models.js";
 import { createNowPage } from "./now.js";
 import { createPlaygroundPage } from "./playground.js";
+import { createSearchPage } from "./search.js";
 
 /**
  * @typedef {object} Page
@@ -20,6 +21,7 @@ import { createPlaygroundPage } from "./playground.js";
 /** @type {Record<string, {title: string, create: () => Page}>} */
 const PAGES = {
   playground: { title: "Playground", create: createPlaygroundPage },
+  search: { title: "Search", create: createSearchPage },
   batches: { title: "Batches", create: createBatchesPage },
   files: { title: "Files", create: createFilesPage },
   models: { title: "Models", create: createModelsPage },

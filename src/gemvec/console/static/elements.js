@@ -45,6 +45,19 @@ export function field(label, control, hint = "") {
   return make("label", { class: "field" }, make("span", {}, label), control, note);
 }
 
+/**
+ * Return a row of a table of class `stacked`, which a narrow screen shows as a list: each cell knows its column's name.
+ *
+ * @param {string[]} heads names of the columns
+ * @param {...HTMLElement} cells
+ */
+export function tableRow(heads, ...cells) {
+  cells.forEach((cell, index) => {
+    cell.dataset.head = heads[index];
+  });
+  return make("tr", {}, ...cells);
+}
+
 /** @param {any} child */
 function isShown(child) {
   return child !== null && child !== undefined && child !== false && child !== "";

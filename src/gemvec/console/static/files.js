@@ -1,48 +1,38 @@
 // The caller's files: what was uploaded, and the results of batches.
 
-import { ask, askJson, save } from "./api.js";
+import { ask, save } from "./api.js";
 import { confirm } from "./confirm.js";
-import { make } from "./elements.js";
+import { make, tableRow } from "./elements.js";
 import { moment, size } from "./format.js";
+import { createLive } from "./live.js";
 import { say } from "./notice.js";
 import { createPager } from "./pager.js";
-import { createLoop } from "./poll.js";
 
 const PAGE_SIZE = 50;
-const AGAIN_MILLISECONDS = 10_000;
+const HEADS = ["File", "Size", "From", "Made", "Expires", "Do"];
 
 /** @returns {import("./console.js").Page} */
 export function createFilesPage() {
   const body = make("tbody", { id: "files" });
   const trouble = make("div", { class: "trouble" });
   const empty = make("p", { class: "soft empty", hidden: true }, "No files.");
-  const table = make("table", { class: "plain" },
-    make("thead", {}, make("tr", {}, ...["File", "Size", "From", "Made", "Expires", "Do"].map((name) =>
+  const table = make("table", { class: "plain stacked" },
+    make("thead", {}, make("tr", {}, ...HEADS.map((name) =>
       make("th", { scope: "col" }, name)))), body);
-  const loop = createLoop(refresh);
-  const pager = createPager(PAGE_SIZE, () => loop.start());
-  let shown = "";
+  const pager = createPager(PAGE_SIZE, () => live.start());
+  const live = createLive(() => `console/data/files${pager.query()}`, refresh, (failure) => say(trouble, failure));
 
-  async function refresh() {
-    try {
-      const { files = [], nextPageToken } = await askJson(`v1beta/files${pager.query()}`);
-      const now = JSON.stringify(files);
-      if (now !== shown) body.replaceChildren(...files.map(rowOf));
-      shown = now;
-      pager.note(nextPageToken);
-      empty.hidden = files.length > 0;
-      table.hidden = files.length === 0;
-      say(trouble, null);
-    } catch (failure) {
-      say(trouble, failure);
-    }
-    return AGAIN_MILLISECONDS;
+  function refresh(/** @type {{files?: any[], nextPageToken?: string}} */ { files = [], nextPageToken }) {
+    body.replaceChildren(...files.map(rowOf));
+    pager.note(nextPageToken);
+    empty.hidden = files.length > 0;
+    table.hidden = files.length === 0;
   }
 
   async function attempt(/** @type {() => Promise<any>} */ work) {
     try {
       await work();
-      await loop.start();
+      live.start();
     } catch (failure) {
       say(trouble, failure);
     }
@@ -53,7 +43,7 @@ export function createFilesPage() {
     const label = file.displayName || file.name;
     const button = (/** @type {string} */ words, /** @type {string} */ kind, /** @type {() => Promise<any>} */ work) =>
       make("button", { type: "button", class: kind, "aria-label": `${words} ${label}`, on: { click: () => attempt(work) } }, words);
-    return make("tr", {},
+    return tableRow(HEADS,
       make("td", { class: "name" }, make("strong", {}, label), label === file.name ? "" : make("small", { class: "soft" }, file.name)),
       make("td", { class: "number" }, size(Number(file.sizeBytes ?? 0))),
       make("td", {}, file.source === "GENERATED" ? "a batch" : "an upload"),
@@ -70,7 +60,7 @@ export function createFilesPage() {
   return {
     element: make("div", { class: "stack" }, make("h1", {}, "Files"), trouble,
       make("div", { class: "card scroll", tabIndex: 0, role: "region", "aria-label": "Files" }, table, empty), pager.element),
-    show: () => { loop.start(); },
-    hide: loop.stop,
+    show: live.start,
+    hide: live.stop,
   };
 }

@@ -1,16 +1,19 @@
-// The API keys and what each has used, for administrators. Keys are made and changed on the command line, where the
-// data folder is: a key that may look, such as that of a monitor, must not be able to make others.
+// The API keys and what each has used, for administrators. Unless the server allows it, keys are made and changed on the
+// command line, where the data folder is: a key that may look, such as that of a monitor, must not make others.
 
 import { askJson } from "./api.js";
 import { copyText } from "./clipboard.js";
-import { field, make } from "./elements.js";
+import { field, make, tableRow } from "./elements.js";
 import { moment, whole } from "./format.js";
+import { changeKey } from "./newkey.js";
 import { say } from "./notice.js";
 import { createLoop } from "./poll.js";
 import { askServed } from "./served.js";
 
 const AGAIN_MILLISECONDS = 5000;
 const HEADS = ["Name", "State", "Models", "Texts/min", "Tokens/min", "Expires", "Calls", "Texts", "Tokens", "Last used"];
+/** @type {Record<string, string>} */
+const VERBS = { create: "Make the key", rotate: "Replace the key", revoke: "Revoke the key", delete: "Delete the key" };
 const NUMBERS = new Set(["Texts/min", "Tokens/min", "Calls", "Texts", "Tokens"]);
 
 /**
@@ -34,15 +37,15 @@ export function createKeysPage() {
   const trouble = make("div", { class: "trouble" });
   const empty = make("p", { class: "soft empty", hidden: true }, "This server has no named keys.");
   const heads = HEADS.map((name) => make("th", { scope: "col", class: NUMBERS.has(name) ? "number" : "" }, name));
-  const table = make("table", { class: "plain" }, make("thead", {}, make("tr", {}, ...heads)), body);
+  const table = make("table", { class: "plain stacked" }, make("thead", {}, make("tr", {}, ...heads)), body);
   const list = make("div", { class: "card scroll", tabIndex: 0, role: "region", "aria-label": "Keys", hidden: true }, table, empty);
-  const command = createCommand();
+  const command = createCommand(() => loop.start());
   command.element.hidden = true;
   const loop = createLoop(async () => {
     try {
-      const { keys = [] } = await askJson("console/data/keys");
+      const { keys = [], mayChange = false } = await askJson("console/data/keys");
       body.replaceChildren(...keys.map(rowOf));
-      command.offer(keys.map((/** @type {KeyInUse} */ { name }) => name));
+      command.offer(keys.map((/** @type {KeyInUse} */ { name }) => name), mayChange);
       table.hidden = keys.length === 0;
       empty.hidden = keys.length > 0;
       list.hidden = command.element.hidden = false;
@@ -67,7 +70,7 @@ export function createKeysPage() {
 function rowOf(key) {
   const number = (/** @type {string|undefined} */ value, /** @type {string} */ none) =>
     make("td", { class: "number" }, value === undefined ? none : whole(Number(value)));
-  return make("tr", {},
+  return tableRow(HEADS,
     make("th", { scope: "row" }, make("strong", {}, key.name), key.isAdmin && make("small", { class: "soft" }, " admin")),
     make("td", {}, make("span", { class: "badge", data: { state: key.state } }, key.state)),
     make("td", {}, key.models?.join(", ") || "all"),
@@ -77,8 +80,12 @@ function rowOf(key) {
     make("td", {}, key.lastUseTime ? moment(key.lastUseTime) : "never"));
 }
 
-/** Make the form that writes the command which makes or changes a key. */
-function createCommand() {
+/**
+ * Make the form that makes or changes a key where the server allows it, and writes the command that does so everywhere.
+ *
+ * @param {() => void} onChange called after a key was made or changed
+ */
+function createCommand(onChange) {
   const verb = make("select", { name: "verb" }, ...["create", "rotate", "revoke", "delete"].map((each) => make("option", {}, each)));
   const newName = make("input", { type: "text", name: "name", autocomplete: "off" });
   const known = make("select", { name: "key" });
@@ -86,7 +93,11 @@ function createCommand() {
   const texts = make("input", { type: "number", min: 1, name: "texts" });
   const tokens = make("input", { type: "number", min: 1, name: "tokens" });
   const life = make("input", { type: "text", name: "life", placeholder: "never", autocomplete: "off" });
+  const overlap = make("input", { type: "text", name: "overlap", placeholder: "not at all", autocomplete: "off" });
   const admin = make("input", { type: "checkbox", name: "admin" });
+  const trouble = make("div", { class: "trouble" });
+  const run = make("button", { type: "submit", class: "primary" }, "Do it");
+  const where = make("p", { class: "soft about" });
   const code = make("code");
   const copy = make("button", { type: "button", class: "quiet" }, "Copy");
   const newField = field("Name", newName);
@@ -94,6 +105,7 @@ function createCommand() {
   const onlyNew = [field("Model", model), field("Texts a minute", texts), field("Tokens a minute", tokens),
     make("label", { class: "check" }, admin, "Admin: may see the use of all keys")];
   const lifeField = field("Expires in", life, "12h, 30d or 52w");
+  const overlapField = field("The old key works for", overlap, "12h or 30d");
   copy.addEventListener("click", () => copyText(code.textContent, copy));
 
   function refresh() {
@@ -102,21 +114,47 @@ function createCommand() {
     knownField.hidden = isNew;
     for (const each of onlyNew) each.hidden = !isNew;
     lifeField.hidden = !isNew && verb.value !== "rotate";
+    overlapField.hidden = verb.value !== "rotate";
+    life.placeholder = isNew ? "never" : "as before";
+    run.textContent = VERBS[verb.value];
+    run.disabled = isNew && !newName.value.trim();
     const options = isNew ? [model.value && `--model ${quoted(model.value)}`, texts.value && `--requests-per-minute ${texts.value}`,
       tokens.value && `--tokens-per-minute ${tokens.value}`, admin.checked && "--admin"] : [];
     if (!lifeField.hidden && life.value) options.push(`--expires-in ${quoted(life.value.trim())}`);
+    if (!overlapField.hidden && overlap.value) options.push(`--overlap ${quoted(overlap.value.trim())}`);
     const name = isNew ? newName.value.trim() || "NAME" : known.value;
     code.textContent = ["gemvec keys", verb.value, quoted(name), ...options.filter(Boolean)].join(" ");
   }
 
+  async function change(/** @type {Event} */ event) {
+    event.preventDefault();
+    if (run.hidden) return;
+    try {
+      await changeKey({
+        verb: verb.value, name: verb.value === "create" ? newName.value.trim() : known.value, life: life.value.trim(),
+        overlap: overlap.value.trim(), model: model.value, texts: texts.value, tokens: tokens.value, isAdmin: admin.checked,
+      });
+      say(trouble, null);
+      onChange();
+    } catch (failure) {
+      say(trouble, failure);
+    }
+  }
+
   return {
-    element: make("section", { class: "card", "aria-labelledby": "change-keys", on: { input: refresh } },
-      make("h2", { id: "change-keys" }, "Make and change keys"),
-      make("p", { class: "soft about" }, "On the server's machine, with the server's data folder. A running server notices it within a second."),
-      make("div", { class: "options" }, field("What to do", verb), newField, knownField, ...onlyNew, lifeField),
+    element: make("form", { class: "card", "aria-labelledby": "change-keys", on: { input: refresh, submit: change } },
+      make("h2", { id: "change-keys" }, "Make and change keys"), where,
+      make("div", { class: "options" }, field("What to do", verb), newField, knownField, ...onlyNew, lifeField, overlapField),
+      make("div", { class: "row command" }, run), trouble,
       make("div", { class: "row command" }, make("pre", { class: "program", tabIndex: 0, role: "region", "aria-label": "Command" }, code), copy)),
-    /** @param {string[]} names */
-    offer(names) {
+    /**
+     * @param {string[]} names
+     * @param {boolean} mayChange whether the server lets this caller change keys
+     */
+    offer(names, mayChange) {
+      run.hidden = !mayChange;
+      where.textContent = mayChange ? "Here, or by the command below on the server's machine." :
+        "On the server's machine, with the server's data folder. A running server notices it within a second.";
       const now = [...known.options].map(({ value }) => value);
       if (now.join("\n") === names.join("\n")) return;
       known.replaceChildren(...names.map((name) => make("option", {}, name)));

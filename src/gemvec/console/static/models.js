@@ -1,12 +1,13 @@
 // What is served: the weights, the names that mean them, and what a caller may ask of each.
 
 import { askJson } from "./api.js";
-import { make } from "./elements.js";
+import { make, tableRow } from "./elements.js";
 import { size, whole } from "./format.js";
 import { askFigures } from "./figures.js";
 import { say } from "./notice.js";
 import { askServed } from "./served.js";
 
+const HEADS = ["Name", "Values", "Tokens a text", "Options", "Remark"];
 const LIMITS = {
   texts_per_call: "Texts in a call",
   body_bytes: "Bytes in a body",
@@ -62,7 +63,7 @@ async function askFiguresOfAdmin() {
  */
 function cardOf(weights, names) {
   const [{ nativeDimensionality, description }] = names;
-  const rows = names.map((each) => make("tr", {},
+  const rows = names.map((each) => tableRow(HEADS,
     make("th", { scope: "row" }, make("code", {}, each.name)),
     make("td", { class: "number" }, whole(each.defaultDimensionality)),
     make("td", { class: "number" }, whole(each.inputTokenLimit)),
@@ -72,8 +73,8 @@ function cardOf(weights, names) {
     make("h2", {}, weights), make("p", { class: "soft" }, description),
     make("p", { class: "about" }, `The model makes ${whole(nativeDimensionality)} values. Longer vectors are padded with zeros, shorter ones are cut.`),
     make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `Names of ${weights}` },
-      make("table", { class: "plain" },
-        make("thead", {}, make("tr", {}, ...["Name", "Values", "Tokens a text", "Options", "Remark"].map((name) =>
+      make("table", { class: "plain stacked" },
+        make("thead", {}, make("tr", {}, ...HEADS.map((name) =>
           make("th", { scope: "col", class: ["Values", "Tokens a text"].includes(name) ? "number" : "" }, name)))),
         make("tbody", {}, ...rows))));
 }

@@ -1,6 +1,6 @@
 // The results of a batch: saved as a file, or searched for its errors.
 
-import { ask, askJson, save, saveBlob } from "./api.js";
+import { ask, askJson, linesOf, save, saveBlob } from "./api.js";
 
 /** The most errors that are listed; all are counted. */
 export const MOST_ERRORS = 200;
@@ -57,18 +57,4 @@ export async function findErrors(batch) {
 async function askInlined({ name }) {
   const { metadata } = await askJson(`v1beta/${name}`);
   return metadata.output?.inlinedResponses?.inlinedResponses ?? [];
-}
-
-/** @param {Response} response */
-async function* linesOf(response) {
-  let rest = "";
-  const reader = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  if (rest) yield rest;
 }
