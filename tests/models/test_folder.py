@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.catalogue import find_record
@@ -31,8 +32,9 @@ def edit(path, **changes):
 def add_module(folder, kind, **config):
     """Append a module with its config; its weights are those of the golden layers."""
     modules = json.loads((folder / "modules.json").read_text())
-    path = f"{len(modules)}_{kind}"
-    modules.append({"idx": len(modules), "name": "x", "path": path, "type": f"sentence_transformers.models.{kind}"})
+    place = len(modules)
+    path, named = f"{place}_{kind}", f"sentence_transformers.models.{kind}"
+    modules.append({"idx": place, "name": str(place), "path": path, "type": named})
     (folder / "modules.json").write_text(json.dumps(modules))
     edit(folder / path / "config.json", **config)
     shutil.copy(GOLDEN / "layers" / "2_Dense" / "model.safetensors", folder / path)
@@ -69,6 +71,23 @@ def test_a_first_module_that_is_not_run_is_refused_by_its_name(folder, kind):
         find_record(str(folder))
 
 
+@pytest.mark.parametrize("kind", ["custom_st.Transformer", "my_code.Pooling", "Pooling"])
+def test_a_module_from_outside_sentence_transformers_is_refused_by_its_name(folder, kind):
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["type"] = kind
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(UnsupportedModel, match=f"'{kind}', code outside sentence-transformers"):
+        find_record(str(folder))
+
+
+def test_two_modules_of_one_name_are_refused(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[2]["name"] = modules[1]["name"]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(UnsupportedModel, match="to two modules"):
+        find_record(str(folder))
+
+
 def test_a_transformer_that_is_never_pooled_is_refused(folder):
     modules = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps([modules[0], modules[2]]))
@@ -88,6 +107,9 @@ def test_pooling_is_not_done_twice(folder):
         ({"pooling_mode": "median"}, "median"),
         ({"pooling_mode": ["mean", "splade"]}, "splade"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_min_tokens": True}, "pooling_mode_min_tokens"),
+        ({"pooling_mode": "mean", "skips_stop_words": True}, "skips_stop_words"),
+        ({"pooling_mode": []}, "no pooling"),
+        ({"pooling_mode": None}, "None"),
     ],
 )
 def test_a_way_of_pooling_that_is_not_known_is_refused_by_its_name(folder, config, named):
@@ -210,12 +232,85 @@ def test_a_graph_is_taken_where_the_variant_beside_it_cannot_be_built(folder):
         ("gemma3_text", {"attn_logit_softcapping": 30.0}, "attn_logit_softcapping"),
         ("t5", {"feed_forward_proj": "gated-swish"}, "gated-swish"),
         ("modernbert", {"layer_types": ["chunked_attention", "full_attention"]}, "chunked_attention"),
+        ("llama", {"is_causal": False}, "is_causal False"),
+        ("gemma3_text", {"is_causal": False}, "is_causal False"),
+        ("mistral", {"layer_types": ["full_attention", "sliding_attention"]}, "full_attention"),
     ],
 )
 def test_a_variant_without_a_graph_is_refused_by_what_differs(tmp_path, model, changes, named):
     folder = shutil.copytree(GOLDEN / model, tmp_path / "model")
     edit(folder / "config.json", **changes)
     with pytest.raises(UnsupportedModel, match=named):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"config_kwargs": {"hidden_act": "relu"}}, "hidden_act 'relu' in config_kwargs"),
+        ({"config_args": {"num_hidden_layers": 1}}, "num_hidden_layers 1 in config_args"),
+        ({"processor_kwargs": {"truncation_side": "left"}}, "truncation_side 'left' in processor_kwargs"),
+        ({"model_args": {"model_max_length": 8}}, "model_max_length 8 in model_args"),
+        ({"processing_kwargs": {"text": {"max_length": 10}}}, "processing_kwargs"),
+        ({"query_length": 8}, "query_length"),
+        ({"transformer_task": "fill-mask"}, "transformer_task 'fill-mask', expected 'feature-extraction'"),
+        ({"module_output_name": "sentence_embedding"}, "module_output_name"),
+        ({"modality_config": {"text": {"method": "forward", "method_output_name": "pooler_output"}}}, "pooler_output"),
+        ({"modality_config": {"image": {}}}, "modality_config"),
+        ({"max_seq_length": "16"}, "max_seq_length '16'"),
+        ({"max_seq_length": 0}, "max_seq_length 0"),
+    ],
+)
+def test_a_field_of_the_sentence_config_that_may_change_vectors_is_refused_by_its_name(folder, changes, named):
+    edit(folder / "sentence_bert_config.json", **changes)
+    with pytest.raises(UnsupportedModel, match=named):
+        find_record(str(folder))
+
+
+def test_arguments_that_leave_vectors_alone_are_no_reason_to_refuse(folder):
+    harmless = {"torch_dtype": "float16", "attn_implementation": "sdpa"}
+    edit(folder / "sentence_bert_config.json", model_args=harmless, config_kwargs={}, unpad_inputs=True)
+    assert find_record(str(folder)).is_read
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("tokenizer_config.json", {"truncation_side": "left"}),
+        ("tokenizer.json", {"truncation": {"direction": "Left", "max_length": 8}}),
+    ],
+)
+@pytest.mark.parametrize("model", ["bert", "static"])
+def test_a_tokenizer_that_keeps_the_end_of_long_texts_is_refused(tmp_path, model, file, changes):
+    folder = shutil.copytree(GOLDEN / model, tmp_path / "model")
+    edit(folder / file, **changes)
+    with pytest.raises(UnsupportedModel, match="truncation_side 'left'"):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"truncate_dim": -4}, "truncate_dim -4"),
+        ({"truncate_dim": "8"}, "truncate_dim '8'"),
+        ({"default_prompt_name": "nothing"}, "default_prompt_name 'nothing'"),
+        ({"prompts": ["query: "]}, "prompts"),
+    ],
+)
+def test_a_field_of_the_models_config_that_makes_no_sense_is_named(folder, changes, named):
+    edit(folder / "config_sentence_transformers.json", **changes)
+    with pytest.raises(UnsupportedModel, match=named):
+        find_record(str(folder))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_dense_layer_has_a_bias_just_when_its_config_says_so(folder, has_bias):
+    config = {"in_features": 32, "out_features": 20, "activation_function": "torch.nn.modules.activation.Tanh"}
+    here = add_module(folder, "Dense", bias=has_bias, **config)
+    if has_bias:
+        weights = load_file(here / "model.safetensors")
+        save_file({"linear.weight": weights["linear.weight"]}, here / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match=r"linear\.bias"):
         open_embedder(Settings.load({}, model=(str(folder),), streams=1))
 
 

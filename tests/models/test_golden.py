@@ -1,6 +1,7 @@
 """Tiny models of every family have the vectors that sentence-transformers gave them.
 
-`tools/make_golden_models.py` made the folders and the vectors.
+`tools/make_golden_models.py` made the folders and the vectors of `golden`, `tools/make_golden_old_models.py` those of
+`golden-5.3`.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from gemvec.models.weights import load_model
 from gemvec.settings import Settings
 
 GOLDEN = Path(__file__).with_name("golden")
+OLD = Path(__file__).with_name("golden-5.3")
 TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
 MODELS = sorted(path.parent.name for path in GOLDEN.glob("*/expected.safetensors"))
 VARIATIONS = json.loads((GOLDEN / "variations.json").read_text(encoding="utf-8"))
@@ -77,6 +79,14 @@ def test_vectors_are_those_of_sentence_transformers_with_and_without_a_prompt(mo
     answers = embed(GOLDEN / model, [TASKS[prompt] for prompt in expected], precision=precision)
     for vectors, each in zip(answers, expected.values(), strict=True):
         assert cosines(vectors, each).min() >= least
+
+
+@pytest.mark.parametrize("model", sorted(path.name for path in OLD.iterdir()))
+def test_models_saved_by_older_versions_have_the_same_vectors_as_there(model):
+    expected = load_file(OLD / model / "expected.safetensors")
+    answers = embed(OLD / model, [TASKS[prompt] for prompt in expected])
+    for vectors, each in zip(answers, expected.values(), strict=True):
+        assert cosines(vectors, each).min() >= 0.99999
 
 
 @pytest.mark.parametrize("model", ["bert", "xlm-roberta", "modernbert", "gemma3_text", "qwen3", "t5", "static"])

@@ -93,6 +93,11 @@ def test_the_ids_that_count_are_those_of_the_whole_text(tokenizer, texts, max_to
     assert [ids[:max_tokens] for ids in tokenizer.encode(texts, max_tokens)] == whole
 
 
+def test_a_word_that_is_too_long_to_be_known_stays_one_where_few_tokens_count(tokenizer):
+    (unknown,) = tokenizer.encode(["a" * 150])[0]
+    assert tokenizer.encode(["a" * 150], 1) == [[unknown]]
+
+
 def test_tokens_of_a_text_that_is_counted_in_pieces_are_all_counted(tokenizer):
     assert tokenizer.count_tokens(["the dog runs " * 100_000]) == [300_000]
 

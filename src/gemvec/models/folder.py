@@ -27,9 +27,11 @@ from gemvec.models.modules import (
 from gemvec.models.networks import FAMILIES
 from gemvec.models.prompts import NO_PROMPTS, Prompts, find_prompts, prompts_from_config
 from gemvec.models.record import FolderSource, ModelFile, ModelRecord, Task
+from gemvec.models.sentence_config import SentenceConfig
 from gemvec.models.weights_choice import choose_weights, find_task
 
 MANIFEST = "gemvec.json"
+_MODEL_CONFIG = "config_sentence_transformers.json"
 
 _SANE_WINDOW = 1_000_000
 # The window of a network without a limit: the largest token limit of any served name.
@@ -130,7 +132,7 @@ class _Folder:
         here: the folder in it with the network's files.
         program: what modules.json says, or what sentence-transformers does without one.
         config: config.json; empty if there is none.
-        sentence_config: sentence_bert_config.json.
+        sentence_config: sentence_bert_config.json, or the same under an older name.
         model_config: config_sentence_transformers.json.
     """
 
@@ -139,7 +141,7 @@ class _Folder:
     here: Path
     program: Program
     config: Mapping[str, Any]
-    sentence_config: Mapping[str, Any]
+    sentence_config: SentenceConfig
     model_config: Mapping[str, Any]
 
     @classmethod
@@ -149,7 +151,7 @@ class _Folder:
         Raises:
             UnsupportedModel: one cannot be read, or describes a kind of model that gemvec does not run.
         """
-        model_config = read_document(root, "config_sentence_transformers.json") or {}
+        model_config = read_document(root, _MODEL_CONFIG) or {}
         listed = list_modules(root) or [("Transformer", "")]
         path = listed[0][1]
         here = root / path
@@ -166,7 +168,7 @@ class _Folder:
             kind = "StaticEmbedding" if config.get("model_type") == "model2vec" else "Transformer"
             modules = (MEAN_POOLING,) if kind == "Transformer" else ()
             program = Program(kind=kind, path="", modules=modules)
-        sentence_config = read_document(here, "sentence_bert_config.json") or {}
+        sentence_config = SentenceConfig() if program.kind == "StaticEmbedding" else SentenceConfig.read(here, task)
         return cls(
             root=root,
             task=task,
@@ -189,7 +191,7 @@ class _Folder:
             "weights_path": self._from_root(chosen),
             "native_dim": vector_size(self.program.modules, size) if size else 0,
             "window_tokens": self._window_tokens(),
-            "lower_cases": self.sentence_config.get("do_lower_case") is True,
+            "lower_cases": self.sentence_config.lower_cases,
         }
 
     def static_facts(self) -> dict[str, Any]:
@@ -205,14 +207,17 @@ class _Folder:
 
     def prompts(self, name: str) -> Prompts:
         """Return the prompts in the files, else those of the family that they name."""
-        named = self.model_config.get("prompts")
-        texts: dict[str, str] = {}
-        if isinstance(named, dict):
-            pairs = cast("dict[Any, Any]", named).items()
-            texts = {str(key): text for key, text in pairs if isinstance(text, str)}
+        file = self.root / _MODEL_CONFIG
+        named: Any = self.model_config.get("prompts") or {}
+        default = self.model_config.get("default_prompt_name")
+        if not isinstance(named, dict):
+            raise UnsupportedModel(f"{file} has prompts {named!r}, expected an object.")
+        pairs = cast("dict[Any, Any]", named).items()
+        texts = {str(key): text for key, text in pairs if isinstance(text, str)}
+        if default is not None and default not in texts:
+            raise UnsupportedModel(f"{file} has default_prompt_name {default!r}, which is none of its prompts.")
         if any(texts.values()):
-            default = self.model_config.get("default_prompt_name")
-            return prompts_from_config(texts, default if isinstance(default, str) else None)
+            return prompts_from_config(texts, default)
         return find_prompts([name, *self._names()]) or NO_PROMPTS
 
     def _names(self) -> list[str]:
@@ -251,6 +256,7 @@ class _Folder:
 
     def _require_tokenizer(self) -> None:
         if (self.here / "tokenizer.json").is_file():
+            self._require_cuts_at_the_end()
             return
         others = [
             name
@@ -264,6 +270,17 @@ class _Folder:
             f".save_pretrained('{self.here}')\"."
         )
 
+    def _require_cuts_at_the_end(self) -> None:
+        """Refuse a tokenizer that keeps the end of a text that is too long, and not its start."""
+        cut: Any = (read_document(self.here, "tokenizer.json") or {}).get("truncation") or {}
+        settings = read_document(self.here, "tokenizer_config.json") or {}
+        side = str(settings.get("truncation_side", cut.get("direction", "right"))).lower()
+        if side != "right":
+            raise UnsupportedModel(
+                f"{self.here} has truncation_side {side!r} in its tokenizer's files: of a text that is too long the end"
+                " would count. gemvec keeps the start; change it to 'right' if that is what you want."
+            )
+
     def _network_size(self) -> int:
         size = self.config.get(FAMILIES[str(self.config.get("model_type"))].size_key)
         if not isinstance(size, int) and isinstance(self.config.get("text_config"), dict):
@@ -275,7 +292,7 @@ class _Folder:
         family = FAMILIES.get(str(self.config.get("model_type")))
         positions = self.config.get("max_position_embeddings")
         served = family.window_tokens(self.config) if family else positions
-        asked = _windows(self.sentence_config.get("max_seq_length"))
+        asked = _windows(self.sentence_config.max_seq_length)
         if not asked:
             settings = read_document(self.here, "tokenizer_config.json") or {}
             asked = _windows(settings.get("model_max_length"), positions)
@@ -286,8 +303,7 @@ def _scoring_program(root: Path, path: str, model_config: Mapping[str, Any]) -> 
     """Return what becomes of a pair before its head: the vector of its first token."""
     if model_config.get("default_prompt_name"):
         raise UnsupportedModel(
-            f"{root / 'config_sentence_transformers.json'} has default_prompt_name, which gemvec does not put before"
-            " the texts of a reranker."
+            f"{root / _MODEL_CONFIG} has default_prompt_name, which gemvec does not put before the texts of a reranker."
         )
     return Program(kind="Transformer", path=path, modules=(CLS_POOLING,))
 

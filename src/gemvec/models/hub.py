@@ -17,6 +17,7 @@ from gemvec.models.checksum import digest
 from gemvec.models.modules import list_modules, read_document
 from gemvec.models.progress import Progress, watched
 from gemvec.models.record import HubSource, ModelRecord
+from gemvec.models.sentence_config import SENTENCE_CONFIGS
 from gemvec.models.weights_choice import choose_weights, find_task, is_part_of_weights
 from gemvec.settings import read_variable
 
@@ -25,7 +26,7 @@ _DESCRIPTIONS = {
     "config.json",
     "config_sentence_transformers.json",
     "modules.json",
-    "sentence_bert_config.json",
+    *SENTENCE_CONFIGS,
     "tokenizer.json",
     "tokenizer_config.json",
 }

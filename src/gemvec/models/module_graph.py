@@ -56,7 +56,7 @@ def _add(module: Module, vectors: openvino.Node, inputs: Inputs, folder: Path) -
             counted = inputs.attention_mask if module.includes_prompt else inputs.mask_without_prompt()
             return add_pooling(vectors, counted, inputs.positions, module.modes)
         case Dense():
-            return _add_dense(vectors, module, _Weights(folder / module.path))
+            return _add_dense(vectors, module, folder)
         case LayerNorm():
             return _add_layer_norm(vectors, _Weights(folder / module.path))
         case Normalize():
@@ -82,10 +82,13 @@ class _Weights:
         return opset.constant(np.array(self._tensors[name]))
 
 
-def _add_dense(vectors: openvino.Node, module: Dense, weights: _Weights) -> openvino.Node:
+def _add_dense(vectors: openvino.Node, module: Dense, folder: Path) -> openvino.Node:
+    weights = _Weights(folder / module.path)
     product = opset.matmul(vectors, weights.constant("linear.weight"), transpose_a=False, transpose_b=True)
-    if weights.has("linear.bias"):
+    if module.has_bias:
         product = opset.add(product, weights.constant("linear.bias"))
+    elif weights.has("linear.bias"):
+        raise UnsupportedModel(f"{folder / module.path} has the tensor linear.bias, but its config.json no bias.")
     return _ACTIVATIONS[module.activation](product)
 
 

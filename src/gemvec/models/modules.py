@@ -22,6 +22,7 @@ DenseActivation = Literal["Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid"]
 
 _MODULES = "modules.json"
 _CONFIG = "config.json"
+_PACKAGE = "sentence_transformers."
 # Flags in pooling files before sentence-transformers 5.4, in the order in which the vectors are joined.
 _POOLING_FLAGS: Mapping[str, PoolingMode] = {
     "pooling_mode_cls_token": "cls",
@@ -31,6 +32,7 @@ _POOLING_FLAGS: Mapping[str, PoolingMode] = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_POOLING_FIELDS = {"embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt"}
 # Key of the text vector in the values that sentence-transformers' modules pass on.
 _TEXT_VECTOR = "sentence_embedding"
 # msgspec cannot learn of a struct in two threads at once.
@@ -58,11 +60,13 @@ class Dense:
         path: the module's folder in the model's folder.
         size: number of output values.
         activation: the last part of torch's name.
+        has_bias: whether a bias is added.
     """
 
     path: str
     size: int
     activation: DenseActivation
+    has_bias: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,8 @@ def list_modules(folder: Path) -> list[tuple[str, str]] | None:
         return None
     if not listed:
         raise UnsupportedModel(f"{folder / _MODULES} lists no modules.")
-    return [(_kind(each), _path(folder, each)) for each in listed]
+    _refuse_shared_names(folder, listed)
+    return [(_kind(folder, each), _path(folder, each)) for each in listed]
 
 
 def read_program(folder: Path) -> Program | None:
@@ -161,8 +166,10 @@ def read_program(folder: Path) -> Program | None:
             raise _unknown(folder, kind)
         modules.append(reader(folder, place))
     _check_order(folder, first, modules)
-    truncate = (read_document(folder, "config_sentence_transformers.json") or {}).get("truncate_dim")
-    if isinstance(truncate, int) and truncate > 0:
+    truncate = (read_document(folder, "config_sentence_transformers.json") or {}).get("truncate_dim") or 0
+    if not isinstance(truncate, int) or truncate < 0:
+        raise UnsupportedModel(f"{folder} has truncate_dim {truncate!r}, expected a number of values.")
+    if truncate:
         modules.append(Truncate(size=truncate))
     return Program(kind=cast("Literal['Transformer', 'StaticEmbedding']", first), path=path, modules=tuple(modules))
 
@@ -191,8 +198,25 @@ def _unknown(folder: Path, kind: str) -> UnsupportedModel:
     )
 
 
-def _kind(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("type", "")).rsplit(".", 1)[-1]
+def _refuse_shared_names(folder: Path, listed: list[dict[str, Any]]) -> None:
+    """Refuse two modules of one name, of which sentence-transformers runs only the last, in the first one's place."""
+    names = [str(each.get("name", place)) for place, each in enumerate(listed)]
+    shared = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if shared is not None:
+        raise UnsupportedModel(
+            f"{folder / _MODULES} gives the name {shared!r} to two modules; sentence-transformers runs only one."
+        )
+
+
+def _kind(folder: Path, entry: Mapping[str, Any]) -> str:
+    """Return a module's class without its package, which must be sentence-transformers' own."""
+    name = str(entry.get("type", ""))
+    if not name.startswith(_PACKAGE):
+        raise UnsupportedModel(
+            f"{folder / _MODULES} names the module {name!r}, code outside sentence-transformers, which gemvec never"
+            " runs. A version of the model for transformers itself, or its ONNX graph, can be served."
+        )
+    return name.rsplit(".", 1)[-1]
 
 
 def _path(folder: Path, entry: Mapping[str, Any]) -> str:
@@ -207,14 +231,15 @@ def _read_pooling(folder: Path, path: str) -> Pooling:
     file = folder / path / _CONFIG
     if config is None:
         raise UnsupportedModel(f"{file}, which says how token vectors are pooled, is missing.")
-    flags = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
-    unknown = [name for name in flags if name not in _POOLING_FLAGS]
-    asked = config.get("pooling_mode") or [mode for name, mode in _POOLING_FLAGS.items() if name in flags] or ["mean"]
+    flagged = [mode for name, mode in _POOLING_FLAGS.items() if config.get(name)] or ["mean"]
+    asked = config.get("pooling_mode", flagged)
     modes = cast("list[Any]", asked if isinstance(asked, list) else [asked])
+    unknown = sorted(config.keys() - _POOLING_FIELDS - _POOLING_FLAGS.keys())
     unknown += [str(mode) for mode in modes if mode not in get_args(PoolingMode)]
-    if unknown:
-        raise UnsupportedModel(f"{file} asks for {unknown[0]}; gemvec pools by {', '.join(get_args(PoolingMode))}.")
-    return Pooling(modes=tuple(modes), includes_prompt=config.get("include_prompt", True) is not False)
+    if unknown or not modes:
+        what = unknown[0] if unknown else "no pooling"
+        raise UnsupportedModel(f"{file} asks for {what}; gemvec pools by {', '.join(get_args(PoolingMode))}.")
+    return Pooling(modes=tuple(modes), includes_prompt=bool(config.get("include_prompt", True)))
 
 
 def _read_dense(folder: Path, path: str) -> Dense:
@@ -233,7 +258,9 @@ def _read_dense(folder: Path, path: str) -> Dense:
     if not isinstance(size, int):
         raise UnsupportedModel(f"{file} does not state out_features.")
     _require_weights(folder, path)
-    return Dense(path=path, size=size, activation=cast("DenseActivation", name))
+    return Dense(
+        path=path, size=size, activation=cast("DenseActivation", name), has_bias=bool(config.get("bias", True))
+    )
 
 
 def _read_layer_norm(folder: Path, path: str) -> LayerNorm:

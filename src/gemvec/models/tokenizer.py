@@ -19,19 +19,14 @@ from gemvec.models.engines import engine_of
 from gemvec.models.modules import read_document
 from gemvec.models.pairs import PairTemplate
 from gemvec.models.record import ModelRecord
+from gemvec.models.tokenizer_class import apply_class
 from gemvec.models.vocabulary import find_unfamiliar
-
-# Settings in tokenizer_config.json that override the normalizer's in tokenizer.json, by their names there.
-_NORMALIZER_SETTINGS = {
-    "do_lower_case": "lowercase",
-    "strip_accents": "strip_accents",
-    "tokenize_chinese_chars": "handle_chinese_chars",
-}
-
 
 # A text with up to this many characters per token that can count is tokenized as a whole; a longer one in pieces, and
 # only as far as needed. A tokenizer needs about 100 bytes of memory per character.
 _CHARACTERS_PER_TOKEN = 16
+# The least of a text that is tokenized as a whole, so that no word that a tokenizer takes as one is cut in it.
+_SHORTEST_PIECE = 4096
 # A piece ends before a space that is not farther than this from its end; a text without spaces is cut anywhere.
 _SEARCHED_FOR_A_SPACE = 1000
 _PIECE_CHARACTERS = 131_072
@@ -54,6 +49,7 @@ class Tokenizer:
         special_tokens: bool = True,
         lower_cases: bool = False,
         settings: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         """Load a tokenizer.json.
 
@@ -62,9 +58,10 @@ class Tokenizer:
             special_tokens: whether the model needs special tokens around a text.
             lower_cases: whether texts are lower-cased before anything else.
             settings: the model's tokenizer_config.json, which has precedence over the file.
+            config: its config.json, which names the kind of tokenizer if the settings do not.
 
         Raises:
-            UnsupportedModel: the file cannot be read.
+            UnsupportedModel: the file cannot be read, or the settings ask for something that is not done here.
         """
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
@@ -73,7 +70,7 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._has_types = "token_type_ids" in (settings or {}).get("model_input_names", ("token_type_ids",))
-        self._apply_settings(settings or {})
+        apply_class(self._tokenizer, settings or {}, config)
         if lower_cases:
             self._lower_case()
         self._unfamiliar = find_unfamiliar(self._tokenizer)
@@ -86,9 +83,10 @@ class Tokenizer:
             texts: any number.
             max_tokens: how many ids of a text can count; a far longer text is not tokenized to its end. None for all.
         """
-        if max_tokens is None or max(map(len, texts), default=0) <= _CHARACTERS_PER_TOKEN * max_tokens:
+        whole = None if max_tokens is None else max(_CHARACTERS_PER_TOKEN * max_tokens, _SHORTEST_PIECE)
+        if max_tokens is None or whole is None or max(map(len, texts), default=0) <= whole:
             return [each.ids for each in self._encode(texts)]
-        ends = [_end_of_piece(text, 0, _CHARACTERS_PER_TOKEN * max_tokens) for text in texts]
+        ends = [_end_of_piece(text, 0, whole) for text in texts]
         firsts = self._encode([text[:end] for text, end in zip(texts, ends, strict=True)])
         wanted = max_tokens + _SPARE_TOKENS
         return [
@@ -134,16 +132,6 @@ class Tokenizer:
         except TypeError:  # a lone surrogate, which is possible in Python strings but not in UTF-8
             whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
             return self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
-
-    def _apply_settings(self, settings: Mapping[str, Any]) -> None:
-        """Change the settings of BERT's normalizer as transformers does when it loads the tokenizer."""
-        normalizer = self._tokenizer.normalizer
-        if not isinstance(normalizer, normalizers.BertNormalizer):
-            return
-        for name, own_name in _NORMALIZER_SETTINGS.items():
-            if name in settings and "Bert" in str(settings.get("tokenizer_class", "")):
-                setattr(normalizer, own_name, settings[name])
-        self._tokenizer.normalizer = normalizer
 
     def _lower_case(self) -> None:
         normalizer = self._tokenizer.normalizer
@@ -213,4 +201,5 @@ def load_tokenizer(record: ModelRecord, folder: Path) -> Tokenizer:
         special_tokens=engine_of(record).takes_special_tokens,
         lower_cases=record.lower_cases,
         settings=read_document(here, "tokenizer_config.json"),
+        config=read_document(here, "config.json"),
     )

@@ -26,12 +26,14 @@ class Family:
         size_key: the field of config.json with the length of the network's token vectors.
         has_learned_positions: whether each position has its own vector, which limits the length of a text.
         positions_follow_padding: whether positions start after the padding id, as in RoBERTa.
+        fixed_padding_id: that id if config.json cannot change it.
     """
 
     module: str
     size_key: str = "hidden_size"
     has_learned_positions: bool = False
     positions_follow_padding: bool = False
+    fixed_padding_id: int | None = None
 
     def window_tokens(self, config: Mapping[str, Any]) -> int | None:
         """Return the most tokens that the network's position vectors allow, None if they set no limit.
@@ -44,7 +46,7 @@ class Family:
             return None
         if not self.positions_follow_padding:
             return positions
-        padding_id = config.get("pad_token_id")
+        padding_id = config.get("pad_token_id") if self.fixed_padding_id is None else self.fixed_padding_id
         return positions - (padding_id if isinstance(padding_id, int) else 1) - 1
 
 
@@ -67,7 +69,7 @@ FAMILIES: Mapping[str, Family] = {
     "llama": _DECODER,
     "mistral": _DECODER,
     "modernbert": Family(module="modernbert"),
-    "mpnet": Family(module="mpnet", has_learned_positions=True, positions_follow_padding=True),
+    "mpnet": Family(module="mpnet", has_learned_positions=True, positions_follow_padding=True, fixed_padding_id=1),
     "nomic_bert": Family(module="rotary_bert"),
     "qwen2": _DECODER,
     "qwen3": _DECODER,

@@ -38,6 +38,16 @@ def convert_config(document: Mapping[str, Any], kind: type[_Config]) -> _Config:
         ) from error
 
 
+def require_causality(document: Mapping[str, Any]) -> None:
+    """Refuse a decoder whose tokens see later ones, which only some versions of transformers do.
+
+    Raises:
+        UnsupportedModel: config.json says so.
+    """
+    if document.get("is_causal", True) is not True:
+        raise UnsupportedModel(f"config.json has is_causal {document['is_causal']!r}, expected true.")
+
+
 def rotary_base(document: Mapping[str, Any], default: float | None, kind: LayerKind | None = None) -> float:
     """Return the base of the rotary positions' frequencies.
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
+from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, require_causality, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -66,7 +67,11 @@ def read_config(document: Mapping[str, Any]) -> Decoder:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
-    return Decoder(config=convert_config(document, DecoderConfig), base=rotary_base(document, _ROTARY_BASE))
+    require_causality(document)
+    config = convert_config(document, DecoderConfig)
+    if config.model_type == "mistral" and config.sliding_window and "full_attention" in (config.layer_types or ()):
+        raise UnsupportedModel("config.json has full_attention in layer_types, which gemvec does not run for Mistral.")
+    return Decoder(config=config, base=rotary_base(document, _ROTARY_BASE))
 
 
 def build(network: Decoder, inputs: Inputs, tensors: TensorSource) -> openvino.Node:

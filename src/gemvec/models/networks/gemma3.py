@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
+from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, require_causality, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -53,6 +53,7 @@ def read_config(document: Mapping[str, Any]) -> Gemma3:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
+    require_causality(document)
     config = convert_config(document, Gemma3Config)
     every = document.get("sliding_window_pattern") or document.get("_sliding_window_pattern") or _FULL_EVERY
     kinds: list[LayerKind] = config.layer_types or [
