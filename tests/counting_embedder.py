@@ -3,9 +3,9 @@
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, Tokens
 from gemvec.embedding.embedder import OnDone
@@ -47,7 +47,7 @@ class CountingEmbedder:
         return embeddings
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
-        return [replace(each, tokens=Tokens(len(_words(each.text)))) for each in requests]
+        return [structs.replace(each, tokens=Tokens(len(_words(each.text)))) for each in requests]
 
     def figures(self) -> tuple[()]:
         return ()

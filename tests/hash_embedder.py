@@ -4,10 +4,10 @@ Used where tests ask whether every answer belongs to its own request, whatever w
 """
 
 import asyncio
-from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
+from msgspec import structs
 
 from gemvec.embedding.caller import current_caller
 from gemvec.embedding.embed import Embedding, Priority, Tokens
@@ -87,7 +87,7 @@ class HashEmbedder:
         return embeddings
 
     async def tokenize(self, model, requests):
-        return [replace(each, tokens=Tokens(len(each.text))) for each in requests]
+        return [structs.replace(each, tokens=Tokens(len(each.text))) for each in requests]
 
     def figures(self):
         return ()

@@ -1,10 +1,10 @@
 """A small real embedder for tests: texts that share words get near vectors. It notes what it was asked to compute."""
 
 import asyncio
-from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
+from msgspec import structs
 
 from gemvec.embedding.embed import Embedding, Priority, Tokens
 from gemvec.embedding.models import ServedModel
@@ -86,7 +86,7 @@ class WordEmbedder:
         return embeddings
 
     async def tokenize(self, model, requests):
-        return [replace(each, tokens=Tokens(len(each.text.split()))) for each in requests]
+        return [structs.replace(each, tokens=Tokens(len(each.text.split()))) for each in requests]
 
     def figures(self):
         return ()

@@ -5,12 +5,12 @@ import random
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import sts
 from gemvec.embedding.embed import EmbedRequest, Priority
@@ -181,7 +181,7 @@ def test_a_text_that_has_its_tokens_is_not_tokenized_again(embedder):
     served = embedder.get_model("tiny")
     dog, cat = asyncio.run(embedder.tokenize(served, [EmbedRequest(text="the dog"), EmbedRequest(text="a cat")]))
     assert dog.tokens.count == len(dog.tokens.ids) == 2
-    [embedding] = asyncio.run(embedder.embed(served, [replace(dog, tokens=cat.tokens)]))
+    [embedding] = asyncio.run(embedder.embed(served, [structs.replace(dog, tokens=cat.tokens)]))
     [expected] = embed(embedder, "a cat")
     np.testing.assert_array_equal(embedding.vector, expected.vector)
     assert embedding.token_count == cat.tokens.count

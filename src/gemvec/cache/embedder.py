@@ -11,9 +11,11 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import structs
 
 from gemvec.cache.file import EmbeddingCache
 from gemvec.cache.key import make_keys
@@ -280,4 +282,4 @@ def _spread(keys: Sequence[bytes], found: Mapping[bytes, Embedding]) -> list[Emb
 
 
 def _copy(embedding: Embedding) -> Embedding:
-    return replace(embedding, vector=embedding.vector.copy())
+    return structs.replace(embedding, vector=embedding.vector.copy())

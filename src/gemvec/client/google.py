@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
@@ -26,4 +27,4 @@ def fit_to_google(model: str, request: EmbedRequest) -> EmbedRequest:
     if not model.startswith("gemini-embedding-2") or not names_a_task:
         return request
     text = apply_prompt(EMBEDDINGGEMMA, request.text, request.task_type, request.title)
-    return replace(request, text=text, task_type=TaskType.TASK_TYPE_UNSPECIFIED, title=None)
+    return structs.replace(request, text=text, task_type=TaskType.TASK_TYPE_UNSPECIFIED, title=None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import structs
 
 from gemvec.client.api import ApiClient, read
 from gemvec.client.background import run
@@ -157,7 +158,7 @@ class RemoteEmbedder:
             TransportFailure: no answer came in time.
         """
         counts = await self.count_tokens(model, [each.text for each in requests])
-        return [replace(request, tokens=Tokens(count)) for request, count in zip(requests, counts, strict=True)]
+        return [structs.replace(request, tokens=Tokens(count)) for request, count in zip(requests, counts, strict=True)]
 
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text as the server counts them, with one call for each text.

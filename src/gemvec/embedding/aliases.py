@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
 from gemvec.embedding.gemini_names import find_gemini_name
@@ -143,7 +145,7 @@ class AliasEmbedder(WrapperEmbedder):
             requests = [
                 each
                 if each.output_dimensionality
-                else replace(each, output_dimensionality=model.default_dimensionality)
+                else structs.replace(each, output_dimensionality=model.default_dimensionality)
                 for each in requests
             ]
         return replace(model, name=self._names[model.name]), requests

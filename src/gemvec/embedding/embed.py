@@ -1,11 +1,15 @@
-"""Input and output of an embedder: `EmbedRequest`, `Embedding`, and how urgent a request is."""
+"""Input and output of an embedder: `EmbedRequest`, `Embedding`, and how urgent a request is.
+
+Both are made for every text, so they are msgspec's structs: a frozen dataclass takes five to ten times as long to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,8 +25,7 @@ class Priority(IntEnum):
     BATCH = 1  # a durable job; computed when no interactive request waits
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """The tokens of a request's text, with its prompt and title and without special tokens.
 
     Attributes:
@@ -53,8 +56,7 @@ class TextToken:
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedRequest:
+class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One text to embed, and how.
 
     Attributes:
@@ -71,11 +73,10 @@ class EmbedRequest:
     title: str | None = None
     output_dimensionality: int | None = None
     auto_truncate: bool = True
-    tokens: Tokens | None = field(default=None, compare=False, repr=False)
+    tokens: Tokens | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding:
+class Embedding(msgspec.Struct, frozen=True):
     """The result of one `EmbedRequest`.
 
     Attributes:
@@ -90,7 +91,7 @@ class Embedding:
     vector: Float32Array
     token_count: int
     truncated_from: int | None = None
-    unknown_count: int = field(default=0, compare=False)
+    unknown_count: int = 0
 
     @classmethod
     def of(cls, vector: Float32Array, found_tokens: int, token_limit: int, unknown_count: int = 0) -> Embedding:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from msgspec import structs
 
 from gemvec.client.micro_batches import run_in_order
 from gemvec.embedding.embed import EmbedRequest, Float32Array, Priority
@@ -241,7 +242,7 @@ class _Run:
     def _document_request(self, passage: CorpusDocument) -> EmbedRequest:
         request = self._request(passage.text or passage.title, TaskType.RETRIEVAL_DOCUMENT)
         has_title = self.served.takes_options and passage.title and passage.text
-        return replace(request, title=passage.title) if has_title else request
+        return structs.replace(request, title=passage.title) if has_title else request
 
     def _measurement(
         self, dataset: str, dimensionality: int, search: SearchKind, scores: dict[str, float]

@@ -13,6 +13,7 @@ from dataclasses import replace
 from hashlib import shake_256
 
 import numpy as np
+from msgspec import structs
 
 from gemvec.embedding.checks import check_request, refuse_token_ids, refuse_tokens
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
@@ -88,7 +89,7 @@ class FakeEmbedder:
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """See `Embedder.tokenize`."""
         return [
-            replace(request, tokens=Tokens(count=len(_words_of(model, request, index))))
+            structs.replace(request, tokens=Tokens(count=len(_words_of(model, request, index))))
             for index, request in enumerate(requests)
         ]
 

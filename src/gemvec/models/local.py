@@ -92,7 +92,7 @@ class LocalEmbedder:
         with span("compute", windows=len(prepared.inputs)):
             vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
         embeddings = await _run(is_small, lambda: prepared.finish(vectors))
-        pipeline.unknown_texts += sum(each.is_mostly_unknown for each in embeddings)
+        pipeline.unknown_texts += sum(each.is_mostly_unknown for each in embeddings if each.unknown_count)
         if on_done is not None:
             on_done(embeddings)
         return embeddings

@@ -6,9 +6,10 @@ Each step is its own module; this one joins them. Nothing here waits, and it can
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec import structs
 
 from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Tokens
@@ -132,10 +133,8 @@ class Pipeline:
         Raises:
             InvalidRequest: one cannot be embedded as asked; `index` says which.
         """
-        token_ids = self._token_ids(served, requests)
-        return [
-            replace(request, tokens=Tokens(len(ids), ids)) for request, ids in zip(requests, token_ids, strict=True)
-        ]
+        found = zip(requests, self._token_ids(served, requests), strict=True)
+        return [structs.replace(request, tokens=Tokens(len(ids), ids)) for request, ids in found]
 
     def prepare(self, served: ServedModel, requests: Sequence[EmbedRequest]) -> Prepared:
         """Check requests and return the network's inputs.
@@ -144,19 +143,20 @@ class Pipeline:
             InvalidRequest: one cannot be embedded as asked; `index` says which.
         """
         token_ids = self._token_ids(served, requests)
-        leaves_out_prompt = self._record.leaves_out_prompt
+        lengths = [len(ids) for ids in token_ids]
         inputs: list[list[int]] = []
-        window_counts: list[int] = []
-        for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
-            windows = self._windows(served, request, ids, index)
-            if leaves_out_prompt:
-                windows = self._mark_prompt(windows, apply_prompt(self._record.prompts, "", request.task_type), ids)
-            inputs += windows
-            window_counts.append(len(windows))
+        window_counts = [1] * len(requests)
+        if self._are_plain(lengths, served.input_token_limit):
+            inputs = [self._window.fill(ids) for ids in token_ids]
+        else:
+            for index, (request, ids) in enumerate(zip(requests, token_ids, strict=True)):
+                windows = self._windows(served, request, ids, index)
+                inputs += windows
+                window_counts[index] = len(windows)
         return Prepared(
             inputs=inputs,
             window_counts=window_counts,
-            token_counts=[len(ids) for ids in token_ids],
+            token_counts=lengths,
             token_limit=served.input_token_limit,
             unknown_counts=[self.tokenizer.count_unfamiliar(ids) for ids in token_ids],
             dimensionalities=[each.output_dimensionality or served.default_dimensionality for each in requests],
@@ -185,11 +185,23 @@ class Pipeline:
         for index, request in enumerate(requests):
             check_request(request, served, index)
         known = [request.tokens.ids if request.tokens is not None else None for request in requests]
-        unknown = [
-            self._prompted(request, request.text) for request, ids in zip(requests, known, strict=True) if ids is None
-        ]
-        found = iter(self.tokenizer.encode(unknown, served.input_token_limit))
+        unknown = [request for request, ids in zip(requests, known, strict=True) if ids is None]
+        found = iter(self.tokenizer.encode(self._prompted(unknown), served.input_token_limit))
         return [next(found) if ids is None else ids for ids in known]
+
+    def _prompted(self, requests: Sequence[EmbedRequest]) -> list[str]:
+        """Return each text after its prompt and title; requests in a row mostly have the same prompt."""
+        texts: list[str] = []
+        prompt, task_type = "", None
+        for request in requests:
+            if request.title:
+                texts.append(apply_prompt(self._record.prompts, request.text, request.task_type, request.title))
+                continue
+            if request.task_type is not task_type:
+                task_type = request.task_type
+                prompt = apply_prompt(self._record.prompts, "", task_type)
+            texts.append(prompt + request.text)
+        return texts
 
     def _serve(self, model: LoadedModel) -> ServedModel:
         return ServedModel(
@@ -208,10 +220,24 @@ class Pipeline:
     def _limit(self, token_limit: int) -> int:
         return min(token_limit, self._window.room) if self._cuts else token_limit
 
-    def _prompted(self, request: EmbedRequest, text: str) -> str:
-        return apply_prompt(self._record.prompts, text, request.task_type, request.title)
+    def _are_plain(self, lengths: Sequence[int], limit: int) -> bool:
+        """Say whether texts with these numbers of tokens are one whole window each, with nothing to mark."""
+        fit = min(lengths, default=1) > 0 and max(lengths, default=0) <= min(limit, self._window.room)
+        return fit and not self._record.leaves_out_prompt
 
     def _windows(self, served: ServedModel, request: EmbedRequest, ids: Sequence[int], index: int) -> list[list[int]]:
+        """Return the network's inputs for a text, as one window or several.
+
+        Raises:
+            InputTooLong: the text may not be cut.
+            EmptyText: it has no tokens, and the model no special ones.
+        """
+        windows = self._split(served, request, ids, index)
+        if not self._record.leaves_out_prompt:
+            return windows
+        return self._mark_prompt(windows, apply_prompt(self._record.prompts, "", request.task_type), ids)
+
+    def _split(self, served: ServedModel, request: EmbedRequest, ids: Sequence[int], index: int) -> list[list[int]]:
         limit = served.input_token_limit
         if len(ids) > limit and not request.auto_truncate:
             raise InputTooLong(
@@ -236,7 +262,8 @@ class Pipeline:
 
     def _lead_tokens(self, request: EmbedRequest, ids: Sequence[int]) -> int:
         """Return how many ids at the start of a text belong to its prompt and title."""
-        (lead,) = self.tokenizer.encode([self._prompted(request, "")], self._window.room)
+        prompt = apply_prompt(self._record.prompts, "", request.task_type, request.title)
+        (lead,) = self.tokenizer.encode([prompt], self._window.room)
         return len(lead) if ids[: len(lead)] == lead else 0
 
 
@@ -264,10 +291,11 @@ class Prepared:
         """Return the texts' embeddings, given the vectors of their windows, float32[windows, native_dim]."""
         merged = merge_windows(vectors, [len(each) for each in self.inputs], self.window_counts)
         rows: list[Float32Array] = list(merged)
-        wanted = np.array(self.dimensionalities)
         for dimensionality in set(self.dimensionalities) - {merged.shape[1]}:
-            places = np.flatnonzero(wanted == dimensionality)
+            places = np.flatnonzero(np.array(self.dimensionalities) == dimensionality)
             for place, vector in zip(places, fit_dimensions(merged[places], dimensionality), strict=True):
                 rows[place] = vector
         counted = zip(rows, self.token_counts, self.unknown_counts, strict=True)
+        if max(self.token_counts, default=0) <= self.token_limit:
+            return [Embedding(vector, count, None, unknown) for vector, count, unknown in counted]
         return [Embedding.of(vector, count, self.token_limit, unknown) for vector, count, unknown in counted]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from msgspec import structs
 from starlette.requests import Request
 
 from gemvec.embedding.embed import Embedding, EmbedRequest
@@ -39,7 +39,7 @@ async def embed_inputs(
     """
     await reserve_answer(request, model, len(texts), options.output_dimensionality)
     is_large = len(texts) > MANY_REQUESTS
-    requests = await beside_loop(is_large, lambda: [replace(options, text=text) for text in texts])
+    requests = await beside_loop(is_large, lambda: [structs.replace(options, text=text) for text in texts])
     try:
         return await embed(request, model, requests)
     except InvalidRequest as error:
