@@ -10,7 +10,9 @@ that has waited its time passes everything that came later: nothing starves. Kno
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from gemvec.embedding.embed import Priority
@@ -48,6 +50,11 @@ class Item(NamedTuple):
     def token_ids(self) -> Sequence[int]:
         """The text's ids."""
         return self.call.token_ids[self.row]
+
+
+def by_call(items: Iterable[Item]) -> Iterator[tuple[Call, Iterator[Item]]]:
+    """Yield items with their call; in a micro-batch, texts of a call and of equal length are neighbours."""
+    return groupby(items, attrgetter("call"))
 
 
 class Call:
@@ -91,10 +98,14 @@ class Call:
         """Return the waiting items, shortest first."""
         return [item for item in self.items if self._is_waiting[item.row]]
 
-    def take(self, item: Item) -> None:
-        """Note that an item no longer waits."""
-        self._is_waiting[item.row] = 0
-        self.waiting_tokens -= item.length
+    def take(self, items: Iterable[Item]) -> int:
+        """Note that items of this call no longer wait; return how many tokens they are."""
+        tokens = 0
+        for item in items:
+            self._is_waiting[item.row] = 0
+            tokens += item.length
+        self.waiting_tokens -= tokens
+        return tokens
 
 
 class _Urgency(NamedTuple):
@@ -174,7 +185,7 @@ class Queue:
         lane = self._lane(call)
         for item in waiting:
             del lane[bisect_left(lane, item)]
-        self._take(waiting)
+        self._take(call, waiting)
 
     def next_micro_batch(self) -> list[Item]:
         """Take the next micro-batch, shortest text first; it is empty if nothing waits."""
@@ -185,10 +196,10 @@ class Queue:
         start, end = self._neighbours(lane, bisect_left(lane, anchor))
         chosen = lane[start:end]
         del lane[start:end]
-        for item in chosen:
-            item.call.line.served += item.length
-        self._share[anchor.call.priority] += sum(item.length for item in chosen) / callers
-        self._take(chosen)
+        for call, items in by_call(chosen):
+            tokens = self._take(call, items)
+            call.line.served += tokens
+            self._share[anchor.call.priority] += tokens / callers
         return chosen
 
     def _next_item(self) -> tuple[int, Item]:
@@ -225,12 +236,13 @@ class Queue:
     def _lane(self, call: Call) -> list[Item]:
         return self._lanes.setdefault((call.priority, call.tokens > self._token_budget), [])
 
-    def _take(self, items: Sequence[Item]) -> None:
-        for item in items:
-            item.call.take(item)
-            self.waiting_tokens -= item.length
-            if not item.call.waiting_tokens:
-                self._forget(item.call)
+    def _take(self, call: Call, items: Iterable[Item]) -> int:
+        """Take waiting items of a call; return how many tokens they are."""
+        tokens = call.take(items)
+        self.waiting_tokens -= tokens
+        if not call.waiting_tokens:
+            self._forget(call)
+        return tokens
 
     def _forget(self, call: Call) -> None:
         calls = call.line.calls

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import ModelUnavailable
 from gemvec.figures import Figure
 from gemvec.models.encoder import Encoder
-from gemvec.models.micro_batches import Call, Item, Queue
+from gemvec.models.micro_batches import Call, Item, Queue, by_call
 from gemvec.models.widths import padded_width
 from gemvec.spans import add_seconds
 
@@ -200,14 +201,18 @@ class Scheduler:
             return []
 
     def _deliver(self, items: Sequence[Item], vectors: Float32Array, seconds: float) -> None:
-        for item, vector in zip(items, vectors, strict=True):
-            _pending(item).vectors[item.row] = vector
+        delivered: list[tuple[_PendingCall, int]] = []
+        start = 0
+        for call, some in _by_call(items):
+            rows = [item.row for item in some]
+            call.vectors[rows] = vectors[start : start + len(rows)]
+            start += len(rows)
+            delivered.append((call, len(rows)))
         finished: list[_PendingCall] = []
         with self._changed:
             self._note(items, seconds)
-            for item in items:
-                call = _pending(item)
-                call.left -= 1
+            for call, count in delivered:
+                call.left -= count
                 if not call.left:
                     finished.append(call)
         for call in finished:
@@ -225,7 +230,7 @@ class Scheduler:
         )
 
     def _fail(self, items: Sequence[Item], error: Exception) -> None:
-        calls = {id(item.call): _pending(item) for item in items}.values()
+        calls = {id(call): call for call, _ in _by_call(items)}.values()
         with self._changed:
             for call in calls:
                 self._queue.drop(call)
@@ -242,11 +247,9 @@ def _finite(vectors: Float32Array) -> Float32Array:
 
 def _note_start(items: Sequence[Item]) -> None:
     now = time.monotonic()
-    for item in items:
-        call = _pending(item)
+    for call, _ in _by_call(items):
         call.started_at = now if call.started_at is None else call.started_at
 
 
-def _pending(item: Item) -> _PendingCall:
-    assert isinstance(item.call, _PendingCall)
-    return item.call
+def _by_call(items: Sequence[Item]) -> Iterator[tuple[_PendingCall, Iterator[Item]]]:
+    return cast("Iterator[tuple[_PendingCall, Iterator[Item]]]", by_call(items))  # those that `encode` has added
