@@ -9,11 +9,10 @@ from typing import Any
 import orjson
 
 from gemvec.batches.job import ChunkResult, ChunkTask
-from gemvec.batches.lines import MAX_LINE_BYTES, MAX_OBJECT_BYTES, read_lines
+from gemvec.batches.lines import MAX_LINE_BYTES, MAX_OBJECT_BYTES, estimate_objects, read_lines
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import DataLost, InvalidRequest
-from gemvec.memory import json_bytes
 from gemvec.storage.durable import Checksum, Hook, crc32_of, translate_os_errors, write_durably
 from gemvec.wire.embed import EmbedContentRequest, EmbeddingStatistics
 from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
@@ -92,13 +91,13 @@ class ChunkFiles:
         for number, answer in enumerate(answers):
             label = self._labels.get(number, {})
             if isinstance(answer, Failure):
-                line = format_error_line(label, answer.status, answer.message)
+                parts = (format_error_line(label, answer.status, answer.message),)
             else:
-                values = orjson.dumps(answer.vector, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+                values = orjson.dumps(answer.vector, option=orjson.OPT_SERIALIZE_NUMPY)
                 statistics = EmbeddingStatistics.of_cut(answer)
-                line = format_response_line(label, values, answer.token_count, statistics)
-            block.append(line)
-            size += len(line)
+                parts = format_response_line(label, values, answer.token_count, statistics)
+            block += parts
+            size += sum(map(len, parts))
             if size >= _BLOCK_BYTES:
                 yield b"".join(block)
                 block, size = [], 0
@@ -112,9 +111,9 @@ def estimate_bytes(task: ChunkTask, model: ServedModel) -> int:
         DataLost: the input is gone, or shorter than it was.
         StorageFailure: it cannot be read.
     """
-    lines = read_lines(task.input_path, task.input_offset, task.input_bytes)
+    objects = estimate_objects(task.input_path, task.input_offset, task.input_bytes)
     values = max(model.default_dimensionality, model.native_dim)
-    return sum(json_bytes(line) for line in lines if line) + task.request_count * values * _VALUE_BYTES
+    return objects + task.request_count * values * _VALUE_BYTES
 
 
 def check_input(task: ChunkTask) -> None:

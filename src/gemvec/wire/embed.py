@@ -121,11 +121,12 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
         Raises:
             EmptyText: no part of the content has text.
         """
-        if not self.text:
+        text = self.text
+        if not text:
             raise empty_text("content")
         config = self.embed_content_config or _NO_CONFIG
         return EmbedRequest(
-            text=self.text,
+            text=text,
             task_type=_first(self.task_type, config.task_type, TaskType.TASK_TYPE_UNSPECIFIED),
             title=_first(self.title, config.title, None),
             output_dimensionality=_first(self.output_dimensionality, config.output_dimensionality, None),

@@ -159,11 +159,11 @@ def parse_request_line(line: bytes) -> RequestLine:
 
     If a name occurs twice in one object, the last one counts, as on every other route.
     """
-    if not line.strip():
-        return RequestLine(label={}, request=InvalidRequest(_BLANK))
     try:
         read_line = read_usual(EmbedContentRequestLine, line)
     except InvalidRequest as error:
+        if not line.strip():
+            return RequestLine(label={}, request=InvalidRequest(_BLANK))
         return RequestLine(label=_readable_label(line), request=error)
     request = read_line.request
     return RequestLine(label=read_line.label, request=request if request.text else empty_text("request.content"))
@@ -215,11 +215,12 @@ def error_line_to_wire(label: dict[str, Any], status: str, message: str) -> dict
 
 def format_response_line(
     label: dict[str, Any], values: bytes, token_count: int, statistics: EmbeddingStatistics | None = None
-) -> bytes:
-    """Return a line of output; `values` is JSON, the numbers and the commas between them; the rest as above."""
-    head = _encode(label)[:-1] + (b"," if label else b"")
+) -> tuple[bytes, bytes, bytes]:
+    """Return a line of output in three parts: `values` is JSON and by far the longest, and is not copied for this."""
+    comma = b"," if label else b""
+    head = b'%b%b"response":{"embedding":{"values":' % (_encode(label)[:-1], comma)
     more = b',"statistics":' + _encode(to_wire(statistics)) if statistics else b""
-    return b'%b"response":{"embedding":{"values":[%b]%b},"tokenCount":"%d"}}\n' % (head, values, more, token_count)
+    return head, values, b'%b},"tokenCount":"%d"}}\n' % (more, token_count)
 
 
 def format_error_line(label: dict[str, Any], status: str, message: str) -> bytes:
