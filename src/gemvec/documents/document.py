@@ -159,7 +159,7 @@ def has_more_values(value: Any, most: int) -> bool:
 def repair_document(document: Document) -> Document:
     """Return `document` with each half of a character (a lone surrogate) replaced by U+FFFD; its id stays."""
     texts = {name: getattr(document, name) for name in ("text", "title", "source", "place")}
-    repaired = {name: _HALF.sub("\ufffd", text) for name, text in texts.items()}
+    repaired = {name: _repair_text(text) for name, text in texts.items()}
     metadata = _repair_value(dict(document.metadata))
     if repaired == texts and metadata == document.metadata:
         return document
@@ -167,9 +167,13 @@ def repair_document(document: Document) -> Document:
     return replace(document, **repaired, metadata=metadata, notes=(*document.notes, note))
 
 
+def _repair_text(text: str) -> str:
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
+
+
 def _repair_value(value: Any) -> Any:
     if isinstance(value, str):
-        return _HALF.sub("\ufffd", value)
+        return _repair_text(value)
     if isinstance(value, dict):
         items = cast("dict[Any, Any]", value).items()
         return {_repair_value(name): _repair_value(item) for name, item in items}
@@ -186,7 +190,7 @@ def check_id(document_id: str) -> str | None:
         return "its id has half a character (a lone surrogate)"
     if not 0 < size <= MAX_ID_BYTES:
         return f"its id must have 1 to {MAX_ID_BYTES} bytes"
-    return "its id has control characters" if any(character < " " for character in document_id) else None
+    return "its id has control characters" if min(document_id) < " " else None
 
 
 def check_document(document: Document) -> str | None:

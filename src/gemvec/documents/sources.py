@@ -103,7 +103,7 @@ class Sources:
             yield BadDocument(source=source, reason=f"{what} cannot be read: {error.strerror}")
         for path in self._paths:
             for found in self._read(path):
-                yield replace(found, read_bytes=done + found.read_bytes)
+                yield replace(found, read_bytes=done + found.read_bytes) if done else found
             done += _count_bytes(path) if path else 0
 
     def _add(self, source: str) -> None:
