@@ -10,7 +10,6 @@ from rich.markup import escape
 
 import gemvec
 from gemvec.cli.options import with_settings
-from gemvec.embedding.models import FAKE
 from gemvec.embedding.task_type import TaskType
 from gemvec.logs import configure_logs, get_logger
 from gemvec.settings import Settings
@@ -188,6 +187,8 @@ def announce(
 
 
 def _say_whose_vectors(console: Console, default: ServedModel, upstream: str) -> None:
+    from gemvec.embedding.models import FAKE
+
     if upstream:
         console.print(f"  [yellow]Texts are forwarded to {escape(upstream)}, which embeds them.[/]", soft_wrap=True)
     if default.model_id == FAKE:
