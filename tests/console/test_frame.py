@@ -162,6 +162,21 @@ def test_models_are_shown_with_the_names_that_mean_them(open_page, gemvec_server
     expect(page.locator("dl div", has_text="Texts a minute")).to_have_count(0)
 
 
+def test_a_model_is_measured(open_page, gemvec_server):
+    page = open_page(f"{gemvec_server.url}/#/models")
+    expect(page.locator(".weights-card dl div", has_text="Check it")).to_contain_text("gemvec models verify fake")
+    page.get_by_role("button", name="Measure fake@00000000").click()
+    expect(page.locator(".measure [role=status]")).to_have_text(
+        re.compile(r"^[\d,.]+ texts a second, [\d.]+ .?s for one text, from this browser$")
+    )
+
+
+def test_what_the_weights_are_for_is_said(open_page, serve):
+    with serve(model=("fake",)) as url:
+        page = open_page(f"{url}/#/models")
+        expect(page.locator(".weights-card dl div", has_text="Languages")).to_contain_text("not known")
+
+
 @pytest.mark.gemvec(limits="google")
 def test_the_callers_limits_are_shown(open_page, gemvec_server):
     page = open_page(f"{gemvec_server.url}/#/models")

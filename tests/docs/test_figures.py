@@ -39,6 +39,22 @@ def test_the_readme_compares_the_engine_in_bf16_with_bf16_and_in_fp32_with_fp32(
     assert (measured["machine"]["processor"], measured["cores"]) == ("AMD EPYC", 2)
 
 
+def test_the_page_of_comparisons_says_what_was_measured_of_each_program():
+    measured, text = result("engine.json"), page("docs/comparison.md")
+    rows = {
+        "gemvec, `--precision fast` | bf16": "gemvec fast",
+        "gemvec, `--precision exact` | fp32": "gemvec exact",
+        "sentence-transformers, batch 32 | bf16": "sentence-transformers bf16, batch 32",
+        "sentence-transformers, batch 8 | fp32": "sentence-transformers fp32, batch 8",
+        "sentence-transformers, batch 32 | fp32": "sentence-transformers fp32, batch 32",
+    }
+    for row, case in rows.items():
+        quoted = [float(each.removesuffix(" MiB ")) for each in text.partition(f"| {row} |")[2].split("|")[:3]]
+        figures = ("texts_per_second", "texts_per_cpu_second", "peak_rss_mib")
+        expected = [statistics.median(each[name] for each in measured["figures"][case]) for name in figures]
+        assert quoted == [pytest.approx(each, abs=0.51 if each == expected[2] else 0.051) for each in expected], row
+
+
 def test_the_pages_say_which_scores_were_measured():
     measured = result("sts.json")["results"]
     scores = {(each["dataset"], each["precision"]): f"{each['spearman']:.2f}" for each in measured}

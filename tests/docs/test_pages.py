@@ -47,3 +47,11 @@ def test_every_block_of_data_is_well_formed(page):
             assert [json.loads(line) for line in block.source.splitlines()], block.place
         if block.language == "yaml":
             assert yaml.safe_load(block.source), block.place
+
+
+def test_the_quickstarts_are_the_examples_that_are_run():
+    examples = [path.read_text() for path in ROOT.glob("examples/*/*.*")]
+    shown = [each for each in blocks_of(ROOT / "docs" / "quickstarts.md") if "examples/" in each.reason]
+    assert len(shown) == 4
+    for block in shown:
+        assert any(block.source.strip() in example for example in examples), block.place

@@ -101,6 +101,7 @@ def _named(model: ServedModel) -> ServedName:
         name=model.name,
         weights=model.weights,
         description=model.description,
+        languages=model.languages or None,
         input_token_limit=model.input_token_limit,
         native_dimensionality=model.native_dim,
         default_dimensionality=model.default_dimensionality,

@@ -16,6 +16,7 @@ class ServedName(ProtoMessage, frozen=True, kw_only=True):
     name: Annotated[str | None, Field("The part after `models/`.")] = None
     weights: Annotated[str | None, Field("The weights that serve it, as in `x-gemvec-model`.")] = None
     description: Annotated[str | None, Field("Which weights serve it, in words.")] = None
+    languages: Annotated[str | None, Field("Which languages the weights are for; absent if that is not known.")] = None
     input_token_limit: Annotated[int | None, Field("Longer texts are cut or refused.")] = None
     native_dimensionality: Annotated[int | None, Field("Number of values that the model computes.")] = None
     default_dimensionality: Annotated[int | None, Field("Default number of values in a vector.")] = None

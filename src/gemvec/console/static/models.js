@@ -1,13 +1,15 @@
-// What is served: the weights, the names that mean them, and what a caller may ask of each.
+// What is served: the weights, the names that mean them, what a caller may ask of each, and how fast it is here.
 
 import { askJson } from "./api.js";
 import { make, tableRow } from "./elements.js";
-import { size, whole } from "./format.js";
+import { embed } from "./embed.js";
 import { askFigures } from "./figures.js";
+import { duration, rate, size, whole } from "./format.js";
 import { say } from "./notice.js";
 import { askServed } from "./served.js";
 
 const HEADS = ["Name", "Values", "Tokens a text", "Options", "Remark"];
+const MEASURED_TEXTS = 100;
 const LIMITS = {
   texts_per_call: "Texts in a call",
   body_bytes: "Bytes in a body",
@@ -62,7 +64,7 @@ async function askFiguresOfAdmin() {
  * @param {import("./served.js").ServedName[]} names
  */
 function cardOf(weights, names) {
-  const [{ nativeDimensionality, description }] = names;
+  const [{ name, nativeDimensionality, description, languages }] = names;
   const rows = names.map((each) => tableRow(HEADS,
     make("th", { scope: "row" }, make("code", {}, each.name)),
     make("td", { class: "number" }, whole(each.defaultDimensionality)),
@@ -72,11 +74,45 @@ function cardOf(weights, names) {
   return make("section", { class: "card weights-card" },
     make("h2", {}, weights), make("p", { class: "soft" }, description),
     make("p", { class: "about" }, `The model makes ${whole(nativeDimensionality)} values. Longer vectors are padded with zeros, shorter ones are cut.`),
+    make("dl", { class: "facts" }, ...factsOf([["Languages", languages || "not known"], ["Check it", `gemvec models verify ${weights.split("@")[0]}`]])),
+    createMeasure(name, weights),
     make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `Names of ${weights}` },
       make("table", { class: "plain stacked" },
         make("thead", {}, make("tr", {}, ...HEADS.map((name) =>
           make("th", { scope: "col", class: ["Values", "Tokens a text"].includes(name) ? "number" : "" }, name)))),
         make("tbody", {}, ...rows))));
+}
+
+/**
+ * Make the button that measures how fast a model is here.
+ *
+ * @param {string} name
+ * @param {string} weights
+ */
+function createMeasure(name, weights) {
+  const trouble = make("div", { class: "trouble" });
+  const found = make("span", { class: "soft", role: "status" }, `Embeds ${MEASURED_TEXTS} short texts; they count against your limits.`);
+  const run = make("button", { type: "button", class: "quiet", "aria-label": `Measure ${weights}` }, "Measure");
+  const options = { model: name, dimensionality: null, taskType: "", title: "" };
+  const { signal } = new AbortController();
+  run.addEventListener("click", async () => {
+    run.disabled = true;
+    try {
+      // Each has a number of its own, so that no cache answers; the moment makes the next measurement different.
+      const texts = Array.from({ length: MEASURED_TEXTS }, (_, index) =>
+        `Sentence ${index} of ${Date.now()}: the quick brown fox jumps over the lazy dog.`);
+      const one = await embed(texts.slice(0, 1), options, signal);
+      const all = await embed(texts.slice(1), options, signal);
+      found.textContent = `${rate((texts.length - 1) / (all.milliseconds / 1000))} texts a second, ${
+        duration(one.milliseconds / 1000)} for one text, from this browser`;
+      say(trouble, null);
+    } catch (failure) {
+      say(trouble, failure);
+    } finally {
+      run.disabled = false;
+    }
+  });
+  return make("div", {}, make("div", { class: "row measure" }, run, found), trouble);
 }
 
 /** @param {Record<string, number|null>} limits */

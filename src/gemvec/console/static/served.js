@@ -8,6 +8,7 @@ import { make } from "./elements.js";
  * @property {string} name what callers write
  * @property {string} weights what really serves it, such as `all-minilm-l6-v2@53aa5117`
  * @property {string} description
+ * @property {string} [languages] which the weights are for, if that is known
  * @property {number} inputTokenLimit
  * @property {number} nativeDimensionality values that the network produces
  * @property {number} defaultDimensionality values that an answer has unless the caller says otherwise
