@@ -129,14 +129,19 @@ def milvus_model(tmp_path, monkeypatch):
         "__init__": "from . import dense\nTHEIRS = 1",
         "dense": "class OtherFunction: pass\nclass GeminiEmbeddingFunction: pass",
         "reranker": "class BGERerankFunction: pass",
+        "sparse/__init__": "",
+        "sparse/tokenizers": "def build_default_analyzer(): pass",
     }.items():
-        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / "sparse").mkdir(parents=True, exist_ok=True)
         (tmp_path / "model" / f"{name}.py").write_text(source)
     monkeypatch.setattr(pymilvus, "__path__", [*pymilvus.__path__, str(tmp_path)])
     yield
-    for name in [each for each in sys.modules if each.startswith("pymilvus.model")]:
-        del sys.modules[name]
+    for name in [each for each in sys.modules if each.startswith(("pymilvus.model", "gemvec.pymilvus.model."))]:
+        if not name.startswith("gemvec.pymilvus.model.dense"):
+            del sys.modules[name]
     vars(pymilvus).pop("model", None)
+    for name in ("reranker", "sparse"):
+        vars(model).pop(name, None)
 
 
 def test_everything_else_of_milvus_model_is_milvus_own(milvus_model):
@@ -151,7 +156,22 @@ def test_everything_else_of_milvus_model_is_milvus_own(milvus_model):
         _ = model.nonsense
 
 
+def test_names_are_imported_from_the_modules_that_milvus_pages_import_them_from(milvus_model):
+    from gemvec.pymilvus.model.reranker import BGERerankFunction
+    from gemvec.pymilvus.model.sparse.tokenizers import build_default_analyzer
+
+    theirs = sys.modules["pymilvus.model.reranker"]
+    assert BGERerankFunction is theirs.BGERerankFunction
+    assert sys.modules["gemvec.pymilvus.model.reranker"] is theirs
+    assert theirs.__spec__.name == "pymilvus.model.reranker"
+    assert build_default_analyzer.__module__ == "pymilvus.model.sparse.tokenizers"
+    with pytest.raises(ModuleNotFoundError, match="nonsense"):
+        importlib.import_module("gemvec.pymilvus.model.nonsense")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pymilvus.model") is not None, reason="Milvus' own module is installed")
 def test_where_milvus_model_is_not_installed_the_error_says_how_to_have_it():
     with pytest.raises(AttributeError, match=r"reranker.*pymilvus\[model\]"):
         _ = model.reranker
+    with pytest.raises(ModuleNotFoundError, match=r"reranker.*pymilvus\[model\]"):
+        importlib.import_module("gemvec.pymilvus.model.reranker")
