@@ -66,6 +66,7 @@ class Hour:
             "LANG": "C.UTF-8",
         }
         self.server: subprocess.Popen[bytes] | None = None
+        self.serving = ""  # the command of the server
         self.faults: list[str] = []
         self.shell_lines: list[str] = []  # such as the one that activates the environment
         self.started = time.monotonic()
@@ -85,10 +86,12 @@ class Hour:
             self.faults.append(f"{place}: {command!r} ended with status {status}")
 
     def serve(self, command: str, place: str) -> None:
-        """Start the server in the other terminal, and wait until it answers."""
-        if self.server is not None:
+        """Start the server in the other terminal, and wait until it answers; one with other options is stopped."""
+        if self.serving == command:
             self.say(f"$ {command}\n[{place}: it runs already in the other terminal]\n")
             return
+        self.stop()
+        self.serving = command
         begun = time.monotonic()
         with (self.clone.parent / "server.log").open("wb") as log:
             words = ["bash", "-c", "\n".join([*self.shell_lines, f"exec {command}"])]
@@ -100,8 +103,8 @@ class Hour:
             time.sleep(0.05)
         self.say(f"$ {command}\n[{place}: it answers after {time.monotonic() - begun:.1f} s]\n")
 
-    def end(self) -> None:
-        """Stop the server, and write what its terminal showed."""
+    def stop(self) -> None:
+        """Stop the server with Ctrl-C, and write what its terminal showed."""
         if self.server is not None:
             self.server.send_signal(signal.SIGINT)
             status = self.server.wait(timeout=60)
@@ -109,6 +112,11 @@ class Hour:
             self.say(f"== The server's terminal ==\n{shown}\n[Ctrl-C: status {status}]\n")
             if status:
                 self.faults.append(f"the server ended with status {status}")
+            self.server, self.serving = None, ""
+
+    def end(self) -> None:
+        """Stop the server, and say how the hour went."""
+        self.stop()
         for fault in self.faults:
             self.say(f"FAULT {fault}")
         self.say(f"{len(self.faults)} faults in {time.monotonic() - self.started:.0f} s")
@@ -230,7 +238,12 @@ def take_pictures(hour: Hour, output: Path) -> None:
         chromium = playwright.chromium.launch(executable_path=browser)
         for screen, (theme, width, height) in SCREENS.items():
             page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
-            page.goto(ADDRESS)
+            page.goto(f"{ADDRESS}/#/search")
+            page.get_by_label("Search for").fill("how long does it take to get my money?")
+            page.keyboard.press("Enter")
+            page.locator(".hit").first.wait_for()
+            page.get_by_role("button", name="In its document").first.click()
+            page.goto(f"{ADDRESS}/#/playground")
             page.get_by_role("button", name="Embed", exact=True).click()
             page.locator(".result").wait_for()
             for link in page.get_by_role("navigation", name="Pages").get_by_role("link").all():
