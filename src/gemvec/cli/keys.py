@@ -30,6 +30,7 @@ app = typer.Typer(
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COUNTS = ("calls", "texts", "tokens")
+_NO_KEYS = "There are no keys. gemvec keys create NAME makes one."
 _MOST = 2**63 - 1  # a database's largest integer
 
 
@@ -125,6 +126,9 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_to_json(key) for key in found]))
         return
+    if not found:
+        typer.echo(_NO_KEYS)
+        return
     table = Table("name", Column("models", overflow="fold"), "texts/min", "tokens/min", "expires", "state", box=None)
     for key in found:
         shown = _to_json(key)
@@ -211,6 +215,9 @@ def show_usage(
     found = [_usage_to_json(names.get(owner), owner, used.get(owner)) for owner in owners]
     if as_json:
         typer.echo(json.dumps(found))
+        return
+    if not found:
+        typer.echo(_NO_KEYS)
         return
     table = Table("name", "last used", *(Column(each, justify="right") for each in _COUNTS), box=None)
     for each in found:
