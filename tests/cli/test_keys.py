@@ -124,3 +124,10 @@ def test_the_use_of_every_key_is_shown_also_of_those_in_the_settings(tmp_path):
 def test_a_key_works_at_the_server_of_the_same_folder(tmp_path):
     runner.invoke(app, ["create", "laptop", "--data-dir", str(tmp_path)])
     require_keys(Settings(host="0.0.0.0", data_dir=tmp_path))
+
+
+@pytest.mark.parametrize("verb", ["list", "usage"])
+def test_where_there_are_no_keys_it_is_said_how_to_make_one(tmp_path, verb):
+    done = runner.invoke(app, [verb, "--data-dir", str(tmp_path)])
+    assert done.stdout == "There are no keys. gemvec keys create NAME makes one.\n"
+    assert json.loads(runner.invoke(app, [verb, "--json", "--data-dir", str(tmp_path)]).stdout) == []
