@@ -18,6 +18,7 @@ from gemvec.batches.runner import CHUNKS_IN_FLIGHT
 from gemvec.batches.store import BatchStore
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
+from gemvec.storage.objects import parse_storage
 from gemvec.wire.batches import BatchState
 from hash_embedder import vector_of
 from simulation.contract import check_leftovers
@@ -29,6 +30,7 @@ class Campaign:
     """Many lives of a worker over one data folder.
 
     Attributes:
+        place: where the bytes of files and batches are: the data folder, or a place in an object store.
         accepted: display names of the batches whose creation was answered.
         deleted: display names of the batches that may be gone.
         cancelled: ids of the batches whose cancellation was answered.
@@ -38,8 +40,10 @@ class Campaign:
         most_repeated: most chunks computed again after one death.
     """
 
-    def __init__(self, data_dir):
+    def __init__(self, data_dir, storage=""):
         self.data_dir = data_dir
+        self.place = parse_storage(storage) if storage else data_dir
+        self._storage = storage
         self.accepted = []
         self.deleted = set()
         self.cancelled = set()
@@ -83,7 +87,7 @@ class Campaign:
             processes: run chunks in processes of their own.
         """
         command = [sys.executable, WORKER, self.data_dir, "--pause-seconds", str(pause_seconds)]
-        command += ["--create", *create, "--delete", *delete]
+        command += ["--storage", self._storage, "--create", *create, "--delete", *delete]
         command += ["--processes"] if processes else []
         command += ["--cancel", *cancel, "--delete-at-once", *delete_at_once]
         command += ["--upload", *(f"{seed}:{self.uploads[seed][0]}" for seed in upload if seed in self.uploads)]
@@ -127,12 +131,12 @@ class Campaign:
         """Check what must hold at any moment, and at rest that nothing is left over; raises AssertionError."""
         database = open_database(self.data_dir / "gemvec.sqlite3")
         try:
-            store = BatchStore(database, FileStore(database, self.data_dir), self.data_dir)
+            store = BatchStore(database, FileStore(database, self.place), self.place)
             jobs = [job for job in _all_jobs(store) if job.display_name not in self.deleted]
             self._check_jobs(jobs)
             self._check_uploads(store)
             if is_at_rest:
-                check_leftovers(self.data_dir, store)
+                check_leftovers(self.place, store)
             with database.read() as connection:
                 chunks = {job.batch_id: rows.list_chunks(connection, job.job_number) for job in jobs}
             self._check_counts(jobs, chunks)
@@ -205,7 +209,7 @@ class Campaign:
         """Return display name -> id of every batch."""
         database = open_database(self.data_dir / "gemvec.sqlite3")
         try:
-            store = BatchStore(database, FileStore(database, self.data_dir), self.data_dir)
+            store = BatchStore(database, FileStore(database, self.place), self.place)
             return {job.display_name: job.batch_id for job in _all_jobs(store)}
         finally:
             database.close()

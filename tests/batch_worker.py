@@ -27,6 +27,7 @@ from gemvec.errors import BatchNotCancellable, BatchNotFound
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.storage.lock import FolderLock
+from gemvec.storage.objects import parse_storage
 from hash_embedder import NAME, HashEmbedder
 
 WEIGHTS = "hash@12345678"
@@ -180,7 +181,8 @@ async def work(options):
     data_dir = Path(options.data_dir)
     lock = FolderLock(data_dir)
     database = open_database(data_dir / "gemvec.sqlite3")
-    store = BatchStore(database, FileStore(database, data_dir), data_dir)
+    place = parse_storage(options.storage) if options.storage else data_dir
+    store = BatchStore(database, FileStore(database, place), place)
     embedder = HashEmbedder()
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # where the processes find HashEmbedder
     inner = (
@@ -218,6 +220,7 @@ def main():
     """Work until everything has ended or a signal comes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data_dir")
+    parser.add_argument("--storage", default="", metavar="URL", help="an object store, instead of the data folder")
     parser.add_argument("--create", nargs="*", default=[], metavar="KIND:SEED:COUNT")
     parser.add_argument("--delete", nargs="*", default=[], metavar="BATCH_ID")
     parser.add_argument("--cancel", nargs="*", default=[], metavar="BATCH_ID")

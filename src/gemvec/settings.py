@@ -195,6 +195,13 @@ class Settings:
         topic=_CACHE,
     )
     data_dir: Path = setting(data_home, "Folder for files and batches.", topic=_DATA)
+    storage: str = setting(
+        "",
+        "Object store for the bytes of files and batches: s3://bucket/prefix, gs://bucket/prefix or "
+        "az://container/prefix; empty: the data folder.",
+        metavar="URL",
+        topic=_DATA,
+    )
     database_url: str = setting(
         "",
         "PostgreSQL URL of the files and batches database; empty: a SQLite file in the data folder.",

@@ -23,6 +23,8 @@ from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotCancellable, BatchNotFound, UploadedFileNotFound
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
+from gemvec.storage.durable import write_durably
+from gemvec.storage.objects import ObjectPath
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
 from hash_embedder import HashEmbedder, vector_of
@@ -73,15 +75,19 @@ class Batches(RuleBasedStateMachine):
         self.deleted = {}
         self.in_flight = []
         self.count = 0
+        self.place = self.open_place()
         self.open()
+
+    def open_place(self):
+        return self.folder
 
     def now(self):
         return utc_now() + self.late
 
     def open(self):
         self.database = open_database(self.folder / "gemvec.sqlite3")
-        files = FileStore(self.database, self.folder, clock=self.now)
-        self.store = BatchStore(self.database, files, self.folder, expiry=EXPIRY, retention=RETENTION, clock=self.now)
+        files = FileStore(self.database, self.place, clock=self.now)
+        self.store = BatchStore(self.database, files, self.place, expiry=EXPIRY, retention=RETENTION, clock=self.now)
         self.queue = BatchQueue(self.store)
         self.last_owner = ""
 
@@ -226,8 +232,8 @@ class Batches(RuleBasedStateMachine):
     @rule(half_written=st.booleans())
     def crash(self, half_written):
         for task in self.in_flight:
-            if half_written and task.part_path.parent.exists():
-                task.part_path.write_bytes(b"whole, never counted\n")
+            if half_written and task.batch_id in self.store.folder.list_batch_ids():
+                write_durably(task.part_path, b"whole, never counted\n")
         if half_written:
             self.store.folder.write_input("orphan", [line("a")])
         self.in_flight.clear()
@@ -302,6 +308,16 @@ class Batches(RuleBasedStateMachine):
             else:
                 assert answer["error"]["code"] in {1, 3, 4, 15}
 
+
+class ObjectBatches(Batches):
+    """The same, with the bytes in an object store."""
+
+    def open_place(self):
+        return ObjectPath(f"memory:///{self.folder.name}")
+
+
+TestObjectBatches = ObjectBatches.TestCase
+TestObjectBatches.settings = settings(max_examples=10, stateful_step_count=25, deadline=None)
 
 TestBatches = Batches.TestCase
 TestBatches.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -61,6 +61,30 @@ def test_killed_at_random_moments_nothing_is_lost(campaign):
     campaign.kill_at_random(5, seed=1)
 
 
+@pytest.fixture
+def far_campaign(tmp_path, s3_url):
+    return Campaign(tmp_path / "data", s3_url)
+
+
+def test_killed_while_a_batch_is_created_in_an_object_store_it_exists_whole_or_not_at_all(far_campaign):
+    for step in ("input held", "accepted"):
+        name = f"file:{step.replace(' ', '_')}:300"
+        assert far_campaign.live(create=[name], kill=step) == "killed"
+        assert (name in far_campaign.accepted) == (step == "accepted")
+    assert far_campaign.live() == "done"
+
+
+def test_killed_around_the_results_of_a_chunk_in_an_object_store_it_goes_on_where_it_was(far_campaign):
+    assert far_campaign.live(create=["file:1:1500"], kill="started") == "killed"
+    for step in ("folder_synced", "chunk marked", "ended"):
+        assert far_campaign.live(kill=step) == "killed", step
+    assert far_campaign.live() == "done"
+
+
+def test_killed_at_random_moments_nothing_is_lost_in_an_object_store(far_campaign):
+    far_campaign.kill_at_random(2, seed=2)
+
+
 def test_sigterm_parks_and_nothing_is_computed_twice(campaign):
     create = ["file:1:10000"]
     for _ in range(3):

@@ -24,6 +24,8 @@ from gemvec.errors import (
 from gemvec.files.limits import FileLimits
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
+from gemvec.storage.objects import ObjectPath
+from gemvec.storage.places import list_names
 
 LIMITS = FileLimits(max_file_bytes=20, max_owner_bytes=60, expiry=timedelta(hours=48))
 OWNERS = st.sampled_from(["", "me"])
@@ -57,7 +59,11 @@ class UploadMachine(RuleBasedStateMachine):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.sessions: dict[str, ModelUpload] = {}
         self.files: dict[tuple[str, str], ModelFile] = {}
+        self.place = self.open_place()
         self.restart()
+
+    def open_place(self):
+        return self.folder
 
     def teardown(self):
         self.database.close()
@@ -69,7 +75,7 @@ class UploadMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        self.store = FileStore(self.database, self.folder, limits=LIMITS, clock=self.clock)
+        self.store = FileStore(self.database, self.place, limits=LIMITS, clock=self.clock)
 
     def live_file(self, owner, file_id):
         file = self.files.get((owner, file_id))
@@ -150,7 +156,8 @@ class UploadMachine(RuleBasedStateMachine):
         """The process ends after bytes reached the disk and before they were recorded."""
         with contextlib.suppress(GemvecError):
             writer = self.store.uploads.open_append(upload_id, 0)
-            writer.write(self.sessions[upload_id].content + chunk)
+            with contextlib.closing(writer._sink):  # the system closes what a dead process had open
+                writer.write(self.sessions[upload_id].content + chunk)
         self.restart()
 
     @rule(upload_id=uploads)
@@ -215,9 +222,12 @@ class UploadMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         self.store.sweep()
-        kept = sum(self.live(file) for file in self.files.values())
-        coming = sum(each.state == "active" and self.live(each) for each in self.sessions.values())
-        assert len(list((self.folder / "files").iterdir())) == kept + coming
+        kept = [file for file in self.files.values() if self.live(file)]
+        coming = [each for each in self.sessions.values() if each.state == "active" and self.live(each)]
+        assert len(list_names(self.place / "files")) == self.count_names([*kept, *coming])
+
+    def count_names(self, contents):
+        return len(contents)
 
     @invariant()
     def every_file_is_whole_and_nobody_elses(self):
@@ -229,6 +239,19 @@ class UploadMachine(RuleBasedStateMachine):
                 assert content == self.files[owner, name].content
                 assert file.sha256 == hashlib.sha256(content).hexdigest()
 
+
+class ObjectUploadMachine(UploadMachine):
+    """The same, with the bytes in an object store: what has no bytes has no name there."""
+
+    def open_place(self):
+        return ObjectPath(f"memory:///{self.folder.name}")
+
+    def count_names(self, contents):
+        return sum(bool(each.content) for each in contents)
+
+
+TestObjectUploadMachine = ObjectUploadMachine.TestCase
+TestObjectUploadMachine.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)
 
 TestUploadMachine = UploadMachine.TestCase
 TestUploadMachine.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

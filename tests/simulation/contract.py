@@ -9,6 +9,8 @@
 6. Nothing is left over: no bytes without a row, no part of a void claim, no upload without bytes.
 """
 
+from pathlib import Path
+
 import numpy as np
 import orjson
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from gemvec.batches.job import ChunkState
 from gemvec.errors import UploadedFileNotFound, UploadNotFound
 from gemvec.files.rows import list_content_ids
 from gemvec.files.upload import UploadState
+from gemvec.storage.places import list_names
 from gemvec.storage.schema import uploads
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState
@@ -40,30 +43,30 @@ def check(clients, store):
     _check_batches(clients, store)
 
 
-def check_leftovers(data_dir, batches):
-    """Check that nothing is on the disk that no row explains."""
+def check_leftovers(place, batches):
+    """Check that nothing is in the data folder, or the object store, that no row explains."""
     with batches.database.read() as connection:
         contents = list_content_ids(connection)
         jobs = {each.batch_id: each for owner in OWNERS for each in rows.list_jobs(connection, owner, 10_000, None)}
         chunks = {each.batch_id: rows.list_chunks(connection, each.job_number) for each in jobs.values()}
         active = select(uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)
         begun = set(connection.scalars(active))
-    on_disk = {path.name for path in (data_dir / "files").iterdir()}
-    if left := on_disk - contents:
+    there = list_names(place / "files")
+    if left := there - contents:
         raise Violation(f"left over in files: {sorted(left)}")
-    if lost := begun - on_disk:
+    if isinstance(place, Path) and (lost := begun - there):  # elsewhere they begin with the first bytes
         raise Violation(f"uploads without bytes: {sorted(lost)}")
-    for folder in (data_dir / "batches").iterdir():
-        job = jobs.get(folder.name)
+    for batch_id in list_names(place / "batches"):
+        job = jobs.get(batch_id)
         if job is None:
-            raise Violation(f"left over in batches: {folder.name}")
-        done = [each for each in chunks[folder.name] if each.state is ChunkState.DONE]
-        named = {batches.folder.part_path(folder.name, each.chunk_index, each.lease).name for each in done}
-        found = {path.name for path in folder.iterdir()} - {"input.jsonl"} - named
+            raise Violation(f"left over in batches: {batch_id}")
+        done = [each for each in chunks[batch_id] if each.state is ChunkState.DONE]
+        named = {batches.folder.part_path(batch_id, each.chunk_index, each.lease).name for each in done}
+        found = list_names(place / "batches" / batch_id) - {"input.jsonl"} - named
         if job.state.is_ended:
             found = {name for name in found if not name.endswith(".errors.jsonl")}
         if found:
-            raise Violation(f"left over in batches/{folder.name}: {sorted(found)}")
+            raise Violation(f"left over in batches/{batch_id}: {sorted(found)}")
 
 
 def check_ended(clients, store):
@@ -110,7 +113,7 @@ def _check_upload(thing, store):
         return
     if known.received_bytes < thing.facts["received"]:
         raise Violation(f"an upload lost bytes: {thing.facts['received']} -> {known.received_bytes}")
-    on_disk = store.files.uploads._contents.path_of(known.content_id).read_bytes()[: known.received_bytes]
+    on_disk = _stored_bytes(store, known)
     if on_disk != thing.facts["content"][: known.received_bytes]:
         raise Violation("an upload has other bytes than were acknowledged")
     thing.exists = YES
@@ -210,3 +213,10 @@ def _has_expired(thing, store):
 def _jobs(store):
     with store.database.read() as connection:
         return [job for owner in OWNERS for job in rows.list_jobs(connection, owner, 10_000, None)]
+
+
+def _stored_bytes(store, upload):
+    """Return what is stored of an upload."""
+    with store.database.read() as connection:
+        content = store.files.uploads._contents.open(connection, upload.content_id, upload.received_bytes)
+    return b"".join(content.read())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
 from gemvec.batches.isolation import Isolation
 from gemvec.batches.lines import CHUNK_REQUESTS
+from gemvec.storage.durable import Place
 from gemvec.wire.batches import BatchState
 
 
@@ -163,11 +163,11 @@ class ChunkTask:
     weights: str
     chunk_index: int
     lease: int
-    input_path: Path
+    input_path: Place
     input_offset: int
     input_bytes: int
     request_count: int
-    part_path: Path
+    part_path: Place
     input_crc32: int | None = None
     crashes: int = 0
     isolation: Isolation | None = None

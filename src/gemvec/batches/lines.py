@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from io import BufferedReader, BytesIO
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from gemvec.errors import DataLost, InvalidRequest
 from gemvec.memory import json_bytes
-from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.durable import Place, translate_os_errors
 
 # Enough to fill several micro-batches, little enough that a crash or a cancel loses under a second of work.
 CHUNK_REQUESTS = 256
@@ -62,7 +61,7 @@ class LineSpan:
 
 
 def index_lines(
-    path: Path, size_bytes: int, *, chunk_requests: int = CHUNK_REQUESTS, max_requests: int = MAX_REQUESTS
+    path: Place, size_bytes: int, *, chunk_requests: int = CHUNK_REQUESTS, max_requests: int = MAX_REQUESTS
 ) -> Iterator[LineSpan]:
     """Yield the chunks of an input, in order; together they hold every request of its first `size_bytes` bytes.
 
@@ -182,7 +181,7 @@ class _SpanChecksum:
         self._position = start + len(block)
 
 
-def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | None]:
+def read_lines(path: Place, offset: int, size_bytes: int) -> Iterator[bytes | None]:
     """Yield the requests of a span, line ends included; None stands for one that is too large, see the limits above.
 
     Raises:
@@ -210,7 +209,7 @@ def read_lines(path: Path, offset: int, size_bytes: int) -> Iterator[bytes | Non
                 yield line if json_bytes(line) <= MAX_OBJECT_BYTES else None
 
 
-def estimate_objects(path: Path, offset: int, size_bytes: int) -> int:
+def estimate_objects(path: Place, offset: int, size_bytes: int) -> int:
     """Estimate the memory of a span's JSON as objects, without the lines that are too large.
 
     Raises:
@@ -223,7 +222,7 @@ def estimate_objects(path: Path, offset: int, size_bytes: int) -> int:
     return sum(json_bytes(line) for line in read_lines(path, offset, size_bytes) if line)
 
 
-def _read_plain(path: Path, offset: int, size_bytes: int) -> bytes | None:
+def _read_plain(path: Place, offset: int, size_bytes: int) -> bytes | None:
     """Return the bytes of a span, without a byte order mark; None if a line of it may be too large.
 
     So all of its lines are judged at once, which takes a tenth of the time of judging each.
@@ -240,7 +239,7 @@ def _read_plain(path: Path, offset: int, size_bytes: int) -> bytes | None:
     return block if json_bytes(block) <= MAX_OBJECT_BYTES else None
 
 
-def open_kept(path: Path) -> BufferedReader:
+def open_kept(path: Place) -> BufferedReader:
     """Open a file that a batch needs.
 
     Raises:

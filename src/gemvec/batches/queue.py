@@ -277,7 +277,7 @@ class BatchQueue:
         folder = self._store.folder
         with self._database.read() as connection:
             done = rows.list_chunks(connection, job.job_number, state=ChunkState.DONE)
-        parts = [folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease) for chunk in done]
+        parts = [folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease).name for chunk in done]
         if job.state.is_ended:
             parts += folder.list_errors(job.batch_id)
         return folder.remove_parts(job.batch_id, keep=parts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
 
@@ -17,7 +16,8 @@ from gemvec.batches.folder import BatchFolder
 from gemvec.batches.job import Chunk, ChunkState, Job
 from gemvec.batches.lines import open_kept, read_lines
 from gemvec.errors import DataLost
-from gemvec.storage.durable import Checksum, crc32_of, translate_os_errors, write_durably
+from gemvec.storage.durable import Checksum, Place, crc32_of, translate_os_errors, write_durably
+from gemvec.storage.places import stats_of
 from gemvec.wire.jsonl import error_line_to_wire, parse_request_line
 
 _BLOCK_BYTES = 2**20
@@ -26,14 +26,14 @@ _LOST = ("DATA_LOSS", "The request or its result is damaged.")
 
 @dataclass(frozen=True, slots=True)
 class FileOutput:
-    """The results of a batch as files on disk.
+    """The results of a batch as files or objects.
 
     Attributes:
         parts: path and CRC-32 of each, in order; together they have one line for every request.
         successful_count: requests that have a response in them.
     """
 
-    parts: tuple[tuple[Path, int | None], ...]
+    parts: tuple[tuple[Place, int | None], ...]
     successful_count: int
 
 
@@ -55,7 +55,7 @@ def write_output(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> File
         StorageFull: there is no room; calling again starts from the beginning.
         StorageFailure: something cannot be written.
     """
-    parts: list[tuple[Path, int | None]] = []
+    parts: list[tuple[Place, int | None]] = []
     successful_count = 0
     for is_there, run in groupby(chunks, lambda chunk: _is_there(folder, job, chunk)):
         group = list(run)
@@ -93,10 +93,10 @@ def inline_bytes(folder: BatchFolder, job: Job, chunks: Sequence[Chunk]) -> int:
     """Return the size of the computed responses of an ended batch."""
     paths = [_part_path(folder, job, chunk) for chunk in chunks if chunk.state is ChunkState.DONE]
     with translate_os_errors():
-        return sum(path.stat().st_size for path in paths if path.exists())
+        return sum(stat.st_size for stat in stats_of(paths) if stat is not None)
 
 
-def _part_path(folder: BatchFolder, job: Job, chunk: Chunk) -> Path:
+def _part_path(folder: BatchFolder, job: Job, chunk: Chunk) -> Place:
     return folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease)
 
 
@@ -105,7 +105,7 @@ def _is_there(folder: BatchFolder, job: Job, chunk: Chunk) -> bool:
         return chunk.state is ChunkState.DONE and is_whole(_part_path(folder, job, chunk), chunk)
 
 
-def is_whole(part: Path, chunk: Chunk) -> bool:
+def is_whole(part: Place, chunk: Chunk) -> bool:
     """Say whether a part file is there, with the bytes that were written.
 
     Raises:
@@ -134,7 +134,7 @@ def _responses(folder: BatchFolder, job: Job, chunk: Chunk, check: Callable[[], 
         yield b",".join(_errors(folder, job, chunk))
 
 
-def _with_commas(part: Path) -> Iterator[bytes]:
+def _with_commas(part: Place) -> Iterator[bytes]:
     """Yield a part file with commas for the line feeds between lines: JSON has no line feed inside a line."""
     with translate_os_errors(), open_kept(part) as file:
         block = file.read(_BLOCK_BYTES)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -39,7 +38,7 @@ from gemvec.files.limits import LimitsOf, OwnerLimits, usual_limits
 from gemvec.files.rows import delete_file
 from gemvec.files.store import FileStore
 from gemvec.storage.database import Database
-from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.durable import Place, translate_os_errors
 from gemvec.storage.hold import has_store_id
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
 from gemvec.storage.stored_bytes import count_stored_bytes
@@ -67,7 +66,7 @@ class BatchStore:
         self,
         database: Database,
         files: FileStore,
-        data_dir: Path,
+        data_dir: Place,
         *,
         expiry: timedelta = timedelta(hours=48),
         retention: timedelta = timedelta(days=42),
@@ -80,7 +79,7 @@ class BatchStore:
         Args:
             database: where jobs and chunks are.
             files: where inputs come from and results go.
-            data_dir: bytes go into its folder `batches`.
+            data_dir: bytes go into its folder `batches`; the data folder, or a place in an object store.
             expiry: how long a batch may wait and run.
             retention: how long an ended batch is kept with its input and results.
             max_requests: most requests in a batch.
@@ -137,7 +136,7 @@ class BatchStore:
             raise FailedPrecondition(f"files/{file_id} holds the results of a batch and cannot be the input of one.")
         job = self._job(new, file_id)
 
-        def link(target: Path) -> None:
+        def link(target: Place) -> None:
             self.files.open_content(file_id, new.owner).check()
             self.files.link_content(file_id, new.owner, target)
 
@@ -146,7 +145,7 @@ class BatchStore:
 
         return self._accept(job, spans, new)
 
-    def _index(self, path: Path, size_bytes: int, new: NewBatch) -> list[LineSpan]:
+    def _index(self, path: Place, size_bytes: int, new: NewBatch) -> list[LineSpan]:
         return list(index_lines(path, size_bytes, chunk_requests=new.chunk_requests, max_requests=self._max_requests))
 
     def _job(self, new: NewBatch, file_id: str | None) -> Job:

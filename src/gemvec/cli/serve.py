@@ -57,6 +57,7 @@ _SHOWN_PROMPTS = 3
     "model_in_body",
     "shutdown_seconds",
     "data_dir",
+    "storage",
     "database_url",
     "file_expiry_seconds",
     "max_file_bytes",

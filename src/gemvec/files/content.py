@@ -1,34 +1,36 @@
-"""Bytes of files on disk: one flat folder of random names, and reading a file whole or in part.
+"""Bytes of files: one flat folder of random names, and reading a file whole or in part.
 
 A row that names a content id is committed before the bytes are made, and removed before they are. So bytes without a
-row are leftovers of a crash, and the sweep may remove them at any time.
+row are leftovers of a crash, and the sweep may remove them at any time. `content_folder.py` keeps them in a folder,
+`content_objects.py` in an object store.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
-from gemvec.errors import DataLost, FailedPrecondition, StorageFailure
-from gemvec.files.upload import digest_of
-from gemvec.storage.durable import crc32_of, make_folder, sync_folder, translate_os_errors
+from sqlalchemy import Connection
+
+from gemvec.errors import DataLost, StorageFailure
+from gemvec.files.upload import Growth, Sink, digest_of
+from gemvec.storage.durable import Place, crc32_of, translate_os_errors
+from gemvec.storage.places import Stat, stats_of
 
 BLOCK_BYTES = 2**20
 # A slow client keeps about two of these in memory, and there may be hundreds of them.
 _READ_BYTES = 2**17
-# (path, time of the last change, size) of files that this process has already checked.
+# (path, time of the last change, size) of what this process has already checked.
 _checked: set[tuple[str, int, int]] = set()
 _MAX_CHECKED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """One file on disk, how many of its bytes count, and their checksum if it was recorded."""
+    """One file or object, how many of its bytes count, and their checksum if it was recorded."""
 
-    path: Path
+    path: Place
     size_bytes: int
     crc32: int | None = None
     sha256: str | None = None
@@ -39,8 +41,19 @@ class FilePart:
         Raises:
             DataLost: they are missing, too few, or changed.
         """
+        with translate_os_errors():
+            (found,) = stats_of([self.path])
+        self.check_against(found)
+
+    def check_against(self, found: Stat | None) -> None:
+        """Make sure of the same, where size and time of the bytes are known.
+
+        Raises:
+            DataLost: they are missing, too few, or changed.
+        """
+        if found is None:
+            raise DataLost(f"{self.path.name} is gone.")
         try:
-            found = self.path.stat()
             if found.st_size < self.size_bytes:
                 raise DataLost(f"{self.path.name} has {found.st_size} bytes; {self.size_bytes} are recorded.")
             seen = (str(self.path), found.st_mtime_ns, found.st_size)
@@ -55,7 +68,9 @@ class FilePart:
     def _is_whole(self) -> bool:
         if self.crc32 is not None:
             return crc32_of(self.path, self.size_bytes) == self.crc32
-        return self.sha256 is None or digest_of(self.path, self.size_bytes).sha256.hexdigest() == self.sha256
+        if self.sha256 is None:
+            return True
+        return digest_of(_read_part(self.path, 0, self.size_bytes)).sha256.hexdigest() == self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +84,6 @@ class FileContent:
         """Number of bytes of all parts together."""
         return sum(part.size_bytes for part in self.parts)
 
-    @property
-    def path(self) -> Path:
-        """The one file that holds everything, for callers that seek in it.
-
-        Raises:
-            FailedPrecondition: the file is made of parts (a batch's results).
-        """
-        if len(self.parts) != 1:
-            raise FailedPrecondition("A file of batch results cannot be read as an input.")
-        return self.parts[0].path
-
     def check(self) -> None:
         """Make sure that every part is as it was written, before any of it is sent.
 
@@ -87,9 +91,12 @@ class FileContent:
 
         Raises:
             DataLost: a part is missing or damaged.
+            StorageFailure: it cannot be told.
         """
-        for part in self.parts:
-            part.check()
+        with translate_os_errors():
+            found = stats_of([part.path for part in self.parts])
+        for part, stat in zip(self.parts, found, strict=True):
+            part.check_against(stat)
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop` (the end when None) in blocks of at most 128 KiB.
@@ -106,7 +113,7 @@ class FileContent:
             start = max(0, start - part.size_bytes)
 
 
-def _read_part(path: Path, start: int, size: int) -> Iterator[bytes]:
+def _read_part(path: Place, start: int, size: int) -> Iterator[bytes]:
     with translate_os_errors(), path.open("rb", buffering=0) as file:
         file.seek(start)
         while size:
@@ -117,34 +124,62 @@ def _read_part(path: Path, start: int, size: int) -> Iterator[bytes]:
             size -= len(block)
 
 
-class ContentFolder:
-    """The folder that holds the bytes of uploads and files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        make_folder(folder)
-
-    def path_of(self, content_id: str) -> Path:
-        """Return where the bytes of `content_id` are."""
-        return self._folder / content_id
+class Contents(Protocol):
+    """The bytes of uploads and files by their content id: files of a folder, or objects."""
 
     def create(self, content_id: str) -> None:
-        """Make an empty file whose name survives a power cut."""
-        with translate_os_errors():
-            self.path_of(content_id).touch(exist_ok=False)
-            sync_folder(self._folder)
+        """Begin without bytes.
+
+        Raises:
+            StorageFull: there is no room.
+            StorageFailure: it cannot be done.
+        """
+        ...
+
+    def open_sink(self, content_id: str) -> Sink:
+        """Return what takes the bytes of an upload."""
+        ...
+
+    def record(self, connection: Connection, content_id: str, growth: Growth) -> None:
+        """Note where new bytes are, in the transaction that records that they are durable."""
+        ...
+
+    def forget(self, content_id: str, growth: Growth) -> None:
+        """Remove new bytes that were not recorded because another request was faster."""
+        ...
+
+    def open(self, connection: Connection, content_id: str, size_bytes: int, sha256: str | None = None) -> FileContent:
+        """Return where the first `size_bytes` bytes are; `sha256` is theirs, if it is known."""
+        ...
 
     def remove(self, content_id: str) -> None:
-        """Remove the bytes; nothing happens when they are gone."""
-        with translate_os_errors():
-            self.path_of(content_id).unlink(missing_ok=True)
+        """Remove the bytes; nothing happens when they are gone.
+
+        Raises:
+            StorageFailure: it cannot be done.
+        """
+        ...
 
     def list_ids(self) -> set[str]:
-        """Return the content ids that have bytes."""
-        with translate_os_errors(), os.scandir(self._folder) as entries:
-            return {entry.name for entry in entries}
+        """Return the content ids that have bytes.
+
+        Raises:
+            StorageFailure: they cannot be listed.
+        """
+        ...
+
+    def find_lost(self, active: Collection[str]) -> set[str]:
+        """Return which of the content ids of active uploads have lost their bytes.
+
+        Raises:
+            StorageFailure: they cannot be listed.
+        """
+        ...
 
     def free_bytes(self) -> int:
-        """Return the free space on the disk in bytes."""
-        with translate_os_errors():
-            return shutil.disk_usage(self._folder).free
+        """Return how much more can be kept, in bytes.
+
+        Raises:
+            StorageFailure: it cannot be told.
+        """
+        ...

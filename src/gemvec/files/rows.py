@@ -8,13 +8,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, true, union, update
 from sqlalchemy.exc import IntegrityError
 
 from gemvec.errors import FileAlreadyExists, UploadNotActive
 from gemvec.files.file import FileSource, StoredFile
-from gemvec.files.upload import Upload, UploadState
-from gemvec.storage.schema import file_parts, files, uploads
+from gemvec.files.upload import Segment, Upload, UploadState
+from gemvec.storage.schema import file_parts, files, segments, uploads
 
 _FILE_COLUMNS = [column for column in files.c if column.name != "content_id"]
 
@@ -150,17 +150,30 @@ def find_upload(connection: Connection, upload_id: str, now: datetime) -> Upload
 
 
 def advance_upload(
-    connection: Connection, upload_id: str, *, received_bytes: int | None = None, state: UploadState | None = None
+    connection: Connection,
+    upload_id: str,
+    *,
+    received_bytes: int | None = None,
+    state: UploadState | None = None,
+    before: int | None = None,
 ) -> None:
     """Move an active upload forward.
 
+    Args:
+        connection: a writing transaction.
+        upload_id: which upload.
+        received_bytes: how many bytes are durable now.
+        state: its new state.
+        before: how many bytes must be recorded until now; None for any number.
+
     Raises:
-        UploadNotActive: it is not active.
+        UploadNotActive: it is not active, or another server has recorded bytes.
     """
+    is_as_expected = true() if before is None else uploads.c.received_bytes == before
     changes = {"received_bytes": received_bytes, "state": state}
     changed = connection.execute(
         update(uploads)
-        .where(uploads.c.upload_id == upload_key(upload_id), uploads.c.state == UploadState.ACTIVE)
+        .where(uploads.c.upload_id == upload_key(upload_id), uploads.c.state == UploadState.ACTIVE, is_as_expected)
         .values({name: value for name, value in changes.items() if value is not None})
     )
     if not changed.rowcount:
@@ -174,13 +187,37 @@ def delete_expired_uploads(connection: Connection, now: datetime) -> list[str]:
     return expired
 
 
-def cancel_uploads_without_bytes(connection: Connection, on_disk: Collection[str]) -> int:
-    """Cancel the active uploads whose bytes are not on the disk; return how many."""
-    active = select(uploads.c.upload_id, uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)
-    lost = [row.upload_id for row in connection.execute(active) if row.content_id not in on_disk]
-    for upload_id in lost:
-        connection.execute(update(uploads).where(uploads.c.upload_id == upload_id).values(state=UploadState.CANCELLED))
-    return len(lost)
+def list_active_content_ids(connection: Connection) -> set[str]:
+    """Return the content ids of active uploads."""
+    return set(connection.scalars(select(uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE)))
+
+
+def cancel_uploads_of_content(connection: Connection, content_ids: Collection[str]) -> None:
+    """Cancel the active uploads that have these content ids."""
+    for content_id in content_ids:
+        is_lost = and_(uploads.c.content_id == content_id, uploads.c.state == UploadState.ACTIVE)
+        connection.execute(update(uploads).where(is_lost).values(state=UploadState.CANCELLED))
+
+
+def insert_segment(connection: Connection, content_id: str, segment: Segment) -> None:
+    """Add an object to the content of an upload."""
+    connection.execute(insert(segments), {**asdict(segment), "content_id": content_id})
+
+
+def list_segments(connection: Connection, content_id: str) -> list[Segment]:
+    """Return the objects of a content, in order."""
+    columns = (segments.c.start, segments.c.size_bytes, segments.c.name, segments.c.crc32)
+    query = select(*columns).where(segments.c.content_id == content_id).order_by(segments.c.start)
+    return [Segment(**row) for row in connection.execute(query).mappings()]
+
+
+def delete_unused_segments(connection: Connection) -> None:
+    """Forget the objects of contents that no file and no active upload has."""
+    used = union(
+        select(files.c.content_id).where(files.c.content_id.is_not(None)),
+        select(uploads.c.content_id).where(uploads.c.state == UploadState.ACTIVE),
+    )
+    connection.execute(delete(segments).where(segments.c.content_id.not_in(used)))
 
 
 def cancel_uploads_of(connection: Connection, owner: str) -> None:

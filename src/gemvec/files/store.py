@@ -1,4 +1,4 @@
-"""The store of files: rows in the database, bytes in the data folder.
+"""The store of files: rows in the database, bytes in the data folder or in an object store.
 
 Every call is synchronous and safe from any thread. Another owner's file is not found, like one that never existed.
 """
@@ -6,34 +6,33 @@ Every call is synchronous and safe from any thread. Another owner's file is not 
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import zip_longest
-from pathlib import Path
 
 from sqlalchemy import Connection
 
-from gemvec.errors import GemvecError, UploadedFileNotFound
+from gemvec.errors import FailedPrecondition, GemvecError, UploadedFileNotFound
 from gemvec.figures import Figure
 from gemvec.files import rows
-from gemvec.files.content import ContentFolder, FileContent, FilePart
+from gemvec.files.content import Contents, FileContent, FilePart
+from gemvec.files.content_folder import ContentFolder
+from gemvec.files.content_objects import ContentObjects
 from gemvec.files.file import FileSource, StoredFile
 from gemvec.files.limits import FileLimits, LimitsOf, usual_limits
 from gemvec.files.upload_store import UploadStore
 from gemvec.storage.database import Database
-from gemvec.storage.durable import sync_folder, translate_os_errors, write_durably
+from gemvec.storage.durable import Place, translate_os_errors, write_durably
+from gemvec.storage.objects import ObjectPath
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
+from gemvec.storage.places import link_or_copy, name_below, size_of, stats_of
 from gemvec.storage.timestamps import utc_now
 
 DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's limits for files.list
 
-# Errors for another file system, no support of hard links, or too many links to one file.
-_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
-
 
 class FileStore:
-    """Files of every owner, in one database and one data folder.
+    """Files of every owner, in one database and one place for bytes.
 
     Attributes:
         uploads: the uploads in progress.
@@ -42,7 +41,7 @@ class FileStore:
     def __init__(
         self,
         database: Database,
-        data_dir: Path,
+        data_dir: Place,
         *,
         limits: FileLimits | None = None,
         limits_of: LimitsOf = usual_limits,
@@ -52,7 +51,8 @@ class FileStore:
 
         Args:
             database: where rows go.
-            data_dir: bytes go into its folder `files`; the parts of result files lie elsewhere inside it.
+            data_dir: bytes go into its folder `files`; the parts of result files lie elsewhere inside it. The data
+                folder, or a place in an object store.
             limits: sizes and expiry; Google's when None.
             limits_of: says what an owner may have.
             clock: the present moment, aware.
@@ -60,7 +60,7 @@ class FileStore:
         self._limits = limits or FileLimits()
         self._database = database
         self._data_dir = data_dir.resolve()
-        self._contents = ContentFolder(self._data_dir / "files")
+        self._contents = _open_contents(self._data_dir, database)
         self._clock = clock
         self.uploads = UploadStore(database, self._contents, self._limits, clock, limits_of)
 
@@ -91,7 +91,7 @@ class FileStore:
         connection: Connection,
         owner: str,
         file_id: str,
-        parts: Sequence[Path],
+        parts: Sequence[Place],
         *,
         checksums: Sequence[int | None] = (),
         display_name: str = "",
@@ -107,7 +107,7 @@ class FileStore:
             connection: from `Database.write`.
             owner: whose file it is.
             file_id: `batch-<id>`; up to 64 characters.
-            parts: complete files in the data folder.
+            parts: complete files in the data folder, or objects.
             checksums: CRC-32 of each, if known.
             display_name: a human-readable name.
             mime_type: what the bytes are.
@@ -118,8 +118,8 @@ class FileStore:
         """
         with translate_os_errors():
             sized = [
-                (path.resolve().relative_to(self._data_dir).as_posix(), path.stat().st_size, crc32)
-                for path, crc32 in zip_longest(parts, checksums)
+                (self._name_of(path), size_of(path, stat), crc32)
+                for path, stat, crc32 in zip_longest(parts, stats_of(parts), checksums)
             ]
         now = self._clock()
         file = StoredFile(
@@ -138,7 +138,7 @@ class FileStore:
         rows.insert_parts(connection, file, sized)
         return file
 
-    def replace_part(self, connection: Connection, owner: str, file_id: str, path: Path, crc32: int | None) -> None:
+    def replace_part(self, connection: Connection, owner: str, file_id: str, path: Place, crc32: int | None) -> None:
         """Note that a part of a file was written again, in the caller's transaction.
 
         Args:
@@ -149,7 +149,7 @@ class FileStore:
             crc32: of its bytes now.
         """
         with translate_os_errors():
-            name, size_bytes = path.resolve().relative_to(self._data_dir).as_posix(), path.stat().st_size
+            name, size_bytes = self._name_of(path), path.stat().st_size
         rows.update_part(connection, owner, file_id, (name, size_bytes, crc32), self._clock())
 
     def get(self, file_id: str, owner: str) -> StoredFile:
@@ -195,10 +195,10 @@ class FileStore:
         """
         with self._database.read() as connection:
             file = self._find(connection, file_id, owner)
-            return FileContent(self._parts_of(connection, file))
+            return self._open(connection, file)
 
-    def link_content(self, file_id: str, owner: str, target: Path) -> None:
-        """Give a file's bytes a second name that outlives the file: a hard link, or a copy on another file system.
+    def link_content(self, file_id: str, owner: str, target: Place) -> None:
+        """Give a file's bytes a second name that outlives the file: a hard link, or a copy if there are none.
 
         Args:
             file_id: which file.
@@ -207,19 +207,21 @@ class FileStore:
 
         Raises:
             UploadedFileNotFound: it does not exist, has expired, or is somebody else's.
-            FailedPrecondition: the file is made of parts.
+            FailedPrecondition: the file holds the results of a batch.
         """
-        content = self.open_content(file_id, owner)
+        with self._database.read() as connection:
+            file = self._find(connection, file_id, owner)
+            content = self._open(connection, file)
+        if file.source is FileSource.GENERATED:
+            raise FailedPrecondition("A file of batch results cannot be read as an input.")
+        if len(content.parts) != 1:
+            write_durably(target, content.read())
+            return
         with translate_os_errors():
             try:
-                target.hardlink_to(content.path)
-                sync_folder(target.parent)
+                link_or_copy(content.parts[0].path, target)
             except FileNotFoundError:
                 raise UploadedFileNotFound from None
-            except OSError as error:
-                if error.errno not in _NO_LINK:
-                    raise
-                write_durably(target, content.read())
 
     def delete(self, file_id: str, owner: str) -> None:
         """Delete a file and its bytes.
@@ -233,18 +235,21 @@ class FileStore:
     def sweep(self) -> int:
         """Remove expired files, and bytes without a row; return how many files and leftovers were removed.
 
-        Safe at any time: the names on disk are read before the rows, and a row exists before its bytes.
+        Safe at any time: the names are read before the rows, and a row exists before its bytes.
         """
         self._database.keep_reserve()
         self.uploads.sweep()
         with self._database.read() as connection:
             expired = rows.list_expired_files(connection, self._clock())
         removed = sum(self._remove(owner, file_id) for owner, file_id in expired)
-        on_disk = self._contents.list_ids()
+        there = self._contents.list_ids()
         with self._database.read() as connection:
-            orphans = on_disk - rows.list_content_ids(connection)
+            orphans = there - rows.list_content_ids(connection)
         for content_id in orphans:
             self._contents.remove(content_id)
+        if orphans:
+            with self._database.write(is_way_out=True) as connection:
+                rows.delete_unused_segments(connection)
         return removed + len(orphans)
 
     def _find(self, connection: Connection, file_id: str, owner: str) -> StoredFile:
@@ -253,11 +258,15 @@ class FileStore:
             raise UploadedFileNotFound(f"files/{file_id} does not exist or has expired.")
         return file
 
-    def _parts_of(self, connection: Connection, file: StoredFile) -> tuple[FilePart, ...]:
+    def _open(self, connection: Connection, file: StoredFile) -> FileContent:
         content_id, parts = rows.find_content(connection, file.owner, file.file_id)
         if content_id is not None:
-            return (FilePart(self._contents.path_of(content_id), file.size_bytes, sha256=file.sha256),)
-        return tuple(FilePart(self._data_dir / path, size, crc32=crc32) for path, size, crc32 in parts)
+            return self._contents.open(connection, content_id, file.size_bytes, file.sha256)
+        return FileContent(tuple(FilePart(self._data_dir / path, size, crc32=crc32) for path, size, crc32 in parts))
+
+    def _name_of(self, path: Place) -> str:
+        """Return the name of a part in the data folder."""
+        return name_below(path, self._data_dir)
 
     def _remove(self, owner: str, file_id: str) -> int:
         with self._database.write(is_way_out=True) as connection:
@@ -269,3 +278,9 @@ class FileStore:
             for path, _, _ in parts:
                 (self._data_dir / path).unlink(missing_ok=True)
         return int(was_there)
+
+
+def _open_contents(data_dir: Place, database: Database) -> Contents:
+    if isinstance(data_dir, ObjectPath):
+        return ContentObjects(data_dir / "files", database)
+    return ContentFolder(data_dir / "files")

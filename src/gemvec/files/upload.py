@@ -1,30 +1,27 @@
 """An upload: its state, and the writer that takes the bytes of one request.
 
-The idea: `received_bytes` in the database is the truth and grows only after fsync. Bytes beyond it on disk are left
-over from a crash and are overwritten. A repeated range is skipped, and a gap is refused.
+The idea: `received_bytes` in the database is the truth and grows only when the bytes are durable. Bytes beyond it are
+left over from a crash and are overwritten. A repeated range is skipped, and a gap is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from gemvec.errors import GemvecError, StorageFailure, UploadNotActive
+from gemvec.errors import GemvecError, UploadNotActive
 from gemvec.storage.durable import translate_os_errors
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash  # pyright: ignore[reportPrivateUsage] # the type has no public name
 
 CHECKPOINT_BYTES = 32 * 2**20
-_BLOCK_BYTES = 2**20
 
 
 class UploadState(StrEnum):
@@ -46,9 +43,9 @@ class Upload:
         display_name: a human-readable name, "" when none was given.
         mime_type: what the uploader gave, "" when nothing was given.
         declared_bytes: the size that was announced, or None.
-        received_bytes: what is safely on disk.
+        received_bytes: what is safely stored.
         state: see `UploadState`.
-        content_id: name of the bytes on disk.
+        content_id: name of the bytes.
         created_at: when it started.
         expires_at: from then on it is not found.
     """
@@ -68,7 +65,7 @@ class Upload:
 
 @dataclass(slots=True)
 class Digest:
-    """SHA-256 of the first `size_bytes` of an upload; kept only in memory, computed again from disk if it is lost."""
+    """SHA-256 of the first `size_bytes` of an upload; kept only in memory, computed again if it is lost."""
 
     sha256: Hash = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
@@ -79,56 +76,95 @@ class Digest:
         self.size_bytes += len(block)
 
 
-def digest_of(path: Path, size_bytes: int) -> Digest:
-    """Read the first `size_bytes` of a file into a digest.
-
-    Raises:
-        StorageFailure: the file is shorter, or cannot be read.
-    """
+def digest_of(blocks: Iterable[bytes]) -> Digest:
+    """Return the digest of bytes that come in blocks."""
     digest = Digest()
-    with translate_os_errors(), path.open("rb", buffering=0) as file:
-        while digest.size_bytes < size_bytes:
-            block = file.read(min(_BLOCK_BYTES, size_bytes - digest.size_bytes))
-            if not block:
-                raise StorageFailure(f"{path.name} is shorter than recorded.")
-            digest.update(block)
+    for block in blocks:
+        digest.update(block)
     return digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Bytes of an upload that became an object of their own.
+
+    Attributes:
+        start: where they begin in the upload.
+        size_bytes: how many they are.
+        name: of the object, in the folder of the upload's content.
+        crc32: of the bytes.
+    """
+
+    start: int
+    size_bytes: int
+    name: str
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """A step of an upload that is to be recorded.
+
+    Attributes:
+        before: how many bytes were recorded.
+        after: how many are durable now.
+        segment: the object that has the new ones; None if they were appended to a file.
+    """
+
+    before: int
+    after: int
+    segment: Segment | None
+
+
+class Sink(Protocol):
+    """Takes the bytes of an upload in order; used by one thread at a time. All methods raise OSError."""
+
+    def write(self, data: memoryview, start: int) -> int:
+        """Take bytes that belong at `start`; return how many were taken."""
+        ...
+
+    def sync(self) -> Segment | None:
+        """Make what was taken durable; return the object that it became, if it became one."""
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
+        ...
 
 
 class UploadWriter:
     """Writes the bytes of one request from its offset on; usable from any thread, but one at a time.
 
-    Bytes that an earlier request sent are skipped. Every 32 MiB, and when it is closed, new bytes are fsynced and
-    recorded, so a broken request loses nothing that arrived before its last checkpoint.
+    Bytes that an earlier request sent are skipped. Every 32 MiB, and when it is closed, new bytes are made durable
+    and recorded, so a broken request loses nothing that arrived before its last checkpoint.
     """
 
     def __init__(
         self,
-        path: Path,
+        sink: Sink,
         *,
         offset: int,
         received_bytes: int,
         digest: Digest,
         check: Callable[[int], None],
-        record: Callable[[int], None],
+        record: Callable[[Growth], None],
     ) -> None:
         """Prepare to write.
 
         Args:
-            path: the upload's bytes.
+            sink: takes the upload's bytes.
             offset: where the request's first byte belongs; at most `received_bytes`.
-            received_bytes: how many bytes are already on disk.
+            received_bytes: how many bytes are already stored.
             digest: of exactly those bytes.
             check: raises when an upload may not grow to this size.
-            record: records that this many bytes are safely on disk; raises when the upload is no longer active.
+            record: records what is durable; raises when the upload is no longer active.
         """
-        self._path = path
+        self._sink = sink
         self._offset = offset
         self._received = self._recorded = received_bytes
         self._digest = digest
         self._check = check
         self._record = record
-        self._descriptor: int | None = None
         self._is_closed = False
         self._lock = threading.Lock()
 
@@ -154,9 +190,10 @@ class UploadWriter:
                 self._checkpoint()
 
     def checkpoint(self) -> None:
-        """Make the bytes so far durable and record them."""
+        """Make the bytes so far durable and record them; once the writer is closed, nothing happens."""
         with self._lock:
-            self._checkpoint()
+            if not self._is_closed:
+                self._checkpoint()
 
     def close(self) -> None:
         """Make the bytes so far durable and accept no more; a second call does nothing."""
@@ -167,9 +204,7 @@ class UploadWriter:
             try:
                 self._checkpoint()
             finally:
-                if self._descriptor is not None:
-                    os.close(self._descriptor)
-                    self._descriptor = None
+                self._sink.close()
 
     def abandon(self) -> None:
         """Close after an error: keep what can still be made durable, and raise nothing."""
@@ -178,18 +213,16 @@ class UploadWriter:
 
     def _append(self, fresh: memoryview) -> None:
         with translate_os_errors():
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
             while fresh:
-                written = os.pwrite(self._descriptor, fresh, self._received)
+                written = self._sink.write(fresh, self._received)
                 self._digest.update(fresh[:written])
                 self._received += written
                 fresh = fresh[written:]
 
     def _checkpoint(self) -> None:
-        if self._descriptor is None or self._received == self._recorded:
+        if self._received == self._recorded:
             return
         with translate_os_errors():
-            os.fsync(self._descriptor)
-        self._record(self._received)
+            segment = self._sink.sync()
+        self._record(Growth(before=self._recorded, after=self._received, segment=segment))
         self._recorded = self._received

@@ -23,10 +23,10 @@ from gemvec.errors import (
     UploadNotFound,
 )
 from gemvec.files import rows
-from gemvec.files.content import ContentFolder
+from gemvec.files.content import Contents
 from gemvec.files.file import FileSource, StoredFile
 from gemvec.files.limits import FileLimits, LimitsOf, OwnerLimits, check_description, check_file_id, usual_limits
-from gemvec.files.upload import Digest, Upload, UploadState, UploadWriter, digest_of
+from gemvec.files.upload import Digest, Growth, Upload, UploadState, UploadWriter, digest_of
 from gemvec.storage.database import Database
 from gemvec.storage.stored_bytes import count_stored_bytes
 
@@ -41,7 +41,7 @@ class UploadStore:
     def __init__(
         self,
         database: Database,
-        contents: ContentFolder,
+        contents: Contents,
         limits: FileLimits,
         clock: Callable[[], datetime],
         limits_of: LimitsOf = usual_limits,
@@ -122,12 +122,12 @@ class UploadStore:
                     field="offset",
                 )
             writer = UploadWriter(
-                self._contents.path_of(upload.content_id),
+                self._contents.open_sink(upload.content_id),
                 offset=offset,
                 received_bytes=upload.received_bytes,
                 digest=self._digest_of(upload),
                 check=lambda size: self._check_growth(upload, size),
-                record=lambda size: self._record(upload, size),
+                record=lambda growth: self._record(upload, growth),
             )
             self._writers[rows.upload_key(upload_id)] = writer
             return writer
@@ -193,7 +193,7 @@ class UploadStore:
                 )
             file = self._describe(upload)
             with self._database.write() as connection:
-                rows.advance_upload(connection, upload_id, state=UploadState.FINAL)
+                rows.advance_upload(connection, upload_id, state=UploadState.FINAL, before=upload.received_bytes)
                 rows.delete_expired_namesake(connection, file)
                 rows.insert_file(connection, file, upload.content_id)
             self._digests.pop(rows.upload_key(upload_id), None)
@@ -227,9 +227,9 @@ class UploadStore:
 
     def recover(self) -> None:
         """Cancel the uploads that a crash left without bytes; call it before the first request."""
-        on_disk = self._contents.list_ids()
         with self._database.write(is_way_out=True) as connection:
-            rows.cancel_uploads_without_bytes(connection, on_disk)
+            lost = self._contents.find_lost(rows.list_active_content_ids(connection))
+            rows.cancel_uploads_of_content(connection, lost)
 
     def _lock_of(self, upload_id: str) -> threading.Lock:
         return self._locks[hash(upload_id) % _LOCKS]
@@ -267,12 +267,18 @@ class UploadStore:
                 field="file.size_bytes",
             )
 
-    def _record(self, upload: Upload, size_bytes: int) -> None:
+    def _record(self, upload: Upload, growth: Growth) -> None:
         limits = self._limits_of(upload.owner)
-        with self._database.write() as connection:
-            if upload.declared_bytes is None:
-                self._check_quota(connection, limits, upload, size_bytes)
-            rows.advance_upload(connection, upload.upload_id, received_bytes=size_bytes)
+        before = growth.before if growth.segment else None  # only segments can be of two servers at once
+        try:
+            with self._database.write() as connection:
+                if upload.declared_bytes is None:
+                    self._check_quota(connection, limits, upload, growth.after)
+                rows.advance_upload(connection, upload.upload_id, received_bytes=growth.after, before=before)
+                self._contents.record(connection, upload.content_id, growth)
+        except GemvecError:
+            self._contents.forget(upload.content_id, growth)
+            raise
 
     def _close_writer(self, upload_id: str) -> None:
         if writer := self._writers.pop(rows.upload_key(upload_id), None):
@@ -284,7 +290,9 @@ class UploadStore:
         key = rows.upload_key(upload.upload_id)
         digest = self._digests.get(key)
         if digest is None or digest.size_bytes != upload.received_bytes:
-            digest = digest_of(self._contents.path_of(upload.content_id), upload.received_bytes)
+            with self._database.read() as connection:
+                content = self._contents.open(connection, upload.content_id, upload.received_bytes)
+            digest = digest_of(content.read(0, upload.received_bytes))
             self._digests[key] = digest
         return digest
 

@@ -35,8 +35,10 @@ from gemvec.server.upstream import open_pass_through, open_served_embedder
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
+from gemvec.storage.durable import Place
 from gemvec.storage.hold import note_moment, take_store
 from gemvec.storage.lock import FolderLock
+from gemvec.storage.places import storage_of
 from gemvec.storage.threads import in_database_thread
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def open_services(
 
     Raises:
         DataFolderLocked: another server uses the data folder or the database.
-        StoreMismatch: the data folder and the database belong to different stores.
+        StoreMismatch: the data folder or object store and the database belong to different stores.
         StorageFailure: the data folder or the database cannot be used.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
         BadSetting: the upstream server is not an address, or there is no key for it.
@@ -70,15 +72,16 @@ def open_services(
         database = open_database(database_of(settings))
         opened.callback(database.close)
         opened.enter_context(database.held())
-        take_store(database, settings.data_dir)
-        files = _open_file_store(settings, database)
+        place = storage_of(settings)
+        take_store(database, place)
+        files = _open_file_store(settings, database, place)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
         pass_through = open_pass_through(settings)
         reranker = _open_reranker(settings, progress)
         collections = open_collections(settings, served, opened)
         storage = opened.pop_all()
     memory = MemoryBudget(budget_bytes(settings))
-    store = _open_batch_store(settings, database, files)
+    store = _open_batch_store(settings, database, files, place)
     executor = _open_executor(settings, served)
     batches = BatchRunner(store, served, executor, memory=memory)
     usage = UsageMeter(database)
@@ -117,14 +120,14 @@ def _open_reranker(settings: Settings, progress: Progress | None) -> Reranker | 
     return open_reranker(settings, progress=progress)
 
 
-def _open_file_store(settings: Settings, database: Database) -> FileStore:
+def _open_file_store(settings: Settings, database: Database, place: Place) -> FileStore:
     """Return the store of files that `settings` describe."""
     limits = FileLimits(
         max_file_bytes=settings.max_file_bytes,
         max_owner_bytes=settings.max_owner_bytes,
         expiry=timedelta(seconds=settings.file_expiry_seconds),
     )
-    return FileStore(database, settings.data_dir, limits=limits, limits_of=partial(_limits_of, settings))
+    return FileStore(database, place, limits=limits, limits_of=partial(_limits_of, settings))
 
 
 def _limits_of(settings: Settings, owner: str) -> OwnerLimits:  # noqa: ARG001 - all owners are alike
@@ -137,12 +140,12 @@ def _limits_of(settings: Settings, owner: str) -> OwnerLimits:  # noqa: ARG001 -
     )
 
 
-def _open_batch_store(settings: Settings, database: Database, files: FileStore) -> BatchStore:
+def _open_batch_store(settings: Settings, database: Database, files: FileStore, place: Place) -> BatchStore:
     """Return the store of batches that `settings` describe."""
     return BatchStore(
         database,
         files,
-        settings.data_dir,
+        place,
         expiry=timedelta(seconds=settings.batch_expiry_seconds),
         retention=timedelta(seconds=settings.batch_retention_seconds),
         max_requests=settings.max_batch_requests,

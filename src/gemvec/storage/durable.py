@@ -1,7 +1,8 @@
 """Files that are complete after a crash, or not there at all.
 
-Write to a temporary name, fsync, rename, fsync the folder. Each step has a name; a crash test passes a `hook` that
-ends the process at one of them. Disk-full conditions of the operating system become StorageFull here.
+In a folder: write to a temporary name, fsync, rename, fsync the folder. Each step has a name; a crash test passes a
+`hook` that ends the process at one of them. An object store does the same in one call. Disk-full conditions of the
+operating system become StorageFull here.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from pathlib import Path
 from typing import Literal
 
 from gemvec.errors import StorageFailure, StorageFull
+from gemvec.storage.objects import ObjectPath
 
 # What has just been done. The next operation follows directly, so these are all the moments at which a crash matters.
 Step = Literal["started", "written", "synced", "renamed", "folder_synced"]
 Hook = Callable[[Step], None]
+
+# Where bytes are: a file, or an object with the same methods.
+Place = Path | ObjectPath
 
 TEMPORARY_SUFFIX = ".part"
 _BLOCK_BYTES = 2**20
@@ -28,8 +33,8 @@ _BLOCK_BYTES = 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | None = None) -> int:
-    """Write a file so that after a crash `path` has either all of `content` or what it had before.
+def write_durably(path: Place, content: bytes | Iterable[bytes], *, hook: Hook | None = None) -> int:
+    """Write a file or an object so that after a crash `path` has either all of `content` or what it had before.
 
     Args:
         path: where to write; its folder exists. The caller must not write the same path from two threads at once.
@@ -43,12 +48,14 @@ def write_durably(path: Path, content: bytes | Iterable[bytes], *, hook: Hook | 
         StorageFull: there is no room; nothing is left behind.
         StorageFailure: writing failed for another reason; nothing is left behind.
     """
-    step = hook or _pass
+    step, blocks = hook or _pass, [content] if isinstance(content, bytes) else content
+    if isinstance(path, ObjectPath):
+        return _write_object(path, blocks, step)
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     with translate_os_errors():
         try:
             step("started")
-            size = _write_synced(temporary, [content] if isinstance(content, bytes) else content, step)
+            size = _write_synced(temporary, blocks, step)
             temporary.rename(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -73,7 +80,7 @@ class Checksum:
             yield block
 
 
-def crc32_of(path: Path, size_bytes: int | None = None, *, offset: int = 0) -> int:
+def crc32_of(path: Place, size_bytes: int | None = None, *, offset: int = 0) -> int:
     """Return the CRC-32 of a file from `offset` on, or of that many bytes there.
 
     Raises:
@@ -109,14 +116,16 @@ def replacing(path: Path) -> Generator[Path]:
             raise
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Place) -> None:
     """Make a folder if it is missing; its name survives a power cut. Only its owner may read it, also if it existed.
 
-    A folder that everybody may write to by design, such as /tmp, stays as it is.
+    A folder that everybody may write to by design, such as /tmp, stays as it is. An object store has no folders.
 
     Raises:
         StorageFailure: it cannot be made.
     """
+    if isinstance(folder, ObjectPath):
+        return
     with translate_os_errors():
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -154,6 +163,15 @@ def translate_os_errors() -> Generator[None]:
 
 def _pass(step: Step) -> None:
     """Do nothing: the hook of everyday writing."""
+
+
+def _write_object(path: ObjectPath, blocks: Iterable[bytes], step: Hook) -> int:
+    """Write an object: it is there, whole and durable, when the store has answered."""
+    with translate_os_errors():
+        step("started")
+        size = path.write(blocks)
+        step("folder_synced")
+    return size
 
 
 def _write_synced(path: Path, blocks: Iterable[bytes], step: Hook) -> int:

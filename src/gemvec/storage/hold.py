@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
 
 from gemvec.errors import StoreMismatch
 from gemvec.logs import get_logger
 from gemvec.storage.database import Database
-from gemvec.storage.durable import translate_os_errors, write_durably
+from gemvec.storage.durable import Place, translate_os_errors, write_durably
+from gemvec.storage.places import list_names
 from gemvec.storage.schema import store
 from gemvec.storage.timestamps import utc_now
 
@@ -28,12 +28,12 @@ _log = get_logger("storage")
 _CONTENT_FOLDERS = ("files", "batches")
 
 
-def take_store(database: Database, folder: Path) -> None:
+def take_store(database: Database, folder: Place) -> None:
     """Check that a data folder and a database belong together, or make them; from then on this server may write.
 
     Args:
         database: held by this process.
-        folder: the data folder, which exists.
+        folder: the data folder, which exists, or a place in an object store.
 
     Raises:
         StoreMismatch: they do not belong together; the message says which file decides.
@@ -77,12 +77,12 @@ def _told(seen_at: datetime, gap: timedelta) -> dict[str, object]:
     return {"last_ran_at": seen_at.isoformat(), "hours": round(gap.total_seconds() / 3600, 1)}
 
 
-def has_store_id(folder: Path) -> bool:
+def has_store_id(folder: Place) -> bool:
     """Return whether a data folder has the id of a store, which it lacks if its file system is not mounted."""
     return (folder / STORE_ID_NAME).exists()
 
 
-def _begin(connection: Connection, folder: Path, in_folder: str | None, token: str) -> None:
+def _begin(connection: Connection, folder: Place, in_folder: str | None, token: str) -> None:
     """Make an id for a database that has none, on both sides."""
     if in_folder is not None and _has_content(folder):
         raise StoreMismatch(
@@ -94,12 +94,22 @@ def _begin(connection: Connection, folder: Path, in_folder: str | None, token: s
     connection.execute(insert(store).values(store_id=store_id, token=token, seen_at=utc_now()))
 
 
-def _has_content(folder: Path) -> bool:
+def _has_content(folder: Place) -> bool:
     with translate_os_errors():
-        return any(each.is_dir() and any(each.iterdir()) for each in map(folder.joinpath, _CONTENT_FOLDERS))
+        return any(_has_names(folder / name) for name in _CONTENT_FOLDERS)
 
 
-def _read_id(folder: Path) -> str | None:
+def _has_names(folder: Place) -> bool:
+    try:
+        return bool(list_names(folder))
+    except FileNotFoundError:
+        return False
+
+
+def _read_id(folder: Place) -> str | None:
     with translate_os_errors():
-        path = folder / STORE_ID_NAME
-        return path.read_text(encoding="ascii", errors="replace").strip() if path.exists() else None
+        try:
+            with (folder / STORE_ID_NAME).open("rb") as file:
+                return file.read().decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None

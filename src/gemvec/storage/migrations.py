@@ -107,6 +107,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=8, summary="roles, rotation and use of keys", apply=_add_usage),
     Migration(number=9, summary="checksums of inputs", apply=partial(_add_columns, [schema.chunks.c.input_crc32])),
     Migration(number=10, summary="sizes of batches", apply=_add_sizes),
+    Migration(number=11, summary="uploads in an object store", apply=schema.segments.create),
 )
 
 

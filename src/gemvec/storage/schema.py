@@ -1,4 +1,4 @@
-"""The tables: the store itself; uploads, files and their parts; jobs and their chunks; API keys and their use.
+"""The tables: the store; uploads and segments, files and parts; jobs and chunks; API keys and their use.
 
 The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone out
 with the table. Bytes of files and vectors are never in the database, only their places.
@@ -62,6 +62,17 @@ uploads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Index("ix_uploads_owner_state", "owner", "state"),
+)
+
+# In an object store, the content of an upload or a file: the objects that its bytes became, checkpoint by checkpoint.
+segments = Table(
+    "segments",
+    metadata,
+    Column("content_id", String(32), primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),  # where its bytes begin in the content
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("name", String(64), nullable=False),  # of the object, in the folder of the content
+    Column("crc32", BigInteger, nullable=False),
 )
 
 files = Table(

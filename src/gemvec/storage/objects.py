@@ -1,0 +1,307 @@
+"""Objects of a bucket, used as files of a folder are used: `ObjectPath`.
+
+S3, Google Cloud Storage and Azure, through obstore. An object has all of its bytes or does not exist, without a rename.
+A folder is only what names begin with. Nothing is ever appended to an object.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache, partial
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from gemvec.errors import BadSetting, MissingDependency, StorageFailure
+from gemvec.logs import get_logger
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore, RetryConfig
+
+SCHEMES = ("s3", "gs", "az")
+# How much one request reads. A slow download holds this much.
+_READ_BYTES = 2**20
+# A larger object is sent in parts of this size; two are under way at a time.
+_PART_BYTES = 8 * 2**20
+_PARTS_AT_ONCE = 2
+# A store that does not answer is asked again for this long; then the caller hears of it and tries again later.
+_RETRY_SECONDS = 20
+_RETRIES = 5
+_TOLD_CHARACTERS = 300
+
+_log = get_logger("storage")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """Size and time of the last change; named as in the results of `Path.stat`."""
+
+    st_size: int
+    st_mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPath:
+    """The place of an object, or of all objects whose names begin with it and a slash.
+
+    Its methods raise FileNotFoundError as those of `Path` do, and StorageFailure when the store fails. It can be sent
+    to another process.
+
+    Attributes:
+        url: the root, such as `s3://bucket/prefix`.
+        key: the name below the root; "" is the root itself.
+    """
+
+    url: str
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        """The part of the name after the last slash."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def parent(self) -> ObjectPath:
+        """The folder."""
+        return ObjectPath(self.url, self.key.rpartition("/")[0])
+
+    def __truediv__(self, name: str) -> ObjectPath:
+        return ObjectPath(self.url, f"{self.key}/{name}" if self.key else name)
+
+    def __str__(self) -> str:
+        return f"{self.url}/{self.key}"
+
+    def resolve(self) -> ObjectPath:
+        """Return itself: an object has one name."""
+        return self
+
+    def relative_to(self, folder: ObjectPath) -> PurePosixPath:
+        """Return the name below a folder.
+
+        Raises:
+            ValueError: it is somewhere else.
+        """
+        if self.url != folder.url:
+            raise ValueError(f"{self} is not in {folder}")
+        return PurePosixPath(self.key).relative_to(folder.key)
+
+    def stat(self) -> ObjectStat:
+        """Return the object's size and time."""
+        import obstore
+
+        with self._translated():
+            found = obstore.head(_open_store(self.url), self.key)
+        return ObjectStat(found["size"], int(found["last_modified"].timestamp() * 1e9))
+
+    def exists(self) -> bool:
+        """Return whether there is such an object."""
+        try:
+            self.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> io.BufferedReader:  # noqa: ARG002 - as of `Path`
+        """Open the object to read it from any position; a missing one is noticed here."""
+        reader = _Reader(self)
+        reader.look()
+        return io.BufferedReader(reader, _READ_BYTES)
+
+    def read_range(self, start: int, size: int) -> bytes:
+        """Return up to `size` bytes from `start` on; fewer only at the end of the object."""
+        import obstore
+        from obstore.exceptions import GenericError
+
+        with self._translated():
+            try:
+                return bytes(obstore.get_range(_open_store(self.url), self.key, start=start, length=size))
+            except GenericError:
+                if self.stat().st_size > start:  # stores refuse a range that begins at the end
+                    raise
+                return b""
+
+    def write(self, blocks: Iterable[bytes]) -> int:
+        """Write the object; until this returns, it has what it had before, even if `blocks` raises. Return its size."""
+        import obstore
+
+        size = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for block in _in_parts(blocks):
+                size += len(block)
+                yield block
+
+        parts = counted()
+        first = next(parts, b"")
+        following = next(parts, None)
+        with self._translated():
+            if following is None:
+                obstore.put(_open_store(self.url), self.key, first, use_multipart=False)
+            else:
+                obstore.put(
+                    _open_store(self.url),
+                    self.key,
+                    chain((first, following), parts),
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+        return size
+
+    def create(self, content: bytes) -> bool:
+        """Write the object unless it exists; return whether it was written. Of several callers, one succeeds."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._translated():
+            try:
+                obstore.put(_open_store(self.url), self.key, content, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def copy_to(self, target: ObjectPath) -> None:
+        """Copy the object inside the store; its bytes do not come here."""
+        import obstore
+
+        with self._translated():
+            obstore.copy(_open_store(self.url), self.key, target.key)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Remove the object."""
+        import obstore
+
+        with self._translated():
+            try:
+                obstore.delete(_open_store(self.url), self.key)
+            except FileNotFoundError:
+                if not missing_ok:
+                    raise
+
+    def list_names(self) -> set[str]:
+        """Return the names directly below this one: of objects, and of what longer names begin with."""
+        import obstore
+
+        with self._translated():
+            found = obstore.list_with_delimiter(_open_store(self.url), prefix=self.key or None)
+        keys = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
+        return {key.rpartition("/")[2] for key in keys}
+
+    def list_stats(self) -> dict[str, ObjectStat]:
+        """Return the name, size and time of each object directly below this one."""
+        import obstore
+
+        with self._translated():
+            found = obstore.list_with_delimiter(_open_store(self.url), prefix=self.key or None)["objects"]
+        return {
+            each["path"].rpartition("/")[2]: ObjectStat(each["size"], int(each["last_modified"].timestamp() * 1e9))
+            for each in found
+        }
+
+    def remove_tree(self) -> None:
+        """Remove every object below this name."""
+        import obstore
+
+        with self._translated():
+            store = _open_store(self.url)
+            for objects in obstore.list(store, prefix=self.key):
+                obstore.delete(store, [each["path"] for each in objects])
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except BaseError as error:
+            told = str(error)[:_TOLD_CHARACTERS].partition("\n")[0]
+            _log.warning("the object store failed", extra={"object": self.key, "reason": told})
+            raise StorageFailure(f"The object store failed: {type(error).__name__}.") from error
+
+
+class _Reader(io.RawIOBase):
+    """Reads an object range by range."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        self._path = path
+        self._position = 0
+        self._size = 0
+
+    def look(self) -> None:
+        """Ask for the size."""
+        self._size = self._path.stat().st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] # as it is called
+        wanted = min(len(buffer), self._size - self._position)
+        if wanted <= 0:
+            return 0
+        block = self._path.read_range(self._position, wanted)
+        buffer[: len(block)] = block
+        self._position += len(block)
+        return len(block)
+
+    def readall(self) -> bytes:  # the usual one asks for 8 KiB at a time
+        return b"".join(iter(partial(self.read, _READ_BYTES), b""))
+
+
+def parse_storage(url: str) -> ObjectPath:
+    """Return the place that a URL such as `s3://bucket/prefix` names; nothing is asked yet.
+
+    Raises:
+        BadSetting: it is another kind of URL.
+        MissingDependency: obstore is not installed.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES or not rest.strip("/"):
+        expected = ", ".join(f"{each}://" for each in SCHEMES)
+        raise BadSetting(f"--storage {url}: expected a bucket and what names begin with, after one of {expected}.")
+    path = ObjectPath(url.rstrip("/"))
+    _open_store(path.url)
+    return path
+
+
+@lru_cache(maxsize=8)
+def _open_store(url: str) -> ObjectStore:
+    try:
+        from obstore.store import MemoryStore, from_url
+    except ModuleNotFoundError as error:
+        raise MissingDependency("An object store needs obstore.", extra="objects") from error
+    if url.startswith("memory:"):
+        return MemoryStore()
+    retries: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
+    try:
+        return from_url(url, retry_config=retries)  # pyright: ignore[reportCallIssue] # declared per kind of store
+    except Exception as error:
+        told = str(error).partition("\n")[0]
+        raise BadSetting(f"--storage {url} cannot be used: {told}") from error
+
+
+def _in_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield blocks joined to at least the size of a part; an object without bytes is one empty block."""
+    held: list[bytes] = []
+    size = 0
+    for block in blocks:
+        held.append(block)
+        size += len(block)
+        if size >= _PART_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if size or not held:
+        yield b"".join(held)
