@@ -66,15 +66,16 @@ def served(*options: str, memory_bytes: int | None = None) -> Generator[Served]:
     """Serve the tiny model, under its own name `tiny` and the Gemini names, for as long as the context lasts.
 
     Args:
-        options: more of `gemvec serve`; with `--upstream`, no model is served.
+        options: more of `gemvec serve`; with `--upstream` or `--model`, the tiny model is not served.
         memory_bytes: how much memory the process may have.
     """
     with tempfile.TemporaryDirectory(prefix="gemvec-served-") as folder, limited(memory_bytes) as prefix:
         data_dir = Path(folder) / "data"
-        command = [*prefix, sys.executable, "-m", "gemvec", "serve", "--port", "0", *options]
-        if "--upstream" not in options:
+        command = [*prefix, sys.executable, "-m", "gemvec", "serve", "--port", "0", "--log-level", "warning"]
+        command += ["--data-dir", str(data_dir), "--cache-dir", str(Path(folder) / "cache")]
+        if not {"--upstream", "--model"} & set(options):
             command += ["--model", str(write_tiny_model(Path(folder) / "tiny"))]
-        command += ["--data-dir", str(data_dir), "--cache-dir", str(Path(folder) / "cache"), "--log-level", "warning"]
+        command += options
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout
         assert process.stderr

@@ -102,8 +102,8 @@ class Settings:
     )
     model: tuple[str, ...] = setting(
         ("all-minilm-l6-v2",),
-        "Models to serve: catalogue ids, hub ids or folders, or fake for tests. The first one also answers to the "
-        "Gemini names.",
+        "Models to serve: catalogue ids, hub ids or folders, also as NAME=MODEL, or fake for tests. The first one also "
+        "answers to the Gemini names; the others are loaded at their first use.",
         topic=_MODEL,
     )
     alias: tuple[str, ...] = setting(
@@ -172,6 +172,14 @@ class Settings:
         "Padded tokens in one micro-batch, at most; less is better on a slow processor.",
         unit="tokens",
         minimum=1,
+        topic=_MODEL,
+    )
+    model_memory: int = setting(
+        0,
+        "Memory for all models together, estimated from the size of their files; the one that was longest unused makes "
+        "room for another. 0 for no limit.",
+        unit="bytes",
+        minimum=0,
         topic=_MODEL,
     )
     max_waiting_tokens: int = setting(

@@ -112,13 +112,13 @@ def own_settings(settings: Settings, folder: Path) -> Settings:
 def run_demo(settings: Settings, demo_report: DemoReport, folder: Path) -> None:
     """Run every step; raise if one fails."""
     from gemvec.client.progress import show_fetch
-    from gemvec.models.catalogue import find_record
+    from gemvec.models.naming import find_named_record
     from gemvec.models.weights import fetch_model
     from gemvec.server.run import serving
     from gemvec.server.services import open_services
 
     with demo_report.step("Weights", has_own_progress=True) as outcome, show_fetch() as progress:
-        path = fetch_model(find_record(settings.model[0]), settings.cache_dir, progress=progress)
+        path = fetch_model(find_named_record(settings.model[0]), settings.cache_dir, progress=progress)
         outcome["detail"] = f"{settings.model[0]}, checked, in {path}"
     with demo_report.step("Server") as outcome:
         services = open_services(settings)

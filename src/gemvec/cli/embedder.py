@@ -163,11 +163,12 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
     from gemvec.client.progress import show_fetch
     from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_known
+    from gemvec.models.naming import split_name
     from gemvec.models.weights import load_model
 
     require_packages()
     is_alias = name is not None and find_gemini_name(name) is not None
-    weights = settings.model[0] if name is None or is_alias else name
+    weights = split_name(settings.model[0])[1] if name is None or is_alias else name
     with show_fetch() as progress:
         loaded = load_model(weights, settings.cache_dir, progress=progress)
 
@@ -227,10 +228,11 @@ def refuse_other_model(settings: Settings, choice: ResolvedChoice, stored: Finge
     """
     from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_record
+    from gemvec.models.naming import split_name
 
     if choice.target is not None or choice.model is None:
         return
-    name = settings.model[0] if find_gemini_name(choice.model) else choice.model
+    name = split_name(settings.model[0])[1] if find_gemini_name(choice.model) else choice.model
     if Path(name).expanduser().is_dir():
         return  # nothing has to be fetched: the weights themselves are compared
     if find_record(name).id != stored.weights.partition("@")[0]:

@@ -42,6 +42,7 @@ _SHOWN_PROMPTS = 3
     "long_text",
     "streams",
     "token_budget",
+    "model_memory",
     "max_waiting_tokens",
     "max_request_bytes",
     "max_header_bytes",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from gemvec.errors import UnsupportedModel
 from gemvec.models.cores import count_cores
 from gemvec.models.encoder import Encoder
+from gemvec.models.modules import read_document
+from gemvec.models.networks import check_config
 from gemvec.models.record import EngineName, ModelRecord
 from gemvec.settings import Settings
 
@@ -44,6 +46,14 @@ class Engine(Protocol):
         """Return the most tokens in a micro-batch, with padding."""
         ...
 
+    def check(self, record: ModelRecord, folder: Path) -> None:
+        """Check what a model's description says, without its weights.
+
+        Raises:
+            UnsupportedModel: it describes something that this engine does not run.
+        """
+        ...
+
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
         """Load the weights.
 
@@ -68,8 +78,12 @@ class _OpenVino:
     """Runs a network's graph on the processor's cores."""
 
     read: Callable[[ModelRecord, Path], Graph]
+    check_description: Callable[[ModelRecord, Path], None]
     takes_special_tokens: bool = True
     is_light: bool = False
+
+    def check(self, record: ModelRecord, folder: Path) -> None:
+        self.check_description(record, folder)
 
     def count_streams(self, settings: Settings) -> int:
         return settings.streams or count_cores()
@@ -103,6 +117,9 @@ class _Static:
     takes_special_tokens: bool = False
     is_light: bool = True
 
+    def check(self, record: ModelRecord, folder: Path) -> None:
+        del record, folder
+
     def count_streams(self, settings: Settings) -> int:
         del settings
         return 1
@@ -130,9 +147,19 @@ def _read(record: ModelRecord, folder: Path) -> Graph:
     return read_text_graph(record, folder)
 
 
+def _check_network(record: ModelRecord, folder: Path) -> None:
+    document = read_document(folder / record.network_path, "config.json")
+    if document is not None:
+        check_config(document)
+
+
+def _check_nothing(record: ModelRecord, folder: Path) -> None:
+    """A graph says nothing before it is read."""
+
+
 _ENGINES: Mapping[EngineName, Engine] = {
-    "network": _OpenVino(_build),
-    "onnx": _OpenVino(_read),
-    "openvino": _OpenVino(_read),
+    "network": _OpenVino(_build, _check_network),
+    "onnx": _OpenVino(_read, _check_nothing),
+    "openvino": _OpenVino(_read, _check_nothing),
     "static": _Static(),
 }

@@ -1,12 +1,13 @@
 """The embedder that computes on this machine: `open_embedder` and `LocalEmbedder`.
 
-It knows which names are served by which models; `pipeline.py` processes the texts.
+It knows which names are served by which models; `shelf.py` has the models, and `pipeline.py` processes the texts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
@@ -14,9 +15,12 @@ from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import BadSetting, ModelNotFound
 from gemvec.figures import Figure
-from gemvec.models.pipeline import Pipeline
+from gemvec.models.engines import engine_of
+from gemvec.models.naming import load_named_model
+from gemvec.models.pipeline import LONGEST_TEXT_TOKENS, Pipeline, describe_model
 from gemvec.models.progress import Progress
-from gemvec.models.weights import LoadedModel, load_model
+from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel
+from gemvec.models.weights import LoadedModel
 from gemvec.settings import Settings
 from gemvec.spans import span
 
@@ -26,10 +30,14 @@ _Result = TypeVar("_Result")
 
 
 def open_embedder(settings: Settings, *, progress: Progress | None = None) -> LocalEmbedder:
-    """Load the models in the settings; missing ones are fetched.
+    """Load the first of the models in the settings, and prepare the others to be loaded at their first use.
+
+    The files of all are fetched and checked now. A model whose files do not say what its vectors are like is loaded to
+    find out.
 
     Args:
-        settings: `model`, `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens` and `cache_dir`.
+        settings: `model`, `model_memory`, `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens` and
+            `cache_dir`.
         progress: called with the progress of a fetch.
 
     Raises:
@@ -39,22 +47,53 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
     """
     models: dict[str, LoadedModel] = {}
     for name in settings.model:
-        model = load_model(name, settings.cache_dir, progress=progress)
+        model = load_named_model(name, settings.cache_dir, progress=progress)
         if models.setdefault(model.record.id, model).folder != model.folder:
             raise BadSetting(f"--model names two models that would both be served as {model.record.id!r}.")
     if not models:
         raise BadSetting("--model names no model.")
-    return LocalEmbedder([Pipeline(model, settings) for model in models.values()])
+    first, *others = models.values()
+    pipeline = Pipeline(first, settings)
+    served = [pipeline.own_name, *pipeline.gemini_names()]
+    shelved = {first.record.id: _shelve(first, settings, pipeline)}
+    for model in others:
+        described = _describe(model, settings)
+        opened = None if described else Pipeline(model, settings)
+        served.append(described or (opened or pipeline).own_name)
+        shelved[model.record.id] = _shelve(model, settings, opened)
+    return LocalEmbedder(served, Shelf(shelved, limit_bytes=settings.model_memory or UNLIMITED))
+
+
+def _shelve(model: LoadedModel, settings: Settings, pipeline: Pipeline | None) -> ShelvedModel:
+    return ShelvedModel(
+        open=partial(Pipeline, model, settings),
+        size_bytes=model.memory_bytes,
+        pipeline=pipeline,
+        loads=int(pipeline is not None),
+    )
+
+
+def _describe(model: LoadedModel, settings: Settings) -> ServedModel | None:
+    """Return what a model is served as, None if it has to be loaded to know."""
+    if not model.record.native_dim or settings.long_text == "truncate":
+        return None
+    engine_of(model.record).check(model.record, model.folder)
+    return describe_model(model, model.record.native_dim, LONGEST_TEXT_TOKENS)
 
 
 class LocalEmbedder:
     """An `Embedder` over one or several models in this process; the Gemini names are answered by the first."""
 
-    def __init__(self, pipelines: Sequence[Pipeline]) -> None:
-        """Take over loaded models from `open_embedder`."""
-        self._pipelines = {pipeline.own_name.name: pipeline for pipeline in pipelines}
-        self._served = {name: pipeline.own_name for name, pipeline in self._pipelines.items()}
-        self._served |= {each.name: each for each in pipelines[0].gemini_names()}
+    def __init__(self, served: Sequence[ServedModel], shelf: Shelf) -> None:
+        """Take over what `open_embedder` made.
+
+        Args:
+            served: every name, the default model's own name first.
+            shelf: the models by their ids.
+        """
+        own = [each for each in served if each.name == each.model_id]
+        self._served = {each.name: each for each in (*own, *served)}
+        self._shelf = shelf
 
     def list_models(self) -> list[ServedModel]:
         """Return every name that is served, the default model's own name first."""
@@ -72,9 +111,8 @@ class LocalEmbedder:
             raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
 
     def figures(self) -> Iterable[Figure]:
-        """Return figures on the load of each model."""
-        for name, pipeline in self._pipelines.items():
-            yield from pipeline.figures(model=name)
+        """Return figures on each model and its load."""
+        return self._shelf.figures()
 
     async def embed(
         self,
@@ -85,49 +123,47 @@ class LocalEmbedder:
         on_done: OnDone | None = None,
     ) -> list[Embedding]:
         """Embed texts; see `Embedder.embed`."""
-        pipeline = self._pipeline_of(model)
         is_small = _is_small(requests)
-        with span("tokenize", texts=len(requests)):
-            prepared = await _run(is_small, lambda: pipeline.prepare(model, requests))
-        with span("compute", windows=len(prepared.inputs)):
-            vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
-        embeddings = await _run(is_small, lambda: prepared.finish(vectors))
-        pipeline.unknown_texts += sum(each.is_mostly_unknown for each in embeddings if each.unknown_count)
+        async with self._shelf.borrow(model.model_id) as pipeline:
+            with span("tokenize", texts=len(requests)):
+                prepared = await _run(is_small, lambda: pipeline.prepare(model, requests))
+            with span("compute", windows=len(prepared.inputs)):
+                vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
+            embeddings = await _run(is_small, lambda: prepared.finish(vectors))
+            pipeline.unknown_texts += sum(each.is_mostly_unknown for each in embeddings if each.unknown_count)
         if on_done is not None:
             on_done(embeddings)
         return embeddings
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """Return the requests with their tokens; see `Embedder.tokenize`."""
-        pipeline = self._pipeline_of(model)
-        return await _run(_is_small(requests), lambda: pipeline.tokenize(model, requests))
+        async with self._shelf.borrow(model.model_id) as pipeline:
+            return await _run(_is_small(requests), lambda: pipeline.tokenize(model, requests))
 
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, without special tokens."""
-        pipeline = self._pipeline_of(model)
         is_small = sum(map(len, texts)) <= _INLINE_CHARACTERS
-        return await _run(is_small, lambda: pipeline.tokenizer.count_tokens(texts))
+        async with self._shelf.borrow(model.model_id) as pipeline:
+            return await _run(is_small, lambda: pipeline.tokenizer.count_tokens(texts))
 
     async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts that have these ids; see `Embedder.decode`."""
-        pipeline = self._pipeline_of(model)
         is_small = sum(map(len, token_ids)) <= _INLINE_CHARACTERS
-        return await _run(is_small, lambda: pipeline.decode(token_ids))
+        async with self._shelf.borrow(model.model_id) as pipeline:
+            return await _run(is_small, lambda: pipeline.decode(token_ids))
 
     async def list_tokens(
         self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
     ) -> list[list[TextToken]]:
         """Return the tokens of each text; see `Embedder.list_tokens`."""
-        tokenizer = self._pipeline_of(model).tokenizer
         is_small = sum(map(len, texts)) <= _INLINE_CHARACTERS
-        return await _run(is_small, lambda: tokenizer.list_tokens(texts, special_tokens=special_tokens))
+        async with self._shelf.borrow(model.model_id) as pipeline:
+            tokenizer = pipeline.tokenizer
+            return await _run(is_small, lambda: tokenizer.list_tokens(texts, special_tokens=special_tokens))
 
     async def close(self) -> None:
         """Finish what was accepted and free the models."""
-        await asyncio.gather(*(pipeline.close() for pipeline in self._pipelines.values()))
-
-    def _pipeline_of(self, model: ServedModel) -> Pipeline:
-        return self._pipelines[model.model_id]
+        await self._shelf.close()
 
 
 def _is_small(requests: Sequence[EmbedRequest]) -> bool:

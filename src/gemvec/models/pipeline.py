@@ -21,7 +21,7 @@ from gemvec.figures import Figure
 from gemvec.models.engines import engine_of
 from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors, pinned_vectors
 from gemvec.models.prompts import apply_prompt
-from gemvec.models.scheduler import Scheduler
+from gemvec.models.scheduler import NOTHING_DONE, Load, Scheduler
 from gemvec.models.tokenizer import load_tokenizer
 from gemvec.models.vectors import fit_dimensions
 from gemvec.models.weights import LoadedModel
@@ -29,7 +29,34 @@ from gemvec.models.windows import Window, mark_prompt, merge_windows
 from gemvec.settings import Settings
 
 # Token limit of a model under its own name if it embeds long texts in windows: the largest of the Gemini names.
-_LONGEST_TEXT_TOKENS = 8192
+LONGEST_TEXT_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a model has done since the start, each time it was in memory.
+
+    Attributes:
+        load: the work that waits and was done.
+        unknown_texts: how many texts were mostly unknown to the model.
+    """
+
+    load: Load = NOTHING_DONE
+    unknown_texts: int = 0
+
+    def figures(self, *, model: str) -> Iterator[Figure]:
+        """Yield figures for metrics, labelled with `model`."""
+        yield from self.load.figures(model=model)
+        yield Figure(
+            name="unknown_texts",
+            summary="Texts that were mostly unknown to the model, such as another script; those of batches too.",
+            value=self.unknown_texts,
+            is_total=True,
+            labels={"model": model},
+        )
+
+
+NOTHING_COUNTED = Counts()
 
 
 class Pipeline:
@@ -42,14 +69,19 @@ class Pipeline:
         unknown_texts: how many texts were mostly unknown to the model, since the start.
     """
 
-    def __init__(self, model: LoadedModel, settings: Settings) -> None:
+    def __init__(self, model: LoadedModel, settings: Settings, counts: Counts = NOTHING_COUNTED) -> None:
         """Load the network and start its streams.
+
+        Args:
+            model: the model.
+            settings: `precision`, `long_text`, `streams`, `token_budget` and `max_waiting_tokens`.
+            counts: what it had done when it was last in memory.
 
         Raises:
             UnsupportedModel: the model's files cannot be run.
         """
         self._record = model.record
-        self.unknown_texts = 0
+        self.unknown_texts = counts.unknown_texts
         self._cuts = settings.long_text == "truncate"
         self.tokenizer = load_tokenizer(model.record, model.folder)
         self._window = Window(
@@ -64,13 +96,19 @@ class Pipeline:
         engine = engine_of(model.record)
         self._encoder = engine.open(model.record, model.folder, settings)
         self._check_vectors(model.weights_sha256, settings)
-        self.own_name = self._serve(model)
+        self.own_name = describe_model(model, self._encoder.native_dim, self._limit(LONGEST_TEXT_TOKENS))
         self.scheduler = Scheduler(
             self._encoder,
             streams=engine.count_streams(settings),
             token_budget=engine.token_budget(settings),
             max_waiting_tokens=settings.max_waiting_tokens,
+            done=counts.load,
         )
+
+    @property
+    def counts(self) -> Counts:
+        """What the model has done since the start."""
+        return Counts(load=self.scheduler.load, unknown_texts=self.unknown_texts)
 
     def _check_vectors(self, weights_sha256: str, settings: Settings) -> None:
         """Compute the pinned texts and compare their vectors, if the model has pinned vectors.
@@ -95,17 +133,6 @@ class Pipeline:
     def encode_bare(self, texts: Sequence[str], prompt: str = "") -> Float32Array:
         """Return float32[texts, native_dim], computed in one micro-batch past the scheduler, which must be idle."""
         return self._encoder.encode(self.fill_bare(texts, prompt), 0)
-
-    def figures(self, *, model: str) -> Iterator[Figure]:
-        """Yield what there is to do and has been done, as that of `model`."""
-        yield from self.scheduler.load.figures(model=model)
-        yield Figure(
-            name="unknown_texts",
-            summary="Texts that were mostly unknown to the model, such as another script; those of batches too.",
-            value=self.unknown_texts,
-            is_total=True,
-            labels={"model": model},
-        )
 
     def gemini_names(self) -> list[ServedModel]:
         """Return the Gemini names as served by this model."""
@@ -203,20 +230,6 @@ class Pipeline:
             texts.append(prompt + request.text)
         return texts
 
-    def _serve(self, model: LoadedModel) -> ServedModel:
-        return ServedModel(
-            name=model.record.id,
-            model_id=model.record.id,
-            revision=model.revision,
-            display_name=model.record.id,
-            description=model.record.summary,
-            input_token_limit=self._limit(_LONGEST_TEXT_TOKENS),
-            native_dim=self._encoder.native_dim,
-            default_dimensionality=self._encoder.native_dim,
-            languages=model.record.languages,
-            prompts={task: model.record.prompts.of(task) for task in TaskType},
-        )
-
     def _limit(self, token_limit: int) -> int:
         return min(token_limit, self._window.room) if self._cuts else token_limit
 
@@ -265,6 +278,28 @@ class Pipeline:
         prompt = apply_prompt(self._record.prompts, "", request.task_type, request.title)
         (lead,) = self.tokenizer.encode([prompt], self._window.room)
         return len(lead) if ids[: len(lead)] == lead else 0
+
+
+def describe_model(model: LoadedModel, native_dim: int, token_limit: int) -> ServedModel:
+    """Return the served model under the model's own id.
+
+    Args:
+        model: the model.
+        native_dim: number of values in its vectors.
+        token_limit: how many tokens of a text count.
+    """
+    return ServedModel(
+        name=model.record.id,
+        model_id=model.record.id,
+        revision=model.revision,
+        display_name=model.record.id,
+        description=model.record.summary,
+        input_token_limit=token_limit,
+        native_dim=native_dim,
+        default_dimensionality=native_dim,
+        languages=model.record.languages,
+        prompts={task: model.record.prompts.of(task) for task in TaskType},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

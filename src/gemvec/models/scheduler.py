@@ -40,11 +40,11 @@ class Load:
         busy_seconds: time spent on them, the sum over all streams.
     """
 
-    waiting_tokens: int
-    computed_tokens: int
-    padded_tokens: int
-    micro_batches: int
-    busy_seconds: float
+    waiting_tokens: int = 0
+    computed_tokens: int = 0
+    padded_tokens: int = 0
+    micro_batches: int = 0
+    busy_seconds: float = 0.0
 
     def figures(self, *, model: str) -> Iterator[Figure]:
         """Yield figures for metrics, labelled with `model`."""
@@ -62,6 +62,9 @@ class Load:
             ("busy_seconds", "Time spent computing, the sum over all streams.", self.busy_seconds),
         ):
             yield Figure(name=name, summary=summary, value=value, is_total=True, labels=labels)
+
+
+NOTHING_DONE = Load()
 
 
 class _PendingCall(Call):
@@ -92,7 +95,15 @@ class _PendingCall(Call):
 class Scheduler:
     """Computes texts for many callers on an encoder's streams."""
 
-    def __init__(self, encoder: Encoder, *, streams: int, token_budget: int, max_waiting_tokens: int) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        streams: int,
+        token_budget: int,
+        max_waiting_tokens: int,
+        done: Load = NOTHING_DONE,
+    ) -> None:
         """Start the threads.
 
         Args:
@@ -100,13 +111,14 @@ class Scheduler:
             streams: how many of its streams to use, each with its own thread.
             token_budget: most tokens in one micro-batch, with padding.
             max_waiting_tokens: tokens that may wait before calls are refused.
+            done: what the same model had computed when it was last in memory.
         """
         self._encoder = encoder
         self._queue = Queue(streams=streams, token_budget=token_budget, max_waiting_tokens=max_waiting_tokens)
         self._changed = threading.Condition()
         self._is_closing = self._is_abandoned = False
         self._process_id = os.getpid()  # a forked process has the object but not its threads
-        self._done = Load(waiting_tokens=0, computed_tokens=0, padded_tokens=0, micro_batches=0, busy_seconds=0.0)
+        self._done = done
         self._threads = [
             threading.Thread(target=self._work, args=(stream,), name=f"gemvec-stream-{stream}", daemon=True)
             for stream in range(streams)
@@ -222,7 +234,6 @@ class Scheduler:
         tokens = sum(item.length for item in items)
         self._queue.note_speed(tokens, seconds)
         self._done = Load(
-            waiting_tokens=0,
             computed_tokens=self._done.computed_tokens + tokens,
             padded_tokens=self._done.padded_tokens + len(items) * padded_width(items[-1].length),
             micro_batches=self._done.micro_batches + 1,

@@ -6,8 +6,8 @@ from gemvec.embedding.aliases import AliasEmbedder, parse_aliases
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import FAKE
 from gemvec.errors import BadSetting
-from gemvec.models.catalogue import find_record
 from gemvec.models.fake import FakeEmbedder
+from gemvec.models.naming import find_named_record
 from gemvec.models.progress import Progress
 from gemvec.settings import Settings
 
@@ -44,7 +44,7 @@ def _hub_ids(models: tuple[str, ...]) -> dict[str, str]:
     named: dict[str, str] = {}
     found: dict[str, str] = {}
     for name in models:
-        record = find_record(name)
+        record = find_named_record(name)
         if record.id in named:
             raise BadSetting(f"--model names the same model twice: {named[record.id]} and {name} are {record.id}.")
         named[record.id] = name
