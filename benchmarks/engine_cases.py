@@ -89,8 +89,8 @@ def gemvec(run: Run, precision: str) -> Figures:
         return np.array([answer.vector for answer in answers])
 
     figures = run.bulk(embed)
-    load = embedder.loads[name]
-    padding = load.padded_tokens / load.computed_tokens
+    counts = {each.name: each.value for each in embedder.figures()}
+    padding = counts["padded_tokens"] / counts["computed_tokens"]
     return figures | {"load_seconds": load_seconds, "padding": padding}
 
 
