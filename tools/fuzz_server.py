@@ -5,7 +5,7 @@
 One request in twenty is made by schemathesis from our OpenAPI document, valid or not; the others are copies of those
 and of the document's examples with changed JSON or broken bytes. They are sent to a `gemvec serve` that the tool
 starts, over raw sockets, several at a time; the result says how many were of which kind. This is not a benchmark: its
-time means nothing.
+time means nothing. Calls without a route are passed on to a second server, which repeats what it gets.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from echo_server import echoing
 from http_mutations import Request, mutate
-from http_requests import document, examples, made_requests, make_things
+from http_requests import document, examples, made_requests, make_things, passed_on
 from served import Served, machine, served
 
 HANG_SECONDS = 5.0
@@ -175,11 +176,14 @@ def report(server: Served, findings: Findings, sent: dict[str, int]) -> tuple[di
 def run(count: int, seed: int) -> tuple[dict[str, Any], list[str]]:
     """Fuzz a server of its own with `count` requests; return the result and what is wrong with it."""
     started = time.monotonic()
-    with served("--client-timeout-seconds", str(CLIENT_TIMEOUT_SECONDS)) as server:
+    with (
+        echoing() as behind,
+        served("--client-timeout-seconds", str(CLIENT_TIMEOUT_SECONDS), "--pass-through", behind) as server,
+    ):
         # The vocabulary of token arrays is loaded once, when the first of them comes: 100 MiB that do not count as
         # growth.
         httpx.post(server.url + "/v1/embeddings", json={"input": [1]}, timeout=60)
-        seeds = examples(server)
+        seeds = examples(server) + passed_on()
         made = made_requests(document(make_things(server)), count // MADE_OF, seed)[:count]
         findings = asyncio.run(fuzz(server, wire_requests(seeds, made, count, seed), count))
         sent = {"made from our OpenAPI document": len(made), "bent or broken copies": count - len(made)}

@@ -35,6 +35,22 @@ def examples(server: Served) -> list[Request]:
     return found
 
 
+def passed_on() -> list[Request]:
+    """Return calls that a server with `--pass-through` passes on: by their path, or by a name that is not known."""
+    headers = {"Content-Type": "application/json", "x-goog-api-key": "any"}
+    body = b'{"contents": [{"role": "user", "parts": [{"text": "What is the meaning of life?"}]}]}'
+    model = "/v1beta/models/gemini-2.5-flash"
+    return [
+        Request("POST", f"{model}:generateContent?key=any", headers, body),
+        Request("POST", f"{model}:streamGenerateContent?alt=sse", headers, body),
+        Request("POST", f"{model}:countTokens", headers, body),
+        Request("GET", model, headers),
+        Request("GET", "/v1beta/batches/elsewhere", headers),
+        Request("PATCH", "/v1beta/cachedContents/elsewhere?updateMask=ttl", headers, body),
+        Request("POST", "/v1/chat/completions", {"Authorization": "Bearer any"} | headers, body),
+    ]
+
+
 def make_things(server: Served) -> dict[str, str]:
     """Make what routes name, and return it by the name of the parameter."""
     upload = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
