@@ -31,6 +31,7 @@ def locked(running):
         lambda key: {"params": {"key": key}},
         lambda key: {"headers": {"authorization": f"Bearer {key}"}},
         lambda key: {"headers": {"authorization": f"bearer  {key}"}},
+        lambda key: {"params": {"key": f" {key}\n"}},
     ],
 )
 def test_a_key_is_taken_wherever_clients_put_it(locked, key, place):

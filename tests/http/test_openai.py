@@ -122,6 +122,7 @@ def test_an_id_that_is_no_token_is_refused(http):
         ({"input": []}, "input"),
         ({"input": ["a", ""]}, "input[1]"),
         ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({"input": ["a", {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]}, "input[1]"),
         ({}, "input"),
         ({"input": "a", "encoding_format": "int4"}, "encoding_format"),
         ({"input": "a", "encoding_format": "int8", "output_dtype": "uint8"}, "encoding_format"),

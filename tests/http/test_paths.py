@@ -66,6 +66,28 @@ def test_a_path_to_nowhere_is_named_in_the_shape_of_the_api_that_it_resembles(ht
     assert f'"{path}"' in message
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/v1/embeddings", "The nearest is POST /v1/embeddings."),
+        ("/v1beta/model/tiny:embedContent", "The nearest is POST /v1beta/models/{model}:embedContent."),
+        ("/v1/embedding", "The nearest is POST /v1/embeddings."),
+        ("/api/embedding", "The nearest is POST /api/embeddings."),
+        ("/embed_all", "none for its tokens"),
+        ("/embed_sparse", "dense vectors only"),
+    ],
+)
+def test_a_path_to_nowhere_names_the_nearest_route_or_why_there_is_none(http, path, words):
+    answer = http.post(path, json={}).text
+    assert words in answer
+    assert f"POST {path}" in answer.replace('\\"', "")
+
+
+def test_a_path_to_nowhere_is_not_like_every_route(http):
+    for path in ("/x", "/admin.php", "/" + "v1/embeddings/" * 100):
+        assert "nearest" not in http.get(path).text
+
+
 def test_the_log_names_a_path_to_nowhere_but_not_what_a_caller_made_up(running):
     log = io.StringIO()
     configure_logs("json", "info", log)

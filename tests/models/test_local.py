@@ -256,6 +256,7 @@ def test_a_bad_request_is_named_by_its_place_and_field(embedder, options, error,
     ("options", "error"),
     [
         ({"task_type": TaskType.RETRIEVAL_QUERY}, UnsupportedTaskType),
+        ({"title": "t"}, TitleNotAllowed),
         ({"output_dimensionality": 768}, BadDimensionality),
     ],
 )

@@ -23,12 +23,14 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
 
     Raises:
         EmptyText: there is no text.
-        TitleNotAllowed: it has a title and another task type than RETRIEVAL_DOCUMENT.
+        TitleNotAllowed: it has a title, and another task type than RETRIEVAL_DOCUMENT or a served name that takes none.
         UnsupportedTaskType: it has a task type, and the served name takes none.
         BadDimensionality: the served name has no vectors of this length.
     """
     if not request.text:
         raise EmptyText("{field} is empty.", field="content", index=index)
+    if request.title and not served.takes_options:
+        raise TitleNotAllowed(f"{served.name} does not take {{field}}.", field="title", index=index)
     if request.title and request.task_type != TaskType.RETRIEVAL_DOCUMENT:
         raise TitleNotAllowed("{field} requires the task type RETRIEVAL_DOCUMENT.", field="title", index=index)
     if request.task_type != TaskType.TASK_TYPE_UNSPECIFIED and not served.takes_options:

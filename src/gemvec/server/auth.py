@@ -155,7 +155,7 @@ def presented_keys(request: HTTPConnection) -> Iterator[str]:
     for name in _KEY_HEADERS:
         if key := request.headers.get(name):
             yield key
-    if b"key=" in request.scope["query_string"] and (key := request.query_params.get("key")):
+    if b"key=" in request.scope["query_string"] and (key := request.query_params.get("key", "").strip(" \t\r\n")):
         yield key
     if key := bearer_token(request):
         yield key

@@ -37,8 +37,18 @@ from gemvec.wire.proto_json import shown
 
 log = get_logger("server")
 
-_METHOD_OF_A_MODEL = re.compile(r"(?:/(?P<version>v1|v1beta|v1alpha))?/models/(?P<model>[^/:]+):\w+")
+# Also below a project and a location, where Vertex AI has its models.
+_METHOD_OF_A_MODEL = re.compile(
+    r"(?:/(?P<version>v1|v1beta|v1alpha|v1beta1))?(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?"
+    r"/models/(?P<model>[^/:]+):\w+"
+)
 _WAY_OUT = "This server embeds; gemvec serve --pass-through google passes other calls on to Google."
+# Routes of other services that this server cannot have.
+_WHY_NOT = {
+    "/embed_all": " Models here return one vector for a text, and none for its tokens.",
+    "/embed_sparse": " Models here return dense vectors only.",
+    "/predict": " Models here do not classify.",
+}
 _ABOUT_QUOTAS = ("Learn more about Gemini API quotas", "https://ai.google.dev/gemini-api/docs/rate-limits")
 
 
@@ -211,10 +221,12 @@ def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
     if found := _METHOD_OF_A_MODEL.fullmatch(scope["path"]):  # generateContent and the like
         scope["state"]["version"] = found["version"]
         return NOT_FOUND, f"{_model_not_found(found['model'], scope)} {_WAY_OUT}"
-    return (
-        NOT_FOUND,
-        f"There is no route {shown(scope['path'])} here. GET /openapi.json lists the routes, /docs shows them.",
-    )
+    reason = _WHY_NOT.get(scope["path"], "")
+    nearest = scope["state"].get("nearest_route")
+    if nearest and not reason:
+        reason = f" The nearest is {nearest}."
+    told = f"There is no route {scope['method']} {shown(scope['path'])} here.{reason}"
+    return NOT_FOUND, f"{told} GET /openapi.json lists the routes, /docs shows them."
 
 
 def _model_not_found(name: str, scope: Scope) -> str:

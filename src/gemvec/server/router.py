@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import ANONYMOUS
+from gemvec.server.docs import full_path
 from gemvec.server.errors import Dialect
 from gemvec.server.route import VERSIONS, Route
 
@@ -29,6 +31,9 @@ _FOREIGN_SEGMENTS = {
 # Other paths that clients ask for, listed here so that the log can name them.
 _OTHER_WORDS = ("generate", "pull", "ps", "v3", "ws", "openapi", "favicon.ico")
 _MAX_LOGGED_SEGMENTS = 10
+# How much of a path must be like a route's to name that route, and how long it may be, because comparing takes time.
+_ALIKE = 0.75
+_MAX_COMPARED = 120
 _VERSION = "|".join(re.escape(each.removeprefix("/")) for each in VERSIONS)
 # Google's older projects have a domain before their name: `google.com:project`.
 _FORMS = {"version": _VERSION, "project": "[^/]+"}
@@ -63,6 +68,8 @@ class Router:
         for route, app in routes:
             self._methods.setdefault(route.path, {})[route.method] = (route, app)
         self._paths = list(self._methods)
+        # What a caller may have meant, by its path.
+        self._shown = {full_path(route): f"{route.method} {full_path(route)}" for route, _ in reversed(routes)}
         self._words = {"", *_FOREIGN_SEGMENTS, *_OTHER_WORDS, *(each.strip("/") for each in VERSIONS)}
         self._words |= {each for path in self._methods for each in path.split("/") if "{" not in each}
         self._dialects = _FOREIGN_SEGMENTS | _own_segments([route for route, _ in routes])
@@ -74,6 +81,11 @@ class Router:
         """Return the API that a path without a route resembles: that of its first segment that only one API has."""
         found = (self._dialects[each] for each in path.split("/") if each in self._dialects)
         return next(found, Dialect.GEMINI)
+
+    def _find_nearest(self, path: str) -> str:
+        """Return the route whose path is most like one without a route; empty if none is."""
+        found = get_close_matches(path, self._shown, 1, _ALIKE) if len(path) <= _MAX_COMPARED else []
+        return self._shown[found[0]] if found else ""
 
     def _known_words(self, path: str) -> str:
         """Return a path for the log, without names that the caller may have chosen."""
@@ -108,6 +120,7 @@ class Router:
         dialect, rest = self._guess_dialect(path), self._rest
         scope["state"] |= {"dialect": dialect, "unknown_path": self._known_words(path)}
         if rest is None or not rest.takes(path, dialect):
+            scope["state"]["nearest_route"] = self._find_nearest(path)
             raise HTTPException(_NOT_FOUND)
         scope["state"] |= {"route": rest.route, "version": "", "caller": ANONYMOUS, "owner": ""}
         await rest.app(scope, receive, send)

@@ -18,6 +18,8 @@ _NO_INPUT = "Invalid '{path}': expected at least one input."
 _BAD_TEXT = "Invalid type for '{path}': expected a string or strings, but got {value}."
 _BAD_IDS = "Invalid type for '{path}': expected token ids or lists of token ids, but got {value}."
 _BAD_INPUT = "Invalid type for '{path}': expected a string, strings, token ids or lists of token ids, but got {value}."
+# Images and other media are objects in the APIs that take them.
+_NO_TEXT = "Invalid type for '{path}': the models here read text only, so it must be a string, but got an object."
 
 _TOKEN_IDS: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -46,7 +48,7 @@ def _read_input(value: Any) -> Input:
         raise Refused(_EMPTY, error=EmptyText)
     if isinstance(value, str) or (isinstance(value, list) and _is_token_ids(cast("list[Any]", value))):
         return cast("Input", value)
-    raise Refused(_BAD_INPUT, value)
+    raise Refused(_NO_TEXT if isinstance(value, dict) else _BAD_INPUT, value)
 
 
 def _is_token_ids(value: list[Any]) -> bool:
