@@ -40,6 +40,19 @@ def test_a_call_without_texts_only_asks_for_the_model(http):
     assert http.post("/api/embed", json={"model": "none"}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "right"),
+    [("/api/embed", "prompt", "input"), ("/api/embeddings", "input", "prompt")],
+)
+def test_the_other_routes_field_is_refused_and_not_answered_with_nothing(http, path, field, right):
+    refused = post(http, path, **{field: "a"})
+    assert refused.status_code == 400
+    assert f"as `{right}`" in refused.json()["error"]
+    assert post(http, path, **{field: "b", right: "a"}).json() | {"total_duration": 0} == post(
+        http, path, **{right: "a"}
+    ).json() | {"total_duration": 0}
+
+
 def test_the_first_clients_route_embeds_one_text(http):
     assert post(http, "/api/embeddings", prompt="a").json() == {"embedding": gemini(http, "a")}
 

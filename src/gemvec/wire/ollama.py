@@ -6,11 +6,11 @@ a text is a query. Contract: Ollama's docs/api.md; ollama-python 0.6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from gemvec.wire.inputs import TEXTS, TaskNames
-from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS, Kind
+from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS, Kind, Refused
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 _Model = Annotated[str, Field("A served name; `:latest` may follow.", missing="`{path}` is required")]
@@ -25,15 +25,28 @@ _Ignored = Annotated[Any, Field("Ignored: it concerns how Ollama loads a model."
 class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
     """Texts to embed; without any, nothing is embedded."""
 
+    more_schema: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [
+            {"required": ["input"], "properties": {"input": {"type": ["string", "array"]}}},
+            {"properties": {"prompt": {"maxLength": 0}}},
+        ]
+    }
+
     model: _Model
     inputs: Annotated[
         list[str] | None,
         Field("A text, or texts; one empty text is none.", name="input", kind=_TEXTS_OR_NONE, is_indexed=True),
     ] = None
+    prompt: Annotated[str | None, Field("Refused without `input`: it belongs to /api/embeddings.")] = None
     truncate: _Truncate = True
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     options: _Ignored = None
     keep_alive: _Ignored = None
+
+    def check(self) -> None:
+        """Refuse a text in the other route's field, for which Ollama answers without vectors."""
+        if self.inputs is None and self.prompt:
+            raise Refused("`{path}`: this route takes texts as `input`", at=("prompt",))
 
 
 class OllamaEmbedResponse(JsonMessage, frozen=True, kw_only=True):
@@ -49,11 +62,24 @@ class OllamaEmbedResponse(JsonMessage, frozen=True, kw_only=True):
 class OllamaEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
     """One text to embed, as Ollama's first clients send it; without it, nothing is embedded."""
 
+    more_schema: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [
+            {"required": ["prompt"], "properties": {"prompt": {"type": "string"}}},
+            {"properties": {"input": {"maxLength": 0}}},
+        ]
+    }
+
     model: _Model
     prompt: Annotated[str | None, Field("The text.")] = None
+    others: Annotated[str | None, Field("Refused without `prompt`: it belongs to /api/embed.", name="input")] = None
     truncate: _Truncate = True
     options: _Ignored = None
     keep_alive: _Ignored = None
+
+    def check(self) -> None:
+        """Refuse a text in the other route's field, for which Ollama answers without a vector."""
+        if self.prompt is None and self.others:
+            raise Refused("`{path}`: this route takes the text as `prompt`", at=("input",))
 
 
 class OllamaEmbeddingsResponse(JsonMessage, frozen=True, kw_only=True):
