@@ -243,6 +243,21 @@ def test_a_server_behind_that_is_not_there_is_503(running, monkeypatch):
     assert (answer.status_code, answer.json()["error"]["status"]) == (503, "UNAVAILABLE")
 
 
+@pytest.mark.parametrize(("method", "code"), [("GET", 200), ("DELETE", 200), ("POST", 503)])
+def test_a_call_that_may_be_made_twice_is_sent_again_when_its_connection_was_closed(running, method, code):
+    def close_one_and_answer_one():
+        for answer in (b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"):
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=close_one_and_answer_one, daemon=True).start()
+        with running(pass_through=f"http://127.0.0.1:{listening.getsockname()[1]}") as client:
+            assert client.request(method, "/v1beta/cachedContents/x").status_code == code
+
+
 def test_a_body_beyond_the_limit_is_not_passed_on(behind, running):
     with running(pass_through=behind.url, max_request_bytes=1000) as client:
         assert client.post(GENERATE, content=b"x" * 1001).status_code == 400

@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from gemvec.client.google import is_google
 from gemvec.client.transport import BLOCK_BYTES, Request, Response, Transport
-from gemvec.errors import InvalidRequest
+from gemvec.errors import InvalidRequest, TransportFailure
 from gemvec.gateway.blocks import MOST_WAITING, Blocks
 
 # Models may think for minutes before the first byte of an answer.
@@ -66,6 +66,8 @@ _KEPT_BACK = {
     "upgrade",
     "x-request-id",
 }
+# By RFC 9110, section 9.2.2.
+_REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 _VERSION_AT_END = re.compile(r"/v[0-9]+[a-z0-9]*$")
 # Google's names of versions, and its paths for OpenAI's clients.
 _GOOGLES = re.compile(r"/v1(?:beta|alpha)?/.+")
@@ -169,10 +171,21 @@ class PassThrough:
     async def send(self, call: Call) -> Answer:
         """Send a call and return as soon as the head of its answer is there.
 
+        The server may close a kept connection at the moment when a call is sent on it. A call that may be made twice is
+        then sent again.
+
         Raises:
             TransportFailure: no answer came.
             BadAnswer: it is compressed, although that was not requested.
         """
+        try:
+            return await self._send(call)
+        except TransportFailure as error:
+            if not error.connected or call.method not in _REPEATABLE:
+                raise
+            return await self._send(call)
+
+    async def _send(self, call: Call) -> Answer:
         loop = asyncio.get_running_loop()
         blocks, head = Blocks(), loop.create_future()
 
