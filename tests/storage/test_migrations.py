@@ -72,7 +72,9 @@ def test_a_database_of_an_older_gemvec_learns_the_sizes_of_its_batches(database)
     with database.write() as connection:
         for table, column in (("jobs", "input_bytes"), ("jobs", "result_bytes"), ("chunks", "input_crc32")):
             connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-        connection.execute(text("DROP TABLE segments"))
+        connection.execute(text("ALTER TABLE chunks DROP COLUMN claimed_by"))
+        for table in ("segments", "servers", "arrivals"):
+            connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DELETE FROM schema_versions WHERE number > 8"))
         now = utc_now().isoformat(" ").replace("+00:00", "")
         connection.execute(

@@ -39,7 +39,7 @@ _FIRST_PENDING = select(func.min(chunks.c.chunk_index)).where(
 _CLAIM = (
     update(chunks)
     .where(chunks.c.job_number == bindparam("of_job"), chunks.c.chunk_index == _FIRST_PENDING.scalar_subquery())
-    .values(state=ChunkState.RUNNING, lease=chunks.c.lease + 1)
+    .values(state=ChunkState.RUNNING, lease=chunks.c.lease + 1, claimed_by=bindparam("by"))
     .returning(*CHUNK_COLUMNS)
 )
 
@@ -100,9 +100,9 @@ def next_job(
     return None if row is None else NextJob(*row)
 
 
-def claim_chunk(connection: Connection, job_number: int) -> Chunk | None:
-    """Claim the first unclaimed chunk of a job; its lease grows."""
-    row = connection.execute(_CLAIM, {"of_job": job_number}).mappings().one_or_none()
+def claim_chunk(connection: Connection, job_number: int, by: str | None = None) -> Chunk | None:
+    """Claim the first unclaimed chunk of a job; its lease grows. `by` is the server, if several share the store."""
+    row = connection.execute(_CLAIM, {"of_job": job_number, "by": by}).mappings().one_or_none()
     return None if row is None else chunk_of(row)
 
 

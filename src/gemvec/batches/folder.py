@@ -38,10 +38,6 @@ class BatchFolder:
         """Return where the errors go for chunks that were never computed, from this one up to the next computed one."""
         return self._folder / batch_id / f"{chunk_index:07d}{_ERRORS_SUFFIX}"
 
-    def list_errors(self, batch_id: str) -> list[str]:
-        """Return the names of the files of errors that a batch has."""
-        return [name for name in self._list_names(batch_id) if name.endswith(_ERRORS_SUFFIX)]
-
     def write_input(self, batch_id: str, lines: Iterable[bytes]) -> Place:
         """Make a batch's folder with an input of these lines (line feeds are added), durable.
 
@@ -73,19 +69,22 @@ class BatchFolder:
         with translate_os_errors():
             return list_names(self._folder)
 
-    def remove_parts(self, batch_id: str, *, keep: Iterable[str]) -> int:
-        """Remove what is left of void claims: every file but the input and those named; return how many."""
-        void = self._list_names(batch_id) - {_INPUT_NAME, *keep}
-        with translate_os_errors():
-            for name in void:
-                (self._folder / batch_id / name).unlink(missing_ok=True)
-        return len(void)
-
-    def _list_names(self, batch_id: str) -> set[str]:
-        """Return the names of a batch's files; none when its folder is gone."""
+    def list_parts(self, batch_id: str) -> set[str]:
+        """Return the names of a batch's part files, and of its files of errors; none when its folder is gone."""
         with translate_os_errors(), suppress(FileNotFoundError):
-            return list_names(self._folder / batch_id)
+            return list_names(self._folder / batch_id) - {_INPUT_NAME}
         return set()
+
+    @staticmethod
+    def has_errors(name: str) -> bool:
+        """Return whether the name is that of a file of errors."""
+        return name.endswith(_ERRORS_SUFFIX)
+
+    def remove_parts(self, batch_id: str, names: Iterable[str]) -> None:
+        """Remove some files of a batch."""
+        with translate_os_errors():
+            for name in names:
+                (self._folder / batch_id / name).unlink(missing_ok=True)
 
     def _make(self, batch_id: str, fill: Callable[[Place], object]) -> Place:
         path = self.input_path(batch_id)

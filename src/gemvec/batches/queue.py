@@ -20,10 +20,13 @@ from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotFound, StorageFailure
 from gemvec.logs import get_logger
 from gemvec.storage.durable import translate_os_errors
+from gemvec.storage.servers import list_arrivals, remove_server
 from gemvec.storage.usage import Usage, add_usage
 from gemvec.wire.batches import BatchState
 
 _log = get_logger("batches")
+# The states of a chunk that explain a part file.
+_HELD_STATES = {ChunkState.RUNNING, ChunkState.DONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,9 @@ class BatchQueue:
         if not self._may_have_lost:
             return 0
         with self._database.write() as connection:
-            lost = [each for each in rows.list_claims(connection) if each not in self._held]
+            lost = [
+                each for each in rows.list_claims(connection, self._database.shared_token) if each not in self._held
+            ]
             for job_number, chunk_index, lease in lost:
                 claims.release_claim(connection, job_number, chunk_index, lease)
         self._may_have_lost = False
@@ -100,7 +105,7 @@ class BatchQueue:
 
     def _claim(self, connection: Connection, claimable: Claimable) -> ChunkTask | None:
         job = claims.next_job(connection, claimable.weights, claimable.parked, last_owner=self._last_owner)
-        chunk = claims.claim_chunk(connection, job.job_number) if job else None
+        chunk = claims.claim_chunk(connection, job.job_number, self._database.shared_token) if job else None
         if job is None or chunk is None:
             return None
         self._last_owner = job.owner
@@ -136,8 +141,11 @@ class BatchQueue:
         """Count a chunk whose part file is on disk, end the job with its last chunk, and claim the next one.
 
         All in one transaction, which is half of what a chunk costs here. When the claim on the chunk is void, its part
-        file is removed instead.
+        file is removed instead. Where several servers share the store, nothing is claimed: two servers that hold the
+        row of one job and wait for that of the other's would wait for each other.
         """
+        if self._database.shared_token:
+            claimable = None
         try:
             with self._telling(), self._database.write() as connection:
                 is_last = self._count(connection, task, result)
@@ -251,36 +259,69 @@ class BatchQueue:
     def release_all(self) -> int:
         """Give back every claimed chunk; return how many. Call it only when no chunk is being computed."""
         with self._database.write(is_way_out=True) as connection:
-            return rows.release_all_chunks(connection)
+            return rows.release_all_chunks(connection, self._database.shared_token)
 
     def recover(self, weights: Collection[str]) -> None:
         """Clean up after a crash, before anything else happens in the data folder.
 
         Claims of the process that died are given back, and its death is counted in them. Part files that were never
         counted are removed, and so are folders of batches that were never accepted or are already deleted. Jobs whose
-        model is not served say so.
+        model is not served say so. Where several servers share the store, `release_dead` and `sweep` do that.
         """
+        if self._database.shared_token:
+            return
         with self._database.write(is_way_out=True) as connection:
             released = rows.release_chunks_after_crash(connection)
+        orphans, removed = self.sweep_leftovers()
         with self._database.read() as connection:
-            known, open_jobs = rows.list_batch_ids(connection), rows.list_open_jobs(connection)
-        orphans = self._store.folder.list_batch_ids() - known
-        for batch_id in orphans:
-            self._store.folder.remove(batch_id)
-        removed = sum(self._remove_void_parts(job) for job in open_jobs)
+            open_jobs = rows.list_open_jobs(connection)
         self._explain_waiting(open_jobs, weights)
         if open_jobs or orphans:
-            counts = {"open": len(open_jobs), "chunks_again": released, "orphans": len(orphans), "void_parts": removed}
+            counts = {"open": len(open_jobs), "chunks_again": released, "orphans": orphans, "void_parts": removed}
             _log.info("batches resumed", extra=counts)
 
-    def _remove_void_parts(self, job: Job) -> int:
-        folder = self._store.folder
+    def release_dead(self, token: str) -> None:
+        """Give back what a server that died had claimed, and remove it from those that share the store."""
+        with self._database.write(is_way_out=True) as connection:
+            was_there = remove_server(connection, token)
+            released = rows.release_chunks_after_crash(connection, token) if was_there else 0
+        if was_there:
+            _log.warning("a server that shared the store is gone", extra={"chunks_again": released})
+
+    def leave(self) -> None:
+        """Give back what this server has claimed, and remove it from those that share the store."""
+        token = self._database.shared_token
+        assert token is not None
+        with self._database.write(is_way_out=True) as connection:
+            rows.release_all_chunks(connection, token)
+            remove_server(connection, token)
+
+    def sweep_leftovers(self) -> tuple[int, int]:
+        """Remove folders without a batch and parts of void claims of open jobs; return how many of each.
+
+        Safe at any time: names are read before the rows, and the row that explains a name exists before it.
+        """
+        there = self._store.folder.list_batch_ids()
         with self._database.read() as connection:
-            done = rows.list_chunks(connection, job.job_number, state=ChunkState.DONE)
-        parts = [folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease).name for chunk in done]
-        if job.state.is_ended:
-            parts += folder.list_errors(job.batch_id)
-        return folder.remove_parts(job.batch_id, keep=parts)
+            known = rows.list_batch_ids(connection) | list_arrivals(connection)
+            open_jobs = rows.list_open_jobs(connection)
+        orphans = there - known
+        for batch_id in orphans:
+            self._store.folder.remove(batch_id)
+        return len(orphans), sum(self._remove_void_parts(job) for job in open_jobs)
+
+    def _remove_void_parts(self, job: Job) -> int:
+        """Remove the files of a batch that no claim explains; a claim is in the database before its part is written."""
+        folder = self._store.folder
+        there = folder.list_parts(job.batch_id)
+        with self._database.read() as connection:
+            now = rows.find_job_by_number(connection, job.job_number)
+            held = [each for each in rows.list_chunks(connection, job.job_number) if each.state in _HELD_STATES]
+        explained = {folder.part_path(job.batch_id, chunk.chunk_index, chunk.lease).name for chunk in held}
+        has_errors = now is None or not _is_open(now)  # or will have them soon
+        void = {name for name in there - explained if not (has_errors and folder.has_errors(name))}
+        folder.remove_parts(job.batch_id, void)
+        return len(void)
 
     def _explain_waiting(self, open_jobs: Collection[Job], weights: Collection[str]) -> None:
         waiting = [job for job in open_jobs if job.weights not in weights]
@@ -300,6 +341,8 @@ class BatchQueue:
             with suppress(BatchNotFound):  # its owner was faster
                 self._store.delete(job.batch_id, job.owner)
         self._sweep_ended()
+        if self._database.shared_token:  # a single server does it when it starts
+            self.sweep_leftovers()
         return len(old)
 
     def _sweep_ended(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
 
 from gemvec.batches.isolation import format_isolation, parse_isolation
 from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask, Job
@@ -108,22 +108,34 @@ def delete_job(connection: Connection, job_number: int) -> None:
     connection.execute(delete(jobs).where(jobs.c.job_number == job_number))
 
 
-def release_all_chunks(connection: Connection) -> int:
-    """Release every claim; return how many there were. For an orderly end, when no chunk is being computed."""
-    return connection.execute(
-        update(chunks).where(chunks.c.state == ChunkState.RUNNING).values(state=ChunkState.PENDING)
-    ).rowcount
+def _is_claimed(by: str | None) -> ColumnElement[bool]:
+    """Return what is true of the chunks that a server has claimed; of all claimed chunks when it shares nothing."""
+    is_running = chunks.c.state == ChunkState.RUNNING
+    return is_running if by is None else is_running & (chunks.c.claimed_by == by)
 
 
-def list_claims(connection: Connection) -> list[tuple[int, int, int]]:
-    """Return the job number, chunk index and lease of every chunk that is claimed."""
-    running = select(chunks.c.job_number, chunks.c.chunk_index, chunks.c.lease)
-    return [tuple(row) for row in connection.execute(running.where(chunks.c.state == ChunkState.RUNNING))]
+def release_all_chunks(connection: Connection, by: str | None = None) -> int:
+    """Release every claim; return how many there were. For an orderly end, when no chunk is being computed.
+
+    Args:
+        connection: a writing transaction.
+        by: token of the server whose claims are meant; None where one server has the store.
+    """
+    return connection.execute(update(chunks).where(_is_claimed(by)).values(state=ChunkState.PENDING)).rowcount
 
 
-def release_chunks_after_crash(connection: Connection) -> int:
-    """Release every claim of a process that died, and count its death in each; return how many there were."""
-    running = select(*CHUNK_COLUMNS, chunks.c.job_number).where(chunks.c.state == ChunkState.RUNNING)
+def list_claims(connection: Connection, by: str | None = None) -> list[tuple[int, int, int]]:
+    """Return the job number, chunk index and lease of every chunk that is claimed; `by` as above."""
+    running = select(chunks.c.job_number, chunks.c.chunk_index, chunks.c.lease).where(_is_claimed(by))
+    return [tuple(row) for row in connection.execute(running)]
+
+
+def release_chunks_after_crash(connection: Connection, by: str | None = None) -> int:
+    """Release every claim of a process that died, and count its death in each; return how many there were.
+
+    `by` as above.
+    """
+    running = select(*CHUNK_COLUMNS, chunks.c.job_number).where(_is_claimed(by))
     found = connection.execute(running).all()
     for row in found:
         isolation = row.isolation and format_isolation(parse_isolation(row.isolation).after_crash())

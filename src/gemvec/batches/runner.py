@@ -38,6 +38,8 @@ CHUNKS_IN_FLIGHT = 4
 _ATTEMPTS = 5
 # How often to look when there is nothing to do, for expiry and for changes that other processes made in the database.
 _POLL_SECONDS = 30.0
+# The same where several servers share the store: what one of them accepts, all of them work on.
+_SHARED_POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 3600.0
 
 P = ParamSpec("P")
@@ -51,6 +53,7 @@ class BatchRunner:
 
     Attributes:
         store: what it works on.
+        queue: its side of the store.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class BatchRunner:
         *,
         memory: MemoryBudget | None = None,
         chunks_in_flight: int = CHUNKS_IN_FLIGHT,
+        sweeps: Callable[[], bool] = lambda: True,
     ) -> None:
         """Prepare to run; `start` starts.
 
@@ -70,15 +74,17 @@ class BatchRunner:
             executor: where chunks run; None for this process.
             memory: what chunks take their memory from; None for no limit.
             chunks_in_flight: how many at once.
+            sweeps: whether this runner is the one that ends and removes what is old; asked now and then.
         """
         self.store = store
-        self._queue = BatchQueue(store)
+        self.queue = BatchQueue(store)
         self._embedder = embedder
         self._executor = executor or LocalExecutor(embedder)
         self._weights = sorted({model.weights for model in embedder.list_models()})
         self._memory = memory or MemoryBudget()
         self._slots = chunks_in_flight
-        self._repairs = Repairs(store, self._queue, self._run)
+        self._sweeps = sweeps
+        self._repairs = Repairs(store, self.queue, self._run)
         self._pauses = Pauses()
         self._turns = Turns()
         self._store_turn = asyncio.Lock()
@@ -94,7 +100,7 @@ class BatchRunner:
         Raises:
             StorageFailure: the database or the data folder cannot be used.
         """
-        await in_database_thread(self._queue.recover, self._weights)
+        await in_database_thread(self.queue.recover, self._weights)
         steps = [self._work] * self._slots + [self._keep_time]
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
@@ -127,7 +133,7 @@ class BatchRunner:
         await self._repairs.stop()
         await self._executor.close()
         with contextlib.suppress(StorageFailure):  # the next start does it again
-            await in_database_thread(self._queue.release_all)
+            await in_database_thread(self.queue.release_all)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while not self._is_stopping:
@@ -140,9 +146,9 @@ class BatchRunner:
     async def _work(self) -> None:
         """Run chunks as long as there are any, then wait until there may be more."""
         wake = self._wake
-        task = await self._durably(self._queue.claim, self._claimable())
+        task = await self._durably(self.queue.claim, self._claimable())
         if task is None:
-            await self._sleep(wake, min(_POLL_SECONDS, self._pauses.seconds_left()))
+            await self._sleep(wake, min(self._poll_seconds, self._pauses.seconds_left()))
         while task is not None:
             task = await self._carry_out(task)
 
@@ -154,7 +160,7 @@ class BatchRunner:
         """Run a chunk and count it; return the one that was claimed with that."""
         try:
             result = await self._run(task)
-            checkpoint = await self._durably(self._queue.checkpoint, task, result, self._claimable())
+            checkpoint = await self._durably(self.queue.checkpoint, task, result, self._claimable())
         except Exception as error:  # noqa: BLE001 - whatever a chunk raises, the runner goes on
             await self._set_aside(task, error)
             return None
@@ -173,7 +179,7 @@ class BatchRunner:
         )
 
         async def record(isolation: Isolation) -> None:
-            await self._durably(self._queue.record_isolation, task, isolation)
+            await self._durably(self.queue.record_isolation, task, isolation)
 
         try:
             async with self._turns.alone(), self._on_behalf_of_owner(task):
@@ -196,13 +202,13 @@ class BatchRunner:
             words = error.message if isinstance(error, DataLost) else "The batch's input or results are damaged."
             await self._fail(task, "DATA_LOSS", words)
         elif self._is_stopping:
-            await self._durably(self._queue.release, task)
+            await self._durably(self.queue.release, task)
         elif self._is_hopeless(task, error):
             _log.error("a chunk failed again and again", extra=extra)
             await self._fail(task, "INTERNAL", "Internal error encountered.")
         else:
             seconds = self._pauses.begin(task.job_number)
-            if await self._durably(self._queue.release, task, _reason(error)):
+            if await self._durably(self.queue.release, task, _reason(error)):
                 extra |= {"reason": _detail(error), "again_in_seconds": seconds}
                 _log.warning("a batch is parked", extra=extra)
 
@@ -214,7 +220,7 @@ class BatchRunner:
         return True
 
     async def _fail(self, task: ChunkTask, status: str, message: str) -> None:
-        await self._durably(self._queue.fail, task, status, message)
+        await self._durably(self.queue.fail, task, status, message)
         self.notify()  # its results are to be written
 
     def _is_hopeless(self, task: ChunkTask, error: Exception) -> bool:
@@ -228,22 +234,29 @@ class BatchRunner:
     async def _keep_time(self) -> None:
         """Expire jobs on time, delete old ones now and then, and wait."""
         wake = self._wake
-        await self._durably(self._queue.expire)
-        await self._settle()
-        if await self._durably(self._queue.release_lost):
+        if await self._durably(self.queue.release_lost):
             self.notify()
+        if not self._sweeps():
+            await self._sleep(wake, self._poll_seconds)
+            return
+        await self._durably(self.queue.expire)
+        await self._settle()
         if time.monotonic() >= self._next_sweep_at and not self._repairs.turn.locked():
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
             async with self._repairs.turn:
-                await self._durably(self._queue.sweep)
-        first = await self._durably(self._queue.first_expiry)
-        left = _POLL_SECONDS if first is None else (first - self.store.clock()).total_seconds()
-        await self._sleep(wake, min(_POLL_SECONDS, left))
+                await self._durably(self.queue.sweep)
+        first = await self._durably(self.queue.first_expiry)
+        left = self._poll_seconds if first is None else (first - self.store.clock()).total_seconds()
+        await self._sleep(wake, min(self._poll_seconds, left))
+
+    @property
+    def _poll_seconds(self) -> float:
+        return _SHARED_POLL_SECONDS if self.store.database.shared_token else _POLL_SECONDS
 
     async def _settle(self) -> None:
         """Write the results of batches that end without success; they may be large, so no chunk waits for this."""
         with contextlib.suppress(StorageFailure):  # the next look at the clock does it again
-            await in_database_thread(self._queue.settle)
+            await in_database_thread(self.queue.settle)
 
     async def _sleep(self, wake: asyncio.Event, seconds: float) -> None:
         """Wait until something changes, but only for a limited time."""

@@ -28,6 +28,7 @@ from gemvec.errors import (
     BatchNotFound,
     DataLost,
     FailedPrecondition,
+    HoldLost,
     InvalidRequest,
     StorageFailure,
     StorageFull,
@@ -41,6 +42,7 @@ from gemvec.storage.database import Database
 from gemvec.storage.durable import Place, translate_os_errors
 from gemvec.storage.hold import has_store_id
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
+from gemvec.storage.servers import delete_arrival, insert_arrival
 from gemvec.storage.stored_bytes import count_stored_bytes
 from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState, BatchUpdate
@@ -183,6 +185,7 @@ class BatchStore:
         with self.database.read() as connection:  # before its input is stored
             self._check_limits(connection, limits, job)
         try:
+            self._announce(job)
             spans = _some(hold_input())
             request_count = sum(span.request_count for span in spans)
             counted = replace(
@@ -193,13 +196,35 @@ class BatchStore:
             )
             with self.database.write() as connection:
                 self._check_limits(connection, limits, counted)
+                self._check_announced(connection, job)
                 return rows.insert_job(connection, counted, spans)
         except BaseException:
             # If the connection breaks at the commit, nobody knows whether there is a row; a start removes a folder
             # that has none.
             if not self._may_exist(job):
                 self.folder.remove(job.batch_id)
+                self._retract(job)
             raise
+
+    def _announce(self, job: Job) -> None:
+        """Where several servers share the store, keep the others from removing an input without a job."""
+        if token := self.database.shared_token:
+            with self.database.write() as connection:
+                insert_arrival(connection, job.batch_id, token)
+
+    def _check_announced(self, connection: Connection, job: Job) -> None:
+        """Make sure that the others have not taken this server for dead and removed the input.
+
+        Raises:
+            HoldLost: they may have.
+        """
+        if self.database.shared_token and not delete_arrival(connection, job.batch_id):
+            raise HoldLost
+
+    def _retract(self, job: Job) -> None:
+        if self.database.shared_token:
+            with suppress(StorageFailure), self.database.write(is_way_out=True) as connection:
+                delete_arrival(connection, job.batch_id)
 
     def _check_limits(self, connection: Connection, limits: OwnerLimits, job: Job) -> None:
         """Make sure that an owner may have one more batch.
@@ -411,7 +436,10 @@ class BatchStore:
         try:
             output = write_output(self.folder, job, chunks)
             with self.database.write() as connection:
-                if rows.find_job_by_number(connection, job_number) is not None:
+                now = rows.find_job_by_number(connection, job_number)
+                if now is not None and now.state.is_ended:
+                    return  # another server was faster
+                if now is not None:
                     self._end(connection, job, job.ending_state, output, waiting_reason=None)
                     return
         except StorageFailure as error:

@@ -60,6 +60,7 @@ _SHOWN_PROMPTS = 3
     "data_dir",
     "storage",
     "database_url",
+    "lease_seconds",
     "file_expiry_seconds",
     "max_file_bytes",
     "max_owner_bytes",

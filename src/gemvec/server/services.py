@@ -6,7 +6,7 @@ Handlers never import this module; they find what it made with `context.services
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gemvec.batches.executor import Executor, LocalExecutor, ProcessExecutor
+from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.embedding.embedder import Embedder
@@ -39,7 +40,8 @@ from gemvec.storage.durable import Place
 from gemvec.storage.hold import note_moment, take_store
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.places import storage_of
-from gemvec.storage.threads import in_database_thread
+from gemvec.storage.servers import Membership, server_id_of
+from gemvec.storage.threads import in_database_thread, in_key_thread
 
 if TYPE_CHECKING:
     from gemvec.models.reranker import Reranker
@@ -71,9 +73,8 @@ def open_services(
         opened.enter_context(FolderLock(settings.data_dir))
         database = open_database(database_of(settings))
         opened.callback(database.close)
-        opened.enter_context(database.held())
         place = storage_of(settings)
-        take_store(database, place)
+        membership = _take_store(settings, database, place, opened)
         files = _open_file_store(settings, database, place)
         served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
         pass_through = open_pass_through(settings)
@@ -83,7 +84,8 @@ def open_services(
     memory = MemoryBudget(budget_bytes(settings))
     store = _open_batch_store(settings, database, files, place)
     executor = _open_executor(settings, served)
-    batches = BatchRunner(store, served, executor, memory=memory)
+    sweeps = partial(getattr, membership, "is_first", True)  # without others, this server does
+    batches = BatchRunner(store, served, executor, memory=memory, sweeps=sweeps)
     usage = UsageMeter(database)
     closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
     if reranker:
@@ -105,11 +107,25 @@ def open_services(
         lifespans=(
             partial(_closing_storage, storage),
             *closing,
+            *([partial(_sharing, membership, batches.queue)] if membership else []),
             usage.flushing,
-            partial(_sweeping, files, database, store),
+            partial(_sweeping, files, database, store, sweeps),
             partial(_running, batches),
         ),
     )
+
+
+def _take_store(settings: Settings, database: Database, place: Place, opened: ExitStack) -> Membership | None:
+    """Take the store for this server alone or, on PostgreSQL and an object store, join the servers that share it."""
+    if not (settings.storage and settings.database_url.startswith("postgresql")):
+        opened.enter_context(database.held())
+        take_store(database, place)
+        return None
+    take_store(database, place, is_shared=True)
+    server_id = server_id_of(settings.data_dir)
+    membership = Membership(database, server_id, lease_seconds=settings.lease_seconds)
+    membership.join()
+    return membership
 
 
 def _open_reranker(settings: Settings, progress: Progress | None) -> Reranker | None:
@@ -182,11 +198,44 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _sweeping(files: FileStore, database: Database, batches: BatchStore) -> AsyncGenerator[None]:
+async def _sharing(membership: Membership, queue: BatchQueue) -> AsyncGenerator[None]:
+    """Show the other servers that this one lives, and take over from those that do not; leave at the end."""
+    await _beat(membership, queue)
+    beating = asyncio.create_task(_beat_for_ever(membership, queue))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+        with suppress(StorageFailure):  # the others find it dead
+            await in_key_thread(queue.leave)
+
+
+async def _beat_for_ever(membership: Membership, queue: BatchQueue) -> None:
+    while True:
+        await asyncio.sleep(membership.beat_seconds)
+        await _beat(membership, queue)
+
+
+async def _beat(membership: Membership, queue: BatchQueue) -> None:
+    """Beat once; in the threads of keys, because those of the database may wait for bytes."""
+    try:
+        await in_key_thread(membership.beat)
+        for token in await in_key_thread(membership.find_dead):
+            await in_key_thread(queue.release_dead, token)
+    except StorageFailure as error:
+        log.warning("this server cannot show the others that it lives", extra={"reason": type(error).__name__})
+
+
+@asynccontextmanager
+async def _sweeping(
+    files: FileStore, database: Database, batches: BatchStore, sweeps: Callable[[], bool]
+) -> AsyncGenerator[None]:
     """Remove what has expired, now and every ten minutes, for as long as the context lasts."""
     with suppress(StorageFailure):  # reported by the calls that need the database
         await in_database_thread(files.uploads.recover)
-    sweeper = asyncio.create_task(_sweep_for_ever(files, database, batches))
+    sweeper = asyncio.create_task(_sweep_for_ever(files, database, batches, sweeps))
     try:
         yield
     finally:
@@ -195,17 +244,24 @@ async def _sweeping(files: FileStore, database: Database, batches: BatchStore) -
             await sweeper
 
 
-async def _sweep_for_ever(files: FileStore, database: Database, batches: BatchStore) -> None:
+async def _sweep_for_ever(
+    files: FileStore, database: Database, batches: BatchStore, sweeps: Callable[[], bool]
+) -> None:
     while True:
         try:
-            await in_database_thread(note_moment, database)
-            if deleted := await in_database_thread(remove_what_deleted_keys_own, database, files, batches):
-                log.info("removed what deleted keys owned", extra={"keys": deleted})
-            if removed := await in_database_thread(files.sweep):
-                log.info("swept", extra={"removed": removed})
+            if sweeps():
+                await _sweep(files, database, batches)
         except GemvecError as error:
             log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def _sweep(files: FileStore, database: Database, batches: BatchStore) -> None:
+    await in_database_thread(note_moment, database)
+    if deleted := await in_database_thread(remove_what_deleted_keys_own, database, files, batches):
+        log.info("removed what deleted keys owned", extra={"keys": deleted})
+    if removed := await in_database_thread(files.sweep):
+        log.info("swept", extra={"removed": removed})
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
@@ -21,7 +21,10 @@ from gemvec.settings import Settings
 from gemvec.storage.durable import keep_private
 from gemvec.storage.migrations import migrate
 from gemvec.storage.reserve import Reserve
-from gemvec.storage.schema import store
+from gemvec.storage.schema import servers, store
+
+if TYPE_CHECKING:
+    import psycopg
 
 DATABASE_NAME = "gemvec.sqlite3"
 BUSY_TIMEOUT_SECONDS = 30
@@ -48,6 +51,7 @@ class Database:
         """Use `engine`; `reserve` is the space kept beside a SQLite file."""
         self._reserve = reserve
         self._token: str | None = None
+        self._is_shared = False
         self._readers = engine
         self._writers = engine.execution_options(**{_WRITES: True})
 
@@ -81,7 +85,37 @@ class Database:
         if self._readers.dialect.name != "sqlite":
             self._token = token
 
+    def share(self, token: str) -> None:
+        """Refuse to write once other servers have removed the row of this token; they share the database.
+
+        Raises:
+            BadSetting: it is a SQLite file.
+        """
+        if self._readers.dialect.name == "sqlite":
+            raise BadSetting("Several servers can share PostgreSQL, and not a SQLite file.")
+        if not self._is_shared:
+            event.listen(self._readers, "connect", _end_paused_transactions)
+            self._readers.dispose()
+        self._token, self._is_shared = token, True
+
+    @property
+    def shared_token(self) -> str | None:
+        """The token of this server if several share the database, else None."""
+        return self._token if self._is_shared else None
+
+    @contextmanager
+    def join(self) -> Generator[Connection]:
+        """Open a transaction that writes even if this server has no row."""
+        with _translated(), self._writers.begin() as connection:
+            yield connection
+
     def _check_hold(self, connection: Connection) -> None:
+        if self._is_shared:
+            # FOR KEY SHARE: removing the row waits for the end of this transaction, and counting beats does not.
+            mine = select(servers.c.token).where(servers.c.token == self._token)
+            if connection.scalar(mine.with_for_update(read=True, key_share=True)) is None:
+                raise HoldLost
+            return
         # FOR SHARE: the next server's token waits for the end of this transaction.
         if connection.scalar(select(store.c.token).with_for_update(read=True)) != self._token:
             raise HoldLost
@@ -218,6 +252,12 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(_BUSY_PAUSE_SECONDS)
         else:
             return
+
+
+def _end_paused_transactions(connection: psycopg.Connection[Any], _record: Any) -> None:
+    # The rows that a paused or vanished server holds would keep the others from going on.
+    connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from gemvec.errors import StoreMismatch
 from gemvec.logs import get_logger
@@ -25,15 +25,18 @@ STORE_ID_NAME = "gemvec.store"
 # Longer than a weekend; whatever should have expired meanwhile is gone after the start.
 _LONG = timedelta(days=3)
 _log = get_logger("storage")
+# Of servers that start together, the first one makes the id of the store.
+_ONE_BY_ONE = text("LOCK TABLE store IN SHARE ROW EXCLUSIVE MODE")
 _CONTENT_FOLDERS = ("files", "batches")
 
 
-def take_store(database: Database, folder: Place) -> None:
+def take_store(database: Database, folder: Place, *, is_shared: bool = False) -> None:
     """Check that a data folder and a database belong together, or make them; from then on this server may write.
 
     Args:
         database: held by this process.
         folder: the data folder, which exists, or a place in an object store.
+        is_shared: other servers use both too; `servers.py` says who may write.
 
     Raises:
         StoreMismatch: they do not belong together; the message says which file decides.
@@ -41,6 +44,8 @@ def take_store(database: Database, folder: Place) -> None:
     """
     in_folder, token = _read_id(folder), secrets.token_hex(16)
     with database.write(is_way_out=True) as connection:
+        if is_shared:
+            connection.execute(_ONE_BY_ONE)
         known = connection.execute(select(store)).one_or_none()
         store_id = known and known.store_id
         if known is None:
@@ -54,7 +59,8 @@ def take_store(database: Database, folder: Place) -> None:
         else:
             _notice_gap(known.seen_at)
             connection.execute(update(store).values(token=token, seen_at=utc_now()))
-    database.fence(token)
+    if not is_shared:
+        database.fence(token)
 
 
 def note_moment(database: Database) -> None:

@@ -76,6 +76,13 @@ def _add_usage(connection: Connection) -> None:
     schema.usage.create(connection)
 
 
+def _add_servers(connection: Connection) -> None:
+    """Let several servers share a store, and claims say whose they are."""
+    schema.servers.create(connection)
+    schema.arrivals.create(connection)
+    _add_columns([schema.chunks.c.claimed_by], connection)
+
+
 def _add_sizes(connection: Connection) -> None:
     """Let jobs know the size of their input; the results of old jobs are in files, or small."""
     _add_columns([schema.jobs.c.input_bytes, schema.jobs.c.result_bytes], connection)
@@ -108,6 +115,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=9, summary="checksums of inputs", apply=partial(_add_columns, [schema.chunks.c.input_crc32])),
     Migration(number=10, summary="sizes of batches", apply=_add_sizes),
     Migration(number=11, summary="uploads in an object store", apply=schema.segments.create),
+    Migration(number=12, summary="several servers on one store", apply=_add_servers),
 )
 
 

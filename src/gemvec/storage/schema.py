@@ -46,6 +46,25 @@ store = Table(
     Column("seen_at", UtcDateTime, nullable=False),  # a moment at which a server ran, a few minutes old at most
 )
 
+# Servers that share the store, see `servers.py`; each has a row for as long as it lives.
+servers = Table(
+    "servers",
+    metadata,
+    Column("number", _COUNTED, primary_key=True, autoincrement=True),  # the server with the lowest one sweeps
+    Column("server_id", String(64), nullable=False),  # in a file of its data folder; stays when it starts again
+    Column("token", String(64), nullable=False),  # new whenever it joins
+    Column("beats", BigInteger, nullable=False),  # grows while it lives
+    UniqueConstraint("token"),
+)
+
+# Batches whose input one of these servers is storing. It is no leftover, although there is no job yet.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("batch_id", String(64), primary_key=True),
+    Column("token", String(64), nullable=False, index=True),  # of the server
+)
+
 # An upload session: from `start` until the sweep. A final one is kept, so that a repeated `finalize` finds its answer.
 uploads = Table(
     "uploads",
@@ -151,6 +170,7 @@ chunks = Table(
     Column("successful_count", Integer, nullable=False, server_default="0"),
     Column("failed_count", Integer, nullable=False, server_default="0"),
     Column("lease", BigInteger, nullable=False, server_default="0"),  # fencing token: grows with every claim
+    Column("claimed_by", String(64)),  # token of the server that claimed it last, if several share the store
     Column("crashes", Integer, nullable=False, server_default="0"),  # deaths of the server while it was in flight
     Column("part_crc32", BigInteger),  # of the bytes of its part file, once it is done
     Column("isolation", Text),  # JSON: how far the search for the line that kills has come

@@ -1,0 +1,175 @@
+"""Two servers work on the batches of one PostgreSQL and one object store."""
+
+import asyncio
+
+import pytest
+
+from batch_steps import line, new
+from gemvec.batches import rows
+from gemvec.batches.chunk import run_chunk
+from gemvec.batches.chunk_files import ChunkFiles
+from gemvec.batches.queue import BatchQueue, Claimable
+from gemvec.batches.store import BatchStore
+from gemvec.errors import HoldLost
+from gemvec.files.store import FileStore
+from gemvec.storage.database import open_database
+from gemvec.storage.objects import ObjectPath
+from gemvec.storage.servers import Membership
+from gemvec.wire.batches import BatchState
+from hash_embedder import HashEmbedder
+
+ANY = Claimable(weights=["hash@12345678"])
+
+
+class Server:
+    """What a server has of the shared store."""
+
+    def __init__(self, url, place, server_id):
+        self.database = open_database(url)
+        self.member = Membership(self.database, server_id, lease_seconds=30)
+        self.member.join()
+        self.store = BatchStore(self.database, FileStore(self.database, place), place)
+        self.queue = BatchQueue(self.store)
+
+    def die(self, other):
+        """Be found dead by another server."""
+        other.queue.release_dead(self.database.shared_token)
+
+
+@pytest.fixture
+def servers(postgresql_url, tmp_path):
+    place = ObjectPath(f"memory:///{tmp_path.name}")
+    pair = [Server(postgresql_url, place, name) for name in ("one", "two")]
+    yield pair
+    for each in pair:
+        each.database.close()
+
+
+def compute(task):
+    return asyncio.run(run_chunk(task, HashEmbedder(), ChunkFiles(task)))
+
+
+def create(server, count=1):
+    file = server.store.files.create("", [b"\n".join(line("a", key=number) for number in range(count))])
+    return server.store.create_from_file(new(chunk_requests=1), file.file_id)
+
+
+def test_servers_claim_different_chunks_of_one_batch(servers):
+    one, two = servers
+    create(one, 3)
+    tasks = [each.queue.claim(ANY) for each in (one, two, one, two)]
+    assert [task and task.chunk_index for task in tasks] == [0, 1, 2, None]
+
+
+def test_the_chunks_of_a_dead_server_are_computed_by_another_and_its_late_result_is_void(servers):
+    one, two = servers
+    job = create(two)
+    late = one.queue.claim(ANY)
+    assert two.queue.claim(ANY) is None
+    one.die(two)
+    again = two.queue.claim(ANY)
+    assert (again.chunk_index, again.lease, again.crashes) == (0, late.lease + 1, 1)
+    result = compute(late)
+    with pytest.raises(HoldLost):
+        one.queue.checkpoint(late, result)
+    one.member.beat()
+    assert not one.queue.checkpoint(late, result).is_counted
+    assert not late.part_path.exists()
+    assert two.queue.checkpoint(again, compute(again)).is_counted
+    assert one.store.get(job.batch_id, "").state is BatchState.SUCCEEDED
+
+
+def test_a_server_that_stops_gives_back_only_its_own_claims(servers):
+    one, two = servers
+    create(one, 2)
+    one.queue.claim(ANY), two.queue.claim(ANY)
+    assert one.queue.release_all() == 1
+    one.queue.recover(ANY.weights)
+    with two.database.read() as connection:
+        assert rows.list_claims(connection, two.database.shared_token) == [(1, 1, 1)]
+
+
+def test_a_server_that_leaves_gives_back_its_claims_and_is_no_longer_counted_on(servers):
+    one, two = servers
+    create(one)
+    one.queue.claim(ANY)
+    one.queue.leave()
+    assert two.queue.claim(ANY).crashes == 0
+    with pytest.raises(HoldLost):
+        one.queue.claim(ANY)
+
+
+def test_the_part_of_a_chunk_that_another_server_computes_is_no_leftover(servers):
+    one, two = servers
+    create(one)
+    task = one.queue.claim(ANY)
+    result = compute(task)
+    assert two.queue.sweep_leftovers() == (0, 0)
+    assert one.queue.checkpoint(task, result).is_counted
+    assert task.part_path.exists()
+
+
+def test_the_part_of_a_void_claim_is_a_leftover(servers):
+    one, two = servers
+    create(one)
+    task = one.queue.claim(ANY)
+    compute(task)
+    one.die(two)
+    assert two.queue.sweep_leftovers() == (0, 1)
+    assert not task.part_path.exists()
+
+
+def test_an_input_that_another_server_is_storing_is_no_leftover(servers):
+    one, two = servers
+
+    def lines():
+        yield line("a")
+        two.store.folder.write_input("orphan", [line("b")])
+        assert two.queue.sweep_leftovers()[0] == 1
+
+    job = one.store.create_inline(new(), lines())
+    assert one.store.folder.list_batch_ids() == {job.batch_id}
+
+
+def test_a_batch_whose_server_was_taken_for_dead_meanwhile_is_not_accepted(servers):
+    one, two = servers
+
+    def lines():
+        yield line("a")
+        one.die(two)
+        one.member.beat()  # it has a new token, and the input may be gone
+
+    with pytest.raises(HoldLost):
+        one.store.create_inline(new(), lines())
+    assert two.store.folder.list_batch_ids() == set()
+    assert two.store.list("").items == ()
+
+
+def test_a_batch_that_ends_is_settled_once(servers):
+    one, two = servers
+    job = create(one, 2)
+    one.store.cancel(job.batch_id, "")
+    for each in servers:
+        each.store.settle(job.job_number)
+    ended = two.store.get(job.batch_id, "")
+    assert (ended.state, ended.failed_count) == (BatchState.CANCELLED, 2)
+    assert two.queue.sweep_leftovers() == (0, 0)
+    assert len(b"".join(two.store.files.open_content(ended.output_file_id, "").read()).splitlines()) == 2
+
+
+def test_an_upload_goes_on_at_another_server(servers):
+    one, two = servers
+    uploads = [each.store.files.uploads for each in servers]
+    upload_id = uploads[0].start("", declared_bytes=6).upload_id
+    slow = uploads[0].open_append(upload_id, 0)
+    slow.write(b"abc")
+    uploads[1].append(upload_id, 0, [b"abcd"])
+    slow.abandon()  # the other one was faster: these bytes are not recorded
+    uploads[0].append(upload_id, 4, [b"ef"])
+    file = uploads[1].finalize(upload_id)
+    content = one.store.files.open_content(file.file_id, "")
+    content.check()
+    assert b"".join(content.read()) == b"abcdef"
+    assert [part.size_bytes for part in content.parts] == [4, 2]
+    place = two.store.files._data_dir / "files"
+    assert len({name for each in place.list_names() for name in (place / each).list_names()}) == 2
