@@ -100,6 +100,12 @@ class Client:
         self._http = httpx.Client(timeout=30)
         self.retries = 0
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._http.close()
+
     def ask(self, method, path, **options):
         """Return the answer of the first server that has one below 500."""
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -211,27 +217,30 @@ def run_batches(servers, killer, *, batches, requests, clients=4):
     names, retries = [], []
 
     def work():
-        client = Client(servers)
-        while True:
-            with lock:
-                number = next(numbers)
-                if number >= batches and killer.is_done:
-                    break
-            names.append(client.run_batch(number, requests))
+        with Client(servers) as client:
+            while True:
+                with lock:
+                    number = next(numbers)
+                    if number >= batches and killer.is_done:
+                        break
+                names.append(client.run_batch(number, requests))
         retries.append(client.retries)
 
     with ThreadPoolExecutor(clients) as pool:
         for done in [pool.submit(work) for _ in range(clients)]:
             done.result()
-    client = Client(servers)
-    there, token = set(), ""
-    while True:
-        page = client.ask("GET", f"/v1beta/batches?pageSize=100&pageToken={token}").json()
-        there |= {each["name"] for each in page["operations"]}
-        if not (token := page.get("nextPageToken", "")):
-            break
-    assert set(names) <= there
+    assert set(names) <= _list_names(servers)
     return {"batches": len(names), "requests": len(names) * requests, "calls_again": sum(retries)}
+
+
+def _list_names(servers):
+    names, token = set(), ""
+    with Client(servers) as client:
+        while True:
+            page = client.ask("GET", f"/v1beta/batches?pageSize=100&pageToken={token}").json()
+            names |= {each["name"] for each in page["operations"]}
+            if not (token := page.get("nextPageToken", "")):
+                return names
 
 
 def check_rest(database_url, storage):
