@@ -144,6 +144,17 @@ def test_word_styles_with_a_level_or_the_name_of_a_heading_are_headings():
     )
 
 
+def test_formulas_of_word_are_spelled():
+    document = docx.Document()
+    fraction = "<m:f><m:num><m:r><m:t>a</m:t></m:r></m:num><m:den><m:r><m:t>b</m:t></m:r></m:den></m:f>"
+    power = "<m:sSup><m:e><m:r><m:t>r</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup>"
+    space = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    inline = parse_xml(f"<m:oMath {space}><m:r><m:t>A=π</m:t></m:r>{power}</m:oMath>")
+    document.add_paragraph("The area ")._p.append(inline)
+    document.add_paragraph()._p.append(parse_xml(f"<m:oMathPara {space}><m:oMath>{fraction}</m:oMath></m:oMathPara>"))
+    assert read_docx(saved(document))[0] == "The area A=πr^2\n\na/b"
+
+
 def test_blocks_in_a_cell_of_an_opendocument_table_are_apart(read):
     items = "<text:list><text:list-item><text:p>One</text:p></text:list-item></text:list>"
     cell = (

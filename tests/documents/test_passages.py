@@ -200,6 +200,7 @@ def test_code_is_cut_between_lines():
     [
         "- [Install](install.md)\n- [Use](use.md)\n- [Remove](remove.md)\n",
         "![A picture](a.png)\n",
+        "![[picture.png#interface|300]]\n",
         "[a]: https://example.org/a\n[b]: https://example.org/b\n",
         "| |\n|---|\n",
         "***\n",

@@ -247,6 +247,13 @@ See :doc:`other page </other>` and :ref:`x`. ``code`` and `link <http://a.b>`_.
 """
 
 
+def test_html_keeps_no_marks_of_notes_and_no_choice_of_languages():
+    links = "".join(f'<li><a hreflang="{each}" href="#">Name {each}</a></li>' for each in ("de", "fr", "ja", "ru"))
+    note = '<sup class="reference"><a href="#n">[34]</a></sup>'
+    page = f"<main><header><h1>T</h1><ul>{links}</ul></header><p>A sentence.{note} H<sup>2</sup> more.</p></main>"
+    assert read_html(page.encode()).text == "# T\n\nA sentence. H2 more."
+
+
 @pytest.mark.parametrize("start", ["<div>", "<ul><li>x", "<table><tr><td>", "<b>"])
 def test_html_that_is_nested_too_deeply_is_read_as_plain_text_and_said(start):
     page = f"<title>A title</title><nav>Menu</nav><p>First.<p>Second <b>one</b>.{start * 20_000}The end &amp; more."
@@ -334,6 +341,15 @@ def test_rst_markup_inside_lists_is_read_like_that_outside():
         *("#. Install it.", "Unix", "```shell", "pip install it", "```"),
         *("Note:", "Take care:", "```", "* in code", "```", "* See:", "```", "the code", "```", "And more."),
     ]
+
+
+@pytest.mark.parametrize("directive", ["rst:role", "py:class", "class", "autoclass", "py:function", "c:macro"])
+def test_rst_keeps_what_is_said_of_a_documented_object(directive):
+    rst = (
+        f".. {directive}:: Name(args)\n   :no-index:\n\n   What it is.\n\n   .. method:: act()\n\n      What it does.\n"
+    )
+    text = read_rst(rst.encode()).text
+    assert [line for line in text.split("\n") if line] == ["Name(args)", "What it is.", "act()", "What it does."]
 
 
 def test_rst_markup_over_the_end_of_a_line_is_read():

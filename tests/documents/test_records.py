@@ -123,6 +123,14 @@ def test_a_table_without_a_text_column_takes_those_that_hold_sentences_and_says_
     assert second.notes == ()
 
 
+def test_a_table_of_single_words_takes_the_columns_of_words_and_says_so(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("name,age,city\nAnna,30,Berlin\nBoris,25,Oslo\n")
+    first, _ = read(path)
+    assert ("Anna" in first.text, "Berlin" in first.text, first.metadata) == (True, True, {"age": "30"})
+    assert [note.reason for note in first.notes] == ["no column is called text; used as text: name, city"]
+
+
 def test_several_columns_are_joined_when_they_are_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,question,answer\n1,Why?,Because.\n2,How?,\n")

@@ -26,6 +26,10 @@ _MARK_CLASSES = frozenset(
     {"headerlink", "hash-link", "header-anchor", "anchor", "anchorjs-link", "heading-anchor", "skip-link", "sr-only"}
 )
 _MARKS = frozenset("#¶§🔗")
+# The mark of a footnote, `[12]`: a link in the middle of a sentence that is no part of it.
+_NOTE_MARK = re.compile(r"\[\w{1,4}\]")
+# What makes a list a choice of languages.
+_LANGUAGE = ("hreflang", "lang")
 _SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
 # A page footer with fewer words than this is only a legal line and links.
 _MIN_FOOT_WORDS = 12
@@ -120,7 +124,16 @@ def _is_unread(tag: Tag) -> bool:
         return True
     if attributes.get("role") in _UNREAD_ROLES or _HIDDEN_STYLE.search(str(attributes.get("style", ""))):
         return True
-    return tag.name == "a" and _is_mark(tag)
+    if tag.name == "sup":
+        return tag.find("a") is not None and _NOTE_MARK.fullmatch(_clean(tag.get_text())) is not None
+    return (tag.name == "a" and _is_mark(tag)) or (tag.name == "ul" and _is_language_list(tag))
+
+
+def _is_language_list(tag: Tag) -> bool:
+    """Whether a list only leads to the same page in other languages."""
+    links = tag.find_all("a")
+    foreign = sum(any(link.has_attr(name) for name in _LANGUAGE) for link in links)
+    return foreign >= _MIN_LINKS and foreign >= _LINK_SHARE * len(links) and _is_link_list(tag)
 
 
 def _is_mark(link: Tag) -> bool:

@@ -135,7 +135,7 @@ class Splitter:
         line_starts = _find_line_starts(document)
         passages: list[Passage] = []
         for number, piece in enumerate(pieces):
-            heading = _JOINT.join(piece.headings)
+            heading = _JOINT.join(filter(None, piece.headings))  # a picture may be all that a heading has
             passages.append(
                 Passage(
                     number=number,
@@ -297,7 +297,8 @@ def join_title(title: str, heading: str, text: str) -> str:
     return f"{title}{_JOINT}{above}" if above else title
 
 
-_PICTURE = re.compile(r"!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])")
+# Also the embedded files of Obsidian, `![[picture.png]]`.
+_PICTURE = re.compile(r"!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])|!\[\[[^\[\]]*\]\]")
 _LINK = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _LINK_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+" + _LINK.pattern + r"\s*")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\[\]]+\]:[ \t]*\S+[^\n]*$", re.MULTILINE)

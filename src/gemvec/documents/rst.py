@@ -21,12 +21,13 @@ _DIRECTIVE = re.compile(r"^\.\.[ ]+(?:\|[^|]+\|[ ]+)?(?P<name>[A-Za-z][\w:.+-]*?
 _NOTE = re.compile(r"^\.\.[ ]+\[[^\]]+\][ ]")
 _OPTION = re.compile(r"^\s*:[\w-]+:(?:\s+(?P<value>.*))?$")
 _RULE_OF_TABLE = re.compile(r"^\s*(?:=+(?:\s+=+)+|\+(?:[-=]+\+)+)\s*$")
-# Directives whose content is code, and those without text to read.
+# Directives whose content is code, and those without text to read. Others of the same names describe objects of a
+# domain, such as `py:class` and `rst:role`, and their content is text.
 _CODE = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "prompt", "ipython", "doctest", "testcode"})
 _UNREAD = frozenset(
     {"toctree", "contents", "index", "highlight", "currentmodule", "include", "literalinclude", "raw", "meta", "math"}
-    | {"default-role", "role", "sectnum", "tabularcolumns", "graphviz", "digraph", "plot", "autosummary", "automodule"}
-    | {"autoclass", "autofunction", "class", "program-output", "sectionauthor", "codeauthor"}
+    | {"default-role", "role", "sectnum", "tabularcolumns", "graphviz", "digraph", "plot", "autosummary"}
+    | {"program-output", "sectionauthor", "codeauthor"}
     | {"replace", "unicode", "date"}
 )
 _PICTURES = frozenset({"image", "figure"})
@@ -118,19 +119,18 @@ class _Translation:
         directive = None if _TARGET.match(line) else _DIRECTIVE.match(line)
         if directive is None:  # a comment or a target
             return last
-        name = directive["name"].rpartition(":")[2]
-        if name in _CODE:
+        if directive["name"] in _CODE:
             language = (directive["said"] or "").strip()
             return self._write_code(self._skip_options(first, last), last, fence=place, language=language, bound=end)
         self._translate_directive(directive, place, first, last)
         return last
 
     def _translate_directive(self, directive: re.Match[str], place: int, first: int, last: int) -> None:
-        name, said = directive["name"].rpartition(":")[2], (directive["said"] or "").strip()
+        name, said = directive["name"], (directive["said"] or "").strip()
         options = self._skip_options(first, last)
         if name in _PICTURES:
             self._made[place] = self._find_option(first, options, "alt")
-        elif name in _UNREAD:
+        elif name in _UNREAD or (name == "class" and options == last):
             return
         else:
             words = [name.capitalize()] if name in _SPOKEN else []

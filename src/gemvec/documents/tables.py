@@ -21,6 +21,7 @@ _SAMPLE_ROWS = 200
 _MAX_NAME_CHARACTERS = 64
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
 _TWO_WORDS = re.compile(r"[^\W\d_]+[ \u3000]+[^\W\d_]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
+_LETTER = re.compile(r"[^\W\d_]")
 # A column is text when this share of its values have more than one word.
 _TEXT_SHARE = 0.5
 
@@ -142,9 +143,14 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _find_text_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the columns of texts; where there is none, the columns of words."""
+    return _find_columns(names, rows, _TWO_WORDS) or _find_columns(names, rows, _LETTER)
+
+
+def _find_columns(names: Sequence[str], rows: Sequence[Sequence[str]], pattern: re.Pattern[str]) -> tuple[str, ...]:
     found: list[str] = []
     for place, name in enumerate(names):
         values = [row[place] for row in rows if place < len(row) and row[place].strip()]
-        if values and sum(bool(_TWO_WORDS.search(value)) for value in values) >= _TEXT_SHARE * len(values):
+        if values and sum(bool(pattern.search(value)) for value in values) >= _TEXT_SHARE * len(values):
             found.append(name)
     return tuple(found)

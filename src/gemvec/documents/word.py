@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gemvec.documents.archive import Archive, find_title
 from gemvec.documents.html import read_page
 from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.word_math import spell_formulas
 from gemvec.documents.word_styles import map_styles
 from gemvec.errors import MissingDependency
 
@@ -42,7 +43,7 @@ def read_docx(data: bytes) -> tuple[str, str]:
     styles = map_styles(archive.read_xml(_STYLES)) if _STYLES in archive.names else []
     converter = cast("Any", mammoth)
     made = converter.convert_to_html(
-        io.BytesIO(data),
+        io.BytesIO(spell_formulas(archive, data)),
         convert_image=converter.images.img_element(_drop_picture),
         style_map="\n".join(styles),
     )

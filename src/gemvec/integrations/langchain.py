@@ -13,12 +13,9 @@ from typing import Any, Self
 from uuid import uuid4
 
 from gemvec.client import GeminiEmbeddingFunction
-from gemvec.client.background import run
 from gemvec.errors import BadSetting, InvalidRequest, MissingDependency
-from gemvec.milvus import Document, Hit, IngestReport, ingest, open_collection, search
-from gemvec.milvus.context import read_document
-from gemvec.milvus.overview import delete_documents
-from gemvec.settings import Settings, read_variable
+from gemvec.integrations.store import TextStore, describe_hit, open_function, to_document
+from gemvec.milvus import Hit
 
 try:
     from langchain_core.documents import Document as LangChainDocument
@@ -38,8 +35,14 @@ class GemvecEmbeddings(Embeddings):
     """
 
     def __init__(self, model: str | None = None, *, base_url: str | None = None, api_key: str | None = None) -> None:
-        place = base_url or read_variable("GEMVEC_BASE_URL") or "local"
-        self.function = GeminiEmbeddingFunction(model or Settings().model[0], api_key, base_url=place)
+        self.function = open_function(model, base_url=base_url, api_key=api_key)
+
+    @classmethod
+    def of(cls, function: GeminiEmbeddingFunction) -> Self:
+        """Return the embeddings that a function computes."""
+        made = cls.__new__(cls)
+        made.function = function
+        return made
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vector of each text."""
@@ -74,9 +77,8 @@ class GemvecVectorStore(VectorStore):
     def __init__(
         self, uri: str, collection: str = "docs", *, embeddings: GemvecEmbeddings | None = None, token: str = ""
     ) -> None:
-        self.collection = open_collection(uri, collection, token=token)
-        model = self.collection.resolve().fingerprint.model if self.collection.exists() else None
-        self._embeddings = embeddings or GemvecEmbeddings(model)
+        self._store = TextStore(uri, collection, function=embeddings.function if embeddings else None, token=token)
+        self._embeddings = embeddings or GemvecEmbeddings.of(self._store.function)
 
     @property
     def embeddings(self) -> GemvecEmbeddings:
@@ -85,7 +87,7 @@ class GemvecVectorStore(VectorStore):
 
     def close(self) -> None:
         """Close the collection."""
-        self.collection.close()
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -101,10 +103,7 @@ class GemvecVectorStore(VectorStore):
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[LangChainDocument, float]]:
         """Return passages with their scores: cosines, or from 0 to 1 with `hybrid=True`."""
-        embedder = self._embeddings.function.client
-        # A server is asked for its model here, because the loop that embeds cannot wait for itself.
-        self.collection.resolve().fingerprint.find_served(embedder, collection=self.collection.name)
-        hits = run(search(self.collection, embedder, query, limit=k, **kwargs))
+        hits = self._store.search(query, k, **kwargs)
         return [(_to_langchain(hit), hit.score) for hit in hits]
 
     def add_texts(
@@ -132,18 +131,7 @@ class GemvecVectorStore(VectorStore):
             raise InvalidRequest(
                 f"There are {len(all_texts)} texts, {len(values)} metadata and {len(names)} ids.", field="ids"
             )
-        documents = [
-            Document(
-                id=name,
-                text=text,
-                title=str(value.get("title") or ""),
-                metadata={key: each for key, each in value.items() if key != "title"},
-            )
-            for name, text, value in zip(names, all_texts, values, strict=True)
-        ]
-        report: IngestReport = run(ingest(self.collection, self._embeddings.function.client, documents))
-        if report.bad:
-            raise InvalidRequest(f"Text {report.bad[0].id!r} was left out: {report.bad[0].reason}.", field="texts")
+        self._store.add([to_document(*each) for each in zip(names, all_texts, values, strict=True)])
         return names
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
@@ -154,21 +142,19 @@ class GemvecVectorStore(VectorStore):
         """
         if not ids or kwargs:
             raise InvalidRequest("delete takes a list of ids.", field="ids")
-        delete_documents(self.collection.resolve(), ids)
+        self._store.delete(ids)
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[LangChainDocument]:
         """Return whole documents; ids that are not there are left out, as LangChain asks."""
-        version = self.collection.resolve()
-        found: list[LangChainDocument] = []
-        for each in ids:
-            try:
-                stored = read_document(version, each)
-            except InvalidRequest:
-                continue
-            metadata = {**stored.metadata, "source": stored.source, "title": stored.title}
-            found.append(LangChainDocument(id=stored.id, page_content=stored.text, metadata=metadata))
-        return found
+        return [
+            LangChainDocument(
+                id=each.id,
+                page_content=each.text,
+                metadata={**each.metadata, "source": each.source, "title": each.title},
+            )
+            for each in self._store.read(ids)
+        ]
 
     @classmethod
     def from_texts(
@@ -193,6 +179,4 @@ class GemvecVectorStore(VectorStore):
 
 
 def _to_langchain(hit: Hit) -> LangChainDocument:
-    names = ("source", "position", "heading", "title", "document_id")
-    metadata = {**hit.metadata, **{name: getattr(hit, name) for name in names}}
-    return LangChainDocument(id=hit.key, page_content=hit.text, metadata=metadata)
+    return LangChainDocument(id=hit.key, page_content=hit.text, metadata=describe_hit(hit))
