@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gemvec.errors import InvalidRequest
-from gemvec.server.schemas import MESSAGES, SCHEMAS
+from gemvec.server.schemas import MESSAGES, schemas
 from gemvec.wire.message import read, to_wire
 from gemvec.wire.proto_json import parse_json
 from gemvec.wire.usual import read_usual
@@ -75,7 +75,7 @@ def whole(schema):
         return schema
     if "$ref" in schema:
         beside = {key: each for key, each in schema.items() if key not in {"$ref", "description"}}
-        return both(whole(SCHEMAS[schema["$ref"].rpartition("/")[2]]), whole(beside))
+        return both(whole(schemas()[schema["$ref"].rpartition("/")[2]]), whole(beside))
     return {key: whole(each) for key, each in schema.items()}
 
 
@@ -148,7 +148,7 @@ WITH_INTEGERS = jsonschema.validators.extend(
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
 
-WHOLE = {kind: whole(SCHEMAS[kind.__name__]) for kind in MESSAGES}
+WHOLE = {kind: whole(schemas()[kind.__name__]) for kind in MESSAGES}
 VALIDATORS = {kind: WITH_INTEGERS(schema, format_checker=FORMATS) for kind, schema in WHOLE.items()}
 EVERY_MESSAGE = pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
 
@@ -242,5 +242,5 @@ def test_what_is_written_is_read_as_what_it_was(kind, data):
 
 
 def test_the_schemas_are_schemas():
-    for schema in SCHEMAS.values():
+    for schema in schemas().values():
         Draft202012Validator.check_schema(schema)

@@ -17,8 +17,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.catalogue import find_known, find_record, read_record
 from gemvec.models.checksum import describe_files, digest, verify_files
@@ -174,6 +172,8 @@ def _verified(record: ModelRecord, cached: Path) -> Path:
 @contextlib.contextmanager
 def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> Generator[Path]:
     """Hold the model's lock while the block runs; yield an empty folder to work in, and remove it afterwards."""
+    from filelock import FileLock, Timeout  # models that are already here load without it
+
     staging = cached.parent / ".staging" / cached.name
     staging.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(staging.with_name(cached.name + ".lock"))
@@ -196,6 +196,8 @@ def _fetching(record: ModelRecord, cached: Path, progress: Progress | None) -> G
 
 def _sweep_abandoned(staging: Path) -> None:
     """Remove what killed fetches of other models left behind: the folders whose lock nobody holds."""
+    from filelock import FileLock, Timeout
+
     for other in staging.parent.iterdir():
         if other.is_dir() and other != staging:
             lock = FileLock(other.with_name(other.name + ".lock"), blocking=False)

@@ -21,7 +21,7 @@ from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
 from gemvec.server.models import models_shown_to
 from gemvec.server.route import VERSIONS, Route
-from gemvec.server.schemas import SCHEMAS
+from gemvec.server.schemas import schemas
 from gemvec.wire.kinds import Schema
 from gemvec.wire.schema import schema_of
 
@@ -73,7 +73,7 @@ def openapi_document(routes: tuple[Route, ...]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": SCHEMAS, "securitySchemes": _KEYS},
+        "components": {"schemas": schemas(), "securitySchemes": _KEYS},
     }
 
 
@@ -95,7 +95,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [{name: []} for name in _KEYS] if route.access in {"key", "admin"} else [],
     }
     if route.request:
-        body = _body(route.request, SCHEMAS[route.request]["description"])
+        body = _body(route.request, schemas()[route.request]["description"])
         operation["requestBody"] = body | {"required": True}
         body["content"]["application/json"]["example"] = route.example
     return operation
@@ -124,7 +124,7 @@ def _page(routes: tuple[Route, ...]) -> Template:
     parts = {
         "links": "".join(f'<a href="#{_anchor(group)}">{escape(group)}</a>' for group, _ in groups),
         "routes": "".join(_group(group, members) for group, members in groups),
-        "messages": "".join(_message(name, schema) for name, schema in SCHEMAS.items()),
+        "messages": "".join(_message(name, schema) for name, schema in schemas().items()),
     }
     return Template(Template(shell).safe_substitute(parts))
 
@@ -144,7 +144,7 @@ def _route(route: Route) -> str:
         inside.append("<h3>Query</h3>" + _fields(schema_of(route.query)))
     for title, name in (("Body", route.request), ("Answer", route.response)):
         if name:
-            inside.append(f'<h3>{title} <a href="#{name}">{name}</a></h3>' + _fields(SCHEMAS[name]))
+            inside.append(f'<h3>{title} <a href="#{name}">{name}</a></h3>' + _fields(schemas()[name]))
     return (
         f'<details data-method="{route.method.lower()}" data-path="{escape(full_path(route))}">'
         f'<summary><b class="{route.method.lower()}">{route.method}</b><code>{path}</code>'

@@ -5,6 +5,8 @@ They are made from the declarations by which bodies are read and answers are wri
 
 from __future__ import annotations
 
+import functools
+
 from gemvec.wire import (
     batches,
     cohere,
@@ -137,11 +139,15 @@ MESSAGES: tuple[type[Message], ...] = (
     health.Welcome,
 )
 
-SCHEMAS: dict[str, Schema] = {
-    **{each.__name__: schema_of(each) for each in MESSAGES},
-    "TEIEmbedResponse": tei.EMBED_RESPONSE,
-    "TEIRerankResponse": tei.RERANK_RESPONSE,
-    "TEISimilarityResponse": tei.SIMILARITY_RESPONSE,
-    "TEITokenizeResponse": tei.TOKENIZE_RESPONSE,
-    "TEIDecodeResponse": tei.DECODE_RESPONSE,
-}
+
+@functools.cache
+def schemas() -> dict[str, Schema]:
+    """Return every schema by name; made when somebody first asks, because making them takes 50 ms."""
+    return {
+        **{each.__name__: schema_of(each) for each in MESSAGES},
+        "TEIEmbedResponse": tei.EMBED_RESPONSE,
+        "TEIRerankResponse": tei.RERANK_RESPONSE,
+        "TEISimilarityResponse": tei.SIMILARITY_RESPONSE,
+        "TEITokenizeResponse": tei.TOKENIZE_RESPONSE,
+        "TEIDecodeResponse": tei.DECODE_RESPONSE,
+    }

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gemvec.storage.schema import usage
 
@@ -39,7 +38,10 @@ class Usage:
 
 def add_usage(connection: Connection, owner: str, more: Usage) -> None:
     """Add to an owner's counts."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
     counts = {"calls": more.calls, "texts": more.texts, "tokens": more.tokens}
     statement = insert(usage).values(owner=owner, last_used_at=more.last_used_at, **counts)
     added = {name: usage.c[name] + count for name, count in counts.items()}
