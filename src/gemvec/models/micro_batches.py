@@ -5,6 +5,9 @@ neighbours in length, so that little is padded. Interactive calls go ahead of ba
 micro-batch begins with a call of the one for whom least was computed. A caller's own calls of one priority are ordered
 by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long call
 that has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
+
+The texts of a very large call line up piece by piece, so that to add one or to drop one takes no longer than for a call
+of a common size.
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ _LONGEST_SECONDS = 0.045
 _SMALLEST_BUDGET = 256
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
+# Most texts of one call that stand in line at a time: enough to find neighbours of nearly the same length. The next ones
+# follow when half of them have gone.
+LINED_UP = 2048
 # Half-life of the estimate of speed, in seconds of computing.
 _MEMORY_SECONDS = 0.5
 _SHORTEST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
@@ -66,11 +72,13 @@ class Call:
         caller: who it is for.
         line: the calls of that caller that wait; set by the queue.
         tokens: how many they are in all.
-        waiting_tokens: how many of them still wait.
+        waiting_tokens: how many of them still wait, in line or not.
+        items: the texts that stand in line, shortest first, and some that have gone.
     """
 
     __slots__ = (
-        "_is_waiting", "caller", "deadline", "items", "line", "priority", "token_ids", "tokens", "waiting_tokens",
+        "_in_line", "_is_waiting", "_next_row", "caller", "deadline", "first_serial", "items", "line", "priority",
+        "token_ids", "tokens", "waiting_tokens",
     )  # fmt: skip
 
     def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, caller: str = "") -> None:
@@ -81,21 +89,34 @@ class Call:
         self.deadline: tuple[Priority, float, int] = (priority, 0.0, 0)
         self.items: list[Item] = []
         self.line = _Line(0.0)
+        self.first_serial = 0
+        self._next_row = self._in_line = 0
         self._is_waiting = bytearray(b"\1") * len(token_ids)
 
-    def line_up(self, first_serial: int, due_at: float) -> None:
-        """Make the items, shortest first."""
+    def arrive(self, first_serial: int, due_at: float) -> None:
+        """Give the call its place among the others, and its texts their numbers."""
+        self.first_serial = first_serial
         self.deadline = (self.priority, due_at, first_serial)
-        self.items = sorted(Item(len(ids), first_serial + row, self, row) for row, ids in enumerate(self.token_ids))
+
+    def line_up(self) -> list[Item]:
+        """Return the texts that stand in line from now on, shortest first; none if enough do."""
+        rows = range(self._next_row, min(len(self.token_ids), self._next_row + LINED_UP - self._in_line))
+        if not rows or self._in_line > LINED_UP // 2:
+            return []
+        more = sorted(Item(len(self.token_ids[row]), self.first_serial + row, self, row) for row in rows)
+        self.items = sorted([*self.waiting(), *more])  # merges two sorted runs
+        self._next_row = rows.stop
+        self._in_line += len(rows)
+        return more
 
     def longest(self) -> Item:
-        """Return the longest waiting item; there must be one."""
+        """Return the longest item that stands in line; there must be one."""
         while not self._is_waiting[self.items[-1].row]:
             self.items.pop()
         return self.items[-1]
 
     def waiting(self) -> list[Item]:
-        """Return the waiting items, shortest first."""
+        """Return the items that stand in line, shortest first."""
         return [item for item in self.items if self._is_waiting[item.row]]
 
     def take(self, items: Iterable[Item]) -> int:
@@ -103,7 +124,15 @@ class Call:
         tokens = 0
         for item in items:
             self._is_waiting[item.row] = 0
+            self._in_line -= 1
             tokens += item.length
+        self.waiting_tokens -= tokens
+        return tokens
+
+    def leave(self) -> int:
+        """Forget the texts that do not stand in line; return how many tokens they have."""
+        tokens = sum(len(self.token_ids[row]) for row in range(self._next_row, len(self.token_ids)))
+        self._next_row = len(self.token_ids)
         self.waiting_tokens -= tokens
         return tokens
 
@@ -168,17 +197,16 @@ class Queue:
         if is_full or (own_tokens and own_tokens + call.tokens > self._max_waiting_tokens * _CALLER_SHARE):
             seconds = self.waiting_tokens / (self._speed * self._streams)
             raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS))
-        call.line_up(self._serial, now + _PATIENCE * call.tokens / (self._speed * self._streams))
-        self._serial += len(call.items)
+        call.arrive(self._serial, now + _PATIENCE * call.tokens / (self._speed * self._streams))
+        self._serial += len(call.token_ids)
         self.waiting_tokens += call.tokens
         call.line = self._callers.setdefault((call.priority, call.caller), _Line(self._share[call.priority]))
         insort(call.line.calls, _Urgency(call.deadline, call))
-        lane = self._lane(call)
-        lane += call.items
-        lane.sort()  # merges two sorted runs
+        self._line_up(call)
 
     def drop(self, call: Call) -> None:
         """Remove the waiting texts of a call."""
+        self.waiting_tokens -= call.leave()
         waiting = call.waiting()
         if not waiting:
             return
@@ -200,6 +228,7 @@ class Queue:
             tokens = self._take(call, items)
             call.line.served += tokens
             self._share[anchor.call.priority] += tokens / callers
+            self._line_up(call)
         return chosen
 
     def _next_item(self) -> tuple[int, Item]:
@@ -235,6 +264,12 @@ class Queue:
 
     def _lane(self, call: Call) -> list[Item]:
         return self._lanes.setdefault((call.priority, call.tokens > self._token_budget), [])
+
+    def _line_up(self, call: Call) -> None:
+        if more := call.line_up():
+            lane = self._lane(call)
+            lane += more
+            lane.sort()  # merges two sorted runs
 
     def _take(self, call: Call, items: Iterable[Item]) -> int:
         """Take waiting items of a call; return how many tokens they are."""
