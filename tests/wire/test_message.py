@@ -3,9 +3,10 @@
 What cannot be read is refused with the field's path and Google's words.
 """
 
+import gc
 from datetime import datetime
 from functools import reduce
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
-from gemvec.wire.embed import Content, Part
+from gemvec.wire.embed import BatchEmbedContentsRequest, Content, Part
 from gemvec.wire.kinds import INT64, MAX_DEPTH, STRUCT
-from gemvec.wire.message import Field, JsonMessage, ProtoMessage, read, to_wire
+from gemvec.wire.message import Field, JsonMessage, ProtoMessage, read, read_large, to_wire
 from gemvec.wire.proto_json import parse_json
 
 
@@ -170,3 +171,94 @@ def test_googles_messages_are_written_in_lower_camel_and_others_in_snake_case():
     message = Example(output_dimensionality=5, priority=7, task_type=TaskType.RETRIEVAL_QUERY, parts=[Part(text="a")])
     assert to_wire(message) == wire
     assert to_wire(Tolerant(input_type="query")) == {"input_type": "query"}
+
+
+LONG = b"word " * 20_000
+MANY_PARTS = b",".join([b'{"text":"a"}'] * 10_000)
+MANY_TEXTS = b",".join([b'{"content":{"parts":[{"text":"a"}]}}'] * 3000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"requests":[' + MANY_TEXTS + b"]}",
+        b'\xef\xbb\xbf {"model": "models/m", "requests" : [' + MANY_TEXTS + b"]}",
+        b'{"requests":{"content":{"parts":{"text":"' + LONG + b'"}}}}',
+        b'{"requests":[{"content":{"parts":[' + MANY_PARTS + b"]}}," + MANY_TEXTS + b"]}",
+        b'{"requests":[{"content":{"parts":[' + MANY_PARTS + b']},"taskType":"CLUSTERING"}]}',
+    ],
+)
+def test_a_large_body_is_read_like_a_small_one(body):
+    assert read_large(BatchEmbedContentsRequest, body) == read(BatchEmbedContentsRequest, parse_json(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + MANY_TEXTS + b"]",
+        b'"' + LONG + b'"',
+        b"{}",
+        b'{"requests":[]}',
+        b'{"requests":[' + MANY_TEXTS + b",1]}",
+        b'{"requests":[' + MANY_TEXTS + b',{"content":{"parts":[' + MANY_PARTS + b',{"text":1}]}}]}',
+        b'{"requests":[' + MANY_TEXTS + b',{"content":{"part":[]}}]}',
+        b'{"requests":"' + LONG + b'"}',
+        b'{"requests":[' + MANY_TEXTS + b'],"unknown":[' + MANY_TEXTS + b"]}",
+    ],
+)
+def test_a_large_body_is_refused_like_a_small_one(body):
+    with pytest.raises(InvalidRequest) as small:
+        read(BatchEmbedContentsRequest, parse_json(body))
+    with pytest.raises(InvalidRequest) as large:
+        read_large(BatchEmbedContentsRequest, body)
+    assert (str(large.value), large.value.field, large.value.index) == (
+        str(small.value),
+        small.value.field,
+        small.value.index,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"requests":[' + MANY_TEXTS + b"}",
+        b'{"requests":[' + MANY_TEXTS + b"]",
+        b'{"requests":[' + MANY_TEXTS + b',{"content":{"parts":[{"text":"\xff"}]}}]}',
+        b'{"requests":' + b"[" * 100_000,
+    ],
+)
+def test_a_large_body_that_is_not_json_is_refused(body):
+    with pytest.raises(InvalidRequest, match="Invalid JSON payload received"):
+        read_large(BatchEmbedContentsRequest, body)
+
+
+def count_contents():
+    """Return how many decoded JSON objects with a content there are."""
+    return sum(type(each) is dict and [*each] == ["content"] for each in gc.get_objects())
+
+
+class Counting(ProtoMessage, frozen=True, kw_only=True):
+    """A message that notes, when it is read, how many others are there as decoded JSON."""
+
+    seen: ClassVar[list[int]] = []
+    content: Annotated[Content | None, Field("A content.")] = None
+
+    def check(self):
+        if len(self.seen) < 3:
+            self.seen.append(count_contents())
+
+
+class ManyCounting(ProtoMessage, frozen=True, kw_only=True):
+    """Many of them."""
+
+    requests: Annotated[list[Counting], Field("Messages.")]
+
+
+def test_a_long_list_is_decoded_one_message_at_a_time():
+    before = count_contents()
+    read_large(ManyCounting, b'{"requests":[' + MANY_TEXTS + b"]}")
+    assert max(Counting.seen) < before + 10
+
+
+def test_messages_are_no_work_for_the_garbage_collector():
+    assert not gc.is_tracked(Content(parts=[Part(text="a")]))

@@ -23,8 +23,8 @@ from gemvec.errors import InvalidRequest
 from gemvec.memory import json_bytes
 from gemvec.models.catalogue import WIDE_MODELS
 from gemvec.server.budget import FREE_BYTES, MAX_JSON_BYTES, reservation_of
-from gemvec.wire.message import MessageT, read
-from gemvec.wire.proto_json import parse_json
+from gemvec.wire.message import MessageT, read, read_large
+from gemvec.wire.proto_json import FORGIVEN_BYTES, parse_json
 from gemvec.wire.truncation import TRUNCATED_HEADER
 
 T = TypeVar("T")
@@ -32,7 +32,6 @@ T = TypeVar("T")
 # Parsing a text of common length takes about 6 us: up to this size, of the body or of its JSON as objects, a thread
 # would cost more than it saves.
 _LARGE_BYTES = 256 * 1024
-
 _large = ThreadPoolExecutor(1, thread_name_prefix="gemvec-json")
 # More requests than this are looked through in that thread.
 MANY_REQUESTS = 1000
@@ -58,6 +57,8 @@ async def read_body(request: Request, kind: type[MessageT]) -> MessageT:
                 f"{MAX_JSON_BYTES}. Send less at once."
             )
         await reservation_of(request).grow(size_bytes, "JSON")
+    if len(body) > FORGIVEN_BYTES:
+        return await beside_loop(True, lambda: read_large(kind, body))
     return await beside_loop(size_bytes > _LARGE_BYTES, lambda: read(kind, parse_json(body)))
 
 

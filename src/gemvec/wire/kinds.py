@@ -7,7 +7,7 @@ A kind reads one value of decoded JSON, writes it canonically, and knows its JSO
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -77,6 +77,7 @@ class Kind:
         schema: JSON Schema of the canonical form.
         is_kept: whether reading gives a value that can be written.
         is_nullable: whether null is written if there is no value.
+        is_list: whether it reads a list item by item, so that the value may be an iterator.
     """
 
     read: Read
@@ -84,6 +85,7 @@ class Kind:
     schema: Schema
     is_kept: bool = True
     is_nullable: bool = False
+    is_list: bool = False
 
 
 def not_an_object(value: Any) -> Refused:
@@ -257,13 +259,17 @@ def choice(values: tuple[str, ...], words: str = INVALID % "TYPE_STRING") -> Kin
 
 
 def list_of(item: Kind) -> Kind:
-    """Return the kind of a list; a single value counts as a list of one, as in Google's parsers."""
+    """Return the kind of a list; a single value counts as a list of one, as in Google's parsers.
+
+    It also reads an iterator over the items, as `message.read_large` makes of a long list.
+    """
     read_item, write_item = item.read, item.write
 
     def read(value: Any) -> list[Any]:
         items: list[Any] = []
+        is_many = type(value) is list or isinstance(value, Iterator)
         try:
-            for each in cast("list[Any]", value) if type(value) is list else [value]:
+            for each in cast("Iterable[Any]", value) if is_many else [value]:
                 items.append(read_item(each))  # noqa: PERF401 - how many there are says which one was refused
         except Refused as refused:
             refused.path.append(len(items))
@@ -273,7 +279,7 @@ def list_of(item: Kind) -> Kind:
     def write(items: list[Any]) -> list[Any]:
         return [write_item(each) for each in items] if write_item else items
 
-    return Kind(read, write, {"type": "array", "items": item.schema})
+    return Kind(read, write, {"type": "array", "items": item.schema}, is_list=True)
 
 
 def nullable(kind: Kind) -> Kind:

@@ -16,6 +16,7 @@ Contract: https://protobuf.dev/programming-guides/json/ and the error texts of t
 
 from __future__ import annotations
 
+import codecs
 import functools
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -28,9 +29,12 @@ import msgspec.structs
 
 from gemvec.wire import kinds
 from gemvec.wire.kinds import Kind, Read, Refused, Write
-from gemvec.wire.proto_json import camel_case
+from gemvec.wire.proto_json import camel_case, parse_json, parse_list, parse_object, parse_value
 
 MessageT = TypeVar("MessageT", bound="Message")
+
+# Decoding so much takes about a millisecond.
+_DECODED_AT_ONCE_BYTES = 64 * 1024
 
 _UNKNOWN = "Invalid JSON payload received. Unknown name {value}{at}: Cannot find field."
 
@@ -62,7 +66,7 @@ class Field:
         self.missing, self.is_indexed, self.schema = missing, is_indexed, schema
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One JSON object on the wire. The first line of a message's docstring is its description in the API's docs."""
 
     is_camel_case: ClassVar[bool]
@@ -114,6 +118,54 @@ def read(kind: type[MessageT], value: Any, path: str = "", *, ignore_unknown: bo
             case _:
                 pass
         raise error from None
+
+
+def read_large(kind: type[MessageT], body: bytes) -> MessageT:
+    """Return the message in a large body; like `read`, but long lists of messages are decoded one message at a time.
+
+    To decode a body at once takes the interpreter for as long as that takes, and everything else stops.
+
+    Raises:
+        InvalidRequest: the body is not JSON, is nested too deeply, or is not this message.
+    """
+    fields = parse_object(body.removeprefix(codecs.BOM_UTF8))
+    return read(kind, parse_json(body) if fields is None else _open_fields(kind, fields))
+
+
+def _open_fields(kind: type[Message], fields: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    openings = _openings(kind)
+    return {name: openings.get(name, parse_value)(raw) for name, raw in fields.items()}
+
+
+@functools.cache
+def _openings(kind: type[Message]) -> dict[str, Callable[[msgspec.Raw], Any]]:
+    """Return what opens the fields that may be long, by each of their spellings: messages, and lists."""
+    found: dict[str, Callable[[msgspec.Raw], Any]] = {}
+    for each in fields_of(kind):
+        its = kind_of(each)
+        hint = get_args(each.hint)[0] if get_origin(each.hint) is list else each.hint
+        open_item = parse_value
+        if each.field.kind is None and isinstance(hint, type) and issubclass(hint, Message):
+            open_item = functools.partial(_open_message, hint)
+        opening = functools.partial(_open_list, open_item) if its.is_list else open_item
+        if opening is not parse_value:
+            found |= dict.fromkeys((each.wire_name, camel_case(each.wire_name)), opening)
+    return found
+
+
+def _open_message(kind: type[Message], raw: msgspec.Raw) -> Any:
+    fields = parse_object(raw) if _is_large(raw) else None
+    return parse_value(raw) if fields is None else _open_fields(kind, fields)
+
+
+def _open_list(open_item: Callable[[msgspec.Raw], Any], raw: msgspec.Raw) -> Any:
+    """Return a list, a long one as an iterator over its items; a single value may stand for a list of one."""
+    items = parse_list(raw) if _is_large(raw) else None
+    return open_item(raw) if items is None else map(open_item, items)
+
+
+def _is_large(raw: msgspec.Raw) -> bool:
+    return len(memoryview(raw)) > _DECODED_AT_ONCE_BYTES
 
 
 def _is_indexed(kind: type[Message], name: str) -> bool:

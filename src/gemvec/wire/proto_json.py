@@ -11,18 +11,20 @@ import codecs
 import functools
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from gemvec.errors import InvalidRequest
+
+_Value = TypeVar("_Value")
 
 # Matches either what is kept (whole strings, closed or not; every comma but a trailing one), or a trailing comma, which
 # is dropped. Only possessive quantifiers, so that the time is linear in any body.
 _TRAILING_COMMA = re.compile(rb'((?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^",]++|,(?!\s*+[}\]]))++)|,', re.DOTALL)
 
 # People write trailing commas, programs do not, so larger bodies are not changed.
-_FORGIVEN_BYTES = 2**20
+FORGIVEN_BYTES = 2**20
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -39,7 +41,7 @@ def parse_json(body: bytes) -> Any:
     try:
         return _decode(body)
     except InvalidRequest as first:
-        if len(body) > _FORGIVEN_BYTES:
+        if len(body) > FORGIVEN_BYTES:
             raise
         try:
             return _decode(_TRAILING_COMMA.sub(rb"\1", body))
@@ -47,9 +49,47 @@ def parse_json(body: bytes) -> Any:
             raise first from None
 
 
+def parse_object(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+    """Return the fields of a JSON object, each not decoded yet; None if it is something else than an object.
+
+    Raises:
+        InvalidRequest: it is not JSON, or is nested too deeply.
+    """
+    return _decoded(_object, body) if _starts_with(body, b"{") else None
+
+
+def parse_list(value: msgspec.Raw) -> list[msgspec.Raw] | None:
+    """Return the items of a JSON list, each not decoded yet; None if it is something else than a list."""
+    return _decoded(_list, value) if _starts_with(value, b"[") else None
+
+
+def parse_value(value: msgspec.Raw) -> Any:
+    """Decode a JSON value.
+
+    Raises:
+        InvalidRequest: it is not UTF-8.
+    """
+    return _decoded(_any, value)
+
+
+_any, _list, _object = (
+    msgspec.json.Decoder(),
+    msgspec.json.Decoder(list[msgspec.Raw]),
+    msgspec.json.Decoder(dict[str, msgspec.Raw]),
+)
+
+
+def _starts_with(text: bytes | msgspec.Raw, bracket: bytes) -> bool:
+    return bytes(memoryview(text)[:64]).lstrip()[:1] == bracket
+
+
 def _decode(body: bytes) -> Any:
+    return _decoded(_any, body)
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Value], body: bytes | msgspec.Raw) -> _Value:
     try:
-        return msgspec.json.decode(body)
+        return decoder.decode(body)
     except RecursionError as error:
         raise InvalidRequest("Invalid JSON payload received. It is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
