@@ -1,9 +1,13 @@
 """Kills a working process again and again and checks, after each death, that the recovery contract holds."""
 
+import contextlib
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
@@ -11,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from batch_worker import content_of, parse_name, text_of
+from batch_worker import content_of, parse_name, run_forked, text_of
 from gemvec.batches import rows
 from gemvec.batches.job import ChunkState
 from gemvec.batches.runner import CHUNKS_IN_FLIGHT
@@ -26,11 +30,62 @@ from simulation.contract import check_leftovers
 WORKER = Path(__file__).parent / "batch_worker.py"
 
 
+class Worker:
+    """A worker that runs.
+
+    Attributes:
+        output: the lines that it says.
+    """
+
+    def __init__(self, output, kill, wait):
+        self.output = output
+        self.kill = kill
+        self.wait = wait
+
+
+@contextlib.contextmanager
+def start_worker(arguments):
+    """Start a worker as a program."""
+    command = [sys.executable, WORKER, *arguments]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        yield Worker(process.stdout, process.kill, lambda: (process.wait(), _read(errors)))
+
+
+def _read(file):
+    file.seek(0)
+    return file.read()
+
+
+@contextlib.contextmanager
+def fork_worker(arguments):
+    """Start a worker as a copy of a process that has loaded everything: it dies as well, and begins sooner."""
+    os.environ["PYTHONPATH"] = str(WORKER.parent)  # where the process that is copied finds the worker
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["batch_worker"])
+    reader, writer = context.Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile("w+") as errors, open(reader.fileno(), closefd=False) as output:
+        process = context.Process(target=run_forked, args=(arguments, writer, errors.name))
+        process.start()
+        writer.close()
+
+        def wait():
+            process.join()
+            return process.exitcode, _read(errors)
+
+        yield Worker(output, process.kill, wait)
+        reader.close()
+
+
 class Campaign:
     """Many lives of a worker over one data folder.
 
     Attributes:
         place: where the bytes of files and batches are: the data folder, or a place in an object store.
+        start: starts a worker with these arguments.
+        database_url: of the database; a SQLite file in the data folder if empty.
         accepted: display names of the batches whose creation was answered.
         deleted: display names of the batches that may be gone.
         cancelled: ids of the batches whose cancellation was answered.
@@ -40,10 +95,12 @@ class Campaign:
         most_repeated: most chunks computed again after one death.
     """
 
-    def __init__(self, data_dir, storage=""):
+    def __init__(self, data_dir, storage="", *, start=None, database_url=""):
         self.data_dir = data_dir
         self.place = parse_storage(storage) if storage else data_dir
         self._storage = storage
+        self.start = start or start_worker
+        self.database_url = database_url
         self.accepted = []
         self.deleted = set()
         self.cancelled = set()
@@ -86,24 +143,21 @@ class Campaign:
             die_after: seconds after the worker was ready; SIGKILL then.
             processes: run chunks in processes of their own.
         """
-        command = [sys.executable, WORKER, self.data_dir, "--pause-seconds", str(pause_seconds)]
+        command = [str(self.data_dir), "--database-url", self.database_url, "--pause-seconds", str(pause_seconds)]
         command += ["--storage", self._storage, "--create", *create, "--delete", *delete]
         command += ["--processes"] if processes else []
         command += ["--cancel", *cancel, "--delete-at-once", *delete_at_once]
         command += ["--upload", *(f"{seed}:{self.uploads[seed][0]}" for seed in upload if seed in self.uploads)]
         command += [str(seed) for seed in upload if seed not in self.uploads]
         command += ["--kill", kill or stop, "--countdown", str(countdown), "--signal", "SIGTERM" if stop else "SIGKILL"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for line in process.stdout:
-            word, _, name = line.strip().partition(" ")
-            if line.endswith("\n"):  # a kill may cut the last one
-                self._note(word, name, upload)
-            if word == "ready" and die_after:
-                threading.Timer(die_after, process.kill).start()
-        errors = process.stderr.read()
-        code = process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        with self.start(command) as worker:
+            for line in worker.output:
+                word, _, name = line.strip().partition(" ")
+                if line.endswith("\n"):  # a kill may cut the last one
+                    self._note(word, name, upload)
+                if word == "ready" and die_after:
+                    threading.Timer(die_after, worker.kill).start()
+            code, errors = worker.wait()
         assert code in {0, -signal.SIGKILL}, errors
         self.check(is_at_rest=not code)
         self.kills += code != 0
@@ -127,9 +181,13 @@ class Campaign:
             else:
                 known[2] = first
 
+    def open_database(self):
+        """Open the database that the worker works on."""
+        return open_database(self.database_url or self.data_dir / "gemvec.sqlite3")
+
     def check(self, *, is_at_rest=False):
         """Check what must hold at any moment, and at rest that nothing is left over; raises AssertionError."""
-        database = open_database(self.data_dir / "gemvec.sqlite3")
+        database = self.open_database()
         try:
             store = BatchStore(database, FileStore(database, self.place), self.place)
             jobs = [job for job in _all_jobs(store) if job.display_name not in self.deleted]
@@ -207,7 +265,7 @@ class Campaign:
 
     def batch_ids(self):
         """Return display name -> id of every batch."""
-        database = open_database(self.data_dir / "gemvec.sqlite3")
+        database = self.open_database()
         try:
             store = BatchStore(database, FileStore(database, self.place), self.place)
             return {job.display_name: job.batch_id for job in _all_jobs(store)}

@@ -180,7 +180,7 @@ async def work(options):
     death = Death(options.kill, options.countdown, signal.Signals[options.signal])
     data_dir = Path(options.data_dir)
     lock = FolderLock(data_dir)
-    database = open_database(data_dir / "gemvec.sqlite3")
+    database = open_database(options.database_url or data_dir / "gemvec.sqlite3")
     place = parse_storage(options.storage) if options.storage else data_dir
     store = BatchStore(database, FileStore(database, place), place)
     embedder = HashEmbedder()
@@ -216,10 +216,19 @@ async def work(options):
     say("stopped" if stopped.is_set() else "done")
 
 
-def main():
+def run_forked(arguments, output, errors):
+    """Work in a process that was forked, with these files as standard output and standard error."""
+    os.dup2(output.fileno(), 1)
+    os.dup2(os.open(errors, os.O_WRONLY), 2)
+    output.close()
+    main(arguments)
+
+
+def main(arguments=None):
     """Work until everything has ended or a signal comes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data_dir")
+    parser.add_argument("--database-url", default="", help="SQLite in DATA_DIR if left out")
     parser.add_argument("--storage", default="", metavar="URL", help="an object store, instead of the data folder")
     parser.add_argument("--create", nargs="*", default=[], metavar="KIND:SEED:COUNT")
     parser.add_argument("--delete", nargs="*", default=[], metavar="BATCH_ID")
@@ -231,7 +240,7 @@ def main():
     parser.add_argument("--signal", default="SIGKILL", choices=["SIGKILL", "SIGTERM"])
     parser.add_argument("--processes", action="store_true", help="run chunks in processes of their own")
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="before each chunk")
-    asyncio.run(work(parser.parse_args()))
+    asyncio.run(work(parser.parse_args(arguments)))
     return 0
 
 

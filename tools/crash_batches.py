@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from batch_crashes import Campaign  # noqa: E402 - found through the line above
+from batch_crashes import Campaign, fork_worker  # noqa: E402 - found through the line above
 from batch_worker import CHUNK_STEPS, CREATE_STEPS, END_STEPS  # noqa: E402 - likewise
 from gemvec.batches.runner import CHUNKS_IN_FLIGHT  # noqa: E402 - likewise
 
@@ -50,10 +50,10 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        named = Campaign(Path(folder) / "named")
+        named = Campaign(Path(folder) / "named", start=fork_worker)
         steps = kill_at_named_steps(named)
         print(f"named steps: {named.kills} kills, nothing lost", flush=True)
-        chance = Campaign(Path(folder) / "random")
+        chance = Campaign(Path(folder) / "random", start=fork_worker)
         chance.kill_at_random(options.kills, seed=options.seed, report=_report)
         result = {
             "kills_at_random_moments": chance.kills,
