@@ -153,6 +153,14 @@ async def fifty_thousand_vectors(attacker: Attacker) -> None:
     await attacker.call(MANY, _TEXTS)
 
 
+_SHORT_VECTORS = _TEXTS.replace(b'{"content"', b'{"outputDimensionality":16,"content"')
+
+
+async def fifty_thousand_short_vectors(attacker: Attacker) -> None:
+    """Ask for as many vectors, so short that they are computed."""
+    await attacker.call(MANY, _SHORT_VECTORS)
+
+
 # Batches
 
 

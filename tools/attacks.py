@@ -66,6 +66,7 @@ PLANS: dict[str, Plan] = {
     "unfinished_bodies": Plan(attackers.unfinished_bodies, 100),
     "empty_parts": Plan(attackers.empty_parts),
     "fifty_thousand_vectors": Plan(attackers.fifty_thousand_vectors),
+    "fifty_thousand_short_vectors": Plan(attackers.fifty_thousand_short_vectors),
     "heavy_batch": Plan(attackers.heavy_batch, 1),
     "poison_batch": Plan(attackers.poison_batch, 1),
     "short_lines": Plan(attackers.short_lines, 1),

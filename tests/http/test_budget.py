@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gemvec.memory import json_bytes
-from gemvec.server.budget import available_bytes
+from gemvec.server.budget import ANSWER_VALUE_BYTES, TEXT_BYTES, available_bytes
 
 MIB = 2**20
 EMBED = "/v1beta/models/tiny:embedContent"
@@ -79,7 +79,13 @@ def test_an_answer_that_would_be_too_large_is_refused_with_its_size(small):
     refused = small.post(MANY, json=body)
     assert refused.status_code == 400
     assert "answer" in refused.json()["error"]["message"]
-    assert str(1000 * 3072 * 26) in refused.json()["error"]["message"]
+    assert str(1000 * (3072 * ANSWER_VALUE_BYTES + TEXT_BYTES)) in refused.json()["error"]["message"]
+
+
+def test_many_texts_with_short_vectors_are_refused_with_what_they_would_take(small):
+    refused = small.post(MANY, json={"requests": [ONE | {"outputDimensionality": 1}] * 7000})
+    assert refused.status_code == 400
+    assert str(7000 * (ANSWER_VALUE_BYTES + TEXT_BYTES)) in refused.json()["error"]["message"]
     assert small.post(MANY, json={"requests": [ONE] * 20}).status_code == 200
 
 
@@ -87,7 +93,7 @@ def test_an_answer_that_would_be_too_large_is_refused_with_its_size(small):
 def test_an_answer_to_other_clients_that_would_be_too_large_is_refused_with_its_size(small, path, field):
     refused = small.post(path, json={field: ["a"] * 20_000})
     assert refused.status_code == 400
-    assert str(20_000 * 32 * 26) in refused.text
+    assert str(20_000 * (32 * ANSWER_VALUE_BYTES + TEXT_BYTES)) in refused.text
 
 
 def test_json_of_too_many_objects_is_refused_whatever_the_budget(running):

@@ -129,8 +129,8 @@ class LocalEmbedder:
                 prepared = await _run(is_small, lambda: pipeline.prepare(model, requests))
             with span("compute", windows=len(prepared.inputs)):
                 vectors = await pipeline.scheduler.encode(prepared.inputs, priority)
-            embeddings = await _run(is_small, lambda: prepared.finish(vectors))
-            pipeline.unknown_texts += sum(each.is_mostly_unknown for each in embeddings if each.unknown_count)
+            embeddings, unknown = await _run(is_small, lambda: _count_unknown(prepared.finish(vectors)))
+            pipeline.unknown_texts += unknown
         if on_done is not None:
             on_done(embeddings)
         return embeddings
@@ -166,8 +166,18 @@ class LocalEmbedder:
         await self._shelf.close()
 
 
+def _count_unknown(embeddings: list[Embedding]) -> tuple[list[Embedding], int]:
+    """Return them, and of how many the texts were mostly unknown."""
+    return embeddings, sum(each.is_mostly_unknown for each in embeddings if each.unknown_count)
+
+
 def _is_small(requests: Sequence[EmbedRequest]) -> bool:
-    return sum(len(each.text) + len(each.title or "") for each in requests) <= _INLINE_CHARACTERS
+    characters = 0
+    for each in requests:
+        characters += len(each.text) + len(each.title or "")
+        if characters > _INLINE_CHARACTERS:
+            return False
+    return True
 
 
 async def _run(is_small: bool, work: Callable[[], _Result]) -> _Result:

@@ -36,8 +36,8 @@ _LONGEST_SECONDS = 0.045
 _SMALLEST_BUDGET = 256
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
-# Most texts of one call that stand in line at a time: enough to find neighbours of nearly the same length. The next ones
-# follow when half of them have gone.
+# Most texts of one call that stand in line at a time: enough to find neighbours of nearly the same length. The next
+# ones follow when half of them have gone.
 LINED_UP = 2048
 # Half-life of the estimate of speed, in seconds of computing.
 _MEMORY_SECONDS = 0.5

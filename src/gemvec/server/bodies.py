@@ -9,13 +9,13 @@ it writes, and 100 vectors of 3072 values stall every other request for 8 ms.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.models import ServedModel
@@ -36,8 +36,11 @@ _large = ThreadPoolExecutor(1, thread_name_prefix="gemvec-json")
 # More requests than this are looked through in that thread.
 MANY_REQUESTS = 1000
 
+_MEDIA_TYPE = "application/json; charset=utf-8"
+
 # About 0.4 ms of writing.
 _SLICE_FLOATS = 16 * 1024
+_SLICE_VECTORS = 256
 
 
 async def read_body(request: Request, kind: type[MessageT]) -> MessageT:
@@ -90,7 +93,7 @@ async def write_vectors(
     for vector in vectors:
         written.append(orjson.Fragment(to_json(vector)) if write is None else write(vector))
         floats += vector.size
-        if floats >= _SLICE_FLOATS:
+        if floats >= _SLICE_FLOATS or not len(written) % _SLICE_VECTORS:
             floats = 0
             await asyncio.sleep(0)
     return written
@@ -102,10 +105,56 @@ def to_json(wire: Any) -> bytes:
 
 
 def answer(request: Request, wire: Any) -> Response:
-    """Return the answer with body `wire`.
+    """Return the answer with body `wire`."""
+    return Response(to_json(wire), headers=_headers(request), media_type=_MEDIA_TYPE)
 
-    Its headers say which weights served it, which texts were cut, and how many texts were of a kind for which the model
-    was not made, if any.
+
+async def answer_many(request: Request, count: int, make_wire: Callable[[], Any]) -> Response:
+    """Return the answer with what `make_wire` returns; a large one is made, written and sent in pieces.
+
+    Args:
+        request: what is answered.
+        count: how many results the answer has.
+        make_wire: makes the body: a list, or an object with lists.
+    """
+    if count <= MANY_REQUESTS:
+        return answer(request, make_wire())
+    pieces = [piece async for piece in _write_pieces(await beside_loop(True, make_wire))]
+    headers = {**_headers(request), "content-length": str(sum(map(len, pieces)))}
+    return StreamingResponse(_each(pieces), headers=headers, media_type=_MEDIA_TYPE)
+
+
+async def _write_pieces(wire: Any) -> AsyncGenerator[bytes]:
+    """Yield `wire` as JSON: the items of its lists slice by slice, with the loop's other work in between."""
+    if isinstance(wire, dict):
+        yield b"{"
+        for index, (name, value) in enumerate(cast("dict[str, Any]", wire).items()):
+            yield (b"," if index else b"") + to_json(name) + b":"
+            async for piece in _write_pieces(value):
+                yield piece
+        yield b"}"
+    elif isinstance(wire, list):
+        items = cast("list[Any]", wire)
+        yield b"["
+        for start in range(0, len(items), _SLICE_VECTORS):
+            yield (b"," if start else b"") + to_json(items[start : start + _SLICE_VECTORS])[1:-1]
+            await asyncio.sleep(0)
+        yield b"]"
+    else:
+        yield to_json(wire)
+
+
+async def _each(pieces: list[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the pieces and forget each."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Return the headers that say what served an answer.
+
+    They name the weights, the texts that were cut, and the number of texts of a kind for which the model was not made.
     """
     model, truncated = getattr(request.state, "model", None), getattr(request.state, "truncated", "")
     headers = {"x-gemvec-model": model.weights} if model else {}
@@ -113,7 +162,7 @@ def answer(request: Request, wire: Any) -> Response:
         headers[TRUNCATED_HEADER] = truncated
     if model and (unknown := getattr(request.state, "unknown_texts", 0)):
         headers["x-gemvec-warning"] = _warn_of_unknown(unknown, request.state.texts, model)
-    return Response(to_json(wire), headers=headers, media_type="application/json; charset=utf-8")
+    return headers
 
 
 def _warn_of_unknown(unknown: int, texts: int, model: ServedModel) -> str:

@@ -24,6 +24,8 @@ MAX_JSON_BYTES = 256 * 2**20
 STREAM_BYTES = 2 * BLOCK_BYTES
 # A vector's value in an answer: a float32, its JSON, and the JSON again in the whole answer.
 ANSWER_VALUE_BYTES = 26
+# What a text takes besides, however short it and its vector are: its request, its tokens, its place in line.
+TEXT_BYTES = 2 * 1024
 
 
 def reservation_of(request: Request) -> Reservation:

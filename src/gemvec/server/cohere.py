@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gemvec.embedding.embed import EmbedRequest, truncated_counts
-from gemvec.server.bodies import answer, read_body, write_vectors
-from gemvec.server.embed import count_tokens_of, use_model
+from gemvec.server.bodies import answer_many, read_body, write_vectors
+from gemvec.server.embed import use_model
 from gemvec.server.inputs import embed_inputs
 from gemvec.wire.cohere import CohereEmbedRequest, CohereEmbedResponse, embeddings_of, meta_of
 from gemvec.wire.encodings import ENCODINGS
@@ -23,10 +23,16 @@ async def embed_texts(request: Request) -> Response:
     )
     embeddings = await embed_inputs(request, model, asked.texts, options, field="texts", dimensions="output_dimension")
     vectors = [each.vector for each in embeddings]
-    wire = CohereEmbedResponse(
-        id=request.state.request_id,
-        embeddings=embeddings_of({name: await write_vectors(vectors, ENCODINGS[name]) for name in asked.encodings()}),
-        texts=asked.texts,
-        meta=meta_of(count_tokens_of(embeddings), truncated_counts(embeddings)),
+    written = {name: await write_vectors(vectors, ENCODINGS[name]) for name in asked.encodings()}
+    return await answer_many(
+        request,
+        len(vectors),
+        lambda: to_wire(
+            CohereEmbedResponse(
+                id=request.state.request_id,
+                embeddings=embeddings_of(written),
+                texts=asked.texts,
+                meta=meta_of(request.state.tokens, truncated_counts(embeddings)),
+            )
+        ),
     )
-    return answer(request, to_wire(wire))

@@ -10,8 +10,16 @@ from starlette.responses import Response
 from gemvec.embedding.embed import Embedding, EmbedRequest, truncated_counts
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import ApiError, InvalidRequest
-from gemvec.server.bodies import MANY_REQUESTS, answer, beside_loop, read_body, while_caller_waits, write_vectors
-from gemvec.server.budget import ANSWER_VALUE_BYTES, reservation_of
+from gemvec.server.bodies import (
+    MANY_REQUESTS,
+    answer,
+    answer_many,
+    beside_loop,
+    read_body,
+    while_caller_waits,
+    write_vectors,
+)
+from gemvec.server.budget import ANSWER_VALUE_BYTES, TEXT_BYTES, reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
@@ -28,8 +36,8 @@ from gemvec.wire.models import CountTokensRequest, CountTokensResponse
 from gemvec.wire.names import parse_model_name
 from gemvec.wire.truncation import format_truncated
 
-# Answers with up to this many values are not counted.
-_FREE_VALUES = 8192
+# Answers up to this size are not counted.
+_FREE_BYTES = 8192 * ANSWER_VALUE_BYTES
 
 
 async def embed_content(request: Request) -> Response:
@@ -49,12 +57,17 @@ async def batch_embed_contents(request: Request) -> Response:
 async def answer_batch(request: Request, *, has_statistics: bool) -> Response:
     """Embed several contents; `has_statistics` says how many tokens each of them has, whether it was cut or not."""
     asked = await read_body(request, BatchEmbedContentsRequest)
-    model = use_model(request, _model_named(request, asked.model, asked.requests))
     is_large = len(asked.requests) > MANY_REQUESTS
+    name = await beside_loop(is_large, lambda: _model_named(request, asked.model, asked.requests))
+    model = use_model(request, name)
     requests = await beside_loop(is_large, asked.to_embed_requests)
     embeddings = await embed(request, model, requests, "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, to_wire(BatchEmbedContentsResponse.of(vectors, embeddings, has_statistics=has_statistics)))
+    return await answer_many(
+        request,
+        len(vectors),
+        lambda: to_wire(BatchEmbedContentsResponse.of(vectors, embeddings, has_statistics=has_statistics)),
+    )
 
 
 async def count_tokens(request: Request) -> Response:
@@ -101,7 +114,7 @@ async def embed(
         len(requests) > MANY_REQUESTS,
         lambda: sum(_count_values(model, each.output_dimensionality) for each in requests),
     )
-    await _reserve(request, values)
+    await _reserve(request, len(requests), values)
     try:
         requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
         with timed() as seconds:
@@ -112,12 +125,19 @@ async def embed(
         raise
     for name in ("waiting", "computing"):
         setattr(request.state, f"{name}_ms", round(1000 * seconds.get(name, 0.0), 1))
-    request.state.texts, request.state.tokens = len(embeddings), count_tokens_of(embeddings)
-    request.state.truncated = format_truncated(truncated_counts(embeddings))
-    request.state.unknown_texts = sum(each.is_mostly_unknown for each in embeddings)
-    metrics_of(request).note_embeddings(model, embeddings)
-    usage_of(request).note(request.state.owner, texts=len(embeddings), tokens=request.state.tokens)
+    tokens, truncated, unknown = await beside_loop(len(embeddings) > MANY_REQUESTS, lambda: _count(embeddings))
+    request.state.texts, request.state.tokens = len(embeddings), tokens
+    request.state.truncated = format_truncated(truncated)
+    request.state.unknown_texts = unknown
+    metrics_of(request).note_texts(model.name, len(embeddings), tokens, truncated=len(truncated))
+    usage_of(request).note(request.state.owner, texts=len(embeddings), tokens=tokens)
     return embeddings
+
+
+def _count(embeddings: Sequence[Embedding]) -> tuple[int, dict[int, int], int]:
+    """Return how many tokens were embedded, which texts were cut, and how many texts were mostly unknown."""
+    unknown = sum(each.is_mostly_unknown for each in embeddings)
+    return sum(each.token_count for each in embeddings), truncated_counts(embeddings), unknown
 
 
 async def reserve_answer(request: Request, model: ServedModel, texts: int, dimensionality: int | None) -> None:
@@ -129,25 +149,21 @@ async def reserve_answer(request: Request, model: ServedModel, texts: int, dimen
         InvalidRequest: it alone needs too much.
         Overloaded: there is no memory for it now.
     """
-    await _reserve(request, texts * _count_values(model, dimensionality))
+    await _reserve(request, texts, texts * _count_values(model, dimensionality))
 
 
-async def _reserve(request: Request, values: int) -> None:
-    reserved = getattr(request.state, "reserved_values", 0)
-    if values > max(reserved, _FREE_VALUES):
-        await reservation_of(request).grow((values - reserved) * ANSWER_VALUE_BYTES, "answer")
-        request.state.reserved_values = values
+async def _reserve(request: Request, texts: int, values: int) -> None:
+    reserved = getattr(request.state, "reserved_bytes", 0)
+    size_bytes = values * ANSWER_VALUE_BYTES + texts * TEXT_BYTES
+    if size_bytes > max(reserved, _FREE_BYTES):
+        await reservation_of(request).grow(size_bytes - reserved, "answer")
+        request.state.reserved_bytes = size_bytes
 
 
 def _count_values(model: ServedModel, dimensionality: int | None) -> int:
     """Return how long a vector will be; a value that is not a length is refused later, by name."""
     asked = dimensionality or model.default_dimensionality
     return min(max(asked, 0), max(model.default_dimensionality, model.native_dim))
-
-
-def count_tokens_of(embeddings: Sequence[Embedding]) -> int:
-    """Return how many tokens of all texts together were embedded."""
-    return sum(each.token_count for each in embeddings)
 
 
 def _model_named(request: Request, beside: str | None, asked: Sequence[EmbedContentRequest]) -> str:

@@ -7,7 +7,7 @@ that are served. `docs/operations.md` lists every metric.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import cast
 
 from prometheus_client import (
@@ -26,8 +26,6 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 import gemvec
-from gemvec.embedding.embed import Embedding
-from gemvec.embedding.models import ServedModel
 from gemvec.server.context import Services
 from gemvec.server.gauges import Gauges
 from gemvec.wire.status import RPC_CODES
@@ -82,11 +80,6 @@ class Metrics:
         )
         self.registry.register(Gauges(services))
         ProcessCollector(registry=self.registry)
-
-    def note_embeddings(self, model: ServedModel, embeddings: Sequence[Embedding]) -> None:
-        """Count texts that were embedded."""
-        truncated = sum(each.truncated_from is not None for each in embeddings)
-        self.note_texts(model.name, len(embeddings), sum(each.token_count for each in embeddings), truncated=truncated)
 
     def note_texts(self, model: str, texts: int, tokens: int, *, truncated: int) -> None:
         """Count texts that a model embedded or scored."""

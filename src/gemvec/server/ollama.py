@@ -12,9 +12,9 @@ import gemvec
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.bodies import answer, answer_many, read_body, write_vectors
 from gemvec.server.context import services_of
-from gemvec.server.embed import count_tokens_of, use_model
+from gemvec.server.embed import use_model
 from gemvec.server.inputs import embed_inputs
 from gemvec.server.limits import limiter_of
 from gemvec.wire.message import to_wire
@@ -52,9 +52,9 @@ async def embed_texts(request: Request) -> Response:
         model=asked.model,
         embeddings=await write_vectors([each.vector for each in embeddings]),
         total_duration=time.perf_counter_ns() - started,
-        prompt_eval_count=count_tokens_of(embeddings),
+        prompt_eval_count=request.state.tokens if embeddings else 0,
     )
-    return answer(request, to_wire(wire))
+    return await answer_many(request, len(embeddings), lambda: to_wire(wire))
 
 
 async def embed_prompt(request: Request) -> Response:

@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
-from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.bodies import MANY_REQUESTS, answer_many, beside_loop, read_body, write_vectors
 from gemvec.server.context import services_of
-from gemvec.server.embed import count_tokens_of, reserve_answer, use_model
+from gemvec.server.embed import reserve_answer, use_model
 from gemvec.server.inputs import embed_inputs
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
@@ -39,8 +39,11 @@ async def create_embeddings(request: Request) -> Response:
     await reserve_answer(request, model, len(asked.inputs), dimensions)
     embeddings = await embed_inputs(request, model, await _texts_of(asked.inputs), options, field="input")
     values = await write_vectors([each.vector for each in embeddings], write)
-    token_count = count_tokens_of(embeddings)
-    return answer(request, to_wire(OpenAIEmbeddingsResponse.of(values, model=model.name, token_count=token_count)))
+    return await answer_many(
+        request,
+        len(values),
+        lambda: to_wire(OpenAIEmbeddingsResponse.of(values, model=model.name, token_count=request.state.tokens)),
+    )
 
 
 def _model_named(request: Request, in_body: str | None) -> str:
@@ -55,9 +58,8 @@ async def _texts_of(inputs: Sequence[Input]) -> list[str]:
     Raises:
         InvalidRequest: an id is not a token, or this server cannot decode ids.
     """
-    if all(isinstance(each, str) for each in inputs):
-        return [str(each) for each in inputs]
-    return await asyncio.to_thread(_decode, inputs)
+    texts = await beside_loop(len(inputs) > MANY_REQUESTS, lambda: [each for each in inputs if isinstance(each, str)])
+    return texts if len(texts) == len(inputs) else await asyncio.to_thread(_decode, inputs)
 
 
 def _decode(inputs: Sequence[Input]) -> list[str]:

@@ -15,7 +15,7 @@ from gemvec.embedding.embed import EmbedRequest, TextToken
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.models.catalogue import find_known
-from gemvec.server.bodies import answer, read_body, to_json, while_caller_waits, write_vectors
+from gemvec.server.bodies import answer, answer_many, read_body, to_json, while_caller_waits, write_vectors
 from gemvec.server.budget import reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.embed import reserve_answer, use_model
@@ -61,7 +61,8 @@ async def embed_texts(request: Request) -> Response:
     )
     texts = await _texts_of(request, model, asked.inputs)
     embeddings = await embed_inputs(request, model, texts, options, field="inputs")
-    return answer(request, await write_vectors([each.vector for each in embeddings]))
+    vectors = await write_vectors([each.vector for each in embeddings])
+    return await answer_many(request, len(vectors), lambda: vectors)
 
 
 async def compare_sentences(request: Request) -> Response:

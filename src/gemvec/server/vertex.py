@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gemvec.errors import InvalidRequest
 from gemvec.server import embed
-from gemvec.server.bodies import answer, read_body, write_vectors
+from gemvec.server.bodies import MANY_REQUESTS, answer_many, beside_loop, read_body, write_vectors
 from gemvec.wire.message import to_wire
 from gemvec.wire.names import parse_model_name
 from gemvec.wire.vertex import VertexPredictRequest, VertexPredictResponse
@@ -27,10 +27,11 @@ async def predict(request: Request) -> Response:
     asked = await read_body(request, VertexPredictRequest)
     model = embed.use_model(request, parse_model_name(request.path_params["model"]))
     try:
-        embeddings = await embed.embed(request, model, asked.to_embed_requests(), "instances[{index}].{field}")
+        requests = await beside_loop(len(asked.instances) > MANY_REQUESTS, asked.to_embed_requests)
+        embeddings = await embed.embed(request, model, requests, "instances[{index}].{field}")
     except InvalidRequest as error:
         if error.field and error.field.endswith(".output_dimensionality"):
             error.field = "parameters.output_dimensionality"
         raise
     vectors = await write_vectors([each.vector for each in embeddings])
-    return answer(request, to_wire(VertexPredictResponse.of(vectors, embeddings)))
+    return await answer_many(request, len(vectors), lambda: to_wire(VertexPredictResponse.of(vectors, embeddings)))

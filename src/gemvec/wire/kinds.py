@@ -268,8 +268,9 @@ def list_of(item: Kind) -> Kind:
     def read(value: Any) -> list[Any]:
         items: list[Any] = []
         is_many = type(value) is list or isinstance(value, Iterator)
+        values = cast("Iterable[Any]", value) if is_many else [cast("Any", value)]
         try:
-            for each in cast("Iterable[Any]", value) if is_many else [value]:
+            for each in values:
                 items.append(read_item(each))  # noqa: PERF401 - how many there are says which one was refused
         except Refused as refused:
             refused.path.append(len(items))
