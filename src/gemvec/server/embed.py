@@ -60,6 +60,10 @@ async def answer_batch(request: Request, *, has_statistics: bool) -> Response:
     is_large = len(asked.requests) > MANY_REQUESTS
     name = await beside_loop(is_large, lambda: _model_named(request, asked.model, asked.requests))
     model = use_model(request, name)
+    if is_large:  # what is too large is refused before anything is made of it
+        lengths = (each.wanted_dimensionality for each in asked.requests)
+        values = await beside_loop(True, lambda: sum(_count_values(model, each) for each in lengths))
+        await _reserve(request, len(asked.requests), values)
     requests = await beside_loop(is_large, asked.to_embed_requests)
     embeddings = await embed(request, model, requests, "requests[{index}].{field}")
     vectors = await write_vectors([each.vector for each in embeddings])

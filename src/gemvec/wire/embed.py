@@ -115,6 +115,12 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
         """The text to embed."""
         return self.content.text
 
+    @property
+    def wanted_dimensionality(self) -> int | None:
+        """Number of values in the vector; None for the model's."""
+        config = self.embed_content_config or _NO_CONFIG
+        return _first(self.output_dimensionality, config.output_dimensionality, None)
+
     def to_embed_request(self) -> EmbedRequest:
         """Return the request for an embedder; options beside the content have precedence over those in the config.
 
@@ -129,7 +135,7 @@ class EmbedContentRequest(_Options, frozen=True, kw_only=True):
             text=text,
             task_type=_first(self.task_type, config.task_type, TaskType.TASK_TYPE_UNSPECIFIED),
             title=_first(self.title, config.title, None),
-            output_dimensionality=_first(self.output_dimensionality, config.output_dimensionality, None),
+            output_dimensionality=self.wanted_dimensionality,
             auto_truncate=_first(self.auto_truncate, config.auto_truncate, True),
         )
 
