@@ -20,6 +20,7 @@ from gemvec.batches import rows
 from gemvec.batches.job import ChunkState
 from gemvec.batches.runner import CHUNKS_IN_FLIGHT
 from gemvec.batches.store import BatchStore
+from gemvec.errors import StorageFailure
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.storage.objects import parse_storage
@@ -79,6 +80,25 @@ def fork_worker(arguments):
         reader.close()
 
 
+class _Blow:
+    """Hits something after some seconds, beside whatever goes on."""
+
+    def __init__(self, seconds, strike):
+        self._strike, self._has_hit = strike, False
+        self._timer = threading.Timer(seconds, self._hit)
+        self._timer.start()
+
+    def _hit(self):
+        self._has_hit = True
+        self._strike()
+
+    def end(self):
+        """Call it off if there is time yet, else wait for its end; say whether it came."""
+        self._timer.cancel()
+        self._timer.join()
+        return self._has_hit
+
+
 class Campaign:
     """Many lives of a worker over one data folder.
 
@@ -92,6 +112,7 @@ class Campaign:
         gone: ids of the batches whose deletion was answered.
         uploads: seed -> upload as [id, acknowledged bytes, name of the file it became].
         kills: how many lives ended by SIGKILL.
+        blows: how often the database was hit instead.
         most_repeated: most chunks computed again after one death.
     """
 
@@ -106,7 +127,7 @@ class Campaign:
         self.cancelled = set()
         self.gone = set()
         self.uploads = {}
-        self.kills = 0
+        self.kills = self.blows = 0
         self.most_repeated = 0
         self._ended = {}  # batch id -> the job as it was when it had ended
         self._done = set()  # (batch id, chunk index) that were counted before the present life
@@ -127,6 +148,7 @@ class Campaign:
         pause_seconds=0.0,
         die_after=None,
         processes=False,
+        strike=None,
     ):
         """Let a worker live once; return how it ended: `killed`, `stopped` or `done`.
 
@@ -142,6 +164,7 @@ class Campaign:
             pause_seconds: before each chunk, so that a life is long enough to be killed in.
             die_after: seconds after the worker was ready; SIGKILL then.
             processes: run chunks in processes of their own.
+            strike: what hits the database then, instead of SIGKILL; the worker may fail of it, or go on.
         """
         command = [str(self.data_dir), "--database-url", self.database_url, "--pause-seconds", str(pause_seconds)]
         command += ["--storage", self._storage, "--create", *create, "--delete", *delete]
@@ -150,18 +173,22 @@ class Campaign:
         command += ["--upload", *(f"{seed}:{self.uploads[seed][0]}" for seed in upload if seed in self.uploads)]
         command += [str(seed) for seed in upload if seed not in self.uploads]
         command += ["--kill", kill or stop, "--countdown", str(countdown), "--signal", "SIGTERM" if stop else "SIGKILL"]
+        hit = None
         with self.start(command) as worker:
             for line in worker.output:
                 word, _, name = line.strip().partition(" ")
                 if line.endswith("\n"):  # a kill may cut the last one
                     self._note(word, name, upload)
                 if word == "ready" and die_after:
-                    threading.Timer(die_after, worker.kill).start()
+                    hit = _Blow(die_after, strike or worker.kill)
             code, errors = worker.wait()
-        assert code in {0, -signal.SIGKILL}, errors
+        has_hit = hit is not None and hit.end()
+        has_failed = bool(strike) and has_hit and code == 1 and StorageFailure.__name__ in errors
+        assert code in {0, -signal.SIGKILL} or has_failed, errors
         self.check(is_at_rest=not code)
-        self.kills += code != 0
-        return "killed" if code else word
+        self.kills += code == -signal.SIGKILL
+        self.blows += bool(strike) and has_hit
+        return {0: word, 1: "failed"}.get(code, "killed")
 
     def _note(self, word, name, upload):
         """Note what the worker has promised."""
@@ -272,11 +299,15 @@ class Campaign:
         finally:
             database.close()
 
-    def kill_at_random(self, kills, *, seed=0, report=lambda campaign: None):
-        """Kill a worker at `kills` random moments, with new batches whenever the old ones have ended."""
+    def kill_at_random(self, kills, *, seed=0, report=lambda campaign: None, strike=None):
+        """Kill a worker at `kills` random moments, with new batches whenever the old ones have ended.
+
+        Where there is a `strike`, every other time the database is hit instead.
+        """
         chance = random.Random(seed)
         number = 0
-        while self.kills < kills:
+        while self.kills + self.blows < kills:
+            its_strike = strike if self.blows < self.kills else None
             create = []
             if not self._has_open():
                 number += 1
@@ -287,7 +318,14 @@ class Campaign:
             changes = {"cancel": sorted(known), "delete_at_once": ended, "upload": self._uploads_of(chance)}
             moment = chance.uniform(0, 0.5)
             pause_seconds, processes = chance.choice([0, 0.01, 0.05]), chance.random() < 0.3
-            self.live(create=create, die_after=moment, pause_seconds=pause_seconds, processes=processes, **changes)
+            self.live(
+                create=create,
+                die_after=moment,
+                pause_seconds=pause_seconds,
+                processes=processes,
+                strike=its_strike,
+                **changes,
+            )
             report(self)
         assert self.live() == "done"
 

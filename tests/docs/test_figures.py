@@ -123,7 +123,10 @@ def test_the_page_on_batches_says_what_a_batch_costs():
 
 def test_the_page_on_batches_says_how_often_they_were_killed():
     measured = result("batch_crashes.json")
-    assert (measured["kills_at_random_moments"], measured["violations"]) == (200, 0)
+    assert (measured["kills_at_random_moments"], measured["kills_at_named_steps"]) == (2000, 320)
+    assert measured["violations"] == 0
+    assert all(measured[each] for each in ("batches", "cancels", "deletes", "uploads"))
+    assert "2,000 times at random moments and 320 times at named steps" in page("docs/batches.md")
     assert measured["chunks_in_flight"] == measured["at_random_moments"]["most_chunks_again_after_one_kill"] == 4
     assert "at most the four chunks in flight" in page("docs/batches.md")
 
