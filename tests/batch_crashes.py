@@ -299,10 +299,11 @@ class Campaign:
         finally:
             database.close()
 
-    def kill_at_random(self, kills, *, seed=0, report=lambda campaign: None, strike=None):
+    def kill_at_random(self, kills, *, seed=0, report=lambda campaign: None, strike=None, longest_seconds=0.5):
         """Kill a worker at `kills` random moments, with new batches whenever the old ones have ended.
 
-        Where there is a `strike`, every other time the database is hit instead.
+        Where there is a `strike`, every other time the database is hit instead. Each life lasts `longest_seconds` at
+        most after the worker was ready.
         """
         chance = random.Random(seed)
         number = 0
@@ -316,7 +317,7 @@ class Campaign:
             ended = [each for each in self._ended if each not in self.gone and chance.random() < 0.2]
             self.deleted |= {self._ended[each].display_name for each in ended}
             changes = {"cancel": sorted(known), "delete_at_once": ended, "upload": self._uploads_of(chance)}
-            moment = chance.uniform(0, 0.5)
+            moment = chance.uniform(0, longest_seconds)
             pause_seconds, processes = chance.choice([0, 0.01, 0.05]), chance.random() < 0.3
             self.live(
                 create=create,

@@ -50,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200, help="at random moments")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest-seconds", type=float, default=0.5, help="how long a process may live at most")
     parser.add_argument("--postgresql", action="store_true", help="in a PostgreSQL that is killed, too")
     parser.add_argument("--merge", type=Path, nargs="+", help="results to join instead of killing anything")
     parser.add_argument("--json", type=Path, help="where the result goes")
@@ -66,7 +67,7 @@ def main() -> None:
         steps = kill_at_named_steps(named)
         print(f"named steps: {named.kills} kills, nothing lost", flush=True)
         chance = Campaign(Path(folder) / "random", start=fork_worker)
-        chance.kill_at_random(options.kills, seed=options.seed, report=_report)
+        chance.kill_at_random(options.kills, seed=options.seed, report=_report, longest_seconds=options.longest_seconds)
         result = {
             "kills_at_random_moments": chance.kills,
             "kills_at_named_steps": named.kills,
@@ -84,7 +85,13 @@ def _kill_with_postgresql(options: argparse.Namespace) -> dict[str, Any]:
     """Kill the worker and the database by turns; return what was done."""
     with tempfile.TemporaryDirectory() as folder, running_postgresql() as server:
         campaign = Campaign(Path(folder) / "data", start=fork_worker, database_url=server.url)
-        campaign.kill_at_random(options.kills, seed=options.seed, report=_report, strike=server.kill)
+        campaign.kill_at_random(
+            options.kills,
+            seed=options.seed,
+            report=_report,
+            strike=server.kill,
+            longest_seconds=options.longest_seconds,
+        )
     return {
         "kills_of_the_worker": campaign.kills,
         "kills_of_the_database": campaign.blows,
