@@ -139,6 +139,13 @@ def test_a_server_with_the_default_model_takes_what_the_guide_says():
     assert measured["peak_rss_mib"] < 300
 
 
+def test_memory_stays_where_it_is_under_a_mixed_load():
+    assert "less than 20 MiB above that of the ten before" in sizing()
+    measured = result("steady_load.json")
+    assert measured["resident_mib"]["growth_of_the_mean"] < 20
+    assert measured["faults"] == []
+
+
 def test_http_leaves_as_much_of_the_models_speed_as_the_guide_says():
     assert "nine tenths" in sizing()
     assert result("http_bulk.json")["median"]["share"] > 0.9
