@@ -24,6 +24,8 @@ from honest_caller import calling
 from served import Served, machine, served
 from steady_load import MODEL
 
+from gemvec.settings import cache_home
+
 CONNECTIONS, TEXTS = 16, 1000
 _SMALL_KEY, _FLOOD_KEY = "small", "flood"
 _MOST_WORDS = 60
@@ -80,7 +82,8 @@ def main() -> int:
     parser.add_argument("--most-milliseconds", type=float, default=300, help="the longest 99th percentile allowed")
     parser.add_argument("--output", type=Path, help="write the result to this JSON file")
     options = parser.parse_args()
-    with served("--api-key", _SMALL_KEY, "--api-key", _FLOOD_KEY, model=options.model) as server:
+    keys = ("--api-key", _SMALL_KEY, "--api-key", _FLOOD_KEY)
+    with served("--model", options.model, "--cache-dir", str(cache_home()), *keys) as server:
         found = asyncio.run(measure(server, options.seconds))
     faults = [
         f"{name}: {found[name]['calls']}"
