@@ -18,7 +18,9 @@ from gemvec.integrations.store import TextStore, describe_hit, open_function, to
 from gemvec.milvus.overview import count_documents
 
 try:
-    from haystack import Document, component, default_from_dict, default_to_dict
+    from haystack.core.component import component
+    from haystack.core.serialization import default_from_dict, default_to_dict
+    from haystack.dataclasses import Document
     from haystack.document_stores.types import DuplicatePolicy
 except ImportError as error:
     raise MissingDependency("Haystack's classes need more packages.", extra="haystack") from error
