@@ -312,7 +312,9 @@ NEW_COLUMNS = (
     schema.chunks.c.input_crc32,
     schema.jobs.c.input_bytes,
     schema.jobs.c.result_bytes,
+    schema.chunks.c.claimed_by,
 )
+NEW_TABLES = (schema.usage, schema.deleted_owners, schema.segments, schema.servers, schema.arrivals)
 
 
 def test_keys_of_an_older_release_go_on_working_without_a_role(database_url):
@@ -321,7 +323,7 @@ def test_keys_of_an_older_release_go_on_working_without_a_role(database_url):
     with database.write() as connection:
         for column in NEW_COLUMNS:
             connection.execute(text(f"ALTER TABLE {column.table.name} DROP COLUMN {column.name}"))
-        for table in (schema.usage, schema.deleted_owners):
+        for table in NEW_TABLES:
             table.drop(connection)
         number = "SELECT number FROM schema_versions WHERE summary LIKE '%use of keys'"
         connection.execute(text(f"DELETE FROM schema_versions WHERE number >= ({number})"))
