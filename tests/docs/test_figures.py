@@ -168,6 +168,22 @@ def test_slow_connections_disturb_others_as_little_as_the_guide_says():
     assert slow["memory_bytes"] < 300 * MIB
 
 
+def test_attacks_disturb_others_as_little_as_the_guide_says():
+    assert "beside 16 attacks, one after the other | each call of others is answered within 250 ms" in sizing()
+    attacks = result("attacks.json")
+    assert attacks["faults"] == []
+    assert len(attacks["attacks"]) == 16
+    assert max(each["honest_worst_ms"] for each in attacks["attacks"].values()) < 250
+    assert max(each["peak_memory_mib"] for each in attacks["attacks"].values()) < 700
+
+
+def test_a_flood_disturbs_a_small_caller_as_little_as_the_guide_says():
+    assert "99 of 100 of its calls are answered within 300 ms" in sizing()
+    flood = result("flood.json")
+    assert (flood["connections"], flood["texts_in_a_call"], flood["faults"]) == (16, 1000, [])
+    assert flood["beside_the_flood"]["p99_ms"] < 300
+
+
 def test_the_readme_says_how_much_each_extra_installs():
     installs, text = result("installs.json")["installs"], page("README.md")
     for extra in ("server", "milvus", "all"):
