@@ -52,9 +52,9 @@ class TheirModules(MetaPathFinder, Loader):
         """
         del path, target
         theirs = fullname.removeprefix(_OURS)
-        if not theirs.startswith(f"{_THEIRS}.") or theirs == fullname or fullname in _OUR_MODULES:
+        if not theirs.startswith(f"{_THEIRS}.") or theirs == fullname or _is_ours(fullname):
             return None
-        if find_spec(_THEIRS) is None:
+        if not _is_installed():
             raise ModuleNotFoundError(f"gemvec has no module {fullname!r} of its own, {_HINT}", name=fullname)
         return ModuleSpec(fullname, self) if find_spec(theirs) else None
 
@@ -68,6 +68,17 @@ class TheirModules(MetaPathFinder, Loader):
         """Give the module, which has run already, its own name back."""
         spec = module.__spec__
         module.__spec__ = spec.loader_state if spec else None
+
+
+def _is_ours(module: str) -> bool:
+    return module in _OUR_MODULES or module.rpartition(".")[2].startswith("__")
+
+
+def _is_installed() -> bool:
+    try:
+        return find_spec(_THEIRS) is not None
+    except ModuleNotFoundError:  # nor is the package around it
+        return False
 
 
 def install_their_modules() -> None:
