@@ -81,8 +81,8 @@ def test_what_cannot_be_added_is_named(embeddings, uri):
     with GemvecVectorStore(uri, embeddings=embeddings) as store:
         with pytest.raises(InvalidRequest, match="2 texts, 1 metadata and 2 ids"):
             store.add_texts(["a", "b"], [{}])
-        with pytest.raises(InvalidRequest, match="'x' was left out: it has no text"):
-            store.add_texts([" "], ids=["x"])
+        with pytest.raises(InvalidRequest, match="left out: 'x': it has no text; 'y': it has no text"):
+            store.add_texts([" ", "Four.", ""], ids=["x", "z", "y"])
 
 
 def test_other_embeddings_are_refused(uri):

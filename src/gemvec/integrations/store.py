@@ -13,6 +13,9 @@ from gemvec.milvus.context import StoredDocument, read_document
 from gemvec.milvus.overview import delete_documents
 from gemvec.settings import Settings, read_variable
 
+# How many texts an error names that were left out.
+_NAMED = 10
+
 
 def open_function(
     model: str | None = None, *, base_url: str | None = None, api_key: str | None = None
@@ -70,7 +73,9 @@ class TextStore:
         """
         report = run(ingest(self.collection, self.function.client, documents))
         if report.bad:
-            raise InvalidRequest(f"Text {report.bad[0].id!r} was left out: {report.bad[0].reason}.", field="texts")
+            named = "; ".join(f"{each.id!r}: {each.reason}" for each in report.bad[:_NAMED])
+            more = f"; and {len(report.bad) - _NAMED} more" if len(report.bad) > _NAMED else ""
+            raise InvalidRequest(f"Texts were left out: {named}{more}.", field="texts")
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete documents by their ids.

@@ -84,7 +84,10 @@ def open_services(
     memory = MemoryBudget(budget_bytes(settings))
     store = _open_batch_store(settings, database, files, place)
     executor = _open_executor(settings, served)
-    sweeps = partial(getattr, membership, "is_first", True)  # without others, this server does
+
+    def sweeps() -> bool:
+        return membership is None or membership.is_first
+
     batches = BatchRunner(store, served, executor, memory=memory, sweeps=sweeps)
     usage = UsageMeter(database)
     closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
