@@ -143,6 +143,8 @@ def test_memory_stays_where_it_is_under_a_mixed_load():
     assert "less than 20 MiB above that of the ten before" in sizing()
     measured = result("steady_load.json")
     assert measured["resident_mib"]["growth_of_the_mean"] < 20
+    assert "half an hour of everything at once, with batches | under 500 MiB" in sizing()
+    assert measured["resident_mib"]["last_third_most"] < 500
     assert measured["faults"] == []
 
 

@@ -204,7 +204,8 @@ def test_calls_about_embeddings_are_never_passed_on(front, behind):
     for method in ("embedContent", "batchEmbedContents", "asyncBatchEmbedContent"):
         answer = front.post(f"/v1beta/models/unknown-embedding:{method}", json=EMBED_BODY | {"requests": [EMBED_BODY]})
         assert answer.status_code in {400, 404}
-    assert front.post("/v1/embeddings", json={"model": "unknown", "input": "a"}).status_code == 404
+    for path in ("/v1/embeddings", "/embed_all", "/v1/embed", "/v1beta/models/embedding-gecko-001:embedText", "/EMBED"):
+        assert front.post(path, json={"model": "unknown", "input": "a"}).status_code == 404
     assert behind.seen == []
 
 
@@ -286,12 +287,13 @@ def test_the_servers_key_goes_in_place_of_the_callers(keyed, behind, sent, query
 def test_an_error_that_repeats_the_servers_key_does_not_show_it(keyed, behind):
     behind.answer = lambda: Response(b'{"error": "key-of-the-server is expired"}', 400)
     assert "key-of-the-server" not in keyed.post(GENERATE, json={}).text
+    assert behind.seen
 
 
 def test_a_google_key_of_the_environment_goes_to_google_only(behind, running, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "AIzaSyNobodys")
     with running(pass_through=behind.url) as client:
-        client.post(GENERATE, json={})
+        assert client.post(GENERATE, json={}).status_code == 200
     assert "AIza" not in str(behind.seen)
 
 

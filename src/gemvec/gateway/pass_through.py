@@ -69,6 +69,8 @@ _KEPT_BACK = {
 # By RFC 9110, section 9.2.2.
 _REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 _VERSION_AT_END = re.compile(r"/v[0-9]+[a-z0-9]*$")
+# The end of a path that asks for vectors. Those of two models in one collection would be wrong in silence.
+_ABOUT_EMBEDDINGS = re.compile("embed", re.IGNORECASE)
 # Google's names of versions, and its paths for OpenAI's clients.
 _GOOGLES = re.compile(r"/v1(?:beta|alpha)?/.+")
 _GOOGLES_FOR_OPENAI = re.compile(r"/v1(?:beta|alpha)?/openai/.+")
@@ -164,6 +166,8 @@ class PassThrough:
             path: its path, decoded.
             is_geminis: whether the path resembles that of no other API than Gemini's.
         """
+        if _ABOUT_EMBEDDINGS.search(path.rstrip("/").rpartition("/")[2]):
+            return False
         if not self._is_google:
             return True
         return bool((_GOOGLES if is_geminis else _GOOGLES_FOR_OPENAI).fullmatch(path))
