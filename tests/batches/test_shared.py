@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import delete, select
 
 from batch_steps import line, new
 from gemvec.batches import rows
@@ -10,10 +11,11 @@ from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
-from gemvec.errors import HoldLost
+from gemvec.errors import DataLost, HoldLost, UploadNotActive
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.storage.objects import ObjectPath
+from gemvec.storage.schema import segments
 from gemvec.storage.servers import Membership
 from gemvec.wire.batches import BatchState
 from hash_embedder import HashEmbedder
@@ -173,3 +175,39 @@ def test_an_upload_goes_on_at_another_server(servers):
     assert [part.size_bytes for part in content.parts] == [4, 2]
     place = two.store.files._data_dir / "files"
     assert len({name for each in place.list_names() for name in (place / each).list_names()}) == 2
+
+
+@pytest.mark.parametrize("end", ["abandon", "close", "checkpoint"])
+def test_bytes_that_were_not_recorded_are_not_counted_later(servers, end):
+    uploads = [each.store.files.uploads for each in servers]
+    upload_id = uploads[0].start("").upload_id
+    slow = uploads[0].open_append(upload_id, 0)
+    slow.write(b"abcdefgh")
+    uploads[1].append(upload_id, 0, [b"abc"])
+    with pytest.raises(UploadNotActive):
+        slow.checkpoint()
+    getattr(slow, end)()
+    assert uploads[1].query(upload_id).received_bytes == 3
+
+
+def test_a_file_without_some_of_its_objects_is_damaged(servers):
+    files = servers[0].store.files
+    file = files.create("", [b"abc"])
+    with servers[0].database.write() as connection:
+        connection.execute(delete(segments))
+    with pytest.raises(DataLost, match="0 bytes in its objects; 3 are recorded"):
+        files.open_content(file.file_id, "")
+
+
+def test_objects_of_deleted_files_are_forgotten(servers):
+    files = servers[0].store.files
+    files.delete(files.create("", [b"abc"]).file_id, "")
+    files.sweep()
+    with servers[0].database.read() as connection:
+        assert connection.execute(select(segments)).all() == []
+
+
+def test_a_batch_whose_weights_nobody_serves_says_so(servers):
+    batch_id = create(servers[0]).batch_id
+    servers[0].queue.recover(["others@1"])
+    assert "hash@12345678" in servers[0].store.get(batch_id, "").waiting_reason

@@ -266,9 +266,11 @@ class BatchQueue:
 
         Claims of the process that died are given back, and its death is counted in them. Part files that were never
         counted are removed, and so are folders of batches that were never accepted or are already deleted. Jobs whose
-        model is not served say so. Where several servers share the store, `release_dead` and `sweep` do that.
+        model is not served say so. Where several servers share the store, this server does only the last of these;
+        `release_dead` and `sweep` do the rest.
         """
         if self._database.shared_token:
+            self._explain_waiting(self._list_pending_jobs(), weights)
             return
         with self._database.write(is_way_out=True) as connection:
             released = rows.release_chunks_after_crash(connection)
@@ -279,6 +281,10 @@ class BatchQueue:
         if open_jobs or orphans:
             counts = {"open": len(open_jobs), "chunks_again": released, "orphans": orphans, "void_parts": removed}
             _log.info("batches resumed", extra=counts)
+
+    def _list_pending_jobs(self) -> list[Job]:
+        with self._database.read() as connection:
+            return [job for job in rows.list_open_jobs(connection) if job.state is BatchState.PENDING]
 
     def release_dead(self, token: str) -> None:
         """Give back what a server that died had claimed, and remove it from those that share the store."""
@@ -303,7 +309,8 @@ class BatchQueue:
         """
         there = self._store.folder.list_batch_ids()
         with self._database.read() as connection:
-            known = rows.list_batch_ids(connection) | list_arrivals(connection)
+            # In this order: a job is added in the moment in which its arrival goes.
+            known = list_arrivals(connection) | rows.list_batch_ids(connection)
             open_jobs = rows.list_open_jobs(connection)
         orphans = there - known
         for batch_id in orphans:

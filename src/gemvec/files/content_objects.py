@@ -17,7 +17,7 @@ from typing import IO
 
 from sqlalchemy import Connection
 
-from gemvec.errors import StorageFailure
+from gemvec.errors import DataLost, StorageFailure
 from gemvec.files import rows
 from gemvec.files.content import BLOCK_BYTES, FileContent, FilePart
 from gemvec.files.upload import Growth, Segment
@@ -58,9 +58,16 @@ class ContentObjects:
                 (self._folder / content_id / segment.name).unlink(missing_ok=True)
 
     def open(self, connection: Connection, content_id: str, size_bytes: int, sha256: str | None = None) -> FileContent:  # noqa: ARG002 - as of `Contents`
-        """Return the segments; each has a checksum of its own."""
+        """Return the segments; each has a checksum of its own.
+
+        Raises:
+            DataLost: they are not all of the bytes.
+        """
         folder = self._folder / content_id
         segments = [each for each in rows.list_segments(connection, content_id) if each.start < size_bytes]
+        found = sum(each.size_bytes for each in segments)
+        if found != size_bytes:
+            raise DataLost(f"{content_id} has {found} bytes in its objects; {size_bytes} are recorded.")
         return FileContent(tuple(FilePart(folder / each.name, each.size_bytes, each.crc32) for each in segments))
 
     def remove(self, content_id: str) -> None:

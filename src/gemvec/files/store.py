@@ -247,9 +247,8 @@ class FileStore:
             orphans = there - rows.list_content_ids(connection)
         for content_id in orphans:
             self._contents.remove(content_id)
-        if orphans:
-            with self._database.write(is_way_out=True) as connection:
-                rows.delete_unused_segments(connection)
+        with self._database.write(is_way_out=True) as connection:
+            rows.delete_unused_segments(connection)
         return removed + len(orphans)
 
     def _find(self, connection: Connection, file_id: str, owner: str) -> StoredFile:

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from operator import itemgetter
 from typing import cast
 
 from sqlalchemy import select
@@ -55,7 +56,7 @@ class UsageMeter:
             return
         try:
             with self._database.write() as connection:
-                for owner, used in new.items():
+                for owner, used in sorted(new.items(), key=itemgetter(0)):  # all servers lock rows in one order
                     add_usage(connection, owner, used)
         except BaseException:
             self._add(new)

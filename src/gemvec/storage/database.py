@@ -57,7 +57,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[Connection]:
-        """Open a transaction that only reads: one consistent view that never blocks a writer."""
+        """Open a transaction that only reads and never blocks a writer.
+
+        It is one consistent view of SQLite. On PostgreSQL each statement has a view of its own.
+        """
         with _translated(), self._readers.begin() as connection:
             yield connection
 

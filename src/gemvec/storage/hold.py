@@ -42,10 +42,11 @@ def take_store(database: Database, folder: Place, *, is_shared: bool = False) ->
         StoreMismatch: they do not belong together; the message says which file decides.
         StorageFailure: one of them cannot be used.
     """
-    in_folder, token = _read_id(folder), secrets.token_hex(16)
+    token = secrets.token_hex(16)
     with database.write(is_way_out=True) as connection:
         if is_shared:
             connection.execute(_ONE_BY_ONE)
+        in_folder = _read_id(folder)  # after the lock: another server may have made it just now
         known = connection.execute(select(store)).one_or_none()
         store_id = known and known.store_id
         if known is None:
