@@ -64,6 +64,13 @@ def test_a_replaced_key_works_for_its_overlap_only(http):
     assert [status_with(http, key) for key in (third, fourth)] == [400, 200]
 
 
+def test_a_key_cannot_delete_itself_so_that_no_click_opens_the_server(http):
+    root = http.post(KEYS, json={"name": "second-root", "isAdmin": True}).json()["key"]
+    answer = http.post(f"{KEYS}:delete", json={"name": " second-root"}, headers={"x-goog-api-key": root})
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert "second-root" in listed(http)
+
+
 def test_a_key_is_revoked_and_deleted(http):
     key = http.post(KEYS, json={"name": "gone"}).json()["key"]
     assert http.post(f"{KEYS}:revoke", json={"name": "gone"}).json() == {}

@@ -204,9 +204,34 @@ def test_calls_about_embeddings_are_never_passed_on(front, behind):
     for method in ("embedContent", "batchEmbedContents", "asyncBatchEmbedContent"):
         answer = front.post(f"/v1beta/models/unknown-embedding:{method}", json=EMBED_BODY | {"requests": [EMBED_BODY]})
         assert answer.status_code in {400, 404}
-    for path in ("/v1/embeddings", "/embed_all", "/v1/embed", "/v1beta/models/embedding-gecko-001:embedText", "/EMBED"):
+    paths = ["/v1/embeddings", "/embed_all", "/v1/embed", "/EMBED", "/api/v1/embeddings", "/embeddings/x"]
+    paths += [
+        f"/v1beta/{name}" for name in ("models/gecko:embedText", "tunedModels/x:embedContent", "models/x:embed;a")
+    ]
+    for path in paths:
         assert front.post(path, json={"model": "unknown", "input": "a"}).status_code == 404
     assert behind.seen == []
+
+
+def test_a_query_may_have_an_address_in_it(front, behind):
+    assert front.get("/v1beta/cachedContents", params={"filter": "uri=http://a"}).status_code == 200
+    assert "http" in behind.seen[0]["query"]
+
+
+def test_tokens_of_what_is_not_text_are_counted_by_the_other_server(front, behind):
+    body = {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "AA=="}}]}]}
+    assert front.post("/v1beta/models/g:countTokens", json=body).status_code == 200
+    assert len(behind.seen) == 1
+
+
+def test_an_error_that_is_too_long_is_not_passed_on_in_part(front, behind):
+    behind.answer = lambda: Response(b"x" * 3 * 2**20, 400)
+    assert front.post(GENERATE, json={}).status_code == 502
+
+
+def test_the_other_server_does_not_decide_which_pages_may_read(front, behind):
+    behind.answer = lambda: Response(b"{}", headers={"access-control-allow-origin": "*"})
+    assert "access-control-allow-origin" not in front.post(GENERATE, json={}).headers
 
 
 def test_a_caller_who_leaves_ends_the_call_behind(front, behind):
@@ -351,6 +376,7 @@ def exchange(client, head):
         "/v1beta/x/../../y",
         "/v1beta/x/%2e%2e/%2E%2E/y",
         "/v1beta/models/%2e%2e",
+        "/v1beta/x:y#/models/allowed",
     ],
 )
 def test_no_path_leads_to_another_server_or_out_of_the_address(keyed, behind, target):

@@ -31,7 +31,7 @@ _CONNECT_SECONDS = 10.0
 BLOCK_BYTES = 2**18
 MAX_ANSWER_BYTES = 64 * 2**20
 # More of an error answer than this helps nobody.
-_MAX_ERROR_BYTES = 2**20
+MAX_ERROR_BYTES = 2**20
 _MAX_REDIRECTS = 10
 _KEY_HEADERS = {"x-goog-api-key", "authorization", "api-key", "x-api-key"}
 _PORTS = {"http": 80, "https": 443}
@@ -146,7 +146,7 @@ class Transport:
 
     def _exchange(self, request: Request, hold: Hold, sink: Sink | None) -> Response:
         current_hold.set(hold)
-        url = request.path if "://" in request.path else self.base_url + request.path
+        url = self.base_url + request.path if request.path.startswith("/") else request.path
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._send_to(url, request, hold)
             there = answer.get_redirect_location() if request.may_be_redirected else None
@@ -205,7 +205,7 @@ def _read(answer: urllib3.BaseHTTPResponse, request: Request, hold: Hold, sink: 
     body = b""
     try:
         if not head.is_success:
-            body = _read_beginning(answer, _MAX_ERROR_BYTES)
+            body = _read_beginning(answer, MAX_ERROR_BYTES)
         elif sink is not None:
             _pour(answer, hold, head, sink)
         else:

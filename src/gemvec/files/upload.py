@@ -224,8 +224,9 @@ class UploadWriter:
             return
         with translate_os_errors():
             segment = self._sink.sync()
+        growth = Growth(before=self._recorded, after=self._received, segment=segment)
         try:
-            self._record(Growth(before=self._recorded, after=self._received, segment=segment))
+            self._record(growth)
         except BaseException:
             if segment is not None and not self._is_closed:
                 # The object is not counted, so a later checkpoint must not count what came after it.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from gemvec.client.google import is_google
-from gemvec.client.transport import BLOCK_BYTES, Request, Response, Transport
-from gemvec.errors import InvalidRequest, TransportFailure
+from gemvec.client.transport import BLOCK_BYTES, MAX_ERROR_BYTES, Request, Response, Transport
+from gemvec.errors import BadAnswer, InvalidRequest, TransportFailure
 from gemvec.gateway.blocks import MOST_WAITING, Blocks
 
 # Models may think for minutes before the first byte of an answer.
@@ -69,8 +69,8 @@ _KEPT_BACK = {
 # By RFC 9110, section 9.2.2.
 _REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 _VERSION_AT_END = re.compile(r"/v[0-9]+[a-z0-9]*$")
-# The end of a path that asks for vectors. Those of two models in one collection would be wrong in silence.
-_ABOUT_EMBEDDINGS = re.compile("embed", re.IGNORECASE)
+# A path that asks for vectors, as any API spells it. Those of two models in one collection would be wrong in silence.
+_ABOUT_EMBEDDINGS = re.compile(r":\w*embed|/embed(?:dings?|_\w+)?(?:[^\w-]|$)|/[^/:]*embed[^/:]*$", re.IGNORECASE)
 # Google's names of versions, and its paths for OpenAI's clients.
 _GOOGLES = re.compile(r"/v1(?:beta|alpha)?/.+")
 _GOOGLES_FOR_OPENAI = re.compile(r"/v1(?:beta|alpha)?/openai/.+")
@@ -97,11 +97,14 @@ class Call:
     def __post_init__(self) -> None:
         """Refuse a path that would lead to another server, behind an `@`, or out of the address with `..`.
 
+        Behind a `#`, it would be another path there than here.
+
         Raises:
             InvalidRequest: it does.
         """
-        if not self.path.startswith("/") or not {".", ".."}.isdisjoint(unquote(self.path).split("/")):
-            raise InvalidRequest("The path of a call to pass on must begin with a slash and have no . or .. in it.")
+        has_dots = not {".", ".."}.isdisjoint(unquote(self.path).split("/"))
+        if not self.path.startswith("/") or "#" in self.path or has_dots:
+            raise InvalidRequest("The path of a call to pass on must begin with a slash and have no #, . or .. in it.")
 
 
 class Answer:
@@ -114,7 +117,11 @@ class Answer:
 
     def __init__(self, head: Response, blocks: Blocks, sending: asyncio.Task[Response]) -> None:
         self.code = head.code
-        self.headers = {name: value for name, value in head.headers.items() if name not in _KEPT_BACK}
+        self.headers = {
+            name: value
+            for name, value in head.headers.items()
+            if name not in _KEPT_BACK and not name.startswith("access-control-")
+        }
         self._blocks, self._sending = blocks, sending
         if not head.is_success:  # it is whole, and as long as it is now
             self.headers.pop("content-length", None)
@@ -166,7 +173,7 @@ class PassThrough:
             path: its path, decoded.
             is_geminis: whether the path resembles that of no other API than Gemini's.
         """
-        if _ABOUT_EMBEDDINGS.search(path.rstrip("/").rpartition("/")[2]):
+        if _ABOUT_EMBEDDINGS.search(path):
             return False
         if not self._is_google:
             return True
@@ -180,7 +187,7 @@ class PassThrough:
 
         Raises:
             TransportFailure: no answer came.
-            BadAnswer: it is compressed, although that was not requested.
+            BadAnswer: it is compressed, although that was not requested, or an error that is too long.
         """
         try:
             return await self._send(call)
@@ -203,7 +210,9 @@ class PassThrough:
         sending.add_done_callback(lambda _: blocks.end())
         try:
             await asyncio.wait({sending, head}, return_when=asyncio.FIRST_COMPLETED)
-            return Answer(head.result() if head.done() else sending.result(), blocks, sending)
+            response = head.result() if head.done() else sending.result()
+            _check_is_whole(response)
+            return Answer(response, blocks, sending)
         except BaseException:
             await _end(sending, blocks)
             raise
@@ -238,6 +247,11 @@ class PassThrough:
 def _settle(head: asyncio.Future[Response], response: Response) -> None:
     if not head.done():
         head.set_result(response)
+
+
+def _check_is_whole(response: Response) -> None:
+    if not response.is_success and len(response.body) >= MAX_ERROR_BYTES:
+        raise BadAnswer(f"The other server answers with an error of {MAX_ERROR_BYTES} bytes or more.")
 
 
 async def _end(sending: asyncio.Task[Response], blocks: Blocks) -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gemvec.errors import BadSetting, CollectionNotFound, InvalidRequest, StorageFailure
+from gemvec.errors import BadSetting, CollectionNotFound, GemvecError, InvalidRequest, StorageFailure
+from gemvec.logs import get_logger
+from gemvec.server.auth import Caller
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import embed, use_model
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from gemvec.embedding.embedder import Embedder
     from gemvec.milvus import Collection, CollectionVersion, Hit
     from gemvec.milvus.search import SearchOptions
+
+log = get_logger("server")
 
 
 def open_collections(settings: Settings, embedder: Embedder, opened: ExitStack) -> Mapping[str, Collection]:
@@ -83,20 +87,28 @@ async def search(request: Request) -> Response:
 
 
 async def list_collections(request: Request) -> Response:
-    """Tell which collections the caller may search."""
-    services = services_of(request)
+    """Tell which collections the caller may search; one that cannot be searched now is left out and logged."""
+    services, caller = services_of(request), request.state.caller
     found = await asyncio.to_thread(
-        lambda: [_describe(each, services.embedder) for each in services.collections.values()]
+        lambda: [_describe(each, services.embedder, caller) for each in services.collections.values()]
     )
-    mine = [each for each in found if request.state.caller.may_use(each.model)]
-    return answer(request, to_wire(ServedCollections(collections=mine)))
+    return answer(request, to_wire(ServedCollections(collections=[each for each in found if each is not None])))
 
 
-def _describe(collection: Collection, embedder: Embedder) -> ServedCollection:
-    version = collection.resolve()
+def _describe(collection: Collection, embedder: Embedder, caller: Caller) -> ServedCollection | None:
+    try:
+        version = collection.resolve()
+        model = version.fingerprint.find_served(embedder, collection=collection.name).name
+        return _to_served(version, collection.name, model) if caller.may_use(model) else None
+    except GemvecError as error:
+        log.warning("a collection cannot be searched", extra={"collection": collection.name, "reason": error.message})
+        return None
+
+
+def _to_served(version: CollectionVersion, name: str, model: str) -> ServedCollection:
     return ServedCollection(
-        name=collection.name,
-        model=version.fingerprint.find_served(embedder, collection=collection.name).name,
+        name=name,
+        model=model,
         dimensionality=version.fingerprint.dimensionality,
         passages=version.count(),
         has_words=version.indexing.has_words,

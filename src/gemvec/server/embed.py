@@ -76,9 +76,9 @@ async def answer_batch(request: Request, *, has_statistics: bool) -> Response:
 
 async def count_tokens(request: Request) -> Response:
     """Count tokens."""
+    model = use_model(request, parse_model_name(request.path_params["model"]))
     asked = await read_body(request, CountTokensRequest)
     texts = await beside_loop(len(asked.contents or ()) > MANY_REQUESTS, lambda: asked.texts)
-    model = use_model(request, parse_model_name(request.path_params["model"]))
     counting = limiter_of(request).count_tokens(request.state.caller, model, texts, services_of(request).embedder)
     counts = await while_caller_waits(request, counting)
     return answer(request, to_wire(CountTokensResponse.of(sum(counts))))

@@ -69,8 +69,15 @@ async def revoke_key(request: Request) -> Response:
 
 
 async def delete_key(request: Request) -> Response:
-    """Delete a key with what it owns."""
+    """Delete a key with what it owns, but not the caller's own: without any key the server would be open to all.
+
+    Raises:
+        InvalidRequest: it is the caller's own.
+    """
     name = (await _read(request, KeyName)).name
+    own = request.state.caller.key
+    if own is not None and own.name == name.strip():
+        raise InvalidRequest("A key cannot delete itself here; gemvec keys delete does it.", field="name")
     await _change(request, "key deleted", name, lambda store: store.delete(name))
     return answer(request, {})
 

@@ -179,13 +179,14 @@ class Limiter:
         """
         self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
 
-    def spend_call(self, caller: Caller, name: str) -> None:
+    def spend_call(self, caller: Caller) -> None:
         """Count a call that another server answers as one text, because its tokens are not known here.
 
         Raises:
             RateLimited: it does not fit into what is left.
         """
-        self._meter.spend(caller.owner, name, self._quotas(caller), requests=1, tokens=0)
+        # All models together: callers choose their names.
+        self._meter.spend(caller.owner, "", self._quotas(caller), requests=1, tokens=0)
 
     async def count_tokens(
         self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder

@@ -104,14 +104,14 @@ def _pass_through_of(request: Request) -> PassThrough:
 
 
 def _check_model(request: Request) -> None:
-    """Count the call as one text of the model that its path names."""
+    """Count the call as one text, and refuse one of a model that the caller's key may not use."""
     caller: Caller = request.state.caller
-    named, limiter = _MODEL.search(request.url.path), limiter_of(request)
+    named, limiter = _MODEL.search(request.scope["path"]), limiter_of(request)
     if named:
         limiter.check_name(caller, named[1])
     elif caller.is_bound_to_models:
         raise ModelForbidden("The API key may use only some models, and the path of this call names none.")
-    limiter.spend_call(caller, named[1] if named else "")
+    limiter.spend_call(caller)
 
 
 def _has_key_of_ours(request: Request) -> bool:
