@@ -161,7 +161,8 @@ class UploadWriter:
         """
         self._sink = sink
         self._offset = offset
-        self._received = self._recorded = received_bytes
+        self._received: int = received_bytes
+        self._recorded: int = received_bytes
         self._digest = digest
         self._check = check
         self._record = record
