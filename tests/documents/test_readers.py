@@ -4,6 +4,7 @@ import pypdf
 import pytest
 
 from gemvec.documents.blocks import find_blocks
+from gemvec.documents.html import read_page
 from gemvec.documents.pdf import drop_running_lines, join_hyphenated
 from gemvec.documents.readers import decode, find_reader, read_html, read_markdown, read_pdf, read_rst
 from gemvec.documents.text import UnreadableDocument, fold
@@ -273,6 +274,18 @@ def test_html_elements_without_end_tags_end_where_they_do_in_a_browser():
     assert read.text.startswith("# T\n\nText.\n\nText.")
     assert "* One\n* Two\n  + In" in read.text
     assert read.text.count("| a | b |") == 300
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ['<script>var s = "<!--";</script>', "<style>a { } <!-- </style>", '<p title="<!--">x</p>', "<!-- x --!>"],
+)
+def test_what_looks_like_a_comment_that_does_not_end_hides_nothing(odd):
+    assert "after" in read_page(f"<p>before</p>{odd}<h1>Hi</h1><p>after</p>").text
+
+
+def test_utf_16_is_read_as_it_is():
+    assert "tail a < b" in read_page("\ufeff<p>one</p>tail a < b".encode("utf-16-le")).text
 
 
 def test_items_of_a_long_numbered_list_keep_their_numbers():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document as LangChainDocument
 
-from gemvec.errors import BadSetting, InvalidRequest
+from gemvec.errors import BadSetting, InvalidRequest, ModelNotFound
 from gemvec.integrations.langchain import GemvecEmbeddings, GemvecVectorStore
 from gemvec.milvus import Document, ingest, open_collection
 from gemvec.server.run import serving
@@ -59,6 +59,18 @@ def test_a_store_embeds_through_a_server(tiny_model, uri, tmp_path):
             assert {each.page_content for each in store.similarity_search("One.", k=2)} == {"One.", "Two."}
         with GemvecVectorStore(uri, embeddings=GemvecEmbeddings(tiny_model.name, base_url=url)) as store:
             assert len(store.similarity_search("One.", k=1)) == 1
+
+
+def test_a_new_collection_gets_the_vectors_of_the_model_that_was_asked_for(tiny_model, uri, tmp_path):
+    models = (f"first={tiny_model}", f"second={tiny_model}")
+    with serving(open_services(Settings(model=models, streams=1, data_dir=tmp_path / "data"))) as url:
+        with GemvecVectorStore.from_texts(["One."], GemvecEmbeddings("second", base_url=url), uri=uri):
+            pass
+        with open_collection(uri, "docs") as collection:
+            assert collection.resolve().fingerprint.model == "second"
+        unknown = GemvecEmbeddings("third", base_url=url)
+        with GemvecVectorStore(str(tmp_path / "other.db"), embeddings=unknown) as store, pytest.raises(ModelNotFound):
+            store.add_texts(["One."])
 
 
 def test_texts_are_added_replaced_read_and_deleted(embeddings, uri):

@@ -85,14 +85,17 @@ def _parse(data: bytes | str) -> BeautifulSoup | None:
 
 
 def _close_markup(data: bytes | str) -> bytes | str:
-    """Return `data` without markup that does not end, which takes long to parse: a comment hides the rest, `<` is text.
+    """Return `data` with the beginnings of comments and elements that do not end as text: they take long to parse.
 
     UTF-16 and UTF-32 stay as they are.
     """
     if isinstance(data, bytes):
+        if b"\0" in data[:4]:
+            return data
         return cast("str", _close_markup(data.decode("latin-1"))).encode("latin-1")  # only ASCII characters change
     start = data.find("<!--", max(data.rfind("-->"), 0))
-    data = data if start < 0 else data[:start]
+    if start >= 0:  # it may stand in a script or an attribute, so nothing is cut
+        data = data[:start] + data[start:].replace("<!--", "&lt;!--")
     end = data.rfind(">") + 1
     return data[:end] + data[end:].replace("<", "&lt;")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, PageElement, Tag
 
 # A start tag that ends an open element without an end tag (`<li>One<li>Two`): the tag, what it ends, and what an open
 # element outside of is left alone.
@@ -72,13 +72,19 @@ class _Page(BeautifulSoup):
 
 def _divide(page: BeautifulSoup, numbered: Tag) -> None:
     """Make several lists of a long numbered one, so that each number is found quickly."""
-    items = [each for each in numbered.children if isinstance(each, Tag) and each.name == "li"]
+    if sum(map(_is_item, numbered.children)) <= _MAX_ITEMS:
+        return
     first = str(numbered.get("start", "1"))
     start = int(first) if first.isascii() and first.isdigit() else 1
-    last = numbered
-    for begin in range(_MAX_ITEMS, len(items), _MAX_ITEMS):
-        more = page.new_tag("ol", attrs={"start": str(start + begin)})
-        last.insert_after(more)
-        for item in items[begin : begin + _MAX_ITEMS]:
-            more.append(item.extract())
-        last = more
+    count, part = 0, None
+    for child in list(numbered.contents):  # always the first that is left, so it is found at once
+        if part is None or (_is_item(child) and count and count % _MAX_ITEMS == 0):
+            part = page.new_tag("ol", attrs={"start": str(start + count)})
+            numbered.insert_before(part)
+        part.append(child.extract())
+        count += _is_item(child)
+    numbered.extract()
+
+
+def _is_item(element: PageElement) -> bool:
+    return isinstance(element, Tag) and element.name == "li"

@@ -21,8 +21,8 @@ _LINE_NUMBER = re.compile(r"[a-z]{0,2}\d{1,4}[a-z]{0,2}")
 _NUMBERS_SHOWN = 10
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
 # A hyphen at a line's end. PDFium gives U+FFFE for one that it takes for a soft one, and leaves out the line's end.
-_HYPHEN = re.compile("([^\\W\\d_]+)(?:(?:-|\u2010|\u00ad|\ufffe)[ \\t]*(\n)[ \\t]*|\ufffe)([^\\W\\d_]+)")
-_COMPOUND = re.compile(r"[^\W\d_]+-[^\W\d_]+")
+_HYPHEN = re.compile("(?<![^\\W\\d_])([^\\W\\d_]+)(?:(?:-|\u2010|\u00ad|\ufffe)[ \\t]*(\n)[ \\t]*|\ufffe)([^\\W\\d_]+)")
+_COMPOUND = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
 _SOFT = re.compile("[\ufffe\u00ad]")
 
 
@@ -148,9 +148,9 @@ def join_hyphenated(text: str, compounds: Collection[str] = ()) -> str:
 
     Args:
         text: a page.
-        compounds: words that are written with a hyphen elsewhere in the document; those of the page are added.
+        compounds: words that are written with a hyphen in the document; by default, those of the page.
     """
-    known = {*compounds, *_COMPOUND.findall(text)}
+    known = compounds or set(_COMPOUND.findall(text))
 
     def join(found: re.Match[str]) -> str:
         first, end, second = found[1], found[2] or "", found[3]

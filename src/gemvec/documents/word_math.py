@@ -9,9 +9,9 @@ from zipfile import ZipFile
 from gemvec.documents.archive import Archive
 
 _TEXT_PART = "word/document.xml"
-_FORMULA = re.compile(r"<m:oMath(?:\s[^>]*)?>(.*?)</m:oMath>", re.DOTALL)
+_FORMULA = re.compile(r"<m:oMath(?:\s[^>]*)?(?<!/)>(.*?)</m:oMath>", re.DOTALL)
 _PARAGRAPH = re.compile(r"<m:oMathParaPr>.*?</m:oMathParaPr>|</?m:oMathPara(?:\s[^>]*)?>", re.DOTALL)
-_PIECE = re.compile(r"<m:t(?:\s[^>]*)?>([^<]*)</m:t>|<m:(den|sup|sub)>")
+_PIECE = re.compile(r"<m:t(?:\s[^>]*)?(?<!/)>([^<]*)</m:t>|<m:(den|sup|sub)>")
 # What stands before the lower part of a fraction, an exponent and an index.
 _SIGNS = {"den": "/", "sup": "^", "sub": "_"}
 

@@ -42,8 +42,8 @@ class GemvecDocumentStore:
         self, uri: str, collection: str = "docs", *, model: str | None = None, base_url: str | None = None
     ) -> None:
         self._parameters = {"uri": uri, "collection": collection, "model": model, "base_url": base_url}
-        function = open_function(model, base_url=base_url) if model or base_url else None
-        self.store = TextStore(uri, collection, function=function)
+        function = open_function(model, base_url=base_url) if model else None
+        self.store = TextStore(uri, collection, function=function, base_url=base_url)
 
     def close(self) -> None:
         """Close the collection."""

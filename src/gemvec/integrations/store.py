@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from gemvec.client import GeminiEmbeddingFunction
 from gemvec.client.background import run
+from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
-from gemvec.milvus import Document, Hit, ingest, open_collection, search
+from gemvec.milvus import Document, Fingerprint, Hit, ingest, open_collection, search
 from gemvec.milvus.context import StoredDocument, read_document
 from gemvec.milvus.overview import delete_documents
 from gemvec.settings import Settings, read_variable
@@ -38,15 +40,22 @@ class TextStore:
         uri: a path ending in `.db` for Milvus Lite, or the address of a server.
         collection: its name; made when something is added.
         function: must serve the collection's model; by default, that model is opened as `open_function` does.
+        base_url: where it is opened.
         token: what Milvus asks for.
     """
 
     def __init__(
-        self, uri: str, collection: str = "docs", *, function: GeminiEmbeddingFunction | None = None, token: str = ""
+        self,
+        uri: str,
+        collection: str = "docs",
+        *,
+        function: GeminiEmbeddingFunction | None = None,
+        base_url: str | None = None,
+        token: str = "",
     ) -> None:
         self.collection = open_collection(uri, collection, token=token)
         model = self.collection.resolve().fingerprint.model if self.collection.exists() else None
-        self.function = function or open_function(model)
+        self.function = function or open_function(model, base_url=base_url)
 
     def close(self) -> None:
         """Close the collection."""
@@ -70,12 +79,19 @@ class TextStore:
 
         Raises:
             InvalidRequest: a document cannot be indexed; the others are added.
+            ModelNotFound: the collection would be new, and the function's model is not served.
         """
-        report = run(ingest(self.collection, self.function.client, documents))
+        wanted = None if self.collection.exists() else Fingerprint.of(self._find_model())
+        report = run(ingest(self.collection, self.function.client, documents, fingerprint=wanted))
         if report.bad:
             named = "; ".join(f"{each.id!r}: {each.reason}" for each in report.bad[:_NAMED])
             more = f"; and {len(report.bad) - _NAMED} more" if len(report.bad) > _NAMED else ""
             raise InvalidRequest(f"Texts were left out: {named}{more}.", field="texts")
+
+    def _find_model(self) -> ServedModel:
+        embedder, name = self.function.client, self.function.model_name.removeprefix("models/")
+        # Only a model in this process can be a folder or a hub id, and then it is the only one.
+        return embedder.get_model(name) if Path(name).name == name else embedder.list_models()[0]
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete documents by their ids.
