@@ -207,9 +207,10 @@ def _find_tokenizer(settings: Settings, model: str) -> Path | None:
     """Return the tokenizer of a model that a server on this machine serves, so that passages are cut as without it."""
     from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_known
+    from gemvec.models.naming import split_name
     from gemvec.models.weights import cached_folder
 
-    record = find_known(settings.model[0] if find_gemini_name(model) else model)
+    record = find_known(split_name(settings.model[0])[1] if find_gemini_name(model) else model)
     file = cached_folder(record, settings.cache_dir) / "tokenizer.json" if record else None
     return file if file and file.is_file() else None
 

@@ -147,11 +147,11 @@ def fetch(
         gemvec models fetch --force all-minilm-l6-v2
     """
     from gemvec.client.progress import show_fetch
-    from gemvec.models.catalogue import find_record
+    from gemvec.models.naming import find_named_record
     from gemvec.models.weights import fetch_model
 
     for name in models or settings.model:
-        record = find_record(name)
+        record = find_named_record(name)
         with show_fetch() as progress:
             folder = fetch_model(record, settings.cache_dir, progress=progress, force=force)
         typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else f"{record.id}  {folder}")

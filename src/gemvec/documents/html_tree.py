@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bs4 import BeautifulSoup, PageElement, Tag
+from bs4 import BeautifulSoup, Tag
+from bs4.element import PageElement
 
 # A start tag that ends an open element without an end tag (`<li>One<li>Two`): the tag, what it ends, and what an open
 # element outside of is left alone.

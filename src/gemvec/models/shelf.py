@@ -61,8 +61,8 @@ class _Waiter:
         self.loop = asyncio.get_running_loop()
         self.turn: asyncio.Future[None] = self.loop.create_future()
 
-    def tell(self, error: Exception | None) -> None:
-        """Let the call go on, or fail, in its own event loop."""
+    def tell(self, error: Exception | None) -> bool:
+        """Let the call go on, or fail, in its own event loop; return False if that is closed, so the caller is gone."""
 
         def settle() -> None:
             if self.turn.done():
@@ -72,8 +72,11 @@ class _Waiter:
             else:
                 self.turn.set_exception(error)
 
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so the caller is gone
+        try:
             self.loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            return False
+        return True
 
 
 class Shelf:
@@ -199,7 +202,9 @@ class Shelf:
             if error is None:
                 self._take(self._models[name])
                 waiter.has_model = True
-            waiter.tell(error)
+            if not waiter.tell(error) and waiter.has_model:
+                self._models[name].users -= 1
+                waiter.has_model = False
 
     def _make_room(self, size_bytes: int) -> list[Pipeline] | None:
         """Take models off the shelf until there is room; None if that must wait for one in use."""
@@ -253,6 +258,6 @@ def _free(pipelines: list[Pipeline]) -> None:
 
 def _put_away(model: ShelvedModel) -> Pipeline:
     assert model.pipeline is not None
+    model.counts = model.pipeline.counts  # first, because figures are read without the lock
     pipeline, model.pipeline = model.pipeline, None
-    model.counts = pipeline.counts
     return pipeline

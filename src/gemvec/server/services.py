@@ -26,6 +26,7 @@ from gemvec.logs import get_logger
 from gemvec.memory import MemoryBudget
 from gemvec.models.catalogue import find_known
 from gemvec.models.engines import engine_of
+from gemvec.models.naming import find_named_record, split_name
 from gemvec.models.progress import Progress
 from gemvec.server.budget import budget_bytes
 from gemvec.server.collections import open_collections
@@ -177,7 +178,7 @@ def _open_executor(settings: Settings, embedder: Embedder) -> Executor:
     from gemvec.models.local import open_embedder
 
     fast = tuple(name for name in settings.model if _is_light(name))
-    ids = {record.id for record in map(find_known, fast) if record is not None}
+    ids = {find_named_record(name).id for name in fast}
     weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
     if not weights:
         return LocalExecutor(embedder)
@@ -186,7 +187,7 @@ def _open_executor(settings: Settings, embedder: Embedder) -> Executor:
 
 
 def _is_light(name: str) -> bool:
-    record = find_known(name)
+    record = find_known(split_name(name)[1])
     return record is not None and engine_of(record).is_light
 
 
