@@ -14,6 +14,9 @@ from starlette.routing import Route
 
 from batch_server import batch_server
 from gemvec.cli.app import run
+from gemvec.server.run import serving as serve_services
+from gemvec.server.services import open_services
+from gemvec.settings import Settings
 from scripted_server import serving
 
 
@@ -79,6 +82,25 @@ def test_a_model_that_the_running_server_lacks_is_opened_in_this_process(gemvec,
     assert values_of(gemvec("embed", "--json", "--model", tiny_model, "text")[1]) == 32
     monkeypatch.setenv("GEMVEC_MODEL", str(tiny_model))
     assert values_of(gemvec("embed", "--json", "text")[1]) == 32
+
+
+def test_a_name_of_the_operators_own_means_the_running_servers_model_only_if_the_weights_are_the_same(
+    gemvec, running, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GEMVEC_MODEL", f"hash={tiny_model}")
+    _, out, err = gemvec("embed", "--json", "text")
+    assert (values_of(out), err) == (32, "")  # the server's model `hash` has 4 values
+    services = open_services(Settings.load({}, model=(f"own={tiny_model}",), data_dir=tmp_path / "data"))
+    with serve_services(services) as url:
+        monkeypatch.setenv("GEMVEC_MODEL", f"own={tiny_model}")
+        monkeypatch.setenv("GEMVEC_PORT", str(urlsplit(url).port))
+        _, out, err = gemvec("embed", "--json", "text")
+    assert (values_of(out), err.splitlines()[0]) == (32, f"Embedding with own at {url}.")
+
+
+def test_a_command_without_a_server_knows_the_names_that_the_settings_give_models(gemvec, tiny_model, monkeypatch):
+    monkeypatch.setenv("GEMVEC_MODEL", f"all-minilm-l6-v2,own={tiny_model}")
+    assert values_of(gemvec("embed", "--json", "--model", "own", "--base-url", "local", "text")[1]) == 32
 
 
 @pytest.mark.parametrize("option", ["--precision=exact", "--long-text=truncate"])

@@ -69,6 +69,14 @@ def test_what_a_model_is_served_as_is_known_before_it_is_loaded(models):
     asyncio.run(alone.close())
 
 
+def test_a_model_that_is_loaded_to_learn_of_it_goes_again_if_there_is_no_room():
+    embedder = open_models(*(GOLDEN / name for name in NAMES), model_memory=room_for(*NAMES[:2]), long_text="truncate")
+    assert figures(embedder, "model_in_memory") == {"bert": True, "roberta": True, "distilbert": False}
+    assert asyncio.run(embed(embedder, "distilbert", "dog")).shape == (1, 32)
+    assert figures(embedder, "model_loads") == {"bert": 1, "roberta": 1, "distilbert": 2}
+    asyncio.run(embedder.close())
+
+
 def test_a_model_that_nobody_uses_makes_room_for_the_next(models):
     for name in ("roberta", "distilbert", "roberta"):
         asyncio.run(embed(models, name, "dog"))

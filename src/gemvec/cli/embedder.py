@@ -57,7 +57,8 @@ class EmbedderChoice:
 
         The options or GEMVEC_BASE_URL decide; otherwise the server that runs on this machine is used, which is
         announced on standard error; otherwise this process. A running server that was not named is not used if it lacks
-        the model, or if the settings ask for a different computation than the default.
+        the model, if it has other weights under the name that the settings give a model, or if the settings ask for a
+        different computation than the default.
 
         Raises:
             BadSetting: the address or the key cannot be used.
@@ -74,11 +75,15 @@ class EmbedderChoice:
         running = None if _computes_unusually(settings) else find_running_server(settings)
         if running is None or not running.models:
             return None
-        wanted = self.model or (settings.model[0] if settings.model != _default("model") else running.models[0])
-        if wanted.removeprefix("models/") not in running.models:
+        named = _configured_name(settings)
+        wanted = self.model or named or running.models[0]
+        target = running.target(self.server.api_key)
+        if wanted.removeprefix("models/") not in running.models or (
+            not self.model and named and not _is_same_model(target, named, settings)
+        ):
             return None
         announce(f"Embedding with {wanted} at {running.url}.\nUse --base-url local to embed in this process.")
-        return ResolvedChoice(target=running.target(self.server.api_key), model=wanted, is_here=True)
+        return ResolvedChoice(target=target, model=wanted, is_here=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,27 @@ def _default(name: str) -> Any:
     return next(each.default for each in fields(Settings) if each.name == name)
 
 
+def _configured_name(settings: Settings) -> str | None:
+    """Return what the first model is served as if the settings name one: a name of the operator's own, or the model."""
+    from gemvec.models.naming import split_name
+
+    if settings.model == _default("model"):
+        return None
+    own, model = split_name(settings.model[0])
+    return own or model
+
+
+def _is_same_model(target: Target, name: str, settings: Settings) -> bool:
+    """Whether a server means by `name` what the settings do: an id does everywhere, an operator's own name need not."""
+    from gemvec.client.target import open_target
+    from gemvec.models.naming import load_named_model, split_name
+
+    if not split_name(settings.model[0])[0]:
+        return True
+    served = open_target(target, model=name).get_model(name)
+    return served.revision == load_named_model(settings.model[0], settings.cache_dir).revision
+
+
 def _computes_unusually(settings: Settings) -> bool:
     """Whether the settings ask for other vectors than a server computes by default."""
     return any(getattr(settings, name) != _default(name) for name in ("precision", "long_text"))
@@ -168,7 +194,8 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
 
     require_packages()
     is_alias = name is not None and find_gemini_name(name) is not None
-    weights = split_name(settings.model[0])[1] if name is None or is_alias else name
+    own_names = dict(map(split_name, reversed(settings.model)))
+    weights = split_name(settings.model[0])[1] if name is None or is_alias else own_names.get(name, name)
     with show_fetch() as progress:
         loaded = load_model(weights, settings.cache_dir, progress=progress)
 

@@ -57,7 +57,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ModelFile, ...]
 
 
+class _Cut(msgspec.Struct, frozen=True):
+    max_length: int | None = None
+    direction: str = "right"
+
+
+class _TokenizerFile(msgspec.Struct, frozen=True):
+    """What is looked up in a tokenizer.json, which may have 250,000 words beside it."""
+
+    truncation: _Cut | None = None
+
+
 _decode = msgspec.json.Decoder(Manifest).decode
+_decode_tokenizer = msgspec.json.Decoder(_TokenizerFile).decode
 
 
 def id_of(name: str) -> str:
@@ -134,6 +146,7 @@ class _Folder:
         config: config.json; empty if there is none.
         sentence_config: sentence_bert_config.json, or the same under an older name.
         model_config: config_sentence_transformers.json.
+        cut: how tokenizer.json cuts a text that is too long.
     """
 
     root: Path
@@ -143,6 +156,7 @@ class _Folder:
     config: Mapping[str, Any]
     sentence_config: SentenceConfig
     model_config: Mapping[str, Any]
+    cut: _Cut
 
     @classmethod
     def read(cls, root: Path) -> _Folder:
@@ -177,6 +191,7 @@ class _Folder:
             config=config,
             sentence_config=sentence_config,
             model_config=model_config,
+            cut=_read_cut(here / "tokenizer.json"),
         )
 
     def network_facts(self) -> dict[str, Any]:
@@ -251,8 +266,7 @@ class _Folder:
 
     def _cut_tokens(self) -> int:
         """Return the length at which tokenizer.json cuts texts; sentence-transformers uses it for static models."""
-        cut: Any = (read_document(self.here, "tokenizer.json") or {}).get("truncation") or {}
-        return min([*_windows(cut.get("max_length")), _LONGEST_WINDOW])
+        return min([*_windows(self.cut.max_length), _LONGEST_WINDOW])
 
     def _require_tokenizer(self) -> None:
         if (self.here / "tokenizer.json").is_file():
@@ -272,9 +286,8 @@ class _Folder:
 
     def _require_cuts_at_the_end(self) -> None:
         """Refuse a tokenizer that keeps the end of a text that is too long, and not its start."""
-        cut: Any = (read_document(self.here, "tokenizer.json") or {}).get("truncation") or {}
         settings = read_document(self.here, "tokenizer_config.json") or {}
-        side = str(settings.get("truncation_side", cut.get("direction", "right"))).lower()
+        side = str(settings.get("truncation_side", self.cut.direction)).lower()
         if side != "right":
             raise UnsupportedModel(
                 f"{self.here} has truncation_side {side!r} in its tokenizer's files: of a text that is too long the end"
@@ -297,6 +310,16 @@ class _Folder:
             settings = read_document(self.here, "tokenizer_config.json") or {}
             asked = _windows(settings.get("model_max_length"), positions)
         return min([*asked, *_windows(served)], default=_LONGEST_WINDOW)
+
+
+def _read_cut(file: Path) -> _Cut:
+    """Return how a tokenizer.json cuts texts; the defaults if there is no such file or it cuts none."""
+    if not file.is_file():
+        return _Cut()
+    try:
+        return _decode_tokenizer(file.read_bytes()).truncation or _Cut()
+    except (OSError, msgspec.DecodeError) as error:
+        raise UnsupportedModel(f"{file} cannot be read: {error}") from error
 
 
 def _scoring_program(root: Path, path: str, model_config: Mapping[str, Any]) -> Program:

@@ -19,7 +19,7 @@ from gemvec.models.engines import engine_of
 from gemvec.models.naming import load_named_model
 from gemvec.models.pipeline import LONGEST_TEXT_TOKENS, Pipeline, describe_model
 from gemvec.models.progress import Progress
-from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel
+from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel, put_away
 from gemvec.models.weights import LoadedModel
 from gemvec.settings import Settings
 from gemvec.spans import span
@@ -33,7 +33,7 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
     """Load the first of the models in the settings, and prepare the others to be loaded at their first use.
 
     The files of all are fetched and checked now. A model whose files do not say what its vectors are like is loaded to
-    find out.
+    find out, and put away again if there is no room for it.
 
     Args:
         settings: `model`, `model_memory`, `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens` and
@@ -55,13 +55,16 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
     first, *others = models.values()
     pipeline = Pipeline(first, settings)
     served = [pipeline.own_name, *pipeline.gemini_names()]
+    limit_bytes = settings.model_memory or UNLIMITED
     shelved = {first.record.id: _shelve(first, settings, pipeline)}
     for model in others:
         described = _describe(model, settings)
         opened = None if described else Pipeline(model, settings)
         served.append(described or (opened or pipeline).own_name)
-        shelved[model.record.id] = _shelve(model, settings, opened)
-    return LocalEmbedder(served, Shelf(shelved, limit_bytes=settings.model_memory or UNLIMITED))
+        shelved[model.record.id] = here = _shelve(model, settings, opened)
+        if opened and sum(each.size_bytes for each in shelved.values() if each.pipeline) > limit_bytes:
+            put_away(here)
+    return LocalEmbedder(served, Shelf(shelved, limit_bytes=limit_bytes))
 
 
 def _shelve(model: LoadedModel, settings: Settings, pipeline: Pipeline | None) -> ShelvedModel:

@@ -220,7 +220,7 @@ class Shelf:
         is_alone = len(leaving) == len(loaded)
         if used_bytes + size_bytes > self._limit_bytes and not is_alone:
             return None
-        return [_put_away(model) for model in leaving]
+        return [_take_off(model) for model in leaving]
 
     def _start_loading(self, name: str, leaving: list[Pipeline]) -> None:
         self._is_loading = True
@@ -246,6 +246,14 @@ class Shelf:
             self._advance()
 
 
+def put_away(model: ShelvedModel) -> None:
+    """Free a model that is in memory and that nobody uses."""
+    leaving = [_take_off(model)]
+    thread = threading.Thread(target=_free, args=(leaving,), name="gemvec-free")  # the caller's may run an event loop
+    thread.start()
+    thread.join()
+
+
 def _free(pipelines: list[Pipeline]) -> None:
     """Close models and give their memory back to the system; glibc would keep most of a tokenizer's."""
     if not pipelines:
@@ -256,7 +264,7 @@ def _free(pipelines: list[Pipeline]) -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _put_away(model: ShelvedModel) -> Pipeline:
+def _take_off(model: ShelvedModel) -> Pipeline:
     assert model.pipeline is not None
     model.counts = model.pipeline.counts  # first, because figures are read without the lock
     pipeline, model.pipeline = model.pipeline, None

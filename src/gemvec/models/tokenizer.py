@@ -83,8 +83,10 @@ class Tokenizer:
             texts: any number.
             max_tokens: how many ids of a text can count; a far longer text is not tokenized to its end. None for all.
         """
-        whole = None if max_tokens is None else max(_CHARACTERS_PER_TOKEN * max_tokens, _SHORTEST_PIECE)
-        if max_tokens is None or whole is None or max(map(len, texts), default=0) <= whole:
+        if max_tokens is None:
+            return [each.ids for each in self._encode(texts)]
+        whole = max(_CHARACTERS_PER_TOKEN * max_tokens, _SHORTEST_PIECE)
+        if max(map(len, texts), default=0) <= whole:
             return [each.ids for each in self._encode(texts)]
         ends = [_end_of_piece(text, 0, whole) for text in texts]
         firsts = self._encode([text[:end] for text, end in zip(texts, ends, strict=True)])
