@@ -14,16 +14,22 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 
 import httpx
 import numpy as np
+from sqlalchemy import select
 
 from gemvec.batches.queue import BatchQueue
 from gemvec.batches.store import BatchStore
+from gemvec.errors import StorageFailure
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.storage.objects import parse_storage
+from gemvec.storage.schema import servers as servers_table
+from gemvec.storage.servers import SERVER_ID_NAME
 from hash_embedder import vector_of
 from simulation.contract import check_leftovers
 
@@ -33,16 +39,13 @@ MODEL = "/v1beta/models/gemini-embedding-001"
 
 
 class SharedServers:
-    """Real servers in processes of their own; a context manager that ends them.
+    """Real servers in processes of their own; a context manager that ends them."""
 
-    Attributes:
-        kills: how many servers were killed.
-    """
-
-    def __init__(self, folder, count, environment, **settings):
-        self.kills = Counter()
+    def __init__(self, folder, count, environment, database_url, **settings):
+        self._database = open_database(database_url)
         self._folder = folder
         self._environment = os.environ | environment
+        settings["database_url"] = database_url
         self._options = [f"{name}={value}" for name, value in settings.items()]
         self._processes = [None] * count
         self._urls = [None] * count
@@ -57,6 +60,7 @@ class SharedServers:
             process.send_signal(signal.SIGTERM)
         for process in filter(None, self._processes):
             process.communicate()
+        self._database.close()
 
     def start(self, index):
         """Start a server, with the data folder that it had before."""
@@ -71,15 +75,29 @@ class SharedServers:
         self._urls[index] = None
         self._processes[index].kill()
         self._processes[index].communicate()
-        self.kills[index] += 1
 
-    def pause(self, index, seconds):
-        """Stop a server for a while, so that the others take it for dead."""
+    @contextmanager
+    def paused(self, index):
+        """Stop a server for the length of a block; afterwards it goes on where it was."""
         url, self._urls[index] = self._urls[index], None
         self._processes[index].send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self._processes[index].send_signal(signal.SIGCONT)
-        self._urls[index] = url
+        try:
+            yield
+        finally:
+            self._processes[index].send_signal(signal.SIGCONT)
+            self._urls[index] = url
+
+    def wait_for_takeover(self, index):
+        """Wait until the others have removed a silent server."""
+        server_id = (self._folder / f"server{index}" / SERVER_ID_NAME).read_text().strip()
+        its_rows = select(servers_table.c.token).where(servers_table.c.server_id == server_id)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(StorageFailure), self._database.read() as connection:
+                if connection.execute(its_rows).first() is None:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"server {index} was silent for {PATIENCE_SECONDS} seconds and nobody took over")
 
     def any_url(self):
         """Return the address of one that runs."""
@@ -171,43 +189,69 @@ class Client:
         return answer.text
 
 
-class Killer:
-    """Kills servers at random moments and starts them again, some only after the others have taken over."""
+class Kill(StrEnum):
+    """How a server is lost for a while."""
 
-    def __init__(self, servers, count, *, kills_each, lease_seconds, seed=0, also=lambda number: None):
-        self._servers = servers
-        self._left = [index for index in range(count) for _ in range(kills_each)]
-        self._lease_seconds = lease_seconds
-        self._chance = random.Random(seed)
-        self._also = also
-        self._chance.shuffle(self._left)
+    RESTART = "killed, started again at once"
+    AWAY = "killed, started again after the others have taken over"
+    PAUSE = "paused until the others have taken over, then it lives on"
+
+
+class Killer:
+    """Makes a list of kills at random moments, in the background; leaving the block raises what went wrong.
+
+    Attributes:
+        made: how many kills of each kind were made.
+    """
+
+    def __init__(self, servers, kills, *, seed=0, pause_seconds=1.0, also=lambda left: None):
+        """Begin at `start` of the block.
+
+        Args:
+            servers: SharedServers.
+            kills: pairs of a server's index and a Kill, in order.
+            seed: of the moments.
+            pause_seconds: how long to wait between two kills, at most.
+            also: called after each kill, while the server is gone, with the number of kills that are left.
+        """
+        self.made = Counter()
+        self._servers, self._kills, self._also = servers, list(kills), also
+        self._chance, self._pause_seconds = random.Random(seed), pause_seconds
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._pool = ThreadPoolExecutor(1)
 
     def __enter__(self):
-        self._thread.start()
+        self._run = self._pool.submit(self._make_all)
         return self
 
     def __exit__(self, *_):
         self._stopped.set()
-        self._thread.join()
+        self._pool.shutdown()
+        self._run.result()
 
     @property
     def is_done(self):
-        """Whether all kills were made."""
-        return not self._left
+        """Whether all kills were made, or one has failed."""
+        return self._run.done()
 
-    def _run(self):
-        while self._left and not self._stopped.wait(self._chance.uniform(0, 1)):
-            index = self._left.pop()
-            long = 1.5 * self._lease_seconds
-            if self._chance.random() < 0.1:
-                self._servers.pause(index, long)
-            self._servers.kill(index)
-            if self._chance.random() < 0.2:
-                time.sleep(long)
-            self._also(len(self._left))
-            self._servers.start(index)
+    def _make_all(self):
+        for number, (index, kind) in enumerate(self._kills, start=1):
+            if self._stopped.wait(self._chance.uniform(0, self._pause_seconds)):
+                break
+            self._make(index, kind, left=len(self._kills) - number)
+            self.made[kind] += 1
+
+    def _make(self, index, kind, left):
+        if kind is Kill.PAUSE:
+            with self._servers.paused(index):
+                self._also(left)
+                self._servers.wait_for_takeover(index)
+            return
+        self._servers.kill(index)
+        self._also(left)
+        if kind is Kill.AWAY:
+            self._servers.wait_for_takeover(index)
+        self._servers.start(index)
 
 
 def run_batches(servers, killer, *, batches, requests, clients=4):

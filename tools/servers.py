@@ -13,60 +13,29 @@ import json
 import logging
 import os
 import platform
-import pwd
-import shutil
+import random
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from moto.server import ThreadedMotoServer  # noqa: E402 - after the path, like the others
-
-from databases import PostgreSQLServer, find_programs  # noqa: E402 - found through the line above
-from shared_servers import Killer, SharedServers, check_rest, run_batches  # noqa: E402 - likewise
+from databases import running_postgresql  # noqa: E402 - found through the line above
+from object_stores import environment_of, make_bucket, running_s3  # noqa: E402 - likewise
+from shared_servers import Kill, Killer, SharedServers, check_rest, run_batches  # noqa: E402 - likewise
 
 LEASE_SECONDS = 5.0
 
 
-@contextmanager
-def object_store() -> Iterator[dict[str, str]]:
-    """Run an S3 server with a bucket; yield the variables by which a process finds it."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT")).close()
-    yield {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-    }
-    server.stop()
-
-
-@contextmanager
-def database() -> Iterator[PostgreSQLServer]:
-    """Run PostgreSQL."""
-    user = next((each.pw_name for each in pwd.getpwall() if each.pw_name in {"postgres", "nobody"}), None)
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, user)
-    server = PostgreSQLServer(next(iter(find_programs())), folder, user if os.geteuid() == 0 else None)
-    server.create()
-    try:
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
+def list_kills(servers: int, kills_each: int) -> list[tuple[int, Kill]]:
+    """Return the kills in random order: of each ten of a server, seven restart, two stay away and one is a pause."""
+    kinds = [Kill.RESTART] * 7 + [Kill.AWAY] * 2 + [Kill.PAUSE]
+    kills = [(index, kinds[number % len(kinds)]) for index in range(servers) for number in range(kills_each)]
+    random.Random(0).shuffle(kills)
+    return kills
 
 
 def main() -> None:
@@ -80,10 +49,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the result goes")
     options = parser.parse_args()
     started = time.monotonic()
-    with object_store() as environment, database() as postgresql, tempfile.TemporaryDirectory() as folder:
+    kills = list_kills(options.servers, options.kills)
+    every = max(1, len(kills) // max(1, options.database_kills))
+    database_kills = 0
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with running_s3() as endpoint, running_postgresql() as postgresql, tempfile.TemporaryDirectory() as folder:
+        environment = environment_of(endpoint)
+        make_bucket(endpoint)
         os.environ |= environment  # noqa: TID251 - for `check_rest`, in this process
-        every = max(1, options.servers * options.kills // max(1, options.database_kills))
-        database_kills = 0
 
         def kill_database(left: int) -> None:
             nonlocal database_kills
@@ -93,16 +66,15 @@ def main() -> None:
                 database_kills += 1
 
         settings = {"database_url": postgresql.url, "storage": "s3://bucket/store", "lease_seconds": LEASE_SECONDS}
-        with SharedServers(Path(folder), options.servers, environment, delay_seconds=0.02, **settings) as servers:
-            killer = Killer(
-                servers, options.servers, kills_each=options.kills, lease_seconds=LEASE_SECONDS, also=kill_database
-            )
-            with killer:
-                counts = run_batches(servers, killer, batches=options.batches, requests=options.requests)
+        with (
+            SharedServers(Path(folder), options.servers, environment, delay_seconds=0.02, **settings) as servers,
+            Killer(servers, kills, also=kill_database) as killer,
+        ):
+            counts = run_batches(servers, killer, batches=options.batches, requests=options.requests)
         check_rest(postgresql.url, "s3://bucket/store")
     result = {
         "servers": options.servers,
-        "server_kills": sum(servers.kills.values()),
+        "server_kills": {kind.name.lower(): killer.made[kind] for kind in Kill},
         "database_kills": database_kills,
         **counts,
         "violations": 0,

@@ -41,7 +41,7 @@ GemvecError
  |   + UnsupportedModel
  + StorageFailure          the detail is logged, never sent
  |   + StorageFull
- |   + HoldLost             another server works on the store now
+ |   + HoldLost             another server has taken over what this one held
  |   + BeingRepaired        damaged results are being computed again
  |   + DataLost             trying again cannot help
  + TransportFailure        client side: no answer came (refused, timed out, broke off)
@@ -348,7 +348,10 @@ class StorageFull(StorageFailure):
 
 
 class HoldLost(StorageFailure):
-    """Another gemvec server has taken over the store; this one must be restarted."""
+    """Another server has taken over from this one.
+
+    One that shares the store joins again by itself; one that had it alone must be restarted.
+    """
 
 
 class BeingRepaired(StorageFailure):

@@ -1,6 +1,7 @@
 """Two servers work on the batches of one PostgreSQL and one object store."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, select
@@ -12,11 +13,15 @@ from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.queue import BatchQueue, Claimable
 from gemvec.batches.store import BatchStore
 from gemvec.errors import DataLost, HoldLost, UploadNotActive
+from gemvec.files import rows as rows_of_files
+from gemvec.files.rows import upload_key
 from gemvec.files.store import FileStore
 from gemvec.storage.database import open_database
 from gemvec.storage.objects import ObjectPath
 from gemvec.storage.schema import segments
+from gemvec.storage.schema import servers as servers_table
 from gemvec.storage.servers import Membership
+from gemvec.storage.timestamps import utc_now
 from gemvec.wire.batches import BatchState
 from hash_embedder import HashEmbedder
 
@@ -101,6 +106,25 @@ def test_a_server_that_leaves_gives_back_its_claims_and_is_no_longer_counted_on(
         one.queue.claim(ANY)
 
 
+def test_a_dead_server_is_left_alone_while_a_transaction_of_it_is_open(servers):
+    one, two = servers
+    create(one)
+    task = one.queue.claim(ANY)
+    with one.database.write():  # it was lost in the middle of it
+        assert not two.queue.release_dead(one.database.shared_token)
+        two.member.beat()
+    assert two.queue.release_dead(one.database.shared_token)
+    assert two.queue.claim(ANY).lease == task.lease + 1
+
+
+def test_a_look_for_work_that_finds_none_waits_for_no_other_server(servers):
+    one, two = servers
+    with one.database.write() as connection:
+        connection.execute(delete(servers_table).where(servers_table.c.token == two.database.shared_token))
+        assert not two.queue.look(ANY).has_work
+        connection.rollback()
+
+
 def test_the_part_of_a_chunk_that_another_server_computes_is_no_leftover(servers):
     one, two = servers
     create(one)
@@ -175,6 +199,23 @@ def test_an_upload_goes_on_at_another_server(servers):
     assert [part.size_bytes for part in content.parts] == [4, 2]
     place = two.store.files._data_dir / "files"
     assert len({name for each in place.list_names() for name in (place / each).list_names()}) == 2
+
+
+@pytest.mark.parametrize("end", ["finalize", "cancel", "expire"])
+def test_a_server_forgets_an_upload_that_ended_elsewhere(servers, end):
+    one, two = (each.store.files.uploads for each in servers)
+    upload_id = one.start("").upload_id
+    kept = one.start("").upload_id
+    for each in (upload_id, kept):
+        one.append(each, 0, [b"abc"])
+    if end == "expire":
+        with servers[1].database.write() as connection:
+            rows_of_files.delete_expired_uploads(connection, utc_now() + timedelta(days=3))
+        kept = None
+    else:
+        getattr(two, end)(upload_id)
+    one.forget_ended()
+    assert set(one._writers) == set(one._digests) == ({upload_key(kept)} if kept else set())
 
 
 @pytest.mark.parametrize("end", ["abandon", "close", "checkpoint"])

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from batch_steps import file_answers, inline_answers, line, new
 from gemvec.batches.job import ChunkResult
-from gemvec.batches.queue import BatchQueue, Claimable
+from gemvec.batches.queue import BatchQueue, Claimable, ToDo
 from gemvec.batches.store import BatchStore
 from gemvec.errors import (
     BatchNotCancellable,
@@ -408,7 +408,7 @@ def test_an_open_batch_expires_and_keeps_what_is_finished(database, data_dir):
     assert codes_of(file_answers(store, store.get(started.batch_id, ""))) == [None] * 256 + [4] * 44
     assert inline_answers(store, store.get(waiting.batch_id, ""))[0]["error"]["code"] == 4
     assert queue.claim(ANY) is None
-    assert queue.first_expiry() is None
+    assert queue.look(ANY) == ToDo(has_work=False, has_ending=False, first_expiry=None)
 
 
 def test_an_ended_batch_is_deleted_when_its_time_is_up(database, data_dir):

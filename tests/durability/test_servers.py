@@ -2,19 +2,25 @@
 
 import pytest
 
-from shared_servers import Killer, SharedServers, check_rest, run_batches
+from shared_servers import Kill, Killer, SharedServers, check_rest, run_batches
 
-LEASE_SECONDS = 2
+KILLS = [(0, Kill.RESTART), (0, Kill.AWAY), (1, Kill.PAUSE)]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_servers_are_killed_and_nothing_is_lost_nothing_twice_and_all_in_order(
+def test_servers_are_lost_and_nothing_is_lost_nothing_twice_and_all_in_order(
     tmp_path, s3_environment, postgresql_url, s3_url
 ):
-    settings = {"database_url": postgresql_url, "storage": s3_url, "lease_seconds": LEASE_SECONDS}
+    settings = {"database_url": postgresql_url, "storage": s3_url, "lease_seconds": 2}
     with SharedServers(tmp_path, 2, s3_environment, delay_seconds=0.01, **settings) as servers:
-        with Killer(servers, 2, kills_each=1, lease_seconds=LEASE_SECONDS) as killer:
+        with Killer(servers, KILLS, pause_seconds=0.2) as killer:
             run_batches(servers, killer, batches=2, requests=600, clients=2)
-        assert sum(servers.kills.values()) == 2
+        assert set(killer.made) == set(Kill)
+        assert "took this one for dead; it joins again" in servers.log()
     check_rest(postgresql_url, s3_url)
+
+
+def test_what_fails_while_a_server_is_killed_is_raised():
+    with pytest.raises(AttributeError), Killer(None, KILLS, pause_seconds=0):
+        pass

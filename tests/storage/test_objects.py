@@ -82,12 +82,6 @@ def test_what_is_missing_is_noticed_when_it_is_opened(root):
     (root / "a").unlink(missing_ok=True)
 
 
-def test_of_two_that_create_an_object_one_succeeds(root):
-    assert (root / "a").create(b"first")
-    assert not (root / "a").create(b"second")
-    assert read(root / "a") == b"first"
-
-
 def test_names_in_a_folder_are_objects_and_folders(root):
     assert list_names(root / "a") == set()
     for name in ("a/x", "a/y/z", "a/y/w", "ab/x"):

@@ -18,7 +18,7 @@ from gemvec.batches.rows import CHUNK_COLUMNS, chunk_of
 from gemvec.storage.schema import chunks, jobs
 
 # In the order of the index ix_jobs_turn, so that it ends with the first job that has a chunk to claim.
-_FIRST_JOB = (
+_CLAIMABLE = (
     select(jobs.c.job_number, jobs.c.batch_id, jobs.c.owner, jobs.c.model, jobs.c.weights, jobs.c.state)
     .where(
         jobs.c.ended_at.is_(None),
@@ -29,8 +29,8 @@ _FIRST_JOB = (
     )
     .order_by(jobs.c.owner, jobs.c.priority.desc(), jobs.c.job_number)
     .limit(1)
-    .with_for_update()
 )
+_FIRST_JOB = _CLAIMABLE.with_for_update()
 _NEXT_JOB = _FIRST_JOB.where(jobs.c.owner > bindparam("last_owner"))
 
 _FIRST_PENDING = select(func.min(chunks.c.chunk_index)).where(
@@ -98,6 +98,11 @@ def next_job(
     row = connection.execute(_NEXT_JOB, values | {"last_owner": last_owner}).one_or_none()
     row = row or connection.execute(_FIRST_JOB, values).one_or_none()
     return None if row is None else NextJob(*row)
+
+
+def has_claimable(connection: Connection, weights: Collection[str], parked: Collection[int] = ()) -> bool:
+    """Return whether there is an unclaimed chunk; parameters as of `next_job`, but nothing is locked."""
+    return connection.execute(_CLAIMABLE, {"weights": list(weights), "parked": list(parked)}).first() is not None
 
 
 def claim_chunk(connection: Connection, job_number: int, by: str | None = None) -> Chunk | None:

@@ -20,7 +20,7 @@ from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotFound, StorageFailure
 from gemvec.logs import get_logger
 from gemvec.storage.durable import translate_os_errors
-from gemvec.storage.servers import list_arrivals, remove_server
+from gemvec.storage.servers import list_arrivals, lock_server, remove_server
 from gemvec.storage.usage import Usage, add_usage
 from gemvec.wire.batches import BatchState
 
@@ -55,6 +55,21 @@ class Checkpoint:
     next_task: ChunkTask | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToDo:
+    """What the database holds for a runner.
+
+    Attributes:
+        has_work: whether there is a chunk to claim.
+        has_ending: whether there is a batch whose results are to be written.
+        first_expiry: when the next open job expires; None without any.
+    """
+
+    has_work: bool
+    has_ending: bool
+    first_expiry: datetime | None
+
+
 class _VoidClaimError(Exception):
     """Rolls a transaction back: this claim on the chunk is void."""
 
@@ -69,6 +84,19 @@ class BatchQueue:
         self._last_owner = ""
         self._held: set[tuple[int, int, int]] = set()  # claims that somebody was told of: job, chunk, lease
         self._may_have_lost = False
+
+    def look(self, claimable: Claimable) -> ToDo:
+        """Return what there is to do, without a lock: an idle server asks this every second.
+
+        Raises:
+            StorageFailure: the database cannot be read.
+        """
+        with self._database.read() as connection:
+            return ToDo(
+                has_work=claims.has_claimable(connection, claimable.weights, claimable.parked),
+                has_ending=bool(rows.list_ending_jobs(connection)),
+                first_expiry=rows.first_expiry(connection),
+            )
 
     def claim(self, claimable: Claimable) -> ChunkTask | None:
         """Claim the next chunk of the job that goes first: of the next owner's, highest priority, then oldest."""
@@ -223,15 +251,13 @@ class BatchQueue:
     def expire(self) -> int:
         """End the jobs whose time is up; return how many."""
         now = self._store.clock()
-        first = self.first_expiry()
-        if first is None or first > now:
-            return 0
         with self._database.write(is_way_out=True) as connection:
             expired = rows.list_open_jobs(connection, expired_at=now)
             for job in expired:
                 message = "The batch was not finished in time."
                 self._store.end(connection, job, BatchState.EXPIRED, status="DEADLINE_EXCEEDED", message=message)
-        _log.warning("batches expired", extra={"batches": len(expired)})
+        if expired:
+            _log.warning("batches expired", extra={"batches": len(expired)})
         return len(expired)
 
     def settle(self) -> int:
@@ -250,11 +276,6 @@ class BatchQueue:
                 waiting += 1
                 _log.warning("the results of a batch cannot be written yet", extra={"reason": error.message})
         return waiting
-
-    def first_expiry(self) -> datetime | None:
-        """Return when the next open job expires, None without any."""
-        with self._database.read() as connection:
-            return rows.first_expiry(connection)
 
     def release_all(self) -> int:
         """Give back every claimed chunk; return how many. Call it only when no chunk is being computed."""
@@ -286,13 +307,19 @@ class BatchQueue:
         with self._database.read() as connection:
             return [job for job in rows.list_open_jobs(connection) if job.state is BatchState.PENDING]
 
-    def release_dead(self, token: str) -> None:
-        """Give back what a server that died had claimed, and remove it from those that share the store."""
+    def release_dead(self, token: str) -> bool:
+        """Give back what a server that died had claimed, and remove it from those that share the store.
+
+        Returns:
+            False if it was gone already, or must be tried again because a transaction of that server is still open.
+        """
         with self._database.write(is_way_out=True) as connection:
-            was_there = remove_server(connection, token)
-            released = rows.release_chunks_after_crash(connection, token) if was_there else 0
-        if was_there:
-            _log.warning("a server that shared the store is gone", extra={"chunks_again": released})
+            if not lock_server(connection, token):
+                return False
+            remove_server(connection, token)
+            released = rows.release_chunks_after_crash(connection, token)
+        _log.warning("a server that shared the store is gone", extra={"chunks_again": released})
+        return True
 
     def leave(self) -> None:
         """Give back what this server has claimed, and remove it from those that share the store."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -21,7 +22,7 @@ from gemvec.batches.executor import Executor, LocalExecutor
 from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
 from gemvec.batches.job import ChunkResult, ChunkTask, Job
 from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
-from gemvec.batches.queue import BatchQueue, Claimable
+from gemvec.batches.queue import BatchQueue, Claimable, ToDo
 from gemvec.batches.repair import Repairs
 from gemvec.batches.store import BatchStore
 from gemvec.batches.turns import Turns
@@ -38,7 +39,7 @@ CHUNKS_IN_FLIGHT = 4
 _ATTEMPTS = 5
 # How often to look when there is nothing to do, for expiry and for changes that other processes made in the database.
 _POLL_SECONDS = 30.0
-# The same where several servers share the store: what one of them accepts, all of them work on.
+# The same where several servers share the store: what one of them accepts, all of them work on. One loop looks for all.
 _SHARED_POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 3600.0
 
@@ -148,7 +149,7 @@ class BatchRunner:
         wake = self._wake
         task = await self._durably(self.queue.claim, self._claimable())
         if task is None:
-            await self._sleep(wake, min(self._poll_seconds, self._pauses.seconds_left()))
+            await self._sleep(wake, min(_POLL_SECONDS, self._pauses.seconds_left()))
         while task is not None:
             task = await self._carry_out(task)
 
@@ -232,22 +233,30 @@ class BatchRunner:
         return self._attempts[chunk] >= _ATTEMPTS
 
     async def _keep_time(self) -> None:
-        """Expire jobs on time, delete old ones now and then, and wait."""
+        """Look what there is to do: wake idle slots, expire jobs on time, delete old ones now and then; then wait."""
         wake = self._wake
+        found = await self._durably(self.queue.look, self._claimable())
+        if found.has_work and wake is self._wake:
+            self.notify()
+            wake = self._wake  # this loop has looked and is not to be woken by itself
         if await self._durably(self.queue.release_lost):
             self.notify()
         if not self._sweeps():
             await self._sleep(wake, self._poll_seconds)
             return
-        await self._durably(self.queue.expire)
-        await self._settle()
+        left = self._seconds_left(found)
+        has_expired = left <= 0 and await self._durably(self.queue.expire)
+        if has_expired or found.has_ending:
+            await self._settle()
         if time.monotonic() >= self._next_sweep_at and not self._repairs.turn.locked():
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
             async with self._repairs.turn:
                 await self._durably(self.queue.sweep)
-        first = await self._durably(self.queue.first_expiry)
-        left = self._poll_seconds if first is None else (first - self.store.clock()).total_seconds()
         await self._sleep(wake, min(self._poll_seconds, left))
+
+    def _seconds_left(self, found: ToDo) -> float:
+        """Return in how many seconds the next job expires."""
+        return math.inf if found.first_expiry is None else (found.first_expiry - self.store.clock()).total_seconds()
 
     @property
     def _poll_seconds(self) -> float:

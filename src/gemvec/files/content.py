@@ -35,18 +35,11 @@ class FilePart:
     crc32: int | None = None
     sha256: str | None = None
 
-    def check(self) -> None:
+    def check_against(self, found: Stat | None) -> None:
         """Make sure that the bytes are as they were written.
 
-        Raises:
-            DataLost: they are missing, too few, or changed.
-        """
-        with translate_os_errors():
-            (found,) = stats_of([self.path])
-        self.check_against(found)
-
-    def check_against(self, found: Stat | None) -> None:
-        """Make sure of the same, where size and time of the bytes are known.
+        Args:
+            found: their size and time now; None if they are gone.
 
         Raises:
             DataLost: they are missing, too few, or changed.

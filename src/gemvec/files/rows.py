@@ -180,11 +180,15 @@ def advance_upload(
         raise UploadNotActive
 
 
-def delete_expired_uploads(connection: Connection, now: datetime) -> list[str]:
-    """Delete expired uploads and return their keys."""
-    expired = list(connection.scalars(select(uploads.c.upload_id).where(uploads.c.expires_at <= now)))
+def delete_expired_uploads(connection: Connection, now: datetime) -> None:
+    """Delete expired uploads."""
     connection.execute(delete(uploads).where(uploads.c.expires_at <= now))
-    return expired
+
+
+def list_active_keys(connection: Connection, now: datetime) -> set[str]:
+    """Return the keys of active uploads."""
+    is_active = and_(uploads.c.state == UploadState.ACTIVE, uploads.c.expires_at > now)
+    return set(connection.scalars(select(uploads.c.upload_id).where(is_active)))
 
 
 def list_active_content_ids(connection: Connection) -> set[str]:

@@ -220,8 +220,17 @@ class UploadStore:
     def sweep(self) -> None:
         """Delete expired uploads; the file store's sweep removes their bytes."""
         with self._database.write(is_way_out=True) as connection:
-            expired = rows.delete_expired_uploads(connection, self._clock())
-        for key in expired:
+            rows.delete_expired_uploads(connection, self._clock())
+        self.forget_ended()
+
+    def forget_ended(self) -> None:
+        """Forget what is kept in memory for uploads that have ended, here or at a server that shares the store."""
+        kept = {*self._writers, *self._digests}  # before the look: an upload is in the database before it is here
+        if not kept:
+            return
+        with self._database.read() as connection:
+            ended = kept - rows.list_active_keys(connection, self._clock())
+        for key in ended:
             self._writers.pop(key, None)
             self._digests.pop(key, None)
 

@@ -6,7 +6,7 @@ Handlers never import this module; they find what it made with `context.services
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -204,32 +204,41 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def _sharing(membership: Membership, queue: BatchQueue) -> AsyncGenerator[None]:
     """Show the other servers that this one lives, and take over from those that do not; leave at the end."""
-    await _beat(membership, queue)
-    beating = asyncio.create_task(_beat_for_ever(membership, queue))
+    steps = (partial(_beat, membership), partial(_take_over, membership, queue))
+    for step in steps:
+        await step()
+    repeating = [asyncio.create_task(_repeat(step, membership.beat_seconds)) for step in steps]
     try:
         yield
     finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
+        for each in repeating:
+            each.cancel()
+        await asyncio.gather(*repeating, return_exceptions=True)
         with suppress(StorageFailure):  # the others find it dead
             await in_key_thread(queue.leave)
 
 
-async def _beat_for_ever(membership: Membership, queue: BatchQueue) -> None:
+async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
-        await asyncio.sleep(membership.beat_seconds)
-        await _beat(membership, queue)
+        await asyncio.sleep(seconds)
+        await step()
 
 
-async def _beat(membership: Membership, queue: BatchQueue) -> None:
+async def _beat(membership: Membership) -> None:
     """Beat once; in the threads of keys, because those of the database may wait for bytes."""
     try:
         await in_key_thread(membership.beat)
-        for token in await in_key_thread(membership.find_dead):
-            await in_key_thread(queue.release_dead, token)
     except StorageFailure as error:
         log.warning("this server cannot show the others that it lives", extra={"reason": type(error).__name__})
+
+
+async def _take_over(membership: Membership, queue: BatchQueue) -> None:
+    """Give back the chunks of dead servers; it may wait for rows that others hold, and no beat waits for it."""
+    try:
+        for token in await in_database_thread(membership.find_dead):
+            await in_database_thread(queue.release_dead, token)
+    except StorageFailure as error:
+        log.warning("this server cannot take over from others", extra={"reason": type(error).__name__})
 
 
 @asynccontextmanager
@@ -255,6 +264,8 @@ async def _sweep_for_ever(
         try:
             if sweeps():
                 await _sweep(files, database, batches)
+            else:
+                await in_database_thread(files.uploads.forget_ended)
         except GemvecError as error:
             log.error(error.message, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback to learn from
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -152,18 +152,6 @@ class ObjectPath:
                 )
         return size
 
-    def create(self, content: bytes) -> bool:
-        """Write the object unless it exists; return whether it was written. Of several callers, one succeeds."""
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
-
-        with self._translated():
-            try:
-                obstore.put(_open_store(self.url), self.key, content, mode="create")
-            except AlreadyExistsError:
-                return False
-        return True
-
     def copy_to(self, target: ObjectPath) -> None:
         """Copy the object inside the store; its bytes do not come here."""
         import obstore

@@ -2,9 +2,9 @@
 
 Each server has a row with a number that grows while it lives. A server counts as dead once others have watched for the
 length of a lease and the number stayed the same. Only the watchers' own time counts: no clock is compared with another,
-and a pause of the database ends every watch. Whoever finds a server dead removes its row, in the transaction that gives
-back what the server had claimed. Each transaction that writes checks that the row is still there. So a server that was
-only paused changes nothing more under its old token; it joins again under a new one.
+and a pause of the database or of the watcher ends every watch. Whoever finds a server dead removes its row, in the
+transaction that gives back what the server had claimed. Each transaction that writes checks that the row is still
+there. So a server that was only paused changes nothing more under its old token; it joins again under a new one.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Membership:
         self._clock = clock
         self._token = ""
         self._watched: dict[str, tuple[int, float]] = {}  # token -> its beats, and since when they are the same
+        self._looked_at = clock()
 
     def join(self) -> None:
         """Take a new token; from then on this server may write.
@@ -64,9 +65,9 @@ class Membership:
         """
         token = secrets.token_hex(16)
         self._database.share(token)
+        self._token = token  # before others can see it: `find_dead` may run at the same time
         with self._database.join() as connection:
             connection.execute(insert(servers).values(server_id=self._server_id, token=token, beats=0))
-        self._token = token
 
     def beat(self) -> None:
         """Show that this server lives, or join again if the others took it for dead.
@@ -100,6 +101,9 @@ class Membership:
             self._watched.clear()
             raise
         now = self._clock()
+        if now - self._looked_at > self._lease_seconds / 2:  # maybe nobody could beat for so long
+            self._watched.clear()
+        self._looked_at = now
         others = {row.token: row.beats for row in found if row.token != self._token}
         self._watched = {token: self._watch(token, beats, now) for token, beats in others.items()}
         silent = {token for token, (_, since) in self._watched.items() if now - since >= self._lease_seconds}
@@ -109,6 +113,15 @@ class Membership:
     def _watch(self, token: str, beats: int, now: float) -> tuple[int, float]:
         before, since = self._watched.get(token, (-1, now))
         return beats, since if beats == before else now
+
+
+def lock_server(connection: Connection, token: str) -> bool:
+    """Lock the row of a server to remove it; return False if it is gone, or if a transaction of that server is open.
+
+    It does not wait for that transaction: PostgreSQL ends it within a minute, and meanwhile other servers have to beat.
+    """
+    its_row = select(servers.c.token).where(servers.c.token == token)
+    return connection.scalar(its_row.with_for_update(skip_locked=True)) is not None
 
 
 def remove_server(connection: Connection, token: str) -> bool:
