@@ -79,6 +79,8 @@ async def run_in_order(
 
     The first error cancels everything that is still running, and is raised.
     """
+    if len(runs) == 1:
+        return await work(runs[0])
     results: list[list[T]] = [[] for _ in runs]
     positions = iter(range(len(runs)))
 

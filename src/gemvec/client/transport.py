@@ -1,6 +1,6 @@
 """The way to a server: a `Request` goes in, a `Response` comes out.
 
-`Transport.send` makes one attempt; `retries.py` makes more. Each exchange runs in its own thread, so a transport
+`Transport.send` makes one attempt; `retries.py` makes more. Each exchange has a thread to itself, so a transport
 belongs to no event loop, and an exchange can be cancelled at once. The size of every answer is limited before it is
 read.
 """
@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -23,9 +21,8 @@ from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
 import gemvec
 from gemvec.client.connections import Connections, Hold, current_hold, find_proxy
+from gemvec.client.threads import in_thread
 from gemvec.errors import BadAnswer, TransportFailure
-
-T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
 BLOCK_BYTES = 2**18
@@ -134,7 +131,7 @@ class Transport:
         exchange = functools.partial(self._exchange, request, hold, sink)
         try:
             async with asyncio.timeout(None if request.is_long else timeout_seconds):
-                return await _in_thread(exchange)
+                return await in_thread(exchange)
         except (HTTPError, TimeoutError) as error:
             raise self._failure(error, hold) from error
         finally:
@@ -158,9 +155,10 @@ class Transport:
 
     def _send_to(self, url: str, request: Request, hold: Hold) -> urllib3.BaseHTTPResponse:
         is_upload = request.is_long and request.body
-        return self._connections.of(url).urlopen(
+        pool, target = self._connections.of(url)
+        return pool.urlopen(
             request.method,
-            url,
+            target,
             # Sent block by block if each step has its own timeout, else in one piece.
             body=io.BytesIO(request.body) if is_upload else request.body or None,
             headers=self._all_headers(url, request),
@@ -284,18 +282,3 @@ def _reason_of(error: BaseException) -> str:
     while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
     return getattr(error, "_message", None) or str(error) or type(error).__name__
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in its own daemon thread, which does not delay the exit, and await its result."""
-    future: Future[T] = Future()
-
-    def settle() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 # raised again where it is awaited
-            future.set_exception(error)
-
-    future.set_running_or_notify_cancel()
-    threading.Thread(target=settle, name="gemvec-http", daemon=True).start()
-    return await asyncio.wrap_future(future)
