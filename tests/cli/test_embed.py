@@ -1,5 +1,8 @@
 import io
 import json
+import os
+import pty
+import subprocess
 import sys
 
 import numpy as np
@@ -59,8 +62,38 @@ def test_lines_of_standard_input_are_texts(gemvec):
     assert [row["text"] for row in rows(out)] == ["one", "two words", "a third\u2028text"]
 
 
-def test_nothing_on_standard_input_is_no_output(gemvec):
-    assert gemvec("--json", stdin="") == (0, "", "")
+NOTHING = "There is nothing to embed: give texts, --file, or lines on standard input."
+
+
+def test_nothing_on_standard_input_is_no_output_and_needs_no_model(gemvec, monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMVEC_MODEL", "no-model/of-this-name")
+    assert gemvec("--json", stdin="") == (0, "", NOTHING + "\n")
+    (tmp_path / "empty.txt").touch()
+    assert gemvec("--file", tmp_path / "empty.txt") == (0, "", NOTHING + "\n")
+
+
+@pytest.mark.parametrize("stdin", ["closed", "terminal"])
+def test_without_texts_it_says_what_it_needs_before_it_fetches_a_model(tmp_path, stdin):
+    environment = {
+        **os.environ,
+        "GEMVEC_CACHE_DIR": str(tmp_path),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "COLUMNS": "80",
+    }
+    terminal, _ = pty.openpty()
+    script = 'exec "$0" -m gemvec embed' + (" <&-" if stdin == "closed" else "")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable],
+        check=False,
+        env=environment,
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+    )
+    os.close(terminal)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"error: {NOTHING}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_becomes_one_array_of_float32(gemvec, tmp_path):

@@ -191,6 +191,23 @@ def test_a_run_that_reads_nothing_ends_with_status_1(docs, tiny_model, tmp_path)
     assert "Nothing was read." in outcome.stdout
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--json"]])
+def test_a_run_that_has_nothing_to_read_needs_no_model(docs, tmp_path, options):
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "slides.key").write_bytes(b"x")
+    outcome = run("index", "only", "--model", "no-model/of-this-name", *options, code=1)
+    assert "not read: files of other formats: 1 .key" in outcome.stderr
+    assert ('"documents": 0' if "--json" in options else "Nothing was read.") in outcome.stdout
+
+
+def test_a_search_that_cannot_be_made_is_refused_before_its_model_is_opened(docs, tiny_model, tmp_path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    run("index", "docs", "--model", model)
+    shutil.rmtree(model)
+    assert fail("search", " ") == "The query is empty."
+    assert "model" in fail("search", "cancel a batch")
+
+
 def test_strict_ends_with_status_1_when_anything_was_left_out(indexed):
     run("index", "docs", "--strict")
     (indexed / "slides.key").write_bytes(b"x")

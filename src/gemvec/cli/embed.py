@@ -16,7 +16,7 @@ from rich.markup import escape
 from gemvec.cli.completion import complete_model
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, OpenEmbedder, open_embedder
 from gemvec.cli.options import TaskTypeName, check_can_be_written, with_settings
-from gemvec.cli.server import ServerOptions, with_server
+from gemvec.cli.server import ServerOptions, announce, with_server
 from gemvec.errors import BadSetting, EmptyText, InvalidRequest
 from gemvec.settings import Settings
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Texts that are embedded before their vectors are written; an interrupted command loses at most these.
 _TEXTS_AT_ONCE = 1024
 _SHOWN_CHARACTERS, _SHOWN_VALUES = 40, 4
+
+_NOTHING_GIVEN = "There is nothing to embed: give texts, --file, or lines on standard input."
 
 Write = Callable[[Sequence["EmbedRequest"], Sequence["Embedding"]], None]
 
@@ -74,6 +76,8 @@ def embed(
     choice = EmbedderChoice(server=server, model=model)
     check_can_be_written(output, "--output")
     requests = _read_requests(_open_lines(texts or [], file), parse_task_type(task_type), dimensionality)
+    if not requests:
+        announce(_NOTHING_GIVEN)
     with _open_output(output, as_json=as_json) as write:
         asyncio.run(_embed(settings, choice, requests, write))
 
@@ -81,6 +85,8 @@ def embed(
 async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[EmbedRequest], write: Write) -> None:
     from gemvec.client.progress import show_progress
 
+    if not requests:  # no model is needed
+        return
     async with open_embedder(settings, choice) as opened:
         served, requests = await asyncio.to_thread(_fit_to_model, opened, requests)
         is_long = len(requests) > _TEXTS_AT_ONCE and sys.stderr.isatty()
@@ -120,8 +126,8 @@ def _open_lines(texts: list[str], file: Path | None) -> Iterator[tuple[str, str,
         raise BadSetting("Give either texts or --file, not both.")
     if texts:
         return ((f"text {number}", text, None) for number, text in enumerate(texts, start=1))
-    if file is None and sys.stdin.isatty():
-        raise BadSetting("There is nothing to embed: give texts, --file, or lines on standard input.")
+    if file is None and (sys.stdin is None or sys.stdin.isatty()):
+        raise BadSetting(_NOTHING_GIVEN)
     return _read_lines(file)
 
 

@@ -251,6 +251,8 @@ class IndexRequest:
         stored, how = (version.fingerprint, version.indexing) if version else (None, Indexing())
         options = self._get_options(how)
         sources = self._open_sources(version, how)
+        if sources.is_empty and not self.prune:  # no model is needed
+            return IndexOutcome(report=self._report_nothing(sources, options), left_out=sources.left_out)
         choice = self.choice.or_model(stored.model if stored else None).resolve(self.settings)
         if stored is not None:
             refuse_other_model(self.settings, choice, stored, collection=self.settings.collection)
@@ -264,6 +266,11 @@ class IndexRequest:
             else:
                 report = await self._ingest(collection, opened.embedder, sources, wanted, splitter)
         return IndexOutcome(report=report, left_out=sources.left_out)
+
+    def _report_nothing(self, sources: Sources, options: PassageOptions) -> IngestReport | IngestPlan:
+        from gemvec.milvus import IngestReport, Splitter
+
+        return self._plan(None, sources, None, Splitter(options, None)) if self.dry_run else IngestReport()
 
     def _get_options(self, how: Indexing) -> PassageOptions:
         """Return how documents are cut; say what has changed since the last run."""

@@ -119,11 +119,11 @@ def show(outcome: IndexOutcome, settings: Settings, console: Console) -> None:
     from gemvec.milvus import IngestReport
 
     report = outcome.report
-    if not isinstance(report, IngestReport):
-        show_plan(report, console)
-        return
     if not outcome.has_read_anything:
         console.print("[yellow]Nothing was read.[/]")
+        return
+    if not isinstance(report, IngestReport):
+        show_plan(report, console)
         return
     counts = ("added", "changed", "unchanged", "removed")
     said = ", ".join(f"{getattr(report, name):,} {name}" for name in counts if getattr(report, name))

@@ -79,11 +79,15 @@ async def _search(settings: Settings, choice: EmbedderChoice, query: str, option
     from gemvec.documents.vocabulary import Vocabulary, describe_unknown
     from gemvec.milvus import open_collection
     from gemvec.milvus import search as search_collection
+    from gemvec.milvus.search import SearchOptions
 
     with open_collection(
         settings.uri, settings.collection, token=settings.token, must_exist=True, is_only_client=True
     ) as collection:
-        stored = collection.resolve().fingerprint
+        version = collection.resolve()
+        # Before a model is fetched in vain.
+        SearchOptions(**options).check(query, version, collection.name)
+        stored = version.fingerprint
         resolved = choice.or_model(stored.model).resolve(settings)
         refuse_other_model(settings, resolved, stored, collection=collection.name)
         async with open_embedder(settings, resolved) as opened:

@@ -78,6 +78,11 @@ class Sources:
         self.total_bytes = sum(_count_bytes(path) for path in self._paths if path)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read, and nothing that could not be read."""
+        return not self._paths and not self._walk.errors
+
+    @property
     def root(self) -> Path:
         """The folder that document names are relative to, an absolute path."""
         return self._root.path
