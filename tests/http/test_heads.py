@@ -58,11 +58,41 @@ def test_a_head_that_the_standard_forbids_is_refused_and_the_connection_closed(h
     assert words in answer["error"]["message"]
 
 
-def test_an_address_with_scheme_and_host_is_answered(http):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost/healthz",
+        "HTTPS://a.example:8443/healthz?x=1",
+        "http://[::1]:8000//healthz/",
+        "http://a/h%65althz",
+    ],
+)
+def test_an_address_with_scheme_and_host_is_answered(http, address):
     """As proxies send it; RFC 9112 section 3.2.2 has servers take it."""
     with connect(http) as connection:
-        connection.sendall(b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        connection.sendall(f"GET {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://", "http:///healthz", "http://a@b/healthz", "http://a:b/healthz", "http://a\\@b/"]
+)
+def test_an_address_without_a_valid_host_is_refused(http, address):
+    status, answer = first_answer(http, f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert status == 400
+    assert "host" in answer["error"]["message"]
+
+
+def test_the_host_of_an_address_counts_and_the_host_header_does_not(http):
+    """So that links in answers lead where the caller went, and no page of another site gets in by a second host."""
+    head = "POST http://{}/upload/v1beta/files HTTP/1.1\r\nHost: {}\r\nOrigin: http://10.0.0.1\r\nContent-Length: 2\r\n"
+    head += "X-Goog-Upload-Protocol: resumable\r\nX-Goog-Upload-Command: start\r\nConnection: close\r\n\r\n{{}}"
+    with connect(http) as connection:
+        connection.sendall(head.format("10.0.0.1", "other.example").encode())
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"http://10.0.0.1/upload/v1beta/files/" in answer
+    assert first_answer(http, head.format("other.example", "10.0.0.1").encode())[0] == 403
 
 
 def test_header_values_are_trimmed(http):

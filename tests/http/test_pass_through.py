@@ -372,7 +372,12 @@ def exchange(client, head):
         "@{elsewhere}/v1beta/x:y",
         "%2Fv1beta%2F@{elsewhere}/x:y",
         ":1@{elsewhere}/x:y",
-        "http://{elsewhere}/v1beta/x:y",
+        "http://a@{elsewhere}/v1beta/x:y",
+        "http%3A//{elsewhere}/v1beta/x:y",
+        "ftp://{elsewhere}/v1beta/x:y",
+        "http://localhost@{elsewhere}/v1beta/x:y",
+        "http://{elsewhere}/v1beta/%2e%2e/y",
+        "http://{elsewhere}#/v1beta/x:y",
         "/v1beta/x/../../y",
         "/v1beta/x/%2e%2e/%2E%2E/y",
         "/v1beta/models/%2e%2e",
@@ -386,6 +391,37 @@ def test_no_path_leads_to_another_server_or_out_of_the_address(keyed, behind, ta
         answer = exchange(keyed, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert answer.split()[1] in {b"400", b"404"}
     assert elsewhere.seen == behind.seen == []
+
+
+def test_an_address_with_another_host_is_passed_on_by_its_path_to_the_server_behind_only(keyed, behind):
+    elsewhere = Behind()
+    with serving(Starlette(routes=[Route("/{path:path}", elsewhere.__call__)])) as url:
+        head = f"GET {url}//v1beta/cachedContents/a%2Fb?x=%26&key=k HTTP/1.1\r\nHost: other.example\r\n\r\n"
+        assert exchange(keyed, head.encode()).split()[1] == b"200"
+    [seen] = behind.seen
+    assert (seen["path"], seen["query"]) == ("/v1beta/cachedContents/a%2Fb", "x=%26")
+    assert seen["headers"]["host"] == behind.url.removeprefix("http://")
+    assert elsewhere.seen == []
+
+
+def test_an_address_with_a_host_is_no_way_round_what_a_key_is_bound_to(behind, running, tmp_path):
+    database = open_database(database_of(Settings(data_dir=tmp_path)))
+    _, secret = KeyStore(database).create("flash", models=("gemini-2.5-flash",))
+    database.close()
+    with running(pass_through=behind.url, data_dir=tmp_path) as client:
+
+        def code(target):
+            head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nx-goog-api-key: {secret}\r\n\r\n"
+            return exchange(client, head.encode()).split()[1]
+
+        assert code("http://a/v1beta/models/gemini-2.5-flash") == b"200"
+        assert code("http://a/v1beta/models/gemini-2.5-pro") == b"403"
+        assert code("http://a/models/gemini-2.5-flash@b/v1beta/models/gemini-2.5-pro") == b"403"
+        assert code("http://models/gemini-2.5-flash/v1beta/cachedContents") == b"403"
+        assert code("http://a/v1beta/models/gemini-2.5-flash/models/gemini-2.5-pro") == b"403"
+        assert code("http://a/v1beta/models/gemini-2.5-flash:embedContents") == b"404"
+    assert [each["path"] for each in behind.seen] == ["/v1beta/models/gemini-2.5-flash"]
+    assert secret not in str(behind.seen)
 
 
 def test_without_a_server_behind_the_answer_says_how_to_have_one(http):

@@ -1,4 +1,4 @@
-"""The heads of requests that are refused, beyond what the HTTP parser refuses, and the form of such a refusal.
+"""Heads of requests: those that are refused, beyond what the HTTP parser refuses, and those with a whole address.
 
 h11 bounds a head that is still arriving, but not one that came whole in a single read. It also takes a body with both a
 length and a transfer coding, and two servers in a row may disagree about the end of such a body (request smuggling, RFC
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import orjson
 from starlette.responses import Response
@@ -19,7 +20,9 @@ from gemvec.wire.status import error_to_wire
 _MAX_HEADERS = 100
 _VERSIONS = {"1.0", "1.1"}
 # The scheme and host that a client puts before the path when it thinks the server is a proxy (RFC 9112 section 3.2.2).
-_ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
+_ORIGIN = re.compile(rb"(https?)://([^/]*)", re.IGNORECASE)
+# Without a name or password before the host, which RFC 9110 section 4.2.4 has servers distrust.
+_HOST = re.compile(rb"(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 
 _STATUS_NAMES = {
     HTTPStatus.REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",
@@ -43,8 +46,8 @@ class HeadRules:
         """Pass the request on, or refuse it."""
         refused = self._find_fault(scope) if scope["type"] == "http" else None
         if refused is None:
-            if scope["type"] == "http" and (origin := _ORIGIN.match(scope["path"])):
-                scope["path"] = scope["path"][origin.end() :] or "/"
+            if scope["type"] == "http" and (origin := _ORIGIN.match(scope["raw_path"])):
+                _shorten(scope, origin)
             await self._app(scope, receive, send)
             return
         code, message = refused
@@ -60,7 +63,19 @@ class HeadRules:
         if target_bytes + sum(len(name) + len(value) for name, value in headers) > self._max_bytes:
             message = f"The request's head is larger than {self._max_bytes} bytes."
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message
+        origin = _ORIGIN.match(scope["raw_path"])
+        if origin and not _HOST.fullmatch(origin[2]):
+            return HTTPStatus.BAD_REQUEST, "The host in the request's address is not valid."
         return _find_framing_fault(scope["http_version"], {name for name, _ in headers})
+
+
+def _shorten(scope: Scope, origin: re.Match[bytes]) -> None:
+    """Leave the path of an address that began with scheme and host; these count, and the Host header does not."""
+    path = scope["raw_path"][origin.end() :] or b"/"
+    scope["raw_path"], scope["path"] = path, unquote(path.decode("ascii"))
+    scope["scheme"] = origin[1].decode("ascii").lower()
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    scope["headers"] = [(b"host", origin[2]), *others]
 
 
 def _find_framing_fault(version: str, names: set[bytes]) -> tuple[HTTPStatus, str] | None:

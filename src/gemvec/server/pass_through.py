@@ -104,12 +104,12 @@ def _pass_through_of(request: Request) -> PassThrough:
 
 
 def _check_model(request: Request) -> None:
-    """Count the call as one text, and refuse one of a model that the caller's key may not use."""
+    """Count the call as one text, and refuse one that names a model which the caller's key may not use."""
     caller: Caller = request.state.caller
-    named, limiter = _MODEL.search(request.scope["path"]), limiter_of(request)
-    if named:
-        limiter.check_name(caller, named[1])
-    elif caller.is_bound_to_models:
+    names, limiter = _MODEL.findall(request.scope["path"]), limiter_of(request)
+    for name in names:
+        limiter.check_name(caller, name)
+    if not names and caller.is_bound_to_models:
         raise ModelForbidden("The API key may use only some models, and the path of this call names none.")
     limiter.spend_call(caller)
 

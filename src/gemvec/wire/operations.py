@@ -2,7 +2,7 @@
 
 The official SDKs read `metadata`, REST users read `done`, `response` and `error`, so all of them are set. Small inline
 output appears twice, in `metadata.output` and in `response`. Large output is only in `metadata.output`, where the SDKs
-for Python and JavaScript read it; it is written in pieces and never completely in memory.
+for Python, JavaScript and Go read it; it is written in pieces and never completely in memory.
 """
 
 from __future__ import annotations
