@@ -1,6 +1,7 @@
 """Around the pages: navigation, theme, key, a server that is gone, narrow screens, accessibility; models, figures."""
 
 import re
+import shutil
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 KEY = "a-secret-key"
 # The server runs in the process of the tests, which may be large by now.
 SIZE = re.compile(r"\d [MG]iB")
+FIRST_PAINT_BYTES = 150_000
 LINE = b'{"key": "1", "request": {"content": {"parts": [{"text": ""}]}}}'
 
 
@@ -175,6 +177,27 @@ def test_what_the_weights_are_for_is_said(open_page, serve):
     with serve(model=("fake",)) as url:
         page = open_page(f"{url}/#/models")
         expect(page.locator(".weights-card dl div", has_text="Languages")).to_contain_text("not known")
+
+
+def test_the_memory_of_each_model_is_that_of_the_metrics(open_page, serve, tiny_model, tmp_path):
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    with serve(model=(str(tiny_model), str(other))) as url:
+        told = dict(re.findall(r'gemvec_model_memory_bytes{model="(.*)"} (.*)', httpx.get(f"{url}/metrics").text))
+        page = open_page(f"{url}/#/models")
+        for name, state in ((tiny_model.name, "in memory now"), ("other", "not in memory now")):
+            card = page.locator(".weights-card", has=page.locator("h2", has_text=name))
+            shown = card.locator("dl div", has_text="Memory").locator("dd").text_content()
+            number, unit, *rest = shown.removeprefix("about ").replace(",", " ", 1).split()
+            factor = {"KiB": 2**10, "MiB": 2**20}[unit]
+            assert float(number) * factor == pytest.approx(float(told[name]), rel=0.1)
+            assert " ".join(rest) == state
+
+
+def test_what_a_browser_fetches_for_its_first_page_is_small(open_page, gemvec_server):
+    page = open_page(gemvec_server.url)
+    expect(page.get_by_role("button", name="Embed", exact=True)).to_be_enabled()
+    sizes = "performance.getEntries().map((each) => each.decodedBodySize ?? 0)"
+    assert 0 < sum(page.evaluate(sizes)) < FIRST_PAINT_BYTES
 
 
 @pytest.mark.gemvec(limits="google")

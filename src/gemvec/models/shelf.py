@@ -136,6 +136,12 @@ class Shelf:
                 labels=labels,
             )
             yield Figure(
+                name="model_memory_bytes",
+                summary="Estimate of the memory that the model takes while it is loaded.",
+                value=model.size_bytes,
+                labels=labels,
+            )
+            yield Figure(
                 name="model_loads",
                 summary="Times that the model was loaded.",
                 value=model.loads,

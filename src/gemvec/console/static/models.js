@@ -33,7 +33,8 @@ export function createModelsPage() {
       try {
         const [{ names }, info, figures] = await Promise.all([askServed(), askJson("info"), askFiguresOfAdmin()]);
         const byWeights = Map.groupBy(names, (each) => each.weights);
-        weights.replaceChildren(...[...byWeights].map(([name, served]) => cardOf(name, served)));
+        weights.replaceChildren(...[...byWeights].map(([name, served]) =>
+          cardOf(name, served, figures ? memoryOf(name, figures) : "")));
         limits.replaceChildren(...limitsOf(info.limits));
         memoryCard.hidden = !figures;
         if (figures) memory.replaceChildren(...factsOf([
@@ -60,10 +61,25 @@ async function askFiguresOfAdmin() {
 }
 
 /**
+ * Return what a model takes of memory; empty if it does not run in the server's process.
+ *
+ * @param {string} weights
+ * @param {import("./figures.js").Figures} figures
+ */
+function memoryOf(weights, figures) {
+  const ofModel = (/** @type {Record<string, string>} */ labels) => labels.model === weights.split("@")[0];
+  const bytes = figures.sum("gemvec_model_memory_bytes", ofModel);
+  if (!bytes) return "";
+  const isLoaded = figures.sum("gemvec_model_in_memory", ofModel) > 0;
+  return `about ${size(bytes)}, ${isLoaded ? "in memory now" : "not in memory now"}`;
+}
+
+/**
  * @param {string} weights
  * @param {import("./served.js").ServedName[]} names
+ * @param {string} memory empty if it is not known
  */
-function cardOf(weights, names) {
+function cardOf(weights, names, memory) {
   const [{ name, nativeDimensionality, description, languages }] = names;
   const rows = names.map((each) => tableRow(HEADS,
     make("th", { scope: "row" }, make("code", {}, each.name)),
@@ -74,7 +90,11 @@ function cardOf(weights, names) {
   return make("section", { class: "card weights-card" },
     make("h2", {}, weights), make("p", { class: "soft" }, description),
     make("p", { class: "about" }, `The model makes ${whole(nativeDimensionality)} values. Longer vectors are padded with zeros, shorter ones are cut.`),
-    make("dl", { class: "facts" }, ...factsOf([["Languages", languages || "not known"], ["Check it", `gemvec models verify ${weights.split("@")[0]}`]])),
+    make("dl", { class: "facts" }, ...factsOf([
+      ["Languages", languages || "not known"],
+      .../** @type {[string, string][]} */ (memory ? [["Memory", memory]] : []),
+      ["Check it", `gemvec models verify ${weights.split("@")[0]}`],
+    ])),
     createMeasure(name, weights),
     make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `Names of ${weights}` },
       make("table", { class: "plain stacked" },
