@@ -29,6 +29,7 @@ from attackers import MIB, Attack, Attacker, hostile_server
 from honest_caller import calling
 from served import Served, machine, served
 
+from gemvec.server.key_limits import KeyLimits
 from gemvec.server.keys import KeyStore
 from gemvec.storage.database import DATABASE_NAME, open_database
 
@@ -97,7 +98,7 @@ def _make_key(server: Served) -> str:
     """Make a key that may little."""
     database = open_database(server.data_dir / DATABASE_NAME)
     try:
-        _, key = KeyStore(database).create("attacker", requests_per_minute=10, tokens_per_minute=100)
+        _, key = KeyStore(database).create("attacker", limits=KeyLimits(requests_per_minute=10, tokens_per_minute=100))
     finally:
         database.close()
     return key

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from gemvec.cli.keys import app
 from gemvec.errors import InvalidRequest, NotFound
 from gemvec.server.auth import require_keys
-from gemvec.settings import Settings
+from gemvec.server.key_limits import KEY_LIMITS
+from gemvec.settings import Settings, flag_name
 from gemvec.storage.database import database_of, open_database
 from gemvec.storage.timestamps import utc_now
 from gemvec.storage.usage import Usage, add_usage
@@ -39,9 +40,39 @@ def test_a_wrong_duration_is_named(tmp_path, time):
     assert f"--expires-in has value {time!r}" in done.exception.message
 
 
-def test_a_limit_that_no_database_holds_is_refused(tmp_path):
-    done = runner.invoke(app, ["create", "x", "--requests-per-minute", str(2**63), "--data-dir", str(tmp_path)])
+@pytest.mark.parametrize("value", [str(2**63), "0", "many", "1.5", ""])
+@pytest.mark.parametrize("verb", ["create", "set"])
+def test_what_cannot_be_a_limit_is_a_wrong_use_of_its_flag(tmp_path, verb, value):
+    done = runner.invoke(app, [verb, "x", f"--requests-per-minute={value}", "--data-dir", str(tmp_path)])
     assert done.exit_code == 2
+    assert "--requests-per-minute" in done.output
+
+
+def test_every_limit_has_a_flag_and_can_be_the_servers_again(tmp_path):
+    flags = [f"{flag_name(name)}={number}" for number, name in enumerate(KEY_LIMITS, 1)]
+    made = json.loads(invoke(tmp_path, "create", "ci", *flags, "--json").stdout)
+    names = ["requestsPerMinute", "tokensPerMinute", "requestsPerDay", "tokensPerDay"]
+    names += ["maxOpenUploads", "maxOpenBatches", "maxStoredBytes", "maxPriority"]
+    assert [made[name] for name in names] == list(range(1, 9))
+    changed = json.loads(
+        invoke(tmp_path, "set", "ci", "--tokens-per-day=default", "--max-priority=-5", "--json").stdout
+    )
+    assert [changed[name] for name in names] == [1, 2, 3, None, 5, 6, 7, -5]
+    defaults = [f"{flag_name(name)}=default" for name in KEY_LIMITS]
+    assert not any(json.loads(invoke(tmp_path, "set", "ci", *defaults, "--json").stdout)[name] for name in names)
+
+
+def test_a_change_of_limits_names_a_limit_and_shows_what_is_then(tmp_path):
+    invoke(tmp_path, "create", "ci")
+    with pytest.raises(InvalidRequest, match="Name a limit"):
+        invoke(tmp_path, "set", "ci")
+    shown = invoke(tmp_path, "set", "ci", "--max-stored-bytes", "20 GiB", "--requests-per-minute", "60").stdout
+    assert shown == invoke(tmp_path, "show", "ci").stdout
+    lines = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert lines["name"].strip() == "ci"
+    assert lines["--max-stored-bytes"].strip() == "20GiB"
+    assert lines["--requests-per-minute"].strip() == "60"
+    assert lines["--max-priority"].strip() == "the server's"
 
 
 @pytest.mark.parametrize("name", ["[/x]", "[red]", "  padded "])
@@ -62,9 +93,9 @@ def test_the_limits_and_models_of_a_key_are_listed_for_people_in_eighty_columns(
     runner.invoke(app, ["create", "open", *folder])
     _, ci, more, anything = runner.invoke(app, ["list", *folder]).stdout.splitlines()
     expires = json.loads(runner.invoke(app, ["list", "--json", *folder]).stdout)[0]["expiresAt"]
-    assert ci.split() == ["ci", models[0], "60", "9000", expires[:10], "active"]
-    assert more.split() == [models[1]]
-    assert anything.split() == ["open", "all", "-", "-", "-", "active"]
+    assert ci.split() == ["ci", models[0], "60", "texts/min", expires[:10], "active"]
+    assert more.split() == [models[1], "9000", "tokens/min"]
+    assert anything.split() == ["open", "all", "the", "server's", "-", "active"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from gemvec.server.key_limits import KeyLimits
+
 TEXT = {"content": {"parts": [{"text": "four words are here"}]}}
 
 
@@ -16,7 +18,7 @@ def admin_page(open_page, serve, make_key):
     """The page of a server with three keys, one of which was used."""
     admin = make_key("prometheus", is_admin=True)
     make_key("it's revoked")
-    alice = make_key("alice", models=("gemini-embedding-001",), tokens_per_minute=30_000)
+    alice = make_key("alice", models=("gemini-embedding-001",), limits=KeyLimits(tokens_per_minute=30_000))
     with serve() as url:
         sent = httpx.post(
             f"{url}/v1beta/models/gemini-embedding-001:embedContent", json=TEXT, headers={"x-goog-api-key": alice}
@@ -49,9 +51,10 @@ def command(page):
 def test_keys_are_listed_with_what_they_used(admin_page):
     row = admin_page.locator("#keys tr").filter(has_text="alice")
     cells = row.locator("td").all_text_contents()
-    assert cells[:5] == ["active", "gemini-embedding-001", "no limit", "30,000", "never"]
-    assert cells[5:8] == ["1", "1", "4"]
-    assert cells[8] != "never"
+    assert cells[:4] == ["active", "gemini-embedding-001", "30,000 tokens/min", "never"]
+    assert cells[4:7] == ["1", "1", "4"]
+    assert cells[7] != "never"
+    expect(admin_page.locator("#keys tr").filter(has_text="revoked")).to_contain_text("the server's")
     expect(admin_page.locator("#keys tr").first).to_contain_text("prometheus admin")
 
 
@@ -60,12 +63,33 @@ def test_the_command_that_makes_a_key(admin_page):
     admin_page.get_by_label("Model").select_option("gemini-embedding-001")
     admin_page.get_by_label("Texts a minute").fill("600")
     admin_page.get_by_label("Tokens a minute").fill("9000")
+    admin_page.get_by_label("Highest priority").fill("-2")
     admin_page.get_by_label("Expires in").fill("30d")
     admin_page.get_by_label("Admin").check()
     assert command(admin_page) == [
         *("gemvec", "keys", "create", "it's mine", "--model", "gemini-embedding-001"),
-        *("--requests-per-minute", "600", "--tokens-per-minute", "9000", "--admin", "--expires-in", "30d"),
+        *("--admin", "--requests-per-minute", "600", "--tokens-per-minute", "9000", "--max-priority", "-2"),
+        *("--expires-in", "30d"),
     ]
+
+
+def test_limits_are_changed_from_what_they_are(changing_page, make_key):
+    page = changing_page
+    limits = KeyLimits(tokens_per_minute=9000, max_open_batches=5)
+    make_key("ci", limits=limits)
+    page.reload()
+    row = page.locator("#keys tr").filter(has_text="ci")
+    expect(row).to_contain_text("9,000 tokens/min, 5 open batches")
+    page.get_by_label("What to do").select_option("set")
+    page.locator("[name=key]").select_option("ci")
+    expect(page.get_by_label("Tokens a minute")).to_have_value("9000")
+    page.get_by_label("Tokens a minute").fill("")
+    page.get_by_label("Stored bytes").fill("1000000")
+    changes = ["--tokens-per-minute", "default", "--max-stored-bytes", "1000000"]
+    assert command(page) == ["gemvec", "keys", "set", "ci", *changes]
+    page.get_by_role("button", name="Change the limits").click()
+    expect(row).to_contain_text("5 open batches, 1,000,000 bytes stored")
+    expect(row).not_to_contain_text("tokens/min")
 
 
 @pytest.mark.parametrize("verb", ["rotate", "revoke", "delete"])

@@ -43,17 +43,31 @@ def status_with(http, key):
 
 
 def test_a_key_is_made_with_its_limits_and_shown_once(http, log):
-    asked = {"name": "ci", "model": "tiny", "requestsPerMinute": 600, "tokensPerMinute": "9000"}
+    asked = {"name": "ci", "model": "tiny", "limits": {"requestsPerMinute": 600, "tokensPerMinute": "9000"}}
     answer = http.post(KEYS, json=asked | {"lifetimeSeconds": 3600})
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     key = answer.json()["key"]
     assert status_with(http, key) == 200
     made = listed(http)["ci"]
-    assert (made["models"], made["requestsPerMinute"], made["tokensPerMinute"]) == (["tiny"], "600", "9000")
+    assert made["models"] == ["tiny"]
+    assert made["limits"] == {"requestsPerMinute": "600", "tokensPerMinute": "9000"}
     assert made["expireTime"]
     assert key not in http.get(KEYS).text
     assert key not in log.getvalue()
     assert '"key made"' in log.getvalue()
+
+
+def test_the_limits_of_a_key_are_changed_as_a_whole(http):
+    http.post(KEYS, json={"name": "changed", "limits": {"requestsPerMinute": 5, "maxPriority": "-1"}})
+    limits = {"tokensPerDay": "70", "maxOpenBatches": "2", "maxPriority": "0"}
+    assert http.post(f"{KEYS}:set", json={"name": "changed", "limits": limits}).json() == {}
+    assert listed(http)["changed"]["limits"] == limits
+    refused = http.post(f"{KEYS}:set", json={"name": "changed", "limits": {"maxOpenUploads": 0}})
+    assert (refused.status_code, "max_open_uploads is 0" in refused.text) == (400, True)
+    assert http.post(f"{KEYS}:set", json={"name": "nobody"}).status_code == 404
+    assert listed(http)["changed"]["limits"] == limits
+    assert http.post(f"{KEYS}:set", json={"name": "changed"}).json() == {}
+    assert listed(http)["changed"]["limits"] == {}
 
 
 def test_a_replaced_key_works_for_its_overlap_only(http):
@@ -86,7 +100,7 @@ def test_a_key_is_revoked_and_deleted(http):
     [
         ({"name": ""}, "A key needs a name"),
         ({"name": "admin"}, "'admin' already"),
-        ({"name": "a", "requestsPerMinute": 0}, "requests_per_minute is 0"),
+        ({"name": "a", "limits": {"requestsPerMinute": 0}}, "requests_per_minute is 0"),
         ({"name": "a", "lifetimeSeconds": 0}, "lifetime_seconds is 0"),
         ({"name": "a", "lifetimeSeconds": 10**12}, "lifetime_seconds is 1000000000000"),
         ({"name": "a", "lifetimeSeconds": "soon"}, "lifetime_seconds"),
@@ -101,7 +115,7 @@ def test_what_is_wrong_is_named_and_nothing_is_made(http, asked, words):
     assert listed(http).keys() == before
 
 
-@pytest.mark.parametrize("verb", ["", ":rotate", ":revoke", ":delete"])
+@pytest.mark.parametrize("verb", ["", ":rotate", ":set", ":revoke", ":delete"])
 def test_a_page_of_another_site_may_not_even_with_a_key(http, verb):
     answer = http.post(f"{KEYS}{verb}", json={"name": "admin"}, headers={"origin": "https://evil.example"})
     assert answer.status_code == 403

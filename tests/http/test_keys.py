@@ -8,6 +8,7 @@ import pytest
 from gemvec.errors import BadSetting
 from gemvec.server import key_removal, key_ring
 from gemvec.server.auth import require_keys
+from gemvec.server.key_limits import KeyLimits
 from gemvec.server.keys import KeyStore
 from gemvec.settings import Settings
 from gemvec.storage.database import database_of, open_database
@@ -129,14 +130,14 @@ def test_a_list_shows_only_what_the_key_may_use(http, store):
 
 
 def test_info_tells_a_key_its_own_limits(http, store):
-    _, secret = store.create("ci", models=("tiny",), tokens_per_minute=3000)
+    _, secret = store.create("ci", models=("tiny",), limits=KeyLimits(tokens_per_minute=3000))
     info = http.get("/info", headers=headers(secret)).json()
     assert info["models"] == ["tiny"]
     assert info["limits"]["tokens_per_minute"] == 3000
 
 
 def test_a_keys_limit_is_for_all_models_together(http, store):
-    _, secret = store.create("ci", requests_per_minute=2)
+    _, secret = store.create("ci", limits=KeyLimits(requests_per_minute=2))
     _, other = store.create("other")
     assert [embed(http, secret, model).status_code for model in (MODEL, "models/tiny", MODEL)] == [200, 200, 429]
     refused = embed(http, secret).json()["error"]
@@ -148,7 +149,7 @@ def test_a_keys_limit_is_for_all_models_together(http, store):
 
 
 def test_a_keys_tokens_are_limited(http, store):
-    _, secret = store.create("ci", tokens_per_minute=3)
+    _, secret = store.create("ci", limits=KeyLimits(tokens_per_minute=3))
     assert embed(http, secret).status_code == 200
     assert soon(lambda: embed(http, secret).status_code == 429)
 
@@ -249,3 +250,64 @@ def test_a_made_key_is_enough_to_listen_for_others(tmp_path, store):
         require_keys(settings)
     store.create("laptop")
     require_keys(settings)
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("requests_per_day", 1), ("tokens_per_day", 3)])
+def test_a_keys_use_in_a_day_is_limited(http, store, unit, limit):
+    (_, secret), (_, other) = store.create("ci", limits=KeyLimits(**{unit: limit})), store.create("other")
+    assert [embed(http, key).status_code for key in (secret, secret, other, other)] == [200, 429, 200, 200]
+    details = embed(http, secret).json()["error"]["details"]
+    violation = next(each for each in details if "violations" in each)["violations"][0]
+    assert violation["quotaId"] == f"Embed{unit.split('_')[0].capitalize()}PerDayPerKey"
+    assert http.get("/info", headers=headers(secret)).json()["limits"][unit] == limit
+
+
+def begin_upload(http, secret, size=1):
+    start = {"X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"}
+    length = {"X-Goog-Upload-Header-Content-Length": str(size)}
+    return http.post("/upload/v1beta/files", headers=start | length | headers(secret)).status_code
+
+
+def batch_status(http, secret, *, priority=0, count=1):
+    requests = [{"request": BODY}] * count
+    body = {"batch": {"inputConfig": {"requests": {"requests": requests}}, "priority": str(priority)}}
+    return http.post(f"/v1beta/{MODEL}:asyncBatchEmbedContent", json=body, headers=headers(secret)).status_code
+
+
+def test_uploads_begun_are_limited_for_each_key(http, store):
+    (_, small), (_, other) = store.create("small", limits=KeyLimits(max_open_uploads=1)), store.create("other")
+    assert [begin_upload(http, key) for key in (small, small, other, other)] == [200, 429, 200, 200]
+
+
+def test_stored_bytes_are_limited_for_each_key(http, store):
+    (_, small), (_, other) = store.create("small", limits=KeyLimits(max_stored_bytes=100)), store.create("other")
+    assert [begin_upload(http, key, 60) for key in (small, small, other, other)] == [200, 429, 200, 200]
+    assert [batch_status(http, key) for key in (small, other)] == [429, 200], "results are stored, too"
+
+
+def test_open_batches_are_limited_for_each_key(http, store):
+    (_, small), (_, other) = store.create("small", limits=KeyLimits(max_open_batches=1)), store.create("other")
+    assert [batch_status(http, key, count=2000) for key in (small, small, other, other)] == [200, 429, 200, 200]
+
+
+def test_priorities_are_limited_for_each_key(http, store):
+    (_, small), (_, other) = store.create("small", limits=KeyLimits(max_priority=2)), store.create("other")
+    assert [batch_status(http, key, priority=3) for key in (small, other)] == [400, 200]
+    assert batch_status(http, small, priority=2) == 200
+
+
+def test_a_key_may_have_more_than_the_server_lets_every_key_have(running_whole, tmp_path, store):
+    (_, large), (_, other) = store.create("large", limits=KeyLimits(max_open_uploads=2)), store.create("other")
+    with running_whole(tmp_path, max_open_uploads="1") as http:
+        assert [begin_upload(http, key) for key in (large, large, large, other, other)] == [200, 200, 429, 200, 429]
+
+
+def test_a_running_server_keeps_to_changed_limits(http, store):
+    _, secret = store.create("ci")
+    assert (embed(http, secret).status_code, begin_upload(http, secret)) == (200, 200)
+    store.set_limits("ci", {"requests_per_minute": 1, "max_open_uploads": 1})
+    assert begin_upload(http, secret) == 429
+    assert soon(lambda: embed(http, secret).status_code == 429)
+    store.set_limits("ci", {"requests_per_minute": None, "max_open_uploads": None})
+    assert begin_upload(http, secret) == 200
+    assert soon(lambda: embed(http, secret).status_code == 200)

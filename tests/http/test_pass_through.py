@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from gemvec.errors import BadSetting
 from gemvec.gateway.pass_through import PassThrough
+from gemvec.server.key_limits import KeyLimits
 from gemvec.server.keys import KeyStore
 from gemvec.server.upstream import open_pass_through
 from gemvec.settings import Settings
@@ -347,7 +348,9 @@ def test_a_key_of_this_server_never_leaves_it(behind, running, tmp_path):
 
 def test_a_key_for_some_models_reaches_only_those(behind, running, tmp_path):
     database = open_database(database_of(Settings(data_dir=tmp_path)))
-    _, secret = KeyStore(database).create("flash", models=("gemini-2.5-flash",), requests_per_minute=2)
+    _, secret = KeyStore(database).create(
+        "flash", models=("gemini-2.5-flash",), limits=KeyLimits(requests_per_minute=2)
+    )
     database.close()
     headers = {"x-goog-api-key": secret}
     with running(pass_through=behind.url, data_dir=tmp_path) as client:

@@ -1,19 +1,22 @@
 """API keys: shown once, kept as hashes, refused after expiry and revocation."""
 
 import asyncio
+import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from clock import Clock
 from gemvec.errors import InvalidRequest, NotFound, StorageFailure
+from gemvec.files.limits import OwnerLimits
 from gemvec.server import key_ring, keys
+from gemvec.server.key_limits import KEY_LIMITS, KeyLimits
 from gemvec.server.key_ring import KeyRing
 from gemvec.server.keys import KeyStore
-from gemvec.storage import schema
 from gemvec.storage.database import open_database
 from gemvec.storage.timestamps import utc_now
+from older_databases import make_older
 
 
 @pytest.fixture
@@ -57,11 +60,11 @@ def find(store, secret):
 
 
 def test_a_key_is_found_by_its_secret(store):
-    key, secret = store.create("laptop", models=("models/a", "b"), requests_per_minute=5)
+    key, secret = store.create("laptop", models=("models/a", "b"), limits=KeyLimits(requests_per_minute=5))
     assert find(store, secret) == key
     assert key.models == ("a", "b")
-    assert key.requests_per_minute == 5
-    assert key.tokens_per_minute is None
+    assert key.limits.requests_per_minute == 5
+    assert key.limits.tokens_per_minute is None
 
 
 def test_another_secret_finds_nothing(store):
@@ -234,7 +237,7 @@ def test_where_a_key_was_asked_for_it_still_is_while_the_database_is_away(store)
 
 
 def test_a_replaced_key_keeps_its_owner_its_limits_and_its_role(any_store):
-    old, first = any_store.create("ci", is_admin=True, models=("a",), requests_per_minute=5)
+    old, first = any_store.create("ci", is_admin=True, models=("a",), limits=KeyLimits(requests_per_minute=5))
     new, second = any_store.rotate("ci")
     assert new == old
     assert find(any_store, second) == old
@@ -304,33 +307,53 @@ def test_after_the_last_key_none_is_in_use(any_store):
     assert not any_store.is_in_use()
 
 
-# What the release that gave keys a role, and those after it, have added.
-NEW_COLUMNS = (
-    schema.keys.c.is_admin,
-    schema.keys.c.previous_sha256,
-    schema.keys.c.previous_until,
-    schema.chunks.c.input_crc32,
-    schema.jobs.c.input_bytes,
-    schema.jobs.c.result_bytes,
-    schema.chunks.c.claimed_by,
-)
-NEW_TABLES = (schema.usage, schema.deleted_owners, schema.segments, schema.servers, schema.arrivals)
-
-
 def test_keys_of_an_older_release_go_on_working_without_a_role(database_url):
     database = open_database(database_url)
     _, secret = KeyStore(database).create("old", is_admin=True)
     with database.write() as connection:
-        for column in NEW_COLUMNS:
-            connection.execute(text(f"ALTER TABLE {column.table.name} DROP COLUMN {column.name}"))
-        for table in NEW_TABLES:
-            table.drop(connection)
-        number = "SELECT number FROM schema_versions WHERE summary LIKE '%use of keys'"
-        connection.execute(text(f"DELETE FROM schema_versions WHERE number >= ({number})"))
+        make_older(connection, 7)
     database.close()
+    with contextlib.closing(open_database(database_url)) as database:
+        assert find(KeyStore(database), secret).is_admin is False
+
+
+def test_keys_of_an_older_release_keep_their_limits_and_have_the_servers_for_the_rest(database_url):
     database = open_database(database_url)
-    assert find(KeyStore(database), secret).is_admin is False
+    limits = KeyLimits(tokens_per_minute=7)
+    _, secret = KeyStore(database).create("old", limits=replace(limits, max_open_uploads=3))
+    with database.write() as connection:
+        make_older(connection, 12)
     database.close()
+    with contextlib.closing(open_database(database_url)) as database:
+        assert find(KeyStore(database), secret).limits == limits
+
+
+def test_limits_are_changed_one_by_one(any_store):
+    any_store.create("ci", limits=KeyLimits(requests_per_minute=5, tokens_per_day=9))
+    any_store.create("other")
+    changed = any_store.set_limits(" ci", {"requests_per_minute": None, "max_priority": -3})
+    assert changed.limits == any_store.get("ci").limits == KeyLimits(tokens_per_day=9, max_priority=-3)
+    assert any_store.get("other").limits == any_store.find_limits("no such owner") == KeyLimits()
+    assert any_store.find_limits(changed.key_id) == changed.limits
+
+
+@pytest.mark.parametrize("name", KEY_LIMITS)
+def test_what_cannot_be_a_limit_is_refused(store, name):
+    store.create("ci")
+    least = -(2**63) if name == "max_priority" else 1
+    for value in (least - 1, 2**63):
+        with pytest.raises(InvalidRequest, match=f"{name} is {value}"):
+            store.set_limits("ci", {name: value})
+        with pytest.raises(InvalidRequest, match=name):
+            store.create("other", limits=KeyLimits(**{name: value}))
+    assert store.set_limits("ci", {name: least}).limits == KeyLimits(**{name: least})
+
+
+def test_the_limits_of_a_key_come_before_those_of_the_server():
+    usual = OwnerLimits(open_uploads=1, open_batches=2, stored_bytes=3, priority=4)
+    own = KeyLimits(max_open_batches=20, max_priority=0)
+    assert KeyLimits().over(usual) == usual
+    assert own.over(usual) == OwnerLimits(open_uploads=1, open_batches=20, stored_bytes=3, priority=0)
 
 
 @pytest.mark.parametrize("change", ["rotate", "delete"])

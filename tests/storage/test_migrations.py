@@ -13,6 +13,7 @@ from gemvec.storage.database import open_database
 from gemvec.storage.migrations import MIGRATIONS, Migration, migrate
 from gemvec.storage.schema import metadata
 from gemvec.storage.timestamps import utc_now
+from older_databases import make_older
 
 ADD_COLOUR = Migration(
     number=MIGRATIONS[-1].number + 1,
@@ -70,12 +71,7 @@ def test_a_database_of_a_newer_gemvec_is_refused(database):
 
 def test_a_database_of_an_older_gemvec_learns_the_sizes_of_its_batches(database):
     with database.write() as connection:
-        for table, column in (("jobs", "input_bytes"), ("jobs", "result_bytes"), ("chunks", "input_crc32")):
-            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-        connection.execute(text("ALTER TABLE chunks DROP COLUMN claimed_by"))
-        for table in ("segments", "servers", "arrivals"):
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("DELETE FROM schema_versions WHERE number > 8"))
+        make_older(connection, 8)
         now = utc_now().isoformat(" ").replace("+00:00", "")
         connection.execute(
             text(

@@ -1,4 +1,4 @@
-"""`gemvec keys`: make, list, replace, revoke and delete the API keys of a server on this machine, and see their use."""
+"""`gemvec keys`: make, list, change, replace, revoke and delete the API keys of a server here, and see their use."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from gemvec.cli.completion import complete_key, complete_model
+from gemvec.cli.key_limits import describe_limits, limits_to_json, summarise_limits, with_limits
 from gemvec.cli.options import AsJson, with_settings
 from gemvec.errors import InvalidRequest
 from gemvec.settings import Settings
@@ -25,19 +26,21 @@ if TYPE_CHECKING:
     from gemvec.storage.usage import Usage
 
 app = typer.Typer(
-    help="Make, list, replace, revoke and delete the API keys of a server on this machine.", no_args_is_help=True
+    help="Make, list, change, replace, revoke and delete API keys of a server on this machine.",
+    no_args_is_help=True,
 )
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COUNTS = ("calls", "texts", "tokens")
 _NO_KEYS = "There are no keys. gemvec keys create NAME makes one."
-_MOST = 2**63 - 1  # a database's largest integer
 
 
 @app.command("create")
 @with_settings("data_dir", "database_url")
+@with_limits
 def create(
     settings: Settings,
+    limits: dict[str, int | None],
     *,
     name: Annotated[str, typer.Argument(help="Name of the key.")],
     admin: Annotated[bool, typer.Option("--admin", help="Let it read /metrics, which tell of all callers.")] = False,
@@ -46,14 +49,6 @@ def create(
         typer.Option(
             help="A served model that it may use; can be repeated. [default: all]", autocompletion=complete_model
         ),
-    ] = None,
-    requests_per_minute: Annotated[
-        int | None,
-        typer.Option(min=1, max=_MOST, metavar="N", help="Most texts per minute that may be embedded with it."),
-    ] = None,
-    tokens_per_minute: Annotated[
-        int | None,
-        typer.Option(min=1, max=_MOST, metavar="N", help="Most tokens per minute that may be embedded with it."),
     ] = None,
     expires_in: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it expires, such as 12h, 30d or 52w from now.")
@@ -65,18 +60,63 @@ def create(
     Examples:
         gemvec keys create laptop
         gemvec keys create ci --requests-per-minute 600 --expires-in 30d
+        gemvec keys create nightly --max-open-batches 5 --max-stored-bytes 20GiB
         gemvec keys create prometheus --admin
     """
+    from gemvec.server.key_limits import KeyLimits
+
     with _opened(settings) as database:
         key, secret = _store(database).create(
             name,
             is_admin=admin,
             models=tuple(model or ()),
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
+            limits=KeyLimits(**limits),
             expires_at=_end_of("--expires-in", expires_in),
         )
     _show(key, secret, as_json=as_json)
+
+
+@app.command("set")
+@with_settings("data_dir", "database_url")
+@with_limits
+def set_limits(
+    settings: Settings,
+    limits: dict[str, int | None],
+    *,
+    name: Annotated[str, typer.Argument(help="Whose limits.", autocompletion=complete_key)],
+    as_json: AsJson = False,
+) -> None:
+    """Change the limits of a key; those that are not named stay.
+
+    Running servers keep to them within a second. What was begun before goes on.
+
+    Examples:
+        gemvec keys set ci --requests-per-minute 1200
+        gemvec keys set ci --max-stored-bytes 50GiB --tokens-per-day default
+    """
+    if not limits:
+        raise InvalidRequest("Name a limit to change, such as --requests-per-minute 600; --help lists them.")
+    with _opened(settings) as database:
+        key = _store(database).set_limits(name, limits)
+    _print_key(key, as_json=as_json)
+
+
+@app.command("show")
+@with_settings("data_dir", "database_url")
+def show(
+    settings: Settings,
+    *,
+    name: Annotated[str, typer.Argument(help="Which key.", autocompletion=complete_key)],
+    as_json: AsJson = False,
+) -> None:
+    """Show a key with each of its limits, by the flags that set them.
+
+    Examples:
+        gemvec keys show ci
+    """
+    with _opened(settings) as database:
+        key = _store(database).get(name)
+    _print_key(key, as_json=as_json)
 
 
 @app.command("rotate")
@@ -129,13 +169,12 @@ def list_keys(settings: Settings, *, as_json: AsJson = False) -> None:
     if not found:
         typer.echo(_NO_KEYS)
         return
-    table = Table("name", Column("models", overflow="fold"), "texts/min", "tokens/min", "expires", "state", box=None)
+    table = Table("name", Column("models", overflow="fold"), "limits", "expires", "state", box=None)
     for key in found:
         shown = _to_json(key)
-        cells = [shown[name] for name in ("name", "models", "requestsPerMinute", "tokensPerMinute")]
         day = key.expires_at.date().isoformat() if key.expires_at else "-"
         state = f"{shown['state']}, admin" if key.is_admin else shown["state"]
-        table.add_row(*(_cell(each) for each in cells), day, state)
+        table.add_row(escape(key.name), _models_text(key), summarise_limits(key.limits.values()), day, state)
     Console().print(table)
 
 
@@ -256,6 +295,25 @@ def _show(key: Key, secret: str, *, as_json: bool) -> None:
     )
 
 
+def _print_key(key: Key, *, as_json: bool) -> None:
+    """Print what is known of a key, one thing a line."""
+    shown = _to_json(key)
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    table = Table(show_header=False, box=None)
+    for label, text in (
+        ("name", escape(key.name)),
+        ("state", shown["state"]),
+        ("role", shown["role"]),
+        ("models", _models_text(key)),
+        ("expires", shown["expiresAt"] or "never"),
+        *describe_limits(key.limits.values()),
+    ):
+        table.add_row(label, text)
+    Console().print(table)
+
+
 def _end_of(flag: str, life: str | None) -> datetime | None:
     """Return when a key with this lifetime expires if it is made now, None without one."""
     from gemvec.storage.timestamps import utc_now
@@ -291,8 +349,7 @@ def _to_json(key: Key) -> dict[str, Any]:
         "id": key.key_id,
         "role": "admin" if key.is_admin else "user",
         "models": list(key.models),
-        "requestsPerMinute": key.requests_per_minute,
-        "tokensPerMinute": key.tokens_per_minute,
+        **limits_to_json(key.limits.values()),
         "createdAt": format_timestamp(key.created_at),
         "expiresAt": format_timestamp(key.expires_at) if key.expires_at else None,
         "state": key.state_at(utc_now()),
@@ -310,7 +367,5 @@ def _usage_to_json(name: str | None, owner: str, used: Usage | None) -> dict[str
     }
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return "\n".join(escape(str(each)) for each in value) or "all"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON list
-    return "-" if value is None else escape(str(value))
+def _models_text(key: Key) -> str:
+    return "\n".join(map(escape, key.models)) or "all"

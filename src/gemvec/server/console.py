@@ -20,7 +20,7 @@ from gemvec.storage.database import Database
 from gemvec.storage.threads import in_database_thread
 from gemvec.storage.timestamps import utc_now
 from gemvec.storage.usage import Usage, read_usage
-from gemvec.wire.console import KeyInUse, KeysInUse, ServedName, ServedNames
+from gemvec.wire.console import KeyInUse, KeyLimitValues, KeysInUse, ServedName, ServedNames
 from gemvec.wire.message import to_wire
 
 # Scripts and styles come from files of this server only; nothing in a page can run, and no other page can frame it.
@@ -85,8 +85,7 @@ def _in_use(key: Key, used: Usage | None) -> KeyInUse:
         state=key.state_at(utc_now()),
         is_admin=key.is_admin,
         models=list(key.models) or None,
-        requests_per_minute=key.requests_per_minute,
-        tokens_per_minute=key.tokens_per_minute,
+        limits=KeyLimitValues(**key.limits.values()),
         created_at=key.created_at,
         expires_at=key.expires_at,
         calls=used.calls if used else 0,

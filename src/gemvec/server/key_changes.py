@@ -17,11 +17,12 @@ from gemvec.errors import InvalidRequest, KeyChangesForbidden
 from gemvec.logs import get_logger
 from gemvec.server.bodies import answer, read_body
 from gemvec.server.context import services_of
+from gemvec.server.key_limits import KEY_LIMITS, KeyLimits
 from gemvec.server.keys import KeyStore
 from gemvec.server.origins import refuse_other_sites
 from gemvec.storage.threads import in_database_thread
 from gemvec.storage.timestamps import utc_now
-from gemvec.wire.console import CreateKeyRequest, KeyName, NewKey, RotateKeyRequest
+from gemvec.wire.console import CreateKeyRequest, KeyLimitValues, KeyName, NewKey, RotateKeyRequest, SetKeyRequest
 from gemvec.wire.message import Message, to_wire
 
 log = get_logger("server")
@@ -33,7 +34,6 @@ MessageT = TypeVar("MessageT", bound=Message)
 async def create_key(request: Request) -> Response:
     """Make a key."""
     asked = await _read(request, CreateKeyRequest)
-    _check_counts(requests_per_minute=asked.requests_per_minute, tokens_per_minute=asked.tokens_per_minute)
     expires_at = _end_of(asked.lifetime_seconds)
 
     def create(store: KeyStore) -> str:
@@ -41,8 +41,7 @@ async def create_key(request: Request) -> Response:
             asked.name,
             is_admin=asked.is_admin,
             models=(asked.model,) if asked.model else (),
-            requests_per_minute=asked.requests_per_minute,
-            tokens_per_minute=asked.tokens_per_minute,
+            limits=KeyLimits(**_limits_in(asked.limits)),
             expires_at=expires_at,
         )
         return secret
@@ -59,6 +58,14 @@ async def rotate_key(request: Request) -> Response:
         return store.rotate(asked.name, expires_at=expires_at, overlap=overlap)[1]
 
     return _show(request, asked.name, await _change(request, "key replaced", asked.name, rotate))
+
+
+async def set_key(request: Request) -> Response:
+    """Change the limits of a key."""
+    asked = await _read(request, SetKeyRequest)
+    limits = _limits_in(asked.limits)
+    await _change(request, "limits of key changed", asked.name, lambda store: store.set_limits(asked.name, limits))
+    return answer(request, {})
 
 
 async def revoke_key(request: Request) -> Response:
@@ -122,10 +129,9 @@ def _show(request: Request, name: str, secret: str) -> Response:
     return response
 
 
-def _check_counts(**counts: int | None) -> None:
-    for field, count in counts.items():
-        if count is not None and count < 1:
-            raise InvalidRequest(f"{field} is {count}; it must be at least 1.", field=field)
+def _limits_in(asked: KeyLimitValues | None) -> dict[str, int | None]:
+    """Return every limit by its name; one that was not given is the server's own."""
+    return {name: getattr(asked, name, None) for name in KEY_LIMITS}
 
 
 def _end_of(lifetime_seconds: int | None) -> datetime | None:

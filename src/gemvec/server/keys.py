@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gemvec.errors import InvalidRequest, NotFound
 from gemvec.files.rows import cancel_uploads_of
+from gemvec.server.key_limits import KEY_LIMITS, KeyLimits
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.schema import deleted_owners, keys
@@ -39,8 +41,7 @@ class Key:
         name: what the operator calls it.
         is_admin: whether it may read what the server reports about all callers.
         models: served names it may use; empty means all.
-        requests_per_minute: texts that it may embed in a minute, None for no limit.
-        tokens_per_minute: tokens that it may embed in a minute, None for no limit.
+        limits: what it may use.
         created_at: when it was made.
         expires_at: when it stops working, None for never.
         revoked_at: when it was revoked, None if it was not.
@@ -50,8 +51,7 @@ class Key:
     name: str
     is_admin: bool
     models: tuple[str, ...]
-    requests_per_minute: int | None
-    tokens_per_minute: int | None
+    limits: KeyLimits
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -77,8 +77,7 @@ class KeyStore:
         *,
         is_admin: bool = False,
         models: tuple[str, ...] = (),
-        requests_per_minute: int | None = None,
-        tokens_per_minute: int | None = None,
+        limits: KeyLimits | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[Key, str]:
         """Make a key.
@@ -87,8 +86,11 @@ class KeyStore:
             The stored key, and the key itself, which cannot be read again.
 
         Raises:
-            InvalidRequest: the name is not valid or is taken, or one of the models is not a valid name.
+            InvalidRequest: the name is not valid or is taken, one of the models is not a valid name, or a limit cannot
+                be one.
         """
+        limits = limits or KeyLimits()
+        limits.check()
         name = name.strip()
         if not (name.isprintable() and 0 < len(name) <= _MAX_NAME):
             raise InvalidRequest(f"A key needs a name of up to {_MAX_NAME} characters on one line.", field="name")
@@ -99,10 +101,9 @@ class KeyStore:
             "sha256": hash_of(secret),
             "is_admin": is_admin,
             "models": ",".join(parse_model_name(each) for each in models),
-            "requests_per_minute": requests_per_minute,
-            "tokens_per_minute": tokens_per_minute,
             "created_at": utc_now(),
             "expires_at": expires_at,
+            **limits.values(),
         }
         try:
             with self._database.write() as connection:
@@ -143,6 +144,30 @@ class KeyStore:
                 values |= {"previous_sha256": row.sha256, "previous_until": until}
             connection.execute(update(keys).where(keys.c.key_id == old.key_id).values(values))
         return self.get(name), secret
+
+    def set_limits(self, name: str, changes: Mapping[str, int | None]) -> Key:
+        """Change limits of a key; running servers keep to them within a second. Return the key as it is then.
+
+        Args:
+            name: whose limits.
+            changes: new values by the names of `KeyLimits`; None for the server's own limit. Others stay.
+
+        Raises:
+            NotFound: there is no such key.
+            InvalidRequest: a value cannot be a limit.
+        """
+        KeyLimits(**changes).check()
+        with self._database.write() as connection:
+            key_id = _find(connection, name).key_id
+            if changes:
+                connection.execute(update(keys).where(keys.c.key_id == key_id).values(dict(changes)))
+            return _key(_find(connection, name))
+
+    def find_limits(self, owner: str) -> KeyLimits:
+        """Return the limits of the key whose `key_id` is `owner`; without any of its own if there is no such key."""
+        with self._database.read() as connection:
+            row = connection.execute(select(keys).where(keys.c.key_id == owner)).first()
+        return KeyLimits() if row is None else _key(row).limits
 
     def delete(self, name: str) -> bool:
         """Delete a name and its key; return whether there is another key.
@@ -252,8 +277,7 @@ def _key(row: Row[Any]) -> Key:
         name=row.name,
         is_admin=row.is_admin,
         models=tuple(row.models.split(",")) if row.models else (),
-        requests_per_minute=row.requests_per_minute,
-        tokens_per_minute=row.tokens_per_minute,
+        limits=KeyLimits(**{name: getattr(row, name) for name in KEY_LIMITS}),
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

@@ -23,7 +23,6 @@ from gemvec.server.quota import (
     Quota,
     QuotaMeter,
     per_day_requests,
-    per_key,
     per_minute_requests,
     per_minute_tokens,
 )
@@ -234,7 +233,7 @@ class Limiter:
         return quotas
 
     def _quotas(self, caller: Caller) -> list[Quota]:
-        return [*self._limits.quotas, *_quotas_of(caller)]
+        return [*self._limits.quotas, *(caller.key.limits.quotas() if caller.key else ())]
 
     def _is_served(self, model: ServedModel) -> bool:
         return self._limits.has_retired_names or model.retired_at is None
@@ -243,15 +242,3 @@ class Limiter:
 def limiter_of(request: Request) -> Limiter:
     """Return the limiter of the server that `request` came to."""
     return cast("Limiter", request.app.state.limiter)
-
-
-def _quotas_of(caller: Caller) -> list[Quota]:
-    key = caller.key
-    if key is None:
-        return []
-    quotas: list[Quota] = []
-    if key.requests_per_minute is not None:
-        quotas.append(per_key("requests", key.requests_per_minute))
-    if key.tokens_per_minute is not None:
-        quotas.append(per_key("tokens", key.tokens_per_minute))
-    return quotas

@@ -1,4 +1,4 @@
-"""Rate limits: texts and tokens a minute, texts a day, as Google counts them or for one API key.
+"""Rate limits: texts and tokens in a minute or a day, as Google counts them or for one API key.
 
 They are counted in fixed windows, like Google's quotas: a window opens with the first request and everything in it
 counts until it ends. A call that does not fit is refused as a whole, with the time until it would fit. Source:
@@ -78,13 +78,14 @@ def per_minute_tokens(limit: int) -> Quota:
     )
 
 
-def per_key(unit: Literal["requests", "tokens"], limit: int) -> Quota:
-    """Return a limit on what one API key may embed in a minute, for all models together."""
+def per_key(unit: Literal["requests", "tokens"], limit: int, window_seconds: float) -> Quota:
+    """Return a limit on what one API key may embed in a minute or a day, for all models together."""
+    window = "Minute" if window_seconds < DAY_SECONDS else "Day"
     return Quota(
         unit=unit,
         limit=limit,
-        window_seconds=MINUTE_SECONDS,
-        quota_id=f"Embed{unit.capitalize()}PerMinutePerKey",
+        window_seconds=window_seconds,
+        quota_id=f"Embed{unit.capitalize()}Per{window}PerKey",
         metric=f"gemvec/embed_{unit}",
         is_per_model=False,
     )

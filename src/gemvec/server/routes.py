@@ -631,6 +631,13 @@ ROUTES: tuple[Route, ...] = (
         summary="Replace a key, and answer with the new one once.",
     ),
     _KeyChange(
+        path="/console/data/keys:set",
+        handler=key_changes.set_key,
+        request="SetKeyRequest",
+        response="Empty",
+        summary="Change the limits of a key.",
+    ),
+    _KeyChange(
         path="/console/data/keys:revoke",
         handler=key_changes.revoke_key,
         request="KeyName",

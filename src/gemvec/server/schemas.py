@@ -125,6 +125,8 @@ MESSAGES: tuple[type[Message], ...] = (
     status.HttpStatus,
     console.KeysInUse,
     console.KeyInUse,
+    console.KeyLimitValues,
+    console.SetKeyRequest,
     console.CreateKeyRequest,
     console.RotateKeyRequest,
     console.KeyName,

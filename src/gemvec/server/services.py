@@ -32,6 +32,7 @@ from gemvec.server.budget import budget_bytes
 from gemvec.server.collections import open_collections
 from gemvec.server.context import Lifespan, Services
 from gemvec.server.key_removal import remove_what_deleted_keys_own
+from gemvec.server.keys import KeyStore
 from gemvec.server.limits import limits_of
 from gemvec.server.upstream import open_pass_through, open_served_embedder
 from gemvec.server.usage import UsageMeter
@@ -147,17 +148,18 @@ def _open_file_store(settings: Settings, database: Database, place: Place) -> Fi
         max_owner_bytes=settings.max_owner_bytes,
         expiry=timedelta(seconds=settings.file_expiry_seconds),
     )
-    return FileStore(database, place, limits=limits, limits_of=partial(_limits_of, settings))
+    return FileStore(database, place, limits=limits, limits_of=partial(_limits_of, settings, KeyStore(database)))
 
 
-def _limits_of(settings: Settings, owner: str) -> OwnerLimits:  # noqa: ARG001 - all owners are alike
-    """Return what an owner may have at a time."""
-    return OwnerLimits(
+def _limits_of(settings: Settings, keys: KeyStore, owner: str) -> OwnerLimits:
+    """Return what an owner may have at a time, as its key's limits are now."""
+    usual = OwnerLimits(
         open_uploads=settings.max_open_uploads,
         open_batches=settings.max_open_batches,
         stored_bytes=settings.max_stored_bytes,
         priority=settings.max_priority,
     )
+    return keys.find_limits(owner).over(usual) if owner else usual
 
 
 def _open_batch_store(settings: Settings, database: Database, files: FileStore, place: Place) -> BatchStore:
@@ -169,7 +171,7 @@ def _open_batch_store(settings: Settings, database: Database, files: FileStore, 
         expiry=timedelta(seconds=settings.batch_expiry_seconds),
         retention=timedelta(seconds=settings.batch_retention_seconds),
         max_requests=settings.max_batch_requests,
-        limits_of=partial(_limits_of, settings),
+        limits_of=partial(_limits_of, settings, KeyStore(database)),
     )
 
 

@@ -76,6 +76,14 @@ def _add_usage(connection: Connection) -> None:
     schema.usage.create(connection)
 
 
+def _add_limits(connection: Connection) -> None:
+    """Let keys have all of the limits that servers have; existing keys keep the server's."""
+    keys = schema.keys.c
+    rates = [keys.requests_per_day, keys.tokens_per_day]
+    stored = [keys.max_open_uploads, keys.max_open_batches, keys.max_stored_bytes, keys.max_priority]
+    _add_columns([*rates, *stored], connection)
+
+
 def _add_servers(connection: Connection) -> None:
     """Let several servers share a store, and claims say whose they are."""
     schema.servers.create(connection)
@@ -116,6 +124,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=10, summary="sizes of batches", apply=_add_sizes),
     Migration(number=11, summary="uploads in an object store", apply=schema.segments.create),
     Migration(number=12, summary="several servers on one store", apply=_add_servers),
+    Migration(number=13, summary="more limits of keys", apply=_add_limits),
 )
 
 

@@ -188,8 +188,15 @@ keys = Table(
     Column("previous_sha256", String(64)),  # of the key that this one replaced, while both work
     Column("previous_until", UtcDateTime),  # when the replaced one stops working
     Column("models", Text, nullable=False),  # served names, separated by commas; empty: all of them
-    Column("requests_per_minute", BigInteger),  # None: no limit
-    Column("tokens_per_minute", BigInteger),  # None: no limit
+    # Its limits; None: the server's own.
+    Column("requests_per_minute", BigInteger),
+    Column("tokens_per_minute", BigInteger),
+    Column("requests_per_day", BigInteger),
+    Column("tokens_per_day", BigInteger),
+    Column("max_open_uploads", BigInteger),
+    Column("max_open_batches", BigInteger),
+    Column("max_stored_bytes", BigInteger),
+    Column("max_priority", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),

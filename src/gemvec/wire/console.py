@@ -71,6 +71,19 @@ class NearPassages(ProtoMessage, frozen=True, kw_only=True):
     passages: Annotated[list[NearPassage] | None, Field("In the order of the document.")] = None
 
 
+class KeyLimitValues(ProtoMessage, frozen=True, kw_only=True):
+    """The limits of one API key; where one is absent, the server's own holds."""
+
+    requests_per_minute: Annotated[int | None, Field("Texts in a minute.", kind=INT64)] = None
+    tokens_per_minute: Annotated[int | None, Field("Tokens in a minute.", kind=INT64)] = None
+    requests_per_day: Annotated[int | None, Field("Texts in a day.", kind=INT64)] = None
+    tokens_per_day: Annotated[int | None, Field("Tokens in a day.", kind=INT64)] = None
+    max_open_uploads: Annotated[int | None, Field("Uploads begun and not finished.", kind=INT64)] = None
+    max_open_batches: Annotated[int | None, Field("Batches that have not ended.", kind=INT64)] = None
+    max_stored_bytes: Annotated[int | None, Field("Size of all that it keeps.", kind=INT64)] = None
+    max_priority: Annotated[int | None, Field("The highest priority of a batch.", kind=INT64)] = None
+
+
 class KeyInUse(ProtoMessage, frozen=True, kw_only=True):
     """An API key and its use; the key itself is not stored anywhere."""
 
@@ -78,8 +91,7 @@ class KeyInUse(ProtoMessage, frozen=True, kw_only=True):
     state: Annotated[str | None, Field("active, revoked or expired")] = None
     is_admin: Annotated[bool | None, Field("Whether it may see what concerns all callers.")] = None
     models: Annotated[list[str] | None, Field("The names that it may use; all if absent.")] = None
-    requests_per_minute: Annotated[int | None, Field("Texts in a minute; no limit if absent.", kind=INT64)] = None
-    tokens_per_minute: Annotated[int | None, Field("Tokens in a minute; no limit if absent.", kind=INT64)] = None
+    limits: Annotated[KeyLimitValues | None, Field("What it may use.")] = None
     created_at: Annotated[datetime | None, Field("When it was made.", name="create_time")] = None
     expires_at: Annotated[datetime | None, Field("When it stops working; never if absent.", name="expire_time")] = None
     calls: Annotated[int | None, Field("Requests that came with it.", kind=INT64)] = None
@@ -117,9 +129,16 @@ class CreateKeyRequest(KeyName, frozen=True, kw_only=True):
 
     is_admin: Annotated[bool, Field("Whether it may see what concerns all callers.", default=False)] = False
     model: Annotated[str | None, Field("The only served name that it may use; all if absent.")] = None
-    requests_per_minute: Annotated[int | None, Field("Texts in a minute; no limit if absent.", kind=INT64)] = None
-    tokens_per_minute: Annotated[int | None, Field("Tokens in a minute; no limit if absent.", kind=INT64)] = None
+    limits: Annotated[KeyLimitValues | None, Field("What it may use; as every key if absent.")] = None
     lifetime_seconds: Annotated[int | None, Field("How long it works; for ever if absent.", kind=INT64)] = None
+
+
+class SetKeyRequest(KeyName, frozen=True, kw_only=True):
+    """What to change of a key."""
+
+    limits: Annotated[
+        KeyLimitValues | None, Field("All of its limits from now on; the server's own where one is absent.")
+    ] = None
 
 
 class NewKey(ProtoMessage, frozen=True, kw_only=True):

@@ -5,16 +5,17 @@ import { askJson } from "./api.js";
 import { copyText } from "./clipboard.js";
 import { field, make, tableRow } from "./elements.js";
 import { moment, whole } from "./format.js";
+import { createLimitFields, describeLimits } from "./keylimits.js";
 import { changeKey } from "./newkey.js";
 import { say } from "./notice.js";
 import { createLoop } from "./poll.js";
 import { askServed } from "./served.js";
 
 const AGAIN_MILLISECONDS = 5000;
-const HEADS = ["Name", "State", "Models", "Texts/min", "Tokens/min", "Expires", "Calls", "Texts", "Tokens", "Last used"];
+const HEADS = ["Name", "State", "Models", "Limits", "Expires", "Calls", "Texts", "Tokens", "Last used"];
 /** @type {Record<string, string>} */
-const VERBS = { create: "Make the key", rotate: "Replace the key", revoke: "Revoke the key", delete: "Delete the key" };
-const NUMBERS = new Set(["Texts/min", "Tokens/min", "Calls", "Texts", "Tokens"]);
+const VERBS = { create: "Make the key", set: "Change the limits", rotate: "Replace the key", revoke: "Revoke the key", delete: "Delete the key" };
+const NUMBERS = new Set(["Calls", "Texts", "Tokens"]);
 
 /**
  * @typedef {object} KeyInUse
@@ -22,8 +23,7 @@ const NUMBERS = new Set(["Texts/min", "Tokens/min", "Calls", "Texts", "Tokens"])
  * @property {string} state active, revoked or expired
  * @property {boolean} [isAdmin]
  * @property {string[]} [models] that it may use; all if absent
- * @property {string} [requestsPerMinute] no limit if absent
- * @property {string} [tokensPerMinute] no limit if absent
+ * @property {import("./keylimits.js").Limits} [limits] the server's own where one is absent
  * @property {string} [expireTime]
  * @property {string} [calls]
  * @property {string} [texts]
@@ -45,7 +45,7 @@ export function createKeysPage() {
     try {
       const { keys = [], mayChange = false } = await askJson("console/data/keys");
       body.replaceChildren(...keys.map(rowOf));
-      command.offer(keys.map((/** @type {KeyInUse} */ { name }) => name), mayChange);
+      command.offer(keys, mayChange);
       table.hidden = keys.length === 0;
       empty.hidden = keys.length > 0;
       list.hidden = command.element.hidden = false;
@@ -68,15 +68,14 @@ export function createKeysPage() {
 
 /** @param {KeyInUse} key */
 function rowOf(key) {
-  const number = (/** @type {string|undefined} */ value, /** @type {string} */ none) =>
-    make("td", { class: "number" }, value === undefined ? none : whole(Number(value)));
+  const number = (/** @type {string|undefined} */ value) => make("td", { class: "number" }, whole(Number(value ?? "0")));
   return tableRow(HEADS,
     make("th", { scope: "row" }, make("strong", {}, key.name), key.isAdmin && make("small", { class: "soft" }, " admin")),
     make("td", {}, make("span", { class: "badge", data: { state: key.state } }, key.state)),
     make("td", {}, key.models?.join(", ") || "all"),
-    number(key.requestsPerMinute, "no limit"), number(key.tokensPerMinute, "no limit"),
+    make("td", {}, describeLimits(key.limits ?? {}).join(", ") || "the server's"),
     make("td", {}, key.expireTime ? moment(key.expireTime) : "never"),
-    number(key.calls ?? "0", ""), number(key.texts ?? "0", ""), number(key.tokens ?? "0", ""),
+    number(key.calls), number(key.texts), number(key.tokens),
     make("td", {}, key.lastUseTime ? moment(key.lastUseTime) : "never"));
 }
 
@@ -86,12 +85,13 @@ function rowOf(key) {
  * @param {() => void} onChange called after a key was made or changed
  */
 function createCommand(onChange) {
-  const verb = make("select", { name: "verb" }, ...["create", "rotate", "revoke", "delete"].map((each) => make("option", {}, each)));
+  const verb = make("select", { name: "verb" }, ...Object.keys(VERBS).map((each) => make("option", {}, each)));
   const newName = make("input", { type: "text", name: "name", autocomplete: "off" });
   const known = make("select", { name: "key" });
   const model = make("select", { name: "key-model" });
-  const texts = make("input", { type: "number", min: 1, name: "texts" });
-  const tokens = make("input", { type: "number", min: 1, name: "tokens" });
+  const limits = createLimitFields();
+  /** @type {KeyInUse[]} */
+  let keys = [];
   const life = make("input", { type: "text", name: "life", placeholder: "never", autocomplete: "off" });
   const overlap = make("input", { type: "text", name: "overlap", placeholder: "not at all", autocomplete: "off" });
   const admin = make("input", { type: "checkbox", name: "admin" });
@@ -102,24 +102,29 @@ function createCommand(onChange) {
   const copy = make("button", { type: "button", class: "quiet" }, "Copy");
   const newField = field("Name", newName);
   const knownField = field("Key", known);
-  const onlyNew = [field("Model", model), field("Texts a minute", texts), field("Tokens a minute", tokens),
+  const onlyNew = [field("Model", model),
     make("label", { class: "check" }, admin, "Admin: may see the use of all keys")];
   const lifeField = field("Expires in", life, "12h, 30d or 52w");
   const overlapField = field("The old key works for", overlap, "12h or 30d");
   copy.addEventListener("click", () => copyText(code.textContent, copy));
 
-  function refresh() {
+  const limitsNow = () => keys.find(({ name }) => verb.value === "set" && name === known.value)?.limits ?? {};
+
+  /** @param {Event} [event] what was changed */
+  function refresh(event) {
+    if (event?.target === verb || event?.target === known) limits.fill(limitsNow());
     const isNew = verb.value === "create";
     newField.hidden = !isNew;
     knownField.hidden = isNew;
     for (const each of onlyNew) each.hidden = !isNew;
+    for (const each of limits.elements) each.hidden = !isNew && verb.value !== "set";
     lifeField.hidden = !isNew && verb.value !== "rotate";
     overlapField.hidden = verb.value !== "rotate";
     life.placeholder = isNew ? "never" : "as before";
     run.textContent = VERBS[verb.value];
     run.disabled = isNew && !newName.value.trim();
-    const options = isNew ? [model.value && `--model ${quoted(model.value)}`, texts.value && `--requests-per-minute ${texts.value}`,
-      tokens.value && `--tokens-per-minute ${tokens.value}`, admin.checked && "--admin"] : [];
+    const options = isNew ? [model.value && `--model ${quoted(model.value)}`, admin.checked && "--admin"] : [];
+    if (isNew || verb.value === "set") options.push(...limits.flags(limitsNow()));
     if (!lifeField.hidden && life.value) options.push(`--expires-in ${quoted(life.value.trim())}`);
     if (!overlapField.hidden && overlap.value) options.push(`--overlap ${quoted(overlap.value.trim())}`);
     const name = isNew ? newName.value.trim() || "NAME" : known.value;
@@ -132,7 +137,7 @@ function createCommand(onChange) {
     try {
       await changeKey({
         verb: verb.value, name: verb.value === "create" ? newName.value.trim() : known.value, life: life.value.trim(),
-        overlap: overlap.value.trim(), model: model.value, texts: texts.value, tokens: tokens.value, isAdmin: admin.checked,
+        overlap: overlap.value.trim(), model: model.value, limits: limits.limits(), isAdmin: admin.checked,
       });
       say(trouble, null);
       onChange();
@@ -144,20 +149,21 @@ function createCommand(onChange) {
   return {
     element: make("form", { class: "card", "aria-labelledby": "change-keys", on: { input: refresh, submit: change } },
       make("h2", { id: "change-keys" }, "Make and change keys"), where,
-      make("div", { class: "options" }, field("What to do", verb), newField, knownField, ...onlyNew, lifeField, overlapField),
+      make("div", { class: "options" }, field("What to do", verb), newField, knownField, ...onlyNew, ...limits.elements, lifeField, overlapField),
       make("div", { class: "row command" }, run), trouble,
       make("div", { class: "row command" }, make("pre", { class: "program", tabIndex: 0, role: "region", "aria-label": "Command" }, code), copy)),
     /**
-     * @param {string[]} names
+     * @param {KeyInUse[]} listed
      * @param {boolean} mayChange whether the server lets this caller change keys
      */
-    offer(names, mayChange) {
+    offer(listed, mayChange) {
+      keys = listed;
+      const names = keys.map(({ name }) => name);
       run.hidden = !mayChange;
       where.textContent = mayChange ? "Here, or by the command below on the server's machine." :
         "On the server's machine, with the server's data folder. A running server notices it within a second.";
       const now = [...known.options].map(({ value }) => value);
-      if (now.join("\n") === names.join("\n")) return;
-      known.replaceChildren(...names.map((name) => make("option", {}, name)));
+      if (now.join("\n") !== names.join("\n")) known.replaceChildren(...names.map((name) => make("option", {}, name)));
       refresh();
     },
     async show() {

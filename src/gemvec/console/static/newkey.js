@@ -9,13 +9,12 @@ const SECONDS = { m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /**
  * @typedef {object} KeyChange
- * @property {string} verb create, rotate, revoke or delete
+ * @property {string} verb create, set, rotate, revoke or delete
  * @property {string} name of the key
  * @property {string} life how long a new key works, such as 30d; "" for ever
  * @property {string} overlap how long a replaced key works beside the new one; "" for not at all
  * @property {string} model the only one that it may use; "" for all
- * @property {string} texts most in a minute; "" for no limit
- * @property {string} tokens most in a minute; "" for no limit
+ * @property {import("./keylimits.js").Limits} limits of a new key, or all of them from now on
  * @property {boolean} isAdmin
  */
 
@@ -37,16 +36,17 @@ export async function changeKey(change) {
   const [question, consequence, word] = QUESTIONS[verb] ?? [];
   if (question && !await confirm(`${question} ${name}?`, consequence, word)) return;
   const call = { method: "POST", json: messageOf(change) };
-  if (verb === "revoke" || verb === "delete") await ask(`console/data/keys:${verb}`, call);
+  if (verb === "set" || verb === "revoke" || verb === "delete") await ask(`console/data/keys:${verb}`, call);
   else await showOnce(await askJson(`console/data/keys${verb === "create" ? "" : ":rotate"}`, call));
 }
 
 /** @param {KeyChange} change */
-function messageOf({ verb, name, life, overlap, model, texts, tokens, isAdmin }) {
+function messageOf({ verb, name, life, overlap, model, limits, isAdmin }) {
+  if (verb === "set") return { name, limits };
   const lifetimeSeconds = life ? secondsOf(life) : undefined;
   if (verb === "rotate") return { name, lifetimeSeconds, overlapSeconds: overlap ? secondsOf(overlap) : undefined };
   if (verb !== "create") return { name };
-  return { name, lifetimeSeconds, isAdmin, model: model || undefined, requestsPerMinute: texts || undefined, tokensPerMinute: tokens || undefined };
+  return { name, lifetimeSeconds, isAdmin, model: model || undefined, limits };
 }
 
 /** @param {string} text such as 30d; what is something else is left to the server to refuse */
