@@ -340,6 +340,13 @@ class Settings:
     shutdown_seconds: float = setting(
         30.0, "How long a stopping server waits for requests in progress.", unit="seconds", minimum=0, topic=_ADDRESS
     )
+    drain_seconds: float = setting(
+        0.0,
+        "How long a stopping server still takes requests while /readyz answers 503, so that a balancer notices.",
+        unit="seconds",
+        minimum=0,
+        topic=_ADDRESS,
+    )
     log_format: LogFormat = setting("pretty", "pretty for people, json for machines.", topic=_LOGS)
     log_level: LogLevel = setting("info", "Least severe message that is logged.", topic=_LOGS)
 

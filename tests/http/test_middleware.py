@@ -163,6 +163,15 @@ def test_a_stopping_server_finishes_what_it_has_and_refuses_what_is_new(held, tm
     assert answers[0].status_code == 200
 
 
+def test_a_stopping_server_refuses_what_is_new_once_a_balancer_had_time_to_notice(held, tmp_path):
+    with stopping(held, tmp_path, drain_seconds=0.2) as (client, answers):
+        eventually(lambda: client.get("/v1/models").status_code == 503)
+        assert not answers
+        held.released.set()
+        eventually(lambda: answers)
+    assert answers[0].status_code == 200
+
+
 def test_a_stopping_server_waits_no_longer_than_the_setting(held, tmp_path):
     with stopping(held, tmp_path, shutdown_seconds=0.3) as (_, answers):
         eventually(lambda: answers)

@@ -133,6 +133,15 @@ def test_a_request_in_progress_survives_a_stop(tiny_folder, tmp_path):
         assert "Traceback" not in server.errors
 
 
+def test_a_stopping_server_still_takes_requests_while_a_balancer_notices(tiny_folder, tmp_path):
+    with serving(tmp_path, "--model", str(tiny_folder), "--drain-seconds", "3600") as server:
+        server.process.terminate()
+        while httpx.get(server.url + "/readyz").status_code == 200:
+            pass
+        assert server.embed().status_code == 200
+        assert server.end(signal.SIGTERM) == 0
+
+
 def test_a_second_ctrl_c_stops_at_once_and_without_a_traceback(tiny_folder, tmp_path):
     with serving(tmp_path, "--model", str(tiny_folder), "--shutdown-seconds", "3600") as server:
         host, port = server.url.removeprefix("http://").split(":")

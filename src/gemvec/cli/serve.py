@@ -57,6 +57,7 @@ _SHOWN_PROMPTS = 3
     "otlp_endpoint",
     "model_in_body",
     "shutdown_seconds",
+    "drain_seconds",
     "data_dir",
     "storage",
     "database_url",

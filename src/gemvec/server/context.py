@@ -22,6 +22,7 @@ from gemvec.server.limits import Limits
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database
+from gemvec.storage.place_watch import PlaceWatch
 
 if TYPE_CHECKING:
     from gemvec.milvus import Collection
@@ -43,6 +44,7 @@ class Services:
         files: the store of files.
         batches: the runner of batches, with their store.
         database: files, batches and API keys.
+        place_watch: whether the data folder or the object store answers.
         limits: the limits of every caller.
         memory: what requests and batches may take together.
         collections: those to search, by name.
@@ -57,6 +59,7 @@ class Services:
     files: FileStore
     batches: BatchRunner
     database: Database
+    place_watch: PlaceWatch
     limits: Limits
     memory: MemoryBudget
     collections: Mapping[str, Collection]

@@ -24,14 +24,15 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Say that the model is loaded and requests are taken; `storage` says what is wrong with files and batches.
 
-    Embeddings do not need the disk, so a server with a full disk stays in service.
+    Embeddings need neither database nor bytes, so a server without them stays in service.
 
     Raises:
-        ShuttingDown: requests are no longer taken.
+        ShuttingDown: requests are no longer taken, or soon will not be.
     """
-    if request.app.state.gate.is_closed:
+    if request.app.state.gate.is_closing:
         raise ShuttingDown
-    trouble = await in_key_thread(services_of(request).database.trouble)
+    services = services_of(request)
+    trouble = await in_key_thread(services.database.trouble) or await services.place_watch.trouble()
     return answer(request, to_wire(Health(status="ready", storage=trouble or None)))
 
 

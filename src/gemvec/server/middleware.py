@@ -56,8 +56,9 @@ class ErrorAnswers:
 
 @dataclass(slots=True)
 class Gate:
-    """Whether the server lets requests in, and how many are inside."""
+    """Whether the server lets requests in, whether it soon will not, and how many are inside."""
 
+    is_closing: bool = False
     is_closed: bool = False
     in_progress: int = 0
 

@@ -95,7 +95,11 @@ def serving(services: Services, host: str = "127.0.0.1", port: int = 0) -> Gener
 
 
 class _Server(uvicorn.Server):
-    """A server that drains: after a signal to stop, new requests get 503 until those in progress are finished."""
+    """A server that drains.
+
+    After a signal to stop, `/readyz` answers 503, and a balancer that asks it sends nothing more. After `drain_seconds`
+    new requests get 503 until those in progress are finished.
+    """
 
     def __init__(self, services: Services, announce: Callable[[], None]) -> None:
         app = create_app(services)
@@ -116,9 +120,10 @@ class _Server(uvicorn.Server):
         _show_errors_of("uvicorn.error")
         _show_errors_of("opentelemetry")
         self._gate: Gate = app.state.gate
+        self._drain_seconds = services.settings.drain_seconds
         self._shutdown_seconds = services.settings.shutdown_seconds
         self._announce = announce
-        self._drain_until: float | None = None
+        self._close_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and announce it."""
@@ -126,14 +131,15 @@ class _Server(uvicorn.Server):
         self._announce()
 
     def drain(self) -> None:
-        """Refuse new requests, and stop when nothing is in progress or the time is over."""
-        self._gate.is_closed = True
-        self._drain_until = time.monotonic() + self._shutdown_seconds
+        """Say that requests will be refused, refuse them, and stop when nothing is in progress or the time is over."""
+        self._gate.is_closing = True
+        self._gate.is_closed = self._drain_seconds == 0
+        self._close_at = time.monotonic() + self._drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at the second."""
         del sig, frame
-        if self._drain_until is None:
+        if self._close_at is None:
             log.info("stopping", extra={"in_progress": self._gate.in_progress})
             self.drain()
         else:
@@ -141,8 +147,10 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to stop now; called ten times a second."""
-        if self._drain_until is not None:
-            is_over = time.monotonic() >= self._drain_until
+        now = time.monotonic()
+        if self._close_at is not None and now >= self._close_at:
+            self._gate.is_closed = True
+            is_over = now >= self._close_at + self._shutdown_seconds
             self.should_exit = self.should_exit or is_over or self._gate.in_progress == 0
         return await super().on_tick(counter)
 

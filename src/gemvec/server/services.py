@@ -41,6 +41,7 @@ from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.durable import Place
 from gemvec.storage.hold import note_moment, take_store
 from gemvec.storage.lock import FolderLock
+from gemvec.storage.place_watch import PlaceWatch
 from gemvec.storage.places import storage_of
 from gemvec.storage.servers import Membership, server_id_of
 from gemvec.storage.threads import in_database_thread, in_key_thread
@@ -105,6 +106,7 @@ def open_services(
         files=files,
         batches=batches,
         database=database,
+        place_watch=PlaceWatch(place),
         limits=limits_of(settings),
         memory=memory,
         collections=collections,

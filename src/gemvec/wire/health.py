@@ -11,7 +11,7 @@ class Health(JsonMessage, frozen=True, kw_only=True):
     """State of the server."""
 
     status: Annotated[str | None, Field("alive or ready")] = None
-    storage: Annotated[str | None, Field("What is wrong with the database, if anything.")] = None
+    storage: Annotated[str | None, Field("What is wrong with the database or where the bytes are, if anything.")] = None
 
 
 class Welcome(JsonMessage, frozen=True, kw_only=True):
