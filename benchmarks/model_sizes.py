@@ -91,6 +91,7 @@ def write_weights(path: Path, shapes: Shapes, *, half: bool) -> None:
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
     document = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
+    document += b" " * (-len(document) % 8)  # as safetensors pads it, so that numbers lie where processors want them
     with path.open("wb") as file:
         file.write(len(document).to_bytes(8, "little") + document)
         for shape in shapes.values():

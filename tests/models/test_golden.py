@@ -15,9 +15,12 @@ from safetensors.numpy import load_file, save_file
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
+from gemvec.models.catalogue import find_record
 from gemvec.models.local import open_embedder
 from gemvec.models.networks import FAMILIES
+from gemvec.models.openvino import multiply_in_bf16
 from gemvec.models.pipeline import Pipeline
+from gemvec.models.text_graph import build_text_graph
 from gemvec.models.vectors import normalise
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
@@ -114,14 +117,22 @@ def test_every_family_has_a_golden_model():
 
 @pytest.mark.parametrize("model", ["xlm-roberta", "gemma3_text"])
 def test_weights_of_half_precision_stay_so_in_memory(model):
-    from gemvec.models.catalogue import find_record
-    from gemvec.models.text_graph import build_text_graph
-
     graph = build_text_graph(find_record(str(GOLDEN / model)), GOLDEN / model)
     constants = [each for each in graph.model.get_ops() if each.get_type_name() == "Constant"]
     matrices = [each for each in constants if len(each.shape) == 2 and min(each.shape) > 16]
     stored = [each.get_element_type().get_type_name() for each in matrices]
     assert len(stored) - stored.count("f32") >= 11  # the token table and each layer's five matrices or more
+
+
+@pytest.mark.parametrize("model", ["gemma3_text", "qwen3"])
+def test_matrices_stored_in_bf16_are_multiplied_in_bf16_without_a_copy_in_fp32(model):
+    graph = build_text_graph(find_record(str(GOLDEN / model)), GOLDEN / model)
+    multiply_in_bf16(graph.model)
+    products = [each for each in graph.model.get_ops() if each.get_type_name() == "MatMul"]
+    matrices = [each.input_value(1).get_node() for each in products]
+    assert "Convert" not in {each.get_type_name() for each in matrices}
+    types = [each.get_element_type().get_type_name() for each in matrices if each.get_type_name() == "Constant"]
+    assert types.count("bf16") == 14  # seven in each layer; dense layers after the network are stored in fp32
 
 
 def test_weights_in_several_files_are_read_by_their_index(tmp_path):
