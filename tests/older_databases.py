@@ -17,6 +17,7 @@ _ADDED = {
         "keys.max_stored_bytes",
         "keys.max_priority",
     ],
+    14: ["keys.weight"],
 }
 
 

@@ -48,16 +48,20 @@ def test_what_cannot_be_a_limit_is_a_wrong_use_of_its_flag(tmp_path, verb, value
     assert "--requests-per-minute" in done.output
 
 
+def test_a_weight_of_more_than_a_hundred_is_a_wrong_use_of_its_flag(tmp_path):
+    assert runner.invoke(app, ["create", "x", "--weight=101", "--data-dir", str(tmp_path)]).exit_code == 2
+
+
 def test_every_limit_has_a_flag_and_can_be_the_servers_again(tmp_path):
     flags = [f"{flag_name(name)}={number}" for number, name in enumerate(KEY_LIMITS, 1)]
     made = json.loads(invoke(tmp_path, "create", "ci", *flags, "--json").stdout)
     names = ["requestsPerMinute", "tokensPerMinute", "requestsPerDay", "tokensPerDay"]
-    names += ["maxOpenUploads", "maxOpenBatches", "maxStoredBytes", "maxPriority"]
-    assert [made[name] for name in names] == list(range(1, 9))
+    names += ["maxOpenUploads", "maxOpenBatches", "maxStoredBytes", "maxPriority", "weight"]
+    assert [made[name] for name in names] == list(range(1, 10))
     changed = json.loads(
         invoke(tmp_path, "set", "ci", "--tokens-per-day=default", "--max-priority=-5", "--json").stdout
     )
-    assert [changed[name] for name in names] == [1, 2, 3, None, 5, 6, 7, -5]
+    assert [changed[name] for name in names] == [1, 2, 3, None, 5, 6, 7, -5, 9]
     defaults = [f"{flag_name(name)}=default" for name in KEY_LIMITS]
     assert not any(json.loads(invoke(tmp_path, "set", "ci", *defaults, "--json").stdout)[name] for name in names)
 
@@ -73,6 +77,7 @@ def test_a_change_of_limits_names_a_limit_and_shows_what_is_then(tmp_path):
     assert lines["--max-stored-bytes"].strip() == "20GiB"
     assert lines["--requests-per-minute"].strip() == "60"
     assert lines["--max-priority"].strip() == "the server's"
+    assert lines["--weight"].strip() == "1"
 
 
 @pytest.mark.parametrize("name", ["[/x]", "[red]", "  padded "])

@@ -11,7 +11,7 @@ from clock import Clock
 from gemvec.errors import InvalidRequest, NotFound, StorageFailure
 from gemvec.files.limits import OwnerLimits
 from gemvec.server import key_ring, keys
-from gemvec.server.key_limits import KEY_LIMITS, KeyLimits
+from gemvec.server.key_limits import KEY_LIMITS, KeyLimits, bounds_of
 from gemvec.server.key_ring import KeyRing
 from gemvec.server.keys import KeyStore
 from gemvec.storage.database import open_database
@@ -340,8 +340,8 @@ def test_limits_are_changed_one_by_one(any_store):
 @pytest.mark.parametrize("name", KEY_LIMITS)
 def test_what_cannot_be_a_limit_is_refused(store, name):
     store.create("ci")
-    least = -(2**63) if name == "max_priority" else 1
-    for value in (least - 1, 2**63):
+    least, most = bounds_of(name)
+    for value in (least - 1, most + 1):
         with pytest.raises(InvalidRequest, match=f"{name} is {value}"):
             store.set_limits("ci", {name: value})
         with pytest.raises(InvalidRequest, match=name):

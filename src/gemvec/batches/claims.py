@@ -15,11 +15,14 @@ from sqlalchemy import Connection, bindparam, exists, func, select, update
 from gemvec.batches.isolation import Isolation, format_isolation
 from gemvec.batches.job import Chunk, ChunkResult, ChunkState, ChunkTask
 from gemvec.batches.rows import CHUNK_COLUMNS, chunk_of
-from gemvec.storage.schema import chunks, jobs
+from gemvec.storage.schema import chunks, jobs, keys
+
+# How many chunks an owner's turn has; the operator gives a key's.
+_TURN_CHUNKS = func.coalesce(select(keys.c.weight).where(keys.c.key_id == jobs.c.owner).scalar_subquery(), 1)
 
 # In the order of the index ix_jobs_turn, so that it ends with the first job that has a chunk to claim.
 _CLAIMABLE = (
-    select(jobs.c.job_number, jobs.c.batch_id, jobs.c.owner, jobs.c.model, jobs.c.weights, jobs.c.state)
+    select(jobs.c.job_number, jobs.c.batch_id, jobs.c.owner, jobs.c.model, jobs.c.weights, jobs.c.state, _TURN_CHUNKS)
     .where(
         jobs.c.ended_at.is_(None),
         jobs.c.ending_state.is_(None),
@@ -31,7 +34,8 @@ _CLAIMABLE = (
     .limit(1)
 )
 _FIRST_JOB = _CLAIMABLE.with_for_update()
-_NEXT_JOB = _FIRST_JOB.where(jobs.c.owner > bindparam("last_owner"))
+_SAME_OWNERS_JOB = _FIRST_JOB.where(jobs.c.owner == bindparam("last_owner"))
+_NEXT_OWNERS_JOB = _FIRST_JOB.where(jobs.c.owner > bindparam("last_owner"))
 
 _FIRST_PENDING = select(func.min(chunks.c.chunk_index)).where(
     chunks.c.job_number == bindparam("of_job"), chunks.c.state == ChunkState.PENDING
@@ -79,10 +83,16 @@ class NextJob(NamedTuple):
     model: str
     weights: str
     state: str
+    turn_chunks: int
 
 
 def next_job(
-    connection: Connection, weights: Collection[str], parked: Collection[int] = (), *, last_owner: str = ""
+    connection: Connection,
+    weights: Collection[str],
+    parked: Collection[int] = (),
+    *,
+    last_owner: str = "",
+    goes_on: bool = False,
 ) -> NextJob | None:
     """Return the open job that goes first among those with an unclaimed chunk.
 
@@ -93,9 +103,12 @@ def next_job(
         weights: what can be computed with now.
         parked: numbers of jobs to leave alone.
         last_owner: whose turn was last.
+        goes_on: whether it is still its turn, if it has something to do.
     """
     values = {"weights": list(weights), "parked": list(parked)}
-    row = connection.execute(_NEXT_JOB, values | {"last_owner": last_owner}).one_or_none()
+    after = values | {"last_owner": last_owner}
+    row = connection.execute(_SAME_OWNERS_JOB, after).one_or_none() if goes_on else None
+    row = row or connection.execute(_NEXT_OWNERS_JOB, after).one_or_none()
     row = row or connection.execute(_FIRST_JOB, values).one_or_none()
     return None if row is None else NextJob(*row)
 

@@ -82,6 +82,7 @@ class BatchQueue:
         self._store = store
         self._database = store.database
         self._last_owner = ""
+        self._turn_left = 0  # chunks that the last owner may still have before the next one's turn
         self._held: set[tuple[int, int, int]] = set()  # claims that somebody was told of: job, chunk, lease
         self._may_have_lost = False
 
@@ -132,10 +133,15 @@ class BatchQueue:
         return len(lost)
 
     def _claim(self, connection: Connection, claimable: Claimable) -> ChunkTask | None:
-        job = claims.next_job(connection, claimable.weights, claimable.parked, last_owner=self._last_owner)
+        goes_on = self._turn_left > 0
+        job = claims.next_job(
+            connection, claimable.weights, claimable.parked, last_owner=self._last_owner, goes_on=goes_on
+        )
         chunk = claims.claim_chunk(connection, job.job_number, self._database.shared_token) if job else None
         if job is None or chunk is None:
             return None
+        begins = not goes_on or job.owner != self._last_owner
+        self._turn_left = job.turn_chunks - 1 if begins else self._turn_left - 1
         self._last_owner = job.owner
         if chunk.isolation:  # what was tried when it was given back is not under way any more
             claims.record_isolation(connection, self.task_of(job, chunk), parse_isolation(chunk.isolation).at_rest())

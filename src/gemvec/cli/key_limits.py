@@ -13,7 +13,8 @@ from gemvec.settings import flag_name, format_bytes, parse_bytes
 
 _LARGEST = 2**63 - 1  # a database's largest integer
 _DEFAULT = "default"
-_BYTES, _PRIORITY = "max_stored_bytes", "max_priority"
+_BYTES, _PRIORITY, _WEIGHT = "max_stored_bytes", "max_priority", "weight"
+_HIGHEST_WEIGHT = 100
 _HELP = {
     "requests_per_minute": "Most texts per minute that may be embedded with it.",
     "tokens_per_minute": "Most tokens per minute that may be embedded with it.",
@@ -23,6 +24,7 @@ _HELP = {
     "max_open_batches": "Batches that it may have that have not ended.",
     _BYTES: "Size of all that it may keep: files, and the inputs and results of batches.",
     _PRIORITY: "The highest priority that it may give its batches.",
+    _WEIGHT: "Chunks of its batches in each of its turns among the keys, up to 100; 1 by default.",
 }
 # How the list shows them: the words after the number.
 _UNITS = {
@@ -34,6 +36,7 @@ _UNITS = {
     "max_open_batches": "open batches",
     _BYTES: "stored",
     _PRIORITY: "priority at most",
+    _WEIGHT: "chunks a turn",
 }
 
 
@@ -61,7 +64,8 @@ def describe_limits(limits: Mapping[str, int | None]) -> Iterable[tuple[str, str
     """Yield the flag of each limit and its value in words."""
     for name in _HELP:
         value = limits[name]
-        yield flag_name(name), "the server's" if value is None else _value_text(name, value)
+        default = "1" if name == _WEIGHT else "the server's"
+        yield flag_name(name), default if value is None else _value_text(name, value)
 
 
 def summarise_limits(limits: Mapping[str, int | None]) -> str:
@@ -91,14 +95,14 @@ def _parse(name: str, text: str) -> int | str:
     if text == _DEFAULT:
         return _DEFAULT
     lowest = -(2**63) if name == _PRIORITY else 1
+    highest = _HIGHEST_WEIGHT if name == _WEIGHT else _LARGEST
     try:
         number = parse_bytes(text) if name == _BYTES else int(text)
     except (ValueError, OverflowError):
         number = None
-    if number is None or not lowest <= number <= _LARGEST:
+    if number is None or not lowest <= number <= highest:
         expected = "a size such as 20GiB" if name == _BYTES else "a whole number"
-        least = "" if name == _PRIORITY else " of at least 1"
-        raise typer.BadParameter(f"{text!r} is not {expected}{least}, and not the word {_DEFAULT}.")
+        raise typer.BadParameter(f"{text!r} is not {expected} from {lowest} to {highest}, nor the word {_DEFAULT}.")
     return number
 
 

@@ -1,4 +1,4 @@
-"""The limits of one API key: those that its operator set, and the server's own limits for the rest."""
+"""The limits and the weight of one API key: those that its operator set, and the server's own limits for the rest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from gemvec.files.limits import OwnerLimits
 from gemvec.server.quota import DAY_SECONDS, MINUTE_SECONDS, Quota, per_key
 
 _LARGEST = 2**63 - 1  # a database's largest integer
+# Others wait for as many chunks at most, so that no key starves.
+_LARGEST_WEIGHT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class KeyLimits:
         max_open_batches: batches that it may have that have not ended.
         max_stored_bytes: size of all that it may keep: files, and the inputs and results of batches.
         max_priority: the highest that it may give its batches.
+        weight: how many chunks of its batches are begun in each of its turns; None for 1.
     """
 
     requests_per_minute: int | None = None
@@ -38,17 +41,18 @@ class KeyLimits:
     max_open_batches: int | None = None
     max_stored_bytes: int | None = None
     max_priority: int | None = None
+    weight: int | None = None
 
     def check(self) -> None:
         """Refuse what cannot be a limit.
 
         Raises:
-            InvalidRequest: a priority is no int64, or something else is less than 1 or too large for a database.
+            InvalidRequest: a value is outside the range of `bounds_of`.
         """
         for name, value in self.values().items():
-            lowest = -(2**63) if name == "max_priority" else 1
-            if value is not None and not lowest <= value <= _LARGEST:
-                raise InvalidRequest(f"{name} is {value}; it must be {lowest} to {_LARGEST}.", field=name)
+            lowest, highest = bounds_of(name)
+            if value is not None and not lowest <= value <= highest:
+                raise InvalidRequest(f"{name} is {value}; it must be {lowest} to {highest}.", field=name)
 
     def values(self) -> dict[str, int | None]:
         """Return every limit by its name."""
@@ -76,6 +80,13 @@ class KeyLimits:
 
 
 KEY_LIMITS = tuple(each.name for each in fields(KeyLimits))
+
+
+def bounds_of(name: str) -> tuple[int, int]:
+    """Return the lowest and the highest value of a limit."""
+    if name == "max_priority":
+        return -(2**63), _LARGEST
+    return 1, _LARGEST_WEIGHT if name == "weight" else _LARGEST
 
 
 def _first(own: int | None, usual: int) -> int:

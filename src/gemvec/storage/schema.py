@@ -197,6 +197,7 @@ keys = Table(
     Column("max_open_batches", BigInteger),
     Column("max_stored_bytes", BigInteger),
     Column("max_priority", BigInteger),
+    Column("weight", Integer),  # of its turns among batches; None: 1
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),

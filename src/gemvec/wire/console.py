@@ -82,6 +82,7 @@ class KeyLimitValues(ProtoMessage, frozen=True, kw_only=True):
     max_open_batches: Annotated[int | None, Field("Batches that have not ended.", kind=INT64)] = None
     max_stored_bytes: Annotated[int | None, Field("Size of all that it keeps.", kind=INT64)] = None
     max_priority: Annotated[int | None, Field("The highest priority of a batch.", kind=INT64)] = None
+    weight: Annotated[int | None, Field("Chunks of its batches in each of its turns; 1 if absent.", kind=INT64)] = None
 
 
 class KeyInUse(ProtoMessage, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ const LIMITS = [
   ["maxOpenBatches", "--max-open-batches", "Open batches", "open batches"],
   ["maxStoredBytes", "--max-stored-bytes", "Stored bytes", "bytes stored"],
   ["maxPriority", "--max-priority", "Highest priority", "priority at most"],
+  ["weight", "--weight", "Weight of its batches", "chunks a turn"],
 ];
 
 /** @param {Limits} limits @returns {string[]} those that are a key's own, for people */
@@ -25,7 +26,8 @@ export function describeLimits(limits) {
 /** Make the fields of all limits. */
 export function createLimitFields() {
   const inputs = LIMITS.map(([name]) => make("input", {
-    type: "number", name, placeholder: "the server's", ...(name === "maxPriority" ? {} : { min: 1 }),
+    type: "number", name, placeholder: name === "weight" ? "1" : "the server's",
+    ...(name === "maxPriority" ? {} : { min: 1 }),
   }));
   return {
     elements: inputs.map((input, at) => field(LIMITS[at][2], input)),
