@@ -86,6 +86,23 @@ def test_short_sections_are_joined_with_those_below_them_and_not_beside_them():
     assert [passage.text.split("\n")[0] for passage in passages] == ["# A", "## C"]
 
 
+@pytest.mark.parametrize("container", ["- an item\n\n", ""])
+def test_sections_within_a_list_item_or_a_quote_are_cut_like_others(container):
+    indent = "  " if container else "> "
+    sections = [f"## Part {letter}\n\n" + f"words on {letter} " * 8 + "\n\n" for letter in "ABC"]
+    inner = "".join(f"{indent}{line}".rstrip() + "\n" for line in "".join(sections).split("\n"))
+    passages = split(f"# Guide\n\nOpening.\n\n{container}{inner}", max_tokens=30)
+    headings = {letter: {each.heading for each in passages if f"on {letter}" in each.text} for letter in "ABC"}
+    assert headings == {letter: {f"Guide > Part {letter}"} for letter in "ABC"}
+
+
+def test_a_list_after_a_quote_with_a_heading_is_cut_between_its_items():
+    items = "".join(f"- item {number} has some words\n" for number in range(8))
+    passages = split(f"> ## Quoted\n>\n> Words.\n\n{items}", max_tokens=20)
+    assert len(passages) > 2
+    assert all(line.startswith("- item") for each in passages[1:] for line in each.text.split("\n"))
+
+
 def test_a_scrap_stays_with_what_comes_before_it():
     (passage,) = split("".join(f"Word number {number} is here.\n\n" for number in range(5)) + "End.\n", max_tokens=33)
     assert passage.text.endswith("End.")

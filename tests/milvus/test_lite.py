@@ -7,12 +7,15 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
 from gemvec.milvus import Collection, Document, Fingerprint, Sources, ingest, open_collection, search
 from gemvec.milvus.lite import LiteClient
+from gemvec.milvus.schema import Row
+from gemvec.milvus.version import LITE_SEAL_BYTES
 
 from .conftest import contents
 
@@ -27,6 +30,11 @@ def uri(tmp_path, folder):
     with open_collection(uri, "docs") as collection:
         asyncio.run(ingest(collection, CountingEmbedder(), Sources(["docs"])))
     return uri
+
+
+def make_row(key, vector):
+    text = dict.fromkeys(("text", "words", "document_hash", "title", "heading", "source", "position"), "")
+    return Row(key=key, vector=vector, document_id=key, chunk=0, chunks=1, metadata={}, **text)
 
 
 def index(uri, snapshots, *, prune=False):
@@ -231,3 +239,22 @@ def test_a_collection_in_another_place_has_no_snapshot(uri, tmp_path):
     snapshots = tmp_path / "snapshots"
     index(uri, snapshots)
     assert index(str(tmp_path / "b.db"), snapshots)[0].added == 3
+
+
+def test_rows_are_put_into_files_before_there_are_too_many_for_memory(tmp_path):
+    """Lite makes a Python object of each number when it writes a file, so the rows of one file must be few."""
+    uri = str(tmp_path / "a.db")
+    fingerprint = Fingerprint(model="m", weights="m@00000000", dimensionality=4096)
+
+    def write(version, first, last):
+        vector = np.full(4096, 1 / 64, dtype=np.float32)
+        version.upsert([make_row(str(number), vector) for number in range(first, last)])
+        return len(list(Path(uri).rglob("data_*.parquet")))
+
+    with open_collection(uri, "docs") as collection:
+        version = collection.create(fingerprint)
+        few = LITE_SEAL_BYTES // (4096 * 4) // 2
+        assert write(version, 0, few) == 0
+        assert write(version, few, 2 * few + 1) == 1
+        assert version.count() == 2 * few + 1
+        assert write(version, 0, few) == 1

@@ -89,25 +89,28 @@ def _find_starts(text: str) -> Iterator[_Start]:
     """Yield where blocks start; a table's first row stays with the table's head."""
     tokens = _parser().parse(text)
     header: tuple[int, int] | None = None
+    depth = 0  # what holds the blocks that are told apart: the page, or the list item or quote of the last heading
     for index, token in enumerate(tokens):
         if token.map is None:
             continue
         line = token.map[0]
+        depth = depth if token.level >= depth else 0
         if token.type == "table_open":
             header = (line, line + 2)  # the names and the rule below them
         if token.type == "heading_open":
+            depth = token.level
             yield _Start(line=line, level=int(token.tag[1:]), heading=tokens[index + 1].content)
         elif token.type == "tr_open" and (tokens[index - 1].type == "tbody_open" or not header or line < header[1]):
             continue
-        elif _begins_block(token):
+        elif _begins_block(token, depth):
             is_code = token.type in {"fence", "code_block"}
             yield _Start(line=line, header=header if token.type == "tr_open" else None, is_code=is_code)
 
 
-def _begins_block(token: Token) -> bool:
+def _begins_block(token: Token, depth: int) -> bool:
     if token.type == "list_item_open":
-        return token.level == 1
-    return token.level == 0 or (token.type == "tr_open" and token.level == 2)  # noqa: PLR2004 # table > tbody > tr
+        return token.level == depth + 1
+    return token.level == depth or (token.type == "tr_open" and token.level == depth + 2)  # table > tbody > tr
 
 
 @cache

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 # Part of every key: raise it when the same options would cut the same document differently.
-SPLITTER_VERSION = 3
+SPLITTER_VERSION = 4
 
 # A long "word" without spaces (base64, minified code) may be one token; Milvus takes 65,535 bytes in a field.
 MAX_PASSAGE_CHARACTERS = 8_000

@@ -19,7 +19,7 @@ from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import create_collection, create_indexes
-from gemvec.milvus.version import CollectionVersion
+from gemvec.milvus.version import LITE_SEAL_BYTES, CollectionVersion
 
 # Milvus takes 255 characters; the name is followed by an underscore and the version's digest.
 _MAX_NAME = 240
@@ -129,7 +129,13 @@ class Collection:
         if name not in self._loaded:
             call_milvus(self.client.load_collection, name)
             self._loaded.add(name)
-        return CollectionVersion(client=self.client, name=name, fingerprint=fingerprint, indexing=indexing)
+        return CollectionVersion(
+            client=self.client,
+            name=name,
+            fingerprint=fingerprint,
+            indexing=indexing,
+            seal_bytes=LITE_SEAL_BYTES if is_lite(self.uri) else 0,
+        )
 
 
 def find_versions(client: Any) -> Iterator[tuple[str, CollectionVersion]]:

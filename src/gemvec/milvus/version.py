@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Any, cast
 
@@ -20,6 +20,9 @@ from gemvec.milvus.words import index_words
 
 # A server takes at most 64 MB in a call; smaller calls keep an ingest steady.
 MAX_CALL_BYTES = 8 * 2**20
+# Milvus Lite turns every number that it has not put into a file yet into a Python object when it does so, about eight
+# times the bytes of a vector. Its own limit of 128 MiB would make that a gigabyte.
+LITE_SEAL_BYTES = 8 * 2**20
 # Ids named in one filter expression.
 _IDS_PER_FILTER = 1_000
 # Rows fetched at once by a scan, with texts and without. Milvus Lite goes through all rows for each fetch; a server
@@ -27,6 +30,13 @@ _IDS_PER_FILTER = 1_000
 _ROWS_PER_SCAN, _STATES_PER_SCAN = 4_000, 16_000
 _INDEX_POLL_SECONDS = 0.02
 _STATE_FIELDS = tuple(each.name for each in fields(RowState))
+
+
+@dataclass(slots=True)
+class _Unsealed:
+    """Bytes of rows written since rows were last put into a file."""
+
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +50,24 @@ class CollectionVersion:
         name: the collection's own name, not its alias.
         fingerprint: what its vectors are.
         indexing: how its documents are named and cut.
+        seal_bytes: put rows into a file after this many bytes of them; 0 to leave it to Milvus.
     """
 
     client: Any
     name: str
     fingerprint: Fingerprint
     indexing: Indexing
+    seal_bytes: int = 0
+    _unsealed: _Unsealed = field(default_factory=_Unsealed, compare=False, repr=False)
 
     def upsert(self, rows: Sequence[Row]) -> None:
         """Write rows, in calls of bounded size; a row with a known key is replaced."""
         for group in _bounded(rows):
             call_milvus(self.client.upsert, self.name, [self.to_entity(row) for row in group])
+            self._unsealed.size_bytes += sum(row.size_bytes for row in group)
+            if 0 < self.seal_bytes <= self._unsealed.size_bytes:
+                call_milvus(self.client.flush, self.name)
+                self._unsealed.size_bytes = 0
 
     @property
     def row_fields(self) -> tuple[str, ...]:
