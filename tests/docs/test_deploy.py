@@ -1,27 +1,62 @@
-"""The files in `deploy/` name settings and commands that exist."""
+"""The files in `deploy/` name settings, commands and metrics that exist, and are what their own tools take.
 
+Helm, promtool and a validator of Kubernetes' resources judge them where they are installed.
+"""
+
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import fields
 
 import pytest
 import typer
+import yaml
 
 from gemvec.cli.app import app
 from gemvec.settings import Settings, variable_name
 from pages import ROOT
 
-FILES = sorted((ROOT / "deploy").iterdir())
+DEPLOY = ROOT / "deploy"
+FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+STARTING = [DEPLOY / name for name in ("Containerfile", "gemvec.service")]
+SETTING = [*STARTING, DEPLOY / "compose.yaml", DEPLOY / "helm" / "values.yaml"]
 VARIABLES = {variable_name(each.name) for each in fields(Settings)}
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+VALUES = DEPLOY / "helm" / "values.yaml"
+TEMPLATES = sorted((DEPLOY / "helm" / "templates").iterdir())
+DASHBOARD = json.loads((DEPLOY / "dashboard.json").read_text())
+# `test_metrics.py` compares this table with what /metrics answers.
+METRICS = set(re.findall(r"^\| `(gemvec_\w+)` \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE))
+GIVEN = ["image=gemvec:1", "settings.GEMVEC_STORAGE=s3://bucket/gemvec"]
+EVERYTHING = ["autoscaling.enabled=true", "weights.enabled=true", "weights.storageClass=nfs", "podAnnotations.a=b"]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def name_of(file):
+    return str(file.relative_to(DEPLOY))
+
+
+def found(program):
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_every_variable_is_a_setting(file):
-    named = re.findall(r"\bGEMVEC_\w+", file.read_text())
-    assert named
-    assert set(named) <= VARIABLES
+    named = set(re.findall(r"\bGEMVEC_\w+", file.read_text()))
+    assert named or file not in SETTING
+    assert named <= VARIABLES
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", STARTING, ids=name_of)
 def test_every_command_is_one_the_command_line_reads(file):
     root, text = typer.main.get_command(app), file.read_text()
     lines = re.findall(r"^(?:RUN |ExecStart=/opt/gemvec/bin/)gemvec (.+)$", text, re.MULTILINE)
@@ -32,3 +67,103 @@ def test_every_command_is_one_the_command_line_reads(file):
         while words and hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
         command.make_context("gemvec", words)
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_every_flag_is_a_setting(file):
+    flags = set(re.findall(r"(?<=[\s`])--[a-z][a-z-]+", file.read_text()))
+    others = {"--build", "--build-arg", "--scale", "--from-literal", "--set", "--no-create-home", "--uid", "--yes"}
+    others |= {"--mount", "--interval", "--timeout", "--start-period"}
+    assert {"GEMVEC_" + flag[2:].replace("-", "_").upper() for flag in flags - others} <= VARIABLES
+
+
+@pytest.mark.parametrize("name", ["alerts.yml", "dashboard.json", "helm/templates/scaling.yaml"])
+def test_every_metric_is_one_that_is_answered(name):
+    named = set(re.findall(r"\bgemvec_\w+", (DEPLOY / name).read_text()))
+    assert named
+    assert {re.sub("_bucket$", "", each) for each in named} <= METRICS
+
+
+def test_what_services_use_is_declared():
+    services = COMPOSE["services"]
+    used = {"configs": set(), "secrets": set(), "volumes": set()}
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= set(services)
+        used["configs"] |= {each["source"] for each in service.get("configs", ())}
+        used["secrets"] |= set(service.get("secrets", ()))
+        sources = [each.split(":")[0] for each in service.get("volumes", ())]
+        used["volumes"] |= {each for each in sources if not each.startswith(".")}
+        assert all((DEPLOY / each).is_file() for each in sources if each.startswith("."))
+    assert used == {kind: set(COMPOSE[kind]) for kind in used}
+    assert all(yaml.safe_load(COMPOSE["configs"][name]["content"]) for name in COMPOSE["configs"] if name != "haproxy")
+
+
+def test_the_compose_file_is_one_that_compose_reads():
+    compose_spec = pytest.importorskip("compose_spec", reason="compose-spec is not installed")
+    compose_spec.PyCompose.from_yaml((DEPLOY / "compose.yaml").read_text())
+
+
+def test_prometheus_takes_the_rules():
+    run(found("promtool"), "check", "rules", str(DEPLOY / "alerts.yml"))
+    run(found("promtool"), "check", "config", "--syntax-only", str(DEPLOY / "prometheus.yml"))
+
+
+def test_every_alert_says_what_is_wrong_in_a_sentence():
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    assert all(rule["annotations"]["summary"].endswith(".") for rule in group["rules"])
+
+
+def test_panels_have_places_of_their_own_and_ask_the_source_that_is_there():
+    panels = DASHBOARD["panels"]
+    places = [(each["gridPos"]["x"], each["gridPos"]["y"]) for each in panels]
+    assert len({each["id"] for each in panels}) == len(set(places)) == len(panels)
+    sources = yaml.safe_load(COMPOSE["configs"]["grafana-source"]["content"])["datasources"]
+    assert {each["datasource"]["uid"] for each in panels} == {each["uid"] for each in sources}
+
+
+def paths(values, above=""):
+    for name, value in values.items():
+        path = f"{above}.{name}"
+        is_one = not isinstance(value, dict) or not value or path in {".settings", ".resources"}
+        yield from [path] if is_one else paths(value, path)
+
+
+def test_every_value_of_the_chart_is_used_and_every_value_used_is_there():
+    there = set(paths(yaml.safe_load(VALUES.read_text())))
+    text = "".join(each.read_text() for each in TEMPLATES)
+    used = set(re.findall(r"\.Values((?:\.[a-z]\w*)+)", text))
+    assert there == used
+
+
+def test_every_value_of_the_chart_is_documented():
+    lines = VALUES.read_text().splitlines()
+    undocumented = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r" *\w+:", line) and not before.strip().startswith("#")
+    ]
+    # What switches a group on is documented with the group, and these with the line above them.
+    assert {line.split(":")[0].strip() for line in undocumented} == {"enabled", "maxReplicas", "requests", "limits"}
+
+
+@pytest.mark.parametrize("values", [GIVEN, GIVEN + EVERYTHING], ids=["least", "everything"])
+def test_the_chart_makes_resources_of_kubernetes(values):
+    options = [word for each in values for word in ("--set", each)]
+    resources = list(yaml.safe_load_all(run(found("helm"), "template", "gemvec", str(DEPLOY / "helm"), *options)))
+    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    for each in resources:
+        kubernetes_validate.validate(each, "1.31", strict=True)
+    kinds = {"Deployment", "Service", "PodDisruptionBudget"}
+    kinds |= {"HorizontalPodAutoscaler", "PersistentVolumeClaim"} if values != GIVEN else set()
+    assert {each["kind"] for each in resources} == kinds
+
+
+def test_the_chart_refuses_to_guess_the_store():
+    done = subprocess.run(
+        [found("helm"), "template", "gemvec", str(DEPLOY / "helm"), "--set", GIVEN[0]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert "GEMVEC_STORAGE" in done.stderr

@@ -1,0 +1,4 @@
+{{- define "gemvec.labels" -}}
+app.kubernetes.io/name: gemvec
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
