@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from batch_steps import ended, file_answers, inline_answers, line, new, running, until
 from gemvec.batches import lines
 from gemvec.batches.job import ChunkResult
+from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.errors import DataLost, ModelUnavailable, Overloaded
 from gemvec.files.store import FileStore
@@ -511,3 +513,23 @@ def test_a_damaged_part_of_a_cancelled_batch_is_an_error_at_its_place(store, emb
         assert {answer["error"]["code"] for answer in answers[:256]} == {15}
 
     run(steps())
+
+
+def test_a_loop_that_ends_as_a_batch_is_announced_ends_the_runner_too(store, embedder):
+    """A process whose loop waits for ever for a cancelled task never ends."""
+
+    async def steps():
+        runner = BatchRunner(store, embedder)
+        await runner.start()
+        await asyncio.sleep(0.1)
+        runner.notify()
+        raise LookupError
+
+    def loop():
+        with pytest.raises(LookupError):
+            asyncio.run(steps())
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()

@@ -272,7 +272,9 @@ class BatchRunner:
         if self._is_stopping:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), max(seconds, 0.01))
+            # Not `wait_for`: until Python 3.12 it loses a cancellation that comes together with what is waited for.
+            async with asyncio.timeout(max(seconds, 0.01)):
+                await wake.wait()
 
     async def _durably(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the store in a thread, and try again for as long as the database cannot write.
