@@ -17,7 +17,7 @@ from gemvec.cli.serve import announce
 from gemvec.errors import BadSetting
 from gemvec.server.run import serving
 from gemvec.server.services import open_services
-from gemvec.server.upstream import find_upstream, open_served_embedder
+from gemvec.server.upstream import find_upstream, open_upstream
 from gemvec.settings import Settings
 from scripted_server import Answer, ScriptedServer, quota_exceeded, unit_vector_of
 from scripted_server import serving as serving_app
@@ -138,7 +138,7 @@ def test_an_upstream_that_is_no_address_is_refused(upstream):
 
 
 def test_the_start_says_where_texts_go_and_whose_vectors_come_back(server_url, gateway_url):
-    embedder = open_served_embedder(Settings(upstream=server_url, embedding_cache_bytes=0))
+    embedder = open_upstream(Settings(upstream=server_url, embedding_cache_bytes=0))
     asyncio.run(embedder.close())
     console = Console(record=True, width=200, file=io.StringIO())
     announce(console, gateway_url, embedder.list_models(), has_keys=False, upstream=server_url)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,6 +55,10 @@ class Engine(Protocol):
         """
         ...
 
+    def import_modules(self) -> None:
+        """Import what `open` needs, so that it need not."""
+        ...
+
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
         """Load the weights.
 
@@ -91,6 +96,9 @@ class _OpenVino:
     def token_budget(self, settings: Settings) -> int:
         return settings.token_budget
 
+    def import_modules(self) -> None:
+        import_module("gemvec.models.openvino")
+
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
         from gemvec.models.openvino import OpenVinoEncoder
 
@@ -127,6 +135,9 @@ class _Static:
     def token_budget(self, settings: Settings) -> int:
         del settings
         return _STATIC_TOKEN_BUDGET
+
+    def import_modules(self) -> None:
+        import_module("gemvec.models.static")
 
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
         del settings

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import BadSetting, ModelNotFound
+from gemvec.errors import BadSetting, GemvecError, ModelNotFound
 from gemvec.figures import Figure
 from gemvec.models.engines import engine_of
-from gemvec.models.naming import load_named_model
+from gemvec.models.naming import find_named_record, load_named_model
 from gemvec.models.pipeline import LONGEST_TEXT_TOKENS, Pipeline, describe_model
 from gemvec.models.progress import Progress
 from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel, put_away
@@ -45,14 +47,11 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
         ModelNotFound: a model's name is not a catalogue id, hub id or folder.
         ModelUnavailable: a model's files cannot be fetched, are incomplete or cannot be run.
     """
-    models: dict[str, LoadedModel] = {}
-    for name in settings.model:
-        model = load_named_model(name, settings.cache_dir, progress=progress)
-        if models.setdefault(model.record.id, model).folder != model.folder:
-            raise BadSetting(f"--model names two models that would both be served as {model.record.id!r}.")
-    if not models:
+    if not settings.model:
         raise BadSetting("--model names no model.")
-    first, *others = models.values()
+    with ThreadPoolExecutor(1) as beside:  # the digests of the files leave the interpreter to others
+        beside.submit(_import_engine, settings.model[0])
+        first, *others = _load_models(settings, progress)
     pipeline = Pipeline(first, settings)
     served = [pipeline.own_name, *pipeline.gemini_names()]
     limit_bytes = settings.model_memory or UNLIMITED
@@ -65,6 +64,21 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
         if opened and sum(each.size_bytes for each in shelved.values() if each.pipeline) > limit_bytes:
             put_away(here)
     return LocalEmbedder(served, Shelf(shelved, limit_bytes=limit_bytes))
+
+
+def _import_engine(name: str) -> None:
+    """Import what runs a model; what is wrong with the model's name is said when it is loaded."""
+    with suppress(GemvecError):
+        engine_of(find_named_record(name)).import_modules()
+
+
+def _load_models(settings: Settings, progress: Progress | None) -> Iterable[LoadedModel]:
+    models: dict[str, LoadedModel] = {}
+    for name in settings.model:
+        model = load_named_model(name, settings.cache_dir, progress=progress)
+        if models.setdefault(model.record.id, model).folder != model.folder:
+            raise BadSetting(f"--model names two models that would both be served as {model.record.id!r}.")
+    return models.values()
 
 
 def _shelve(model: LoadedModel, settings: Settings, pipeline: Pipeline | None) -> ShelvedModel:

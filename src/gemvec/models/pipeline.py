@@ -6,6 +6,7 @@ Each step is its own module; this one joins them. Nothing here waits, and it can
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +84,11 @@ class Pipeline:
         self._record = model.record
         self.unknown_texts = counts.unknown_texts
         self._cuts = settings.long_text == "truncate"
-        self.tokenizer = load_tokenizer(model.record, model.folder)
+        engine = engine_of(model.record)
+        with ThreadPoolExecutor(1) as beside:  # a network is compiled by native code, which leaves the interpreter free
+            loading = beside.submit(load_tokenizer, model.record, model.folder)
+            self._encoder = engine.open(model.record, model.folder, settings)
+        self.tokenizer = loading.result()
         self._window = Window(
             window_tokens=model.record.window_tokens,
             prefix_ids=self.tokenizer.prefix_ids,
@@ -93,8 +98,6 @@ class Pipeline:
             raise UnsupportedModel(
                 f"The window of {model.folder} ({model.record.window_tokens} tokens) has no room for a text."
             )
-        engine = engine_of(model.record)
-        self._encoder = engine.open(model.record, model.folder, settings)
         self._check_vectors(model.weights_sha256, settings)
         self.own_name = describe_model(model, self._encoder.native_dim, self._limit(LONGEST_TEXT_TOKENS))
         self.scheduler = Scheduler(

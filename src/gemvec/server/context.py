@@ -16,7 +16,6 @@ from gemvec.batches.runner import BatchRunner
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.files.store import FileStore
-from gemvec.gateway.pass_through import PassThrough
 from gemvec.memory import MemoryBudget
 from gemvec.server.limits import Limits
 from gemvec.server.usage import UsageMeter
@@ -25,6 +24,7 @@ from gemvec.storage.database import Database
 from gemvec.storage.place_watch import PlaceWatch
 
 if TYPE_CHECKING:
+    from gemvec.gateway.pass_through import PassThrough
     from gemvec.milvus import Collection
     from gemvec.models.reranker import Reranker
 

@@ -7,13 +7,13 @@ collection would be wrong in silence.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from gemvec.errors import BatchNotFound, FailedPrecondition, ModelForbidden, ModelNotFound, UploadedFileNotFound
-from gemvec.gateway.pass_through import ANSWER_BYTES, Answer, Call, PassThrough
 from gemvec.server.auth import Caller, presented_keys
 from gemvec.server.bodies import while_caller_waits
 from gemvec.server.budget import reservation_of
@@ -21,6 +21,9 @@ from gemvec.server.context import services_of
 from gemvec.server.keys import PREFIX
 from gemvec.server.limits import limiter_of
 from gemvec.server.route import Handler, Route
+
+if TYPE_CHECKING:
+    from gemvec.gateway.pass_through import Answer, PassThrough
 
 # Says in an answer which server made it.
 HEADER = "x-gemvec-passed-to"
@@ -39,6 +42,8 @@ async def pass_on(request: Request) -> Response:
         Overloaded: there is no memory for the answer now.
         TransportFailure: the other server does not answer.
     """
+    from gemvec.gateway.pass_through import ANSWER_BYTES, Call
+
     pass_through = _pass_through_of(request)
     _check_model(request)
     if pass_through.sends_callers_key and _has_key_of_ours(request):

@@ -17,24 +17,24 @@ from gemvec.batches.executor import Executor, LocalExecutor, ProcessExecutor
 from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
+from gemvec.cache import local_source, with_cache
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import GemvecError, StorageFailure
 from gemvec.files.limits import FileLimits, OwnerLimits
 from gemvec.files.store import FileStore
-from gemvec.gateway.pass_through import PassThrough
 from gemvec.logs import get_logger
 from gemvec.memory import MemoryBudget
 from gemvec.models.catalogue import find_known
 from gemvec.models.engines import engine_of
 from gemvec.models.naming import find_named_record, split_name
 from gemvec.models.progress import Progress
+from gemvec.models.served import open_served_models
 from gemvec.server.budget import budget_bytes
 from gemvec.server.collections import open_collections
 from gemvec.server.context import Lifespan, Services
 from gemvec.server.key_removal import remove_what_deleted_keys_own
 from gemvec.server.keys import KeyStore
 from gemvec.server.limits import limits_of
-from gemvec.server.upstream import open_pass_through, open_served_embedder
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
@@ -47,6 +47,7 @@ from gemvec.storage.servers import Membership, server_id_of
 from gemvec.storage.threads import in_database_thread, in_key_thread
 
 if TYPE_CHECKING:
+    from gemvec.gateway.pass_through import PassThrough
     from gemvec.models.reranker import Reranker
 
 log = get_logger("files")
@@ -79,8 +80,8 @@ def open_services(
         place = storage_of(settings)
         membership = _take_store(settings, database, place, opened)
         files = _open_file_store(settings, database, place)
-        served = open_served_embedder(settings, progress=progress) if embedder is None else embedder
-        pass_through = open_pass_through(settings)
+        served = _open_embedder(settings, progress) if embedder is None else embedder
+        pass_through = _open_pass_through(settings)
         reranker = _open_reranker(settings, progress)
         collections = open_collections(settings, served, opened)
         storage = opened.pop_all()
@@ -133,6 +134,24 @@ def _take_store(settings: Settings, database: Database, place: Place, opened: Ex
     membership = Membership(database, server_id, lease_seconds=settings.lease_seconds)
     membership.join()
     return membership
+
+
+def _open_embedder(settings: Settings, progress: Progress | None) -> Embedder:
+    """Return what computes the vectors: models on this machine, or another server."""
+    if settings.upstream:
+        from gemvec.server.upstream import open_upstream  # the client of another server, which few servers need
+
+        return open_upstream(settings)
+    embedder = open_served_models(settings, progress=progress)
+    return with_cache(embedder, settings, source=local_source(settings)) if settings.embedding_cache else embedder
+
+
+def _open_pass_through(settings: Settings) -> PassThrough | None:
+    if not (settings.pass_through or settings.upstream):
+        return None
+    from gemvec.server.upstream import open_pass_through
+
+    return open_pass_through(settings)
 
 
 def _open_reranker(settings: Settings, progress: Progress | None) -> Reranker | None:

@@ -1,8 +1,8 @@
-"""Where a server's vectors come from: a model on this machine, or another server (`--upstream`)."""
+"""The other server that a server asks: for vectors (`--upstream`), and for the rest (`--pass-through`)."""
 
 from __future__ import annotations
 
-from gemvec.cache import local_source, with_cache
+from gemvec.cache import with_cache
 from gemvec.client.remote import RemoteEmbedder
 from gemvec.client.retries import RetryPolicy
 from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target, is_private
@@ -13,7 +13,6 @@ from gemvec.errors import BadSetting, KeyMissing
 from gemvec.gateway.pass_through import PassThrough
 from gemvec.gateway.rate import Rate
 from gemvec.gateway.upstream import UpstreamEmbedder
-from gemvec.models.progress import Progress
 from gemvec.server.keys import has_stored_keys
 from gemvec.settings import Settings, read_variable
 
@@ -25,24 +24,18 @@ _CALLERS = "caller"
 _RETRIES = RetryPolicy(timeout_seconds=60.0, attempt_seconds=30.0)
 
 
-def open_served_embedder(settings: Settings, *, progress: Progress | None = None) -> Embedder:
-    """Return what computes a server's vectors, with the cache that the settings ask for.
+def open_upstream(settings: Settings) -> Embedder:
+    """Return an embedder that asks `settings.upstream`, with the cache that the settings ask for.
 
-    Embeddings of an upstream server are cached unless `embedding_cache_bytes` is 0, because each costs a call or money.
+    Embeddings are cached unless `embedding_cache_bytes` is 0, because each costs a call or money.
 
     Raises:
         BadSetting: the upstream server is not an address, or there is no key for it.
-        ModelUnavailable: the weights could not be found, fetched, or trusted.
         TransportFailure: the upstream server does not answer.
     """
-    if settings.upstream:
-        target = find_upstream(settings)
-        upstream = with_cache(_open_upstream(target, settings), settings, source=target.base_url)
-        return AliasEmbedder(upstream, parse_aliases(settings.alias)) if settings.alias else upstream
-    from gemvec.models.served import open_served_models
-
-    embedder = open_served_models(settings, progress=progress)
-    return with_cache(embedder, settings, source=local_source(settings)) if settings.embedding_cache else embedder
+    target = find_upstream(settings)
+    upstream = with_cache(_open_upstream(target, settings), settings, source=target.base_url)
+    return AliasEmbedder(upstream, parse_aliases(settings.alias)) if settings.alias else upstream
 
 
 def find_upstream(settings: Settings) -> Target:
