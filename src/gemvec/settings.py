@@ -251,7 +251,7 @@ class Settings:
         maximum=_HIGHEST_PRIORITY,
         topic=_DATA,
     )
-    max_batch_requests: int = setting(10_000_000, "Most requests in one batch.", minimum=1)
+    max_batch_requests: int = setting(10_000_000, "Most requests in one batch.", minimum=1, topic=_DATA)
     batch_expiry_seconds: float = setting(
         48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1, topic=_DATA
     )
@@ -272,7 +272,10 @@ class Settings:
     )
     collection: str = setting("docs", "Name of the collection in Milvus.", topic=_MILVUS)
     api_key: tuple[str, ...] = setting(
-        (), "Keys of which callers must present one; without any, no key is needed.", secret=True, topic=_CALLERS
+        (),
+        "Keys that callers may use; each caller must send one. Without any, no key is needed.",
+        secret=True,
+        topic=_CALLERS,
     )
     allow_origin: tuple[str, ...] = setting(
         (), "Origins of web pages that may call the server, such as http://localhost:3000; * for all.", topic=_CALLERS
@@ -300,8 +303,11 @@ class Settings:
         "two fifths of what the process may have.",
         unit="bytes",
         minimum=0,
+        topic=_CALLERS,
     )
-    max_connections: int = setting(2000, "Connections at a time; one more is answered 503 and closed.", minimum=1)
+    max_connections: int = setting(
+        2000, "Connections at a time; one more is answered 503 and closed.", minimum=1, topic=_CALLERS
+    )
     client_timeout_seconds: float = setting(
         30.0,
         "How long a client may take to send a request or to read an answer.",

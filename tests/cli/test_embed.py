@@ -47,6 +47,16 @@ def test_arguments_are_shown_with_their_first_values(gemvec):
     assert len(second.partition("  [")[0]) == 40
 
 
+def test_a_line_fits_into_eighty_columns(gemvec, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = gemvec("short", "a text that is much longer than there is room for in one line of this terminal")
+    first, second = out.splitlines()
+    assert first.startswith("short  [")
+    assert second.startswith("a text that")
+    assert "…  [" in second
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_json_lines_hold_text_vector_and_tokens_in_order(gemvec):
     status, out, err = gemvec("--json", *TEXTS)
     assert (status, err) == (0, "")
@@ -156,7 +166,7 @@ def test_a_server_may_compute_the_vectors(gemvec):
     ("arguments", "message", "status"),
     [
         (["one", ""], "text 2 is empty", 1),
-        (["--file", "nowhere.txt"], "Cannot read nowhere.txt", 1),
+        (["--file", "nowhere.txt"], "Cannot read nowhere.txt: No such file or directory.", 1),
         (["--task-type", "SEARCH", "one"], "no task type 'SEARCH'", 1),
         (["one", "--file", "a.txt"], "not both", 2),
         (["one", "--google", "--base-url", "http://h"], "not both", 2),

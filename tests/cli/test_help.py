@@ -55,6 +55,18 @@ def test_options_stand_by_topic(shown):
     assert text.index("\nUpstream\n") < text.index("--upstream-texts-per-minute") < text.index("\nAddress\n")
 
 
+def test_numbers_are_written_as_people_write_them(shown):
+    text = " ".join(shown(("serve",)).split())
+    assert "default: 172800]" in text
+    assert "GEMVEC_MAX_PRIORITY; default: no limit]" in text
+    assert not re.search(r"\.0\]|\d{11}", text)
+
+
+def test_what_bounds_the_server_stands_under_no_topic_but_its_own(shown):
+    under_options = shown(("serve",)).partition("\nOptions\n")[2].partition("\n\n")[0]
+    assert re.findall(r"(?m)^  (\S+)", under_options) == ["-h,"]
+
+
 def test_choices_are_shown(shown):
     assert "--precision fast|exact" in shown(("serve",))
     assert "--log-level debug|info|warning|error" in shown(("serve",))

@@ -201,7 +201,7 @@ def test_a_list_that_leaves_some_out_says_so(gemvec, running, tmp_path):
         gemvec("files", "upload", tmp_path / "lines.txt")
     for group in ("batch", "files"):
         _, out, err = gemvec(group, "list", "--limit", "1", "--json")
-        assert (len(json.loads(out)), "There are more than these 1; show more with --limit." in err) == (1, True)
+        assert (len(json.loads(out)), "There are more; show them with --limit." in err) == (1, True)
 
 
 def test_tables_keep_what_identifies_a_row_in_eighty_columns(gemvec, running, tmp_path):
@@ -211,6 +211,23 @@ def test_tables_keep_what_identifies_a_row_in_eighty_columns(gemvec, running, tm
     _, file, _ = gemvec("files", "upload", tmp_path / "lines.txt", "--display-name", name)
     for group, resource in (("batch", batch.strip()), ("files", file.strip())):
         _, out, _ = gemvec(group, "list", "--limit", "1")
-        assert resource in out
+        assert out.startswith(f"{resource}\n  name: ")
+        assert f" name: {name}; " in " ".join(out.split())
         assert "…" not in out
         assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_list_of_nothing_says_so(gemvec, tmp_path):
+    with batch_server(tmp_path / "data") as url:
+        for group, words in (("batch", "There are no batches."), ("files", "There are no files.")):
+            assert gemvec(group, "list", "--base-url", url)[:2] == (0, words + "\n")
+            assert json.loads(gemvec(group, "list", "--base-url", url, "--json")[1]) == []
+
+
+def test_a_table_that_fits_has_one_line_for_each_row(gemvec, running, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    (tmp_path / "lines.txt").write_text("one\n")
+    _, file, _ = gemvec("files", "upload", tmp_path / "lines.txt")
+    heading, row = gemvec("files", "list", "--limit", "1")[1].splitlines()
+    assert heading.split()[:2] == ["file", "name"]
+    assert row.split()[:2] == [file.strip(), "lines.txt"]

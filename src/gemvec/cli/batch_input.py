@@ -183,7 +183,8 @@ def _readable(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidRequest(f"Cannot read {path}: {error}.", field="source") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidRequest(f"Cannot read {path}: {reason}.", field="source") from error
     except ValueError as error:  # pyarrow's errors are ValueErrors
         if not type(error).__module__.startswith("pyarrow"):
             raise

@@ -102,7 +102,9 @@ def list_batches(
     """
     with _open(server) as client:
         found = client.list(page_size=page_size(limit))
-        show_list(found, limit=limit, to_wire=_to_json, columns=_COLUMNS, as_json=as_json)
+        show_list(
+            found, limit=limit, to_wire=_to_json, columns=_COLUMNS, nothing="There are no batches.", as_json=as_json
+        )
 
 
 @app.command("get")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Texts that are embedded before their vectors are written; an interrupted command loses at most these.
 _TEXTS_AT_ONCE = 1024
-_SHOWN_CHARACTERS, _SHOWN_VALUES = 40, 4
+_FEWEST_CHARACTERS, _SHOWN_CHARACTERS, _SHOWN_VALUES = 12, 40, 4
 
 _NOTHING_GIVEN = "There is nothing to embed: give texts, --file, or lines on standard input."
 
@@ -137,7 +137,8 @@ def _read_lines(file: Path | None) -> Iterator[tuple[str, str, str | None]]:
         content = sys.stdin.buffer.read() if file is None else file.read_bytes()
         text = content.decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"Cannot read {name}: {error}.", field="file") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidRequest(f"Cannot read {name}: {reason}.", field="file") from error
     is_jsonl = file is not None and file.suffix == ".jsonl"
     for number, line in enumerate(text.split("\n") if text else [], start=1):
         where = f"{name}, line {number}"
@@ -202,11 +203,13 @@ def _show(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> 
     console = Console()
     for request, embedding in zip(requests, embeddings, strict=True):
         line = " ".join(request.text.split())
-        text = line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
         values = ", ".join(f"{value:.4f}" for value in embedding.vector[:_SHOWN_VALUES])
         tokens = "1 token" if embedding.token_count == 1 else f"{embedding.token_count:,} tokens"
         cut = "" if embedding.truncated_from is None else f", cut from {embedding.truncated_from:,}"
         size = f"{embedding.vector.size} values, {tokens}{cut}"
+        room = console.width - len(f"  [{values}, …]  {size}")
+        most = min(max(room, _FEWEST_CHARACTERS), _SHOWN_CHARACTERS)
+        text = line if len(line) <= most else line[: most - 1] + "…"
         console.print(
             f"[bold]{escape(text)}[/]  [cyan]\\[{values}, …][/]  [dim]{size}[/]", highlight=False, soft_wrap=True
         )

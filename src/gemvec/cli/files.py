@@ -46,7 +46,7 @@ def upload(
     mime_type: Annotated[str, typer.Option(help="Its media type. [default: guessed from the file's name]")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Upload a file in chunks.
+    """Upload a file piece by piece.
 
     After a broken connection, the upload goes on where it stopped.
 
@@ -82,7 +82,9 @@ def list_files(
     """
     with _open(server) as files:
         found = files.list(page_size=page_size(limit))
-        show_list(found, limit=limit, to_wire=_to_json, columns=_COLUMNS, as_json=as_json)
+        show_list(
+            found, limit=limit, to_wire=_to_json, columns=_COLUMNS, nothing="There are no files.", as_json=as_json
+        )
 
 
 @app.command("get")

@@ -123,7 +123,11 @@ def default_text(each: Field[Any]) -> str:
         return ", ".join(str(item) for item in cast("tuple[str, ...]", each.default)) or "none"
     if each.metadata["unit"] == "bytes":
         return format_bytes(each.default)
-    return str(each.default).lower() if isinstance(each.default, bool) else str(each.default) or "none"
+    if isinstance(each.default, bool):
+        return str(each.default).lower()
+    if each.default == each.metadata["maximum"]:
+        return "no limit"
+    return f"{each.default:.15g}" if isinstance(each.default, float) else str(each.default) or "none"
 
 
 def check_can_be_written(path: Path | None, flag: str) -> None:

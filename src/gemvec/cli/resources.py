@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, TypeVar
 
@@ -20,6 +21,7 @@ Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, metavar="N", 
 
 STANDARD_OUTPUT = "-"
 _PAGE_SIZE = 100
+_UNBOUNDED = 1_000_000  # columns; to find out how wide a table would like to be
 
 
 def page_size(limit: int | None) -> int:
@@ -33,28 +35,32 @@ def show_list(
     limit: int | None,
     to_wire: Callable[[T], Mapping[str, Any]],
     columns: Mapping[str, Callable[[T], str]],
+    nothing: str,
     as_json: bool,
 ) -> None:
     """Print what a server lists: JSON, or a table whose first column names each.
+
+    A table that is wider than the terminal becomes a paragraph for each row.
 
     Args:
         found: what the server lists; read up to one more than `limit`.
         limit: most to show; None for all. If there are more, standard error says so.
         to_wire: converts one to the API's JSON.
         columns: heading -> its cells; a heading that starts with `>` is aligned to the right.
+        nothing: what to say if there are none.
         as_json: print JSON.
     """
     rest = iter(found)
     first = list(islice(rest, limit))
     if limit is not None and next(rest, None) is not None:
-        announce(f"There are more than these {limit:,}; show more with --limit.")
+        announce("There are more; show them with --limit.")
     if as_json:
         typer.echo(json.dumps([to_wire(each) for each in first]))
         return
-    table = Table(*(_column(each, is_name=not place) for place, each in enumerate(columns)), box=None, pad_edge=False)
-    for each in first:
-        table.add_row(*(escape(cell(each)) for cell in columns.values()))
-    Console().print(table)
+    if not first:
+        typer.echo(nothing)
+        return
+    _print_rows(list(columns), [[cell(each) for cell in columns.values()] for each in first])
 
 
 def show_fields(wire: Mapping[str, Any], *, as_json: bool) -> None:
@@ -78,7 +84,24 @@ def delete_each(names: list[str], delete: Callable[[str], None], *, as_json: boo
         typer.echo(json.dumps({"deleted": names}))
 
 
-def _column(heading: str, *, is_name: bool) -> Column:
+def _print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    console = Console()
+    table = Table(*map(_column, headings), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    unbounded = console.options.update(width=_UNBOUNDED)
+    if console.measure(table, options=unbounded).maximum <= console.width:
+        console.print(table)
+        return
+    for name, *others in rows:
+        console.print(name, markup=False, highlight=False, soft_wrap=True)
+        facts = [f"{heading.lstrip('>')}: {cell}" for heading, cell in zip(headings[1:], others, strict=True) if cell]
+        indent = "  "
+        for line in textwrap.wrap("; ".join(facts), console.width, initial_indent=indent, subsequent_indent=indent):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _column(heading: str) -> Column:
     if heading.startswith(">"):
         return Column(heading[1:], justify="right", no_wrap=True)
-    return Column(heading, no_wrap=is_name, overflow="fold")
+    return Column(heading, no_wrap=True)

@@ -50,7 +50,7 @@ def _why_not_ready(url: str) -> str:
         connection.request("GET", f"{parts.path.rstrip('/')}/readyz")
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
     finally:
         connection.close()
     return "" if status == _OK else f"it answers {status}"
