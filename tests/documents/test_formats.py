@@ -281,10 +281,31 @@ NOTE: Last line."""
     assert lines[6] == "Run this page and that."
     assert lines[9:12] == ["```python", "# not a heading", "```"]
     assert lines[13:16] == ["- One", "  - Inner", "1. First"]
-    assert lines[18:21] == ["Name | Price", "", "Tea | 3"]
+    assert lines[18:21] == ["| Name | Price |", "| --- | --- |", "| Tea | 3 |"]
     assert len(lines) == len(source.split("\n"))
     assert lines[-1] == "NOTE: Last line."
     assert not {"hidden", "comment", ":toc:"} & set(made.text.replace("\n", " ").split(" "))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "|===\n|Name |Price\n\n|Tea |3 or more\n|Oil |5\n|===",
+        '[cols="1,2a",options="header"]\n|===\n|Name\n|Price\n|Tea\n|3 or +\nmore\n|Oil\n|5\n|===',
+        "[%header,cols=2*]\n|===\n|Name |Price |Tea |3 or more\n\n|Oil |5\n\n|===",
+    ],
+)
+def test_asciidoc_tables_with_a_header_are_tables_and_the_lines_below_keep_their_numbers(read, table):
+    source = f"= The guide\n\n{table}\n\nEnd here."
+    text = read("a.adoc", source.encode()).text
+    assert "| Name | Price |\n| --- | --- |\n| Tea | 3 or more |\n| Oil | 5 |\n" in text
+    assert text.split("\n").index("End here.") == source.split("\n").index("End here.")
+
+
+@pytest.mark.parametrize("attributes", ["", "[%noheader]\n"])
+def test_asciidoc_tables_without_a_header_are_read_row_by_row(read, attributes):
+    text = read("a.adoc", f"= The guide\n\n{attributes}|===\n|Tea |3\n|Oil |5\n|===\n".encode()).text
+    assert "Tea | 3\nOil | 5\n" in text
 
 
 def test_org_keeps_headings_and_code_line_by_line(read):

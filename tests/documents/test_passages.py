@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS, estimate_tokens, join_title
+from gemvec.documents.rst import rst_to_markdown
 from gemvec.errors import InvalidRequest
 from gemvec.milvus import Document, PassageOptions, Splitter
 
@@ -203,6 +204,14 @@ def test_each_piece_of_a_table_has_its_header():
     assert all(passage.text.count("| code | meaning |\n|---|---|\n") == 1 for passage in passages)
     rows = [line for passage in passages for line in passage.text.split("\n") if line.startswith("| E-")]
     assert rows == ROWS.splitlines()
+
+
+def test_each_piece_of_a_list_table_of_rst_has_its_header():
+    rows = "".join(f"   * - E-{number}\n     - part {number} failed, restart it by hand\n" for number in range(1, 13))
+    rst = f"Table\n=====\n\n.. list-table:: Errors\n   :header-rows: 1\n\n   * - code\n     - meaning\n{rows}"
+    passages = split(rst_to_markdown(rst), max_tokens=40)
+    assert len(passages) > 2
+    assert all(passage.text.count("| code | meaning |\n| --- | --- |\n") == 1 for passage in passages)
 
 
 def test_code_is_cut_between_lines():

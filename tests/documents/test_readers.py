@@ -308,11 +308,11 @@ def test_rst_headings_are_those_of_the_text_and_not_of_code():
 
 def test_rst_is_read_as_a_reader_sees_it():
     text = read_rst(RST).text
-    for seen in ("```bash\n\n# install the tool\npip install tool\n```", "A paragraph:\n", "one   two", "alt text"):
+    for seen in ("```bash\n\n# install the tool\npip install tool\n```", "A paragraph:\n", "| one | two |", "alt text"):
         assert seen in text
     assert "See other page and x. `code` and link." in text
     assert "Note:\n\nNotes are useful." in text
-    assert "* - Key\n  - Value" in text
+    assert "| Key | Value |" in text
     assert not any(mark in text for mark in ("a-target", "comment", "=====", "toctree", "header-rows", "x.png"))
 
 
@@ -373,6 +373,77 @@ def test_rst_markup_over_the_end_of_a_line_is_read():
     assert (
         read_rst(b".. note:: See `the guide\n   <https://example.com>`__ now.\n").text == "Note: See the guide\n now.\n"
     )
+
+
+_GRID = """+------+-------+
+| Name | Price |
++======+=======+
+| Tea  | 3 or  |
+|      | more  |
++------+-------+
+| Oil  | 5     |
++------+-------+
+"""
+_SIMPLE = """====  ========
+Name  Price
+====  ========
+Tea   3 or
+      more
+
+Oil   5
+====  ========
+"""
+_LIST = """.. list-table::
+   :header-rows: 1
+   :widths: 10 20
+
+   * - Name
+     - Price
+   * - Tea
+     - 3 or
+       more
+   * - Oil
+     - 5
+"""
+_CSV = """.. csv-table::
+   :header: Name, Price
+
+   Tea, "3 or more"
+   Oil, 5
+"""
+
+
+@pytest.mark.parametrize("indent", ["", "   "])
+@pytest.mark.parametrize("table", [_GRID, _SIMPLE, _LIST, _CSV])
+def test_rst_tables_with_a_header_are_tables_and_the_lines_below_keep_their_numbers(table, indent):
+    item = "* Prices:\n\n" if indent else "Prices\n\n"
+    rst = item + "".join(f"{indent}{line}".rstrip() + "\n" for line in table.split("\n")) + "\nEnd here.\n"
+    text = read_rst(rst.encode()).text
+    assert "| Name | Price |\n| --- | --- |\n| Tea | 3 or more |\n| Oil | 5 |\n" in text
+    assert text.split("\n").index("End here.") == rst.split("\n").index("End here.")
+
+
+@pytest.mark.parametrize(
+    ("table", "kept"),
+    [
+        ("====  ==\nTea   3\nOil   5\n====  ==\n", ["Tea   3", "Oil   5"]),
+        ("+-----+---+\n| Tea | 3 |\n+-----+---+\n", ["| Tea | 3 |"]),
+        (".. list-table::\n\n   * - Tea\n     - 3\n", ["Tea", "3"]),
+        (".. csv-table::\n\n   Tea, 3\n", ["Tea, 3"]),
+        (".. csv-table::\n   :header: a\n   :delim: ;;\n\n   Tea;; 3\n", ["Tea;; 3"]),
+        ("=====  =====\nName   Price\n=====  =====\nTea    3\n", ["Name   Price", "Tea    3"]),
+    ],
+)
+def test_rst_tables_without_a_header_or_an_end_lose_nothing(table, kept):
+    text = read_rst(f"Title\n-----\n\n{table}\nEnd\n".encode()).text
+    assert all(each in text for each in [*kept, "End"])
+
+
+@pytest.mark.parametrize(("row", "written"), [("| 茶 | 3 |", "| 茶 | 3 |"), ("| a whole row  |", "| a whole row |")])
+def test_cells_of_a_grid_are_whole_where_letters_are_wide_or_a_cell_spans(row, written):
+    grid = f"+------+-------+\n| Name | Price |\n+======+=======+\n{row}\n+------+-------+\n"
+    text = read_rst(grid.encode()).text
+    assert f"| --- | --- |\n{written}\n" in text
 
 
 def test_rst_keeps_the_content_of_unknown_directives():

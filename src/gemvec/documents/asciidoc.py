@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from gemvec.documents.markdown_table import write_rows
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(?P<name>\S.*?)(?:[ \t]+=+)?$")
 _FENCE = re.compile(r"^(-{4,}|\.{4,}|`{3,}\w*)$")
@@ -22,7 +25,11 @@ _LINK = re.compile(
 )
 _URL = re.compile(r"(?P<url>https?://[^\s\[\]]+)\[(?P<text>[^\],^]*)[^\]]*\]")
 _INLINE_MACRO = re.compile(r"\b(?:kbd|btn|menu|footnote|pass|icon):[^\s\[\]]*\[(?P<text>[^\]]*)\]")
-_CELL = re.compile(r"(?:^|\s)(?:\d*[.\d]*[+*]?[<^>]?(?:\.[<^>])?[aehlmsv]?)?\|")
+_COLUMNS = re.compile(r'cols\s*=\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>[^,\]]+))')
+_LINE_BREAK = re.compile(r" \+$", re.MULTILINE)
+_REPEATED = re.compile(r"(\d+)\*")
+_HEADER = re.compile(r"(?<!no)header")
+_CELL = re.compile(r"(?:^|\s)(?:\d*[.\d]*[+*]?[<^>]?(?:\.[<^>])?[aehlmsv]?)?\|", re.MULTILINE)
 
 
 def asciidoc_to_markdown(text: str) -> str:
@@ -41,7 +48,16 @@ class _Translation:
         self._language = ""
 
     def run(self) -> str:
-        made = [self._translate(line) for line in self._lines]
+        made = list[str]()
+        opened = 0
+        for place, line in enumerate(self._lines):
+            was_table = self._is_table
+            made.append(self._translate(line))
+            if self._is_table and not was_table:
+                opened = place
+            elif was_table and not self._is_table:
+                attributes = self._lines[opened - 1] if opened else ""
+                made[opened + 1 : place] = _translate_table(self._lines[opened + 1 : place], attributes)
         if self._fence and not self._is_comment:
             made.append("```")
         return "\n".join(made)
@@ -91,6 +107,31 @@ def _is_unread(line: str) -> bool:
 def _translate_mark(found: re.Match[str]) -> str:
     marks = found["marks"]
     return "  " * (len(marks) - 1) + ("1. " if marks[0] == "." else "- ")
+
+
+def _translate_table(lines: Sequence[str], attributes: str) -> list[str]:
+    """Return as many lines: a table of Markdown and blank ones if it has a header, else row by row."""
+    said = attributes if _BLOCK_ATTRIBUTES.match(attributes) else ""
+    is_first_apart = len(lines) > 1 and bool(lines[0]) and not lines[1]
+    has_header = bool(_HEADER.search(said)) or (is_first_apart and "noheader" not in said)
+    first = next(filter(None, lines), "")
+    text = _LINE_BREAK.sub("", "\n".join(map(_translate_inline, lines)))
+    cells = [cell.strip() for cell in _CELL.split(text)[1:]]
+    width = _count_columns(said) or len(_CELL.split(first)) - 1
+    if not has_header or not width or len(cells) % width:
+        return [_translate_row(line) for line in lines]
+    written = write_rows([cells[start : start + width] for start in range(0, len(cells), width)]).split("\n")
+    if len(written) > len(lines):
+        return [_translate_row(line) for line in lines]
+    return written + [""] * (len(lines) - len(written))
+
+
+def _count_columns(attributes: str) -> int:
+    """Return the number of columns that attributes name, 0 for none."""
+    found = _COLUMNS.search(attributes)
+    specifications = re.split("[,;]", found["quoted"] or found["plain"]) if found else []
+    repeated = (_REPEATED.match(each.strip()) for each in specifications)
+    return sum(int(times[1]) if times else 1 for times in repeated)
 
 
 def _translate_row(line: str) -> str:

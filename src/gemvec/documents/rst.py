@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+from gemvec.documents.markdown_table import write_rows
+from gemvec.documents.rst_tables import Rows, find_drawn_table, read_csv_table, read_list_table
+
 # Line of punctuation that underlines a heading.
 _ADORNMENT = re.compile(r"^([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 # Inline markup may go over the end of a line.
@@ -31,6 +34,9 @@ _UNREAD = frozenset(
     | {"replace", "unicode", "date"}
 )
 _PICTURES = frozenset({"image", "figure"})
+_TABLES = {"list-table": read_list_table, "csv-table": read_csv_table}
+# A longer drawn table is read line by line, so that text with many rules takes linear time.
+_MAX_TABLE_LINES = 1_000
 # Directives whose name is a label of their content; others only contain it.
 _SPOKEN = frozenset(
     {"note", "warning", "tip", "important", "caution", "danger", "attention", "hint", "error", "seealso"}
@@ -69,9 +75,28 @@ class _Translation:
                 place = after
             elif line.endswith("::") and not markup.startswith(":"):
                 place = self._translate_literal(place, end, indent, line)
+            elif _RULE_OF_TABLE.match(line):
+                place = self._translate_drawn_table(place, end, indent)
             else:
-                self._write(place, "" if _RULE_OF_TABLE.match(line) else line)
+                self._write(place, line)
                 place += 1
+
+    def _translate_drawn_table(self, place: int, end: int, indent: int) -> int:
+        """Write a table that is drawn with rules, and return the line after it; after the rule if it has no header."""
+        indent += _count_indent(self._lines[place][indent:])
+        table = find_drawn_table([line[indent:] for line in self._lines[place : min(end, place + _MAX_TABLE_LINES)]])
+        if table and self._write_table(place + 1, place + table[0], table[1]):
+            return place + table[0]
+        return place + 1
+
+    def _write_table(self, first: int, last: int, rows: Rows) -> bool:
+        """Write a table of Markdown at the start of some lines, so that the lines after it stay where they are."""
+        written = write_rows(rows).split("\n")
+        if len(written) > last - first:
+            return False
+        for place, line in enumerate(written, start=first):
+            self._write(place, line)
+        return True
 
     def _write(self, place: int, text: str) -> None:
         """Write a line of text."""
@@ -135,6 +160,9 @@ class _Translation:
         else:
             words = [name.capitalize()] if name in _SPOKEN else []
             self._write(place, ": ".join([*words, said]).rstrip())
+        rows = _TABLES[name](self._lines[first:last]) if name in _TABLES else None
+        if rows and self._write_table(first, last, rows):
+            return
         self._translate(options, last, self._indent_of(options, last))
 
     def _write_code(self, first: int, last: int, *, fence: int, language: str, bound: int) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 from gemvec.documents.archive import Archive
 from gemvec.documents.document import Note
+from gemvec.documents.markdown_table import write_rows
 from gemvec.documents.text import UnreadableDocument
-from gemvec.documents.word import write_rows
 from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.

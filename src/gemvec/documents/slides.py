@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_title
 from gemvec.documents.document import Note
+from gemvec.documents.markdown_table import write_rows
 from gemvec.documents.text import UnreadableDocument
-from gemvec.documents.word import write_rows
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

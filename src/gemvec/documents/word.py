@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.archive import Archive, find_title
 from gemvec.documents.html import read_page
+from gemvec.documents.markdown_table import write_rows
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word_math import spell_formulas
 from gemvec.documents.word_styles import map_styles
@@ -105,18 +106,6 @@ def _write_list(element: Element, indent: str) -> list[str]:
 def _write_table(table: Element) -> str:
     rows = [[_flatten(cell) for cell in row.iter(f"{_TABLE}table-cell")] for row in table.iter(f"{_TABLE}table-row")]
     return write_rows(rows)
-
-
-def write_rows(rows: list[list[str]]) -> str:
-    """Return rows of cells as a table of Markdown; the first one is its header. Empty rows are left out."""
-    lines: list[str] = []
-    for row in rows:
-        cells = [" ".join(cell.replace("|", "\\|").split()) for cell in row]
-        if any(cells):
-            lines.append("| " + " | ".join(cells) + " |")
-            if len(lines) == 1:
-                lines.append("|" + " --- |" * len(cells))
-    return "\n".join(lines)
 
 
 def _flatten(element: Element) -> str:
