@@ -73,7 +73,7 @@ def _shorten(scope: Scope, origin: re.Match[bytes]) -> None:
     """Leave the path of an address that began with scheme and host; these count, and the Host header does not."""
     path = scope["raw_path"][origin.end() :] or b"/"
     scope["raw_path"], scope["path"] = path, unquote(path.decode("ascii"))
-    if origin[1].lower() == b"https":  # a proxy that says so in a header may ask for http
+    if origin[1].lower() == b"https":  # behind http there may be https, as a proxy says in a header
         scope["scheme"] = "https"
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
     scope["headers"] = [(b"host", origin[2]), *others]
