@@ -20,7 +20,10 @@ from pathlib import Path
 from machine import describe_run
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = ("", "server", "milvus", "all", "tokens")
+EXTRAS = (
+    *("", "server", "milvus", "all", "tokens", "documents", "mcp", "langchain", "llama-index", "haystack"),
+    *("socks", "postgresql", "objects", "tracing"),
+)
 SHOWN_PACKAGES = 6
 
 
