@@ -18,6 +18,7 @@ _ADDED = {
         "keys.max_priority",
     ],
     14: ["keys.weight"],
+    15: ["usage_days"],
 }
 
 

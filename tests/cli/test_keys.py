@@ -1,6 +1,7 @@
 """`gemvec keys`: what a person and a script see."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -155,6 +156,30 @@ def test_the_use_of_every_key_is_shown_also_of_those_in_the_settings(tmp_path):
     assert shown[1]["lastUsedAt"] is None
     assert "1,200" in invoke(tmp_path, "usage", "ci").stdout
     assert len(invoke(tmp_path, "usage").stdout.splitlines()) == 4
+
+
+def test_the_use_of_each_day_is_shown_by_name_and_survives_a_rotation(tmp_path):
+    made = json.loads(invoke(tmp_path, "create", "ci", "--json").stdout)
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    database = open_database(database_of(Settings(data_dir=tmp_path)))
+    with database.write() as connection:
+        for owner in (made["id"], "0123456789abcdef"):
+            for hours in (0, 13):
+                used = Usage(calls=1, texts=600, tokens=7000, last_used_at=moment + timedelta(hours=hours))
+                add_usage(connection, owner, used)
+    database.close()
+    invoke(tmp_path, "rotate", "ci")
+    shown = json.loads(invoke(tmp_path, "usage", "ci", "--by", "day", "--json").stdout)
+    counts = {"calls": 1, "texts": 600, "tokens": 7000}
+    days = [{"name": "ci", "id": made["id"], "day": f"2026-01-0{day}", **counts} for day in (1, 2)]
+    assert shown == days
+    everybody = json.loads(invoke(tmp_path, "usage", "--by", "day", "--json").stdout)
+    assert [(each["day"], each["name"] is None) for each in everybody].count(("2026-01-02", True)) == 1
+    assert invoke(tmp_path, "usage", "ci", "--by", "day").stdout.splitlines()[1].split() == [
+        *("2026-01-01", "ci", "1", "600", "7,000")
+    ]
+    invoke(tmp_path, "delete", "ci")
+    assert len(json.loads(invoke(tmp_path, "usage", "--by", "day", "--json").stdout)) == 2
 
 
 def test_a_key_works_at_the_server_of_the_same_folder(tmp_path):

@@ -58,6 +58,15 @@ def test_keys_are_listed_with_what_they_used(admin_page):
     expect(admin_page.locator("#keys tr").first).to_contain_text("prometheus admin")
 
 
+def test_the_use_of_a_key_is_drawn_day_by_day(admin_page):
+    use = admin_page.get_by_role("region", name="Use in the last 90 days")
+    tokens = use.locator(".chart-card").filter(has_text="tokens a day")
+    expect(tokens.get_by_role("definition")).to_have_text("0")
+    use.get_by_label("Of the key").select_option("alice")
+    expect(tokens.get_by_role("definition")).to_have_text("4")
+    expect(tokens.locator("path")).to_have_attribute("d", re.compile(r"^M0\.0 77\.0L.*L320\.0 3\.0$"))
+
+
 def test_the_command_that_makes_a_key(admin_page):
     admin_page.get_by_label("Name").fill("it's mine")
     admin_page.get_by_label("Model").select_option("gemini-embedding-001")

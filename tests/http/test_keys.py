@@ -244,6 +244,18 @@ def test_the_use_of_each_key_is_counted(http, store):
         assert f'gemvec_key_{name}_total{{key="laptop"}} {float(value)}' in lines
 
 
+def test_an_admin_reads_what_a_key_has_used_today(http, store):
+    _, secret = store.create("lap top")
+    _, admin = store.create("prometheus", is_admin=True)
+    tokens = embed(http, secret).json()["usageMetadata"]["promptTokenCount"]
+    path = "/console/data/keys:usage?name=lap%20top"
+    days = http.get(path, headers=headers(admin)).json()["days"]
+    assert (len(days), days[-1]["day"]) == (90, utc_now().date().isoformat())
+    assert days[-1] == days[-1] | {"calls": "1", "texts": "1", "tokens": str(tokens)}
+    assert http.get("/console/data/keys:usage?name=nobody", headers=headers(admin)).status_code == 404
+    assert http.get(path, headers=headers(secret)).status_code == 403
+
+
 def test_a_made_key_is_enough_to_listen_for_others(tmp_path, store):
     settings = Settings(host="0.0.0.0", data_dir=tmp_path)
     with pytest.raises(BadSetting, match="gemvec keys create"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ from gemvec.settings import Settings
 if TYPE_CHECKING:
     from gemvec.server.keys import Key, KeyStore
     from gemvec.storage.database import Database
-    from gemvec.storage.usage import Usage
+    from gemvec.storage.usage import DayUsage, Usage
 
 app = typer.Typer(
     help="Make, list, change, replace, revoke and delete API keys of a server on this machine.",
@@ -33,6 +34,12 @@ app = typer.Typer(
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COUNTS = ("calls", "texts", "tokens")
 _NO_KEYS = "There are no keys. gemvec keys create NAME makes one."
+
+
+class Period(StrEnum):
+    """For how long use is summed up."""
+
+    DAY = "day"
 
 
 @app.command("create")
@@ -233,22 +240,28 @@ def show_usage(
     name: Annotated[
         str | None, typer.Argument(help="Which key. All when left out.", autocompletion=complete_key)
     ] = None,
+    by: Annotated[Period | None, typer.Option(help="Show each day (UTC) with use, of the last 400.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what each key has used, and when it was last used.
 
-    A running server writes the counts every few seconds. Keys of --api-key are shown by the id that logs show.
+    A running server writes the counts every few seconds. Keys of --api-key are shown by the id that logs show. The
+    counts of a deleted key are removed with it; those of a replaced one go on.
 
     Examples:
         gemvec keys usage
-        gemvec keys usage laptop --json
+        gemvec keys usage laptop --by day --json
     """
-    from gemvec.storage.usage import read_usage
+    from gemvec.storage.usage import read_days, read_usage
 
     with _opened(settings) as database:
         store = _store(database)
         names = {key.key_id: key.name for key in (store.list() if name is None else [store.get(name)])}
         with database.read() as connection:
+            if by is Period.DAY:
+                days = read_days(connection, None if name is None else next(iter(names)))
+                _print_days(days, names, as_json=as_json)
+                return
             used = read_usage(connection)
     owners = [*names, *(sorted(used.keys() - names) if name is None else ())]
     found = [_usage_to_json(names.get(owner), owner, used.get(owner)) for owner in owners]
@@ -263,6 +276,26 @@ def show_usage(
         day = (each["lastUsedAt"] or "-").partition(".")[0].removesuffix("Z").replace("T", " ")
         table.add_row(escape(each["name"] or each["id"]), day, *(f"{each[count]:,}" for count in _COUNTS))
     Console().print(table)
+
+
+def _print_days(days: Sequence[DayUsage], names: Mapping[str, str], *, as_json: bool) -> None:
+    """Print the use of each day; `names` has the name of every owner that has a stored key."""
+    if as_json:
+        typer.echo(json.dumps([_day_to_json(names.get(each.owner), each) for each in days]))
+        return
+    if not days:
+        typer.echo("There was no use in the last days that are kept.")
+        return
+    table = Table("day", "name", *(Column(each, justify="right") for each in _COUNTS), box=None)
+    for each in days:
+        counts = (f"{getattr(each, count):,}" for count in _COUNTS)
+        table.add_row(each.day.isoformat(), escape(names.get(each.owner, each.owner)), *counts)
+    Console().print(table)
+
+
+def _day_to_json(name: str | None, used: DayUsage) -> dict[str, Any]:
+    counts = {count: getattr(used, count) for count in _COUNTS}
+    return {"name": name, "id": used.owner, "day": used.day.isoformat(), **counts}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from gemvec.console.assets import load_assets
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
-from gemvec.server.bodies import answer
+from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
 from gemvec.server.key_changes import may_change_keys
 from gemvec.server.keys import Key, KeyStore
@@ -19,9 +20,11 @@ from gemvec.server.limits import limiter_of
 from gemvec.storage.database import Database
 from gemvec.storage.threads import in_database_thread
 from gemvec.storage.timestamps import utc_now
-from gemvec.storage.usage import Usage, read_usage
-from gemvec.wire.console import KeyInUse, KeyLimitValues, KeysInUse, ServedName, ServedNames
+from gemvec.storage.usage import DayUsage, Usage, read_days, read_usage
+from gemvec.wire.console import KeyDay, KeyDays, KeyInUse, KeyLimitValues, KeyQuery, KeysInUse, ServedName, ServedNames
 from gemvec.wire.message import to_wire
+
+_SHOWN_DAYS = 90
 
 # Scripts and styles come from files of this server only; nothing in a page can run, and no other page can frame it.
 PAGE_HEADERS = {
@@ -71,6 +74,22 @@ async def keys_in_use(request: Request) -> Response:
             KeysInUse(keys=await in_database_thread(_list_keys, services.database), may_change=may_change_keys(request))
         ),
     )
+
+
+async def key_days(request: Request) -> Response:
+    """Tell what a key has used on each of the last days."""
+    services, name = services_of(request), read_query(request, KeyQuery).name
+    await in_database_thread(services.usage.flush)
+    return answer(request, to_wire(KeyDays(days=await in_database_thread(_list_days, services.database, name))))
+
+
+def _list_days(database: Database, name: str) -> list[KeyDay]:
+    key_id, today = KeyStore(database).get(name).key_id, utc_now().date()
+    with database.read() as connection:
+        used = {each.day: each for each in read_days(connection, key_id)}
+    days = (today - timedelta(days=back) for back in reversed(range(_SHOWN_DAYS)))
+    shown = (used.get(day) or DayUsage(owner=key_id, day=day) for day in days)
+    return [KeyDay(day=each.day.isoformat(), calls=each.calls, texts=each.texts, tokens=each.tokens) for each in shown]
 
 
 def _list_keys(database: Database) -> list[KeyInUse]:

@@ -31,7 +31,7 @@ from gemvec.server import (
 from gemvec.server.errors import Dialect
 from gemvec.server.pass_through import passing_on
 from gemvec.server.route import Route
-from gemvec.wire.console import NearQuery
+from gemvec.wire.console import KeyQuery, NearQuery
 from gemvec.wire.paging import DownloadQuery, PageQuery, UpdateMaskQuery
 
 _CONTENT = {"content": {"parts": [{"text": "What is the meaning of life?"}]}}
@@ -612,6 +612,18 @@ ROUTES: tuple[Route, ...] = (
         handler=console.keys_in_use,
         summary="List the API keys, without the keys themselves, with what each has used.",
         response="KeysInUse",
+        versioned=False,
+        access="admin",
+        is_api=False,
+    ),
+    Route(
+        group="Console",
+        method="GET",
+        path="/console/data/keys:usage",
+        handler=console.key_days,
+        summary="Tell what a key has used on each of the last days.",
+        response="KeyDays",
+        query=KeyQuery,
         versioned=False,
         access="admin",
         is_api=False,

@@ -126,6 +126,8 @@ MESSAGES: tuple[type[Message], ...] = (
     console.KeysInUse,
     console.KeyInUse,
     console.KeyLimitValues,
+    console.KeyDays,
+    console.KeyDay,
     console.SetKeyRequest,
     console.CreateKeyRequest,
     console.RotateKeyRequest,

@@ -45,6 +45,8 @@ from gemvec.storage.place_watch import PlaceWatch
 from gemvec.storage.places import storage_of
 from gemvec.storage.servers import Membership, server_id_of
 from gemvec.storage.threads import in_database_thread, in_key_thread
+from gemvec.storage.timestamps import utc_now
+from gemvec.storage.usage import forget_old_days
 
 if TYPE_CHECKING:
     from gemvec.gateway.pass_through import PassThrough
@@ -296,10 +298,16 @@ async def _sweep_for_ever(
 
 async def _sweep(files: FileStore, database: Database, batches: BatchStore) -> None:
     await in_database_thread(note_moment, database)
+    await in_database_thread(_forget_old_days, database)
     if deleted := await in_database_thread(remove_what_deleted_keys_own, database, files, batches):
         log.info("removed what deleted keys owned", extra={"keys": deleted})
     if removed := await in_database_thread(files.sweep):
         log.info("swept", extra={"removed": removed})
+
+
+def _forget_old_days(database: Database) -> None:
+    with database.write(is_way_out=True) as connection:
+        forget_old_days(connection, utc_now())
 
 
 @asynccontextmanager

@@ -126,6 +126,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=12, summary="several servers on one store", apply=_add_servers),
     Migration(number=13, summary="more limits of keys", apply=_add_limits),
     Migration(number=14, summary="weights of keys", apply=partial(_add_columns, [schema.keys.c.weight])),
+    Migration(number=15, summary="use of keys by day", apply=schema.usage_days.create),
 )
 
 

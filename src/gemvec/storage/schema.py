@@ -223,3 +223,14 @@ usage = Table(
     Column("tokens", BigInteger, nullable=False),
     Column("last_used_at", UtcDateTime, nullable=False),
 )
+
+# The same for each day (UTC) on which an owner used something; days that are long past are swept.
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("day", String(10), primary_key=True, index=True),  # as in ISO 8601, so that days sort
+    Column("calls", BigInteger, nullable=False),
+    Column("texts", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+)

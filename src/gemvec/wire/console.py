@@ -108,6 +108,29 @@ class KeysInUse(ProtoMessage, frozen=True, kw_only=True):
     may_change: Annotated[bool | None, Field("Whether the caller may make and change keys here.")] = None
 
 
+class KeyQuery(Query, frozen=True, kw_only=True):
+    """Whose use to read."""
+
+    name: Annotated[str, Field("The operator's name for the key.")]
+
+
+class KeyDay(ProtoMessage, frozen=True, kw_only=True):
+    """What a key has used on a day."""
+
+    day: Annotated[str | None, Field("The day in UTC, such as `2026-11-28`.")] = None
+    calls: Annotated[int | None, Field("Requests that came with it.", kind=INT64)] = None
+    texts: Annotated[int | None, Field("Texts embedded with it, including those of batches.", kind=INT64)] = None
+    tokens: Annotated[int | None, Field("Tokens of these texts.", kind=INT64)] = None
+
+
+class KeyDays(ProtoMessage, frozen=True, kw_only=True):
+    """What a key has used on each of the last 90 days."""
+
+    days: Annotated[list[KeyDay] | None, Field("The oldest first, also those without use; the last one is today.")] = (
+        None
+    )
+
+
 class KeyName(ProtoMessage, frozen=True, kw_only=True):
     """Which key to change."""
 

@@ -2,6 +2,7 @@
 // command line, where the data folder is: a key that may look, such as that of a monitor, must not make others.
 
 import { askJson } from "./api.js";
+import { createChart } from "./chart.js";
 import { copyText } from "./clipboard.js";
 import { field, make, tableRow } from "./elements.js";
 import { moment, whole } from "./format.js";
@@ -40,12 +41,14 @@ export function createKeysPage() {
   const table = make("table", { class: "plain stacked" }, make("thead", {}, make("tr", {}, ...heads)), body);
   const list = make("div", { class: "card scroll", tabIndex: 0, role: "region", "aria-label": "Keys", hidden: true }, table, empty);
   const command = createCommand(() => loop.start());
+  const use = createUse();
   command.element.hidden = true;
   const loop = createLoop(async () => {
     try {
       const { keys = [], mayChange = false } = await askJson("console/data/keys");
       body.replaceChildren(...keys.map(rowOf));
       command.offer(keys, mayChange);
+      await use.update(keys.map((/** @type {KeyInUse} */ { name }) => name));
       table.hidden = keys.length === 0;
       empty.hidden = keys.length > 0;
       list.hidden = command.element.hidden = false;
@@ -57,12 +60,41 @@ export function createKeysPage() {
     return AGAIN_MILLISECONDS;
   });
   return {
-    element: make("div", { class: "stack" }, make("h1", {}, "Keys"), trouble, list, command.element),
+    element: make("div", { class: "stack" }, make("h1", {}, "Keys"), trouble, list, use.element, command.element),
     show() {
       command.show();
       loop.start();
     },
     hide: loop.stop,
+  };
+}
+
+/** Make the charts of what one key has used on each of the last days. */
+function createUse() {
+  const chosen = make("select", { name: "used-key" });
+  const charts = ["calls", "texts", "tokens"].map((count) => ({ count, ...createChart(`${count} a day`, whole) }));
+  const element = make("section", { class: "card", "aria-labelledby": "use", hidden: true },
+    make("h2", { id: "use" }, "Use in the last 90 days"), field("Of the key", chosen),
+    make("div", { class: "charts" }, ...charts.map((chart) => chart.element)));
+  async function draw() {
+    const { days = [] } = await askJson(`console/data/keys:usage?name=${encodeURIComponent(chosen.value)}`);
+    for (const { count, update } of charts) {
+      update([{ name: "today", values: days.map((/** @type {Record<string, string>} */ day) => Number(day[count] ?? "0")) }]);
+    }
+  }
+  chosen.addEventListener("change", () => draw().catch(() => {})); // the next look at the list says what is wrong
+  return {
+    element,
+    /** @param {string[]} names of the keys there are */
+    async update(names) {
+      element.hidden = names.length === 0;
+      if ([...chosen.options].map(({ value }) => value).join("\n") !== names.join("\n")) {
+        const before = chosen.value;
+        chosen.replaceChildren(...names.map((name) => make("option", {}, name)));
+        if (names.includes(before)) chosen.value = before;
+      }
+      if (names.length) await draw();
+    },
   };
 }
 
