@@ -230,7 +230,7 @@ class _Folder:
         pairs = cast("dict[Any, Any]", named).items()
         texts = {str(key): text for key, text in pairs if isinstance(text, str)}
         if default is not None and default not in texts:
-            raise UnsupportedModel(f"{file} has default_prompt_name {default!r}, which is none of its prompts.")
+            raise UnsupportedModel(f"{file} has default_prompt_name {default!r}, which is not one of its prompts.")
         if any(texts.values()):
             return prompts_from_config(texts, default)
         return find_prompts([name, *self._names()]) or NO_PROMPTS
