@@ -6,18 +6,19 @@ import asyncio
 import importlib.util
 import json
 import tempfile
-import textwrap
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
+from gemvec.cli.demo_library import Language, Library, open_library
 from gemvec.cli.options import with_settings
 from gemvec.errors import GemvecError
 from gemvec.settings import Settings
@@ -34,18 +35,13 @@ DOCUMENTS = (
 QUERIES = ("When was artificial intelligence founded", "Where was Alan Turing born?")
 ANSWERS = (0, 2)
 
-# Questions about the project's own documentation, each with the file that must be among the passages found.
-QUESTIONS = (
-    ("How do I cancel a batch job?", "batches.md"),
-    ("What happens to a text that is longer than the model's window?", "models.md"),
-    ("How long is an uploaded file kept?", "files.md"),
-)
-PASSAGES_LOOKED_AT = 3
-_SHOWN_CHARACTERS = 74  # of a passage, beside the margin one line of a terminal
+_LINE_CELLS = 80  # of a terminal; a Chinese character takes two
+# What answers in another language than English, from the Python package index if the model hub cannot be reached.
+_WIDE_MODEL = "multilingual-e5-small-q4"
 
 NEXT_STEPS = (
-    ("gemvec serve", "a server for any Gemini, OpenAI or Milvus client"),
-    ("gemvec index FOLDER --uri ./my.db", "your own documents into Milvus"),
+    ("gemvec serve{model}", "a server for any Gemini, OpenAI or Milvus client"),
+    ("gemvec index FOLDER --uri ./my.db{model}", "your own documents into Milvus"),
     ('gemvec search "..." --uri ./my.db', "and answers out of it"),
 )
 
@@ -75,7 +71,13 @@ class DemoReport:
 
 @with_settings("model", "precision", "cache_dir")
 def demo(
-    settings: Settings, *, as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
+    settings: Settings,
+    *,
+    language: Annotated[
+        Language | None,
+        typer.Option(help="Index and search documents in this language, with a model for it if none is named."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Show what gemvec does, without a key.
 
@@ -84,15 +86,19 @@ def demo(
 
     Examples:
         gemvec demo
+        gemvec demo --language es
         gemvec demo --json --precision exact
     """
     demo_report = DemoReport(Console(stderr=as_json))
     with tempfile.TemporaryDirectory(prefix="gemvec-demo-") as folder:
-        run_demo(own_settings(settings, Path(folder)), demo_report, Path(folder))
+        own = own_settings(settings, Path(folder))
+        if language and own.model == Settings().model:
+            own = replace(own, model=(_WIDE_MODEL,))
+        run_demo(own, demo_report, open_library(language, Path(folder) / "documents"), Path(folder))
     if as_json:
         typer.echo(json.dumps(demo_report.steps))
     else:
-        show_next_steps(demo_report.console)
+        show_next_steps(demo_report.console, f" --model {own.model[0]}" if language else "")
 
 
 def own_settings(settings: Settings, folder: Path) -> Settings:
@@ -109,7 +115,7 @@ def own_settings(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def run_demo(settings: Settings, demo_report: DemoReport, folder: Path) -> None:
+def run_demo(settings: Settings, demo_report: DemoReport, library: Library, folder: Path) -> None:
     """Run every step; raise if one fails."""
     from gemvec.client.progress import show_fetch
     from gemvec.models.naming import find_named_record
@@ -129,7 +135,7 @@ def run_demo(settings: Settings, demo_report: DemoReport, folder: Path) -> None:
         )
         show_google_sdk(demo_report, url)
         show_milvus_class(demo_report, url)
-        show_index(demo_report, url, services.default_model().name, folder)
+        show_index(demo_report, url, services.default_model().name, library, folder)
 
 
 def show_google_sdk(demo_report: DemoReport, url: str) -> None:
@@ -178,8 +184,8 @@ def show_milvus_class(demo_report: DemoReport, url: str) -> None:
         )
 
 
-def show_index(demo_report: DemoReport, url: str, model: str, folder: Path) -> None:
-    """Index the project's own documentation into Milvus Lite and ask it three questions."""
+def show_index(demo_report: DemoReport, url: str, model: str, library: Library, folder: Path) -> None:
+    """Index documents into Milvus Lite and ask them questions."""
     from gemvec.client import find_target, open_target
     from gemvec.milvus import Sources, ingest, open_collection, search
 
@@ -188,41 +194,45 @@ def show_index(demo_report: DemoReport, url: str, model: str, folder: Path) -> N
         async def index_and_ask() -> tuple[IngestReport, list[list[Hit]]]:
             embedder = open_target(find_target(url), model=model)
             try:
-                report = await ingest(collection, embedder, Sources([str(documentation())]))
+                report = await ingest(collection, embedder, Sources([str(library.folder)]))
                 return report, [
-                    await search(collection, embedder, question, limit=PASSAGES_LOOKED_AT) for question, _ in QUESTIONS
+                    await search(collection, embedder, question, limit=library.limit) for question in library.questions
                 ]
             finally:
                 await embedder.close()
 
         report, answers = asyncio.run(index_and_ask())
         _require(not report.bad, f"documents could not be read: {[each.source for each in report.bad]}")
-        for (question, file), hits in zip(QUESTIONS, answers, strict=True):
+        for (question, file), hits in zip(library.questions.items(), answers, strict=True):
             found = [Path(hit.source).name for hit in hits]
             _require(file in found, f"{question!r} found {found} instead of {file}")
         outcome["detail"] = (
-            f"{report.documents} pages of our documentation are {report.embedded} passages in Milvus Lite; "
-            f"{len(QUESTIONS)} questions asked"
+            f"{report.documents} {library.name} are {report.embedded} passages in Milvus Lite; "
+            f"{len(library.questions)} questions asked"
         )
-    for (question, file), hits in zip(QUESTIONS, answers, strict=True):
+    for (question, file), hits in zip(library.questions.items(), answers, strict=True):
         best = next(hit for hit in hits if Path(hit.source).name == file)
         show_passage(demo_report.console, question, best)
 
 
 def show_passage(console: Console, question: str, hit: Hit) -> None:
     """Show a question and the beginning of the passage that answers it."""
-    passage = " ".join(hit.text.split())
+    passage = " ".join(hit.text.split()).lstrip("# ").removeprefix(hit.heading or "").lstrip()
     console.print(f"    [dim]{escape(question)}[/]", highlight=False)
     where = f"{Path(hit.source).name} > {hit.heading}" if hit.heading else Path(hit.source).name
     console.print(f"    → [cyan]{escape(where)}[/] [dim]{hit.score:.2f}[/]", highlight=False, soft_wrap=True)
-    console.print(f"      {escape(textwrap.shorten(passage, _SHOWN_CHARACTERS, placeholder=' ...'))}", highlight=False)
+    shown = Text(f"      {passage}")
+    shown.truncate(_LINE_CELLS, overflow="ellipsis")
+    console.print(shown, highlight=False, soft_wrap=True)
 
 
-def show_next_steps(console: Console) -> None:
-    """Say what to do next."""
+def show_next_steps(console: Console, model: str) -> None:
+    """Say what to do next, with the option that names the model if it is needed."""
     console.print("\n[bold]Everything worked.[/] Next:")
-    for line, meaning in NEXT_STEPS:
-        console.print(f"  [cyan]{line:36}[/] {meaning}", highlight=False, soft_wrap=True)
+    commands = [command.format(model=model) for command, _ in NEXT_STEPS]
+    width = max(map(len, commands)) + 2
+    for command, (_, meaning) in zip(commands, NEXT_STEPS, strict=True):
+        console.print(f"  [cyan]{escape(command):{width}}[/]{meaning}", highlight=False, soft_wrap=True)
     console.print(
         "  The vectors are an open model's, not Google's: never mix the two in one collection.", soft_wrap=True
     )
@@ -231,14 +241,3 @@ def show_next_steps(console: Console) -> None:
 def _require(holds: bool, failure: str) -> None:
     if not holds:
         raise GemvecError(failure)
-
-
-def documentation() -> Path:
-    """Return the folder of the project's documentation: in the package, or beside it in a checkout."""
-    import gemvec
-
-    home = Path(gemvec.__file__).parent
-    found = next((each for each in (home / "documentation", home.parent.parent / "docs") if each.is_dir()), None)
-    if found is None:
-        raise GemvecError("This installation has no documentation.")
-    return found
