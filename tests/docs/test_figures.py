@@ -70,6 +70,14 @@ def test_the_pages_say_which_scores_were_measured():
     )
 
 
+def test_the_page_of_models_says_what_a_model_of_true_size_takes():
+    measured = result("model_sizes.json")["models"]["embeddinggemma-300m"]
+    memory = {case: round(figures["resident_mib_at_the_end"]) for case, figures in measured.items()}
+    text = page("docs/models.md")
+    assert f"EmbeddingGemma's size takes {memory['gemvec fast']} MiB in `fast`" in text
+    assert f"in fp32 {memory['sentence-transformers fp32']:,} MiB" in text
+
+
 def test_the_page_on_indexing_says_how_often_each_search_is_right():
     measured = result("hybrid.json")
     for name, questions in (("documentation", "37 questions about"), ("docstrings", "400 docstrings among 2,500")):
