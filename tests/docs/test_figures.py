@@ -210,6 +210,18 @@ def test_the_readme_says_how_much_each_extra_installs():
     assert not {"pyarrow", "faiss-cpu", "pandas"} & installs["server"]["heaviest"].keys()
 
 
+def test_the_questions_say_what_each_extra_adds():
+    installs = result("installs.json")["installs"]
+    table = (
+        (ROOT / "docs" / "questions.md").read_text().partition("| --- | --- | --- | --- |\n")[2].partition("\n\n")[0]
+    )
+    rows = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in table.splitlines()]
+    for extra, _, beside, more in rows:
+        added = installs[extra]["bytes"] - installs[beside.replace("the client", "light")]["bytes"]
+        assert more == (f"{added / 1e6:.0f} MB" if added >= 1e6 else "under 1 MB"), extra
+    assert {"light", "server", "milvus", "all", "tokens", *(row[0] for row in rows)} == set(installs)
+
+
 def test_the_page_on_the_client_says_what_a_call_costs():
     measured, text = result("client.json")["figures"]["100 texts"], page("docs/client.md")
     ours, theirs = (
