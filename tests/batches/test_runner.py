@@ -12,6 +12,7 @@ import pytest
 from batch_steps import ended, file_answers, inline_answers, line, new, running, until
 from gemvec.batches import lines
 from gemvec.batches.job import ChunkResult
+from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.errors import DataLost, ModelUnavailable, Overloaded
@@ -81,6 +82,39 @@ def test_an_inline_batch_created_while_the_runner_sleeps_starts_at_once(store, e
         good, bad = inline_answers(store, job)
         assert_complete([good], 1)
         assert (bad["key"], bad["error"]["code"]) == ("1", 3)
+
+    run(steps())
+
+
+class EndlessSweepQueue(BatchQueue):
+    """A queue over an object store with so many batches that its sweep takes as long as the test lets it."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.is_swept = threading.Event()
+
+    def sweep(self):
+        self.is_swept.wait()
+        return super().sweep()
+
+
+def test_batches_do_not_wait_for_a_sweep(store, embedder):
+    async def steps():
+        runner = BatchRunner(store, embedder)
+        runner.queue = EndlessSweepQueue(store)
+        await runner.start()
+        try:
+            await asyncio.sleep(0.05)
+            job = create(store, 1000)
+            runner.notify()
+            await ended(store, job)
+            cancelled = store.create_inline(new(weights="others@1"), [line("text")])
+            store.cancel(cancelled.batch_id, "")
+            runner.notify()
+            await ended(store, cancelled)
+        finally:
+            runner.queue.is_swept.set()
+            await runner.stop()
 
     run(steps())
 

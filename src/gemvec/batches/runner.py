@@ -102,7 +102,7 @@ class BatchRunner:
             StorageFailure: the database or the data folder cannot be used.
         """
         await in_database_thread(self.queue.recover, self._weights)
-        steps = [self._work] * self._slots + [self._keep_time]
+        steps = [self._work] * self._slots + [self._keep_time, self._sweep]
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     def chunk_requests(self, weights: str) -> int:
@@ -233,7 +233,7 @@ class BatchRunner:
         return self._attempts[chunk] >= _ATTEMPTS
 
     async def _keep_time(self) -> None:
-        """Look what there is to do: wake idle slots, expire jobs on time, delete old ones now and then; then wait."""
+        """Look what there is to do: wake idle slots, end jobs that have expired or are ending; then wait."""
         wake = self._wake
         found = await self._durably(self.queue.look, self._claimable())
         if found.has_work and wake is self._wake:
@@ -248,11 +248,16 @@ class BatchRunner:
         has_expired = left <= 0 and await self._durably(self.queue.expire)
         if has_expired or found.has_ending:
             await self._settle()
-        if time.monotonic() >= self._next_sweep_at and not self._repairs.turn.locked():
+        await self._sleep(wake, min(self._poll_seconds, left))
+
+    async def _sweep(self) -> None:
+        """Delete old jobs now and then. An object store may take minutes for it, so nothing waits for this."""
+        wake = self._wake
+        if self._sweeps() and time.monotonic() >= self._next_sweep_at and not self._repairs.turn.locked():
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
             async with self._repairs.turn:
-                await self._durably(self.queue.sweep)
-        await self._sleep(wake, min(self._poll_seconds, left))
+                await self._again_and_again(lambda: in_database_thread(self.queue.sweep))
+        await self._sleep(wake, self._poll_seconds)
 
     def _seconds_left(self, found: ToDo) -> float:
         """Return in how many seconds the next job expires."""
@@ -277,7 +282,16 @@ class BatchRunner:
                 await wake.wait()
 
     async def _durably(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the store in a thread, and try again for as long as the database cannot write.
+        """Call the store in a thread when it is this call's turn, and try again as `_again_and_again` does."""
+
+        async def call_in_turn() -> T:
+            async with self._store_turn:  # SQLite takes one writer at a time; others would sleep and poll
+                return await in_database_thread(call, *args, **kwargs)
+
+        return await self._again_and_again(call_in_turn)
+
+    async def _again_and_again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call the store, and try again for as long as the database cannot write.
 
         Raises:
             StorageFailure: a file that must be there is gone.
@@ -285,8 +299,7 @@ class BatchRunner:
         seconds = FIRST_PAUSE_SECONDS
         while True:
             try:
-                async with self._store_turn:  # SQLite takes one writer at a time; others would sleep and poll
-                    return await in_database_thread(call, *args, **kwargs)
+                return await call()
             except StorageFailure as error:
                 if _is_lost(error):
                     raise
