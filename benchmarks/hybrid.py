@@ -2,10 +2,11 @@
 
     python benchmarks/hybrid.py [--passages 2500] [--questions 400] [--output benchmarks/results/hybrid.json]
 
-Two sets. `documentation`: the questions of `tests/milvus/questions.jsonl` about this project's pages. `docstrings`: the
-first sentence of a docstring is asked, the rest of it is the passage to be found among those of other docstrings of the
-standard library. The model is the default one. `rank` is reciprocal rank fusion (constant 60), `score 0.7` is what
-`gemvec search --hybrid` does.
+Three sets. `documentation`: the questions of `tests/milvus/questions.jsonl` about this project's pages. `docstrings`:
+the first sentence of a docstring is asked, the rest of it is the passage to be found among those of other docstrings of
+the standard library. `identifiers`: names such as `json_contains` that stand in one to three passages of the pages are
+asked, and a right passage has the name. The model is the default one. `rank` is reciprocal rank fusion (constant 60),
+`search` is what `gemvec search --hybrid` does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import argparse
 import asyncio
 import json
 import random
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +28,7 @@ from machine import describe_run
 from gemvec.embedding.embedder import Embedder
 from gemvec.milvus import CollectionVersion, Document, Hit, PassageOptions, Sources, Splitter, ingest, open_collection
 from gemvec.milvus.embed import embed_query
-from gemvec.milvus.fusion import fuse
+from gemvec.milvus.fusion import find_dense_share, fuse
 from gemvec.milvus.search import search_dense, search_sparse
 from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
@@ -34,6 +37,8 @@ from gemvec.settings import Settings
 ROOT = Path(__file__).parent.parent
 
 CANDIDATES, RRF_CONSTANT = 50, 60
+MAX_NAMES, MAX_PASSAGES_OF_A_NAME = 200, 3
+_NAME = re.compile(r"(?<![\w./-])[A-Za-z]+(?:_[A-Za-z]+)+(?![\w./-])")
 IsRight = Callable[[Hit], bool]
 Ranking = list[tuple[str, float]]
 
@@ -47,11 +52,12 @@ def join_ranks(dense: Ranking, sparse: Ranking) -> Ranking:
     return sorted(scores.items(), key=lambda item: -item[1])
 
 
-WAYS: dict[str, Callable[[Ranking, Ranking], Ranking]] = {
-    "dense": lambda dense, _: dense,
-    "sparse": lambda _, sparse: sparse,
-    "rank": join_ranks,
-    **{f"score {share}": lambda m, w, share=share: fuse(m, w, share=share) for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
+WAYS: dict[str, Callable[[str, Ranking, Ranking], Ranking]] = {
+    "dense": lambda _, dense, __: dense,
+    "sparse": lambda _, __, sparse: sparse,
+    "rank": lambda _, dense, sparse: join_ranks(dense, sparse),
+    "search": lambda question, dense, sparse: fuse(dense, sparse, share=find_dense_share(question)),
+    **{f"score {share}": lambda _, m, w, share=share: fuse(m, w, share=share) for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
 }
 
 
@@ -70,6 +76,19 @@ def load_questions() -> list[tuple[str, IsRight]]:
         )
 
     return [(each["question"], judge(each["answers"])) for each in map(json.loads, lines)]
+
+
+def find_identifiers(documents: Sequence[Document], splitter: Splitter) -> list[tuple[str, IsRight]]:
+    """Return names that stand in one to three passages, each with what tells its right passages."""
+    passages = [passage.text for each in documents for passage in splitter.split(each)]
+    counts = Counter(name for text in passages for name in set(_NAME.findall(text)))
+    names = sorted(name for name, count in counts.items() if count <= MAX_PASSAGES_OF_A_NAME)
+    random.Random(2).shuffle(names)  # not a secret
+
+    def judge(name: str) -> IsRight:
+        return lambda hit: name in _NAME.findall(hit.text)
+
+    return [(name, judge(name)) for name in names[:MAX_NAMES]]
 
 
 def collect_docstrings(wanted: int) -> dict[str, str]:
@@ -98,7 +117,7 @@ async def measure(
         hits = {hit.key: hit for hit in (*dense, *sparse)}
         lists = [[(hit.key, hit.score) for hit in ranking] for ranking in (dense, sparse)]
         for way, join in WAYS.items():
-            places = (place for place, (key, _) in enumerate(join(*lists), start=1) if is_right(hits[key]))
+            places = (place for place, (key, _) in enumerate(join(question, *lists), start=1) if is_right(hits[key]))
             ranks[way].append(next(places, None))
     return {way: _score(found) for way, found in ranks.items()}
 
@@ -110,7 +129,7 @@ def _score(ranks: Sequence[int | None]) -> dict[str, float]:
 
 
 async def run(passages: int, asked: int, folder: Path) -> dict[str, object]:
-    """Index and ask both sets."""
+    """Index and ask all sets."""
     settings = Settings.load()
     tokenizer = load_model(settings.model[0], settings.cache_dir).folder / "tokenizer.json"
     embedder = open_embedder(settings)
@@ -118,13 +137,14 @@ async def run(passages: int, asked: int, folder: Path) -> dict[str, object]:
     with open_collection(str(folder / "pages.db"), "docs") as collection:
         sources = Sources([str(ROOT / "docs"), str(ROOT / "README.md")])
         pages = [each for each in sources if isinstance(each, Document)]
-        await ingest(
-            collection, embedder, [_relative(each) for each in pages], splitter=Splitter(tokenizer_file=tokenizer)
-        )
+        splitter = Splitter(tokenizer_file=tokenizer)
+        await ingest(collection, embedder, [_relative(each) for each in pages], splitter=splitter)
         questions = load_questions()
         result["documentation"] = {"questions": len(questions)} | await measure(
             embedder, collection.resolve(), questions
         )
+        names = find_identifiers(pages, splitter)
+        result["identifiers"] = {"questions": len(names)} | await measure(embedder, collection.resolve(), names)
     items = list(collect_docstrings(passages).items())
     random.Random(1).shuffle(items)  # not a secret
     with open_collection(str(folder / "docstrings.db"), "docs") as collection:

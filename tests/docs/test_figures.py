@@ -80,10 +80,15 @@ def test_the_page_of_models_says_what_a_model_of_true_size_takes():
 
 def test_the_page_on_indexing_says_how_often_each_search_is_right():
     measured = result("hybrid.json")
-    for name, questions in (("documentation", "37 questions about"), ("docstrings", "400 docstrings among 2,500")):
+    sets = {
+        "documentation": "37 questions about",
+        "docstrings": "400 docstrings among 2,500",
+        "identifiers": f"{measured['identifiers']['questions']} names of",
+    }
+    for name, questions in sets.items():
         row = page("docs/indexing.md").partition(f"| {questions}")[2]
         quoted = [float(each.strip(" %")) for each in row.split("|")[1:5]]
-        joined = ("dense", "sparse", "rank", "score 0.7")
+        joined = ("dense", "sparse", "rank", "search")
         assert quoted == [pytest.approx(100 * measured[name][each]["hit@3"], abs=0.051) for each in joined]
         assert measured[name]["questions"] == int(questions.split()[0])
 
@@ -96,6 +101,15 @@ def test_the_page_on_milvus_says_what_reading_lite_directly_saves():
     )
     assert f"a search takes {search} processor seconds instead of {plain_search}" in text
     assert f"an index without changes {index} instead of {plain_index}" in text
+
+
+def test_the_page_on_milvus_says_how_much_memory_an_index_into_lite_takes():
+    largest = max(result("lite_memory.json")["sizes"], key=lambda each: each["passages"])
+    opened, indexed, as_one_file = (f"{largest[f'{case}, peak MiB']:,}" for case in ("open", "indexing", "one file"))
+    said = f"{largest['passages']:,} passages with vectors of 384 values take {opened} MiB when they are opened"
+    text = " ".join(page("docs/milvus.md").split())
+    assert said in text
+    assert f"at most {indexed} MiB while they are indexed, the model's memory not counted ({as_one_file} MiB" in text
 
 
 def test_the_page_on_indexing_says_how_fast_pdf_files_are_read():

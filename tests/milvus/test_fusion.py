@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemvec.milvus.fusion import DENSE_SHARE, fuse
+from gemvec.milvus.fusion import DENSE_SHARE, IDENTIFIER_DENSE_SHARE, find_dense_share, fuse
 
 RANKINGS = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 30)).map(
     lambda found: sorted(found.items(), key=lambda item: -item[1])
@@ -30,3 +31,34 @@ def test_a_sure_meaning_is_not_outvoted_by_a_list_of_words_that_misses_it():
     dense = [("right", 0.8), ("other", 0.4), ("third", 0.3)]
     sparse = [("other", 6.1), ("third", 6.0), ("fourth", 1.0)]
     assert fuse(dense, sparse)[0] == ("right", DENSE_SHARE)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "json_contains",
+        "what does proxy.maxFieldNum mean?",
+        "std::vector grows",
+        "changes in 2.4.10",
+        "error E-4711",
+        "GeminiEmbeddingFunction",
+        "wie wirkt größe_setzen",
+    ],
+)
+def test_a_query_with_an_identifier_counts_words_as_much_as_meaning(query):
+    assert find_dense_share(query) == IDENTIFIER_DENSE_SHARE
+
+
+@pytest.mark.parametrize(
+    "query", ["how do I cancel a batch?", "Is it fast. Or not", "OpenAI", "a 10 GB file", "怎样删除一个集合"]
+)
+def test_a_query_without_identifiers_counts_meaning_more(query):
+    assert find_dense_share(query) == DENSE_SHARE
+
+
+def test_the_only_passage_with_an_identifier_outranks_those_that_only_mean_something_near_it():
+    dense = [("near", 0.50), ("also near", 0.46), ("third", 0.43), ("last", 0.30)]
+    sparse = [("exact", 9.2), ("near", 2.0)]
+    best = fuse(dense, sparse, share=find_dense_share("json_contains"))[:2]
+    assert {key for key, _ in best} == {"exact", "near"}
+    assert [key for key, _ in fuse(dense, sparse)[:2]] == ["near", "also near"]

@@ -5,6 +5,7 @@ import pytest
 from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FingerprintMismatch, InvalidRequest, StorageFailure
 from gemvec.milvus import Document, Sources, ingest, search
+from gemvec.milvus.fusion import DENSE_SHARE, IDENTIFIER_DENSE_SHARE
 
 
 def ask(collection, embedder, query, **options):
@@ -24,6 +25,18 @@ def test_the_passage_that_answers_comes_first(indexed, embedder, hybrid):
     assert "expires after two days" in hit.text
     assert hit.title == "Files"
     assert hit.position == "line 1"
+
+
+@pytest.mark.parametrize(("name", "share"), [("json_contains", IDENTIFIER_DENSE_SHARE), ("contains", DENSE_SHARE)])
+def test_an_identifier_in_a_query_gives_words_more_weight(collection, embedder, name, share):
+    """One passage has the words between the names, which BM25 ignores, the other one has the name."""
+    documents = [
+        Document(id="near", text="what is it about of the"),
+        Document(id="exact", text=f"{name} works with arrays, lists, numbers, rows, columns, tables, cells, files"),
+    ]
+    asyncio.run(ingest(collection, embedder, documents))
+    hits = ask(collection, embedder, f"what is it about of the {name}", hybrid=True)
+    assert {hit.document_id: hit.score for hit in hits} == pytest.approx({"near": share, "exact": 1 - share})
 
 
 def test_dense_scores_are_cosines_in_falling_order(indexed, embedder):

@@ -6,17 +6,32 @@ It uses scores and not ranks, because with ranks a weak list, such as BM25's wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 # Candidates of each search that are joined for an answer: at least, and for each result.
 _MIN_CANDIDATES, _CANDIDATES_PER_RESULT = 50, 2
 # Share of the dense list in the joined score; the sparse one has the rest. Values from 0.6 to 0.8 measured the same.
 DENSE_SHARE = 0.7
+# The same for a query that names something by its exact name, which a model cuts into pieces and hardly knows.
+IDENTIFIER_DENSE_SHARE = 0.5
+# Words joined by underscores, dots or colons (`json_contains`, `proxy.maxFields`, `2.4.10`), humps in a word
+# (`maxFields`), and letters in capitals with a number (`E-4711`).
+_IDENTIFIER = re.compile(r"[^\W_](?:_|[.:]{1,2})[^\W_]|[a-z][A-Z]+[a-z]|[A-Z]-?\d")
 
 
 def count_candidates(limit: int) -> int:
     """Return how many candidates of each search are joined into an answer of `limit` passages."""
     return max(_MIN_CANDIDATES, limit * _CANDIDATES_PER_RESULT)
+
+
+def find_dense_share(query: str) -> float:
+    """Return the weight of meaning for a query: less if it names an identifier.
+
+    >>> find_dense_share("how do I cancel a batch?"), find_dense_share("what is json_contains")
+    (0.7, 0.5)
+    """
+    return IDENTIFIER_DENSE_SHARE if _IDENTIFIER.search(query) else DENSE_SHARE
 
 
 def fuse(

@@ -15,7 +15,7 @@ from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.context import join_neighbours
 from gemvec.milvus.embed import embed_query
-from gemvec.milvus.fusion import count_candidates, fuse
+from gemvec.milvus.fusion import count_candidates, find_dense_share, fuse
 from gemvec.milvus.hit import Hit
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import query_words
@@ -154,7 +154,8 @@ def _search_hybrid(version: CollectionVersion, vector: Float32Array, query: str,
     dense = search_dense(version, vector, wanted, where)
     sparse = search_sparse(version, query, wanted, where)
     hits = {hit.key: hit for hit in (*dense, *sparse)}
-    joined = fuse([(hit.key, hit.score) for hit in dense], [(hit.key, hit.score) for hit in sparse])
+    lists = ([(hit.key, hit.score) for hit in each] for each in (dense, sparse))
+    joined = fuse(*lists, share=find_dense_share(query))
     return [replace(hits[key], score=score) for key, score in joined[:limit]]
 
 
