@@ -19,6 +19,7 @@ _ADDED = {
     ],
     14: ["keys.weight"],
     15: ["usage_days"],
+    16: ["keys.aliases"],
 }
 
 

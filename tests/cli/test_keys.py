@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gemvec.cli.keys import app
-from gemvec.errors import InvalidRequest, NotFound
+from gemvec.errors import BadSetting, InvalidRequest, NotFound
 from gemvec.server.auth import require_keys
 from gemvec.server.key_limits import KEY_LIMITS
 from gemvec.settings import Settings, flag_name
@@ -47,6 +47,19 @@ def test_what_cannot_be_a_limit_is_a_wrong_use_of_its_flag(tmp_path, verb, value
     done = runner.invoke(app, [verb, "x", f"--requests-per-minute={value}", "--data-dir", str(tmp_path)])
     assert done.exit_code == 2
     assert "--requests-per-minute" in done.output
+
+
+def test_aliases_of_a_key_are_shown_replaced_and_taken_away(tmp_path):
+    aliases = ["--alias", "small=tiny", "--alias", "gemini-embedding-001=models/tiny"]
+    made = json.loads(invoke(tmp_path, "create", "ci", *aliases, "--json").stdout)
+    assert made["aliases"] == {"small": "tiny", "gemini-embedding-001": "tiny"}
+    assert "small=tiny" in invoke(tmp_path, "show", "ci").stdout
+    assert json.loads(invoke(tmp_path, "set", "ci", "--weight=2", "--json").stdout)["aliases"] == made["aliases"]
+    changed = invoke(tmp_path, "set", "ci", "--alias", "large=huge", "--json").stdout
+    assert json.loads(changed)["aliases"] == {"large": "huge"}
+    assert json.loads(invoke(tmp_path, "set", "ci", "--alias", "none", "--json").stdout)["aliases"] == {}
+    with pytest.raises(BadSetting, match="expected NAME=MODEL"):
+        invoke(tmp_path, "set", "ci", "--alias", "large")
 
 
 def test_a_weight_of_more_than_a_hundred_is_a_wrong_use_of_its_flag(tmp_path):

@@ -323,3 +323,48 @@ def test_a_running_server_keeps_to_changed_limits(http, store):
     store.set_limits("ci", {"requests_per_minute": None, "max_open_uploads": None})
     assert begin_upload(http, secret) == 200
     assert soon(lambda: embed(http, secret).status_code == 200)
+
+
+def test_an_alias_of_a_key_is_listed_and_served_to_this_key_only(http, store):
+    (_, mine), (_, other) = store.create("mine", aliases={"text-small": "tiny"}), store.create("other")
+    answer = embed(http, mine, "models/text-small")
+    assert answer.json()["embedding"] == embed(http, mine, "models/tiny").json()["embedding"]
+    assert answer.headers["x-gemvec-model"].startswith("tiny@")
+    assert embed(http, other, "models/text-small").status_code == 404
+    for secret, is_listed in ((mine, True), (other, False)):
+        bearer = {"authorization": f"Bearer {secret}"}
+        listed = {each["id"] for each in http.get("/v1/models", headers=bearer).json()["data"]}
+        assert ("text-small" in listed) is is_listed
+        assert ("text-small" in http.get("/", headers=headers(secret)).json()["models"]) is is_listed
+    openai = {"model": "text-small", "input": "hello"}
+    assert http.post("/v1/embeddings", json=openai, headers={"authorization": f"Bearer {mine}"}).status_code == 200
+    tokens = http.post(
+        "/v1beta/models/text-small:countTokens", json={"contents": [BODY["content"]]}, headers=headers(mine)
+    )
+    assert tokens.json()["totalTokens"] > 0
+
+
+def test_an_alias_of_a_key_comes_before_the_names_of_the_server(http, store):
+    _, mine = store.create("mine", aliases={"tiny": "gemini-embedding-001", "gemini-embedding-2": "nothing"})
+    own = embed(http, mine).json()["embedding"]
+    assert embed(http, mine, "models/tiny").json()["embedding"] == own
+    refused = embed(http, mine, "models/gemini-embedding-2")
+    assert (refused.status_code, "models/nothing" in refused.json()["error"]["message"]) == (404, True)
+    assert "alias gemini-embedding-2" in refused.json()["error"]["message"]
+    listed = [each["name"] for each in http.get("/v1beta/models", headers=headers(mine)).json()["models"]]
+    assert "models/gemini-embedding-2" not in listed
+    assert listed.count("models/tiny") == 1
+
+
+def test_an_alias_reaches_what_a_key_for_some_models_may_use_and_nothing_else(http, store):
+    _, mine = store.create("mine", models=("gemini-embedding-001",), aliases={"small": "gemini-embedding-001"})
+    assert [embed(http, mine, f"models/{name}").status_code for name in ("small", "tiny")] == [200, 403]
+    listed = [each["name"] for each in http.get("/v1beta/models", headers=headers(mine)).json()["models"]]
+    assert sorted(listed) == [MODEL, "models/small"]
+
+
+def test_a_batch_under_an_alias_of_a_key_is_refused_with_the_name_to_use(http, store):
+    _, mine = store.create("mine", aliases={"small": "tiny"})
+    body = {"batch": {"inputConfig": {"requests": {"requests": [{"request": BODY}]}}}}
+    refused = http.post("/v1beta/models/small:asyncBatchEmbedContent", json=body, headers=headers(mine))
+    assert (refused.status_code, "name models/tiny" in refused.json()["error"]["message"]) == (400, True)

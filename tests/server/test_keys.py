@@ -11,6 +11,7 @@ from clock import Clock
 from gemvec.errors import InvalidRequest, NotFound, StorageFailure
 from gemvec.files.limits import OwnerLimits
 from gemvec.server import key_ring, keys
+from gemvec.server.auth import Caller
 from gemvec.server.key_limits import KEY_LIMITS, KeyLimits, bounds_of
 from gemvec.server.key_ring import KeyRing
 from gemvec.server.keys import KeyStore
@@ -326,6 +327,24 @@ def test_keys_of_an_older_release_keep_their_limits_and_have_the_servers_for_the
     database.close()
     with contextlib.closing(open_database(database_url)) as database:
         assert find(KeyStore(database), secret).limits == limits
+
+
+@pytest.mark.parametrize("aliases", [{"tiny": "big"}, {"small": "big"}, {"a": "b", "b": "tiny"}])
+def test_no_alias_leads_a_key_to_a_model_that_it_may_not_use(any_store, aliases):
+    with pytest.raises(InvalidRequest, match="The alias"):
+        any_store.create("ci", models=("tiny",), aliases=aliases)
+    any_store.create("ci", models=("tiny",))
+    with pytest.raises(InvalidRequest, match="The alias"):
+        any_store.set_aliases("ci", aliases)
+    assert any_store.set_aliases("ci", {"small": "models/tiny"}).aliases == {"small": "tiny"}
+
+
+def test_a_key_is_asked_for_what_its_alias_means(store):
+    key, _ = store.create("ci", models=("tiny",), aliases={"small": "tiny"})
+    caller = Caller(owner=key.key_id, key=replace(key, aliases={"small": "tiny", "tiny": "big"}))
+    assert caller.may_use_served("small")
+    assert not caller.may_use_served("tiny")
+    assert not caller.may_use("small"), "or a call that is passed on could name it"
 
 
 def test_limits_are_changed_one_by_one(any_store):

@@ -57,6 +57,10 @@ def create(
             help="A served model that it may use; can be repeated. [default: all]", autocompletion=complete_model
         ),
     ] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="A name that only this key knows for a served model; can be repeated."),
+    ] = None,
     expires_in: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it expires, such as 12h, 30d or 52w from now.")
     ] = None,
@@ -70,6 +74,7 @@ def create(
         gemvec keys create nightly --max-open-batches 5 --max-stored-bytes 20GiB
         gemvec keys create prometheus --admin
     """
+    from gemvec.embedding.aliases import parse_aliases
     from gemvec.server.key_limits import KeyLimits
 
     with _opened(settings) as database:
@@ -78,6 +83,7 @@ def create(
             is_admin=admin,
             models=tuple(model or ()),
             limits=KeyLimits(**limits),
+            aliases=parse_aliases(alias or ()),
             expires_at=_end_of("--expires-in", expires_in),
         )
     _show(key, secret, as_json=as_json)
@@ -91,20 +97,33 @@ def set_limits(
     limits: dict[str, int | None],
     *,
     name: Annotated[str, typer.Argument(help="Whose limits.", autocompletion=complete_key)],
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="As at create, instead of the aliases that it has; the word none takes them away.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the limits of a key; those that are not named stay.
+    """Change limits or aliases of a key; those that are not named stay.
 
     Running servers keep to them within a second. What was begun before goes on.
 
     Examples:
         gemvec keys set ci --requests-per-minute 1200
         gemvec keys set ci --max-stored-bytes 50GiB --tokens-per-day default
+        gemvec keys set ci --alias text-embedding-3-small=all-minilm-l6-v2
     """
-    if not limits:
+    from gemvec.embedding.aliases import parse_aliases
+
+    if not limits and alias is None:
         raise InvalidRequest("Name a limit to change, such as --requests-per-minute 600; --help lists them.")
     with _opened(settings) as database:
-        key = _store(database).set_limits(name, limits)
+        store = _store(database)
+        if alias:
+            store.set_aliases(name, {} if alias == ["none"] else parse_aliases(alias))
+        key = store.set_limits(name, limits)
     _print_key(key, as_json=as_json)
 
 
@@ -340,6 +359,7 @@ def _print_key(key: Key, *, as_json: bool) -> None:
         ("state", shown["state"]),
         ("role", shown["role"]),
         ("models", _models_text(key)),
+        ("aliases", "\n".join(escape(f"{name}={model}") for name, model in key.aliases.items()) or "none"),
         ("expires", shown["expiresAt"] or "never"),
         *describe_limits(key.limits.values()),
     ):
@@ -382,6 +402,7 @@ def _to_json(key: Key) -> dict[str, Any]:
         "id": key.key_id,
         "role": "admin" if key.is_admin else "user",
         "models": list(key.models),
+        "aliases": dict(key.aliases),
         **limits_to_json(key.limits.values()),
         "createdAt": format_timestamp(key.created_at),
         "expiresAt": format_timestamp(key.expires_at) if key.expires_at else None,

@@ -44,7 +44,12 @@ class AliasEmbedder(WrapperEmbedder):
     """
 
     def __init__(
-        self, embedder: Embedder, aliases: Mapping[str, str], *, hidden: Mapping[str, str] | None = None
+        self,
+        embedder: Embedder,
+        aliases: Mapping[str, str],
+        *,
+        hidden: Mapping[str, str] | None = None,
+        may_hide: bool = False,
     ) -> None:
         """Resolve every name now.
 
@@ -52,11 +57,14 @@ class AliasEmbedder(WrapperEmbedder):
             embedder: serves the models.
             aliases: name to served name, as the operator gave them.
             hidden: more of them, which are not listed; `aliases` comes before them.
+            may_hide: whether a name may be one that `embedder` serves, which nobody can reach then. The models of
+                `aliases` are those of `embedder` in that case, never another alias.
 
         Raises:
             BadSetting: a name is a model's own name, or its model is not served.
         """
         super().__init__(embedder)
+        self._may_hide = may_hide
         self._meant: dict[str, ServedModel] = {}
         self._names: dict[str, str] = {}  # what the wrapped embedder calls it
         for name, model in (hidden or {}).items():
@@ -109,14 +117,14 @@ class AliasEmbedder(WrapperEmbedder):
 
     def _add(self, name: str, shown: ServedModel, model: str) -> None:
         self._meant[name] = shown
-        self._names[name] = self._names.get(model, model)
+        self._names[name] = model if self._may_hide else self._names.get(model, model)
 
     def _resolve(self, name: str, model: str) -> ServedModel:
         known = find_gemini_name(name)
-        if known is None and any(each.name == name for each in self.embedder.list_models()):
+        if known is None and not self._may_hide and any(each.name == name for each in self.embedder.list_models()):
             raise BadSetting(f"--alias has {name!r}, which is a served model's own name.")
         try:
-            meant = self.get_model(model)
+            meant = self.embedder.get_model(model) if self._may_hide else self.get_model(model)
         except ModelNotFound:
             names = ", ".join(each.name for each in self.embedder.list_models())
             raise BadSetting(

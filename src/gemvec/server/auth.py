@@ -64,6 +64,10 @@ class Caller:
         """Say whether the caller's key may use the served name `model`."""
         return self.key is None or not self.key.models or model in self.key.models
 
+    def may_use_served(self, name: str) -> bool:
+        """Say whether the caller's key may use what serves `name` to it, which may be an alias of the key."""
+        return self.may_use(self.key.aliases.get(name, name) if self.key else name)
+
 
 ANONYMOUS = Caller(owner="")
 _OPERATOR = Caller(owner="", is_admin=True)

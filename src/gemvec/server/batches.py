@@ -14,6 +14,7 @@ from gemvec.errors import BeingRepaired, InvalidRequest
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
+from gemvec.server.key_aliases import refuse_key_alias
 from gemvec.server.streams import follow
 from gemvec.storage.threads import in_database_thread
 from gemvec.wire.batches import (
@@ -41,6 +42,7 @@ async def create_batch(request: Request) -> Response:
     """Accept a batch."""
     asked = (await read_body(request, AsyncBatchEmbedContentRequest)).batch
     model = use_model(request, _model_named(request, asked))
+    refuse_key_alias(request.state.caller, model.name)
     job = await in_database_thread(_create, _store_of(request), _new_batch(request, asked, model), asked)
     return await _changed(request, write_operation(_to_wire(job)))
 

@@ -19,6 +19,7 @@ from gemvec.server.auth import Caller
 from gemvec.server.bodies import answer, read_body, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import embed, use_model
+from gemvec.server.key_aliases import embedder_of
 from gemvec.settings import Settings
 from gemvec.wire.collections import Passage, SearchRequest, SearchResponse
 from gemvec.wire.console import NearPassage, NearPassages, NearQuery, ServedCollection, ServedCollections
@@ -79,7 +80,7 @@ async def search(request: Request) -> Response:
     )
     version = await asyncio.to_thread(collection.resolve)
     query = options.check(asked.query, version, collection.name)
-    served = version.fingerprint.find_served(services_of(request).embedder, collection=collection.name)
+    served = version.fingerprint.find_served(embedder_of(request), collection=collection.name)
     model = use_model(request, served.name)
     (embedding,) = await embed(request, model, [make_query_request(served, version.fingerprint, query)], "query")
     hits = await asyncio.to_thread(_find_passages, version, embedding.vector, query, options)
@@ -88,9 +89,9 @@ async def search(request: Request) -> Response:
 
 async def list_collections(request: Request) -> Response:
     """Tell which collections the caller may search; one that cannot be searched now is left out and logged."""
-    services, caller = services_of(request), request.state.caller
+    services, embedder, caller = services_of(request), embedder_of(request), request.state.caller
     found = await asyncio.to_thread(
-        lambda: [_describe(each, services.embedder, caller) for each in services.collections.values()]
+        lambda: [_describe(each, embedder, caller) for each in services.collections.values()]
     )
     return answer(request, to_wire(ServedCollections(collections=[each for each in found if each is not None])))
 
@@ -99,7 +100,7 @@ def _describe(collection: Collection, embedder: Embedder, caller: Caller) -> Ser
     try:
         version = collection.resolve()
         model = version.fingerprint.find_served(embedder, collection=collection.name).name
-        return _to_served(version, collection.name, model) if caller.may_use(model) else None
+        return _to_served(version, collection.name, model) if caller.may_use_served(model) else None
     except GemvecError as error:
         log.warning("a collection cannot be searched", extra={"collection": collection.name, "reason": error.message})
         return None
@@ -124,7 +125,7 @@ async def read_near(request: Request) -> Response:
     if not 0 <= asked.around <= MAX_CONTEXT:
         raise InvalidRequest(f"around is {asked.around}; it must be 0 to {MAX_CONTEXT}.", field="around")
     version = await asyncio.to_thread(collection.resolve)
-    use_model(request, version.fingerprint.find_served(services_of(request).embedder, collection=collection.name).name)
+    use_model(request, version.fingerprint.find_served(embedder_of(request), collection=collection.name).name)
     found = await asyncio.to_thread(read_around, version, asked.document, asked.chunk, asked.around)
     passages = [
         NearPassage(chunk=each.chunk, text=each.text, heading=each.heading, position=each.position) for each in found

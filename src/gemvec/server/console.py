@@ -14,6 +14,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
+from gemvec.server.key_aliases import embedder_of
 from gemvec.server.key_changes import may_change_keys
 from gemvec.server.keys import Key, KeyStore
 from gemvec.server.limits import limiter_of
@@ -59,7 +60,7 @@ def send_asset(request: Request, name: str) -> Response:
 
 async def served_names(request: Request) -> Response:
     """Tell what is served under which name, as far as the caller may use it."""
-    models = limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
+    models = limiter_of(request).visible(request.state.caller, embedder_of(request).list_models())
     task_types = [each.name for each in TaskType if each is not TaskType.TASK_TYPE_UNSPECIFIED]
     return answer(request, to_wire(ServedNames(names=[_named(each) for each in models], task_types=task_types)))
 

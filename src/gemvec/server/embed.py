@@ -21,6 +21,7 @@ from gemvec.server.bodies import (
 )
 from gemvec.server.budget import ANSWER_VALUE_BYTES, TEXT_BYTES, reservation_of
 from gemvec.server.context import services_of
+from gemvec.server.key_aliases import embedder_of
 from gemvec.server.limits import limiter_of
 from gemvec.server.metrics import metrics_of
 from gemvec.server.usage import usage_of
@@ -79,7 +80,7 @@ async def count_tokens(request: Request) -> Response:
     model = use_model(request, parse_model_name(request.path_params["model"]))
     asked = await read_body(request, CountTokensRequest)
     texts = await beside_loop(len(asked.contents or ()) > MANY_REQUESTS, lambda: asked.texts)
-    counting = limiter_of(request).count_tokens(request.state.caller, model, texts, services_of(request).embedder)
+    counting = limiter_of(request).count_tokens(request.state.caller, model, texts, embedder_of(request))
     counts = await while_caller_waits(request, counting)
     return answer(request, to_wire(CountTokensResponse.of(sum(counts))))
 
@@ -91,7 +92,7 @@ def use_model(request: Request, name: str) -> ServedModel:
         ModelNotFound: nothing does.
         ModelForbidden: the caller's key may not use the model.
     """
-    model = services_of(request).embedder.get_model(name)
+    model = embedder_of(request).get_model(name)
     limiter_of(request).check_model(request.state.caller, model)
     request.state.model = model
     return model
@@ -113,7 +114,7 @@ async def embed(
         Overloaded: there is no memory for the answer now.
         RateLimited: the caller has used up its limit for now.
     """
-    embedder = services_of(request).embedder
+    embedder = embedder_of(request)
     values = await beside_loop(
         len(requests) > MANY_REQUESTS,
         lambda: sum(_count_values(model, each.output_dimensionality) for each in requests),

@@ -8,6 +8,7 @@ guessed, so one round of SHA-256 is enough to hide it from readers of the databa
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from gemvec.wire.names import parse_model_name
 
 PREFIX = "gv-"
 _MAX_NAME = 128
+_MOST_ALIASES = 100  # they are looked through at each call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Key:
         is_admin: whether it may read what the server reports about all callers.
         models: served names it may use; empty means all.
         limits: what it may use.
+        aliases: names that only this key knows, with the served names that they mean.
         created_at: when it was made.
         expires_at: when it stops working, None for never.
         revoked_at: when it was revoked, None if it was not.
@@ -52,6 +55,7 @@ class Key:
     is_admin: bool
     models: tuple[str, ...]
     limits: KeyLimits
+    aliases: Mapping[str, str]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -78,6 +82,7 @@ class KeyStore:
         is_admin: bool = False,
         models: tuple[str, ...] = (),
         limits: KeyLimits | None = None,
+        aliases: Mapping[str, str] | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[Key, str]:
         """Make a key.
@@ -86,21 +91,23 @@ class KeyStore:
             The stored key, and the key itself, which cannot be read again.
 
         Raises:
-            InvalidRequest: the name is not valid or is taken, one of the models is not a valid name, or a limit cannot
-                be one.
+            InvalidRequest: the name is not valid or is taken, one of the models is not a valid name, or a limit or
+                an alias cannot be one.
         """
         limits = limits or KeyLimits()
         limits.check()
         name = name.strip()
         if not (name.isprintable() and 0 < len(name) <= _MAX_NAME):
             raise InvalidRequest(f"A key needs a name of up to {_MAX_NAME} characters on one line.", field="name")
+        models = tuple(parse_model_name(each) for each in models)
         secret = _new_secret()
         row: dict[str, Any] = {
             "key_id": secrets.token_hex(8),
             "name": name,
             "sha256": hash_of(secret),
             "is_admin": is_admin,
-            "models": ",".join(parse_model_name(each) for each in models),
+            "models": ",".join(models),
+            "aliases": _format_aliases(aliases or {}, models),
             "created_at": utc_now(),
             "expires_at": expires_at,
             **limits.values(),
@@ -161,6 +168,19 @@ class KeyStore:
             key_id = _find(connection, name).key_id
             if changes:
                 connection.execute(update(keys).where(keys.c.key_id == key_id).values(dict(changes)))
+            return _key(_find(connection, name))
+
+    def set_aliases(self, name: str, aliases: Mapping[str, str]) -> Key:
+        """Give a key other aliases instead of those that it has; running servers know them within a second.
+
+        Raises:
+            NotFound: there is no such key.
+            InvalidRequest: one of them cannot be an alias of this key.
+        """
+        with self._database.write() as connection:
+            key = _key(_find(connection, name))
+            values = {"aliases": _format_aliases(aliases, key.models)}
+            connection.execute(update(keys).where(keys.c.key_id == key.key_id).values(values))
             return _key(_find(connection, name))
 
     def find_limits(self, owner: str) -> KeyLimits:
@@ -259,6 +279,24 @@ def _new_secret() -> str:
     return PREFIX + secrets.token_urlsafe(32)
 
 
+def _format_aliases(aliases: Mapping[str, str], models: tuple[str, ...]) -> str | None:
+    """Return aliases as they are stored.
+
+    Raises:
+        InvalidRequest: there are too many, one means another of them, or a model that the key may not use.
+    """
+    if len(aliases) > _MOST_ALIASES:
+        raise InvalidRequest(f"A key has {len(aliases)} aliases; the most are {_MOST_ALIASES}.", field="aliases")
+    meant = {name: parse_model_name(model) for name, model in aliases.items()}
+    for name, model in meant.items():
+        if model in meant:
+            raise InvalidRequest(f"The alias {name} means {model}, which is an alias of this key too.", field="aliases")
+        if models and model not in models:
+            may = ", ".join(models)
+            raise InvalidRequest(f"The alias {name} means {model}, but this key may use only {may}.", field="aliases")
+    return json.dumps(meant) if meant else None
+
+
 def _find(connection: Connection, name: str) -> Row[Any]:
     name = name.strip()
     row = connection.execute(select(keys).where(keys.c.name == name)).first()
@@ -278,6 +316,7 @@ def _key(row: Row[Any]) -> Key:
         is_admin=row.is_admin,
         models=tuple(row.models.split(",")) if row.models else (),
         limits=KeyLimits(**{name: getattr(row, name) for name in KEY_LIMITS}),
+        aliases=json.loads(row.aliases) if row.aliases else {},
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

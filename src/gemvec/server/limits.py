@@ -87,7 +87,7 @@ class Limiter:
 
     def visible(self, caller: Caller, models: Iterable[ServedModel]) -> list[ServedModel]:
         """Return the models that the caller may use."""
-        return [each for each in models if self._is_served(each) and caller.may_use(each.name)]
+        return [each for each in models if self._is_served(each) and caller.may_use_served(each.name)]
 
     def check_model(self, caller: Caller, model: ServedModel) -> None:
         """Refuse a model that the caller may not use.
@@ -98,7 +98,8 @@ class Limiter:
         """
         if not self._is_served(model):
             raise ModelNotFound(name=model.name)
-        self.check_name(caller, model.name)
+        if not caller.may_use_served(model.name):
+            raise _forbidden(model.name)
 
     def check_name(self, caller: Caller, name: str) -> None:
         """Refuse a model's name that the caller's key may not use.
@@ -107,7 +108,7 @@ class Limiter:
             ModelForbidden: always then.
         """
         if not caller.may_use(name):
-            raise ModelForbidden(f"The API key may not use models/{name}.")
+            raise _forbidden(name)
 
     def describe(self, caller: Caller, max_bytes: int) -> dict[str, int | None]:
         """Return the caller's limits by name; None for no limit.
@@ -237,6 +238,10 @@ class Limiter:
 
     def _is_served(self, model: ServedModel) -> bool:
         return self._limits.has_retired_names or model.retired_at is None
+
+
+def _forbidden(name: str) -> ModelForbidden:
+    return ModelForbidden(f"The API key may not use models/{name}.")
 
 
 def limiter_of(request: Request) -> Limiter:

@@ -16,6 +16,7 @@ from gemvec.server.bodies import answer, read_query
 from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
 from gemvec.server.errors import Dialect
+from gemvec.server.key_aliases import embedder_for, embedder_of
 from gemvec.server.limits import limiter_of
 from gemvec.wire.message import to_wire
 from gemvec.wire.models import METHODS, ListModelsResponse, Model
@@ -66,13 +67,14 @@ async def get_openai_model(request: Request) -> Response:
 async def models_shown_to(request: Request) -> list[ServedModel]:
     """Return what to name where anybody may read: the models of the caller, none if a key is needed and missing."""
     caller = await authenticator_of(request).recognise(request)
-    models = services_of(request).embedder.list_models()
-    return [] if caller is None else limiter_of(request).visible(caller, models)
+    if caller is None:
+        return []
+    return limiter_of(request).visible(caller, embedder_for(services_of(request), caller).list_models())
 
 
 def _models_for(request: Request) -> list[ServedModel]:
     """Return the names that the caller may use."""
-    return limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
+    return limiter_of(request).visible(request.state.caller, embedder_of(request).list_models())
 
 
 def _is_openai_client(request: Request) -> bool:

@@ -13,9 +13,9 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import answer, answer_many, read_body, write_vectors
-from gemvec.server.context import services_of
 from gemvec.server.embed import use_model
 from gemvec.server.inputs import embed_inputs
+from gemvec.server.key_aliases import embedder_of
 from gemvec.server.limits import limiter_of
 from gemvec.wire.message import to_wire
 from gemvec.wire.ollama import (
@@ -69,7 +69,7 @@ async def embed_prompt(request: Request) -> Response:
 
 async def list_models(request: Request) -> Response:
     """List the names that are served."""
-    models = limiter_of(request).visible(request.state.caller, services_of(request).embedder.list_models())
+    models = limiter_of(request).visible(request.state.caller, embedder_of(request).list_models())
     listed = [
         OllamaModel(name=each.name, model=each.name, digest=each.revision, details=_details_of(each)) for each in models
     ]

@@ -20,6 +20,7 @@ from gemvec.server.budget import reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.embed import reserve_answer, use_model
 from gemvec.server.inputs import embed_inputs
+from gemvec.server.key_aliases import embedder_of
 from gemvec.server.limits import limiter_of
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
@@ -99,7 +100,7 @@ async def tokenize(request: Request) -> Response:
         request.state.caller,
         model,
         asked.inputs,
-        services_of(request).embedder,
+        embedder_of(request),
         special_tokens=asked.add_special_tokens,
     )
     return answer(request, await _write_tokens(await while_caller_waits(request, listing)))
@@ -128,7 +129,7 @@ async def decode(request: Request) -> Response:
     asked = await read_body(request, TEIDecodeRequest)
     model = use_model(request, services_of(request).default_model().name)
     _check_size("ids", len(asked.ids), sum(map(len, asked.ids)), "token ids")
-    decoding = limiter_of(request).decode(request.state.caller, model, asked.ids, services_of(request).embedder)
+    decoding = limiter_of(request).decode(request.state.caller, model, asked.ids, embedder_of(request))
     try:
         return answer(request, await while_caller_waits(request, decoding))
     except InvalidRequest as error:
@@ -152,9 +153,7 @@ async def _texts_of(request: Request, model: ServedModel, inputs: Sequence[Input
     if not places:
         return [str(each) for each in inputs]
     try:
-        decoded = await services_of(request).embedder.decode(
-            model, [each for each in inputs if not isinstance(each, str)]
-        )
+        decoded = await embedder_of(request).decode(model, [each for each in inputs if not isinstance(each, str)])
     except InvalidRequest as error:
         error.index = places[error.index or 0]
         error.field = f"inputs[{error.index}]"
@@ -179,7 +178,7 @@ async def info(request: Request) -> Response:
         max_client_batch_size=limits["texts_per_call"] or _USUAL_TEXTS,
         tokenization_workers=os.cpu_count() or 1,
         version=gemvec.__version__,
-        models=[each.name for each in limiter.visible(caller, services.embedder.list_models())],
+        models=[each.name for each in limiter.visible(caller, embedder_of(request).list_models())],
         limits=limits,
     )
     return answer(request, to_wire(described))

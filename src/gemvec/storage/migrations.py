@@ -127,6 +127,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=13, summary="more limits of keys", apply=_add_limits),
     Migration(number=14, summary="weights of keys", apply=partial(_add_columns, [schema.keys.c.weight])),
     Migration(number=15, summary="use of keys by day", apply=schema.usage_days.create),
+    Migration(number=16, summary="aliases of keys", apply=partial(_add_columns, [schema.keys.c.aliases])),
 )
 
 

@@ -198,6 +198,7 @@ keys = Table(
     Column("max_stored_bytes", BigInteger),
     Column("max_priority", BigInteger),
     Column("weight", Integer),  # of its turns among batches; None: 1
+    Column("aliases", Text),  # JSON: names that only it knows, with the served names that they mean; None: no names
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
