@@ -200,6 +200,12 @@ def test_a_run_that_has_nothing_to_read_needs_no_model(docs, tmp_path, options):
     assert ('"documents": 0' if "--json" in options else "Nothing was read.") in outcome.stdout
 
 
+def test_a_closed_standard_input_is_said(docs):
+    command = ["/bin/sh", "-c", 'exec "$0" -m gemvec index - <&-', sys.executable]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (2, "error: There is no standard input to index.\n")
+
+
 def test_a_search_that_cannot_be_made_is_refused_before_its_model_is_opened(docs, tiny_model, tmp_path):
     model = shutil.copytree(tiny_model, tmp_path / "model")
     run("index", "docs", "--model", model)

@@ -203,7 +203,13 @@ def _index_again(request: IndexRequest, *, as_json: bool, is_first: bool) -> boo
 
 
 def _read_standard_input() -> IO[bytes]:
-    """Read all of it now, because documents are read in another thread, which Ctrl-C does not interrupt."""
+    """Read all of it now, because documents are read in another thread, which Ctrl-C does not interrupt.
+
+    Raises:
+        BadSetting: it is closed.
+    """
+    if sys.stdin is None:
+        raise BadSetting("There is no standard input to index.")
     found = io.BytesIO()
     read = cast("io.BufferedReader", sys.stdin.buffer).read1  # in pieces, so that signals are noticed
     while some := read():
