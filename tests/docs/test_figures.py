@@ -70,6 +70,23 @@ def test_the_pages_say_which_scores_were_measured():
     )
 
 
+def test_the_page_of_models_says_which_scores_a_model_for_many_languages_has():
+    measured = result("sts17.json")["results"]
+    scores = {(each["dataset"], each["precision"]): f"{each['spearman']:.2f}" for each in measured}
+    rows = {"ar-en": "Arabic and English", "es-en": "Spanish and English", "es-es": "Spanish"}
+    for languages, row in rows.items():
+        exact, fast = (scores[f"STS17.{languages}", precision] for precision in ("exact", "fast"))
+        assert f"| {row} | {exact} | {fast} |" in page("docs/models.md")
+
+
+def test_the_page_of_models_says_what_became_of_mixed_requests():
+    measured, text = result("mixed_models.json"), page("docs/models.md")
+    assert (measured["lost"], measured["wrong"], measured["requests"], measured["clients"]) == (0, 0, 10_000, 8)
+    (loads,) = set(measured["loads"].values())
+    assert f"each model was loaded {loads} times" in text
+    assert f"took {measured['resident_bytes']['highest'] / MIB:,.0f} MiB at most" in text
+
+
 def test_the_page_of_models_says_what_a_model_of_true_size_takes():
     measured = result("model_sizes.json")["models"]["embeddinggemma-300m"]
     memory = {case: round(figures["resident_mib_at_the_end"]) for case, figures in measured.items()}

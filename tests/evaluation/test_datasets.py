@@ -50,6 +50,13 @@ def test_judgments_may_have_trecs_columns_and_no_header(folder):
     assert load_retrieval(folder, split="dev").judgments == {"q1": {"d1": 1}}
 
 
+def test_pairs_of_two_languages_are_a_set_of_their_own(tmp_path):
+    for name in ("2017.ar-en.tsv", "2017.es-es.test.tsv", "2016.news.tsv", "2016.mail.tsv"):
+        (tmp_path / name).write_text("1\tone\tuno\n2\ttwo\tdos\n")
+    sizes = {each.name: len(each.gold) for each in load_datasets([tmp_path])}
+    assert sizes == {"STS16": 4, "STS17.ar-en": 2, "STS17.es-es": 2}
+
+
 def test_pairs_of_one_year_are_one_set(tmp_path):
     (tmp_path / "2013.a.test.tsv").write_text('1\tone "quoted\tuno\n')
     (tmp_path / "2013.b.test.tsv").write_text("2.5\ttwo \tdos\r\n")

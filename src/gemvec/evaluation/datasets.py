@@ -11,7 +11,9 @@ import msgspec
 
 from gemvec.errors import InvalidRequest
 
-_YEAR = re.compile(r"20(\d\d)$")
+_YEAR = re.compile(r"20(\d\d)\b")
+# A year's file for a pair of languages, such as `2017.ar-en.tsv`; each is a task of its own.
+_PAIR_OF_LANGUAGES = re.compile(r"20\d\d\.[a-z]{2}-[a-z]{2}(?=\.)")
 _TREC_COLUMNS, _BEIR_COLUMNS = 4, 3
 
 
@@ -70,7 +72,8 @@ def load_datasets(paths: Sequence[Path], *, split: str = "test") -> list[Dataset
     """Read the data in `paths`.
 
     A folder with `corpus.jsonl` is one retrieval set. Any other folder stands for its `.tsv` files; files with the same
-    name up to the first dot are one set of pairs, like the files of one year of the STS tasks.
+    name up to the first dot are one set of pairs, like the files of one year of the STS tasks. A file for a pair of
+    languages, such as `2017.ar-en.tsv`, is a set of its own, as in MTEB.
 
     Args:
         paths: folders and `.tsv` files.
@@ -88,7 +91,8 @@ def load_datasets(paths: Sequence[Path], *, split: str = "test") -> list[Dataset
             tables += _find_tables(path)
     groups: dict[str, list[Path]] = {}
     for table in tables:
-        groups.setdefault(table.name.split(".")[0], []).append(table)
+        own = _PAIR_OF_LANGUAGES.match(table.name)
+        groups.setdefault(own[0] if own else table.name.split(".")[0], []).append(table)
     return [load_pairs(group, name=_YEAR.sub(r"STS\1", name)) for name, group in groups.items()] + retrieval
 
 
