@@ -13,7 +13,7 @@ from batch_server import batch_server
 from gemvec import GeminiEmbeddingFunction
 from gemvec.client.batches import BatchClient
 from gemvec.client.encode_batch import encode_batch
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import Target, find_target
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType

@@ -14,7 +14,7 @@ import pytest
 
 from file_server import FileServerProcess, file_server
 from gemvec.client.files import FileClient
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import Target, find_target
 from gemvec.errors import ApiError, BadAnswer, BadResourceName, BadSetting, TransportFailure
 from scripted_server import Answer

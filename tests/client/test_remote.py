@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gemvec.client import RemoteEmbedder
 from gemvec.client.micro_batches import MicroBatchLimits
 from gemvec.client.remote import share_tokens
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Transport
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType

@@ -6,7 +6,7 @@ import pytest
 
 from gemvec.client import RemoteEmbedder
 from gemvec.client.micro_batches import MicroBatchLimits
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Transport
 from gemvec.embedding.embed import EmbedRequest, Priority
 from gemvec.embedding.task_type import TaskType

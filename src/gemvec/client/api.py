@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from gemvec.client.background import run
 from gemvec.client.errors import parse_error
-from gemvec.client.retries import LastAnswer, Outcome, RetryPolicy, is_transient, send_with_retries
+from gemvec.client.retries import LastAnswer, Outcome, is_transient, send_with_retries
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import MAX_ANSWER_BYTES, Request, Response, Transport
 from gemvec.errors import BadAnswer, InvalidRequest
 from gemvec.wire import message

@@ -20,7 +20,8 @@ from gemvec.client.background import run
 from gemvec.client.embed import encode_request
 from gemvec.client.files import FileClient
 from gemvec.client.google import fit_to_google, is_google
-from gemvec.client.retries import Outcome, RetryPolicy
+from gemvec.client.retries import Outcome
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.embedding.embed import EmbedRequest

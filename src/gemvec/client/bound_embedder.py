@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gemvec.client.in_process import embed_in_process, open_in_process
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import Target, open_remote
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.embedder import Embedder, OnDone

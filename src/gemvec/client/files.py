@@ -17,7 +17,8 @@ import msgspec
 
 from gemvec.client.api import ApiClient, iterate, read
 from gemvec.client.background import run
-from gemvec.client.retries import RetryPolicy, is_transient
+from gemvec.client.retries import is_transient
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import Target
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.errors import BadAnswer, BadSetting, InvalidRequest, TransportFailure

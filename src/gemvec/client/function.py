@@ -12,7 +12,7 @@ from gemvec.client.bound_embedder import BoundEmbedder, open_bound_embedder
 from gemvec.client.config import EmbedOptions, parse_task_type, read_config, refuse_arguments
 from gemvec.client.micro_batches import check_concurrency
 from gemvec.client.progress import show_fetch, show_progress
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import find_target
 from gemvec.client.texts import Usage, document_requests, naming_fields, query_requests
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, truncated_counts

@@ -17,7 +17,8 @@ from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
 from gemvec.client.google import fit_to_google, is_google
 from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
-from gemvec.client.retries import LastAnswer, RetryPolicy
+from gemvec.client.retries import LastAnswer
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.embedding.checks import refuse_token_ids, refuse_tokens
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens

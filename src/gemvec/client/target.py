@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from gemvec.client.google import is_google
 from gemvec.client.in_process import open_in_process, require_packages
-from gemvec.client.remote import RemoteEmbedder
-from gemvec.client.retries import ATTEMPT_SECONDS, RetryPolicy
-from gemvec.client.transport import Transport
+from gemvec.client.retry_policy import ATTEMPT_SECONDS, RetryPolicy
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import BadSetting, InvalidRequest, KeyMissing
 from gemvec.logs import get_logger
 from gemvec.models.progress import Progress
 from gemvec.settings import is_empty_variable, read_variable
 from gemvec.wire.proto_json import snake_case
+
+if TYPE_CHECKING:
+    from gemvec.client.remote import RemoteEmbedder
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com"
 LOCAL = "local"
@@ -138,6 +139,10 @@ def open_target(
 
 def open_remote(target: Target, *, retries: RetryPolicy | None = None, max_concurrency: int = 4) -> RemoteEmbedder:
     """Return the embedder that asks the server of `target`, with the arguments of `open_target`."""
+    # They load urllib3, which programs whose model is in this process never need.
+    from gemvec.client.remote import RemoteEmbedder
+    from gemvec.client.transport import Transport
+
     return RemoteEmbedder(
         Transport(target.base_url, api_key=target.api_key, headers=target.headers),
         retries=retries or RetryPolicy(attempt_seconds=target.attempt_seconds),

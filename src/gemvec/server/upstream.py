@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gemvec.cache import with_cache
 from gemvec.client.remote import RemoteEmbedder
-from gemvec.client.retries import RetryPolicy
+from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.target import GOOGLE_URL, KEY_VARIABLES, LOCAL, Target, find_target, is_private
 from gemvec.client.transport import Transport
 from gemvec.embedding.aliases import AliasEmbedder, parse_aliases
