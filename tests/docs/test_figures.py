@@ -168,6 +168,9 @@ def test_the_page_on_batches_says_how_often_they_were_killed():
     assert "2,000 times at random moments and 320 times at named steps" in page("docs/batches.md")
     assert measured["chunks_in_flight"] == measured["at_random_moments"]["most_chunks_again_after_one_kill"] == 4
     assert "at most the four chunks in flight" in page("docs/batches.md")
+    measured = result("batch_crashes_postgresql.json")
+    assert (measured["kills_of_the_worker"], measured["kills_of_the_database"], measured["violations"]) == (100, 100, 0)
+    assert "100 kills of the process and 100 of PostgreSQL" in page("docs/batches.md")
 
 
 def test_a_server_with_the_default_model_takes_what_the_guide_says():
