@@ -9,8 +9,8 @@ passages that are only markup (no letter and no digit is left without tags, addr
 and which share of a reference extractor's words the passages hold, by characters: PDFium's raw text for PDF,
 trafilatura's main text for HTML, pandoc's for the others. The reference reads a sample of the files.
 
-With `--questions`, corpora are indexed, and a question is right when one of the first three passages comes from a file
-whose name matches its pattern.
+With `--questions`, corpora are indexed, and a question is right when one of the first three passages (`by document`:
+documents) comes from a file whose name matches its pattern. `unanswerable` are those for which the corpus has no file.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ from machine import describe_run
 
 SAMPLE = 40  # files of each format that the reference extractor reads
 LOOKED_AT = 3
+WAYS: dict[str, dict[str, bool]] = {
+    "dense": {},
+    "hybrid": {"hybrid": True},
+    "dense, by document": {"by_document": True},
+    "hybrid, by document": {"hybrid": True, "by_document": True},
+}
 REFERENCE_SECONDS = 60
 PANDOC_FORMATS = {
     ".md": "gfm+yaml_metadata_block",
@@ -198,17 +204,25 @@ async def ask(folder: Path, questions: list[dict[str, str]], settings: Settings)
     """Index a folder, and return how many questions find their file."""
     tokenizer = load_model(settings.model[0], settings.cache_dir).folder / "tokenizer.json"
     embedder = open_embedder(settings)
-    missed: dict[str, list[str]] = {"dense": [], "hybrid": []}
+    missed: dict[str, list[str]] = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory() as kept, open_collection(f"{kept}/corpus.db", "docs") as collection:
         sources = Sources([str(folder)], root=folder)
         await ingest(collection, embedder, sources, splitter=Splitter(tokenizer_file=tokenizer))
+        names = {row["source"] for row in collection.resolve().scan(["source"])}
         for way, each in ((way, each) for each in questions for way in missed):
-            hits = await search(collection, embedder, each["query"], limit=LOOKED_AT, hybrid=way == "hybrid")
+            hits = await search(collection, embedder, each["query"], limit=LOOKED_AT, **WAYS[way])
             if not any(re.search(each["want"], hit.source) for hit in hits):
                 missed[way].append(each["query"])
     await embedder.close()
     right = {way: len(questions) - len(each) for way, each in missed.items()}
-    return {"model": settings.model[0], "questions": len(questions), "right": right, "missed": missed}
+    unanswerable = [each["query"] for each in questions if not any(re.search(each["want"], name) for name in names)]
+    return {
+        "model": settings.model[0],
+        "questions": len(questions),
+        "right": right,
+        "missed": missed,
+        "unanswerable": unanswerable,
+    }
 
 
 def split_pairs(pairs: list[str]) -> Iterator[tuple[str, str]]:
