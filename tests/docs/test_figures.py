@@ -291,6 +291,14 @@ def test_the_page_on_batches_says_how_much_was_simulated():
     assert f"{measured['steps']:,} steps, {measured['lives']:,} lives and {faults:,} faults" in page("docs/batches.md")
 
 
+def test_the_page_on_object_stores_says_how_servers_were_killed():
+    measured, text = result("servers.json"), page("docs/storage.md")
+    assert (measured["servers"], measured["violations"]) == (3, 0)
+    assert sum(measured["server_kills"].values()) == 3 * 30
+    assert measured["database_kills"] == 10
+    assert f"{measured['requests']:,} requests in {measured['batches']} batches" in text
+
+
 def test_the_decision_for_urllib3_says_what_it_costs():
     measured = result("compare.json")["after_over_before"]["client"]
     text = page("docs/decisions/0004-one-http-stack-for-the-client.md")
