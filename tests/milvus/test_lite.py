@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
 from gemvec.milvus import Collection, Document, Fingerprint, Sources, ingest, open_collection, search
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import Row
+from gemvec.milvus.search import search_sparse
 from gemvec.milvus.version import LITE_SEAL_BYTES
 
 from .conftest import contents
@@ -253,8 +255,46 @@ def test_rows_are_put_into_files_before_there_are_too_many_for_memory(tmp_path):
 
     with open_collection(uri, "docs") as collection:
         version = collection.create(fingerprint)
-        few = LITE_SEAL_BYTES // (4096 * 4) // 2
+        assert version.seal_bytes == LITE_SEAL_BYTES
+        version = replace(version, seal_bytes=2**20)
+        few = version.seal_bytes // (4096 * 4) // 2
         assert write(version, 0, few) == 0
         assert write(version, few, 2 * few + 1) == 1
         assert version.count() == 2 * few + 1
         assert write(version, 0, few) == 1
+
+
+def test_a_collection_of_usual_size_is_one_file_so_that_its_words_are_weighed_alike(collection):
+    """Lite weighs words for each file: in a small last one, a word in all its rows would count for nothing."""
+    version = collection.create(FINGERPRINT)
+    words = {str(number): f"word{number}" for number in range(1_303)} | {"0": "zeta", "1301": "zeta", "1302": "zeta"}
+    vector, text = np.full(4, 0.5, dtype=np.float32), "a" * 8_000
+    rows = [replace(make_row(key, vector), text=text, words=words[key]) for key in words]
+    version.upsert(rows[:1_300])
+    version.upsert(rows[1_300:])
+    version.finish()
+    scores = {hit.document_id: hit.score for hit in search_sparse(version, "zeta", 5, "")}
+    assert scores == dict.fromkeys(("0", "1301", "1302"), scores["0"])
+
+
+def test_a_search_waits_while_rows_are_put_into_a_file(collection, monkeypatch):
+    """Lite empties its memory first, and makes the file visible later."""
+    engine = sys.modules["milvus_lite.engine.collection"]
+    open_log, is_empty, is_answered = engine.WAL, threading.Event(), threading.Event()
+
+    def open_log_slowly(**options):
+        is_empty.set()
+        is_answered.wait(0.3)
+        return open_log(**options)
+
+    asyncio.run(ingest(collection, CountingEmbedder(), [Document(id="a", text="first")]))
+    version = collection.resolve()
+    version.upsert([make_row("b", np.full(64, 1 / 8, dtype=np.float32))])
+    monkeypatch.setattr(engine, "WAL", open_log_slowly)
+    writing = threading.Thread(target=version.finish)
+    writing.start()
+    assert is_empty.wait(10)
+    hits = asyncio.run(search(collection, CountingEmbedder(), "first"))
+    is_answered.set()
+    writing.join()
+    assert {hit.document_id for hit in hits} == {"a", "b"}

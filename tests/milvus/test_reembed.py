@@ -103,6 +103,34 @@ def test_there_must_be_something_to_move(collection, both):
         move(collection, both, "words-b")
 
 
+class StallingClient:
+    """A client that does something else between its description of `docs` and its next call."""
+
+    def __init__(self, client, meanwhile):
+        self._client = client
+        self._meanwhile = [meanwhile]
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def describe_collection(self, name):
+        described = self._client.describe_collection(name)
+        if name == "docs" and self._meanwhile:
+            self._meanwhile.pop()()
+        return described
+
+
+def test_a_version_that_is_dropped_while_a_reader_opens_it_is_not_missed(indexed, both):
+    question = "Title 7 Passage number 7 speaks of topic7."
+    with open_collection(indexed.uri, "docs") as slow:
+        client = slow.client
+        slow.client = StallingClient(client, lambda: move(indexed, both, "words-b", drop_old=True))
+        hits = asyncio.run(search(slow, both, question, limit=1))
+        assert slow.resolve().fingerprint.model == "words-b"
+        slow.client = client
+    assert [hit.document_id for hit in hits] == ["d7"]
+
+
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_no_search_fails_or_mixes_models_while_a_collection_moves(indexed, both, hybrid):
     """The two models' vectors have nothing in common: a mixture would not find the passage, or not with score 1."""

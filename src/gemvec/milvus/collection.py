@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
-from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest
-from gemvec.milvus.connection import call_milvus, close_client, is_lite, open_client
+from gemvec.errors import CollectionNotFound, FailedPrecondition, InvalidRequest, StorageFailure
+from gemvec.milvus.connection import call_milvus, close_client, flush_lock, is_lite, open_client
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
 from gemvec.milvus.indexing import Indexing
@@ -23,6 +23,8 @@ from gemvec.milvus.version import LITE_SEAL_BYTES, CollectionVersion
 
 # Milvus takes 255 characters; the name is followed by an underscore and the version's digest.
 _MAX_NAME = 240
+# How often a reader starts again because the version that it opens is gone.
+_MAX_MOVES = 3
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{_MAX_NAME - 1}}}")
 
 
@@ -66,16 +68,29 @@ class Collection:
         Raises:
             CollectionNotFound: there is none.
             FailedPrecondition: the collection was not made by gemvec.
+            StorageFailure: Milvus failed.
         """
+        fingerprint, indexing = self._read_alias()
+        for _ in range(_MAX_MOVES):
+            try:
+                # By its own name, so that later calls cannot get another version when the alias moves.
+                return self._open(self._name_of(fingerprint), fingerprint, indexing)
+            except StorageFailure:
+                # Between the two calls the alias may have moved and the old version been dropped.
+                failed = fingerprint
+                fingerprint, indexing = self._read_alias()
+                if fingerprint == failed:
+                    raise
+        return self._open(self._name_of(fingerprint), fingerprint, indexing)
+
+    def _read_alias(self) -> tuple[Fingerprint, Indexing]:
         described = self._describe(self.name)
         if described is None:
             raise CollectionNotFound(f"There is no collection {self.name!r} in {self.uri}.")
         stored = described["properties"].get(PROPERTY)
         if stored is None:
             raise FailedPrecondition(f"Collection {self.name!r} was not made by gemvec; use another name.")
-        fingerprint = Fingerprint.parse(stored)
-        # By its own name, so that later calls cannot get another version when the alias moves.
-        return self._open(self._name_of(fingerprint), fingerprint, _parse_indexing(described))
+        return Fingerprint.parse(stored), _parse_indexing(described)
 
     def create(self, fingerprint: Fingerprint, indexing: Indexing | None = None) -> CollectionVersion:
         """Make the collection; finishes what an earlier attempt left half done."""
@@ -135,6 +150,7 @@ class Collection:
             fingerprint=fingerprint,
             indexing=indexing,
             seal_bytes=LITE_SEAL_BYTES if is_lite(self.uri) else 0,
+            flush_lock=flush_lock(self.uri),
         )
 
 

@@ -11,8 +11,9 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -38,6 +39,7 @@ _LITE_CHANNEL = {
 
 _lock = threading.Lock()
 _lite_clients: Counter[str] = Counter()
+_flush_locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
 
 def is_lite(uri: str) -> bool:
@@ -119,6 +121,18 @@ def close_client(client: Any, uri: str) -> None:
         from milvus_lite.server_manager import server_manager_instance
 
         server_manager_instance.release_server(uri)
+
+
+def flush_lock(uri: str) -> AbstractContextManager[object]:
+    """Return what to hold while rows of a Lite file are put into files, and while they are searched.
+
+    Lite empties its memory before the new file can be read, so a search at that moment would miss rows. A server does
+    not need this.
+    """
+    if not is_lite(uri):
+        return nullcontext()
+    with _lock:
+        return _flush_locks[_lite_key(uri)]
 
 
 def call_milvus(call: Callable[..., T], *arguments: Any, **options: Any) -> T:

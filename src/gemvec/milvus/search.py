@@ -122,8 +122,9 @@ def find_passages(version: CollectionVersion, vector: Float32Array, query: str, 
             return _search_hybrid(version, vector, query, most, options.where)
         return search_dense(version, vector, most, options.where)
 
-    hits = _find_documents(find, options.limit) if options.by_document else find(options.limit)
-    return join_neighbours(version, hits, options.context) if options.context else hits
+    with version.flush_lock:
+        hits = _find_documents(find, options.limit) if options.by_document else find(options.limit)
+        return join_neighbours(version, hits, options.context) if options.context else hits
 
 
 def _find_documents(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:

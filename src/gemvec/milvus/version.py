@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Any, cast
@@ -21,8 +22,9 @@ from gemvec.milvus.words import index_words
 # A server takes at most 64 MB in a call; smaller calls keep an ingest steady.
 MAX_CALL_BYTES = 8 * 2**20
 # Milvus Lite turns every number that it has not put into a file yet into a Python object when it does so, about eight
-# times the bytes of a vector. Its own limit of 128 MiB would make that a gigabyte.
-LITE_SEAL_BYTES = 8 * 2**20
+# times the bytes of a vector. Its own limit of 128 MiB would make that a gigabyte. A lower limit than this one takes
+# more memory in all (it merges more files), and makes more files, each of which weighs words by itself in BM25.
+LITE_SEAL_BYTES = 32 * 2**20
 # Ids named in one filter expression.
 _IDS_PER_FILTER = 1_000
 # Rows fetched at once by a scan, with texts and without. Milvus Lite goes through all rows for each fetch; a server
@@ -51,6 +53,7 @@ class CollectionVersion:
         fingerprint: what its vectors are.
         indexing: how its documents are named and cut.
         seal_bytes: put rows into a file after this many bytes of them; 0 to leave it to Milvus.
+        flush_lock: held while rows are put into a file, and to be held by a search; see `flush_lock`.
     """
 
     client: Any
@@ -58,6 +61,7 @@ class CollectionVersion:
     fingerprint: Fingerprint
     indexing: Indexing
     seal_bytes: int = 0
+    flush_lock: AbstractContextManager[object] = field(default_factory=nullcontext, compare=False, repr=False)
     _unsealed: _Unsealed = field(default_factory=_Unsealed, compare=False, repr=False)
 
     def upsert(self, rows: Sequence[Row]) -> None:
@@ -66,8 +70,7 @@ class CollectionVersion:
             call_milvus(self.client.upsert, self.name, [self.to_entity(row) for row in group])
             self._unsealed.size_bytes += sum(row.size_bytes for row in group)
             if 0 < self.seal_bytes <= self._unsealed.size_bytes:
-                call_milvus(self.client.flush, self.name)
-                self._unsealed.size_bytes = 0
+                self._flush()
 
     @property
     def row_fields(self) -> tuple[str, ...]:
@@ -140,12 +143,17 @@ class CollectionVersion:
         Raises:
             StorageFailure: an index is not built in time.
         """
-        call_milvus(self.client.flush, self.name)
+        self._flush()
         deadline = time.monotonic() + timeout_seconds
         while waiting := [index for index in self._indexes() if not _is_built(index)]:
             if time.monotonic() > deadline:
                 raise StorageFailure(f"Milvus has not built index {waiting[0]['index_name']!r} in {timeout_seconds} s.")
             time.sleep(_INDEX_POLL_SECONDS)
+
+    def _flush(self) -> None:
+        with self.flush_lock:
+            call_milvus(self.client.flush, self.name)
+        self._unsealed.size_bytes = 0
 
     def _indexes(self) -> list[dict[str, Any]]:
         names = cast("list[str]", call_milvus(self.client.list_indexes, self.name))
