@@ -173,6 +173,15 @@ def test_the_page_on_batches_says_how_often_they_were_killed():
     assert "100 kills of the process and 100 of PostgreSQL" in page("docs/batches.md")
 
 
+def test_the_page_on_indexing_says_how_often_runs_were_killed():
+    measured = result("index_crashes.json")
+    assert measured["kills"]["index --prune"] + measured["kills"]["index --watch"] == 111
+    assert (measured["differences"], len(measured["formats"])) == (0, 11)
+    assert "killed 111 runs with `--prune` or `--watch` while documents of eleven formats changed" in page(
+        "docs/indexing.md"
+    ).replace("\n", " ")
+
+
 def test_a_server_with_the_default_model_takes_what_the_guide_says():
     assert "about 200 MiB" in sizing()
     assert "under 300 MiB while large calls" in sizing()
