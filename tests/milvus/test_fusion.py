@@ -43,6 +43,13 @@ def test_a_sure_meaning_is_not_outvoted_by_a_list_of_words_that_misses_it():
         "error E-4711",
         "GeminiEmbeddingFunction",
         "wie wirkt größe_setzen",
+        "what is userID for?",
+        "set innerHTML",
+        "when does __init__ run",
+        "what is --max-tokens?",
+        "what does /readyz answer",
+        "error e-4711",
+        "0x1F",
     ],
 )
 def test_a_query_with_an_identifier_counts_words_as_much_as_meaning(query):
@@ -50,7 +57,24 @@ def test_a_query_with_an_identifier_counts_words_as_much_as_meaning(query):
 
 
 @pytest.mark.parametrize(
-    "query", ["how do I cancel a batch?", "Is it fast. Or not", "OpenAI", "a 10 GB file", "怎样删除一个集合"]
+    "query",
+    [
+        "how do I cancel a batch?",
+        "Is it fast. Or not",
+        "OpenAI",
+        "a 10 GB file",
+        "怎样删除一个集合",
+        "时间:三点",
+        "meeting at 10:30",
+        "a fruit, e.g. an apple",
+        "1.5 million",
+        "the U.S. dollar",
+        "COVID-19",
+        "B2B",
+        "in the mid-1990s",
+        "yes and/or no",
+        "a well-known model -- or not",
+    ],
 )
 def test_a_query_without_identifiers_counts_meaning_more(query):
     assert find_dense_share(query) == DENSE_SHARE

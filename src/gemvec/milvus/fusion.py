@@ -15,9 +15,21 @@ _MIN_CANDIDATES, _CANDIDATES_PER_RESULT = 50, 2
 DENSE_SHARE = 0.7
 # The same for a query that names something by its exact name, which a model cuts into pieces and hardly knows.
 IDENTIFIER_DENSE_SHARE = 0.5
-# Words joined by underscores, dots or colons (`json_contains`, `proxy.maxFields`, `2.4.10`), humps in a word
-# (`maxFields`), and letters in capitals with a number (`E-4711`).
-_IDENTIFIER = re.compile(r"[^\W_](?:_|[.:]{1,2})[^\W_]|[a-z][A-Z]+[a-z]|[A-Z]-?\d")
+# Names are told by their signs alone: words that look like names (`YouTube`, `example.com`) count as names, and names
+# that look like words (`kebab-case`, `ENOENT`) do not.
+_IDENTIFIER = re.compile(
+    r"""
+    [^\W_]_ | _[^\W_]                             # json_contains, __init__
+    | [A-Za-z][A-Za-z0-9]+\.[A-Za-z0-9]{2}         # proxy.maxFields; not e.g., U.S., 1.5
+    | \d\.\d+\.\d                                # 2.4.10
+    | [A-Za-z]:{1,2}[A-Za-z0-9]                    # std::vector; not 10:30
+    | [a-z][A-Z]+[a-z] | \b[a-z][a-z0-9]*[A-Z]     # maxFields, userID; not OpenAI
+    | [A-Z]-?\d{3} | \b[a-z]{1,2}-?\d{3}          # E-4711; not COVID-19, B2B, mid-1990
+    | \b0x[0-9A-Fa-f]                              # 0x1F
+    | (?<![\w-])--[A-Za-z] | (?<![\w./:])/[A-Za-z] # --max-tokens, /readyz; not and/or
+    """,
+    re.VERBOSE,
+)
 
 
 def count_candidates(limit: int) -> int:
