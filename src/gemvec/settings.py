@@ -380,6 +380,11 @@ class Settings:
         return cls(**values)
 
 
+def is_variable_set(name: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment has a value for a field; an empty variable counts as not set."""
+    return bool((os.environ if environ is None else environ).get(variable_name(name)))
+
+
 def flag_name(name: str) -> str:
     """Return the command-line flag of a field: `data_dir` becomes `--data-dir`."""
     given = next((each.metadata["flag"] for each in fields(Settings) if each.name == name), "")

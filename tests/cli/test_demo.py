@@ -1,11 +1,15 @@
 """What `gemvec demo` shows in other languages is found by meaning."""
 
 import asyncio
+import sys
 from typing import get_args
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from gemvec.cli.demo import demo
 from gemvec.cli.demo_library import Language, open_library
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.task_type import TaskType
@@ -36,3 +40,21 @@ def test_each_question_is_nearest_to_the_document_that_answers_it(embed, languag
     questions = embed(library.questions, TaskType.RETRIEVAL_QUERY)
     nearest = [list(texts)[place] for place in (questions @ documents.T).argmax(1)]
     assert nearest == list(library.questions.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "used"),
+    [
+        ([], {}, "multilingual-e5-small-q4"),
+        (["--model", "all-minilm-l6-v2"], {}, "all-minilm-l6-v2"),
+        ([], {"GEMVEC_MODEL": "all-minilm-l6-v2"}, "all-minilm-l6-v2"),
+        ([], {"GEMVEC_MODEL": ""}, "multilingual-e5-small-q4"),
+    ],
+)
+def test_a_language_changes_the_model_only_where_none_is_named(monkeypatch, given, environ, used):
+    models = []
+    monkeypatch.setattr(sys.modules["gemvec.cli.demo"], "run_demo", lambda own, *_: models.append(own.model))
+    app = typer.Typer()
+    app.command()(demo)
+    outcome = CliRunner().invoke(app, ["--language", "es", "--json", *given], env=environ)
+    assert (outcome.exit_code, models) == (0, [(used,)])

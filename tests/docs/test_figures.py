@@ -85,6 +85,7 @@ def test_the_page_of_models_says_what_became_of_mixed_requests():
     (loads,) = set(measured["loads"].values())
     assert f"each model was loaded {loads} times" in text
     assert f"took {measured['resident_bytes']['highest'] / MIB:,.0f} MiB at most" in text
+    assert f"allowed {measured['model_memory_bytes'] / MIB:,.0f} MiB for models" in text
 
 
 def test_the_page_of_models_says_what_a_model_of_true_size_takes():

@@ -28,6 +28,7 @@ from gemvec.errors import (
 )
 from gemvec.models.catalogue import find_record
 from gemvec.models.local import open_embedder
+from gemvec.models.openvino import OpenVinoEncoder
 from gemvec.models.runtime import openvino
 from gemvec.models.text_graph import build_text_graph
 from gemvec.models.tokenizer import Tokenizer
@@ -296,6 +297,18 @@ def test_a_window_that_fits_no_text_is_refused(open_tiny, folder, tmp_path):
     (narrow / "sentence_bert_config.json").write_text('{"max_seq_length": 2}')
     with pytest.raises(UnsupportedModel, match=r"2 tokens.* has no room for a text"):
         open_tiny(narrow)
+
+
+@pytest.mark.parametrize("fault", [("tokenizer.json", "{}"), ("sentence_bert_config.json", '{"max_seq_length": 2}')])
+def test_the_network_of_a_model_that_is_refused_is_closed(open_tiny, folder, tmp_path, monkeypatch, fault):
+    file, content = fault
+    closed, close = [], OpenVinoEncoder.close
+    monkeypatch.setattr(OpenVinoEncoder, "close", lambda encoder: (closed.append(encoder), close(encoder)))
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / file).write_text(content)
+    with pytest.raises(UnsupportedModel):
+        open_tiny(broken)
+    assert len(closed) == 1
 
 
 def test_no_model_is_a_bad_setting():

@@ -21,7 +21,7 @@ from rich.text import Text
 from gemvec.cli.demo_library import Language, Library, open_library
 from gemvec.cli.options import with_settings
 from gemvec.errors import GemvecError
-from gemvec.settings import Settings
+from gemvec.settings import Settings, is_variable_set
 
 if TYPE_CHECKING:
     from gemvec.milvus import Hit, IngestReport
@@ -72,6 +72,7 @@ class DemoReport:
 @with_settings("model", "precision", "cache_dir")
 def demo(
     settings: Settings,
+    context: typer.Context,
     *,
     language: Annotated[
         Language | None,
@@ -92,7 +93,7 @@ def demo(
     demo_report = DemoReport(Console(stderr=as_json))
     with tempfile.TemporaryDirectory(prefix="gemvec-demo-") as folder:
         own = own_settings(settings, Path(folder))
-        if language and own.model == Settings().model:
+        if language and not (context.params.get("model") or is_variable_set("model")):
             own = replace(own, model=(_WIDE_MODEL,))
         run_demo(own, demo_report, open_library(language, Path(folder) / "documents"), Path(folder))
     if as_json:

@@ -23,7 +23,7 @@ from gemvec.models.engines import engine_of
 from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors, pinned_vectors
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import NOTHING_DONE, Load, Scheduler
-from gemvec.models.tokenizer import load_tokenizer
+from gemvec.models.tokenizer import Tokenizer, load_tokenizer
 from gemvec.models.vectors import fit_dimensions
 from gemvec.models.weights import LoadedModel
 from gemvec.models.windows import Window, mark_prompt, merge_windows
@@ -88,17 +88,13 @@ class Pipeline:
         with ThreadPoolExecutor(1) as beside:  # a network is compiled by native code, which leaves the interpreter free
             loading = beside.submit(load_tokenizer, model.record, model.folder)
             self._encoder = engine.open(model.record, model.folder, settings)
-        self.tokenizer = loading.result()
-        self._window = Window(
-            window_tokens=model.record.window_tokens,
-            prefix_ids=self.tokenizer.prefix_ids,
-            suffix_ids=self.tokenizer.suffix_ids,
-        )
-        if self._window.room < 1:
-            raise UnsupportedModel(
-                f"The window of {model.folder} ({model.record.window_tokens} tokens) has no room for a text."
-            )
-        self._check_vectors(model.weights_sha256, settings)
+        try:
+            self.tokenizer = loading.result()
+            self._window = _make_window(model, self.tokenizer)
+            self._check_vectors(model.weights_sha256, settings)
+        except BaseException:
+            self._encoder.close()
+            raise
         self.own_name = describe_model(model, self._encoder.native_dim, self._limit(LONGEST_TEXT_TOKENS))
         self.scheduler = Scheduler(
             self._encoder,
@@ -281,6 +277,22 @@ class Pipeline:
         prompt = apply_prompt(self._record.prompts, "", request.task_type, request.title)
         (lead,) = self.tokenizer.encode([prompt], self._window.room)
         return len(lead) if ids[: len(lead)] == lead else 0
+
+
+def _make_window(model: LoadedModel, tokenizer: Tokenizer) -> Window:
+    """Return how texts are put into the network's window.
+
+    Raises:
+        UnsupportedModel: it has no room for a text.
+    """
+    window = Window(
+        window_tokens=model.record.window_tokens, prefix_ids=tokenizer.prefix_ids, suffix_ids=tokenizer.suffix_ids
+    )
+    if window.room < 1:
+        raise UnsupportedModel(
+            f"The window of {model.folder} ({model.record.window_tokens} tokens) has no room for a text."
+        )
+    return window
 
 
 def describe_model(model: LoadedModel, native_dim: int, token_limit: int) -> ServedModel:
