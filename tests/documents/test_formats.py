@@ -308,6 +308,44 @@ def test_asciidoc_tables_without_a_header_are_read_row_by_row(read, attributes):
     assert "Tea | 3\nOil | 5\n" in text
 
 
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ('[cols="1,1",options="header"]\n|===\n|A|B\n|1|2\n|===', ["A | B", "1 | 2"]),
+        ("[%header,cols=3]\n|===\n|A\n|B\n|C\n|1\n|2\n|3\n|===", ["A | B | C", "1 | 2 | 3"]),
+        ("[options='header',cols='1,2']\n.Title\n|===\n|A\n|B\n|1\n|2\n|===", ["A | B", "1 | 2"]),
+        ('[%header,cols="3*^"]\n|===\n|A|B|C\n|1|2\n^.>s|3\n|===', ["A | B | C", "1 | 2 | 3"]),
+        ("|===\n|A|B\n\n|a \\| b|C +\n|a 3|in 4\n|===", ["A | B", "a \\| b | C +", "a 3 | in 4"]),
+    ],
+)
+def test_cells_of_asciidoc_tables_are_below_their_header(read, table, rows):
+    text = read("a.adoc", f"= The guide\n\n{table}\n\nEnd here.".encode()).text
+    assert all(f"\n| {row} |\n" in text for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("table", "kept"),
+    [
+        ("[%header]\n|===\n|A |B\n2+|Section 1\n|1\n|===", ["A | B", "Section 1", "1"]),
+        ("[%header]\n|===\n|A |B\n.2+|1\n|2 |3\n|4\n|===", ["1", "2 | 3", "4"]),
+        ("[%header]\n|===\n|A |B\n2*|same\n|1\n|===", ["same", "1"]),
+        ("[%header,format=csv]\n|===\nA,B |C\n1,2 |3\n|===", ["A,B | C", "1,2 | 3"]),
+        ("[%header]\n,===\nA,B |C\n1,2 |3\n,===", ["A,B | C", "1,2 | 3"]),
+        ("[%header,separator=¦]\n|===\n|A¦B\n|1¦2\n|===", ["A¦B", "1¦2"]),
+        ("[%header]\n|===\nlost? |A |B\n|1 |2\n|===", ["lost? | A", "1 | 2"]),
+        ("|===\n|A\n\na|\n----\nif a || b\n----\n|1\n|===", ["```\nif a || b\n```", "1"]),
+        ("|===\n|Tea |3\n----\nif a || b\n----\n////\nhidden\n////\n|===", ["```\nif a || b\n```", "Tea | 3"]),
+        ("[%header]\n|===\n|\n|\n|1\n|2\n|===", ["1", "2"]),
+        ("[[header]]\n[.header]\n.Without a header\n|===\n|A |B\n|1 |2\n\n|===", ["A | B", "1 | 2"]),
+        (f"[%header,cols={'9' * 5_000}]\n|===\n|A |B\n|1 |2\n|3\n|===", ["A | B"]),
+    ],
+)
+def test_asciidoc_tables_that_are_not_understood_are_read_row_by_row(read, table, kept):
+    text = read("a.adoc", f"= The guide\n\n{table}\n\nEnd here.".encode()).text
+    assert all(each in text for each in kept)
+    assert not any(each in text for each in ("| --- |", "hidden"))
+
+
 def test_org_keeps_headings_and_code_line_by_line(read):
     source = """#+TITLE: Notes
 #+AUTHOR: Me

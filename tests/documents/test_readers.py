@@ -1,12 +1,17 @@
 import io
+from collections import Counter
 
 import pypdf
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gemvec.documents.asciidoc import asciidoc_to_markdown
 from gemvec.documents.blocks import find_blocks
 from gemvec.documents.html import read_page
 from gemvec.documents.pdf import drop_running_lines, join_hyphenated
 from gemvec.documents.readers import decode, find_reader, read_html, read_markdown, read_pdf, read_rst
+from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.text import UnreadableDocument, fold
 
 
@@ -439,11 +444,141 @@ def test_rst_tables_without_a_header_or_an_end_lose_nothing(table, kept):
     assert all(each in text for each in [*kept, "End"])
 
 
-@pytest.mark.parametrize(("row", "written"), [("| 茶 | 3 |", "| 茶 | 3 |"), ("| a whole row  |", "| a whole row |")])
+@pytest.mark.parametrize(("row", "written"), [("| 茶 | 3 |", "| 茶 | 3 |"), ("| a whole row  |", "| a whole row |  |")])
 def test_cells_of_a_grid_are_whole_where_letters_are_wide_or_a_cell_spans(row, written):
     grid = f"+------+-------+\n| Name | Price |\n+======+=======+\n{row}\n+------+-------+\n"
     text = read_rst(grid.encode()).text
     assert f"| --- | --- |\n{written}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        (["+---+---+", "|A  |B  |", "+===+===+", "|1  |C++|", "|+1 |b  |", "+---+---+"], ["| 1 +1 | C++ b |"]),
+        (["+-+-+", "|A|B|", "+=+=+", "|+|-|", "+-+-+", "|-|+|", "+-+-+"], ["| + | - |", "| - | + |"]),
+        (["+---+--------+", "| A | B      |", "+===+========+", "| 1 | +-0.1  |", "|   | or +-1 |", "+---+--------+"],
+         ["| 1 | +-0.1 or +-1 |"]),
+        (["+---+---+---+", "| Inputs|Out|", "+---+---+---+", "| A | B |   |", "+===+===+===+", "| 1 | 2 | 3 |",
+          "+---+---+---+", "| 4     | 6 |", "+-------+---+"],
+         ["| Inputs A | B | Out |", "| 1 | 2 | 3 |", "| 4 |  | 6 |"]),
+        (["====  ====", "Key   Text", "====  ====", "茶    tea", "Oil   longer than its rule", "====  ===="],
+         ["| 茶 | tea |", "| Oil | longer than its rule |"]),
+    ],
+)  # fmt: skip
+def test_cells_of_rst_tables_are_as_written_and_below_their_header(lines, rows):
+    text = read_rst("\n".join(["Title", "-----", "", *lines, "", "End"]).encode()).text
+    assert all(f"\n{row}\n" in text for row in rows)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["+----+------+", "| A  | B    |", "+====+======+",
+         "| 1  | rows |", "+----+ span |", "| 2  | two  |", "+----+------+"],
+        ["+----+------+", "| A  | B    |", "+====+======+",
+         "| one| x    |", "| two+------+", "|    | y    |", "+----+------+"],
+        ["+---+---+---+", "| A | B | C |", "+===+===+===+",
+         "| 1 | 2 | 3 |", "| x +---+ y |", "|   | 4 |   |", "+---+---+---+"],
+        ["+----+----+----+", "| A  | B  | C  |", "+====+====+====+", "| spans two | long text |", "+----+----+----+"],
+        ["+---+---+", "| A | B |", "+===+===+", "| 1 | 2 |", "+---+---+", "| 3 | 4", "+---+---+"],
+        ["=====  =====  ======", "   Inputs     Output", "------------  ------", "  A      B    A or B",
+         "=====  =====  ======", "False  False  False", "=====  =====  ======"],
+        ["===  ===", "Key  Text", "===  ===", "茶茶  tea", "===  ==="],
+        ["=  =", "A  B", "=  =", "-  -", "=  ="],
+    ],
+)  # fmt: skip
+def test_rst_tables_that_are_not_understood_are_read_line_by_line(lines):
+    text = read_rst("\n".join(["Title", "-----", "", *lines, "", "End"]).encode()).text
+    assert "---|" not in text.replace(" ", "")
+    assert all(line in text for line in lines if not set(line) <= set("+-= ") or line == "-  -")
+
+
+def test_an_rst_table_ends_where_its_list_item_ends():
+    item = "* Item\n\n  ===  ===\n  A    B\n  ===  ===\n  1    2\n\nSome prose.\n\n  ===  ===\n\nEnd\n"
+    text = read_rst(item.encode()).text
+    assert all(each in text for each in ("A    B", "1    2", "Some prose.", "End"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [":header: a,", "  b", "", "1,2"],
+        [":header: a,b", "", '"not closed,2', "3,4"],
+        [":header: a,b", ":quote: '", "", "'one,two',3"],
+        [":header: a,b", ":escape: $", "", '"one $" two",3'],
+        [":header: a", "", "1,2"],
+        [":header: a,b", ":delim: ,,", "", "1,,2"],
+    ],
+)
+def test_csv_tables_of_rst_that_are_not_understood_are_read_line_by_line(lines):
+    text = read_rst("\n".join([".. csv-table::", *(f"   {line}" for line in lines), "", "End"]).encode()).text
+    assert all(line in text for line in lines[lines.index("") :])
+    assert " | " not in text
+
+
+def test_csv_tables_of_rst_keep_the_words_of_cells_with_line_ends_apart():
+    rst = b'.. csv-table::\n   :header: Key, Text\n   :delim: ;\n\n   1; "If we took\n   the bones"\n\nEnd\n'
+    assert "| Key | Text |\n| --- | --- |\n| 1 | If we took the bones |\n" in read_rst(rst).text
+
+
+# Any letters, digits and signs, without those of inline markup; some are wide, and some of no width.
+_MARKS = st.sampled_from("+|-=\"',;.#*/!¦茶é\u0301\u0947") | st.characters(categories=["L", "M", "N"])
+_CELLS = st.lists(st.text(_MARKS, min_size=1, max_size=8), max_size=2).map(" ".join)
+_TABLES = st.integers(2, 3).flatmap(
+    lambda width: st.lists(st.lists(_CELLS, min_size=width, max_size=width), min_size=2, max_size=4)
+)
+
+
+def draw_grid(rows):
+    widths = [max(map(len, column)) or 1 for column in zip(*rows, strict=True)]
+    rules = ["+" + "".join(mark * width + "+" for width in widths) for mark in "-="]
+    lines = ["|" + "".join(f"{cell:{width}}|" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [rules[0], lines[0], rules[1], *(each for line in lines[1:] for each in (line, rules[0]))]
+
+
+def draw_simple(rows):
+    widths = [max(map(len, column)) or 1 for column in zip(*rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [rule, lines[0], rule, *lines[1:], rule]
+
+
+def draw_list(rows):
+    lines = [f"   {'*' if not place else ' '} - {cell}" for row in rows for place, cell in enumerate(row)]
+    return [".. list-table::", "   :header-rows: 1", "", *lines]
+
+
+def draw_csv(rows):
+    return [".. csv-table::", "   :header-rows: 1", "", *(f"   {','.join(row)}" for row in rows)]
+
+
+def write_csv(rows):
+    quoted = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
+    return [".. csv-table::", "   :header-rows: 1", "", *(f"   {line}" for line in quoted)]
+
+
+def draw_asciidoc(rows):
+    """Draw a table with a space before each bar: `2*` or `a` directly before one would be no text."""
+    lines = ["".join("|" + cell.replace("|", "\\|") + " " for cell in row) for row in rows]
+    return ["[%header]", "|===", *lines, "|==="]
+
+
+def draw_asciidoc_cell_by_cell(rows):
+    return [f"[%header,cols={len(rows[0])}*]", "|===", *draw_asciidoc([[cell] for row in rows for cell in row])[2:]]
+
+
+@pytest.mark.parametrize(
+    ("draw", "translate"),
+    [(draw, rst_to_markdown) for draw in (draw_grid, draw_simple, draw_list, draw_csv, write_csv)]
+    + [(draw, asciidoc_to_markdown) for draw in (draw_asciidoc, draw_asciidoc_cell_by_cell)],
+)
+@settings(max_examples=60, deadline=None)
+@given(rows=_TABLES)
+def test_no_word_of_a_table_is_lost(draw, translate, rows):
+    lines = draw(rows)
+    text = translate("\n".join(["A title", "", *lines, "", "End", ""]))
+    letters = Counter(mark for cell in [*rows, ["End"]] for each in cell for mark in each if mark.isalnum())
+    assert not letters - Counter(text)
 
 
 def test_rst_keeps_the_content_of_unknown_directives():

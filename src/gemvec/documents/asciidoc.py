@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from gemvec.documents.markdown_table import write_rows
 
@@ -17,6 +18,9 @@ _ATTRIBUTE = re.compile(r"^:!?[\w-]+!?:(?:[ \t].*)?$")
 _BLOCK_ATTRIBUTES = re.compile(r"^\[(?P<said>[^\]]*)\]$")
 _LANGUAGE = re.compile(r"^(?:source|,)[^,]*,\s*([\w+#-]+)")
 _BLOCK_TITLE = re.compile(r"^\.(?P<name>[^\s.].*)$")
+# Attributes, an anchor or a title.
+_ABOVE_TABLE = re.compile(r"^(?:\[.*\]|\.[^\s.].*)$")
+_MAX_LINES_ABOVE = 8
 _BLOCK_MACRO = re.compile(r"^(?:include|toc|ifdef|ifndef|ifeval|endif|image|video|audio)::")
 _LIST = re.compile(r"^(?P<marks>\*{1,5}|-|\.{1,5})[ \t]+(?=\S)")
 _ANCHOR = re.compile(r"\[\[[^\]]*\]\]|\[#[\w-]+\]|anchor:[\w-]+\[\]")
@@ -25,11 +29,15 @@ _LINK = re.compile(
 )
 _URL = re.compile(r"(?P<url>https?://[^\s\[\]]+)\[(?P<text>[^\],^]*)[^\]]*\]")
 _INLINE_MACRO = re.compile(r"\b(?:kbd|btn|menu|footnote|pass|icon):[^\s\[\]]*\[(?P<text>[^\]]*)\]")
-_COLUMNS = re.compile(r'cols\s*=\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>[^,\]]+))')
-_LINE_BREAK = re.compile(r" \+$", re.MULTILINE)
-_REPEATED = re.compile(r"(\d+)\*")
-_HEADER = re.compile(r"(?<!no)header")
-_CELL = re.compile(r"(?:^|\s)(?:\d*[.\d]*[+*]?[<^>]?(?:\.[<^>])?[aehlmsv]?)?\|", re.MULTILINE)
+_COLUMNS = re.compile(r"""\bcols\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^,\]]+))""")
+# More digits than these would be more columns than a table has cells.
+_REPEATED = re.compile(r"(\d{1,9})\d*\*")
+_HEADER = re.compile(r"""(?<=[%,"'= ])header(?=[,%"'\].# ])""")
+_OTHER_SEPARATOR = re.compile(r"\b(?:format|separator)\s*=")
+# What may be written before a cell's bar: over how many columns and rows it goes, its alignment and its style.
+_SPECIFICATION = r"(?P<times>(?:\d+(?:\.\d+)?|\.\d+)[+*])?(?:[<^>](?:\.[<^>])?|\.[<^>])?[adehlmsv]?"
+_CELL = re.compile(rf"(?:^|\s){_SPECIFICATION.replace('?P<times>', '?:')}\|")
+_BAR = re.compile(rf"(?:(?<!\S){_SPECIFICATION})?(?<!\\)\|")
 
 
 def asciidoc_to_markdown(text: str) -> str:
@@ -56,8 +64,7 @@ class _Translation:
             if self._is_table and not was_table:
                 opened = place
             elif was_table and not self._is_table:
-                attributes = self._lines[opened - 1] if opened else ""
-                made[opened + 1 : place] = _translate_table(self._lines[opened + 1 : place], attributes)
+                made[opened:place] = self._translate_table(opened, place) or made[opened:place]
         if self._fence and not self._is_comment:
             made.append("```")
         return "\n".join(made)
@@ -73,6 +80,17 @@ class _Translation:
         if self._is_table:
             return _translate_row(line)
         return self._translate_line(line)
+
+    def _translate_table(self, opened: int, closed: int) -> list[str] | None:
+        """Return a table of Markdown and blank lines for the lines before a table's end; None if it is read by rows."""
+        if not (self._lines[opened] == self._lines[closed] and self._lines[opened].startswith("|")):
+            return None
+        above = takewhile(_ABOVE_TABLE.match, reversed(self._lines[max(0, opened - _MAX_LINES_ABOVE) : opened]))
+        attributes = ",".join(line for line in above if not line.startswith((".", "[[")))
+        rows = _read_table(self._lines[opened + 1 : closed], attributes)
+        written = write_rows(rows).split("\n") if rows else []
+        blank = [""] * (closed - opened - len(written))
+        return [*blank[:1], *written, *blank[1:]] if written and len(written) <= closed - opened else None
 
     def _translate_inside(self, line: str) -> str:
         if line == self._fence:
@@ -109,28 +127,40 @@ def _translate_mark(found: re.Match[str]) -> str:
     return "  " * (len(marks) - 1) + ("1. " if marks[0] == "." else "- ")
 
 
-def _translate_table(lines: Sequence[str], attributes: str) -> list[str]:
-    """Return as many lines: a table of Markdown and blank ones if it has a header, else row by row."""
-    said = attributes if _BLOCK_ATTRIBUTES.match(attributes) else ""
+def _read_table(lines: Sequence[str], attributes: str) -> list[list[str]] | None:
+    """Return the rows of a table, the first one its header; None if it has no header or is not understood."""
     is_first_apart = len(lines) > 1 and bool(lines[0]) and not lines[1]
-    has_header = bool(_HEADER.search(said)) or (is_first_apart and "noheader" not in said)
-    first = next(filter(None, lines), "")
-    text = _LINE_BREAK.sub("", "\n".join(map(_translate_inline, lines)))
-    cells = [cell.strip() for cell in _CELL.split(text)[1:]]
-    width = _count_columns(said) or len(_CELL.split(first)) - 1
-    if not has_header or not width or len(cells) % width:
-        return [_translate_row(line) for line in lines]
-    written = write_rows([cells[start : start + width] for start in range(0, len(cells), width)]).split("\n")
-    if len(written) > len(lines):
-        return [_translate_row(line) for line in lines]
-    return written + [""] * (len(lines) - len(written))
+    has_header = bool(_HEADER.search(attributes)) or (is_first_apart and "noheader" not in attributes)
+    if not has_header or _OTHER_SEPARATOR.search(attributes) or any(map(_is_fence, lines)):
+        return None
+    text = "\n".join(lines)
+    bars = list(_BAR.finditer(text))
+    if not bars or text[: bars[0].start()].strip() or any(bar["times"] for bar in bars):
+        return None
+    bounds = [*(bar.start() for bar in bars[1:]), len(text)]
+    cells = [_read_cell(text[bar.end() : end]) for bar, end in zip(bars, bounds, strict=True)]
+    in_first_line = len(list(_BAR.finditer(next(filter(None, lines)))))
+    width = _count_columns(attributes) or in_first_line
+    if len(cells) % width or not any(cells[:width]) or (in_first_line != width and not _HEADER.search(attributes)):
+        return None
+    return [cells[start : start + width] for start in range(0, len(cells), width)]
+
+
+def _is_fence(line: str) -> bool:
+    return bool(_FENCE.match(line) or _COMMENT_FENCE.match(line))
+
+
+def _read_cell(text: str) -> str:
+    return _translate_inline(text.strip().replace(" +\n", "\n").replace("\\|", "|"))
 
 
 def _count_columns(attributes: str) -> int:
     """Return the number of columns that attributes name, 0 for none."""
     found = _COLUMNS.search(attributes)
-    specifications = re.split("[,;]", found["quoted"] or found["plain"]) if found else []
-    repeated = (_REPEATED.match(each.strip()) for each in specifications)
+    said = (found["double"] or found["single"] or found["plain"] or "").strip() if found else ""
+    if not said or said.isdecimal():
+        return int(said[:9] or 0)
+    repeated = (_REPEATED.match(each.strip()) for each in re.split("[,;]", said))
     return sum(int(times[1]) if times else 1 for times in repeated)
 
 

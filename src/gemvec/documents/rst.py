@@ -7,6 +7,7 @@ Lines keep their numbers.
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from gemvec.documents.markdown_table import write_rows
 from gemvec.documents.rst_tables import Rows, find_drawn_table, read_csv_table, read_list_table
@@ -83,14 +84,23 @@ class _Translation:
 
     def _translate_drawn_table(self, place: int, end: int, indent: int) -> int:
         """Write a table that is drawn with rules, and return the line after it; after the rule if it has no header."""
+        if self._made[place - 1] and self._lines[place - 1]:  # text directly above: no table starts here
+            return place + 1
         indent += _count_indent(self._lines[place][indent:])
-        table = find_drawn_table([line[indent:] for line in self._lines[place : min(end, place + _MAX_TABLE_LINES)]])
+        lines = self._lines[place : min(end, place + _MAX_TABLE_LINES)]
+        lines = takewhile(lambda line: not line or _count_indent(line) >= indent, lines)
+        table = find_drawn_table([line[indent:] for line in lines])
         if table and self._write_table(place + 1, place + table[0], table[1]):
             return place + table[0]
         return place + 1
 
     def _write_table(self, first: int, last: int, rows: Rows) -> bool:
-        """Write a table of Markdown at the start of some lines, so that the lines after it stay where they are."""
+        """Write a table of Markdown at the start of some lines, so that the lines after it stay where they are.
+
+        Return False, and write nothing, if it does not fit or if its header is empty or shorter than a row.
+        """
+        if not any(map(str.strip, rows[0])) or max(map(len, rows)) > len(rows[0]):
+            return False
         written = write_rows(rows).split("\n")
         if len(written) > last - first:
             return False

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from unicodedata import category, combining, east_asian_width
 
 Rows = list[list[str]]
 
@@ -19,6 +20,8 @@ _SPAN_RULE = re.compile(r"^-+(?: +-+)*$")
 _ROW = re.compile(r"^\*\s+-(?:\s|$)")
 _CELL = re.compile(r"^\s+-(?:\s|$)")
 _OPTION = re.compile(r"^\s*:(?P<name>[\w-]+):\s*(?P<value>.*)$")
+# Options that change how the cells are written.
+_UNREAD_CSV = frozenset({"quote", "escape", "keepspace"})
 _DELIMITERS = {"tab": "\t", "space": " "}
 
 
@@ -35,39 +38,55 @@ def _find_grid(lines: Sequence[str]) -> tuple[int, Rows] | None:
     size = next((place for place, line in enumerate(lines) if not _GRID_LINE.match(line)), len(lines))
     drawn = lines[:size]
     heads = [place for place, line in enumerate(drawn) if _GRID_RULE.match(line) and "=" in line]
-    if len(heads) != 1 or heads[0] == 0 or not _GRID_RULE.match(drawn[-1]):
+    if len(heads) != 1 or heads[0] == 0 or not _GRID_RULE.match(drawn[-1]) or any(lines[size : size + 1]):
         return None
-    edges = [place for place, mark in enumerate(drawn[heads[0]]) if mark == "+"]
-    header = [_split_grid(line, edges) for line in drawn[1 : heads[0]] if not _GRID_RULE.match(line)]
-    rows: Rows = [_join_cells(header)]
+    edges = _find_edges(drawn[heads[0]])
+    rows: Rows = []
     held: Rows = []
-    for line in drawn[heads[0] + 1 :]:
-        if line.startswith("+") or "+-" in line:
-            rows.append(_join_cells(held))
-            held = []
-        if not line.startswith("+"):
-            held.append(_split_grid(line, edges))
+    for place, line in enumerate(drawn):
+        if _GRID_RULE.match(line):
+            if not set(_find_edges(line)) <= set(edges) or len(line) != len(drawn[0]):
+                return None
+            if place >= heads[0]:
+                rows.append(_join_cells(held))
+                held = []
+        elif cells := _split_grid(line, edges):
+            held.append(cells)
+        else:
+            return None
     return size, rows
 
 
-def _split_grid(line: str, edges: Sequence[int]) -> list[str]:
-    """Return the cells of a line; where the bars are not below each other (wide letters), bars alone count."""
-    bars = line.strip("|+").split("|")
-    if len(bars) == len(edges) - 1:
-        return [_without_rules(cell) for cell in bars]
-    cells: list[str] = []
-    for start, end in pairwise(edges):
-        is_edge = start >= len(line) or line[start] in "|+"
-        if is_edge or not cells:
-            cells.append(line[start + 1 : end])
-        else:  # a cell over several columns
-            cells[-1] += line[start:end]
-    return [_without_rules(cell) for cell in cells]
+def _find_edges(rule: str) -> list[int]:
+    return [place for place, mark in enumerate(rule) if mark == "+"]
 
 
-def _without_rules(cell: str) -> str:
-    """Return a cell's line; the rule below a cell that ends while its neighbour goes on is none of its text."""
-    return "" if not cell.strip("-+") else cell
+def _split_grid(line: str, edges: Sequence[int]) -> list[str] | None:
+    """Return the cells of a line, one for each column; a cell over several columns is followed by empty ones.
+
+    A line with a rule beside text, where a cell goes over several rows, gives None.
+    """
+    if "+" in (line[0], line[-1]):
+        return None
+    bars = line[1:-1].split("|")
+    columns = _find_columns(line)
+    if columns is None or max(columns) != edges[-1] + 1:  # letters of other widths than here: the bars alone count
+        return bars if len(bars) == len(edges) - 1 and not line.isascii() else None
+    marks = {place: line[place] for edge in edges if (place := columns.get(edge)) is not None}
+    found = [place for place, mark in marks.items() if mark == "|"]
+    if "+" in marks.values() or len(found) not in {len(edges), line.count("|")}:
+        return None
+    ends = dict(pairwise(found))
+    starts = [columns.get(edge) for edge in edges[:-1]]
+    return [line[start + 1 : ends[start]] if start is not None and start in ends else "" for start in starts]
+
+
+def _find_columns(line: str) -> dict[int, int] | None:
+    """Return which character is at each column of a screen, as docutils counts; None if screens may differ in it."""
+    if any(category(mark) in {"Mn", "Me", "Cf"} and not combining(mark) for mark in line):
+        return None
+    widths = (0 if combining(mark) else 2 if east_asian_width(mark) in "WF" else 1 for mark in line)
+    return {column: place for place, column in enumerate(accumulate(widths, initial=0))}
 
 
 def _find_simple(lines: Sequence[str]) -> tuple[int, Rows] | None:
@@ -75,13 +94,13 @@ def _find_simple(lines: Sequence[str]) -> tuple[int, Rows] | None:
     ends = [place for place in rules[1:] if place + 1 == len(lines) or not lines[place + 1]]
     if not ends or rules.index(ends[0]) != 2:  # noqa: PLR2004 # above the header, below it, at the end
         return None
-    starts = [found.start() for found in re.finditer("=+", lines[0])]
-    header = [_split_simple(line, starts) for line in lines[1 : rules[1]] if not _SPAN_RULE.match(line)]
+    columns = [found.span() for found in re.finditer("=+", lines[0])]
+    header = _split_lines(lines[1 : rules[1]], columns)
+    body = _split_lines([line for line in lines[rules[1] + 1 : ends[0]] if line], columns)
+    if header is None or body is None or {lines[place] for place in rules[:3]} != {lines[0]}:
+        return None
     rows: Rows = [_join_cells(header)]
-    for line in lines[rules[1] + 1 : ends[0]]:
-        if not line or _SPAN_RULE.match(line):
-            continue
-        cells = _split_simple(line, starts)
+    for cells in body:
         if cells[0].strip() or len(rows) == 1:
             rows.append(cells)
         else:  # the first column is empty: the row above goes on
@@ -89,14 +108,24 @@ def _find_simple(lines: Sequence[str]) -> tuple[int, Rows] | None:
     return ends[0] + 1, rows
 
 
-def _split_simple(line: str, starts: Sequence[int]) -> list[str]:
-    cells = list[str]()
-    for start, end in pairwise([*starts, max(len(line), starts[-1])]):
-        if cells and line[start - 1 : start].strip():  # a cell over several columns
-            cells[-1] += line[start:end]
-        else:
-            cells.append(line[start:end])
-    return cells
+def _split_lines(lines: Sequence[str], columns: Sequence[tuple[int, int]]) -> Rows | None:
+    made = [_split_simple(line, columns) for line in lines]
+    return [cells for cells in made if cells] if all(made) else None
+
+
+def _split_simple(line: str, columns: Sequence[tuple[int, int]]) -> list[str] | None:
+    """Return the cells of a line; None for a blank line, a rule, and text between the columns."""
+    found = _find_columns(line)
+    if not line or not found or _SPAN_RULE.match(line):
+        return None
+    width = max(found)
+    bounds = [found.get(min(bound, width)) for column in columns for bound in column]
+    places = [place for place in bounds if place is not None]
+    if len(places) < len(bounds):
+        return None
+    places[-1] = len(line)  # the last column may be longer than its rule
+    parts = [line[start:end] for start, end in pairwise(places)]
+    return None if "".join(parts[1::2]).strip() else parts[::2]
 
 
 def _join_cells(lines: Rows) -> list[str]:
@@ -120,7 +149,7 @@ def read_list_table(lines: Sequence[str]) -> Rows | None:
             rows[-1][-1] += f" {line.strip()}"
         elif line:
             return None
-    return rows or None
+    return rows if len(set(map(len, rows))) == 1 else None
 
 
 def _is_cell(line: str, content: Sequence[str]) -> bool:
@@ -133,13 +162,14 @@ def read_csv_table(lines: Sequence[str]) -> Rows | None:
     """Return the rows of a `csv-table`."""
     options, content = _split_options(lines)
     named = options.get("delim", ",")
-    delimiter = _DELIMITERS.get(named, named)
-    if len(delimiter) != 1 or not (options.get("header") or options.get("header-rows") == "1"):
+    header = options.get("header", "")
+    if not (header or options.get("header-rows") == "1") or any(content[:1]) or not _UNREAD_CSV.isdisjoint(options):
         return None
-    written = [options["header"]] if options.get("header") else []
+    written = [f"{line}\n" for line in content if line]
     try:
-        return list(csv.reader([*written, *filter(None, content)], delimiter=delimiter, skipinitialspace=True))
-    except csv.Error:
+        rows = list(csv.reader(written, delimiter=_DELIMITERS.get(named, named), skipinitialspace=True, strict=True))
+        return [*csv.reader(filter(None, [header]), skipinitialspace=True, strict=True), *rows]
+    except (csv.Error, TypeError, ValueError):
         return None
 
 
