@@ -48,6 +48,12 @@ def command(page):
     return shlex.split(page.get_by_role("region", name="Command").text_content())
 
 
+def look_again(page):
+    """Have the page ask for the keys now; by itself it does so every few seconds."""
+    for name in ("models", "keys"):
+        page.get_by_role("navigation").locator(f"[data-page={name}]").click()
+
+
 def test_keys_are_listed_with_what_they_used(admin_page):
     row = admin_page.locator("#keys tr").filter(has_text="alice")
     cells = row.locator("td").all_text_contents()
@@ -206,3 +212,29 @@ def test_axe_finds_no_fault(admin_page, theme, width):
     assert admin_page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(admin_page)
     assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_chosen_key_and_its_limits_stay_when_other_keys_come(changing_page, make_key):
+    page = changing_page
+    make_key("ci", limits=KeyLimits(tokens_per_minute=9000, max_open_batches=5))
+    page.reload()
+    row = page.locator("#keys tr").filter(has_text="ci")
+    expect(row).to_be_visible()
+    page.get_by_label("What to do").select_option("set")
+    page.locator("[name=key]").select_option("ci")
+    page.get_by_label("Tokens a minute").fill("100")
+    headers = {"x-goog-api-key": page.evaluate("Object.values(sessionStorage)[0]")}
+    keys = f"{page.url_of_server}/console/data/keys"
+    assert httpx.post(keys, json={"name": "new"}, headers=headers).status_code == 200
+    changed = {"name": "ci", "limits": {"tokensPerMinute": "9000", "maxOpenBatches": "7"}}
+    assert httpx.post(f"{keys}:set", json=changed, headers=headers).status_code == 200
+    look_again(page)
+    expect(page.locator("#keys tr")).to_have_count(3)
+    expect(page.locator("[name=key]")).to_have_value("ci")
+    assert command(page) == ["gemvec", "keys", "set", "ci", "--tokens-per-minute", "100"]
+    page.get_by_role("button", name="Change the limits").click()
+    expect(row).to_contain_text("100 tokens/min, 7 open batches")
+    assert httpx.post(f"{keys}:delete", json={"name": "ci"}, headers=headers).status_code == 200
+    look_again(page)
+    expect(page.locator("#keys tr")).to_have_count(2)
+    expect(page.get_by_label("Tokens a minute")).to_have_value("")

@@ -29,22 +29,32 @@ export function createLimitFields() {
     type: "number", name, placeholder: name === "weight" ? "1" : "the server's",
     ...(name === "maxPriority" ? {} : { min: 1 }),
   }));
+  /** @type {Limits} what the fields were filled with */
+  let filled = {};
+  const changed = () => inputs.filter(({ name, value }) => value !== (filled[name] ?? ""));
   return {
     elements: inputs.map((input, at) => field(LIMITS[at][2], input)),
-    /** @returns {Limits} what was typed */
-    limits() {
-      return Object.fromEntries(inputs.filter(({ value }) => value).map(({ name, value }) => [name, value]));
-    },
     /** @param {Limits} limits to show */
     fill(limits) {
-      for (const input of inputs) input.value = limits[input.name] ?? "";
+      filled = limits;
+      for (const input of changed()) input.value = limits[input.name] ?? ""; // the others may be half typed
     },
-    /** @param {Limits} before @returns {string[]} the flags that change these limits to what was typed */
-    flags(before) {
-      return LIMITS.flatMap(([name, flag], at) => {
-        const { value } = inputs[at];
-        return value === (before[name] ?? "") ? [] : [`${flag} ${value || "default"}`];
-      });
+    /** @returns {Limits} what the fields show */
+    shown: () => Object.fromEntries(inputs.map(({ name, value }) => [name, value])),
+    /** @param {Limits} shown what the fields showed when it was sent; what was typed later is still to be sent */
+    keep(shown) {
+      filled = shown;
+    },
+    /** @returns {boolean} whether something was typed that was not sent */
+    isChanged: () => changed().length > 0,
+    /** @param {Limits} limits of a key now @returns {Limits} the same with what was typed; the rest stays as it is */
+    over(limits) {
+      const typed = Object.fromEntries(changed().map(({ name, value }) => [name, value || undefined]));
+      return { ...limits, ...typed };
+    },
+    /** @returns {string[]} the flags of what was typed */
+    flags() {
+      return changed().map(({ name, value }) => `${LIMITS.find(([each]) => each === name)?.[1]} ${value || "default"}`);
     },
   };
 }

@@ -77,7 +77,9 @@ function createUse() {
     make("h2", { id: "use" }, "Use in the last 90 days"), field("Of the key", chosen),
     make("div", { class: "charts" }, ...charts.map((chart) => chart.element)));
   async function draw() {
-    const { days = [] } = await askJson(`console/data/keys:usage?name=${encodeURIComponent(chosen.value)}`);
+    const name = chosen.value;
+    const { days = [] } = await askJson(`console/data/keys:usage?name=${encodeURIComponent(name)}`);
+    if (name !== chosen.value) return; // another key was chosen meanwhile, which is drawn for itself
     for (const { count, update } of charts) {
       update([{ name: "today", values: days.map((/** @type {Record<string, string>} */ day) => Number(day[count] ?? "0")) }]);
     }
@@ -88,14 +90,23 @@ function createUse() {
     /** @param {string[]} names of the keys there are */
     async update(names) {
       element.hidden = names.length === 0;
-      if ([...chosen.options].map(({ value }) => value).join("\n") !== names.join("\n")) {
-        const before = chosen.value;
-        chosen.replaceChildren(...names.map((name) => make("option", {}, name)));
-        if (names.includes(before)) chosen.value = before;
-      }
+      offerNames(chosen, names);
       if (names.length) await draw();
     },
   };
+}
+
+/**
+ * Offer the names of the keys there are; the chosen one stays chosen while it is there.
+ *
+ * @param {HTMLSelectElement} chosen
+ * @param {string[]} names
+ */
+function offerNames(chosen, names) {
+  if ([...chosen.options].map(({ value }) => value).join("\n") === names.join("\n")) return;
+  const before = chosen.value;
+  chosen.replaceChildren(...names.map((name) => make("option", {}, name)));
+  if (names.includes(before)) chosen.value = before;
 }
 
 /** @param {KeyInUse} key */
@@ -140,11 +151,20 @@ function createCommand(onChange) {
   const overlapField = field("The old key works for", overlap, "12h or 30d");
   copy.addEventListener("click", () => copyText(code.textContent, copy));
 
-  const limitsNow = () => keys.find(({ name }) => verb.value === "set" && name === known.value)?.limits ?? {};
+  const limitsNow = () => keys.find(({ name }) => name === known.value)?.limits ?? {};
+  /** whose limits the fields show; "" for those of a new key */
+  let shownOf = "";
 
-  /** @param {Event} [event] what was changed */
-  function refresh(event) {
-    if (event?.target === verb || event?.target === known) limits.fill(limitsNow());
+  /** Show the chosen key's limits; what was typed stays while it is for the same key. */
+  function showLimits() {
+    const name = verb.value === "set" ? known.value : "";
+    if (name === shownOf && (!name || limits.isChanged())) return;
+    limits.fill(name ? limitsNow() : {});
+    shownOf = name;
+  }
+
+  function refresh() {
+    showLimits();
     const isNew = verb.value === "create";
     newField.hidden = !isNew;
     knownField.hidden = isNew;
@@ -156,7 +176,7 @@ function createCommand(onChange) {
     run.textContent = VERBS[verb.value];
     run.disabled = isNew && !newName.value.trim();
     const options = isNew ? [model.value && `--model ${quoted(model.value)}`, admin.checked && "--admin"] : [];
-    if (isNew || verb.value === "set") options.push(...limits.flags(limitsNow()));
+    if (isNew || verb.value === "set") options.push(...limits.flags());
     if (!lifeField.hidden && life.value) options.push(`--expires-in ${quoted(life.value.trim())}`);
     if (!overlapField.hidden && overlap.value) options.push(`--overlap ${quoted(overlap.value.trim())}`);
     const name = isNew ? newName.value.trim() || "NAME" : known.value;
@@ -166,11 +186,14 @@ function createCommand(onChange) {
   async function change(/** @type {Event} */ event) {
     event.preventDefault();
     if (run.hidden) return;
+    const name = shownOf, sent = limits.shown();
     try {
       await changeKey({
         verb: verb.value, name: verb.value === "create" ? newName.value.trim() : known.value, life: life.value.trim(),
-        overlap: overlap.value.trim(), model: model.value, limits: limits.limits(), isAdmin: admin.checked,
+        overlap: overlap.value.trim(), model: model.value, isAdmin: admin.checked,
+        limits: limits.over(verb.value === "set" ? limitsNow() : {}),
       });
+      if (name && name === shownOf) limits.keep(sent);
       say(trouble, null);
       onChange();
     } catch (failure) {
@@ -194,8 +217,7 @@ function createCommand(onChange) {
       run.hidden = !mayChange;
       where.textContent = mayChange ? "Here, or by the command below on the server's machine." :
         "On the server's machine, with the server's data folder. A running server notices it within a second.";
-      const now = [...known.options].map(({ value }) => value);
-      if (now.join("\n") !== names.join("\n")) known.replaceChildren(...names.map((name) => make("option", {}, name)));
+      offerNames(known, names);
       refresh();
     },
     async show() {
