@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import threading
 
 import pytest
 
 from gemvec.storage.hold import STORE_ID_NAME
 from gemvec.storage.objects import parse_storage
 from gemvec.storage.place_watch import PlaceWatch
+from gemvec.storage.threads import in_file_thread
 
 ID = [b"0123456789abcdef"]
 
@@ -26,7 +28,7 @@ def troubles(place, *moments):
 
     async def ask():
         watch, found = Watch(), []
-        place_watch = PlaceWatch(place, clock=watch)
+        place_watch = PlaceWatch(place, ID[0].decode(), clock=watch)
         for watch.now, happens in moments:
             happens()
             found.append(await place_watch.trouble())
@@ -54,7 +56,7 @@ def test_an_object_store_that_does_not_answer_is_told_at_once(s3_url, monkeypatc
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         place = parse_storage(f"{s3_url}-silent")
-        watch = PlaceWatch(place)
+        watch = PlaceWatch(place, ID[0].decode())
 
         async def ask():
             return [await watch.trouble() for _ in range(2)]
@@ -66,3 +68,31 @@ def test_an_object_store_that_does_not_answer_is_told_at_once(s3_url, monkeypatc
 def test_an_object_store_that_refuses_access_is_told(s3_url, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     assert "does not answer" in troubles(parse_storage(f"{s3_url}-refusing"), (0, bool))[0]
+
+
+def test_the_place_of_another_store_is_told(place):
+    path = place / STORE_ID_NAME
+
+    def become_another():
+        path.write([b"of-another"]) if hasattr(path, "write") else path.write_bytes(b"of-another")
+
+    path.write(ID) if hasattr(path, "write") else path.write_bytes(ID[0])
+    found = troubles(place, (0, bool), (10, become_another))
+    assert found[0] is None
+    assert "maybe it is another one" in found[1]
+
+
+def test_a_place_answers_while_every_thread_for_files_is_busy(tmp_path):
+    (tmp_path / STORE_ID_NAME).write_bytes(ID[0])
+    may_end = threading.Event()
+
+    async def ask():
+        busy = [asyncio.create_task(in_file_thread(may_end.wait)) for _ in range(20)]
+        await asyncio.sleep(0)
+        try:
+            return await PlaceWatch(tmp_path, ID[0].decode()).trouble()
+        finally:
+            may_end.set()
+            await asyncio.gather(*busy)
+
+    assert asyncio.run(ask()) is None

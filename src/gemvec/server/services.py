@@ -39,7 +39,7 @@ from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
 from gemvec.storage.durable import Place
-from gemvec.storage.hold import note_moment, take_store
+from gemvec.storage.hold import note_moment, read_store_id, take_store
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.place_watch import PlaceWatch
 from gemvec.storage.places import storage_of
@@ -109,7 +109,7 @@ def open_services(
         files=files,
         batches=batches,
         database=database,
-        place_watch=PlaceWatch(place),
+        place_watch=PlaceWatch(place, read_store_id(database)),
         limits=limits_of(settings),
         memory=memory,
         collections=collections,

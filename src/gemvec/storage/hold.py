@@ -84,9 +84,24 @@ def _told(seen_at: datetime, gap: timedelta) -> dict[str, object]:
     return {"last_ran_at": seen_at.isoformat(), "hours": round(gap.total_seconds() / 3600, 1)}
 
 
+def read_store_id(database: Database) -> str:
+    """Return the id of the store whose database it is, after `take_store`."""
+    with database.read() as connection:
+        return connection.execute(select(store.c.store_id)).scalar_one()
+
+
 def has_store_id(folder: Place) -> bool:
     """Return whether a data folder has the id of a store, which it lacks if its file system is not mounted."""
     return (folder / STORE_ID_NAME).exists()
+
+
+def holds_store(folder: Place, store_id: str) -> bool:
+    """Return whether a data folder has this id: not if its file system is not mounted, or if it is another store's.
+
+    Raises:
+        StorageFailure: the folder cannot be read.
+    """
+    return _read_id(folder) == store_id
 
 
 def _begin(connection: Connection, folder: Place, in_folder: str | None, token: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from gemvec.errors import StorageFailure
 from gemvec.storage.durable import Place
-from gemvec.storage.hold import has_store_id
+from gemvec.storage.hold import holds_store
 from gemvec.storage.objects import ObjectPath
-from gemvec.storage.threads import in_file_thread
 
 # A balancer asks each second, and a store may count requests.
 _FRESH_SECONDS = 10.0
@@ -21,9 +21,12 @@ _PATIENCE_SECONDS = 0.5
 class PlaceWatch:
     """Looks for the id of the store in the data folder or the object store; used in one event loop."""
 
-    def __init__(self, place: Place, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Watch `place`; `clock` measures time in seconds."""
+    def __init__(self, place: Place, store_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Watch `place`, which holds the id `store_id`; `clock` measures time in seconds."""
         self._place = place
+        self._store_id = store_id
+        # A thread of its own: the others may all be busy with the bytes of files while the place answers.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gemvec-place")
         self._clock = clock
         self._look: asyncio.Task[str | None] | None = None
         self._begun_at = 0.0
@@ -42,7 +45,9 @@ class PlaceWatch:
 
     async def _find_trouble(self) -> str | None:
         try:
-            is_there = await in_file_thread(has_store_id, self._place)
+            is_there = await asyncio.get_running_loop().run_in_executor(
+                self._thread, holds_store, self._place, self._store_id
+            )
         except (StorageFailure, OSError):
             return self._no_answer()
         name = "object store" if isinstance(self._place, ObjectPath) else "data folder"
