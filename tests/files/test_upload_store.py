@@ -19,6 +19,7 @@ from gemvec.errors import (
     FileTooLarge,
     InvalidRequest,
     QuotaExceeded,
+    StorageFailure,
     StorageFull,
     UploadedFileNotFound,
     UploadNotActive,
@@ -29,6 +30,8 @@ from gemvec.files.store import FileStore
 from gemvec.files.upload import UploadState
 from gemvec.storage import schema
 from gemvec.storage.database import open_database
+from gemvec.storage.objects import parse_storage
+from gemvec.storage.places import list_names
 
 
 @pytest.fixture
@@ -402,3 +405,22 @@ def test_an_upload_under_way_goes_on_after_recovery(uploads):
     uploads.append(upload.upload_id, 0, [b"abc"])
     uploads.recover()
     assert uploads.append(upload.upload_id, 3, [b"def"]).received_bytes == 6
+
+
+def test_a_segment_that_cannot_be_recorded_is_not_left_behind(database, s3_url):
+    """Before it is recorded, the store asks what its owner may keep, and the database may be away then."""
+    place, is_away = parse_storage(f"{s3_url}-unrecorded"), threading.Event()
+
+    def limits_of(_):
+        if is_away.is_set():
+            raise StorageFailure("The database does not answer.")
+        return OwnerLimits()
+
+    store = FileStore(database, place, limits_of=limits_of)
+    upload, announced = store.uploads.start("me"), store.uploads.start("me", declared_bytes=3)
+    before = list_names(place / "files")
+    is_away.set()
+    with pytest.raises(StorageFailure):
+        store.uploads.append(upload.upload_id, 0, [b"abc"])
+    assert list_names(place / "files") == before
+    assert store.uploads.append(announced.upload_id, 0, [b"abc"]).received_bytes == 3

@@ -277,11 +277,11 @@ class UploadStore:
             )
 
     def _record(self, upload: Upload, growth: Growth) -> None:
-        limits = self._limits_of(upload.owner)
         before = growth.before if growth.segment else None  # only segments can be of two servers at once
         try:
+            limits = self._limits_of(upload.owner) if upload.declared_bytes is None else None
             with self._database.write() as connection:
-                if upload.declared_bytes is None:
+                if limits is not None:
                     self._check_quota(connection, limits, upload, growth.after)
                 rows.advance_upload(connection, upload.upload_id, received_bytes=growth.after, before=before)
                 self._contents.record(connection, upload.content_id, growth)
