@@ -255,3 +255,16 @@ def test_a_redirect_that_leads_nowhere_is_no_content(server, headers):
 def test_this_process_keeps_no_files():
     with pytest.raises(BadSetting, match="base URL"):
         FileClient(Target(base_url="local"))
+
+
+@pytest.mark.parametrize("there", ["http://127.0.0.1:99999/", "http://[::/f"])
+def test_a_redirect_to_what_is_not_an_address_is_refused(server, there):
+    server.script = [Answer(302, b"moved", {"location": there})]
+    with FileClient(find_target(server.url)) as files, pytest.raises(BadAnswer, match="not an address"):
+        files.download("files/f", io.BytesIO())
+
+
+def test_an_upload_to_what_is_not_an_address_is_refused(server, content):
+    server.script = [Answer(200, {}, {"x-goog-upload-url": "http://[::/upload?id=1"})]
+    with FileClient(find_target(server.url)) as files, pytest.raises(BadAnswer, match="not an address"):
+        files.upload(content)

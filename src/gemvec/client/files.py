@@ -151,7 +151,10 @@ class FileClient:
         if not url:
             raise BadAnswer("The server did not say where to send the file.")
         # As Google's SDKs do: a server behind a proxy does not know its own address.
-        here, there = urlsplit(base_url), urlsplit(url)
+        try:
+            here, there = urlsplit(base_url), urlsplit(url)
+        except ValueError:
+            raise BadAnswer("The server says to send the file to something that is not an address.") from None
         return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
 
 

@@ -258,9 +258,13 @@ def _follow(url: str, there: str) -> str:
     """Return where a redirect leads.
 
     Raises:
-        BadAnswer: it leaves HTTP, or TLS.
+        BadAnswer: it is not an address, or leaves HTTP or TLS.
     """
-    target = urljoin(url, there)
+    try:
+        target = urljoin(url, there)
+        _ = urlsplit(target).port  # reading it checks it
+    except ValueError:
+        raise BadAnswer("The server redirects to something that is not an address.") from None  # it may hold a key
     kept = {"https"} if urlsplit(url).scheme == "https" else set(_PORTS)
     if urlsplit(target).scheme not in kept:
         raise BadAnswer(f"The server redirects from {urlsplit(url).scheme} to {urlsplit(target).scheme!r}.")
