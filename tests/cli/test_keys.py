@@ -47,6 +47,9 @@ def test_what_cannot_be_a_limit_is_a_wrong_use_of_its_flag(tmp_path, verb, value
     done = runner.invoke(app, [verb, "x", f"--requests-per-minute={value}", "--data-dir", str(tmp_path)])
     assert done.exit_code == 2
     assert "--requests-per-minute" in done.output
+    said = " ".join(done.output.replace("│", " ").split())
+    bounds = f"of at most {2**63 - 1}" if value == str(2**63) else "of at least 1"
+    assert f"{value!r} is not a whole number {bounds}, nor the word default" in said
 
 
 def test_aliases_of_a_key_are_shown_replaced_and_taken_away(tmp_path):

@@ -102,8 +102,18 @@ def _parse(name: str, text: str) -> int | str:
         number = None
     if number is None or not lowest <= number <= highest:
         expected = "a size such as 20GiB" if name == _BYTES else "a whole number"
-        raise typer.BadParameter(f"{text!r} is not {expected} from {lowest} to {highest}, nor the word {_DEFAULT}.")
+        bounds = _bounds_text(name, is_too_large=number is not None and number > highest)
+        raise typer.BadParameter(f"{text!r} is not {expected}{bounds}, nor the word {_DEFAULT}.")
     return number
+
+
+def _bounds_text(name: str, *, is_too_large: bool) -> str:
+    """Return what a refusal says about the range; the end of a database's integers only if it was passed."""
+    if name == _WEIGHT:
+        return f" from 1 to {_HIGHEST_WEIGHT}"
+    if is_too_large:
+        return f" of at most {_LARGEST}"
+    return "" if name == _PRIORITY else " of at least 1"
 
 
 def _value_text(name: str, value: int) -> str:

@@ -52,7 +52,9 @@ class KeyLimits:
         for name, value in self.values().items():
             lowest, highest = bounds_of(name)
             if value is not None and not lowest <= value <= highest:
-                raise InvalidRequest(f"{name} is {value}; it must be {lowest} to {highest}.", field=name)
+                is_below = highest == _LARGEST and value < lowest  # nobody has reached for the end of the range
+                bounds = f"at least {lowest}" if is_below else f"{lowest} to {highest}"
+                raise InvalidRequest(f"{name} is {value}; it must be {bounds}.", field=name)
 
     def values(self) -> dict[str, int | None]:
         """Return every limit by its name."""
