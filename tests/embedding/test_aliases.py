@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gemvec.cache import CachedEmbedder, EmbeddingCache
 from gemvec.embedding.aliases import AliasEmbedder, parse_aliases
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import BadDimensionality, BadSetting, ModelNotFound
@@ -80,3 +81,19 @@ def test_a_name_with_two_meanings_is_refused():
     assert parse_aliases(["a=b", "a=b", "c = d"]) == {"a": "b", "c": "d"}
     with pytest.raises(BadSetting, match="two meanings"):
         parse_aliases(["a=b", "a=c"])
+
+
+def test_an_alias_without_options_has_vectors_of_its_own_length_also_from_another_server_and_a_cache(tmp_path):
+    """An upstream server knows its own names only, and a cache keeps vectors by the length that was asked for."""
+    cache = EmbeddingCache(tmp_path / "embeddings.sqlite3", max_bytes=2**20)
+    embedder = AliasEmbedder(CachedEmbedder(WordEmbedder("one"), cache, source="there"), {"embedding-001": "one"})
+    assert vector_of(embedder, "embedding-001").shape == (768,)
+    assert vector_of(embedder, "one", output_dimensionality=768).shape == (768,)
+    assert vector_of(embedder, "one").shape == (64,)
+    with pytest.raises(BadDimensionality):
+        vector_of(embedder, "embedding-001", output_dimensionality=768)
+    asyncio.run(embedder.close())
+
+
+def test_the_word_models_before_a_name_is_no_part_of_it():
+    assert parse_aliases(["models/short=models/one"]) == {"short": "one"}

@@ -10,10 +10,13 @@ from gemvec.server import key_removal, key_ring
 from gemvec.server.auth import require_keys
 from gemvec.server.key_limits import KeyLimits
 from gemvec.server.keys import KeyStore
+from gemvec.server.limits import Limits
+from gemvec.server.quota import per_minute_requests
 from gemvec.settings import Settings
 from gemvec.storage.database import database_of, open_database
 from gemvec.storage.timestamps import utc_now
 from hash_embedder import HashEmbedder
+from word_embedder import WordEmbedder
 
 MODEL = "models/gemini-embedding-001"
 BODY = {"content": {"parts": [{"text": "hello"}]}}
@@ -368,3 +371,35 @@ def test_a_batch_under_an_alias_of_a_key_is_refused_with_the_name_to_use(http, s
     body = {"batch": {"inputConfig": {"requests": {"requests": [{"request": BODY}]}}}}
     refused = http.post("/v1beta/models/small:asyncBatchEmbedContent", json=body, headers=headers(mine))
     assert (refused.status_code, "name models/tiny" in refused.json()["error"]["message"]) == (400, True)
+
+
+@pytest.fixture
+def two_models(running, tmp_path, store):
+    """A server of the models `one` and `two`, of which the first is the default."""
+    store.create("operator")
+    with running(WordEmbedder("one", "two"), data_dir=tmp_path) as http:
+        yield http
+
+
+def test_what_describes_the_default_model_describes_what_answers_the_key(two_models, store):
+    _, mine = store.create("mine", aliases={"one": "two"})
+    answered = two_models.post("/embed", json={"inputs": "a"}, headers=headers(mine)).headers["x-gemvec-model"]
+    assert answered == "two@00000001"
+    info = two_models.get("/info", headers=headers(mine)).json()
+    assert (info["model_id"], info["served_model_name"]) == ("two", "one")
+    assert two_models.get("/", headers=headers(mine)).json()["weights"] == answered
+    assert answered in two_models.get("/docs", headers=headers(mine)).text
+
+
+def test_a_default_model_that_means_nothing_to_a_key_is_not_described(two_models, store):
+    _, mine = store.create("mine", aliases={"one": "nothing"})
+    assert two_models.post("/embed", json={"inputs": "a"}, headers=headers(mine)).status_code == 404
+    assert two_models.get("/info", headers=headers(mine)).status_code == 404
+    assert "weights" not in two_models.get("/", headers=headers(mine)).json()
+
+
+def test_an_alias_of_a_key_has_no_limit_beside_that_of_the_model_it_means(running_whole, tmp_path, store):
+    _, mine = store.create("mine", aliases={"small": "gemini-embedding-001"})
+    with running_whole(tmp_path, limits=Limits(quotas=(per_minute_requests(1),))) as http:
+        assert embed(http, mine).status_code == 200
+        assert embed(http, mine, "models/small").status_code == 429

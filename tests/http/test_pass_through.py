@@ -478,3 +478,21 @@ def test_google_gets_only_what_google_has(path, is_geminis, is_taken):
 
 def test_another_server_gets_every_path():
     assert PassThrough("http://127.0.0.1:11434").takes("/api/generate", is_geminis=False)
+
+
+def test_a_name_of_a_key_alone_is_never_passed_on(behind, running, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "key-of-the-server")
+    database = open_database(database_of(Settings(data_dir=tmp_path)))
+    aliases = {"gemini-2.5-flash": "missing", "chat": "gemini-embedding-001"}
+    _, secret = KeyStore(database).create("mine", aliases=aliases)
+    database.close()
+    with running(pass_through=behind.url, data_dir=tmp_path) as http:
+        http.headers["x-goog-api-key"] = secret
+        counted = http.post("/v1beta/models/gemini-2.5-flash:countTokens", json={"contents": [EMBED_BODY["content"]]})
+        assert (counted.status_code, "missing" in counted.text) == (404, True)
+        assert http.get("/v1beta/models/gemini-2.5-flash").status_code == 404
+        for path in (GENERATE, "/v1beta/models/chat:generateContent", "/v1beta//models%2Fchat/operations/1"):
+            refused = http.post(path, json={})
+            assert (refused.status_code, "a name of this API key alone" in refused.text) == (400, True)
+        assert behind.seen == []
+        assert http.post("/v1beta/models/chat-2:generateContent", json={}).status_code == 200

@@ -336,7 +336,12 @@ def test_no_alias_leads_a_key_to_a_model_that_it_may_not_use(any_store, aliases)
     any_store.create("ci", models=("tiny",))
     with pytest.raises(InvalidRequest, match="The alias"):
         any_store.set_aliases("ci", aliases)
-    assert any_store.set_aliases("ci", {"small": "models/tiny"}).aliases == {"small": "tiny"}
+    assert any_store.set_aliases("ci", {"models/small": "models/tiny"}).aliases == {"small": "tiny"}
+
+
+def test_one_alias_written_in_two_ways_has_one_meaning(store):
+    with pytest.raises(InvalidRequest, match="The alias small means both tiny and big"):
+        store.create("ci", aliases={"small": "tiny", "models/small": "big"})
 
 
 def test_a_key_is_asked_for_what_its_alias_means(store):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
 from gemvec.embedding.gemini_names import find_gemini_name
@@ -19,14 +20,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]
 
 
 def parse_aliases(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the names in `NAME=MODEL` with their models.
+    """Return the names in `NAME=MODEL` with their models, all of them without `models/`.
 
     Raises:
         BadSetting: one is not of this form, or a name means two models.
     """
     found: dict[str, str] = {}
     for pair in pairs:
-        name, _, model = (each.strip() for each in pair.partition("="))
+        name, _, model = (each.strip().removeprefix("models/") for each in pair.partition("="))
         if not model or not _NAME.fullmatch(name):
             raise BadSetting(
                 f"--alias has value {pair!r}: expected NAME=MODEL, such as text-embedding-3-small=all-minilm-l6-v2."
@@ -146,9 +147,19 @@ class AliasEmbedder(WrapperEmbedder):
     def _translate(
         self, model: ServedModel, requests: Sequence[EmbedRequest]
     ) -> tuple[ServedModel, Sequence[EmbedRequest]]:
-        """Return the model and the requests for the wrapped embedder."""
+        """Return the model and the requests for the wrapped embedder, each with the length of its vector.
+
+        The wrapped embedder knows the length of a name of its own, and nothing of the length that an alias promises.
+
+        Raises:
+            InvalidRequest: a request has options, and the alias takes none.
+        """
         if model.name not in self._meant:
             return model, requests
+        if not model.takes_options and self.embedder.get_model(self._names[model.name]).takes_options:
+            for index, each in enumerate(requests):
+                check_request(each, model, index)
+            model = replace(model, takes_options=True)
         if model.takes_options:
             requests = [
                 each

@@ -66,7 +66,11 @@ class Caller:
 
     def may_use_served(self, name: str) -> bool:
         """Say whether the caller's key may use what serves `name` to it, which may be an alias of the key."""
-        return self.may_use(self.key.aliases.get(name, name) if self.key else name)
+        return self.may_use(self.meant_name(name))
+
+    def meant_name(self, name: str) -> str:
+        """Return the server's name for what serves `name` to the caller, which may be an alias of the key."""
+        return self.key.aliases.get(name, name) if self.key else name
 
 
 ANONYMOUS = Caller(owner="")

@@ -17,9 +17,8 @@ from starlette.responses import HTMLResponse, Response
 import gemvec
 from gemvec.server.bodies import answer
 from gemvec.server.console import PAGE_HEADERS
-from gemvec.server.context import services_of
 from gemvec.server.errors import Dialect
-from gemvec.server.models import models_shown_to
+from gemvec.server.models import find_default, models_shown_to
 from gemvec.server.route import VERSIONS, Route
 from gemvec.server.schemas import schemas
 from gemvec.wire.kinds import Schema
@@ -46,12 +45,12 @@ async def openapi(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """Answer with the page, whose commands name this server; a caller who may use it also learns what it serves."""
-    base, default = str(request.base_url).rstrip("/"), services_of(request).default_model()
-    is_known = default in await models_shown_to(request)
+    base = str(request.base_url).rstrip("/")
+    default = find_default(request, await models_shown_to(request))
     shown = _page(request.app.state.routes).safe_substitute(
         base=escape(base),
-        weights=escape(default.weights) if is_known else "an open model",
-        model=escape(default.name) if is_known else "gemini-embedding-001",
+        weights=escape(default.weights) if default else "an open model",
+        model=escape(default.name) if default else "gemini-embedding-001",
         version=gemvec.__version__,
     )
     return HTMLResponse(shown, headers=PAGE_HEADERS)

@@ -10,7 +10,7 @@ from gemvec.errors import ShuttingDown
 from gemvec.server.bodies import answer
 from gemvec.server.console import send_asset
 from gemvec.server.context import services_of
-from gemvec.server.models import models_shown_to
+from gemvec.server.models import find_default, models_shown_to
 from gemvec.storage.threads import in_key_thread
 from gemvec.wire.health import Health, Welcome
 from gemvec.wire.message import to_wire
@@ -46,11 +46,11 @@ async def root(request: Request) -> Response:
         page.headers["vary"] = "accept"
         return page
     models = await models_shown_to(request)
-    default = services_of(request).default_model()
+    default = find_default(request, models)
     welcome = Welcome(
         name="gemvec",
         version=gemvec.__version__,
-        weights=default.weights if default in models else None,
+        weights=default.weights if default else None,
         models=[each.name for each in models] or None,
         docs="/docs",
     )

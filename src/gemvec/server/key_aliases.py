@@ -64,6 +64,14 @@ def refuse_key_alias(caller: Caller, name: str) -> None:
         )
 
 
+def key_alias_in(request: Request) -> str | None:
+    """Return the first of the key's aliases that the path of `request` names as a model; None if it names none."""
+    caller: Caller = request.state.caller
+    path = request.scope["path"].replace(":", "/") + "/"
+    aliases = caller.key.aliases if caller.key else ()
+    return next((each for each in aliases if f"/models/{each}/" in path), None)
+
+
 def _is_served(embedder: Embedder, model: str) -> bool:
     try:
         embedder.get_model(model)

@@ -287,7 +287,10 @@ def _format_aliases(aliases: Mapping[str, str], models: tuple[str, ...]) -> str 
     """
     if len(aliases) > _MOST_ALIASES:
         raise InvalidRequest(f"A key has {len(aliases)} aliases; the most are {_MOST_ALIASES}.", field="aliases")
-    meant = {name: parse_model_name(model) for name, model in aliases.items()}
+    meant: dict[str, str] = {}
+    for name, model in ((each.removeprefix("models/"), parse_model_name(aliases[each])) for each in aliases):
+        if meant.setdefault(name, model) != model:
+            raise InvalidRequest(f"The alias {name} means both {meant[name]} and {model}.", field="aliases")
     for name, model in meant.items():
         if model in meant:
             raise InvalidRequest(f"The alias {name} means {model}, which is an alias of this key too.", field="aliases")

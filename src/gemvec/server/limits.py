@@ -150,7 +150,7 @@ class Limiter:
         if any(each.unit == "tokens" for each in quotas):
             requests = await embedder.tokenize(model, requests)
             tokens = sum(each.tokens.count for each in requests if each.tokens is not None)
-        self._meter.spend(caller.owner, model.name, quotas, requests=len(requests), tokens=tokens)
+        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(requests), tokens=tokens)
         return requests
 
     def check_pairs(self, caller: Caller, name: str, count: int, *, field: str) -> None:
@@ -198,7 +198,7 @@ class Limiter:
         """
         quotas = self._check_texts(caller, model, len(texts))
         counts = await embedder.count_tokens(model, texts)
-        self._meter.spend(caller.owner, model.name, quotas, requests=len(texts), tokens=sum(counts))
+        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=sum(counts))
         return counts
 
     async def list_tokens(
@@ -212,7 +212,7 @@ class Limiter:
         quotas = self._check_texts(caller, model, len(texts))
         tokens = await embedder.list_tokens(model, texts, special_tokens=special_tokens)
         token_count = sum(map(len, tokens))
-        self._meter.spend(caller.owner, model.name, quotas, requests=len(texts), tokens=token_count)
+        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=token_count)
         return tokens
 
     async def decode(
@@ -224,13 +224,15 @@ class Limiter:
             RateLimited: it does not fit into what is left.
         """
         quotas, token_count = self._quotas(caller), sum(map(len, token_ids))
-        self._meter.spend(caller.owner, model.name, quotas, requests=len(token_ids), tokens=token_count)
+        self._meter.spend(
+            caller.owner, caller.meant_name(model.name), quotas, requests=len(token_ids), tokens=token_count
+        )
         return await embedder.decode(model, token_ids)
 
     def _check_texts(self, caller: Caller, model: ServedModel, count: int) -> list[Quota]:
         """Refuse texts that cannot fit before they are tokenized: each has at least one token."""
         quotas = self._quotas(caller)
-        self._meter.check(caller.owner, model.name, quotas, requests=count, tokens=count)
+        self._meter.check(caller.owner, caller.meant_name(model.name), quotas, requests=count, tokens=count)
         return quotas
 
     def _quotas(self, caller: Caller) -> list[Quota]:

@@ -6,6 +6,8 @@ Both SDKs call `/v1/models`. OpenAI's send their key as `Authorization: Bearer`,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -70,6 +72,12 @@ async def models_shown_to(request: Request) -> list[ServedModel]:
     if caller is None:
         return []
     return limiter_of(request).visible(caller, embedder_for(services_of(request), caller).list_models())
+
+
+def find_default(request: Request, models: Sequence[ServedModel]) -> ServedModel | None:
+    """Return which of the caller's models serves a request that names none; None if the caller may not use it."""
+    name = services_of(request).default_model().name
+    return next((each for each in models if each.name == name), None)
 
 
 def _models_for(request: Request) -> list[ServedModel]:

@@ -13,11 +13,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gemvec.errors import BatchNotFound, FailedPrecondition, ModelForbidden, ModelNotFound, UploadedFileNotFound
+from gemvec.errors import (
+    BatchNotFound,
+    FailedPrecondition,
+    InvalidRequest,
+    ModelForbidden,
+    ModelNotFound,
+    UploadedFileNotFound,
+)
 from gemvec.server.auth import Caller, presented_keys
 from gemvec.server.bodies import while_caller_waits
 from gemvec.server.budget import reservation_of
 from gemvec.server.context import services_of
+from gemvec.server.key_aliases import key_alias_in
 from gemvec.server.keys import PREFIX
 from gemvec.server.limits import limiter_of
 from gemvec.server.route import Handler, Route
@@ -36,6 +44,7 @@ async def pass_on(request: Request) -> Response:
     """Answer with what the other server answers.
 
     Raises:
+        InvalidRequest: the path names a model by a name that only the caller's key knows.
         ModelForbidden: the caller's key may use only some models, and the call names none of them.
         FailedPrecondition: the caller's key is one of this server's, and the call would go with it.
         RateLimited: the caller has used up its limit for now.
@@ -70,7 +79,7 @@ def passing_on(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except (ModelNotFound, BatchNotFound, UploadedFileNotFound):
-            if services_of(request).pass_through is None:
+            if services_of(request).pass_through is None or key_alias_in(request):
                 raise
             return await pass_on(request)
 
@@ -109,8 +118,17 @@ def _pass_through_of(request: Request) -> PassThrough:
 
 
 def _check_model(request: Request) -> None:
-    """Count the call as one text, and refuse one that names a model which the caller's key may not use."""
+    """Count the call as one text, and refuse one that names a model which the caller's key may not use.
+
+    A name of the key alone is refused too: the other server would find something else under it, or nothing.
+    """
     caller: Caller = request.state.caller
+    if alias := key_alias_in(request):
+        raise InvalidRequest(
+            f"models/{alias} is a name of this API key alone, for a model of this server; a call that "
+            f"{_pass_through_of(request).host} answers cannot have it.",
+            field="model",
+        )
     names, limiter = _MODEL.findall(request.scope["path"]), limiter_of(request)
     for name in names:
         limiter.check_name(caller, name)

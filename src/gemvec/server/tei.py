@@ -163,9 +163,14 @@ async def _texts_of(request: Request, model: ServedModel, inputs: Sequence[Input
 
 
 async def info(request: Request) -> Response:
-    """Describe the server and its default model."""
+    """Describe the server and its default model.
+
+    Raises:
+        ModelNotFound: the caller's key gives the default model's name to a model that is not served.
+    """
     services, limiter, caller = services_of(request), limiter_of(request), request.state.caller
-    model, settings = services.default_model(), services.settings
+    settings = services.settings
+    model = embedder_of(request).get_model(services.default_model().name)  # what `embed_texts` uses
     record, limits = find_known(model.model_id), limiter.describe(caller, settings.max_request_bytes)
     described = TEIInfo(
         model_id=model.model_id,

@@ -1,6 +1,9 @@
 """What each owner has used: since its first call, and on each day.
 
-What is used is counted a few seconds later, so the first seconds of a day may be those of the day before.
+What an owner has used is written every few seconds, as a whole, to the day of its last use: what it used in the last
+seconds before midnight may count for the next day. While the database cannot be written, the use is kept in memory.
+After such an outage over midnight, all of it counts for the day of the last use, so a day may have that of the day
+before.
 """
 
 from __future__ import annotations
