@@ -130,7 +130,9 @@ def test_no_page_has_more_than_100_batches_whatever_is_asked_for(store):
 
 
 @pytest.mark.parametrize(
-    "token", ["nonsense", "WzEsIngiXQ", *(format_page_token(utc_now(), "9" * digits) for digits in (19, 5000))]
+    "token",
+    ["nonsense", "WzEsIngiXQ", *(format_page_token(utc_now(), "9" * digits) for digits in (19, 5000))],
+    ids=["no token", "a word for a number", "a number of 19 digits", "a number of 5000 digits"],
 )
 def test_a_page_token_of_others_is_refused(store, token):
     with pytest.raises(InvalidRequest):
