@@ -199,8 +199,9 @@ def run_in_terminal(command: str, folder: Path, environ: dict[str, str]) -> tupl
     with suppress(OSError):  # the terminal is closed when the command has ended
         while part := os.read(ours, 65536):
             written += part
-    os.close(ours)
-    return process.wait(), screen_of(written.decode(errors="replace"))
+    status = process.wait()
+    os.close(ours)  # not before: a command that is still ending would get SIGHUP
+    return status, screen_of(written.decode(errors="replace"))
 
 
 def screen_of(written: str) -> str:
