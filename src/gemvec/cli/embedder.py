@@ -169,12 +169,17 @@ def _configured_name(settings: Settings) -> str | None:
 
 def _is_same_model(target: Target, name: str, settings: Settings) -> bool:
     """Whether a server means by `name` what the settings do: an id does everywhere, an operator's own name need not."""
-    from gemvec.client.target import open_target
+    from gemvec.client.background import run
+    from gemvec.client.target import open_remote
     from gemvec.models.naming import load_named_model, split_name
 
     if not split_name(settings.model[0])[0]:
         return True
-    served = open_target(target, model=name).get_model(name)
+    remote = open_remote(target)
+    try:
+        served = remote.get_model(name)
+    finally:
+        run(remote.close())
     return served.revision == load_named_model(settings.model[0], settings.cache_dir).revision
 
 

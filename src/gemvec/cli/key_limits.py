@@ -11,10 +11,8 @@ import typer
 from gemvec.cli.options import add_options
 from gemvec.settings import flag_name, format_bytes, parse_bytes
 
-_LARGEST = 2**63 - 1  # a database's largest integer
 _DEFAULT = "default"
 _BYTES, _PRIORITY, _WEIGHT = "max_stored_bytes", "max_priority", "weight"
-_HIGHEST_WEIGHT = 100
 _HELP = {
     "requests_per_minute": "Most texts per minute that may be embedded with it.",
     "tokens_per_minute": "Most tokens per minute that may be embedded with it.",
@@ -92,27 +90,28 @@ def _parse(name: str, text: str) -> int | str:
     Raises:
         typer.BadParameter: it cannot be one.
     """
+    from gemvec.server.key_limits import bounds_of
+
     if text == _DEFAULT:
         return _DEFAULT
-    lowest = -(2**63) if name == _PRIORITY else 1
-    highest = _HIGHEST_WEIGHT if name == _WEIGHT else _LARGEST
+    lowest, highest = bounds_of(name)
     try:
         number = parse_bytes(text) if name == _BYTES else int(text)
     except (ValueError, OverflowError):
         number = None
     if number is None or not lowest <= number <= highest:
         expected = "a size such as 20GiB" if name == _BYTES else "a whole number"
-        bounds = _bounds_text(name, is_too_large=number is not None and number > highest)
+        bounds = _bounds_text(name, highest, is_too_large=number is not None and number > highest)
         raise typer.BadParameter(f"{text!r} is not {expected}{bounds}, nor the word {_DEFAULT}.")
     return number
 
 
-def _bounds_text(name: str, *, is_too_large: bool) -> str:
+def _bounds_text(name: str, highest: int, *, is_too_large: bool) -> str:
     """Return what a refusal says about the range; the end of a database's integers only if it was passed."""
     if name == _WEIGHT:
-        return f" from 1 to {_HIGHEST_WEIGHT}"
+        return f" from 1 to {highest}"
     if is_too_large:
-        return f" of at most {_LARGEST}"
+        return f" of at most {highest}"
     return "" if name == _PRIORITY else " of at least 1"
 
 

@@ -96,7 +96,7 @@ def set_limits(
     settings: Settings,
     limits: dict[str, int | None],
     *,
-    name: Annotated[str, typer.Argument(help="Whose limits.", autocompletion=complete_key)],
+    name: Annotated[str, typer.Argument(help="Which key.", autocompletion=complete_key)],
     alias: Annotated[
         list[str] | None,
         typer.Option(
@@ -118,7 +118,7 @@ def set_limits(
     from gemvec.embedding.aliases import parse_aliases
 
     if not limits and alias is None:
-        raise InvalidRequest("Name a limit to change, such as --requests-per-minute 600; --help lists them.")
+        raise InvalidRequest("Name what to change, such as --requests-per-minute 600; --help lists all limits.")
     with _opened(settings) as database:
         store = _store(database)
         if alias:

@@ -7,6 +7,7 @@ are compared with what an alias means.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from starlette.requests import Request
 
@@ -46,8 +47,11 @@ def embedder_for(services: Services, caller: Caller) -> Embedder:
 
 
 def embedder_of(request: Request) -> Embedder:
-    """Return what embeds for the caller of `request`."""
-    return embedder_for(services_of(request), request.state.caller)
+    """Return what embeds for the caller of `request`, made once a request."""
+    state = request.state
+    if not hasattr(state, "embedder"):
+        state.embedder = embedder_for(services_of(request), state.caller)
+    return cast("Embedder", state.embedder)
 
 
 def refuse_key_alias(caller: Caller, name: str) -> None:
