@@ -85,7 +85,7 @@ def test_every_limit_has_a_flag_and_can_be_the_servers_again(tmp_path):
 
 def test_a_change_of_limits_names_a_limit_and_shows_what_is_then(tmp_path):
     invoke(tmp_path, "create", "ci")
-    with pytest.raises(InvalidRequest, match="Name a limit"):
+    with pytest.raises(InvalidRequest, match="Name what to change, such as --requests-per-minute"):
         invoke(tmp_path, "set", "ci")
     shown = invoke(tmp_path, "set", "ci", "--max-stored-bytes", "20 GiB", "--requests-per-minute", "60").stdout
     assert shown == invoke(tmp_path, "show", "ci").stdout
