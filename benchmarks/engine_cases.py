@@ -96,7 +96,7 @@ def gemvec(run: Run, precision: str) -> Figures:
 
 def encoder(run: Run, precision: str) -> Figures:
     """The network alone: texts tokenized and sorted into micro-batches beforehand, a thread a stream."""
-    from gemvec.models.engines import engine_of
+    from gemvec.models.engines import engine_of, warm_up
     from gemvec.models.tokenizer import load_tokenizer
     from gemvec.models.weights import load_model
     from gemvec.settings import Settings
@@ -111,7 +111,8 @@ def encoder(run: Run, precision: str) -> Figures:
         for text, each in zip(texts, tokenizer.encode(texts), strict=True)
     }
     micro_batches = sort_into_micro_batches([ids[text] for text in texts], 512)
-    warm_up = micro_batches[:: max(1, len(texts) // WARM_UP_TEXTS)]
+    some_micro_batches = micro_batches[:: max(1, len(texts) // WARM_UP_TEXTS)]
+    warm_up(network, loaded.record, loaded.folder, [ids[texts[row]] for row in some_micro_batches[0]])
     vectors = np.zeros((len(texts), network.native_dim), np.float32)
 
     def compute(some: Sequence[Sequence[int]]) -> np.ndarray:
@@ -133,7 +134,7 @@ def encoder(run: Run, precision: str) -> Figures:
             thread.join()
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
-    return run.bulk(lambda some: compute(micro_batches if some is texts else warm_up))
+    return run.bulk(lambda some: compute(micro_batches if some is texts else some_micro_batches))
 
 
 def sort_into_micro_batches(token_ids: Sequence[Sequence[int]], budget: int) -> list[list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gemvec.errors import UnsupportedModel
-from gemvec.models.engines import engine_of
+from gemvec.models.engines import engine_of, warm_up
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
@@ -21,8 +21,14 @@ TEXTS = [[2, 7, 8, 3], [2, 9, 3], [2, *range(20, 60), 3], [2, 50, 51, 50, 3]]
 
 
 def open_encoder(model, *, precision, streams):
+    return open_and_warm_up(model, precision=precision, streams=streams)[0]
+
+
+def open_and_warm_up(model, *, precision, streams):
+    """Return an encoder, and what its first micro-batch gave for TEXTS."""
     settings = Settings.load({}, precision=precision, streams=streams)
-    return engine_of(model.record).open(model.record, model.folder, settings)
+    encoder = engine_of(model.record).open(model.record, model.folder, settings)
+    return encoder, warm_up(encoder, model.record, model.folder, TEXTS)
 
 
 @pytest.fixture(scope="module", params=["exact", "fast"])
@@ -41,6 +47,12 @@ def test_vectors_are_float32_of_the_native_dimensionality(encoder):
     vectors = encoder.encode(TEXTS, 0)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(TEXTS), encoder.native_dim) == (4, 32)
+
+
+def test_the_first_micro_batch_gives_the_vectors_of_every_other_one(tiny_model, tmp_path):
+    encoder, vectors = open_and_warm_up(load_model(str(tiny_model), tmp_path), precision="exact", streams=2)
+    for stream in (0, 1):
+        np.testing.assert_array_equal(vectors, encoder.encode(TEXTS, stream))
 
 
 def test_an_answer_is_not_overwritten_by_the_next_one(encoder):
@@ -130,8 +142,9 @@ def test_a_graph_that_sees_padding_gives_a_text_the_same_vector_in_any_company(t
     vectors = opset.concat([opset.unsqueeze(each, np.int64(2)) for each in (numbers, seen)], 2)
     vectors.output(0).set_names({"last_hidden_state"})
     openvino.save_model(openvino.Model([vectors], [ids], "x"), folder / "openvino_model.xml", compress_to_fp16=False)
-    encoder = open_encoder(load_model(str(folder), tmp_path), precision="exact", streams=1)
+    encoder, vectors = open_and_warm_up(load_model(str(folder), tmp_path), precision="exact", streams=1)
     together = encoder.encode(TEXTS, 0)
+    np.testing.assert_array_equal(vectors, together)
     np.testing.assert_array_equal(together, [encoder.encode([text], 0)[0] for text in TEXTS])
     np.testing.assert_array_equal(together[:, 1], 0)
 

@@ -4,15 +4,15 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from gemvec.models.vocabulary import find_unfamiliar
+from gemvec.models.vocabulary import UnfamiliarTokens
 
 ENGLISH = ["[UNK]", "the", "dog", "run", "##s", *(f"##{each}" for each in "dogлицяت"), *"л中文ت"]
 
 
 def share(tokenizer, text):
     """Return the share of a text's tokens that are unfamiliar."""
-    unfamiliar, ids = find_unfamiliar(tokenizer), tokenizer.encode(text, add_special_tokens=False).ids
-    return sum(each in unfamiliar for each in ids) / len(ids)
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    return UnfamiliarTokens(tokenizer).count(ids) / len(ids)
 
 
 def wordpiece(pieces):
@@ -58,3 +58,15 @@ def test_letters_and_bytes_of_other_scripts_are_unfamiliar(tokenizer, text, unfa
 def test_the_unknown_token_of_a_unigram_vocabulary_is_unfamiliar():
     tokenizer = tokenizers.Tokenizer(models.Unigram([("<unk>", 0.0), ("dog", -1.0)], unk_id=0))
     assert share(tokenizer, "dog中文") == pytest.approx(1 / 2)
+
+
+def test_a_token_is_judged_the_same_each_time():
+    tokenizer = wordpiece(ENGLISH)
+    unfamiliar, texts = UnfamiliarTokens(tokenizer), ["the dog", "the лиця dog", "лиця лиця", "the dog"]
+    assert [unfamiliar.count(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts] == [0, 3, 6, 0]
+
+
+def test_a_token_that_was_added_to_the_vocabulary_is_familiar():
+    tokenizer = wordpiece(ENGLISH)
+    tokenizer.add_tokens(["龘"])
+    assert share(tokenizer, "the 龘") == 0

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from gemvec.models.vocabulary import UnfamiliarTokens
+
 # Enough of a text to tell; a title or a quotation in another script does not count.
 _SAMPLE_CHARACTERS = 2_000
 _MOST = 0.5
@@ -33,8 +35,7 @@ class Vocabulary:
             return ""
         sample = text[:_SAMPLE_CHARACTERS]
         ids = self._tokenizer.encode(sample, add_special_tokens=False).ids
-        unknown = sum(map(self._unfamiliar.__contains__, ids))
-        return _name_script(sample) if unknown > _MOST * len(ids) else ""
+        return _name_script(sample) if self._unfamiliar.count(ids) > _MOST * len(ids) else ""
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -46,10 +47,10 @@ class Vocabulary:
         return tokenizer
 
     @cached_property
-    def _unfamiliar(self) -> frozenset[int]:
-        from gemvec.models.vocabulary import find_unfamiliar
+    def _unfamiliar(self) -> UnfamiliarTokens:
+        from gemvec.models.vocabulary import UnfamiliarTokens
 
-        return find_unfamiliar(self._tokenizer)
+        return UnfamiliarTokens(self._tokenizer)
 
 
 def describe_unknown(script: str, what: str) -> str:

@@ -17,7 +17,22 @@ class Encoder(Protocol):
 
     @property
     def native_dim(self) -> int:
-        """Number of values in each vector."""
+        """Number of values in each vector; known after `warm_up`."""
+        ...
+
+    def warm_up(self, token_ids: Sequence[Sequence[int]]) -> Float32Array:
+        """Compute a first micro-batch on every stream; called once, before `encode`.
+
+        Args:
+            token_ids: the ids of each text, as for `encode`.
+
+        Returns:
+            What `encode` returns for them.
+
+        Raises:
+            UnsupportedModel: there are no text vectors, or different ones on each stream.
+            RuntimeError: the network cannot be run.
+        """
         ...
 
     def encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:

@@ -6,12 +6,13 @@ micro-batches, and special tokens. OpenVINO is imported when an engine that need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 from gemvec.models.cores import count_cores
 from gemvec.models.encoder import Encoder
@@ -60,7 +61,7 @@ class Engine(Protocol):
         ...
 
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
-        """Load the weights.
+        """Load the weights; `warm_up` comes next.
 
         Args:
             record: the model.
@@ -76,6 +77,36 @@ class Engine(Protocol):
 def engine_of(record: ModelRecord) -> Engine:
     """Return the engine that runs a model."""
     return _ENGINES[record.engine]
+
+
+def warm_up(encoder: Encoder, record: ModelRecord, folder: Path, token_ids: Sequence[Sequence[int]]) -> Float32Array:
+    """Compute a first micro-batch with an encoder that was just opened.
+
+    Args:
+        encoder: what `Engine.open` returned.
+        record: its model.
+        folder: the folder with the model's files.
+        token_ids: the ids of each text, as for `Encoder.encode`.
+
+    Returns:
+        float32[texts, native_dim].
+
+    Raises:
+        UnsupportedModel: the weights cannot be run, or their vectors are not as the record says.
+    """
+    try:
+        vectors = encoder.warm_up(token_ids)
+    except RuntimeError as error:
+        raise _cannot_be_run(record, folder, error) from error
+    if record.native_dim not in {0, encoder.native_dim}:
+        raise UnsupportedModel(
+            f"{record.id} gives vectors of {encoder.native_dim} values, expected {record.native_dim}."
+        )
+    return vectors
+
+
+def _cannot_be_run(record: ModelRecord, folder: Path, error: RuntimeError) -> UnsupportedModel:
+    return UnsupportedModel(f"{folder / record.weights_path} cannot be run: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +134,14 @@ class _OpenVino:
         from gemvec.models.openvino import OpenVinoEncoder
 
         try:
-            encoder = OpenVinoEncoder(
+            return OpenVinoEncoder(
                 self.read(record, folder),
                 window_tokens=record.window_tokens,
                 precision=settings.precision,
                 streams=self.count_streams(settings),
             )
         except RuntimeError as error:  # OpenVINO raises this if shapes do not fit or a file is incomplete
-            raise UnsupportedModel(f"{folder / record.weights_path} cannot be run: {error}") from error
-        if record.native_dim not in {0, encoder.native_dim}:
-            raise UnsupportedModel(
-                f"{record.id} gives vectors of {encoder.native_dim} values, expected {record.native_dim}."
-            )
-        return encoder
+            raise _cannot_be_run(record, folder, error) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,6 @@ _KEPT_KERNELS = 128
 # for one width sometimes computed wrong attention, without an error and for as long as the model was open, in processes
 # that had opened other models before. The library's own kernels are as fast.
 _SNIPPETS_MODE = "DISABLE"
-# Enough work that the kernels of large micro-batches are chosen, which may pack the weights differently.
-_WARM_UP_ROWS, _WARM_UP_TOKENS = 4, 64
-_WARM_UP_IDS = 8  # no vocabulary is smaller
 # Streams run the same kernels on the same numbers; a larger difference, relative to the largest value, is not rounding.
 _STREAM_TOLERANCE = 0.01
 _TEXT_AXES = 2
@@ -46,7 +43,6 @@ class OpenVinoEncoder:
             streams: micro-batches computed at the same time, each on one core.
 
         Raises:
-            UnsupportedModel: the graph returns no text vectors, or different ones on each stream.
             RuntimeError: OpenVINO cannot run the graph.
         """
         self._window_tokens = window_tokens
@@ -54,22 +50,39 @@ class OpenVinoEncoder:
         self._tensors = graph.tensors
         compiled = _compile(graph.model, precision, streams)
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
-        self._native_dim = self._warm_up()
+        self._native_dim = 0
 
     @property
     def native_dim(self) -> int:
-        """Number of values in each vector."""
+        """Number of values in each vector; known after `warm_up`."""
         return self._native_dim
+
+    def warm_up(self, token_ids: Sequence[Sequence[int]]) -> Float32Array:
+        """Compute a first micro-batch on every stream; see `Encoder.warm_up`.
+
+        This packs the weights for the processor; then the original weights are released.
+        """
+        together = token_ids if self._masks_padding else [max(token_ids, key=len)]
+        inputs = self._pad(together)
+        for request in self._requests:  # at the same time, because a request gets its own stream only when it runs
+            request.start_async(inputs)
+        answers = [_finish(request, len(together)) for request in self._requests]
+        furthest = max(float(np.abs(each - answers[0]).max()) for each in answers)
+        if furthest > _STREAM_TOLERANCE * float(np.abs(answers[0]).max()):
+            raise UnsupportedModel("The network returns different vectors for the same texts on each stream.")
+        if self._tensors is not None:
+            self._tensors.release_pages()
+        self._native_dim = answers[0].shape[1]
+        return answers[0] if self._masks_padding else self.encode(token_ids, 0)
 
     def encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
         """Compute the vectors of one micro-batch; see `Encoder.encode`."""
-        counts = np.fromiter(map(len, token_ids), np.int32, len(token_ids))
         if self._masks_padding:
-            return self._encode(token_ids, counts, stream)
+            return self._encode(token_ids, stream)
         vectors = np.empty((len(token_ids), self._native_dim), np.float32)
-        for count in set(counts.tolist()):
+        for count in {len(ids) for ids in token_ids}:
             rows = [row for row, ids in enumerate(token_ids) if len(ids) == count]
-            vectors[rows] = self._encode([token_ids[row] for row in rows], counts[rows], stream)
+            vectors[rows] = self._encode([token_ids[row] for row in rows], stream)
         return vectors
 
     def close(self) -> None:
@@ -77,44 +90,28 @@ class OpenVinoEncoder:
         self._requests.clear()
         self._tensors = None
 
-    def _encode(self, token_ids: Sequence[Sequence[int]], counts: npt.NDArray[np.int32], stream: int) -> Float32Array:
+    def _encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
+        request = self._requests[stream]
+        request.infer(self._pad(token_ids), share_inputs=True, share_outputs=True)
+        # The request writes its next answer to the same memory.
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+
+    def _pad(self, token_ids: Sequence[Sequence[int]]) -> list[npt.NDArray[np.int32]]:
+        """Return the graph's inputs."""
+        counts = np.fromiter(map(len, token_ids), np.int32, len(token_ids))
         longest = int(counts.max())
         width = min(padded_width(longest), self._window_tokens) if self._masks_padding else longest
         ids = np.zeros((len(token_ids), width), np.int32)
         ids[np.arange(width) < counts[:, None]] = np.fromiter(
             chain.from_iterable(token_ids), np.int32, int(counts.sum())
         )
-        request = self._requests[stream]
-        request.infer([ids, counts], share_inputs=True, share_outputs=True)
-        # The request writes its next answer to the same memory.
-        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
-
-    def _warm_up(self) -> int:
-        """Run a first inference, which packs the weights for the processor, and release the original weights.
-
-        Returns:
-            The number of values in each vector.
-
-        Raises:
-            UnsupportedModel: the graph returns no text vectors, or different ones on each stream.
-        """
-        rows, width = _WARM_UP_ROWS, min(_WARM_UP_TOKENS, self._window_tokens)
-        ids = np.arange(rows * width, dtype=np.int32).reshape(rows, width) % _WARM_UP_IDS
-        for request in self._requests:  # at the same time, because a request gets its own stream only when it runs
-            request.start_async([ids, np.full(rows, width, np.int32)])
-        answers = [_finish_warm_up(request) for request in self._requests]
-        furthest = max(float(np.abs(each - answers[0]).max()) for each in answers)
-        if furthest > _STREAM_TOLERANCE * float(np.abs(answers[0]).max()):
-            raise UnsupportedModel("The network returns different vectors for the same texts on each stream.")
-        if self._tensors is not None:
-            self._tensors.release_pages()
-        return answers[0].shape[1]
+        return [ids, counts]
 
 
-def _finish_warm_up(request: openvino.InferRequest) -> Float32Array:
+def _finish(request: openvino.InferRequest, texts: int) -> Float32Array:
     request.wait()
     vectors = np.array(request.get_output_tensor(0).data, dtype=np.float32)
-    if vectors.ndim != _TEXT_AXES or len(vectors) != _WARM_UP_ROWS:
+    if vectors.ndim != _TEXT_AXES or len(vectors) != texts:
         raise UnsupportedModel(
             f"The network returns vectors of shape {vectors.shape}, expected one vector for each text."
         )

@@ -19,8 +19,8 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InputTooLong, InvalidRequest, UnsupportedModel
 from gemvec.figures import Figure
-from gemvec.models.engines import engine_of
-from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors, pinned_vectors
+from gemvec.models.engines import engine_of, warm_up
+from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import NOTHING_DONE, Load, Scheduler
 from gemvec.models.tokenizer import Tokenizer, load_tokenizer
@@ -91,7 +91,7 @@ class Pipeline:
         try:
             self.tokenizer = loading.result()
             self._window = _make_window(model, self.tokenizer)
-            self._check_vectors(model.weights_sha256, settings)
+            self._warm_up(model, settings)
         except BaseException:
             self._encoder.close()
             raise
@@ -109,15 +109,15 @@ class Pipeline:
         """What the model has done since the start."""
         return Counts(load=self.scheduler.load, unknown_texts=self.unknown_texts)
 
-    def _check_vectors(self, weights_sha256: str, settings: Settings) -> None:
-        """Compute the pinned texts and compare their vectors, if the model has pinned vectors.
+    def _warm_up(self, model: LoadedModel, settings: Settings) -> None:
+        """Compute the pinned texts, and compare their vectors if the model has pinned ones.
 
         Raises:
-            UnsupportedModel: the vectors are wrong.
+            UnsupportedModel: the weights cannot be run, or give wrong vectors.
         """
-        if pinned_vectors(weights_sha256) is None:
-            return
-        check_pinned_vectors(weights_sha256, self.encode_bare(PINNED_TEXTS), settings.precision)
+        inputs = [ids or [0] for ids in self.fill_bare(PINNED_TEXTS)]  # a tokenizer may have no tokens for them
+        vectors = warm_up(self._encoder, model.record, model.folder, inputs)
+        check_pinned_vectors(model.weights_sha256, vectors, settings.precision)
 
     def fill_bare(self, texts: Sequence[str], prompt: str = "") -> list[list[int]]:
         """Return the network's inputs for texts with this prompt and no other, cut at the window."""

@@ -14,8 +14,9 @@ from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.models import ScoringModel
 from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
 from gemvec.figures import Figure
-from gemvec.models.engines import engine_of
+from gemvec.models.engines import engine_of, warm_up
 from gemvec.models.modules import read_document
+from gemvec.models.pinned_vectors import PINNED_TEXTS
 from gemvec.models.progress import Progress
 from gemvec.models.scheduler import Scheduler
 from gemvec.models.score_head import ScoreHead
@@ -80,6 +81,8 @@ class Reranker:
         self._head = ScoreHead.load(config, loaded.weights_file)
         engine = engine_of(record)
         self._encoder = engine.open(record, folder, settings)
+        first = self._prepare(PINNED_TEXTS[0], PINNED_TEXTS[1:], truncates=True, max_text_tokens=None)
+        warm_up(self._encoder, record, folder, first.inputs)
         self._scheduler = Scheduler(
             self._encoder,
             streams=engine.count_streams(settings),

@@ -52,6 +52,10 @@ class StaticEncoder:
         sizes = [each.size for each in self._modules if isinstance(each, Truncate)]
         return min([int(self._table.shape[1]), *sizes])
 
+    def warm_up(self, token_ids: Sequence[Sequence[int]]) -> Float32Array:
+        """Compute a first micro-batch; nothing gets warmer by it."""
+        return self.encode(token_ids)
+
     def encode(self, token_ids: Sequence[Sequence[int]], stream: int = 0) -> Float32Array:
         """Return the mean row of each text.
 

@@ -20,7 +20,7 @@ from gemvec.models.modules import read_document
 from gemvec.models.pairs import PairTemplate
 from gemvec.models.record import ModelRecord
 from gemvec.models.tokenizer_class import apply_class
-from gemvec.models.vocabulary import find_unfamiliar
+from gemvec.models.vocabulary import UnfamiliarTokens
 
 # A text with up to this many characters per token that can count is tokenized as a whole; a longer one in pieces, and
 # only as far as needed. A tokenizer needs about 100 bytes of memory per character.
@@ -73,7 +73,7 @@ class Tokenizer:
         apply_class(self._tokenizer, settings or {}, config)
         if lower_cases:
             self._lower_case()
-        self._unfamiliar = find_unfamiliar(self._tokenizer)
+        self._unfamiliar = UnfamiliarTokens(self._tokenizer)
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
 
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
@@ -108,9 +108,7 @@ class Tokenizer:
 
     def count_unfamiliar(self, ids: Sequence[int]) -> int:
         """Return how many of the ids stand for text that the model was not made for."""
-        if self._unfamiliar.isdisjoint(ids):  # as a rule, and found out in a third of the time
-            return 0
-        return sum(map(self._unfamiliar.__contains__, ids))
+        return self._unfamiliar.count(ids)
 
     def find_unknown(self, ids: Sequence[int]) -> int | None:
         """Return the first id that is not in the vocabulary, or None."""

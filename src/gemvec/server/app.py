@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -120,8 +119,6 @@ def _answer_router(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncGenerator[None]:
-    # The first use of Starlette's threads and streams loads modules, for which no request should wait.
-    await run_in_threadpool(int)
     async with AsyncExitStack() as stack:
         if app.state.tracing:
             await stack.enter_async_context(app.state.tracing.sending())
