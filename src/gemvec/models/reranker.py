@@ -81,8 +81,12 @@ class Reranker:
         self._head = ScoreHead.load(config, loaded.weights_file)
         engine = engine_of(record)
         self._encoder = engine.open(record, folder, settings)
-        first = self._prepare(PINNED_TEXTS[0], PINNED_TEXTS[1:], truncates=True, max_text_tokens=None)
-        warm_up(self._encoder, record, folder, first.inputs)
+        try:
+            first = self._prepare(PINNED_TEXTS[0], PINNED_TEXTS[1:], truncates=True, max_text_tokens=None)
+            warm_up(self._encoder, record, folder, first.inputs)
+        except BaseException:
+            self._encoder.close()
+            raise
         self._scheduler = Scheduler(
             self._encoder,
             streams=engine.count_streams(settings),
