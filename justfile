@@ -13,13 +13,13 @@ lint:
 test:
     pytest -m "not weights and not slow and not clients"
 
-# Every client against three servers behind a balancer; needs HAProxy
-balanced:
-    pytest -m clients --servers 3 tests/clients
-
 # Everything, as CI runs it
 ci:
     .ci/run
+
+# Every test that needs a Ray cluster, two or three minutes; needs `pip install -e '.[ray]'`
+ray:
+    pytest tests/batches/test_ray.py
 
 # Build the documentation site into site/
 site:

@@ -17,8 +17,8 @@ import orjson
 
 from batch_worker import content_of, parse_name, run_forked, text_of
 from gemvec.batches import rows
+from gemvec.batches.executor import CHUNKS_IN_FLIGHT
 from gemvec.batches.job import ChunkState
-from gemvec.batches.runner import CHUNKS_IN_FLIGHT
 from gemvec.batches.store import BatchStore
 from gemvec.errors import StorageFailure
 from gemvec.files.store import FileStore

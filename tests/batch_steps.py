@@ -33,7 +33,7 @@ async def running(store, embedder, **options):
         await runner.stop()
 
 
-async def until(condition, *, seconds=120):
+async def until(condition, *, seconds=240):
     """Wait until `condition` holds; so long that only what never happens is given up, on a busy machine too."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is in a database

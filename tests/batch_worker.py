@@ -111,6 +111,9 @@ class JournalledExecutor:
         self._death = death
         self._pause_seconds = pause_seconds
 
+    chunks_in_flight = 4
+    is_apart = False
+
     def chunk_requests(self, weights):
         return self._executor.chunk_requests(weights)
 

@@ -34,7 +34,7 @@ DISTRIBUTIONS = {
 # Packages that only tests of clients install, each in an environment of its own, and what brings them.
 NOT_INSTALLED = {"haystack": {"haystack-ai"}, "llama_index": {"llama-index-core"}}
 # Installs that are not tested together with the others: of benchmarks, of releases, and of those packages.
-APART = {"bench", "dist", "haystack", "llama-index"}
+APART = {"bench", "dist", "haystack", "llama-index", "ray"}
 HIDE = """
 import sys
 from importlib.machinery import PathFinder

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from batch_crashes import Campaign, fork_worker  # noqa: E402 - found through the line above
 from batch_worker import CHUNK_STEPS, CREATE_STEPS, END_STEPS  # noqa: E402 - likewise
 from databases import running_postgresql  # noqa: E402 - likewise
-from gemvec.batches.runner import CHUNKS_IN_FLIGHT  # noqa: E402 - likewise
+from gemvec.batches.executor import CHUNKS_IN_FLIGHT  # noqa: E402 - likewise
 
 
 def kill_at_named_steps(campaign: Campaign) -> list[str]:

@@ -39,6 +39,7 @@ GemvecError
  |   + ChecksumMismatch
  |   + WeightsMissing
  |   + UnsupportedModel
+ |   + ClusterUnavailable
  + StorageFailure          the detail is logged, never sent
  |   + StorageFull
  |   + HoldLost             another server has taken over what this one held
@@ -331,6 +332,10 @@ class WeightsMissing(ModelUnavailable):
 
 class UnsupportedModel(ModelUnavailable):
     """The model's architecture or files are not ones gemvec can run."""
+
+
+class ClusterUnavailable(ModelUnavailable):
+    """The cluster that computes batches cannot be used now."""
 
 
 class StorageFailure(GemvecError):

@@ -255,6 +255,33 @@ class Settings:
     batch_expiry_seconds: float = setting(
         48 * 3600.0, "How long a batch may wait and run before it expires.", unit="seconds", minimum=1, topic=_DATA
     )
+    executor: str = setting(
+        "local",
+        "Where batches are computed: local for this machine, ray for the Ray cluster that it is part of, ray:HOST:PORT "
+        "for the one whose head is there.",
+        topic=_DATA,
+        metavar="local|ray[:ADDRESS]",
+    )
+    ray_min_actors: int = setting(
+        0, "With --executor ray: actors with the model that are kept without work.", minimum=0, topic=_DATA
+    )
+    ray_max_actors: int = setting(
+        16,
+        "With --executor ray: actors at a time, at most; twice as many chunks are in flight.",
+        minimum=1,
+        maximum=1000,
+        topic=_DATA,
+    )
+    ray_actor_cpus: float = setting(
+        1.0,
+        "With --executor ray: cores that each actor takes from its node, and computes with.",
+        unit="cores",
+        minimum=0.1,
+        topic=_DATA,
+    )
+    ray_actor_gpus: float = setting(
+        0.0, "With --executor ray: GPUs that each actor takes from its node.", unit="GPUs", minimum=0, topic=_DATA
+    )
     batch_retention_seconds: float = setting(
         42 * 86400.0,
         "How long an ended batch is kept, with its input and its results.",

@@ -337,6 +337,9 @@ def test_a_flipped_bit_in_an_input_is_an_error_that_names_it_and_nothing_is_comp
 class Broken:
     """An executor that always fails, with something no one foresaw."""
 
+    chunks_in_flight = 4
+    is_apart = False
+
     def chunk_requests(self, weights):
         return 256
 
@@ -362,6 +365,9 @@ def test_a_chunk_that_fails_again_and_again_fails_its_batch(store, embedder, mon
 
 class Elsewhere:
     """An executor of another kind: what a cluster would be."""
+
+    chunks_in_flight = 4
+    is_apart = False
 
     def chunk_requests(self, weights):
         return 256

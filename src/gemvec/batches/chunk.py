@@ -7,9 +7,10 @@ model, no answer from a remote service) is raised, nothing is written, and the c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gemvec.batches.chunk_files import ChunkFiles, Failure
+from gemvec.batches.chunk_files import ChunkFiles
+from gemvec.batches.chunk_lines import KILLER, Failure
 from gemvec.batches.isolation import Isolation
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
@@ -21,8 +22,6 @@ from gemvec.logs import get_logger
 _BAD_REQUEST = 400
 # A refused chunk is retried this often before it is split in halves, in case it is larger than the queue.
 _PATIENCE = 5
-
-_KILLER = Failure("INTERNAL", "The server died whenever it worked on this request.")
 
 _log = get_logger("batches")
 
@@ -41,7 +40,7 @@ async def run_chunk(task: ChunkTask, embedder: Embedder, files: ChunkFiles) -> C
         GemvecError: the embedder as a whole fails.
     """
     asked = await asyncio.to_thread(files.read)
-    return await asyncio.to_thread(files.write, await _embed_each(embedder, task, asked))
+    return await asyncio.to_thread(files.write, await embed_each(embedder, task.model, asked, _named(task)))
 
 
 async def run_isolated(
@@ -58,26 +57,36 @@ async def run_isolated(
     Raises as `run_chunk`.
     """
     isolation = task.isolation or Isolation(((0, task.request_count),))
-    answers: list[Embedding | Failure] = [_KILLER] * task.request_count
+    answers: list[Embedding | Failure] = [KILLER] * task.request_count
     for index, (first, count) in enumerate(isolation.ranges):
         await record(isolation.begin(index))
         asked = await asyncio.to_thread(files.read, range(first, first + count))
-        answers[first : first + count] = await _embed_each(embedder, task, asked)
+        answers[first : first + count] = await embed_each(embedder, task.model, asked, _named(task))
     await record(isolation)
     return await asyncio.to_thread(files.write, answers)
 
 
-async def _embed_each(
-    embedder: Embedder, task: ChunkTask, asked: Sequence[EmbedRequest | Failure]
+async def embed_each(
+    embedder: Embedder, model: str, asked: Sequence[EmbedRequest | Failure], named: Mapping[str, object]
 ) -> list[Embedding | Failure]:
-    """Return a vector for every request, or the reason why it has none; failures are passed through."""
+    """Return a vector for every request, or the reason why it has none; failures are passed through.
+
+    Args:
+        embedder: computes the vectors.
+        model: the served name to embed with.
+        asked: what the lines of a chunk ask for.
+        named: which chunk it is, for logs.
+
+    Raises:
+        GemvecError: the embedder as a whole fails.
+    """
     requests = [each for each in asked if isinstance(each, EmbedRequest)]
-    computed = iter(await _embed_all(embedder, embedder.get_model(task.model), task, requests))
+    computed = iter(await _embed_all(embedder, embedder.get_model(model), requests, named))
     return [each if isinstance(each, Failure) else next(computed) for each in asked]
 
 
 async def _embed_all(
-    embedder: Embedder, model: ServedModel, task: ChunkTask, requests: Sequence[EmbedRequest]
+    embedder: Embedder, model: ServedModel, requests: Sequence[EmbedRequest], named: Mapping[str, object]
 ) -> list[Embedding | Failure]:
     """Embed requests; when the embedder refuses some, halve until each bad one is alone."""
     if not requests:
@@ -88,13 +97,13 @@ async def _embed_all(
         if len(requests) == 1:
             raise
     except Exception as error:  # noqa: BLE001 - whatever the model raises stands at the place of its request
-        failure = _failure_of(error, task)
+        failure = _failure_of(error, named)
         if len(requests) == 1:
             return [failure]
     middle = len(requests) // 2
     return [
-        *await _embed_all(embedder, model, task, requests[:middle]),
-        *await _embed_all(embedder, model, task, requests[middle:]),
+        *await _embed_all(embedder, model, requests[:middle], named),
+        *await _embed_all(embedder, model, requests[middle:], named),
     ]
 
 
@@ -107,14 +116,15 @@ async def _embed_patiently(embedder: Embedder, model: ServedModel, requests: Seq
     return await embedder.embed(model, requests, priority=Priority.BATCH)
 
 
-def _failure_of(error: Exception, task: ChunkTask) -> Failure:
+def _failure_of(error: Exception, named: Mapping[str, object]) -> Failure:
     """Return the failure of a request on which the embedder fails; raise an error that concerns every request."""
     if isinstance(error, InvalidRequest) or (isinstance(error, ApiError) and error.code == _BAD_REQUEST):
         return Failure("INVALID_ARGUMENT", error.message)
     if isinstance(error, (GemvecError, MemoryError)):
         raise error
-    _log.error(
-        "the model failed on a request",
-        extra={"batch": task.batch_id, "chunk": task.chunk_index, "error": type(error).__name__},
-    )
+    _log.error("the model failed on a request", extra={**named, "error": type(error).__name__})
     return Failure("INTERNAL", "The model failed on this request.")
+
+
+def _named(task: ChunkTask) -> dict[str, object]:
+    return {"batch": task.batch_id, "chunk": task.chunk_index}

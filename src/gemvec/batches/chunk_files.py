@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
-
+from gemvec.batches.chunk_lines import ChunkLines, Failure
 from gemvec.batches.job import ChunkResult, ChunkTask
-from gemvec.batches.lines import MAX_LINE_BYTES, MAX_OBJECT_BYTES, estimate_objects, read_lines
+from gemvec.batches.lines import estimate_objects, read_lines
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import DataLost, InvalidRequest
+from gemvec.errors import DataLost
 from gemvec.storage.durable import Checksum, Hook, crc32_of, translate_os_errors, write_durably
-from gemvec.wire.embed import EmbedContentRequest, EmbeddingStatistics
-from gemvec.wire.jsonl import RequestLine, format_error_line, format_response_line, parse_request_line
-
-_BLOCK_BYTES = 2**18  # stays in the processor's cache
 
 # A vector's value while a chunk is computed: a float32, once as the network gave it and once as it was asked for.
 _VALUE_BYTES = 8
-
-_TOO_LARGE = InvalidRequest(
-    f"The line is longer than {MAX_LINE_BYTES} bytes, or its JSON would take more than {MAX_OBJECT_BYTES} of memory."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why one request has no vector: name of a google.rpc.Code, and a message for its sender."""
-
-    status: str
-    message: str
 
 
 class ChunkFiles:
@@ -42,7 +23,7 @@ class ChunkFiles:
         """Prepare; `hook` is called with each step of writing the part file, for crash tests."""
         self._task = task
         self._hook = hook
-        self._labels: dict[int, dict[str, Any]] = {}
+        self._lines = ChunkLines(task.model)
 
     def read(self, wanted: range | None = None) -> list[EmbedRequest | Failure]:
         """Return what each line asks for, or why it is not a request.
@@ -60,11 +41,8 @@ class ChunkFiles:
             count += 1
             if wanted is not None and number not in wanted:
                 continue
-            read = RequestLine(label={}, request=_TOO_LARGE) if line is None else parse_request_line(line)
-            self._labels[number] = read.label
-            asked.append(_prepare(read.request, task.model))
-        if count != task.request_count:
-            raise _changed(task)
+            asked.append(self._lines.parse(number, line))
+        check_count(task, count)
         return asked
 
     def write(self, answers: Sequence[Embedding | Failure]) -> ChunkResult:
@@ -75,7 +53,7 @@ class ChunkFiles:
             StorageFailure: it cannot be written; nothing is left behind.
         """
         checksum = Checksum()
-        write_durably(self._task.part_path, checksum.of(self._blocks(answers)), hook=self._hook)
+        write_durably(self._task.part_path, checksum.of(self._lines.format(answers)), hook=self._hook)
         token_counts = [answer.token_count for answer in answers if isinstance(answer, Embedding)]
         return ChunkResult(
             successful_count=len(token_counts),
@@ -83,25 +61,6 @@ class ChunkFiles:
             token_count=sum(token_counts),
             part_crc32=checksum.value,
         )
-
-    def _blocks(self, answers: Sequence[Embedding | Failure]) -> Iterator[bytes]:
-        """Yield the lines in blocks, so that they are not written one by one and not all held in memory."""
-        block: list[bytes] = []
-        size = 0
-        for number, answer in enumerate(answers):
-            label = self._labels.get(number, {})
-            if isinstance(answer, Failure):
-                parts = (format_error_line(label, answer.status, answer.message),)
-            else:
-                values = orjson.dumps(answer.vector, option=orjson.OPT_SERIALIZE_NUMPY)
-                statistics = EmbeddingStatistics.of_cut(answer)
-                parts = format_response_line(label, values, answer.token_count, statistics)
-            block += parts
-            size += sum(map(len, parts))
-            if size >= _BLOCK_BYTES:
-                yield b"".join(block)
-                block, size = [], 0
-        yield b"".join(block)
 
 
 def estimate_bytes(task: ChunkTask, model: ServedModel) -> int:
@@ -134,17 +93,18 @@ def check_input(task: ChunkTask) -> None:
         raise _changed(task)
 
 
+def check_count(task: ChunkTask, count: int) -> None:
+    """Make sure that a chunk has as many lines as when the batch was made.
+
+    Raises:
+        DataLost: it has not.
+    """
+    if count != task.request_count:
+        raise _changed(task)
+
+
 def _changed(task: ChunkTask) -> DataLost:
     end = task.input_offset + task.input_bytes
     return DataLost(
         f"The input of batches/{task.batch_id} has changed between the bytes {task.input_offset} and {end}."
     )
-
-
-def _prepare(request: EmbedContentRequest | InvalidRequest, model: str) -> EmbedRequest | Failure:
-    """Return what to ask the embedder for, or why a request cannot be embedded."""
-    if isinstance(request, InvalidRequest):
-        return Failure("INVALID_ARGUMENT", request.message)
-    if request.model is not None and request.model != model:
-        return Failure("INVALID_ARGUMENT", f"* request.model: models/{request.model} is not the batch's models/{model}")
-    return request.to_embed_request()

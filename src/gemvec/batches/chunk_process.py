@@ -192,6 +192,12 @@ def serve() -> None:
     asyncio.run(_serve(lifeline, wires))
 
 
+def spare_collector() -> None:
+    """Let the garbage collector of a process that runs chunks look rarely, and never again at what is loaded now."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+
+
 def _end_with(lifeline: Wire) -> None:
     """Wait for the end of the server, and end."""
     with contextlib.suppress(EOFError, OSError):
@@ -204,12 +210,11 @@ async def _serve(lifeline: Wire, wires: list[Wire]) -> None:
         open_embedder: OpenEmbedder = lifeline.recv()
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         embedder = open_embedder()
-        gc.freeze()  # what is loaded stays: the collector need not look at it
-        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+        spare_collector()
         await asyncio.gather(*(_answer(wire, embedder) for wire in wires))
     except Exception as error:  # noqa: BLE001 - told to the server, which logs it
         with contextlib.suppress(OSError):
-            lifeline.send(_reason(error))
+            lifeline.send(reason_of(error))
     finally:
         os._exit(1)  # an orderly end would wait for the threads that listen to the other connections
 
@@ -228,15 +233,15 @@ async def _outcome(task: ChunkTask, embedder: Embedder) -> ChunkResult | ChunkFa
             return ChunkFailure("the model's files were changed under the server")
         return await run_chunk(task, embedder, ChunkFiles(task))
     except Exception as error:  # noqa: BLE001 - the server finds out by running the chunk itself
-        return ChunkFailure(_reason(error))
+        return ChunkFailure(reason_of(error))
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the kind of an error and where it was raised; its message may hold texts and paths."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     cause = f" ({error.strerror})" if isinstance(error, OSError) else ""
     where = f" in {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
-    after = f", after {_reason(error.__cause__)}" if error.__cause__ else ""
+    after = f", after {reason_of(error.__cause__)}" if error.__cause__ else ""
     return f"{type(error).__name__}{cause}{where}{after}"

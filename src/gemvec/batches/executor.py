@@ -1,4 +1,4 @@
-"""`Executor`: where a chunk runs. In this process, or in processes of this machine; a cluster is another class.
+"""`Executor`: where a chunk runs. In this process, or in processes of this machine; on a cluster, see `ray/`.
 
 An executor only computes. It never reads or writes the store: the runner does both.
 """
@@ -6,7 +6,7 @@ An executor only computes. It never reads or writes the store: the runner does b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -14,14 +14,12 @@ from gemvec.batches.chunk import run_chunk
 from gemvec.batches.chunk_files import ChunkFiles
 from gemvec.batches.chunk_process import CHUNKS_EACH, PROCESSES, ChunkFailure, ChunkProcesses, OpenEmbedder
 from gemvec.batches.job import ChunkResult, ChunkTask
-from gemvec.batches.lines import CHUNK_REQUESTS
+from gemvec.batches.lines import CHUNK_REQUESTS, FAST_CHUNK_REQUESTS
 from gemvec.embedding.embedder import Embedder
+from gemvec.figures import Figure
 from gemvec.logs import get_logger
 from gemvec.storage.durable import Hook
 
-# A fast model embeds these in 120 ms, and the fixed cost of a chunk is spread over more requests. Half as many would
-# take a twentieth more time and 100 MiB less in all processes together.
-_FAST_CHUNK_REQUESTS = 4096
 # Processes are started only for a batch with more chunks.
 CHUNKS_WITHOUT_PROCESSES = 4
 _IDLE_SECONDS = 60.0
@@ -31,8 +29,22 @@ _PAUSE_SECONDS = 5.0
 _log = get_logger("batches")
 
 
+# While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
+CHUNKS_IN_FLIGHT = 4
+
+
 class Executor(Protocol):
     """Runs chunks somewhere with access to the paths in the task."""
+
+    @property
+    def chunks_in_flight(self) -> int:
+        """How many chunks to run at once."""
+        ...
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether a chunk cannot kill the server, and is worth abandoning when its batch has ended."""
+        ...
 
     def chunk_requests(self, weights: str) -> int:
         """Return how many requests make a good chunk for a model."""
@@ -42,6 +54,10 @@ class Executor(Protocol):
         """Run one chunk; called several times at once. Raises as `run_chunk`; cancelling it abandons the chunk."""
         ...
 
+    def figures(self) -> Iterable[Figure]:
+        """Return figures on where chunks run."""
+        ...
+
     async def close(self) -> None:
         """Release everything; no chunk is running any more, or those that are running are abandoned."""
         ...
@@ -49,6 +65,9 @@ class Executor(Protocol):
 
 class LocalExecutor:
     """Runs chunks in this process: files in threads, vectors by the embedder's own scheduling."""
+
+    chunks_in_flight = CHUNKS_IN_FLIGHT
+    is_apart = False
 
     def __init__(self, embedder: Embedder, *, hook: Hook | None = None) -> None:
         """Run chunks with `embedder`; `hook` is called with each step of writing a part file, for crash tests."""
@@ -63,12 +82,19 @@ class LocalExecutor:
         """Run one chunk."""
         return await run_chunk(task, self._embedder, ChunkFiles(task, hook=self._hook))
 
+    def figures(self) -> Iterable[Figure]:
+        """Return nothing: the embedder has its own."""
+        return ()
+
     async def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
 
 class ProcessExecutor:
     """Runs the chunks of large batches in separate processes; for models that are small and fast."""
+
+    chunks_in_flight = CHUNKS_IN_FLIGHT
+    is_apart = False
 
     def __init__(self, embedder: Embedder, open_embedder: OpenEmbedder, *, weights: Collection[str]) -> None:
         """Start nothing yet.
@@ -92,7 +118,7 @@ class ProcessExecutor:
 
     def chunk_requests(self, weights: str) -> int:
         """Return how many requests make a good chunk for a model."""
-        return _FAST_CHUNK_REQUESTS if weights in self._weights else self._local.chunk_requests(weights)
+        return FAST_CHUNK_REQUESTS if weights in self._weights else self._local.chunk_requests(weights)
 
     async def run(self, task: ChunkTask) -> ChunkResult:
         """Run one chunk."""
@@ -121,6 +147,10 @@ class ProcessExecutor:
             _log.warning("a chunk that failed in a process is run by the server itself", extra=extra)
             return None
         return result
+
+    def figures(self) -> Iterable[Figure]:
+        """Return nothing: what runs in processes is not counted."""
+        return ()
 
     async def close(self) -> None:
         """End the processes, if there are any."""

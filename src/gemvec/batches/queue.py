@@ -195,6 +195,17 @@ class BatchQueue:
             _log.info("batch finished", extra={"batch": task.batch_id})
         return Checkpoint(is_counted=True, next_task=self._hold(following))
 
+    def list_open(self, job_numbers: Collection[int]) -> set[int]:
+        """Return those of these jobs that are worked on."""
+        with self._database.read() as connection:
+            jobs = [rows.find_job_by_number(connection, each) for each in job_numbers]
+        return {job.job_number for job in jobs if job is not None and _is_open(job)}
+
+    def abandon(self, task: ChunkTask) -> None:
+        """Forget a claim on a chunk of a job that has ended, and remove what was written for it."""
+        self._held.discard(_claim_of(task))
+        self._discard(task)
+
     def _is_counted(self, task: ChunkTask) -> bool:
         """Whether this very claim on a chunk is counted, so that its part file belongs to the results."""
         with self._database.read() as connection:

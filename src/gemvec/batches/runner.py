@@ -13,7 +13,7 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 from gemvec.batches.chunk import run_isolated
@@ -29,12 +29,11 @@ from gemvec.batches.turns import Turns
 from gemvec.embedding.caller import on_behalf_of
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import DataLost, GemvecError, StorageFailure, StorageFull
+from gemvec.figures import Figure
 from gemvec.logs import get_logger
 from gemvec.memory import MemoryBudget
 from gemvec.storage.threads import in_database_thread, in_file_thread
 
-# While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
-CHUNKS_IN_FLIGHT = 4
 # A chunk that fails this often for an unknown reason fails its job.
 _ATTEMPTS = 5
 # How often to look when there is nothing to do, for expiry and for changes that other processes made in the database.
@@ -47,6 +46,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = get_logger("batches")
+
+
+class _AbandonedError(Exception):
+    """The work on a chunk was stopped, because its job has ended."""
 
 
 class BatchRunner:
@@ -64,7 +67,7 @@ class BatchRunner:
         executor: Executor | None = None,
         *,
         memory: MemoryBudget | None = None,
-        chunks_in_flight: int = CHUNKS_IN_FLIGHT,
+        chunks_in_flight: int | None = None,
         sweeps: Callable[[], bool] = lambda: True,
     ) -> None:
         """Prepare to run; `start` starts.
@@ -74,7 +77,7 @@ class BatchRunner:
             embedder: says what is served.
             executor: where chunks run; None for this process.
             memory: what chunks take their memory from; None for no limit.
-            chunks_in_flight: how many at once.
+            chunks_in_flight: how many at once; None for as many as the executor says.
             sweeps: whether this runner is the one that ends and removes what is old; asked now and then.
         """
         self.store = store
@@ -83,7 +86,7 @@ class BatchRunner:
         self._executor = executor or LocalExecutor(embedder)
         self._weights = sorted({model.weights for model in embedder.list_models()})
         self._memory = memory or MemoryBudget()
-        self._slots = chunks_in_flight
+        self._slots = chunks_in_flight or self._executor.chunks_in_flight
         self._sweeps = sweeps
         self._repairs = Repairs(store, self.queue, self._run)
         self._pauses = Pauses()
@@ -94,6 +97,7 @@ class BatchRunner:
         self._next_sweep_at = time.monotonic()
         self._is_stopping = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._apart: dict[asyncio.Task[ChunkResult], int] = {}  # chunks that run apart, with the numbers of their jobs
 
     async def start(self) -> None:
         """Clean up after the last process, then start to work.
@@ -108,6 +112,10 @@ class BatchRunner:
     def chunk_requests(self, weights: str) -> int:
         """Return how many requests a chunk of a new batch should have."""
         return self._executor.chunk_requests(weights)
+
+    def figures(self) -> Iterable[Figure]:
+        """Return figures on where chunks run."""
+        return self._executor.figures()
 
     async def repair(self, job: Job) -> bool:
         """Compute damaged results of an ended batch again; return whether that is under way.
@@ -160,8 +168,11 @@ class BatchRunner:
     async def _carry_out(self, task: ChunkTask) -> ChunkTask | None:
         """Run a chunk and count it; return the one that was claimed with that."""
         try:
-            result = await self._run(task)
+            result = await (self._run_apart(task) if self._executor.is_apart else self._run(task))
             checkpoint = await self._durably(self.queue.checkpoint, task, result, self._claimable())
+        except _AbandonedError:
+            await self._durably(self.queue.abandon, task)
+            return None
         except Exception as error:  # noqa: BLE001 - whatever a chunk raises, the runner goes on
             await self._set_aside(task, error)
             return None
@@ -170,8 +181,11 @@ class BatchRunner:
         return checkpoint.next_task
 
     async def _run(self, task: ChunkTask) -> ChunkResult:
-        """Run a chunk beside others; alone and here when it was in flight at several deaths of the server."""
-        if task.crashes < SUSPECT_CRASHES:
+        """Run a chunk beside others; alone and here when it was in flight at several deaths of the server.
+
+        One that runs apart cannot have killed the server.
+        """
+        if self._executor.is_apart or task.crashes < SUSPECT_CRASHES:
             async with self._turns.beside_others(), self._on_behalf_of_owner(task):
                 return await self._executor.run(task)
         _log.warning(
@@ -187,6 +201,33 @@ class BatchRunner:
                 return await run_isolated(task, self._embedder, ChunkFiles(task), record)
         finally:
             self.notify()  # others may claim again
+
+    async def _run_apart(self, task: ChunkTask) -> ChunkResult:
+        """Run a chunk that is abandoned when its job ends.
+
+        Raises:
+            _AbandonedError: it was.
+        """
+        run = asyncio.create_task(self._run(task))
+        self._apart[run] = task.job_number
+        try:
+            return await run
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                raise
+            raise _AbandonedError from None
+        finally:
+            del self._apart[run]
+
+    async def _abandon_ended(self) -> None:
+        """Stop the work on chunks whose jobs have ended or are gone."""
+        if not self._apart:
+            return
+        still_open = await self._durably(self.queue.list_open, set(self._apart.values()))
+        for run, job_number in self._apart.items():
+            if job_number not in still_open:
+                run.cancel()
 
     @contextlib.asynccontextmanager
     async def _on_behalf_of_owner(self, task: ChunkTask) -> AsyncGenerator[None]:
@@ -241,6 +282,7 @@ class BatchRunner:
             wake = self._wake  # this loop has looked and is not to be woken by itself
         if await self._durably(self.queue.release_lost):
             self.notify()
+        await self._abandon_ended()
         if not self._sweeps():
             await self._sleep(wake, self._poll_seconds)
             return

@@ -108,6 +108,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.ChecksumMismatch: UNAVAILABLE,
     errors.WeightsMissing: UNAVAILABLE,
     errors.UnsupportedModel: UNAVAILABLE,
+    errors.ClusterUnavailable: UNAVAILABLE,
     errors.StorageFailure: UNAVAILABLE,
     errors.StorageFull: UNAVAILABLE,
     errors.HoldLost: UNAVAILABLE,

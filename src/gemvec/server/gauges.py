@@ -23,6 +23,7 @@ class Gauges(Collector):
         self._parts: tuple[Callable[[], Iterable[Figure]], ...] = (
             services.embedder.figures,
             services.batches.store.figures,
+            services.batches.figures,
             services.files.figures,
             services.memory.figures,
             services.usage.figures,

@@ -6,7 +6,8 @@ https://ai.google.dev/gemini-api/docs/rate-limits and 400 and 429 answers in pub
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,8 +20,8 @@ from gemvec.errors import InvalidRequest, ModelForbidden, ModelNotFound
 from gemvec.server.auth import Caller
 from gemvec.server.quota import (
     DAY_SECONDS,
-    Meter,
     Quota,
+    QuotaMeter,
     per_day_requests,
     per_minute_requests,
     per_minute_tokens,
@@ -71,9 +72,9 @@ def limits_of(settings: Settings) -> Limits:
 class Limiter:
     """Holds callers to the limits of the server and of their keys; belongs to one event loop."""
 
-    def __init__(self, limits: Limits, meter: Meter) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
-        self._meter = meter
+        self._meter = QuotaMeter(clock)
 
     @property
     def has_googles_words(self) -> bool:
@@ -149,9 +150,7 @@ class Limiter:
         if any(each.unit == "tokens" for each in quotas):
             requests = await embedder.tokenize(model, requests)
             tokens = sum(each.tokens.count for each in requests if each.tokens is not None)
-        await self._meter.spend(
-            caller.owner, caller.meant_name(model.name), quotas, requests=len(requests), tokens=tokens
-        )
+        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(requests), tokens=tokens)
         return requests
 
     def check_pairs(self, caller: Caller, name: str, count: int, *, field: str) -> None:
@@ -172,22 +171,22 @@ class Limiter:
             raise InvalidRequest(f"{{field}} has {count} texts; at most {most} can be in one call.", field=field)
         self._meter.check(caller.owner, name, self._quotas(caller), requests=count, tokens=count)
 
-    async def spend_pairs(self, caller: Caller, name: str, count: int, tokens: int) -> None:
+    def spend_pairs(self, caller: Caller, name: str, count: int, tokens: int) -> None:
         """Count a call that scores texts.
 
         Raises:
             RateLimited: it does not fit into what is left.
         """
-        await self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
+        self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
 
-    async def spend_call(self, caller: Caller) -> None:
+    def spend_call(self, caller: Caller) -> None:
         """Count a call that another server answers as one text, because its tokens are not known here.
 
         Raises:
             RateLimited: it does not fit into what is left.
         """
         # All models together: callers choose their names.
-        await self._meter.spend(caller.owner, "", self._quotas(caller), requests=1, tokens=0)
+        self._meter.spend(caller.owner, "", self._quotas(caller), requests=1, tokens=0)
 
     async def count_tokens(
         self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder
@@ -199,9 +198,7 @@ class Limiter:
         """
         quotas = self._check_texts(caller, model, len(texts))
         counts = await embedder.count_tokens(model, texts)
-        await self._meter.spend(
-            caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=sum(counts)
-        )
+        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=sum(counts))
         return counts
 
     async def list_tokens(
@@ -215,9 +212,7 @@ class Limiter:
         quotas = self._check_texts(caller, model, len(texts))
         tokens = await embedder.list_tokens(model, texts, special_tokens=special_tokens)
         token_count = sum(map(len, tokens))
-        await self._meter.spend(
-            caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=token_count
-        )
+        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=token_count)
         return tokens
 
     async def decode(
@@ -229,7 +224,7 @@ class Limiter:
             RateLimited: it does not fit into what is left.
         """
         quotas, token_count = self._quotas(caller), sum(map(len, token_ids))
-        await self._meter.spend(
+        self._meter.spend(
             caller.owner, caller.meant_name(model.name), quotas, requests=len(token_ids), tokens=token_count
         )
         return await embedder.decode(model, token_ids)

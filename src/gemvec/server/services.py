@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gemvec.batches.executor import Executor, LocalExecutor, ProcessExecutor
 from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
@@ -24,19 +22,15 @@ from gemvec.files.limits import FileLimits, OwnerLimits
 from gemvec.files.store import FileStore
 from gemvec.logs import get_logger
 from gemvec.memory import MemoryBudget
-from gemvec.models.catalogue import find_known
-from gemvec.models.engines import engine_of
-from gemvec.models.naming import find_named_record, split_name
 from gemvec.models.progress import Progress
 from gemvec.models.served import open_served_models
 from gemvec.server.budget import budget_bytes
 from gemvec.server.collections import open_collections
 from gemvec.server.context import Lifespan, Services
+from gemvec.server.executor import check_executor, open_executor
 from gemvec.server.key_removal import remove_what_deleted_keys_own
 from gemvec.server.keys import KeyStore
 from gemvec.server.limits import limits_of
-from gemvec.server.quota import QuotaMeter
-from gemvec.server.shared_quota import SharedMeter
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
@@ -45,7 +39,6 @@ from gemvec.storage.hold import note_moment, read_store_id, take_store
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.place_watch import PlaceWatch
 from gemvec.storage.places import storage_of
-from gemvec.storage.rates import forget_ended_windows
 from gemvec.storage.servers import Membership, server_id_of
 from gemvec.storage.threads import in_database_thread, in_key_thread
 from gemvec.storage.timestamps import utc_now
@@ -75,9 +68,12 @@ def open_services(
         StoreMismatch: the data folder or object store and the database belong to different stores.
         StorageFailure: the data folder or the database cannot be used.
         ModelUnavailable: the weights could not be found, fetched, or trusted.
-        BadSetting: the upstream server is not an address, or there is no key for it.
+        BadSetting: the upstream server is not an address, or there is no key for it; or --executor names no place.
+        MissingDependency: --executor needs a package.
+        ClusterUnavailable: the cluster of --executor cannot be joined.
         TransportFailure: the upstream server does not answer.
     """
+    check_executor(settings)
     with ExitStack() as opened:  # closes what is already open if something else cannot be opened
         opened.enter_context(FolderLock(settings.data_dir))
         database = open_database(database_of(settings))
@@ -88,18 +84,17 @@ def open_services(
         served = _open_embedder(settings, progress) if embedder is None else embedder
         pass_through = _open_pass_through(settings)
         reranker = _open_reranker(settings, progress)
+        executor = open_executor(settings, served)
         collections = open_collections(settings, served, opened)
         storage = opened.pop_all()
     memory = MemoryBudget(budget_bytes(settings))
     store = _open_batch_store(settings, database, files, place)
-    executor = _open_executor(settings, served)
 
     def sweeps() -> bool:
         return membership is None or membership.is_first
 
     batches = BatchRunner(store, served, executor, memory=memory, sweeps=sweeps)
     usage = UsageMeter(database)
-    meter = SharedMeter(database) if membership else QuotaMeter()
     closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
     if reranker:
         closing.append(partial(_closing, reranker))
@@ -115,7 +110,6 @@ def open_services(
         database=database,
         place_watch=PlaceWatch(place, read_store_id(database)),
         limits=limits_of(settings),
-        meter=meter,
         memory=memory,
         collections=collections,
         usage=usage,
@@ -123,7 +117,6 @@ def open_services(
             partial(_closing_storage, storage),
             *closing,
             *([partial(_sharing, membership, batches.queue)] if membership else []),
-            *([partial(_counting, meter)] if isinstance(meter, SharedMeter) else []),
             usage.flushing,
             partial(_sweeping, files, database, store, sweeps),
             partial(_running, batches),
@@ -204,24 +197,6 @@ def _open_batch_store(settings: Settings, database: Database, files: FileStore, 
     )
 
 
-def _open_executor(settings: Settings, embedder: Embedder) -> Executor:
-    """Return where chunks of batches run: in processes for models that are small and fast, else here."""
-    from gemvec.models.local import open_embedder
-
-    fast = tuple(name for name in settings.model if _is_light(name))
-    ids = {find_named_record(name).id for name in fast}
-    weights = {model.weights for model in embedder.list_models() if model.model_id in ids}
-    if not weights:
-        return LocalExecutor(embedder)
-    open_fast = partial(open_embedder, replace(settings, model=fast))
-    return ProcessExecutor(embedder, open_fast, weights=weights)
-
-
-def _is_light(name: str) -> bool:
-    record = find_known(split_name(name)[1])
-    return record is not None and engine_of(record).is_light
-
-
 @asynccontextmanager
 async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
     """Work on batches for as long as the context lasts; park them at its end."""
@@ -247,15 +222,6 @@ async def _sharing(membership: Membership, queue: BatchQueue) -> AsyncGenerator[
         await asyncio.gather(*repeating, return_exceptions=True)
         with suppress(StorageFailure):  # the others find it dead
             await in_key_thread(queue.leave)
-
-
-@asynccontextmanager
-async def _counting(meter: SharedMeter) -> AsyncGenerator[None]:
-    """Give back at the end what this server has taken of callers' rates and not used."""
-    try:
-        yield
-    finally:
-        await meter.give_back()
 
 
 async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -313,17 +279,16 @@ async def _sweep_for_ever(
 
 async def _sweep(files: FileStore, database: Database, batches: BatchStore) -> None:
     await in_database_thread(note_moment, database)
-    await in_database_thread(_forget_old_counts, database)
+    await in_database_thread(_forget_old_days, database)
     if deleted := await in_database_thread(remove_what_deleted_keys_own, database, files, batches):
         log.info("removed what deleted keys owned", extra={"keys": deleted})
     if removed := await in_database_thread(files.sweep):
         log.info("swept", extra={"removed": removed})
 
 
-def _forget_old_counts(database: Database) -> None:
+def _forget_old_days(database: Database) -> None:
     with database.write(is_way_out=True) as connection:
         forget_old_days(connection, utc_now())
-        forget_ended_windows(connection, utc_now())
 
 
 @asynccontextmanager

@@ -1,0 +1,54 @@
+"""`ChunkActor`: what runs on a node. Ray sends this class whole, so nothing of gemvec is imported before `open`.
+
+So a node on which gemvec is missing or another one is answers with a sentence instead of a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pickle
+from typing import Any
+
+_NICENESS = 10  # on a machine that also serves, interactive calls go first
+
+
+class ChunkActor:
+    """Holds the model on a node; an asyncio actor of Ray."""
+
+    def __init__(self) -> None:
+        """Load nothing: what is raised here would be seen as a traceback."""
+        self._engine: Any = None
+
+    async def locate(self) -> str:
+        """Return the id of the node."""
+        return importlib.import_module("ray").get_runtime_context().get_node_id()
+
+    async def open(self, identity: str, opening: bytes) -> str:
+        """Load the model.
+
+        Args:
+            identity: which gemvec must run here.
+            opening: a call that returns what computes, and why it cannot be used; pickled.
+
+        Returns:
+            Why this node cannot be used; "" if it can.
+        """
+        os.nice(_NICENESS)
+        return await asyncio.to_thread(self._open, identity, opening)
+
+    def _open(self, identity: str, opening: bytes) -> str:
+        try:
+            found = importlib.import_module("gemvec.batches.ray.node").identity()
+        except ImportError as error:
+            return f"gemvec's computing on Ray cannot be imported there ({error}); here runs {identity}"
+        if found != identity:
+            return f"there runs {found}, here {identity}"
+        # Only what the driver of the same gemvec has pickled.
+        self._engine, refusal = pickle.loads(opening)()  # noqa: S301
+        return refusal
+
+    async def compute(self, piece: Any) -> Any:
+        """Return the answers to a `Piece`: `Computed`, or `Failed`."""
+        return await self._engine.compute(piece)

@@ -1,0 +1,30 @@
+"""Embedders that actors open, with what goes wrong on nodes."""
+
+import asyncio
+import os
+import signal
+
+from hash_embedder import HashEmbedder
+
+
+class MortalEmbedder(HashEmbedder):
+    """Dies as by the kernel's hand when it meets the text "poison"."""
+
+    async def embed(self, model, requests, **options):
+        if any(request.text == "poison" for request in requests):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await super().embed(model, requests, **options)
+
+
+class StuckEmbedder(HashEmbedder):
+    """Never answers for texts that begin with "stuck"."""
+
+    async def embed(self, model, requests, **options):
+        if any(request.text.startswith("stuck") for request in requests):
+            await asyncio.Event().wait()
+        return await super().embed(model, requests, **options)
+
+
+def open_none():
+    """Fail as a node without the model's packages does."""
+    raise ModuleNotFoundError(name="engine")
