@@ -118,7 +118,8 @@ def test_a_key_is_for_the_models_it_was_made_for(http, store):
     refused = embed(http, secret, "models/tiny")
     assert (refused.status_code, refused.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
     assert "models/tiny" in refused.json()["error"]["message"]
-    assert http.post("/embed", json={"inputs": "a"}, headers=headers(secret)).status_code == 403
+    for path in ("/embed", "/embed_all"):
+        assert http.post(path, json={"inputs": "a"}, headers=headers(secret)).status_code == 403
     batch = {"batch": {"inputConfig": {"requests": {"requests": [{"request": BODY}]}}}}
     answer = http.post("/v1beta/models/tiny:asyncBatchEmbedContent", json=batch, headers=headers(secret))
     assert answer.status_code == 403
@@ -359,6 +360,18 @@ def test_an_alias_of_a_key_comes_before_the_names_of_the_server(http, store):
     assert listed.count("models/tiny") == 1
 
 
+def test_the_tokens_of_texts_are_embedded_under_the_limits_and_the_name_of_a_key(http, store):
+    limits = KeyLimits(requests_per_minute=2)
+    name = "gemini-embedding-001"
+    _, mine = store.create("mine", aliases={"tiny": name}, models=(name,), limits=limits)
+    answers = [http.post("/embed_all", json={"inputs": "the dog"}, headers=headers(mine)) for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert http.post("/embed_all", json={"inputs": "the dog"}).status_code == 401
+    _, admin = store.create("prometheus", is_admin=True)
+    lines = http.get("/metrics", headers=headers(admin)).text.splitlines()
+    assert 'gemvec_key_texts_total{key="mine"} 2.0' in lines
+
+
 def test_an_alias_reaches_what_a_key_for_some_models_may_use_and_nothing_else(http, store):
     _, mine = store.create("mine", models=("gemini-embedding-001",), aliases={"small": "gemini-embedding-001"})
     assert [embed(http, mine, f"models/{name}").status_code for name in ("small", "tiny")] == [200, 403]
@@ -393,7 +406,8 @@ def test_what_describes_the_default_model_describes_what_answers_the_key(two_mod
 
 def test_a_default_model_that_means_nothing_to_a_key_is_not_described(two_models, store):
     _, mine = store.create("mine", aliases={"one": "nothing"})
-    assert two_models.post("/embed", json={"inputs": "a"}, headers=headers(mine)).status_code == 404
+    for path in ("/embed", "/embed_all"):
+        assert two_models.post(path, json={"inputs": "a"}, headers=headers(mine)).status_code == 404
     assert two_models.get("/info", headers=headers(mine)).status_code == 404
     assert "weights" not in two_models.get("/", headers=headers(mine)).json()
 

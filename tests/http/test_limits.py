@@ -232,14 +232,17 @@ def test_each_key_has_quotas_of_its_own(running):
         assert codes == [200, 200, 429, 429]
 
 
-def test_every_way_in_is_counted(running):
+def test_every_way_in_is_counted(running, open_tiny):
     ways = [
         lambda http: post(http, model="models/tiny"),
         lambda http: post(http, "batchEmbedContents", batch(1), model="models/tiny"),
         lambda http: http.post("/v1/embeddings", json={"input": "a", "model": "tiny"}),
+        lambda http: http.post("/v2/embed", json={"texts": ["a"], "model": "tiny", "input_type": "classification"}),
+        lambda http: http.post("/api/embed", json={"input": "a", "model": "tiny"}),
         lambda http: http.post("/embed", json={"inputs": "a"}),
+        lambda http: http.post("/embed_all", json={"inputs": "a"}),
     ]
-    with running(limits="google", requests_per_minute=len(ways), requests_per_day=0) as http:
+    with running(open_tiny(), limits="google", requests_per_minute=len(ways), requests_per_day=0) as http:
         assert [way(http).status_code for way in ways] == [200] * len(ways)
         assert [way(http).status_code for way in ways] == [429] * len(ways)
 

@@ -73,7 +73,6 @@ def test_a_path_to_nowhere_is_named_in_the_shape_of_the_api_that_it_resembles(ht
         ("/v1beta/model/tiny:embedContent", "The nearest is POST /v1beta/models/{model}:embedContent."),
         ("/v1/embedding", "The nearest is POST /v1/embeddings."),
         ("/api/embedding", "The nearest is POST /api/embeddings."),
-        ("/embed_all", "none for its tokens"),
         ("/embed_sparse", "dense vectors only"),
     ],
 )

@@ -111,6 +111,42 @@ def test_health_answers(http):
     assert http.get("/health").status_code == 200
 
 
+def test_the_tokens_of_inputs_are_embedded_one_by_one(http):
+    """Pooled and normalised they are the text's vector: the tiny model averages its tokens."""
+    texts = ["the dog", "a cat"]
+    tokens = http.post("/tokenize", json={"inputs": texts}).json()
+    found = http.post("/embed_all", json={"inputs": texts}).json()
+    assert [len(each) for each in found] == [len(each) for each in tokens]
+    means = np.array([np.mean(each, axis=0) for each in found])
+    vectors = means / np.linalg.norm(means, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, http.post("/embed", json={"inputs": texts}).json(), atol=2e-3)
+    np.testing.assert_allclose(http.post("/embed_all", json={"inputs": "the dog"}).json(), found[:1], atol=1e-5)
+
+
+def test_token_ids_are_embedded_one_by_one_too(http, tiny_folder):
+    ids = tokenizers.Tokenizer.from_file(str(tiny_folder / "tokenizer.json")).encode("the dog").ids
+    found = http.post("/embed_all", json={"inputs": "the dog"}).json()
+    assert http.post("/embed_all", json={"inputs": ids}).json() == found
+
+
+def test_a_text_beyond_the_window_is_cut_or_refused(http):
+    texts = ["the dog", "the dog " * 40]
+    cut = http.post("/embed_all", json={"inputs": texts, "truncate": True})
+    assert [len(each) for each in cut.json()] == [4, 64]
+    assert cut.headers["x-gemvec-truncated"] == "1=80"
+    refused = http.post("/embed_all", json={"inputs": texts})
+    assert (refused.status_code, refused.json()["error_type"]) == (400, "Validation")
+    assert refused.json()["error"] == "inputs[1] has 80 tokens or more; tiny has vectors of up to 62 tokens."
+
+
+def test_an_answer_with_more_vectors_than_memory_allows_is_refused_before_it_is_computed(running):
+    with running(memory_budget=2**20) as http:
+        refused = http.post("/embed_all", json={"inputs": ["the dog " * 30] * 60})
+        assert refused.status_code == 400
+        assert "answer" in refused.json()["error"]
+        assert http.post("/embed_all", json={"inputs": "the dog"}).status_code == 200
+
+
 def test_a_sentence_is_compared_with_others(http):
     sentences = ["the dog", "a cat", "the dog"]
     found = http.post("/similarity", json={"inputs": {"source_sentence": "the dog", "sentences": sentences}}).json()
@@ -144,6 +180,13 @@ def test_tokens_are_put_back_into_texts(http):
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["the dog " * 9000]}}, "inputs.sentences[0]"),
         ("/similarity", {"inputs": {"source_sentence": "", "sentences": ["b"]}}, "inputs.source_sentence"),
         ("/similarity", {"inputs": "a"}, "inputs"),
+        ("/embed_all", {"inputs": []}, "inputs"),
+        ("/embed_all", {"inputs": ["a", ""]}, "inputs[1]"),
+        ("/embed_all", {"inputs": "a", "dimensions": 8}, "dimensions"),
+        ("/embed_all", {"inputs": "a", "normalize": True}, "normalize"),
+        ("/embed_all", {"inputs": "a", "truncation_direction": "Left"}, "truncation_direction"),
+        ("/embed_all", {"inputs": "a", "prompt_name": "nonsense"}, "prompt_name"),
+        ("/embed_all", {"inputs": [[1, 2], [3, 100_000_000]]}, "inputs[1] has the id 100000000"),
         ("/tokenize", {"inputs": []}, "inputs"),
         ("/tokenize", {"inputs": "a", "prompt_name": "query"}, "prompt_name"),
         ("/tokenize", {"inputs": ["a" * 150_000, "b" * 150_000]}, "300000 characters"),
@@ -168,3 +211,10 @@ def test_a_server_without_the_vocabulary_says_so(running):
             refused = http.post(path, json=body)
             assert refused.status_code == 400
             assert "model's vocabulary is not available" in refused.json()["error"]
+
+
+def test_a_server_without_a_network_says_so(running):
+    with running(FakeEmbedder()) as http:
+        refused = http.post("/embed_all", json={"inputs": "a"})
+        assert (refused.status_code, refused.json()["error_type"]) == (400, "Validation")
+        assert refused.json()["error"].startswith("This model has no vectors of single tokens.")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gemvec.errors import UnsupportedModel
+from gemvec.errors import InvalidRequest, UnsupportedModel
 from gemvec.models.graph import Inputs, read_graph
 from gemvec.models.modules import CLS_POOLING, MEAN_POOLING, Normalize
 from gemvec.models.record import ModelRecord
 from gemvec.models.runtime import openvino, opset
-from gemvec.models.text_graph import read_text_graph
+from gemvec.models.text_graph import read_text_graph, read_token_graph
 
 TABLE = np.random.default_rng(3).standard_normal((100, 8)).astype(np.float32)
 TEXTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
@@ -47,8 +47,16 @@ def read(path, *modules):
     return read_text_graph(ModelRecord(id="m", sources=(), weights_path=path.name, modules=modules), path.parent)
 
 
+def read_tokens(path):
+    """Return the graph of a file up to its token vectors."""
+    return read_token_graph(ModelRecord(id="m", sources=(), weights_path=path.name), path.parent)
+
+
 def compute(path, *modules):
-    graph = read(path, *(modules or (MEAN_POOLING,)))
+    return run(read(path, *(modules or (MEAN_POOLING,))))
+
+
+def run(graph):
     compiled = openvino.Core().compile_model(graph.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     width = max(map(len, TEXTS))
     ids = np.array([[*text, *[99] * (width - len(text))] for text in TEXTS], np.int32)
@@ -89,6 +97,24 @@ def test_a_text_vector_made_inside_is_taken_by_its_name(tmp_path):
         graph = read(path, *modules)
         assert graph.model.output(0).get_partial_shape().rank.get_length() == 2
         np.testing.assert_array_equal(compute(path, *modules)[1], np.maximum(TABLE[8], TABLE[99]))
+
+
+@pytest.mark.parametrize("names", [["last_hidden_state"], ["token_embeddings", "sentence_embedding"]])
+def test_the_vectors_of_single_tokens_are_those_that_a_graph_returns(tmp_path, names):
+    parameters, vectors = token_vectors(["input_ids"])
+    outputs = dict(zip(names, [vectors, opset.reduce_max(vectors, np.int64(1))], strict=False))
+    graph = read_tokens(save(tmp_path / "model.xml", outputs, parameters))
+    assert not graph.is_pooled
+    for found, text in zip(run(graph), TEXTS, strict=True):
+        np.testing.assert_array_equal(found[: len(text)], TABLE[text])
+
+
+def test_a_graph_that_returns_only_text_vectors_has_none_of_single_tokens(tmp_path):
+    parameters, vectors = token_vectors(["input_ids"])
+    inside = opset.reduce_max(vectors, np.int64(1))
+    path = save(tmp_path / "model.xml", {"sentence_embedding": inside}, parameters)
+    with pytest.raises(InvalidRequest, match="one vector for a text"):
+        read_tokens(path)
 
 
 def test_the_pooler_output_is_no_text_vector(tmp_path):

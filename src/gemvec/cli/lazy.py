@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
-from gemvec.embedding.embedder import Embedder, OnDone
+from gemvec.embedding.embedder import Embedder, OnDone, OnSized
 from gemvec.embedding.models import ServedModel
 from gemvec.figures import Figure
 
@@ -46,6 +46,13 @@ class LazyEmbedder:
         """See `Embedder`."""
         opened = await asyncio.to_thread(self.open)
         return await opened.embed(model, requests, priority=priority, on_done=on_done)
+
+    async def embed_tokens(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
+    ) -> list[Embedding]:
+        """See `Embedder`."""
+        opened = await asyncio.to_thread(self.open)
+        return await opened.embed_tokens(model, requests, on_sized=on_sized)
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """See `Embedder`."""

@@ -20,9 +20,9 @@ from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, est
 from gemvec.client.retries import LastAnswer
 from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
-from gemvec.embedding.checks import refuse_token_ids, refuse_tokens
+from gemvec.embedding.checks import refuse_token_ids, refuse_token_vectors, refuse_tokens
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
-from gemvec.embedding.embedder import OnDone
+from gemvec.embedding.embedder import OnDone, OnSized
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
@@ -150,6 +150,16 @@ class RemoteEmbedder:
 
         runs = split([len(each) + 1 for each in call.encoded], call.estimates, self._limits)
         return await run_in_order(runs, embed_run, max_concurrency=self._max_concurrency)
+
+    async def embed_tokens(
+        self,
+        model: ServedModel,  # noqa: ARG002 # refused
+        requests: Sequence[EmbedRequest],  # noqa: ARG002
+        *,
+        on_sized: OnSized | None = None,  # noqa: ARG002
+    ) -> list[Embedding]:
+        """Refuse: the network is at the server."""
+        refuse_token_vectors("The server behind gives one vector for a text.")
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """Return the requests with their tokens as the server counts them, with one call for each text.

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
-from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
+from gemvec.embedding.embedder import Embedder, OnDone, OnSized, WrapperEmbedder
 from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import BadSetting, ModelNotFound
@@ -94,6 +94,12 @@ class AliasEmbedder(WrapperEmbedder):
         """See `Embedder.embed`."""
         meant, asked = self._translate(model, requests)
         return await self.embedder.embed(meant, asked, priority=priority, on_done=on_done)
+
+    async def embed_tokens(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
+    ) -> list[Embedding]:
+        """See `Embedder.embed_tokens`."""
+        return await self.embedder.embed_tokens(*self._translate(model, requests), on_sized=on_sized)
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """See `Embedder.tokenize`."""

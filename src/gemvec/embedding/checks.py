@@ -51,6 +51,18 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
         )
 
 
+def refuse_token_vectors(reason: str) -> NoReturn:
+    """Refuse to embed single tokens.
+
+    Args:
+        reason: why they have no vectors, as a sentence.
+
+    Raises:
+        InvalidRequest: always.
+    """
+    raise InvalidRequest(f"This model has no vectors of single tokens. {reason}")
+
+
 def refuse_tokens() -> NoReturn:
     """Refuse to list tokens if the model's vocabulary is not available.
 

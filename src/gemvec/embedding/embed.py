@@ -80,7 +80,7 @@ class Embedding(msgspec.Struct, frozen=True):
     """The result of one `EmbedRequest`.
 
     Attributes:
-        vector: float32[output_dimensionality], L2-normalised.
+        vector: float32[output_dimensionality], L2-normalised; from `Embedder.embed_tokens`, float32[tokens, size].
         token_count: tokens that were embedded, including prompt and title.
         truncated_from: tokens that the text had before it was cut at the model's limit, as far as they were counted;
             None if it was embedded whole.

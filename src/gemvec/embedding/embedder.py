@@ -5,7 +5,7 @@ Server, batches, client and ingest call an `Embedder` and nothing below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
@@ -14,6 +14,8 @@ from gemvec.figures import Figure
 
 # Called with embeddings as they are found or computed, in any order.
 OnDone = Callable[[Sequence[Embedding]], None]
+# Awaited with the number of values in all vectors of a call, before any is computed; what it raises ends the call.
+OnSized = Callable[[int], Awaitable[None]]
 
 
 class Embedder(Protocol):
@@ -56,6 +58,27 @@ class Embedder(Protocol):
         Raises:
             ModelNotFound: the name is no longer served.
             InvalidRequest: a request cannot be embedded as asked; `index` says which. Nothing was computed.
+            Overloaded: too much work waits; try again later.
+        """
+        ...
+
+    async def embed_tokens(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
+    ) -> list[Embedding]:
+        """Embed the tokens of texts one by one: the output of the network's last layer, without any pooling.
+
+        Args:
+            model: what `get_model` returned.
+            requests: what to embed; the length of vectors cannot be chosen.
+            on_sized: learns how large the result will be, and may refuse it.
+
+        Returns:
+            One result per request, in the same order. Its `vector` is float32[tokens, size], a row for each token in
+            their order, special ones and the prompt's included, and not normalised.
+
+        Raises:
+            InvalidRequest: a request cannot be embedded as asked (`index` says which), or the model has no vectors of
+                single tokens. A text counts as too long beyond the network's window.
             Overloaded: too much work waits; try again later.
         """
         ...
@@ -135,6 +158,12 @@ class WrapperEmbedder:
     ) -> list[Embedding]:
         """See `Embedder.embed`."""
         return await self.embedder.embed(model, requests, priority=priority, on_done=on_done)
+
+    async def embed_tokens(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
+    ) -> list[Embedding]:
+        """See `Embedder.embed_tokens`."""
+        return await self.embedder.embed_tokens(model, requests, on_sized=on_sized)
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """See `Embedder.tokenize`."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from gemvec.embedding.checks import refuse_token_ids, refuse_tokens
+from gemvec.embedding.checks import refuse_token_ids, refuse_token_vectors, refuse_tokens
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken
-from gemvec.embedding.embedder import OnDone
+from gemvec.embedding.embedder import OnDone, OnSized
 from gemvec.embedding.models import ServedModel
 from gemvec.evaluation.datasets import CorpusDocument
 from gemvec.figures import Figure
@@ -106,6 +106,16 @@ class PrecomputedEmbedder:
         if on_done is not None:
             on_done(embeddings)
         return embeddings
+
+    async def embed_tokens(
+        self,
+        model: ServedModel,  # noqa: ARG002 # refused
+        requests: Sequence[EmbedRequest],  # noqa: ARG002
+        *,
+        on_sized: OnSized | None = None,  # noqa: ARG002
+    ) -> list[Embedding]:
+        """Refuse: nothing is computed."""
+        refuse_token_vectors("Nothing is computed.")
 
     async def tokenize(
         self,

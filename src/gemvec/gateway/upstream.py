@@ -17,7 +17,7 @@ from gemvec.client.micro_batches import MicroBatchLimits
 from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
 from gemvec.embedding.checks import check_request
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
-from gemvec.embedding.embedder import OnDone
+from gemvec.embedding.embedder import OnDone, OnSized
 from gemvec.embedding.gemini_names import find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
@@ -142,6 +142,12 @@ class UpstreamEmbedder:
         if on_done is not None:
             on_done(embeddings)
         return embeddings
+
+    async def embed_tokens(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
+    ) -> list[Embedding]:
+        """Refuse: the network is at the server."""
+        return await self._remote.embed_tokens(model, requests, on_sized=on_sized)
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """Return the requests with their tokens as the server counts them, with one call for each text."""

@@ -1,4 +1,4 @@
-"""What runs a network: `Encoder`, from token ids to one pooled vector per text.
+"""What runs a network: `Encoder`, from token ids to one pooled vector per text, or to the vectors of all tokens.
 
 Implemented by `openvino.py` (transformers) and `static.py` (a table of token vectors). An encoder knows nothing about
 texts, prompts and windows; the pipeline above it does.
@@ -30,7 +30,7 @@ class Encoder(Protocol):
             What `encode` returns for them.
 
         Raises:
-            UnsupportedModel: there are no text vectors, or different ones on each stream.
+            UnsupportedModel: the network returns no such vectors, or different ones on each stream.
             RuntimeError: the network cannot be run.
         """
         ...
@@ -45,7 +45,8 @@ class Encoder(Protocol):
             stream: which of the encoder's streams to use, from 0.
 
         Returns:
-            float32[rows, native_dim], one pooled vector per text in the same order, not necessarily normalised.
+            float32[rows, native_dim], in the same order and not necessarily normalised: one pooled vector per text, or
+            one vector per token from an encoder that `Engine.open_tokens` returned.
         """
         ...
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gemvec.embedding.checks import refuse_token_vectors
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 from gemvec.models.cores import count_cores
@@ -73,6 +74,14 @@ class Engine(Protocol):
         """
         ...
 
+    def open_tokens(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        """Load the weights of the network alone, for the vectors of tokens; see `open`.
+
+        Raises:
+            InvalidRequest: there are no vectors of single tokens.
+        """
+        ...
+
 
 def engine_of(record: ModelRecord) -> Engine:
     """Return the engine that runs a model."""
@@ -83,26 +92,21 @@ def warm_up(encoder: Encoder, record: ModelRecord, folder: Path, token_ids: Sequ
     """Compute a first micro-batch with an encoder that was just opened.
 
     Args:
-        encoder: what `Engine.open` returned.
+        encoder: what `Engine.open` or `Engine.open_tokens` returned.
         record: its model.
         folder: the folder with the model's files.
         token_ids: the ids of each text, as for `Encoder.encode`.
 
     Returns:
-        float32[texts, native_dim].
+        What `Encoder.encode` returns for them.
 
     Raises:
-        UnsupportedModel: the weights cannot be run, or their vectors are not as the record says.
+        UnsupportedModel: the weights cannot be run.
     """
     try:
-        vectors = encoder.warm_up(token_ids)
+        return encoder.warm_up(token_ids)
     except RuntimeError as error:
         raise _cannot_be_run(record, folder, error) from error
-    if record.native_dim not in {0, encoder.native_dim}:
-        raise UnsupportedModel(
-            f"{record.id} gives vectors of {encoder.native_dim} values, expected {record.native_dim}."
-        )
-    return vectors
 
 
 def _cannot_be_run(record: ModelRecord, folder: Path, error: RuntimeError) -> UnsupportedModel:
@@ -114,6 +118,7 @@ class _OpenVino:
     """Runs a network's graph on the processor's cores."""
 
     read: Callable[[ModelRecord, Path], Graph]
+    read_tokens: Callable[[ModelRecord, Path], Graph]
     check_description: Callable[[ModelRecord, Path], None]
     takes_special_tokens: bool = True
     is_light: bool = False
@@ -131,11 +136,19 @@ class _OpenVino:
         import_module("gemvec.models.openvino")
 
     def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        return self._open(self.read, record, folder, settings)
+
+    def open_tokens(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        return self._open(self.read_tokens, record, folder, settings)
+
+    def _open(
+        self, read: Callable[[ModelRecord, Path], Graph], record: ModelRecord, folder: Path, settings: Settings
+    ) -> Encoder:
         from gemvec.models.openvino import OpenVinoEncoder
 
         try:
             return OpenVinoEncoder(
-                self.read(record, folder),
+                read(record, folder),
                 window_tokens=record.window_tokens,
                 precision=settings.precision,
                 streams=self.count_streams(settings),
@@ -171,6 +184,10 @@ class _Static:
 
         return StaticEncoder(folder / record.weights_path, record.modules)
 
+    def open_tokens(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        del record, folder, settings
+        refuse_token_vectors("It has no network, only a table with a fixed vector for each token.")
+
 
 def _build(record: ModelRecord, folder: Path) -> Graph:
     from gemvec.models.text_graph import build_text_graph
@@ -184,6 +201,18 @@ def _read(record: ModelRecord, folder: Path) -> Graph:
     return read_text_graph(record, folder)
 
 
+def _build_tokens(record: ModelRecord, folder: Path) -> Graph:
+    from gemvec.models.text_graph import build_token_graph
+
+    return build_token_graph(record, folder)
+
+
+def _read_tokens(record: ModelRecord, folder: Path) -> Graph:
+    from gemvec.models.text_graph import read_token_graph
+
+    return read_token_graph(record, folder)
+
+
 def _check_network(record: ModelRecord, folder: Path) -> None:
     document = read_document(folder / record.network_path, "config.json")
     if document is not None:
@@ -195,8 +224,8 @@ def _check_nothing(record: ModelRecord, folder: Path) -> None:
 
 
 _ENGINES: Mapping[EngineName, Engine] = {
-    "network": _OpenVino(_build, _check_network),
-    "onnx": _OpenVino(_read, _check_nothing),
-    "openvino": _OpenVino(_read, _check_nothing),
+    "network": _OpenVino(_build, _build_tokens, _check_network),
+    "onnx": _OpenVino(_read, _read_tokens, _check_nothing),
+    "openvino": _OpenVino(_read, _read_tokens, _check_nothing),
     "static": _Static(),
 }

@@ -15,9 +15,9 @@ from hashlib import shake_256
 import numpy as np
 from msgspec import structs
 
-from gemvec.embedding.checks import check_request, refuse_token_ids, refuse_tokens
+from gemvec.embedding.checks import check_request, refuse_token_ids, refuse_token_vectors, refuse_tokens
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
-from gemvec.embedding.embedder import OnDone
+from gemvec.embedding.embedder import OnDone, OnSized
 from gemvec.embedding.gemini_names import GEMINI_NAMES
 from gemvec.embedding.models import FAKE, ServedModel
 from gemvec.errors import InputTooLong, ModelNotFound
@@ -85,6 +85,16 @@ class FakeEmbedder:
         if on_done is not None:
             on_done(embeddings)
         return embeddings
+
+    async def embed_tokens(
+        self,
+        model: ServedModel,  # noqa: ARG002 # refused
+        requests: Sequence[EmbedRequest],  # noqa: ARG002
+        *,
+        on_sized: OnSized | None = None,  # noqa: ARG002
+    ) -> list[Embedding]:
+        """Refuse: there is no network."""
+        refuse_token_vectors("Its vectors are made from hashes of words.")
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """See `Embedder.tokenize`."""

@@ -1,9 +1,9 @@
 """The input and output of our OpenVINO graphs, `Inputs` and `Graph`; and graphs read from files.
 
 A graph takes input_ids int32[rows, tokens], padded with any id, and token_counts int32[rows], all above 0. It returns
-vectors float32[rows, native_dim], not necessarily normalised. Some ids may be passed as their bitwise complement, which
-is negative: those of the prompt if a model's pooling leaves it out (`mark_prompt`), and those of the second text of a
-pair (`PairTemplate`).
+vectors float32[rows, native_dim], not necessarily normalised, or those of all tokens, float32[rows, tokens, size]. Some
+ids may be passed as their bitwise complement, which is negative: those of the prompt if a model's pooling leaves it out
+(`mark_prompt`), and those of the second text of a pair (`PairTemplate`).
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ class Graph:
         tensors: the mapped weights that its constants refer to, which must outlive it; None if it has its own copy.
         masks_padding: whether padding is hidden from the network; if not, only texts of the same length are computed
             together, without padding.
+        is_pooled: whether it returns one vector per text; if not, float32[rows, tokens, size].
     """
 
     model: openvino.Model
     tensors: TensorSource | None = None
     masks_padding: bool = True
+    is_pooled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +128,13 @@ class ReadGraph:
     masks_padding: bool
 
 
-def read_graph(path: Path, inputs: Inputs) -> ReadGraph:
+def read_graph(path: Path, inputs: Inputs, *, prefers_tokens: bool = False) -> ReadGraph:
     """Read an ONNX or OpenVINO graph as it is and feed it from `inputs`.
 
     Args:
         path: an .onnx or .xml file.
         inputs: the first nodes of the new graph.
+        prefers_tokens: which vectors to take of a graph that returns those of texts and those of tokens.
 
     Raises:
         UnsupportedModel: the file cannot be read, or its inputs or outputs are not those of a text encoder.
@@ -141,7 +144,7 @@ def read_graph(path: Path, inputs: Inputs) -> ReadGraph:
     except RuntimeError as error:
         raise UnsupportedModel(f"{path} cannot be read as a graph: {error}") from error
     fed = _feed(model, path, inputs)
-    vectors, is_pooled = _choose_output(model, path)
+    vectors, is_pooled = _choose_output(model, path, prefers_tokens=prefers_tokens)
     return ReadGraph(vectors=vectors, is_pooled=is_pooled, masks_padding="attention_mask" in fed)
 
 
@@ -167,14 +170,14 @@ def _feed(model: openvino.Model, path: Path, inputs: Inputs) -> set[str]:
     return fed
 
 
-def _choose_output(model: openvino.Model, path: Path) -> tuple[openvino.Node, bool]:
+def _choose_output(model: openvino.Model, path: Path, *, prefers_tokens: bool) -> tuple[openvino.Node, bool]:
     """Return the vectors that the graph returns, and whether there is one per text."""
     outputs = [result.input_value(0) for result in model.get_results()]
     texts = _named(outputs, _TEXT_VECTORS, _TEXT_AXES)
-    if texts:
-        return _as_float32(texts[0]), True
     tokens = [each for each in outputs if len(each.get_partial_shape()) == _TOKEN_AXES]
     tokens = _named(tokens, _TOKEN_VECTORS, _TOKEN_AXES) or tokens
+    if texts and not (prefers_tokens and len(tokens) == 1):
+        return _as_float32(texts[0]), True
     if len(tokens) == 1:
         return _as_float32(tokens[0]), False
     if not tokens and len(outputs) == 1 and _is_text_vector(outputs[0]):

@@ -6,28 +6,31 @@ It knows which names are served by which models; `shelf.py` has the models, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
-from gemvec.embedding.embedder import OnDone
+from gemvec.embedding.embedder import OnDone, OnSized
 from gemvec.embedding.models import ServedModel
-from gemvec.errors import BadSetting, GemvecError, ModelNotFound
+from gemvec.errors import BadSetting, GemvecError, InvalidRequest, ModelNotFound
 from gemvec.figures import Figure
 from gemvec.models.engines import engine_of
 from gemvec.models.naming import find_named_record, load_named_model
 from gemvec.models.pipeline import LONGEST_TEXT_TOKENS, Pipeline, describe_model
 from gemvec.models.progress import Progress
 from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel, put_away
+from gemvec.models.token_pipeline import TokenPipeline
 from gemvec.models.weights import LoadedModel
 from gemvec.settings import Settings
 from gemvec.spans import span
 
 # Calls with up to this many characters are tokenized in about a millisecond, not worth another thread.
 _INLINE_CHARACTERS = 8_000
+# After a model's id: the same weights without pooling, on the shelf and in figures.
+_OF_TOKENS = ":tokens"
 _Result = TypeVar("_Result")
 
 
@@ -55,12 +58,13 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
     pipeline = Pipeline(first, settings)
     served = [pipeline.own_name, *pipeline.gemini_names()]
     limit_bytes = settings.model_memory or UNLIMITED
-    shelved = {first.record.id: _shelve(first, settings, pipeline)}
+    shelved = {first.record.id: _shelve(first, settings, pipeline), **_shelve_tokens(first, settings)}
     for model in others:
         described = _describe(model, settings)
         opened = None if described else Pipeline(model, settings)
         served.append(described or (opened or pipeline).own_name)
         shelved[model.record.id] = here = _shelve(model, settings, opened)
+        shelved |= _shelve_tokens(model, settings)
         if opened and sum(each.size_bytes for each in shelved.values() if each.pipeline) > limit_bytes:
             put_away(here)
     return LocalEmbedder(served, Shelf(shelved, limit_bytes=limit_bytes))
@@ -90,6 +94,12 @@ def _shelve(model: LoadedModel, settings: Settings, pipeline: Pipeline | None) -
     )
 
 
+def _shelve_tokens(model: LoadedModel, settings: Settings) -> dict[str, ShelvedModel]:
+    """Return the model's network without pooling, under a name of its own."""
+    opens = partial(TokenPipeline, model, settings)
+    return {model.record.id + _OF_TOKENS: ShelvedModel(open=opens, size_bytes=model.memory_bytes, is_extra=True)}
+
+
 def _describe(model: LoadedModel, settings: Settings) -> ServedModel | None:
     """Return what a model is served as, None if it has to be loaded to know."""
     if not model.record.native_dim or settings.long_text == "truncate":
@@ -111,6 +121,7 @@ class LocalEmbedder:
         own = [each for each in served if each.name == each.model_id]
         self._served = {each.name: each for each in (*own, *served)}
         self._shelf = shelf
+        self._without_tokens: dict[str, str] = {}  # why these models have no vectors of tokens
 
     def list_models(self) -> list[ServedModel]:
         """Return every name that is served, the default model's own name first."""
@@ -151,6 +162,39 @@ class LocalEmbedder:
         if on_done is not None:
             on_done(embeddings)
         return embeddings
+
+    async def embed_tokens(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
+    ) -> list[Embedding]:
+        """Embed the tokens of texts one by one; see `Embedder.embed_tokens`."""
+        if model.model_id in self._without_tokens:
+            raise InvalidRequest(self._without_tokens[model.model_id])
+        is_small = _is_small(requests)
+        async with self._borrow_tokens(model.model_id) as pipeline:
+            prepared = await _run(is_small, lambda: pipeline.prepare_tokens(model, requests))
+            if on_sized is not None:
+                await on_sized(sum(map(len, prepared.inputs)) * pipeline.own_name.native_dim)
+            with span("compute", windows=len(prepared.inputs)):
+                vectors = await pipeline.scheduler.encode(prepared.inputs, Priority.INTERACTIVE)
+            embeddings, unknown = _count_unknown(prepared.finish(vectors))
+            pipeline.unknown_texts += unknown
+        return embeddings
+
+    @asynccontextmanager
+    async def _borrow_tokens(self, model_id: str) -> AsyncGenerator[TokenPipeline]:
+        """Give a model without pooling, as `Shelf.borrow` does.
+
+        Raises:
+            InvalidRequest: the model has no vectors of single tokens; it is not loaded again to find that out.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                pipeline = await stack.enter_async_context(self._shelf.borrow(model_id + _OF_TOKENS))
+            except InvalidRequest as error:
+                self._without_tokens[model_id] = str(error)
+                raise
+            assert isinstance(pipeline, TokenPipeline)
+            yield pipeline
 
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """Return the requests with their tokens; see `Embedder.tokenize`."""

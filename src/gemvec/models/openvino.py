@@ -27,7 +27,8 @@ _KEPT_KERNELS = 128
 _SNIPPETS_MODE = "DISABLE"
 # Streams run the same kernels on the same numbers; a larger difference, relative to the largest value, is not rounding.
 _STREAM_TOLERANCE = 0.01
-_TEXT_AXES = 2
+_TEXT_AXES, _TOKEN_AXES = 2, 3
+_Int32Array = npt.NDArray[np.int32]
 
 
 class OpenVinoEncoder:
@@ -46,7 +47,7 @@ class OpenVinoEncoder:
             RuntimeError: OpenVINO cannot run the graph.
         """
         self._window_tokens = window_tokens
-        self._masks_padding = graph.masks_padding
+        self._masks_padding, self._is_pooled = graph.masks_padding, graph.is_pooled
         self._tensors = graph.tensors
         compiled = _compile(graph.model, precision, streams)
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
@@ -66,24 +67,25 @@ class OpenVinoEncoder:
         inputs = self._pad(together)
         for request in self._requests:  # at the same time, because a request gets its own stream only when it runs
             request.start_async(inputs)
-        answers = [_finish(request, len(together)) for request in self._requests]
+        answers = [self._finish(request, inputs) for request in self._requests]
         furthest = max(float(np.abs(each - answers[0]).max()) for each in answers)
         if furthest > _STREAM_TOLERANCE * float(np.abs(answers[0]).max()):
             raise UnsupportedModel("The network returns different vectors for the same texts on each stream.")
         if self._tensors is not None:
             self._tensors.release_pages()
-        self._native_dim = answers[0].shape[1]
+        self._native_dim = answers[0].shape[-1]
         return answers[0] if self._masks_padding else self.encode(token_ids, 0)
 
     def encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
         """Compute the vectors of one micro-batch; see `Encoder.encode`."""
         if self._masks_padding:
             return self._encode(token_ids, stream)
-        vectors = np.empty((len(token_ids), self._native_dim), np.float32)
+        found: dict[int, Float32Array] = {}
         for count in {len(ids) for ids in token_ids}:
             rows = [row for row, ids in enumerate(token_ids) if len(ids) == count]
-            vectors[rows] = self._encode([token_ids[row] for row in rows], stream)
-        return vectors
+            vectors = self._encode([token_ids[row] for row in rows], stream)
+            found |= zip(rows, vectors.reshape(len(rows), -1, self._native_dim), strict=True)
+        return np.concatenate([found[row] for row in range(len(token_ids))])
 
     def close(self) -> None:
         """Free the weights; no stream may be running."""
@@ -91,31 +93,47 @@ class OpenVinoEncoder:
         self._tensors = None
 
     def _encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
-        request = self._requests[stream]
-        request.infer(self._pad(token_ids), share_inputs=True, share_outputs=True)
-        # The request writes its next answer to the same memory.
-        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        request, inputs = self._requests[stream], self._pad(token_ids)
+        request.infer(inputs, share_inputs=True, share_outputs=True)
+        return self._take_vectors(request, inputs)
 
-    def _pad(self, token_ids: Sequence[Sequence[int]]) -> list[npt.NDArray[np.int32]]:
-        """Return the graph's inputs."""
+    def _pad(self, token_ids: Sequence[Sequence[int]]) -> list[_Int32Array]:
+        """Return the graph's inputs, the ids and their counts."""
         counts = np.fromiter(map(len, token_ids), np.int32, len(token_ids))
         longest = int(counts.max())
         width = min(padded_width(longest), self._window_tokens) if self._masks_padding else longest
         ids = np.zeros((len(token_ids), width), np.int32)
-        ids[np.arange(width) < counts[:, None]] = np.fromiter(
-            chain.from_iterable(token_ids), np.int32, int(counts.sum())
-        )
+        ids[_is_token(ids, counts)] = np.fromiter(chain.from_iterable(token_ids), np.int32, int(counts.sum()))
         return [ids, counts]
 
+    def _finish(self, request: openvino.InferRequest, inputs: Sequence[_Int32Array]) -> Float32Array:
+        """Wait for the first micro-batch of a stream, and return its vectors.
 
-def _finish(request: openvino.InferRequest, texts: int) -> Float32Array:
-    request.wait()
-    vectors = np.array(request.get_output_tensor(0).data, dtype=np.float32)
-    if vectors.ndim != _TEXT_AXES or len(vectors) != texts:
-        raise UnsupportedModel(
-            f"The network returns vectors of shape {vectors.shape}, expected one vector for each text."
-        )
-    return vectors
+        Raises:
+            UnsupportedModel: the graph returns something else.
+        """
+        request.wait()
+        shape = tuple(request.get_output_tensor(0).shape)
+        axes, unit = (_TEXT_AXES, "text") if self._is_pooled else (_TOKEN_AXES, "token")
+        if len(shape) != axes or shape[: axes - 1] != inputs[0].shape[: axes - 1]:
+            raise UnsupportedModel(
+                f"The network returns vectors of shape {shape}, expected one vector for each {unit}."
+            )
+        return self._take_vectors(request, inputs)
+
+    def _take_vectors(self, request: openvino.InferRequest, inputs: Sequence[_Int32Array]) -> Float32Array:
+        """Return the vectors of all texts, or of all their tokens without the padding.
+
+        They are copied, because the request writes its next answer to the same memory.
+        """
+        vectors: Float32Array = request.get_output_tensor(0).data
+        return np.array(vectors if self._is_pooled else vectors[_is_token(*inputs)], dtype=np.float32)
+
+
+def _is_token(ids: _Int32Array, counts: _Int32Array) -> npt.NDArray[np.bool_]:
+    """Return bool[rows, tokens], False for padding."""
+    places = np.arange(ids.shape[1], dtype=np.int32)
+    return np.less(places, counts[:, None])
 
 
 def _compile(model: openvino.Model, precision: Precision, streams: int) -> openvino.CompiledModel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from msgspec import structs
@@ -70,6 +71,8 @@ class Pipeline:
         unknown_texts: how many texts were mostly unknown to the model, since the start.
     """
 
+    is_per_token: ClassVar[bool] = False  # whether the network returns the vectors of all tokens
+
     def __init__(self, model: LoadedModel, settings: Settings, counts: Counts = NOTHING_COUNTED) -> None:
         """Load the network and start its streams.
 
@@ -87,7 +90,8 @@ class Pipeline:
         engine = engine_of(model.record)
         with ThreadPoolExecutor(1) as beside:  # a network is compiled by native code, which leaves the interpreter free
             loading = beside.submit(load_tokenizer, model.record, model.folder)
-            self._encoder = engine.open(model.record, model.folder, settings)
+            open_encoder = engine.open_tokens if self.is_per_token else engine.open
+            self._encoder = open_encoder(model.record, model.folder, settings)
         try:
             self.tokenizer = loading.result()
             self._window = _make_window(model, self.tokenizer)
@@ -101,6 +105,7 @@ class Pipeline:
             streams=engine.count_streams(settings),
             token_budget=engine.token_budget(settings),
             max_waiting_tokens=settings.max_waiting_tokens,
+            per_token=self.is_per_token,
             done=counts.load,
         )
 
@@ -117,6 +122,23 @@ class Pipeline:
         """
         inputs = [ids or [0] for ids in self.fill_bare(PINNED_TEXTS)]  # a tokenizer may have no tokens for them
         vectors = warm_up(self._encoder, model.record, model.folder, inputs)
+        self._check_vectors(model, vectors, inputs, settings)
+
+    def _check_vectors(
+        self,
+        model: LoadedModel,
+        vectors: Float32Array,
+        inputs: Sequence[Sequence[int]],  # noqa: ARG002 # for the vectors of tokens
+        settings: Settings,
+    ) -> None:
+        """Check the vectors of the pinned texts, which were computed from `inputs`.
+
+        Raises:
+            UnsupportedModel: they are wrong, or not as the record says.
+        """
+        record, size = model.record, vectors.shape[1]
+        if record.native_dim not in {0, size}:
+            raise UnsupportedModel(f"{record.id} gives vectors of {size} values, expected {record.native_dim}.")
         check_pinned_vectors(model.weights_sha256, vectors, settings.precision)
 
     def fill_bare(self, texts: Sequence[str], prompt: str = "") -> list[list[int]]:

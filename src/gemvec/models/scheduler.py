@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from gemvec.embedding.caller import current_caller
 from gemvec.embedding.embed import Float32Array, Priority
@@ -70,16 +71,29 @@ NOTHING_DONE = Load()
 class _PendingCall(Call):
     """A call, and the coroutine that waits for its result."""
 
-    __slots__ = ("added_at", "answer", "left", "loop", "started_at", "vectors")
+    __slots__ = ("_starts", "added_at", "answer", "left", "loop", "started_at", "vectors")
 
-    def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, native_dim: int) -> None:
+    def __init__(
+        self, token_ids: Sequence[Sequence[int]], priority: Priority, native_dim: int, *, per_token: bool
+    ) -> None:
         super().__init__(token_ids, priority, current_caller())
+        # Where each text's vectors begin, and the end of the last one's; None if each text has one.
+        self._starts = np.cumsum([0, *map(len, token_ids)]) if per_token else None
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Float32Array] = self.loop.create_future()
         self.left = len(token_ids)
         self.added_at = time.monotonic()
         self.started_at: float | None = None  # when its first micro-batch started
-        self.vectors: Float32Array = np.empty((self.left, native_dim), np.float32)
+        count = self.left if self._starts is None else int(self._starts[-1])
+        self.vectors: Float32Array = np.empty((count, native_dim), np.float32)
+
+    def places(self, rows: Sequence[int]) -> Sequence[int] | npt.NDArray[np.int64]:
+        """Return the places of the vectors of these texts, in their order."""
+        starts = self._starts
+        if starts is None:
+            return rows
+        of_texts = [np.arange(starts[row], starts[row + 1], dtype=np.int64) for row in rows]
+        return np.concatenate(of_texts)
 
     def tell(self, settle: Callable[[asyncio.Future[Float32Array]], None]) -> None:
         """Set the result on the caller's event loop, unless the caller is gone."""
@@ -102,6 +116,7 @@ class Scheduler:
         streams: int,
         token_budget: int,
         max_waiting_tokens: int,
+        per_token: bool = False,
         done: Load = NOTHING_DONE,
     ) -> None:
         """Start the threads.
@@ -111,9 +126,10 @@ class Scheduler:
             streams: how many of its streams to use, each with its own thread.
             token_budget: most tokens in one micro-batch, with padding.
             max_waiting_tokens: tokens that may wait before calls are refused.
+            per_token: whether the encoder returns the vectors of all tokens instead of one per text.
             done: what the same model had computed when it was last in memory.
         """
-        self._encoder = encoder
+        self._encoder, self._per_token = encoder, per_token
         self._queue = Queue(streams=streams, token_budget=token_budget, max_waiting_tokens=max_waiting_tokens)
         self._changed = threading.Condition()
         self._is_closing = self._is_abandoned = False
@@ -136,7 +152,8 @@ class Scheduler:
             priority: whether somebody waits for the answer.
 
         Returns:
-            float32[texts, native_dim] in the same order, as they come from the encoder.
+            float32[texts, native_dim] in the same order, as they come from the encoder; float32[tokens, native_dim] if
+            it returns those of all tokens.
 
         Raises:
             Overloaded: too many tokens wait.
@@ -145,7 +162,7 @@ class Scheduler:
         """
         if self._process_id != os.getpid():
             raise ModelUnavailable("The model was opened before this process was forked; open it here.")
-        call = _PendingCall(token_ids, priority, self._encoder.native_dim)
+        call = _PendingCall(token_ids, priority, self._encoder.native_dim, per_token=self._per_token)
         if not token_ids:
             return call.vectors
         with self._changed:
@@ -217,8 +234,9 @@ class Scheduler:
         start = 0
         for call, some in _by_call(items):
             rows = [item.row for item in some]
-            call.vectors[rows] = vectors[start : start + len(rows)]
-            start += len(rows)
+            places = call.places(rows)
+            call.vectors[places] = vectors[start : start + len(places)]
+            start += len(places)
             delivered.append((call, len(rows)))
         finished: list[_PendingCall] = []
         with self._changed:

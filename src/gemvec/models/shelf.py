@@ -34,6 +34,7 @@ class ShelvedModel:
         used_at: when it was last taken or given back, on the shelf's own count.
         counts: what it had counted when it was put away.
         loads: how often it was loaded.
+        is_extra: whether there are figures on it only after it was loaded.
     """
 
     open: Callable[[Counts], Pipeline]
@@ -43,6 +44,7 @@ class ShelvedModel:
     used_at: int = 0
     counts: Counts = field(default_factory=Counts)
     loads: int = 0
+    is_extra: bool = False
 
 
 class _Waiter:
@@ -127,6 +129,8 @@ class Shelf:
     def figures(self) -> Iterator[Figure]:
         """Yield figures on each model."""
         for name, model in self._models.items():
+            if model.is_extra and not model.loads:
+                continue
             pipeline, labels = model.pipeline, {"model": name}
             yield from (pipeline.counts if pipeline else model.counts).figures(model=name)
             yield Figure(

@@ -1,4 +1,7 @@
-"""The whole graph of a model, from token ids to text vectors: its network and the modules after it."""
+"""The whole graph of a model, from token ids to text vectors: its network and the modules after it.
+
+A model's graph of token vectors is the same without the modules.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gemvec.embedding.checks import refuse_token_vectors
 from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Graph, Inputs, read_graph
 from gemvec.models.module_graph import add_modules
@@ -30,6 +34,14 @@ def build_text_graph(record: ModelRecord, folder: Path) -> Graph:
     inputs = Inputs.add(marks_prompt=record.leaves_out_prompt, takes_pairs=record.task == "rerank")
     vectors = add_modules(build_network(document, inputs, tensors), inputs, record.modules, folder)
     return Graph(model=inputs.finish(vectors, record.id), tensors=tensors)
+
+
+def build_token_graph(record: ModelRecord, folder: Path) -> Graph:
+    """Build the graph of a network from its safetensors, up to the vectors of all tokens; see `build_text_graph`."""
+    document, tensors = _read_network(record, folder)
+    inputs = Inputs.add()
+    vectors = build_network(document, inputs, tensors)
+    return Graph(model=inputs.finish(vectors, record.id), tensors=tensors, is_pooled=False)
 
 
 def _read_network(record: ModelRecord, folder: Path) -> tuple[Mapping[str, Any], TensorSource]:
@@ -63,3 +75,17 @@ def read_text_graph(record: ModelRecord, folder: Path) -> Graph:
     modules = tuple(each for each in record.modules if isinstance(each, Truncate)) if read.is_pooled else record.modules
     vectors = add_modules(read.vectors, inputs, modules, folder)
     return Graph(model=inputs.finish(vectors, record.id), masks_padding=read.masks_padding)
+
+
+def read_token_graph(record: ModelRecord, folder: Path) -> Graph:
+    """Read the graph of an ONNX or OpenVINO file, up to the vectors of all tokens; see `read_text_graph`.
+
+    Raises:
+        InvalidRequest: the file has vectors of texts only.
+    """
+    inputs = Inputs.add()
+    read = read_graph(folder / record.weights_path, inputs, prefers_tokens=True)
+    if read.is_pooled:
+        refuse_token_vectors("Its graph returns one vector for a text.")
+    model = inputs.finish(read.vectors, record.id)
+    return Graph(model=model, masks_padding=read.masks_padding, is_pooled=False)

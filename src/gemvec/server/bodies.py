@@ -99,6 +99,25 @@ async def write_vectors(
     return written
 
 
+async def answer_matrices(request: Request, matrices: Sequence[Float32Array]) -> Response:
+    """Return the answer with a list of lists of vectors, written in slices and sent in pieces.
+
+    Args:
+        request: what is answered.
+        matrices: float32[vectors, dim] each.
+    """
+    pieces = [b"["]
+    for index, matrix in enumerate(matrices):
+        pieces.append(b",[" if index else b"[")
+        rows = max(1, _SLICE_FLOATS // max(1, matrix.shape[1]))
+        for start in range(0, len(matrix), rows):
+            pieces.append((b"," if start else b"") + to_json(matrix[start : start + rows])[1:-1])
+            await asyncio.sleep(0)
+        pieces.append(b"]")
+    pieces.append(b"]")
+    return _answer_pieces(request, pieces)
+
+
 def to_json(wire: Any) -> bytes:
     """Return `wire` as JSON; numpy arrays are written as lists, float32 in its shortest form."""
     return orjson.dumps(wire, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -120,6 +139,11 @@ async def answer_many(request: Request, count: int, make_wire: Callable[[], Any]
     if count <= MANY_REQUESTS:
         return answer(request, make_wire())
     pieces = [piece async for piece in _write_pieces(await beside_loop(True, make_wire))]
+    return _answer_pieces(request, pieces)
+
+
+def _answer_pieces(request: Request, pieces: list[bytes]) -> Response:
+    """Return the answer with this JSON, sent piece by piece."""
     headers = {**_headers(request), "content-length": str(sum(map(len, pieces)))}
     return StreamingResponse(_each(pieces), headers=headers, media_type=_MEDIA_TYPE)
 

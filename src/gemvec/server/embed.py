@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -128,6 +129,36 @@ async def embed(
         if error.field or error.index is not None:
             error.field = path.format(index=error.index or 0, field=error.field or "content")
         raise
+    await _note(request, model, embeddings, seconds)
+    return embeddings
+
+
+async def embed_tokens(request: Request, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[Embedding]:
+    """Embed the tokens of texts while the caller waits; see `Embedder.embed_tokens`.
+
+    The memory for the answer is taken when the tokens are counted, before any is embedded.
+
+    Raises:
+        InvalidRequest: a request cannot be embedded as asked, or the answer alone needs too much memory.
+        Overloaded: there is no memory for the answer now.
+        RateLimited: the caller has used up its limit for now.
+    """
+    embedder = embedder_of(request)
+    await reserve_answer(request, model, len(requests), None)
+
+    requests = await limiter_of(request).admit(request.state.caller, model, requests, embedder)
+    reserve = partial(_reserve, request, len(requests))
+    with timed() as seconds:
+        computing = embedder.embed_tokens(model, requests, on_sized=reserve)
+        embeddings = await while_caller_waits(request, computing)
+    await _note(request, model, embeddings, seconds)
+    return embeddings
+
+
+async def _note(
+    request: Request, model: ServedModel, embeddings: Sequence[Embedding], seconds: Mapping[str, float]
+) -> None:
+    """Note what was embedded for the answer's headers, the access log, metrics and the use of the key."""
     for name in ("waiting", "computing"):
         setattr(request.state, f"{name}_ms", round(1000 * seconds.get(name, 0.0), 1))
     tokens, truncated, unknown = await beside_loop(len(embeddings) > MANY_REQUESTS, lambda: _count(embeddings))
@@ -136,7 +167,6 @@ async def embed(
     request.state.unknown_texts = unknown
     metrics_of(request).note_texts(model.name, len(embeddings), tokens, truncated=len(truncated))
     usage_of(request).note(request.state.owner, texts=len(embeddings), tokens=tokens)
-    return embeddings
 
 
 def _count(embeddings: Sequence[Embedding]) -> tuple[int, dict[int, int], int]:

@@ -45,7 +45,6 @@ _METHOD_OF_A_MODEL = re.compile(
 _WAY_OUT = "This server embeds; gemvec serve --pass-through google passes other calls on to Google."
 # Routes of other services that this server cannot have.
 _WHY_NOT = {
-    "/embed_all": " Models here return one vector for a text, and none for its tokens.",
     "/embed_sparse": " Models here return dense vectors only.",
     "/predict": " Models here do not classify.",
 }

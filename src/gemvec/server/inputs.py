@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from msgspec import structs
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.server.bodies import MANY_REQUESTS, beside_loop
-from gemvec.server.embed import embed, reserve_answer
+from gemvec.server.embed import embed, embed_tokens, reserve_answer
 
 
 async def embed_inputs(
@@ -38,12 +39,32 @@ async def embed_inputs(
             as `input[1]`.
     """
     await reserve_answer(request, model, len(texts), options.output_dimensionality)
-    is_large = len(texts) > MANY_REQUESTS
-    requests = await beside_loop(is_large, lambda: [structs.replace(options, text=text) for text in texts])
-    try:
+    requests = await _make_requests(texts, options)
+    with _naming(field, len(texts), dimensions):
         return await embed(request, model, requests)
+
+
+async def embed_tokens_of_inputs(
+    request: Request, model: ServedModel, texts: Sequence[str], options: EmbedRequest, *, field: str
+) -> list[Embedding]:
+    """Embed the tokens of inputs while the caller waits; see `server.embed.embed_tokens` and `embed_inputs`."""
+    requests = await _make_requests(texts, options)
+    with _naming(field, len(texts)):
+        return await embed_tokens(request, model, requests)
+
+
+async def _make_requests(texts: Sequence[str], options: EmbedRequest) -> list[EmbedRequest]:
+    is_large = len(texts) > MANY_REQUESTS
+    return await beside_loop(is_large, lambda: [structs.replace(options, text=text) for text in texts])
+
+
+@contextmanager
+def _naming(field: str, texts: int, dimensions: str = "dimensions") -> Generator[None]:
+    """Let an error name its input as the caller did."""
+    try:
+        yield
     except InvalidRequest as error:
-        is_one_of_many = error.index is not None and len(requests) > 1
+        is_one_of_many = error.index is not None and texts > 1
         place = f"{field}[{error.index}]" if is_one_of_many else field
         error.field = dimensions if error.field == "output_dimensionality" else place
         raise

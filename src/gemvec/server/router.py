@@ -26,7 +26,7 @@ _SLASHES = re.compile(r"//+")
 _FOREIGN_SEGMENTS = {
     **dict.fromkeys(("chat", "completions", "responses", "moderations"), Dialect.OPENAI),
     **dict.fromkeys(("audio", "images", "assistants", "threads", "vector_stores"), Dialect.OPENAI),
-    **dict.fromkeys(("rerank", "predict", "embed_all", "embed_sparse"), Dialect.TEI),
+    **dict.fromkeys(("rerank", "predict", "embed_sparse"), Dialect.TEI),
 }
 # Other paths that clients ask for, listed here so that the log can name them.
 _OTHER_WORDS = ("generate", "pull", "ps", "v3", "ws", "openapi", "favicon.ico")

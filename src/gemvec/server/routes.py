@@ -382,6 +382,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     _TEI(
         method="POST",
+        path="/embed_all",
+        handler=tei.embed_tokens,
+        summary="Embed the tokens of texts one by one, without pooling.",
+        request="TEIEmbedAllRequest",
+        response="TEIEmbedAllResponse",
+        example={"inputs": "What is the meaning of life?", "truncate": True},
+    ),
+    _TEI(
+        method="POST",
         path="/similarity",
         handler=tei.compare_sentences,
         summary="Compare a sentence with others by the default model.",

@@ -58,6 +58,7 @@ MESSAGES: tuple[type[Message], ...] = (
     openai.OpenAIError,
     openai.OpenAIErrorDetail,
     tei.TEIEmbedRequest,
+    tei.TEIEmbedAllRequest,
     tei.TEISimilarityRequest,
     tei.TEISentences,
     tei.TEISimilarityParameters,
@@ -150,6 +151,7 @@ def schemas() -> dict[str, Schema]:
     return {
         **{each.__name__: schema_of(each) for each in MESSAGES},
         "TEIEmbedResponse": tei.EMBED_RESPONSE,
+        "TEIEmbedAllResponse": tei.EMBED_ALL_RESPONSE,
         "TEIRerankResponse": tei.RERANK_RESPONSE,
         "TEISimilarityResponse": tei.SIMILARITY_RESPONSE,
         "TEITokenizeResponse": tei.TOKENIZE_RESPONSE,

@@ -15,17 +15,26 @@ from gemvec.embedding.embed import EmbedRequest, TextToken
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.models.catalogue import find_known
-from gemvec.server.bodies import answer, answer_many, read_body, to_json, while_caller_waits, write_vectors
+from gemvec.server.bodies import (
+    answer,
+    answer_many,
+    answer_matrices,
+    read_body,
+    to_json,
+    while_caller_waits,
+    write_vectors,
+)
 from gemvec.server.budget import reservation_of
 from gemvec.server.context import services_of
 from gemvec.server.embed import reserve_answer, use_model
-from gemvec.server.inputs import embed_inputs
+from gemvec.server.inputs import embed_inputs, embed_tokens_of_inputs
 from gemvec.server.key_aliases import embedder_of
 from gemvec.server.limits import limiter_of
 from gemvec.wire.inputs import Input
 from gemvec.wire.message import to_wire
 from gemvec.wire.tei import (
     TEIDecodeRequest,
+    TEIEmbedAllRequest,
     TEIEmbedRequest,
     TEIInfo,
     TEIModelType,
@@ -64,6 +73,16 @@ async def embed_texts(request: Request) -> Response:
     embeddings = await embed_inputs(request, model, texts, options, field="inputs")
     vectors = await write_vectors([each.vector for each in embeddings])
     return await answer_many(request, len(vectors), lambda: vectors)
+
+
+async def embed_tokens(request: Request) -> Response:
+    """Embed the tokens of texts one by one with the default model."""
+    asked = await read_body(request, TEIEmbedAllRequest)
+    model = use_model(request, services_of(request).default_model().name)
+    options = EmbedRequest(text="", task_type=asked.named_task(), auto_truncate=asked.truncate)
+    texts = await _texts_of(request, model, asked.inputs)
+    embeddings = await embed_tokens_of_inputs(request, model, texts, options, field="inputs")
+    return await answer_matrices(request, [each.vector for each in embeddings])
 
 
 async def compare_sentences(request: Request) -> Response:

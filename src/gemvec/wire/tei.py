@@ -35,6 +35,12 @@ def _read_normalize(value: Any) -> bool:
     raise Refused("`{path}`: only normalised vectors are served")
 
 
+def _read_raw(value: Any) -> bool:
+    if not BOOL.read(value):
+        return False
+    raise Refused("`{path}`: vectors of tokens are not normalised")
+
+
 def _read_skipping(value: Any) -> bool:
     if BOOL.read(value):
         return True
@@ -56,6 +62,15 @@ _Direction = Annotated[
         default="Right",
     ),
 ]
+_Inputs = Annotated[
+    list[Input],
+    Field(
+        "A text, texts, the token ids of one text, or of several; ids are those of the served model.",
+        kind=INPUTS,
+        missing=MISSING_INPUT,
+        is_indexed=True,
+    ),
+]
 _INDEX = nullable(INT32)
 
 
@@ -66,15 +81,7 @@ class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
     unknown prompt.
     """
 
-    inputs: Annotated[
-        list[Input],
-        Field(
-            "A text, texts, the token ids of one text, or of several; ids are those of the served model.",
-            kind=INPUTS,
-            missing=MISSING_INPUT,
-            is_indexed=True,
-        ),
-    ]
+    inputs: _Inputs
     truncate: _Truncate = False
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     normalize: Annotated[
@@ -93,6 +100,39 @@ EMBED_RESPONSE: Schema = {
     "type": "array",
     "items": VALUES.schema,
     "description": "The vectors, in the order of the inputs.",
+}
+
+
+class TEIEmbedAllRequest(TaskNames, frozen=True, kw_only=True):
+    """Texts whose tokens are embedded one by one with the default model.
+
+    Options of `TEIEmbedRequest` that mean nothing here are refused: a length of vectors, normalisation.
+    """
+
+    inputs: _Inputs
+    truncate: Annotated[
+        bool,
+        Field("Cut a text that is longer than the model's window (true) or refuse it (false).", default=False),
+    ] = False
+    truncation_direction: _Direction = None
+    dimensions: Annotated[
+        Any, Field("Refused: vectors of tokens have one length.", kind=refused("vectors of tokens have one length"))
+    ] = None
+    normalize: Annotated[
+        bool | None,
+        Field(
+            "Only false is served.",
+            kind=Kind(_read_raw, None, {"type": "boolean", "enum": [False]}),
+            default=False,
+        ),
+    ] = None
+
+
+EMBED_ALL_RESPONSE: Schema = {
+    "type": "array",
+    "items": {"type": "array", "items": VALUES.schema},
+    "description": "For each text, in the order of the inputs, the vectors of its tokens: the output of the network's "
+    "last layer, special tokens included, not normalised.",
 }
 
 

@@ -12,6 +12,13 @@ def similarity():
     assert found[0] < found[1] > 0.999, found
 
 
+def tokens():
+    (vectors,) = InferenceClient(f"{server_url()}/embed_all").feature_extraction(TEXTS[0])
+    mean = vectors.mean(axis=0)
+    (pooled,) = client.feature_extraction(TEXTS[0])
+    assert mean @ pooled / (mean @ mean) ** 0.5 > 0.999, "the model averages the vectors of tokens"
+
+
 run(
     {
         "single": lambda: assert_vectors(client.feature_extraction(TEXTS[0]), 1),
@@ -19,6 +26,7 @@ run(
         "task types": lambda: assert_vectors(client.feature_extraction(TEXTS, prompt_name="query"), 3),
         "more than 100": lambda: assert_vectors(client.feature_extraction(MANY), 101),
         "similarity": similarity,
+        "vectors of tokens": tokens,
         "error": lambda: assert_raises(lambda: client.feature_extraction(""), "Bad request"),
     }
 )
