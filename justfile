@@ -13,6 +13,10 @@ lint:
 test:
     pytest -m "not weights and not slow and not clients"
 
+# Every client against three servers behind a balancer; needs HAProxy
+balanced:
+    pytest -m clients --servers 3 tests/clients
+
 # Everything, as CI runs it
 ci:
     .ci/run

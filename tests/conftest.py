@@ -62,5 +62,6 @@ def pytest_configure():
 
 
 def pytest_addoption(parser):
-    """Let the acceptance suite keep what each client did, for the table in docs/compatibility.md."""
+    """Let the acceptance suite run against several servers, and keep what each client did for docs/compatibility.md."""
+    parser.addoption("--servers", type=int, default=1, help="how many servers behind a balancer the clients use")
     parser.addoption("--client-results", default="", help="write what each client did to this JSON file")

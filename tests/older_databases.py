@@ -20,6 +20,7 @@ _ADDED = {
     14: ["keys.weight"],
     15: ["usage_days"],
     16: ["keys.aliases"],
+    17: ["rate_windows"],
 }
 
 

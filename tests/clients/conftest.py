@@ -1,37 +1,66 @@
-"""A real server process for the clients, and where their results are collected."""
+"""A real server process for the clients, or several behind a balancer, and where their results are collected."""
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+import balancer
 from clients.environments import begin
+from databases import running_postgresql
+from object_stores import environment_of, make_bucket, running_s3
 
 
 @pytest.fixture(scope="session")
-def server(tiny_model, tmp_path_factory):
-    """Start `gemvec serve` on a free port with the tiny model; return its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
+def server(request, tiny_model, tmp_path_factory):
+    """Start `gemvec serve` with the tiny model; with `--servers 3`, three behind a balancer. Return the address."""
+    count = request.config.getoption("--servers")
     reranker = Path(__file__).parents[1] / "models" / "golden" / "cross-encoders" / "bert"
-    models = ["--model", str(tiny_model), "--rerank-model", str(reranker)]
-    command = [sys.executable, "-m", "gemvec", "serve", "--port", str(port), *models]
-    command += ["--alias", "text-embedding-3-small=gemini-embedding-001"]  # what some clients ask for by default
-    data = tmp_path_factory.mktemp("data")
+    options = ["--model", str(tiny_model), "--rerank-model", str(reranker)]
+    options += ["--alias", "text-embedding-3-small=gemini-embedding-001"]  # what some clients ask for by default
+    with ExitStack() as running:
+        environment = {}
+        if count > 1:
+            environment, shared = _what_servers_share(running)
+            options += shared
+        folders = [tmp_path_factory.mktemp("server") for _ in range(count)]
+        started = [running.enter_context(_running_server(options, folder, environment)) for folder in folders]
+        urls = [_ready(*each) for each in started]
+        if count > 1:
+            urls = [running.enter_context(balancer.running_balancer(urls, tmp_path_factory.mktemp("balancer")))]
+        yield urls[0]
+
+
+def _what_servers_share(running):
+    """Start a PostgreSQL and an S3 server; return the variables and the options of the servers that share them."""
+    if not balancer.is_installed():
+        pytest.skip(balancer.ABSENT)
+    try:
+        postgresql = running.enter_context(running_postgresql())
+    except LookupError as error:
+        pytest.skip(f"PostgreSQL cannot be started: {error}")
+    endpoint = running.enter_context(running_s3())
+    make_bucket(endpoint)
+    return environment_of(endpoint), ["--database-url", postgresql.url, "--storage", "s3://bucket/clients"]
+
+
+@contextmanager
+def _running_server(options, folder, environment):
+    """Run `gemvec serve` on a free port for the length of a block; gives its address, process and log at once."""
+    port, log = balancer.free_port(), folder / "log.txt"
+    command = [sys.executable, "-m", "gemvec", "serve", "--port", str(port), "--data-dir", str(folder / "data")]
     with log.open("w") as out:
         process = subprocess.Popen(
-            [*command, "--data-dir", str(data)], stdout=out, stderr=subprocess.STDOUT, env=dict(os.environ)
+            [*command, *options], stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment
         )
     try:
-        yield _ready(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}", process, log
     finally:
         process.terminate()
         process.wait(timeout=60)

@@ -45,7 +45,7 @@ def create_app(services: Services) -> Starlette:
     """
     settings, gate = services.settings, Gate()
     check_origins(settings.allow_origin)
-    limiter, metrics = Limiter(services.limits), Metrics(services)
+    limiter, metrics = Limiter(services.limits, services.meter), Metrics(services)
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
     authenticator = open_authenticator(settings, KeyRing(KeyStore(services.database)))
     layers = _layers(services, gate, limiter, tracing, authenticator)

@@ -18,6 +18,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.files.store import FileStore
 from gemvec.memory import MemoryBudget
 from gemvec.server.limits import Limits
+from gemvec.server.quota import Meter
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database
@@ -46,6 +47,7 @@ class Services:
         database: files, batches and API keys.
         place_watch: whether the data folder or the object store answers.
         limits: the limits of every caller.
+        meter: counts what callers use of their rates.
         memory: what requests and batches may take together.
         collections: those to search, by name.
         usage: counts what callers with a key use.
@@ -61,6 +63,7 @@ class Services:
     database: Database
     place_watch: PlaceWatch
     limits: Limits
+    meter: Meter
     memory: MemoryBudget
     collections: Mapping[str, Collection]
     usage: UsageMeter

@@ -6,8 +6,7 @@ https://ai.google.dev/gemini-api/docs/rate-limits and 400 and 429 answers in pub
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,8 +19,8 @@ from gemvec.errors import InvalidRequest, ModelForbidden, ModelNotFound
 from gemvec.server.auth import Caller
 from gemvec.server.quota import (
     DAY_SECONDS,
+    Meter,
     Quota,
-    QuotaMeter,
     per_day_requests,
     per_minute_requests,
     per_minute_tokens,
@@ -72,9 +71,9 @@ def limits_of(settings: Settings) -> Limits:
 class Limiter:
     """Holds callers to the limits of the server and of their keys; belongs to one event loop."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: Limits, meter: Meter) -> None:
         self._limits = limits
-        self._meter = QuotaMeter(clock)
+        self._meter = meter
 
     @property
     def has_googles_words(self) -> bool:
@@ -150,7 +149,9 @@ class Limiter:
         if any(each.unit == "tokens" for each in quotas):
             requests = await embedder.tokenize(model, requests)
             tokens = sum(each.tokens.count for each in requests if each.tokens is not None)
-        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(requests), tokens=tokens)
+        await self._meter.spend(
+            caller.owner, caller.meant_name(model.name), quotas, requests=len(requests), tokens=tokens
+        )
         return requests
 
     def check_pairs(self, caller: Caller, name: str, count: int, *, field: str) -> None:
@@ -171,22 +172,22 @@ class Limiter:
             raise InvalidRequest(f"{{field}} has {count} texts; at most {most} can be in one call.", field=field)
         self._meter.check(caller.owner, name, self._quotas(caller), requests=count, tokens=count)
 
-    def spend_pairs(self, caller: Caller, name: str, count: int, tokens: int) -> None:
+    async def spend_pairs(self, caller: Caller, name: str, count: int, tokens: int) -> None:
         """Count a call that scores texts.
 
         Raises:
             RateLimited: it does not fit into what is left.
         """
-        self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
+        await self._meter.spend(caller.owner, name, self._quotas(caller), requests=count, tokens=tokens)
 
-    def spend_call(self, caller: Caller) -> None:
+    async def spend_call(self, caller: Caller) -> None:
         """Count a call that another server answers as one text, because its tokens are not known here.
 
         Raises:
             RateLimited: it does not fit into what is left.
         """
         # All models together: callers choose their names.
-        self._meter.spend(caller.owner, "", self._quotas(caller), requests=1, tokens=0)
+        await self._meter.spend(caller.owner, "", self._quotas(caller), requests=1, tokens=0)
 
     async def count_tokens(
         self, caller: Caller, model: ServedModel, texts: Sequence[str], embedder: Embedder
@@ -198,7 +199,9 @@ class Limiter:
         """
         quotas = self._check_texts(caller, model, len(texts))
         counts = await embedder.count_tokens(model, texts)
-        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=sum(counts))
+        await self._meter.spend(
+            caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=sum(counts)
+        )
         return counts
 
     async def list_tokens(
@@ -212,7 +215,9 @@ class Limiter:
         quotas = self._check_texts(caller, model, len(texts))
         tokens = await embedder.list_tokens(model, texts, special_tokens=special_tokens)
         token_count = sum(map(len, tokens))
-        self._meter.spend(caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=token_count)
+        await self._meter.spend(
+            caller.owner, caller.meant_name(model.name), quotas, requests=len(texts), tokens=token_count
+        )
         return tokens
 
     async def decode(
@@ -224,7 +229,7 @@ class Limiter:
             RateLimited: it does not fit into what is left.
         """
         quotas, token_count = self._quotas(caller), sum(map(len, token_ids))
-        self._meter.spend(
+        await self._meter.spend(
             caller.owner, caller.meant_name(model.name), quotas, requests=len(token_ids), tokens=token_count
         )
         return await embedder.decode(model, token_ids)

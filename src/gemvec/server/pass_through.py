@@ -54,7 +54,7 @@ async def pass_on(request: Request) -> Response:
     from gemvec.gateway.pass_through import ANSWER_BYTES, Call
 
     pass_through = _pass_through_of(request)
-    _check_model(request)
+    await _check_model(request)
     if pass_through.sends_callers_key and _has_key_of_ours(request):
         raise FailedPrecondition(
             f"This call would go to {pass_through.host} with its own key, which is a key of this server and stays "
@@ -117,7 +117,7 @@ def _pass_through_of(request: Request) -> PassThrough:
     return pass_through
 
 
-def _check_model(request: Request) -> None:
+async def _check_model(request: Request) -> None:
     """Count the call as one text, and refuse one that names a model which the caller's key may not use.
 
     A name of the key alone is refused too: the other server would find something else under it, or nothing.
@@ -134,7 +134,7 @@ def _check_model(request: Request) -> None:
         limiter.check_name(caller, name)
     if not names and caller.is_bound_to_models:
         raise ModelForbidden("The API key may use only some models, and the path of this call names none.")
-    limiter.spend_call(caller)
+    await limiter.spend_call(caller)
 
 
 def _has_key_of_ours(request: Request) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from gemvec.errors import RateLimited
 
@@ -97,37 +97,49 @@ class _Window:
     used: int = 0
 
 
-class QuotaMeter:
-    """Counts what callers use; belongs to one event loop, so it has no lock."""
+class Meter(Protocol):
+    """Counts what callers use of their quotas."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._windows: dict[tuple[str, str, str], _Window] = {}
-
-    def spend(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
+    async def spend(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
         """Count one call against every quota, or against none if it does not fit into all of them.
 
         Raises:
             RateLimited: it does not fit; says how long until it does, or that it never will.
         """
+        ...
+
+    def check(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
+        """Refuse a call that is known not to fit; count nothing.
+
+        Raises:
+            RateLimited: it does not fit; says how long until it does, or that it never will.
+        """
+        ...
+
+
+class QuotaMeter:
+    """Counts in memory, for a server that is alone; belongs to one event loop, so it has no lock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: dict[tuple[str, str, str], _Window] = {}
+
+    async def spend(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
+        """See `Meter.spend`."""
         self.check(caller, model, quotas, requests=requests, tokens=tokens)
         now, costs = self._clock(), {"requests": requests, "tokens": tokens}
         for quota in quotas:
             self._window(caller, model, quota, now).used += costs[quota.unit]
 
     def check(self, caller: str, model: str, quotas: Sequence[Quota], *, requests: int, tokens: int) -> None:
-        """Refuse a call that does not fit; count nothing.
-
-        Raises:
-            RateLimited: it does not fit; says how long until it does, or that it never will.
-        """
+        """See `Meter.check`; whether a call fits is always known."""
         now, costs = self._clock(), {"requests": requests, "tokens": tokens}
         windows = [(quota, self._window(caller, model, quota, now)) for quota in quotas]
         full = [(quota, window) for quota, window in windows if window.used + costs[quota.unit] > quota.limit]
         if full:
             seconds = max(window.ends_at for _, window in full) - now
             too_large = [quota for quota, _ in full if costs[quota.unit] > quota.limit]
-            raise _exceeded(model, [quota for quota, _ in full], seconds, too_large, costs)
+            raise exceeded(model, [quota for quota, _ in full], seconds, too_large, costs)
 
     def _window(self, caller: str, model: str, quota: Quota, now: float) -> _Window:
         if len(self._windows) > _MAX_WINDOWS:
@@ -139,9 +151,18 @@ class QuotaMeter:
         return window
 
 
-def _exceeded(
+def exceeded(
     model: str, quotas: Sequence[Quota], seconds: float, too_large: Sequence[Quota], costs: Mapping[str, int]
 ) -> RateLimited:
+    """Return the refusal of a call.
+
+    Args:
+        model: which model was called.
+        quotas: what it does not fit into.
+        seconds: until the last of their windows ends.
+        too_large: those of the quotas whose whole window would be too small.
+        costs: what the call costs, by unit.
+    """
     words = _GOOGLE_WORDS if any(each.metric.startswith(_GOOGLE_METRIC) for each in quotas) else _KEYS_WORDS
     lines = [f"* Quota exceeded for metric: {each.metric}, limit: {each.limit}, model: {model}" for each in quotas]
     lines += [

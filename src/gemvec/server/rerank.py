@@ -150,7 +150,7 @@ async def _score(
             if error.index is not None:
                 error.field = f"{field}[{error.index}]"
             raise
-        limiter.spend_pairs(caller, name, len(texts), pairs.token_count)
+        await limiter.spend_pairs(caller, name, len(texts), pairs.token_count)
         logits = await while_caller_waits(request, reranker.score(pairs))
     for step in ("waiting", "computing"):
         setattr(request.state, f"{step}_ms", round(1000 * seconds.get(step, 0.0), 1))

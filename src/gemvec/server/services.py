@@ -31,6 +31,8 @@ from gemvec.server.executor import check_executor, open_executor
 from gemvec.server.key_removal import remove_what_deleted_keys_own
 from gemvec.server.keys import KeyStore
 from gemvec.server.limits import limits_of
+from gemvec.server.quota import QuotaMeter
+from gemvec.server.shared_quota import SharedMeter
 from gemvec.server.usage import UsageMeter
 from gemvec.settings import Settings
 from gemvec.storage.database import Database, database_of, open_database
@@ -39,6 +41,7 @@ from gemvec.storage.hold import note_moment, read_store_id, take_store
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.place_watch import PlaceWatch
 from gemvec.storage.places import storage_of
+from gemvec.storage.rates import forget_ended_windows
 from gemvec.storage.servers import Membership, server_id_of
 from gemvec.storage.threads import in_database_thread, in_key_thread
 from gemvec.storage.timestamps import utc_now
@@ -95,6 +98,7 @@ def open_services(
 
     batches = BatchRunner(store, served, executor, memory=memory, sweeps=sweeps)
     usage = UsageMeter(database)
+    meter = SharedMeter(database) if membership else QuotaMeter()
     closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
     if reranker:
         closing.append(partial(_closing, reranker))
@@ -110,6 +114,7 @@ def open_services(
         database=database,
         place_watch=PlaceWatch(place, read_store_id(database)),
         limits=limits_of(settings),
+        meter=meter,
         memory=memory,
         collections=collections,
         usage=usage,
@@ -117,6 +122,7 @@ def open_services(
             partial(_closing_storage, storage),
             *closing,
             *([partial(_sharing, membership, batches.queue)] if membership else []),
+            *([partial(_counting, meter)] if isinstance(meter, SharedMeter) else []),
             usage.flushing,
             partial(_sweeping, files, database, store, sweeps),
             partial(_running, batches),
@@ -224,6 +230,15 @@ async def _sharing(membership: Membership, queue: BatchQueue) -> AsyncGenerator[
             await in_key_thread(queue.leave)
 
 
+@asynccontextmanager
+async def _counting(meter: SharedMeter) -> AsyncGenerator[None]:
+    """Give back at the end what this server has taken of callers' rates and not used."""
+    try:
+        yield
+    finally:
+        await meter.give_back()
+
+
 async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
@@ -279,16 +294,17 @@ async def _sweep_for_ever(
 
 async def _sweep(files: FileStore, database: Database, batches: BatchStore) -> None:
     await in_database_thread(note_moment, database)
-    await in_database_thread(_forget_old_days, database)
+    await in_database_thread(_forget_old_counts, database)
     if deleted := await in_database_thread(remove_what_deleted_keys_own, database, files, batches):
         log.info("removed what deleted keys owned", extra={"keys": deleted})
     if removed := await in_database_thread(files.sweep):
         log.info("swept", extra={"removed": removed})
 
 
-def _forget_old_days(database: Database) -> None:
+def _forget_old_counts(database: Database) -> None:
     with database.write(is_way_out=True) as connection:
         forget_old_days(connection, utc_now())
+        forget_ended_windows(connection, utc_now())
 
 
 @asynccontextmanager

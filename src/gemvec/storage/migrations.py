@@ -128,6 +128,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(number=14, summary="weights of keys", apply=partial(_add_columns, [schema.keys.c.weight])),
     Migration(number=15, summary="use of keys by day", apply=schema.usage_days.create),
     Migration(number=16, summary="aliases of keys", apply=partial(_add_columns, [schema.keys.c.aliases])),
+    Migration(number=17, summary="rates of several servers", apply=schema.rate_windows.create),
 )
 
 

@@ -1,4 +1,4 @@
-"""The tables: the store; uploads and segments, files and parts; jobs and chunks; API keys and their use.
+"""The tables: the store; uploads and segments, files and parts; jobs and chunks; API keys, their use and their rates.
 
 The same tables on SQLite and PostgreSQL. A change here needs a migration in `migrations.py` once a release has gone out
 with the table. Bytes of files and vectors are never in the database, only their places.
@@ -234,4 +234,15 @@ usage_days = Table(
     Column("calls", BigInteger, nullable=False),
     Column("texts", BigInteger, nullable=False),
     Column("tokens", BigInteger, nullable=False),
+)
+
+# What is used of rates, where several servers share the store; see `rates.py`.
+rate_windows = Table(
+    "rate_windows",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("model", Text, primary_key=True),  # empty: all models together
+    Column("quota_id", String(128), primary_key=True),
+    Column("ends_at", BigInteger, nullable=False, index=True),  # microseconds since 1970, on the database's clock
+    Column("used", BigInteger, nullable=False),  # taken by servers, who may not have spent all of it yet
 )
