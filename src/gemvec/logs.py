@@ -38,6 +38,8 @@ def configure_logs(log_format: LogFormat, log_level: LogLevel, stream: TextIO | 
     logger.handlers[:] = [handler]
     logger.setLevel(log_level.upper())
     logger.propagate = False
+    # No format shows these, and finding them costs every record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def mask_keys(text: str) -> str:

@@ -32,6 +32,8 @@ _SEARCHED_FOR_A_SPACE = 1000
 _PIECE_CHARACTERS = 131_072
 # The cut at the end of a piece may change the last tokens before it, so a few more tokens are made than count.
 _SPARE_TOKENS = 64
+# To tokenize one text up to this length costs less than to wake the library's threads for it.
+_QUERY_CHARACTERS = 400
 
 
 class Tokenizer:
@@ -130,6 +132,8 @@ class Tokenizer:
 
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         try:
+            if len(texts) == 1 and len(texts[0]) <= _QUERY_CHARACTERS:
+                return [self._tokenizer.encode(texts[0], add_special_tokens=False)]
             return self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         except TypeError:  # a lone surrogate, which is possible in Python strings but not in UTF-8
             whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]

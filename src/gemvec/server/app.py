@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import Authenticator, open_authenticator
@@ -50,7 +50,7 @@ def create_app(services: Services) -> Starlette:
     authenticator = open_authenticator(settings, KeyRing(KeyStore(services.database)))
     layers = _layers(services, gate, limiter, tracing, authenticator)
     app = Starlette(
-        routes=[Mount("", Router([(route, layers(route)) for route in ROUTES], _open_rest(services, layers)))],
+        routes=[_EveryPath(Router([(route, layers(route)) for route in ROUTES], _open_rest(services, layers)))],
         middleware=[
             Middleware(Observed, metrics=metrics),
             Middleware(HeadRules, max_bytes=settings.max_header_bytes),
@@ -100,6 +100,19 @@ def _open_rest(services: Services, layers: Callable[[Route], ASGIApp]) -> Rest |
         return pass_through.takes(path, is_geminis=dialect is Dialect.GEMINI)
 
     return Rest(takes=takes, route=REST, app=layers(REST))
+
+
+class _EveryPath(BaseRoute):
+    """Starlette's route to the router, which takes every path as it is."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002 - the router looks at it
+        return Match.FULL, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._router(scope, receive, send)
 
 
 class _Handled:

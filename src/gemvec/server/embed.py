@@ -159,14 +159,15 @@ async def _note(
     request: Request, model: ServedModel, embeddings: Sequence[Embedding], seconds: Mapping[str, float]
 ) -> None:
     """Note what was embedded for the answer's headers, the access log, metrics and the use of the key."""
-    for name in ("waiting", "computing"):
-        setattr(request.state, f"{name}_ms", round(1000 * seconds.get(name, 0.0), 1))
+    state = request.state
+    state.waiting_ms = round(1000 * seconds.get("waiting", 0.0), 1)
+    state.computing_ms = round(1000 * seconds.get("computing", 0.0), 1)
     tokens, truncated, unknown = await beside_loop(len(embeddings) > MANY_REQUESTS, lambda: _count(embeddings))
-    request.state.texts, request.state.tokens = len(embeddings), tokens
-    request.state.truncated = format_truncated(truncated)
-    request.state.unknown_texts = unknown
+    state.texts, state.tokens = len(embeddings), tokens
+    state.truncated = format_truncated(truncated)
+    state.unknown_texts = unknown
     metrics_of(request).note_texts(model.name, len(embeddings), tokens, truncated=len(truncated))
-    usage_of(request).note(request.state.owner, texts=len(embeddings), tokens=tokens)
+    usage_of(request).note(state.owner, texts=len(embeddings), tokens=tokens)
 
 
 def _count(embeddings: Sequence[Embedding]) -> tuple[int, dict[int, int], int]:

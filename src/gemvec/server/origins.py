@@ -7,6 +7,7 @@ whether a page may read an answer: https://fetch.spec.whatwg.org/#http-cors-prot
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection
 from ipaddress import ip_address
@@ -111,6 +112,7 @@ def _host_of(origin: str) -> str:
     return origin.partition("://")[2]
 
 
+@functools.lru_cache(maxsize=256)
 def _is_private(host: str) -> bool:
     """Whether a Host header has an IP address, or a name that no site can have."""
     name = re.sub(r":[0-9]*$", "", host)
