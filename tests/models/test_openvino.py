@@ -13,6 +13,7 @@ import pytest
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.engines import engine_of, warm_up
+from gemvec.models.pipeline import Pipeline
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
@@ -109,7 +110,7 @@ def test_vectors_of_another_length_than_recorded_are_refused(tiny_model, tmp_pat
     model = load_model(str(tiny_model), tmp_path)
     model = replace(model, record=replace(model.record, native_dim=16))
     with pytest.raises(UnsupportedModel, match="gives vectors of 32 values, expected 16"):
-        open_encoder(model, precision="exact", streams=1)
+        Pipeline(model, Settings(precision="exact", streams=1))
 
 
 def test_weights_that_do_not_fit_their_config_are_refused(tiny_model, tmp_path):
