@@ -16,6 +16,9 @@ test:
 # Every client against three servers behind a balancer; needs HAProxy
 balanced:
     pytest -m clients --servers 3 tests/clients
+# What needs sentence-transformers, several GB that CI does not fetch: pip install '.[torch]'
+torch:
+    pytest -rs tests/models/test_torch.py
 
 # Everything, as CI runs it
 ci:

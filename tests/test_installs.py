@@ -32,9 +32,13 @@ DISTRIBUTIONS = {
     package: {canonicalize_name(each) for each in found} for package, found in packages_distributions().items()
 }
 # Packages that only tests of clients install, each in an environment of its own, and what brings them.
-NOT_INSTALLED = {"haystack": {"haystack-ai"}, "llama_index": {"llama-index-core"}}
+NOT_INSTALLED = {
+    "haystack": {"haystack-ai"},
+    "llama_index": {"llama-index-core"},
+    "sentence_transformers": {"sentence-transformers"},
+}
 # Installs that are not tested together with the others: of benchmarks, of releases, and of those packages.
-APART = {"bench", "dist", "haystack", "llama-index", "ray"}
+APART = {"bench", "dist", "haystack", "llama-index", "ray", "torch"}
 HIDE = """
 import sys
 from importlib.machinery import PathFinder
@@ -92,10 +96,14 @@ def test_every_package_that_is_imported_is_one_that_an_install_brings():
         if package not in {"gemvec", *sys.stdlib_module_names}
         and not DISTRIBUTIONS.get(package, NOT_INSTALLED.get(package, set())) & brought
     }
-    assert missing == {
-        ("testing.py", "pytest"),  # which loads that module itself
-        ("models/verification.py", "sentence_transformers"),  # only asked where the user has it
-    }
+    assert missing == {("testing.py", "pytest")}  # which loads that module itself
+
+
+@pytest.mark.parametrize("install", [each for each in INSTALLS if each != "torch"])
+def test_only_the_extra_for_it_brings_torch(install):
+    named = {Requirement(each).name for each in INSTALLS[install]}
+    assert not named & {"torch", "sentence-transformers", "transformers"}
+    assert not [each for each in INSTALLS[install] if "torch" in Requirement(each).extras]
 
 
 @pytest.mark.parametrize("install", [each for each in INSTALLS if each not in APART])

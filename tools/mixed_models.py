@@ -29,7 +29,7 @@ import numpy as np
 from served import Served, machine, served
 
 from gemvec.models.weights import load_model
-from gemvec.settings import cache_home
+from gemvec.settings import Settings, cache_home
 
 MODELS = ("all-minilm-l6-v2", "wordllama-256", "multilingual-e5-small-q4")
 WORDS = """
@@ -169,7 +169,7 @@ def run(requests: int) -> dict[str, Any]:
     chance = random.Random(12)
     texts = make_texts(chance)
     expected = {model: vectors_alone(model, texts) for model in MODELS}
-    sizes = [load_model(model, cache_home()).memory_bytes for model in MODELS]
+    sizes = [load_model(model, cache_home()).count_memory(Settings.load({})) for model in MODELS]
     budget = max(sizes) + min(sizes) // 2
     calls = [
         Call(model=chance.choice(MODELS), places=tuple(chance.sample(range(TEXTS), chance.choice(TEXTS_IN_A_CALL))))

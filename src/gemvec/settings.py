@@ -21,6 +21,7 @@ from gemvec.errors import BadSetting
 
 Precision = Literal["fast", "exact"]
 LongText = Literal["windows", "truncate"]
+EngineWanted = Literal["auto", "torch"]
 Limits = Literal["off", "google"]
 PassThroughKey = Literal["server", "caller"]
 LogFormat = Literal["pretty", "json"]
@@ -158,6 +159,24 @@ class Settings:
         "server that asks for no keys.",
         topic=_UPSTREAM,
     )
+    engine: EngineWanted = setting(
+        "auto",
+        "What runs the models that embed. auto: gemvec's own engines, or sentence-transformers for a model that they "
+        "do not run, where the extra torch is installed; torch: sentence-transformers for every network.",
+        topic=_MODEL,
+    )
+    device: str = setting(
+        "",
+        "Where sentence-transformers computes: cpu, mps, cuda or one of its cards, such as cuda:1; empty: a GPU if "
+        "there is one.",
+        topic=_MODEL,
+        metavar="DEVICE",
+    )
+    trust_remote_code: bool = setting(
+        False,
+        "Let sentence-transformers run the code that comes with a model, which can do anything on this machine.",
+        topic=_MODEL,
+    )
     precision: Precision = setting(
         "fast", "fast: bf16 where the processor has it (cosine at least 0.9998 to fp32); exact: fp32.", topic=_MODEL
     )
@@ -168,10 +187,11 @@ class Settings:
     )
     streams: int = setting(0, "Micro-batches computed at the same time; 0 for one per core.", minimum=0, topic=_MODEL)
     token_budget: int = setting(
-        1024,
-        "Padded tokens in one micro-batch, at most; less is better on a slow processor.",
+        0,
+        "Padded tokens in one micro-batch, at most; less is better on a slow processor. 0 means 1024 on a processor, "
+        "and what fits into the memory of a GPU.",
         unit="tokens",
-        minimum=1,
+        minimum=0,
         topic=_MODEL,
     )
     model_memory: int = setting(

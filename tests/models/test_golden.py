@@ -35,9 +35,9 @@ VARIED = load_file(GOLDEN / "variations.safetensors")
 TASKS = {"": TaskType.CLASSIFICATION, "query": TaskType.RETRIEVAL_QUERY, "document": TaskType.RETRIEVAL_DOCUMENT}
 
 
-def embed(folder, tasks, *, precision="exact", texts=TEXTS):
+def embed(folder, tasks, *, precision="exact", texts=TEXTS, **options):
     """Return the vectors of the texts for each task, one call a task, cut where sentence-transformers cuts."""
-    settings = Settings.load({}, model=(str(folder),), precision=precision, long_text="truncate", streams=1)
+    settings = Settings.load({}, model=(str(folder),), precision=precision, long_text="truncate", streams=1, **options)
     embedder = open_embedder(settings)
     served = embedder.list_models()[0]
 
@@ -56,23 +56,18 @@ def cosines(vectors, expected):
     return np.einsum("ij,ij->i", vectors, expected) / np.linalg.norm(expected, axis=1)
 
 
-@pytest.fixture
-def varied(tmp_path):
-    """Return a function that makes the folder of a variation."""
-
-    def make(name):
-        base, files = VARIATIONS[name]["base"], VARIATIONS[name]["files"]
-        folder = shutil.copytree(GOLDEN / base, tmp_path / "model")
-        if any(path.startswith("2_Dense") for path in files):
-            shutil.copytree(GOLDEN / "layers", folder, dirs_exist_ok=True)
-        for path, document in files.items():
-            (folder / path).parent.mkdir(exist_ok=True)
-            (folder / path).unlink(missing_ok=True)
-            if document is not None:
-                (folder / path).write_text(json.dumps(document), encoding="utf-8")
-        return folder
-
-    return make
+def make_variation(name, folder):
+    """Make the folder of a variation."""
+    base, files = VARIATIONS[name]["base"], VARIATIONS[name]["files"]
+    shutil.copytree(GOLDEN / base, folder)
+    if any(path.startswith("2_Dense") for path in files):
+        shutil.copytree(GOLDEN / "layers", folder, dirs_exist_ok=True)
+    for path, document in files.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).unlink(missing_ok=True)
+        if document is not None:
+            (folder / path).write_text(json.dumps(document), encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize(("precision", "least"), [("exact", 0.99999), ("fast", 0.999)])
@@ -102,9 +97,9 @@ def test_texts_of_all_lengths_in_one_micro_batch_have_the_vectors_that_they_have
 
 
 @pytest.mark.parametrize("name", VARIATIONS)
-def test_what_the_files_of_a_model_say_is_done(varied, name):
+def test_what_the_files_of_a_model_say_is_done(tmp_path, name):
     prompts = [key.partition("/")[2] for key in VARIED if key.partition("/")[0] == name]
-    answers = embed(varied(name), [TASKS[prompt] for prompt in prompts])
+    answers = embed(make_variation(name, tmp_path / "model"), [TASKS[prompt] for prompt in prompts])
     for prompt, vectors in zip(prompts, answers, strict=True):
         assert cosines(vectors, VARIED[f"{name}/{prompt}".rstrip("/")]).min() >= 0.99999
 

@@ -26,7 +26,7 @@ def open_models(*models, **settings):
 
 def room_for(*names):
     """Return the memory that these models are thought to take."""
-    return sum(load_named_model(str(GOLDEN / name), Path()).memory_bytes for name in names)
+    return sum(load_named_model(str(GOLDEN / name), Path()).count_memory(Settings.load({})) for name in names)
 
 
 def figures(embedder, name):

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from gemvec.milvus import Fingerprint
 
 # The settings of a model in this process, and of the cache around it.
-EMBEDDER_SETTINGS = ("precision", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
+EMBEDDER_SETTINGS = (
+    "engine",
+    "device",
+    "trust_remote_code",
+    "precision",
+    "long_text",
+    "streams",
+    "cache_dir",
+    "embedding_cache_bytes",
+)
 
 _GOOGLE_MODEL = "gemini-embedding-001"
 
@@ -171,6 +180,7 @@ def _is_same_model(target: Target, name: str, settings: Settings) -> bool:
     """Whether a server means by `name` what the settings do: an id does everywhere, an operator's own name need not."""
     from gemvec.client.background import run
     from gemvec.client.target import open_remote
+    from gemvec.models.engine_choice import EngineChoice
     from gemvec.models.naming import load_named_model, split_name
 
     if not split_name(settings.model[0])[0]:
@@ -180,12 +190,13 @@ def _is_same_model(target: Target, name: str, settings: Settings) -> bool:
         served = remote.get_model(name)
     finally:
         run(remote.close())
-    return served.revision == load_named_model(settings.model[0], settings.cache_dir).revision
+    choice = EngineChoice.of(settings)
+    return served.revision == load_named_model(settings.model[0], settings.cache_dir, choice=choice).revision
 
 
 def _computes_unusually(settings: Settings) -> bool:
-    """Whether the settings ask for other vectors than a server computes by default."""
-    return any(getattr(settings, name) != _default(name) for name in ("precision", "long_text"))
+    """Whether the settings ask for other vectors than a server computes by default, or for another way to them."""
+    return any(getattr(settings, name) != _default(name) for name in ("precision", "long_text", "engine", "device"))
 
 
 def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
@@ -194,6 +205,7 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
     from gemvec.client.progress import show_fetch
     from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_known
+    from gemvec.models.engine_choice import EngineChoice
     from gemvec.models.naming import split_name
     from gemvec.models.weights import load_model
 
@@ -202,7 +214,7 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
     own_names = dict(map(split_name, reversed(settings.model)))
     weights = split_name(settings.model[0])[1] if name is None or is_alias else own_names.get(name, name)
     with show_fetch() as progress:
-        loaded = load_model(weights, settings.cache_dir, progress=progress)
+        loaded = load_model(weights, settings.cache_dir, choice=EngineChoice.of(settings), progress=progress)
 
     def open_model() -> Embedder:
         from gemvec.models.local import open_embedder as open_local_embedder

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from gemvec.evaluation.measurement import EvaluationOptions, Measurement
 
 
-@with_settings("token", "long_text", "streams", "cache_dir", "embedding_cache_bytes")
+@with_settings(
+    "token", "engine", "device", "trust_remote_code", "long_text", "streams", "cache_dir", "embedding_cache_bytes"
+)
 @with_server
 def evaluate(
     settings: Settings,

@@ -68,7 +68,7 @@ def _table(rows: Iterable[dict[str, Any]]) -> Table:
 
 
 @app.command("show")
-@with_settings("cache_dir")
+@with_settings("engine", "trust_remote_code", "cache_dir")
 def show(
     settings: Settings,
     *,
@@ -86,12 +86,13 @@ def show(
     """
     from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
+    from gemvec.models.engine_choice import EngineChoice
     from gemvec.models.weights import load_model
 
-    record = find_record(model)
-    if not record.is_read:
+    record, choice = find_record(model), EngineChoice.of(settings)
+    if not record.is_read or choice.prefers_torch:
         with show_fetch() as progress:
-            record = load_model(model, settings.cache_dir, task=None, progress=progress).record
+            record = load_model(model, settings.cache_dir, task=None, choice=choice, progress=progress).record
     facts = _to_json(record, settings.cache_dir) | _describe(record)
     if as_json:
         typer.echo(json.dumps(facts))
@@ -117,16 +118,18 @@ def _describe(record: ModelRecord) -> dict[str, Any]:
     return {
         "task": record.task,
         "engine": record.engine,
+        "ownCode": list(record.code),
+        "whyNotOwnEngine": record.refusal or None,
         "weightsPath": record.weights_path,
         "pooling": None if record.engine == "static" else record.pooling,
-        "modules": [type(each).__name__ for each in record.modules],
+        "modules": [getattr(each, "kind", type(each).__name__) for each in record.modules],
         "prompts": {task.name: record.prompts.of(task) for task in named},
         "unspecifiedTaskType": record.prompts.unspecified.name,
     }
 
 
 @app.command("fetch")
-@with_settings("cache_dir")
+@with_settings("engine", "trust_remote_code", "cache_dir")
 def fetch(
     settings: Settings,
     *,
@@ -147,18 +150,21 @@ def fetch(
         gemvec models fetch --force all-minilm-l6-v2
     """
     from gemvec.client.progress import show_fetch
+    from gemvec.models.engine_choice import EngineChoice
     from gemvec.models.naming import find_named_record
     from gemvec.models.weights import fetch_model
 
     for name in models or settings.model:
         record = find_named_record(name)
         with show_fetch() as progress:
-            folder = fetch_model(record, settings.cache_dir, progress=progress, force=force)
+            folder = fetch_model(
+                record, settings.cache_dir, choice=EngineChoice.of(settings), progress=progress, force=force
+            )
         typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else f"{record.id}  {folder}")
 
 
 @app.command("path")
-@with_settings("cache_dir")
+@with_settings("engine", "trust_remote_code", "cache_dir")
 def path(
     settings: Settings,
     *,
@@ -175,16 +181,17 @@ def path(
     """
     from gemvec.client.progress import show_fetch
     from gemvec.models.catalogue import find_record
+    from gemvec.models.engine_choice import EngineChoice
     from gemvec.models.weights import fetch_model
 
     record = find_record(model)
     with show_fetch() as progress:
-        folder = fetch_model(record, settings.cache_dir, progress=progress)
+        folder = fetch_model(record, settings.cache_dir, choice=EngineChoice.of(settings), progress=progress)
     typer.echo(json.dumps({"id": record.id, "folder": str(folder)}) if as_json else str(folder))
 
 
 @app.command("verify")
-@with_settings("precision", "streams", "token_budget", "cache_dir")
+@with_settings("engine", "device", "trust_remote_code", "precision", "streams", "token_budget", "cache_dir")
 def verify(
     settings: Settings,
     *,
@@ -203,11 +210,12 @@ def verify(
         gemvec models verify ./my-model --precision exact --json
     """
     from gemvec.client.progress import show_fetch
+    from gemvec.models.engine_choice import EngineChoice
     from gemvec.models.verification import verify_model
     from gemvec.models.weights import load_model
 
     with show_fetch() as progress:
-        loaded = load_model(model, settings.cache_dir, progress=progress)
+        loaded = load_model(model, settings.cache_dir, choice=EngineChoice.of(settings), progress=progress)
     found = verify_model(loaded, settings)
     if as_json:
         typer.echo(json.dumps(_verification_to_json(found)))

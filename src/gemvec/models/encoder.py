@@ -1,12 +1,13 @@
 """What runs a network: `Encoder`, from token ids to one pooled vector per text, or to the vectors of all tokens.
 
-Implemented by `openvino.py` (transformers) and `static.py` (a table of token vectors). An encoder knows nothing about
-texts, prompts and windows; the pipeline above it does.
+Implemented by `openvino.py` (transformers), `static.py` (a table of token vectors) and `torch_encoder.py`
+(sentence-transformers). An encoder knows nothing about texts, prompts and windows; the pipeline above it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from gemvec.embedding.embed import Float32Array
@@ -52,4 +53,16 @@ class Encoder(Protocol):
 
     def close(self) -> None:
         """Free the weights."""
+        ...
+
+
+class TextEncoder(Encoder, Protocol):
+    """An encoder of another program, which could also make vectors of texts without our help."""
+
+    def save_tokenizer(self, file: Path) -> None:
+        """Write the tokenizer that goes with the encoder as a tokenizer.json."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str], prompt: str = "") -> Float32Array:
+        """Return what the other program makes of texts and a prompt, to compare with: float32[texts, native_dim]."""
         ...

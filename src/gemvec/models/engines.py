@@ -17,9 +17,12 @@ from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 from gemvec.models.cores import count_cores
 from gemvec.models.encoder import Encoder
+from gemvec.models.engine_choice import is_torch_installed, or_torch
+from gemvec.models.micro_batches import PROCESSOR_TOKENS
 from gemvec.models.modules import read_document
 from gemvec.models.networks import check_config
 from gemvec.models.record import EngineName, ModelRecord
+from gemvec.models.tensors import Tensors
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +40,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def brings_tokenizer(self) -> bool:
+        """Whether its encoders are `TextEncoder`s."""
+        ...
+
+    @property
     def is_light(self) -> bool:
         """Whether computing a text costs less than reading its JSON, so that more processes make batches faster."""
         ...
@@ -45,8 +53,17 @@ class Engine(Protocol):
         """Return how many micro-batches are computed at the same time."""
         ...
 
-    def token_budget(self, settings: Settings) -> int:
-        """Return the most tokens in a micro-batch, with padding."""
+    def token_budget(self, settings: Settings, encoder: Encoder) -> int:
+        """Return the most tokens in a micro-batch of an encoder that it opened, with padding."""
+        ...
+
+    def count_weights(self, files: Sequence[Path], settings: Settings) -> int:
+        """Return an estimate of the bytes of memory that weights take when they are loaded.
+
+        Args:
+            files: the files with the weights, and others that are small.
+            settings: `precision` and `device`.
+        """
         ...
 
     def check(self, record: ModelRecord, folder: Path) -> None:
@@ -67,7 +84,7 @@ class Engine(Protocol):
         Args:
             record: the model.
             folder: the folder with its files.
-            settings: `precision` and `streams`.
+            settings: `precision`, `streams`, `device` and `trust_remote_code`.
 
         Raises:
             UnsupportedModel: the files do not describe a model that this engine runs.
@@ -122,6 +139,7 @@ class _OpenVino:
     check_description: Callable[[ModelRecord, Path], None]
     takes_special_tokens: bool = True
     is_light: bool = False
+    brings_tokenizer: bool = False
 
     def check(self, record: ModelRecord, folder: Path) -> None:
         self.check_description(record, folder)
@@ -129,8 +147,13 @@ class _OpenVino:
     def count_streams(self, settings: Settings) -> int:
         return settings.streams or count_cores()
 
-    def token_budget(self, settings: Settings) -> int:
-        return settings.token_budget
+    def token_budget(self, settings: Settings, encoder: Encoder) -> int:
+        del encoder
+        return settings.token_budget or PROCESSOR_TOKENS
+
+    def count_weights(self, files: Sequence[Path], settings: Settings) -> int:
+        del settings
+        return _size(files)
 
     def import_modules(self) -> None:
         import_module("gemvec.models.openvino")
@@ -146,6 +169,7 @@ class _OpenVino:
     ) -> Encoder:
         from gemvec.models.openvino import OpenVinoEncoder
 
+        self.check(record, folder)
         try:
             return OpenVinoEncoder(
                 read(record, folder),
@@ -163,6 +187,7 @@ class _Static:
 
     takes_special_tokens: bool = False
     is_light: bool = True
+    brings_tokenizer: bool = False
 
     def check(self, record: ModelRecord, folder: Path) -> None:
         del record, folder
@@ -171,9 +196,13 @@ class _Static:
         del settings
         return 1
 
-    def token_budget(self, settings: Settings) -> int:
-        del settings
+    def token_budget(self, settings: Settings, encoder: Encoder) -> int:
+        del settings, encoder
         return _STATIC_TOKEN_BUDGET
+
+    def count_weights(self, files: Sequence[Path], settings: Settings) -> int:
+        del settings
+        return _size(files)
 
     def import_modules(self) -> None:
         import_module("gemvec.models.static")
@@ -187,6 +216,53 @@ class _Static:
     def open_tokens(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
         del record, folder, settings
         refuse_token_vectors("It has no network, only a table with a fixed vector for each token.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Torch:
+    """Lets sentence-transformers run a network, on a GPU or on the processor's cores."""
+
+    takes_special_tokens: bool = True
+    is_light: bool = False
+    brings_tokenizer: bool = True
+
+    def check(self, record: ModelRecord, folder: Path) -> None:
+        """Nothing is known of a network that only sentence-transformers runs before it is loaded."""
+
+    def count_streams(self, settings: Settings) -> int:
+        from gemvec.models.torch_device import count_streams
+
+        return settings.streams or count_streams(settings.device)
+
+    def token_budget(self, settings: Settings, encoder: Encoder) -> int:
+        from gemvec.models.torch_encoder import TorchEncoder
+
+        assert isinstance(encoder, TorchEncoder)
+        return settings.token_budget or encoder.count_fitting_tokens(self.count_streams(settings))
+
+    def count_weights(self, files: Sequence[Path], settings: Settings) -> int:
+        from gemvec.models.torch_device import choose_device, computes_in_bf16
+
+        is_half = computes_in_bf16(choose_device(settings.device), settings.precision)
+        weights = [Tensors(path).count_numbers() for path in files if path.suffix == ".safetensors"]
+        counts = [(name, count) for each in weights for name, count in each.items()]
+        return sum(count * (2 if is_half and "embed" not in name else 4) for name, count in counts)
+
+    def import_modules(self) -> None:
+        import_module("sentence_transformers")
+
+    def open(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        from gemvec.models.torch_encoder import open_torch_encoder
+
+        return open_torch_encoder(record, folder, settings)
+
+    def open_tokens(self, record: ModelRecord, folder: Path, settings: Settings) -> Encoder:
+        del record, folder, settings
+        refuse_token_vectors("sentence-transformers runs it here (--engine torch), which gives vectors of whole texts.")
+
+
+def _size(files: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
 
 
 def _build(record: ModelRecord, folder: Path) -> Graph:
@@ -215,8 +291,14 @@ def _read_tokens(record: ModelRecord, folder: Path) -> Graph:
 
 def _check_network(record: ModelRecord, folder: Path) -> None:
     document = read_document(folder / record.network_path, "config.json")
-    if document is not None:
+    if document is None:
+        return
+    try:
         check_config(document)
+    except UnsupportedModel as refusal:
+        if record.task != "embed" or is_torch_installed():
+            raise
+        raise or_torch(refusal) from refusal
 
 
 def _check_nothing(record: ModelRecord, folder: Path) -> None:
@@ -228,4 +310,5 @@ _ENGINES: Mapping[EngineName, Engine] = {
     "onnx": _OpenVino(_read, _read_tokens, _check_nothing),
     "openvino": _OpenVino(_read, _read_tokens, _check_nothing),
     "static": _Static(),
+    "torch": _Torch(),
 }

@@ -15,20 +15,23 @@ from typing import Any, cast
 import msgspec
 
 from gemvec.errors import UnsupportedModel
+from gemvec.models.engine_choice import is_torch_installed, or_torch
 from gemvec.models.modules import (
     CLS_POOLING,
     MEAN_POOLING,
     Program,
     list_modules,
     read_document,
+    read_foreign_program,
     read_program,
     vector_size,
 )
-from gemvec.models.networks import FAMILIES
+from gemvec.models.networks import FAMILIES, check_config
+from gemvec.models.own_code import find_code
 from gemvec.models.prompts import NO_PROMPTS, Prompts, find_prompts, prompts_from_config
 from gemvec.models.record import FolderSource, ModelFile, ModelRecord, Task
 from gemvec.models.sentence_config import SentenceConfig
-from gemvec.models.weights_choice import choose_weights, find_task
+from gemvec.models.weights_choice import SAFETENSORS, choose_weights, find_task
 
 MANIFEST = "gemvec.json"
 _MODEL_CONFIG = "config_sentence_transformers.json"
@@ -109,8 +112,11 @@ def read_folder(folder: Path) -> ModelRecord:
     """
     folder = folder.resolve()
     manifest = read_manifest(folder)
-    described = _Folder.read(folder)
-    facts = described.static_facts() if described.program.kind == "StaticEmbedding" else described.network_facts()
+    try:
+        described = _Folder.read(folder)
+        facts = described.static_facts() if described.program.kind == "StaticEmbedding" else described.network_facts()
+    except UnsupportedModel as refusal:
+        described, facts = _read_for_torch(folder, refusal)
     name = manifest.id if manifest else repository_of(folder)
     return ModelRecord(
         id=id_of(name or folder.name),
@@ -125,6 +131,23 @@ def read_folder(folder: Path) -> ModelRecord:
         summary=f"The model in {folder}.",
         **facts,
     )
+
+
+def _read_for_torch(root: Path, refusal: UnsupportedModel) -> tuple[_Folder, dict[str, Any]]:
+    """Return what sentence-transformers needs of a folder that gemvec's own engines refuse.
+
+    Raises:
+        UnsupportedModel: it would not run it either, or is not installed; then the error is the refusal, with what to
+            install.
+    """
+    try:
+        described = _Folder.read_for_torch(root)
+        facts = described.torch_facts(refusal.reason)
+    except UnsupportedModel:
+        raise refusal from None
+    if not is_torch_installed():
+        raise or_torch(refusal) from refusal
+    return described, facts
 
 
 def repository_of(folder: Path) -> str:
@@ -165,18 +188,9 @@ class _Folder:
         Raises:
             UnsupportedModel: one cannot be read, or describes a kind of model that gemvec does not run.
         """
-        model_config = read_document(root, _MODEL_CONFIG) or {}
         listed = list_modules(root) or [("Transformer", "")]
         path = listed[0][1]
-        here = root / path
-        config = read_document(here, "config.json") or {}
-        task = find_task(
-            str(root),
-            config,
-            model_config,
-            has_pooling=len(listed) > 1,
-            is_adapter=(root / "adapter_config.json").is_file(),
-        )
+        here, config, model_config, task = _read_task(root, listed)
         program = _scoring_program(root, path, model_config) if task == "rerank" else read_program(root)
         if program is None:
             kind = "StaticEmbedding" if config.get("model_type") == "model2vec" else "Transformer"
@@ -194,12 +208,57 @@ class _Folder:
             cut=_read_cut(here / "tokenizer.json"),
         )
 
+    @classmethod
+    def read_for_torch(cls, root: Path) -> _Folder:
+        """Read the documents as far as sentence-transformers leaves anything to know.
+
+        Raises:
+            UnsupportedModel: one cannot be read, or the model is of a kind that makes no vectors.
+        """
+        listed = list_modules(root, takes_code=True) or [("Transformer", "")]
+        here, config, model_config, task = _read_task(root, listed)
+        sees = {"vision_config", "audio_config"} & config.keys() and len(listed) == 1
+        if task != "embed" or sees or config.get("model_type") == "model2vec":
+            raise UnsupportedModel(f"{root} is not a network that embeds texts.")
+        return cls(
+            root=root,
+            task=task,
+            here=here,
+            program=read_foreign_program(root) or Program(kind="Transformer", path="", modules=(MEAN_POOLING,)),
+            config=config,
+            sentence_config=SentenceConfig.read_for_torch(here),
+            model_config=model_config,
+            cut=_read_cut(here / "tokenizer.json"),
+        )
+
+    def torch_facts(self, refusal: str) -> dict[str, Any]:
+        """Return the facts about a network that sentence-transformers runs.
+
+        Args:
+            refusal: why no other engine does.
+        """
+        chosen = next((name for name in SAFETENSORS if (self.here / name).is_file()), None)
+        if chosen is None:
+            raise UnsupportedModel(f"{self.here} has no {' or '.join(SAFETENSORS)}.")
+        self._require_cuts_at_the_end()
+        return {
+            "engine": "torch",
+            "weights_path": self._from_root(chosen),
+            "window_tokens": self._window_tokens(),
+            "code": find_code(self.root),
+            "refusal": refusal,
+        }
+
     def network_facts(self) -> dict[str, Any]:
         """Return the facts about a model with a network."""
         chosen, engine = choose_weights(self._paths(), self.config, where=str(self.here))
         if self.task == "rerank" and engine != "network":
             raise UnsupportedModel(f"{self.here / chosen} is a graph; gemvec runs a reranker from its safetensors.")
         self._require_tokenizer()
+        if engine == "network" and self.task == "embed" and is_torch_installed():
+            check_config(
+                self.config
+            )  # which imports OpenVINO, so it is left to the engine if nothing else could run it
         size = self._network_size() if engine == "network" else 0
         return {
             "engine": engine,
@@ -310,6 +369,15 @@ class _Folder:
             settings = read_document(self.here, "tokenizer_config.json") or {}
             asked = _windows(settings.get("model_max_length"), positions)
         return min([*asked, *_windows(served)], default=_LONGEST_WINDOW)
+
+
+def _read_task(root: Path, listed: list[tuple[str, str]]) -> tuple[Path, Mapping[str, Any], Mapping[str, Any], Task]:
+    """Return the network's folder, its config.json, config_sentence_transformers.json, and what the model is for."""
+    here = root / listed[0][1]
+    config, model_config = read_document(here, "config.json") or {}, read_document(root, _MODEL_CONFIG) or {}
+    is_adapter = (root / "adapter_config.json").is_file()
+    task = find_task(str(root), config, model_config, has_pooling=len(listed) > 1, is_adapter=is_adapter)
+    return here, config, model_config, task
 
 
 def _read_cut(file: Path) -> _Cut:

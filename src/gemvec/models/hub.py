@@ -12,13 +12,15 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from gemvec.errors import ChecksumMismatch, WeightsMissing
+from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.checksum import digest
+from gemvec.models.engine_choice import EngineChoice, is_torch_installed, or_torch, require_torch
 from gemvec.models.modules import list_modules, read_document
+from gemvec.models.own_code import find_code, require_trust
 from gemvec.models.progress import Progress, watched
 from gemvec.models.record import HubSource, ModelRecord
 from gemvec.models.sentence_config import SENTENCE_CONFIGS
-from gemvec.models.weights_choice import choose_weights, find_task, is_part_of_weights
+from gemvec.models.weights_choice import SAFETENSORS, choose_weights, find_task, is_part_of_weights
 from gemvec.settings import read_variable
 
 # Files that say how to use the weights, in the model's folder and in those of its modules; all small.
@@ -30,6 +32,17 @@ _DESCRIPTIONS = {
     "tokenizer.json",
     "tokenizer_config.json",
 }
+# What else transformers makes a tokenizer of.
+_TOKENIZER_FILES = {
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+}
 _ADAPTER = "adapter_config.json"
 # Folders of a repository with other forms of the same weights.
 _GRAPH_FOLDERS = {"onnx", "openvino"}
@@ -38,8 +51,17 @@ _HUB = "huggingface.co"
 _PATIENCE_SECONDS = 5.0
 
 
-def fetch_from_hub(record: ModelRecord, source: HubSource, staging: Path, progress: Progress | None) -> Path:
+def fetch_from_hub(
+    record: ModelRecord, source: HubSource, staging: Path, choice: EngineChoice, progress: Progress | None
+) -> Path:
     """Fetch the record's files and return a folder below `staging` that contains only them.
+
+    Args:
+        record: the model.
+        source: where it is.
+        staging: an empty folder.
+        choice: which engines may run it.
+        progress: called with the progress.
 
     Raises:
         WeightsMissing: the hub cannot be reached, or lacks a file; the message says which.
@@ -50,7 +72,7 @@ def fetch_from_hub(record: ModelRecord, source: HubSource, staging: Path, progre
     if record.files:
         wanted = {each.path: source.renamed.get(each.path, each.path) for each in record.files}
     else:
-        wanted = {path: path for path in repository.choose(record)}
+        wanted = {path: path for path in repository.choose(record, choice)}
     with watched(repository.folder, repository.size_bytes(wanted.values()), str(source), progress):
         repository.download(list(wanted.values()))
     return _arranged(repository.folder, wanted, staging / "model")
@@ -79,28 +101,72 @@ class _Repository:
         inside = (each for each in info.siblings or () if ".." not in PurePosixPath(each.rfilename).parts)
         self._files = {each.rfilename: each for each in inside}
 
-    def choose(self, record: ModelRecord) -> list[str]:
+    def choose(self, record: ModelRecord, choice: EngineChoice) -> list[str]:
         """Return the paths to fetch for a record without pins; the repository's description decides on the weights."""
         described = [path for path in self._files if PurePosixPath(path).name in _DESCRIPTIONS]
         described = [path for path in described if PurePosixPath(path).parts[0] not in _GRAPH_FOLDERS]
         if record.is_read:
             return described + self._weights(record.weights_path)
         self.download([path for path in described if path.endswith(("config.json", "modules.json"))])
+        if choice.prefers_torch:
+            return described + self._for_torch(choice)
+        try:
+            return described + self._for_own_engines()
+        except UnsupportedModel as refusal:
+            return described + self._for_torch(choice, refusal)
+
+    def _for_own_engines(self) -> list[str]:
         modules = list_modules(self.folder)
         (kind, here), *after = modules or [("Transformer", "")]
         chosen = (
             "model.safetensors" if kind == "StaticEmbedding" else self._choose_network(here, has_pooling=bool(after))
         )
         of_modules = [f"{path}/model.safetensors" for _, path in after if f"{path}/model.safetensors" in self._files]
-        return described + self._weights((PurePosixPath(here) / chosen).as_posix()) + of_modules
+        return self._weights((PurePosixPath(here) / chosen).as_posix()) + of_modules
+
+    def _for_torch(self, choice: EngineChoice, refusal: UnsupportedModel | None = None) -> list[str]:
+        """Return what sentence-transformers needs.
+
+        Args:
+            choice: whether code in the repository is trusted.
+            refusal: why no other engine runs the model, if that was asked.
+
+        Raises:
+            UnsupportedModel: it cannot run the model either, is not installed, or needs code that is not trusted.
+            MissingDependency: it is wanted, and is not installed.
+        """
+        (_, here), *after = list_modules(self.folder, takes_code=True) or [("Transformer", "")]
+        self._find_task(here, has_pooling=bool(after))
+        paths = [(PurePosixPath(here) / name).as_posix() for name in SAFETENSORS]
+        chosen = next((path for path in paths if path in self._files), None)
+        if chosen is None:
+            raise refusal or UnsupportedModel(
+                f"{self._source} has no {' or '.join(paths)}, which --engine torch needs."
+            )
+        if refusal and not is_torch_installed():
+            raise or_torch(refusal)
+        require_torch()
+        code = find_code(self.folder)
+        require_trust(str(self._source), code, is_trusted=choice.trusts_code)
+        folders = {here, *(path for _, path in after)}
+        beside = [path for path in self._files if PurePosixPath(path).parent.as_posix().removeprefix(".") in folders]
+        named = [path for path in beside if PurePosixPath(path).name in _TOKENIZER_FILES]
+        of_modules = [f"{path}/model.safetensors" for _, path in after if f"{path}/model.safetensors" in self._files]
+        programs = [path for path in self._files if path.endswith(".py")] if code else []
+        return list(dict.fromkeys([*self._weights(chosen), *of_modules, *named, *programs]))
 
     def _choose_network(self, here: str, *, has_pooling: bool) -> str:
+        self._find_task(here, has_pooling=has_pooling)
+        config = read_document(self.folder / here, "config.json") or {}
+        prefix = f"{here}/" if here else ""
+        paths = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
+        return choose_weights(paths, config, where=str(self._source))[0]
+
+    def _find_task(self, here: str, *, has_pooling: bool) -> None:
+        """Refuse a model that neither embeds nor reranks."""
         config = read_document(self.folder / here, "config.json") or {}
         model_config = read_document(self.folder, "config_sentence_transformers.json") or {}
-        where, prefix = str(self._source), f"{here}/" if here else ""
-        find_task(where, config, model_config, has_pooling=has_pooling, is_adapter=_ADAPTER in self._files)
-        paths = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
-        return choose_weights(paths, config, where=where)[0]
+        find_task(str(self._source), config, model_config, has_pooling=has_pooling, is_adapter=_ADAPTER in self._files)
 
     def _weights(self, weights_path: str) -> list[str]:
         return [path for path in self._files if is_part_of_weights(path, weights_path)]

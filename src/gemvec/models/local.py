@@ -17,6 +17,7 @@ from gemvec.embedding.embedder import OnDone, OnSized
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import BadSetting, GemvecError, InvalidRequest, ModelNotFound
 from gemvec.figures import Figure
+from gemvec.models.engine_choice import EngineChoice, check_device_is_used
 from gemvec.models.engines import engine_of
 from gemvec.models.naming import find_named_record, load_named_model
 from gemvec.models.pipeline import LONGEST_TEXT_TOKENS, Pipeline, describe_model
@@ -41,8 +42,8 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
     find out, and put away again if there is no room for it.
 
     Args:
-        settings: `model`, `model_memory`, `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens` and
-            `cache_dir`.
+        settings: `model`, `engine`, `device`, `trust_remote_code`, `model_memory`, `precision`, `long_text`, `streams`,
+            `token_budget`, `max_waiting_tokens` and `cache_dir`.
         progress: called with the progress of a fetch.
 
     Raises:
@@ -78,17 +79,19 @@ def _import_engine(name: str) -> None:
 
 def _load_models(settings: Settings, progress: Progress | None) -> Iterable[LoadedModel]:
     models: dict[str, LoadedModel] = {}
+    choice = EngineChoice.of(settings)
     for name in settings.model:
-        model = load_named_model(name, settings.cache_dir, progress=progress)
+        model = load_named_model(name, settings.cache_dir, choice=choice, progress=progress)
         if models.setdefault(model.record.id, model).folder != model.folder:
             raise BadSetting(f"--model names two models that would both be served as {model.record.id!r}.")
+    check_device_is_used(settings, [each.record for each in models.values()])
     return models.values()
 
 
 def _shelve(model: LoadedModel, settings: Settings, pipeline: Pipeline | None) -> ShelvedModel:
     return ShelvedModel(
         open=partial(Pipeline, model, settings),
-        size_bytes=model.memory_bytes,
+        size_bytes=model.count_memory(settings),
         pipeline=pipeline,
         loads=int(pipeline is not None),
     )
@@ -96,8 +99,8 @@ def _shelve(model: LoadedModel, settings: Settings, pipeline: Pipeline | None) -
 
 def _shelve_tokens(model: LoadedModel, settings: Settings) -> dict[str, ShelvedModel]:
     """Return the model's network without pooling, under a name of its own."""
-    opens = partial(TokenPipeline, model, settings)
-    return {model.record.id + _OF_TOKENS: ShelvedModel(open=opens, size_bytes=model.memory_bytes, is_extra=True)}
+    opens, size_bytes = partial(TokenPipeline, model, settings), model.count_memory(settings)
+    return {model.record.id + _OF_TOKENS: ShelvedModel(open=opens, size_bytes=size_bytes, is_extra=True)}
 
 
 def _describe(model: LoadedModel, settings: Settings) -> ServedModel | None:

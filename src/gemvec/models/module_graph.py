@@ -10,7 +10,7 @@ import numpy as np
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
-from gemvec.models.modules import Dense, DenseActivation, LayerNorm, Module, Normalize, Pooling, Truncate
+from gemvec.models.modules import Dense, DenseActivation, LayerNorm, Module, Normalize, Other, Pooling, Truncate
 from gemvec.models.pooling import add_pooling
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import Tensors
@@ -64,6 +64,8 @@ def _add(module: Module, vectors: openvino.Node, inputs: Inputs, folder: Path) -
         case Truncate():
             start, stop, step = (np.array([number], np.int64) for number in (0, module.size, 1))
             return opset.slice(vectors, start, stop, step, _LAST_AXIS)
+        case Other():
+            raise UnsupportedModel(f"{folder} has the module {module.kind!r}, which only sentence-transformers runs.")
 
 
 class _Weights:

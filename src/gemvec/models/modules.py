@@ -88,7 +88,20 @@ class Truncate:
     size: int
 
 
-Module = Pooling | Dense | LayerNorm | Normalize | Truncate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """What only sentence-transformers runs, in its own process or with code of the model's own.
+
+    Attributes:
+        kind: its class, with its package if that is not sentence-transformers.
+        path: the module's folder in the model's folder.
+    """
+
+    kind: str
+    path: str
+
+
+Module = Pooling | Dense | LayerNorm | Normalize | Truncate | Other
 
 MEAN_POOLING = Pooling(modes=("mean",))
 CLS_POOLING = Pooling(modes=("cls",))
@@ -130,8 +143,12 @@ def read_document(folder: Path, name: str) -> dict[str, Any] | None:
     return _read(folder / name, dict[str, Any])
 
 
-def list_modules(folder: Path) -> list[tuple[str, str]] | None:
+def list_modules(folder: Path, *, takes_code: bool = False) -> list[tuple[str, str]] | None:
     """Return the kind and the folder of each module in order, None if there is no modules.json.
+
+    Args:
+        folder: the model's folder.
+        takes_code: whether a module may be code of the model's own; its kind has a dot.
 
     Raises:
         UnsupportedModel: it cannot be read, is empty, or names a folder outside the model's.
@@ -142,7 +159,7 @@ def list_modules(folder: Path) -> list[tuple[str, str]] | None:
     if not listed:
         raise UnsupportedModel(f"{folder / _MODULES} lists no modules.")
     _refuse_shared_names(folder, listed)
-    return [(_kind(folder, each), _path(folder, each)) for each in listed]
+    return [(_kind(folder, each, takes_code=takes_code), _path(folder, each)) for each in listed]
 
 
 def read_program(folder: Path) -> Program | None:
@@ -157,21 +174,58 @@ def read_program(folder: Path) -> Program | None:
     first, path = entries[0]
     if first not in {"Transformer", "StaticEmbedding"}:
         raise _unknown(folder, first)
-    modules: list[Module] = []
-    for kind, place in entries[1:]:
-        if kind == "Dropout":  # has no effect outside training
-            continue
-        reader = _READERS.get(kind)
-        if reader is None:
-            raise _unknown(folder, kind)
-        modules.append(reader(folder, place))
+    modules = [_read_module(folder, *each) for each in _lasting(entries[1:])]
     _check_order(folder, first, modules)
+    return Program(
+        kind=cast("Literal['Transformer', 'StaticEmbedding']", first),
+        path=path,
+        modules=(*modules, *_read_truncation(folder)),
+    )
+
+
+def read_foreign_program(folder: Path) -> Program | None:
+    """Return what the folder's modules.json says to sentence-transformers, with what only that runs as `Other`.
+
+    Raises:
+        UnsupportedModel: a file cannot be read, the first module is neither a Transformer nor the model's own code, or
+            a module has its weights only as a pickle.
+    """
+    entries = list_modules(folder, takes_code=True)
+    if entries is None:
+        return None
+    first, path = entries[0]
+    if first != "Transformer" and "." not in first:
+        raise _unknown(folder, first)
+    modules = [_read_any_module(folder, *each) for each in _lasting(entries[1:])]
+    return Program(kind="Transformer", path=path, modules=(*modules, *_read_truncation(folder)))
+
+
+def _lasting(entries: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the modules that have an effect outside training."""
+    return [each for each in entries if each[0] != "Dropout"]
+
+
+def _read_module(folder: Path, kind: str, path: str) -> Module:
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise _unknown(folder, kind)
+    return reader(folder, path)
+
+
+def _read_any_module(folder: Path, kind: str, path: str) -> Module:
+    try:
+        return _read_module(folder, kind, path)
+    except UnsupportedModel:
+        if (folder / path / "pytorch_model.bin").is_file():
+            _require_weights(folder, path)
+        return Other(kind=kind, path=path)
+
+
+def _read_truncation(folder: Path) -> list[Module]:
     truncate = (read_document(folder, "config_sentence_transformers.json") or {}).get("truncate_dim") or 0
     if not isinstance(truncate, int) or truncate < 0:
         raise UnsupportedModel(f"{folder} has truncate_dim {truncate!r}, expected a number of values.")
-    if truncate:
-        modules.append(Truncate(size=truncate))
-    return Program(kind=cast("Literal['Transformer', 'StaticEmbedding']", first), path=path, modules=tuple(modules))
+    return [Truncate(size=truncate)] if truncate else []
 
 
 def _check_order(folder: Path, first: str, modules: list[Module]) -> None:
@@ -208,15 +262,17 @@ def _refuse_shared_names(folder: Path, listed: list[dict[str, Any]]) -> None:
         )
 
 
-def _kind(folder: Path, entry: Mapping[str, Any]) -> str:
-    """Return a module's class without its package, which must be sentence-transformers' own."""
+def _kind(folder: Path, entry: Mapping[str, Any], *, takes_code: bool) -> str:
+    """Return a module's class without its package if that is sentence-transformers' own."""
     name = str(entry.get("type", ""))
-    if not name.startswith(_PACKAGE):
-        raise UnsupportedModel(
-            f"{folder / _MODULES} names the module {name!r}, code outside sentence-transformers, which gemvec never"
-            " runs. A version of the model for transformers itself, or its ONNX graph, can be served."
-        )
-    return name.rsplit(".", 1)[-1]
+    if name.startswith(_PACKAGE):
+        return name.rsplit(".", 1)[-1]
+    if takes_code and "." in name:
+        return name
+    raise UnsupportedModel(
+        f"{folder / _MODULES} names the module {name!r}, code outside sentence-transformers, which gemvec's own engines"
+        " never run. A version of the model for transformers itself, or its ONNX graph, can be served."
+    )
 
 
 def _path(folder: Path, entry: Mapping[str, Any]) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from gemvec.errors import BadSetting
 from gemvec.models.catalogue import find_record
+from gemvec.models.engine_choice import EngineChoice
 from gemvec.models.folder import id_of
 from gemvec.models.progress import Progress
 from gemvec.models.record import ModelRecord
-from gemvec.models.weights import LoadedModel, load_model
+from gemvec.models.weights import OWN_ENGINES, LoadedModel, load_model
 
 
 def split_name(model: str) -> tuple[str, str]:
@@ -41,7 +42,9 @@ def find_named_record(model: str) -> ModelRecord:
     return _rename(find_record(model), name)
 
 
-def load_named_model(model: str, cache_dir: Path, *, progress: Progress | None = None) -> LoadedModel:
+def load_named_model(
+    model: str, cache_dir: Path, *, choice: EngineChoice = OWN_ENGINES, progress: Progress | None = None
+) -> LoadedModel:
     """Return a model as `load_model` does, under the name that the operator gives it.
 
     Raises:
@@ -50,7 +53,7 @@ def load_named_model(model: str, cache_dir: Path, *, progress: Progress | None =
         ModelUnavailable: its files cannot be fetched, are incomplete or cannot be run.
     """
     name, model = split_name(model)
-    loaded = load_model(model, cache_dir, progress=progress)
+    loaded = load_model(model, cache_dir, choice=choice, progress=progress)
     return replace(loaded, record=_rename(loaded.record, name))
 
 

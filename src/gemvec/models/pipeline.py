@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar, cast
 
 import numpy as np
 from msgspec import structs
@@ -20,18 +22,21 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InputTooLong, InvalidRequest, UnsupportedModel
 from gemvec.figures import Figure
+from gemvec.models.encoder import TextEncoder
 from gemvec.models.engines import engine_of, warm_up
-from gemvec.models.pinned_vectors import PINNED_TEXTS, check_pinned_vectors
+from gemvec.models.pinned_vectors import LEAST_COSINE, PINNED_TEXTS, check_pinned_vectors
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import NOTHING_DONE, Load, Scheduler
 from gemvec.models.tokenizer import Tokenizer, load_tokenizer
-from gemvec.models.vectors import fit_dimensions
+from gemvec.models.vectors import fit_dimensions, normalise
 from gemvec.models.weights import LoadedModel
 from gemvec.models.windows import Window, mark_prompt, merge_windows
 from gemvec.settings import Settings
 
 # Token limit of a model under its own name if it embeds long texts in windows: the largest of the Gemini names.
 LONGEST_TEXT_TOKENS = 8192
+# With a larger window, a text that is too long for it would take too long at each start.
+_LONGEST_CHECKED_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,8 @@ class Pipeline:
 
         Args:
             model: the model.
-            settings: `precision`, `long_text`, `streams`, `token_budget` and `max_waiting_tokens`.
+            settings: `precision`, `long_text`, `streams`, `token_budget`, `max_waiting_tokens`, `device` and
+                `trust_remote_code`.
             counts: what it had done when it was last in memory.
 
         Raises:
@@ -89,11 +95,11 @@ class Pipeline:
         self._cuts = settings.long_text == "truncate"
         engine = engine_of(model.record)
         with ThreadPoolExecutor(1) as beside:  # a network is compiled by native code, which leaves the interpreter free
-            loading = beside.submit(load_tokenizer, model.record, model.folder)
+            loading = None if engine.brings_tokenizer else beside.submit(load_tokenizer, model.record, model.folder)
             open_encoder = engine.open_tokens if self.is_per_token else engine.open
             self._encoder = open_encoder(model.record, model.folder, settings)
         try:
-            self.tokenizer = loading.result()
+            self.tokenizer = loading.result() if loading else _tokenizer_of(cast("TextEncoder", self._encoder))
             self._window = _make_window(model, self.tokenizer)
             self._warm_up(model, settings)
         except BaseException:
@@ -103,7 +109,7 @@ class Pipeline:
         self.scheduler = Scheduler(
             self._encoder,
             streams=engine.count_streams(settings),
-            token_budget=engine.token_budget(settings),
+            token_budget=engine.token_budget(settings, self._encoder),
             max_waiting_tokens=settings.max_waiting_tokens,
             per_token=self.is_per_token,
             done=counts.load,
@@ -115,7 +121,7 @@ class Pipeline:
         return Counts(load=self.scheduler.load, unknown_texts=self.unknown_texts)
 
     def _warm_up(self, model: LoadedModel, settings: Settings) -> None:
-        """Compute the pinned texts, and compare their vectors if the model has pinned ones.
+        """Compute the pinned texts; compare their vectors if the model has pinned ones or the encoder makes its own.
 
         Raises:
             UnsupportedModel: the weights cannot be run, or give wrong vectors.
@@ -140,6 +146,23 @@ class Pipeline:
         if record.native_dim not in {0, size}:
             raise UnsupportedModel(f"{record.id} gives vectors of {size} values, expected {record.native_dim}.")
         check_pinned_vectors(model.weights_sha256, vectors, settings.precision)
+        if engine_of(model.record).brings_tokenizer:
+            self._check_steps(cast("TextEncoder", self._encoder), settings)
+
+    def _check_steps(self, encoder: TextEncoder, settings: Settings) -> None:
+        """Compare the vectors of texts, of one with a prompt and of one that is too long with the encoder's own."""
+        texts: list[str] = [*PINNED_TEXTS]
+        if self._window.window_tokens <= _LONGEST_CHECKED_TOKENS:
+            texts.append("word " * self._window.window_tokens)
+        prompt = next((each for each in self._record.prompts.by_task.values() if each and "{title}" not in each), "")
+        for each in dict.fromkeys(["", prompt]):
+            ours, theirs = normalise(self.encode_bare(texts, each)), normalise(encoder.encode_texts(texts, each))
+            cosine = float(np.einsum("ij,ij->i", ours, theirs).min())
+            if not cosine >= LEAST_COSINE[settings.precision]:
+                raise UnsupportedModel(
+                    f"{self._record.id} does more with a text than gemvec knows: sentence-transformers gives other"
+                    f" vectors for the same texts{f' and the prompt {each!r}' if each else ''} (cosine {cosine:.4f})."
+                )
 
     def fill_bare(self, texts: Sequence[str], prompt: str = "") -> list[list[int]]:
         """Return the network's inputs for texts with this prompt and no other, cut at the window."""
@@ -299,6 +322,13 @@ class Pipeline:
         prompt = apply_prompt(self._record.prompts, "", request.task_type, request.title)
         (lead,) = self.tokenizer.encode([prompt], self._window.room)
         return len(lead) if ids[: len(lead)] == lead else 0
+
+
+def _tokenizer_of(encoder: TextEncoder) -> Tokenizer:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "tokenizer.json")
+        encoder.save_tokenizer(file)
+        return Tokenizer(file)
 
 
 def _make_window(model: LoadedModel, tokenizer: Tokenizer) -> Window:

@@ -13,7 +13,7 @@ from typing import Literal
 from gemvec.models.modules import MEAN_POOLING, Module, Pooling
 from gemvec.models.prompts import NO_PROMPTS, Prompts
 
-EngineName = Literal["network", "onnx", "openvino", "static"]
+EngineName = Literal["network", "onnx", "openvino", "static", "torch"]
 # What a model is for: it makes vectors of texts, or scores texts against a query (a cross-encoder).
 Task = Literal["embed", "rerank"]
 
@@ -102,7 +102,7 @@ class ModelRecord:
             recorded, and checked from then on.
         task: what it is for.
         engine: what runs it: `network` builds the graph from safetensors, `onnx` and `openvino` read a graph, `static`
-            averages rows of a table.
+            averages rows of a table, `torch` is sentence-transformers.
         weights_path: the file in the folder that the engine loads; for weights in several files, their index.
         network_path: the folder inside the model's with the network's config.json and tokenizer.json; empty for the
             model's folder itself.
@@ -114,6 +114,8 @@ class ModelRecord:
             yet.
         languages: the languages it is for, in words; empty if its files do not say.
         prompts: what the model expects before a text.
+        code: what must be run of the code that comes with the model; empty as a rule.
+        refusal: why only sentence-transformers runs it; empty if another engine does.
         licence: SPDX identifier, or the licence's name.
         summary: one sentence that describes it.
         good_for: what it is recommended for, in a word or two.
@@ -134,6 +136,8 @@ class ModelRecord:
     lower_cases: bool = False
     languages: str = ""
     prompts: Prompts = NO_PROMPTS
+    code: tuple[str, ...] = ()
+    refusal: str = ""
     licence: str = "unknown"
     summary: str = ""
     good_for: str = ""

@@ -90,7 +90,7 @@ class Reranker:
         self._scheduler = Scheduler(
             self._encoder,
             streams=engine.count_streams(settings),
-            token_budget=engine.token_budget(settings),
+            token_budget=engine.token_budget(settings, self._encoder),
             max_waiting_tokens=settings.max_waiting_tokens,
         )
         self.model = ScoringModel(

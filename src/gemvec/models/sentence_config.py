@@ -84,6 +84,19 @@ class SentenceConfig:
         return cls()
 
     @classmethod
+    def read_for_torch(cls, folder: Path) -> Self:
+        """Read only the fields that matter before a text is tokenized; sentence-transformers does what the others say.
+
+        Raises:
+            UnsupportedModel: the file cannot be read.
+        """
+        for name in SENTENCE_CONFIGS:
+            if document := read_document(folder, name):
+                known = {key: document[key] for key in ("max_seq_length", "do_lower_case") if key in document}
+                return cls._of(known, "embed", folder / name)
+        return cls()
+
+    @classmethod
     def _of(cls, document: Mapping[str, Any], task: Task, file: Path) -> Self:
         set_fields = {name: value for name, value in document.items() if value not in (None, {}, [])}
         for name in set_fields.keys() - _KNOWN:

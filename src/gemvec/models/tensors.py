@@ -6,6 +6,7 @@ Large models have several files, and an index that says which tensor is in which
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -114,6 +115,10 @@ class Tensors(Mapping[str, Float32Array]):
         """
         self._files = [_File(each) for each in weights_files(path)]
         self._homes = {name: file for file in self._files for name in file.entries}
+
+    def count_numbers(self) -> dict[str, int]:
+        """Return how many numbers each tensor has."""
+        return {name: math.prod(file.entries[name].shape) for name, file in self._homes.items()}
 
     def __getitem__(self, name: str) -> Float32Array:
         stored = self.stored(name)

