@@ -11,6 +11,7 @@ from make_tiny_model import write_tiny_model
 
 from databases import database, database_url, postgresql_folder, postgresql_url  # noqa: F401 - fixtures for all
 from object_stores import s3_endpoint, s3_environment, s3_url  # noqa: F401 - likewise
+from site_server import site  # noqa: F401 - likewise
 
 # A law holds on a busy machine too, where hypothesis' limits of time would fail it.
 settings.register_profile("gemvec", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -205,6 +205,19 @@ for each in Sources([{str(tmp_path)!r}]):
     assert text == "/f.txt read"
 
 
+def test_a_bucket_without_the_package_for_it_is_refused_and_the_extra_named():
+    source = f"""{only_what_comes_with("milvus")}
+from gemvec.documents import Sources
+from gemvec.errors import MissingDependency
+try:
+    Sources(["s3://bucket/docs"])
+except MissingDependency as error:
+    print(error)
+"""
+    done = run(source)
+    assert done.stdout == f"An object store needs obstore. {how_to_install('objects')}\n", done.stderr
+
+
 def test_the_demo_goes_on_without_googles_sdk():
     source = f"""{only_what_comes_with("server")}
 from rich.console import Console

@@ -13,9 +13,9 @@ from gemvec.client.retries import (
     hinted_delay,
     is_transient,
     next_delay,
-    parse_retry_after,
     send_with_retries,
 )
+from gemvec.client.retry_after import parse_retry_after
 from gemvec.client.transport import Response
 from gemvec.errors import TransportFailure
 from scripted_server import error_body, quota_exceeded

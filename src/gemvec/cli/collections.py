@@ -116,7 +116,8 @@ def delete(
     *,
     name: _Name = None,
     sources: Annotated[
-        list[str], typer.Option("--source", metavar="SOURCE", help="File, folder, glob in quotes, or document id.")
+        list[str],
+        typer.Option("--source", metavar="SOURCE", help="File, folder, glob in quotes, address or document id."),
     ],
     as_json: AsJsonOutcome = False,
 ) -> None:

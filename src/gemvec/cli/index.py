@@ -27,7 +27,7 @@ from gemvec.errors import BadSetting, FailedPrecondition, GemvecError, InvalidRe
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
-    from gemvec.documents import Filters, PassageOptions, RecordFields, Sources, Splitter
+    from gemvec.documents import Filters, PassageOptions, RecordFields, Remote, Sources, Splitter
     from gemvec.embedding.embedder import Embedder
     from gemvec.milvus import Collection, CollectionVersion, Fingerprint, IngestPlan, IngestReport
     from gemvec.milvus import Progress as IngestProgress
@@ -44,7 +44,11 @@ def index(
     *,
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Folders, files, globs in quotes, or - for standard input."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Folders, files, globs in quotes, or - for standard input; s3://, gs:// or az:// and a bucket; "
+            "a page, a sitemap or a Git repository at https://.",
+        ),
     ],
     model: ModelName = None,
     dimensionality: Annotated[
@@ -69,6 +73,9 @@ def index(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Leave out what matches, a pattern as in .gitignore; can be repeated."),
     ] = None,
+    max_pages: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Read at most this many pages of a sitemap.")
+    ] = 10_000,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if anything was left out.")] = False,
     chunk_tokens: Annotated[
         int | None,
@@ -116,6 +123,8 @@ def index(
         gemvec index docs/ notes.pdf --uri ./my.db --collection docs --prune
         gemvec index docs/ --dry-run
         gemvec index articles.parquet --text-field body
+        gemvec index https://docs.example.com/sitemap.xml --include 'guide/**'
+        gemvec index s3://bucket/manuals https://github.com/example/project.git
         cat notes.txt | gemvec index - --uri http://localhost:19530
     """
     from gemvec.documents import Filters
@@ -134,6 +143,7 @@ def index(
         standard_input=_read_standard_input() if "-" in sources else None,
         root=root,
         filters=Filters(include=tuple(include or ()), exclude=tuple(exclude or ())),
+        max_pages=max_pages,
         max_tokens=chunk_tokens,
         overlap_tokens=overlap_tokens,
         prune=prune,
@@ -230,6 +240,7 @@ class IndexRequest:
     standard_input: IO[bytes] | None
     root: Path | None
     filters: Filters
+    max_pages: int
     max_tokens: int | None
     overlap_tokens: int | None
     prune: bool
@@ -250,13 +261,20 @@ class IndexRequest:
             return asyncio.run(self._run_with(collection))
 
     async def _run_with(self, collection: Collection | None) -> IndexOutcome:
+        from gemvec.documents import FetchLimits, Remote
+
+        # Leaving ends what is being fetched, so that Ctrl-C does not wait for a slow server.
+        with Remote(self.settings.cache_dir, FetchLimits(max_pages=self.max_pages)) as remote:
+            return await self._run_from(collection, remote)
+
+    async def _run_from(self, collection: Collection | None, remote: Remote) -> IndexOutcome:
         from gemvec.milvus import Splitter
         from gemvec.milvus.indexing import Indexing
 
         version = collection.resolve() if collection is not None and collection.exists() else None
         stored, how = (version.fingerprint, version.indexing) if version else (None, Indexing())
         options = self._get_options(how)
-        sources = self._open_sources(version, how)
+        sources = await self._open_sources(version, how, remote)
         if sources.is_empty and not self.prune:  # no model is needed
             return IndexOutcome(report=self._report_nothing(sources, options), left_out=sources.left_out)
         choice = self.choice.or_model(stored.model if stored else None).resolve(self.settings)
@@ -285,24 +303,27 @@ class IndexRequest:
             self._say(change)
         return options
 
-    def _open_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
+    async def _open_sources(self, version: CollectionVersion | None, how: Indexing, remote: Remote) -> Sources:
         """Search the sources and return them; one that does not exist must have been in the collection."""
+        root = self._find_root(version, how)
         with self.console.status("Looking for files ..."):
-            sources = self._find_sources(version, how)
+            # In a thread, so that Ctrl-C is noticed.
+            sources = await asyncio.to_thread(self._find_sources, version, root, remote)
         self._check_gone(version, sources)
         return sources
 
-    def _find_sources(self, version: CollectionVersion | None, how: Indexing) -> Sources:
+    def _find_sources(self, version: CollectionVersion | None, root: Path, remote: Remote) -> Sources:
         from gemvec.milvus import Sources
 
         return Sources(
             self.sources,
             fields=self.fields,
             standard_input=self.standard_input,
-            root=self._find_root(version, how),
+            root=root,
             own=self.list_own(),
             may_be_gone=self.prune and version is not None,
             filters=self.filters,
+            remote=remote,
         )
 
     def list_own(self) -> list[Path]:
@@ -313,9 +334,10 @@ class IndexRequest:
 
     def _check_gone(self, version: CollectionVersion | None, sources: Sources) -> None:
         if version is not None and sources.gone:
-            known = {row["source"] for row in version.scan(["source"])}
+            more = ["metadata"] if any(scope.needs_metadata for scope in sources.gone.values()) else []
+            known = [(row["source"], row.get("metadata")) for row in version.scan(["source", *more])]
             for gone, scope in sources.gone.items():
-                if not any(scope.holds(each) for each in known):
+                if not any(scope.holds(*each) for each in known):
                     raise InvalidRequest(
                         f"There is no file, folder or match for {gone!r}, and the collection has no document from it.",
                         field="source",

@@ -71,8 +71,12 @@ def _may_be_read(path: Path, places: Sequence[Path]) -> bool:
 
 def _find_place(source: str) -> Path:
     """Return the folder to watch: a file may be replaced by another one of its name, so its folder is watched."""
+    from gemvec.documents.address import is_address
+
     if source == "-":
         raise InvalidRequest("Standard input cannot be watched.", field="source")
+    if is_address(source):
+        raise InvalidRequest("Only files and folders can be watched, no addresses.", field="source")
     path = Path(source).expanduser()
     if path.is_dir():
         return path

@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
 from gemvec.client.errors import parse_error, retry_delay_of
+from gemvec.client.retry_after import parse_retry_after
 from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Response
 from gemvec.errors import TransportFailure
@@ -26,8 +25,6 @@ from gemvec.logs import get_logger
 
 _TRANSIENT = {408, 429}
 _SERVER_ERRORS = 500
-
-_SECONDS = re.compile(r"\s*(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*")
 
 # The outcome of one attempt.
 Outcome: TypeAlias = Response | TransportFailure
@@ -49,20 +46,6 @@ class LastAnswer:
 def is_transient(outcome: Outcome) -> bool:
     """Whether a request may succeed if it is sent again."""
     return not isinstance(outcome, Response) or outcome.code in _TRANSIENT or outcome.code >= _SERVER_ERRORS
-
-
-def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds in a Retry-After header, which has a number or an HTTP date.
-
-    >>> parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT", datetime(2026, 10, 21, 7, 27, 30, tzinfo=UTC))
-    30.0
-    """
-    if found := _SECONDS.fullmatch(value):
-        return max(0.0, float(found[1]))
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):  # not a date, or one without an offset
-        return None
 
 
 def hinted_delay(response: Response, now: datetime) -> float | None:

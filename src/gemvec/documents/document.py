@@ -94,6 +94,7 @@ class UnreadDocument:
         id, source, content: those of the document that it would become.
         read: parses the file.
         read_bytes: as in `Document`.
+        held_bytes: bytes that it keeps in memory until it is parsed.
     """
 
     id: str
@@ -101,6 +102,7 @@ class UnreadDocument:
     content: str
     read: Callable[[], Document | BadDocument]
     read_bytes: int = 0
+    held_bytes: int = 0
 
     def hash(self, splitter_version: str) -> str:
         """Return the hash of the document, if it has no notes."""
@@ -117,6 +119,7 @@ class BadDocument:
         place: the record in it; empty when the whole file is meant.
         id: its document id; empty when it is not known.
         read_bytes: as in `Document`.
+        is_gone: whether it is sure that there is no such document any more, so that its rows may be deleted.
     """
 
     source: str
@@ -124,6 +127,7 @@ class BadDocument:
     place: str = ""
     id: str = ""
     read_bytes: int = 0
+    is_gone: bool = False
 
 
 def to_json(value: Any) -> Any:

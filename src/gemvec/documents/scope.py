@@ -1,17 +1,23 @@
-"""Which documents of a collection belong to a source: `Scope`."""
+"""Which documents of a collection belong to a source: `Scope` for files, `AddressScope` for everything else."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from gemvec.documents.address import Address, is_address, parse_address
 from gemvec.documents.ignore import Filters
 from gemvec.documents.root import Root
 
+# Metadata of a page: the sitemap that names it, by which it is found again.
+SITEMAP = "sitemap"
+_WEB = ("https://", "http://")
 STANDARD_INPUT = "-"
 STANDARD_INPUT_NAME = "standard input"
 
@@ -43,7 +49,12 @@ class Scope:
         # Links are followed in the part before the first wildcard.
         return cls(path=str(Path(fixed).resolve() / path.relative_to(fixed)), root=root, filters=rules)
 
-    def holds(self, source: str) -> bool:
+    @property
+    def needs_metadata(self) -> bool:
+        """Whether the source alone does not say what belongs to it."""
+        return False
+
+    def holds(self, source: str, metadata: Mapping[str, Any] | None = None) -> bool:  # noqa: ARG002 # as `AddressScope`
         """Whether reading this source would find a document from `source` again."""
         if STANDARD_INPUT_NAME in {source, self.path}:
             return source == self.path
@@ -60,6 +71,59 @@ class Scope:
 
     def _takes(self, located: PurePath, base: PurePath) -> bool:
         return self.filters.find_reason(located.relative_to(base)) is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressScope:
+    """The same for a source that is not a file.
+
+    Attributes:
+        address: the source.
+        filters: which files or pages of it are meant.
+    """
+
+    address: Address
+    filters: Filters = field(default_factory=Filters)
+
+    @property
+    def needs_metadata(self) -> bool:
+        """Whether the source alone does not say what belongs to it: pages know the sitemap that names them."""
+        return self.address.kind == "web"
+
+    def holds(self, source: str, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Whether reading this source would find a document from `source` again.
+
+        Args:
+            source: of the document.
+            metadata: of the document.
+        """
+        url = self.address.url
+        if source == url:
+            return True
+        if self.address.kind == "web":
+            is_named = source.startswith(_WEB) and (metadata or {}).get(SITEMAP) == url
+            return is_named and self.filters.find_reason(path_of(source)) is None
+        below = source.removeprefix(f"{url}/")
+        return below != source and self.filters.find_reason(PurePath(below)) is None
+
+
+AnyScope = Scope | AddressScope
+
+
+def find_scope(source: str, root: Root, filters: Filters | None = None) -> AnyScope:
+    """Return the scope of a source as a user names it; it need not exist.
+
+    Raises:
+        InvalidRequest: it is an address of a kind that is not read.
+    """
+    if is_address(source) and not os.path.lexists(source):
+        return AddressScope(address=parse_address(source), filters=filters or Filters())
+    return Scope.of(source, root, filters)
+
+
+def path_of(url: str) -> PurePath:
+    """Return the path of a page relative to the root of its site, as filters see it."""
+    return PurePath(unquote(urlsplit(url).path).strip("/"))
 
 
 def find_fixed_part(pattern: PurePath) -> PurePath:

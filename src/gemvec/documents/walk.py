@@ -58,6 +58,12 @@ class LeftOut:
         """Number of files without a reader, hidden ones not counted."""
         return self.files.total() - self.files[HIDDEN]
 
+    def add(self, other: LeftOut) -> None:
+        """Add what was left out elsewhere."""
+        self.files += other.files
+        self.ignored += other.ignored
+        self.folders += other.folders
+
 
 class Walk:
     """Finds the files to read below folders.

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from gemvec.documents.document import BadDocument, Note
 from gemvec.documents.passages import Splitter
-from gemvec.documents.scope import Scope
+from gemvec.documents.scope import AnyScope
 from gemvec.documents.sources import Sources
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
@@ -109,7 +109,7 @@ async def ingest(
     *,
     fingerprint: Fingerprint | None = None,
     splitter: Splitter | None = None,
-    prune: Sequence[Scope] = (),
+    prune: Sequence[AnyScope] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with documents; it is made if it does not exist.
@@ -263,13 +263,14 @@ class _Ingest:
         self.report.changed += sum(bool(work.states) for work in finished)
         self.report.added += sum(not work.states for work in finished)
 
-    def prune(self, scopes: Sequence[Scope]) -> None:
+    def prune(self, scopes: Sequence[AnyScope]) -> None:
         """Delete the documents of `scopes` that were not seen."""
         gone: dict[str, str] = {}  # key -> document id
         held_back: set[str] = set()
-        for row in self._version.scan(["key", "document_id", "source"]):
-            source, document_id = row["source"], row["document_id"]
-            if document_id in self._finder.seen or not any(scope.holds(source) for scope in scopes):
+        more = ["metadata"] if any(scope.needs_metadata for scope in scopes) else []
+        for row in self._version.scan(["key", "document_id", "source", *more]):
+            source, document_id, metadata = row["source"], row["document_id"], row.get("metadata")
+            if document_id in self._finder.seen or not any(scope.holds(source, metadata) for scope in scopes):
                 continue
             if self._finder.is_unreadable(source):
                 held_back.add(document_id)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gemvec.documents.root import Root
-from gemvec.documents.scope import Scope
+from gemvec.documents.scope import AnyScope, Scope, find_scope
 from gemvec.errors import InvalidRequest
 from gemvec.milvus.collection import Collection, find_versions
 from gemvec.milvus.connection import call_milvus
@@ -104,13 +104,14 @@ def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[s
         InvalidRequest: a source has no document in the collection; then nothing is deleted.
     """
     root = Root.of(version.indexing.root) if version.indexing.root else Root.of(Path.cwd())
-    scopes = {source: Scope.of(source, root) for source in sources}
+    scopes = {source: _find_scope(source, root) for source in sources}
     keys: list[str] = []
     documents: dict[str, set[str]] = {source: set() for source in sources}
     meant: set[str] = set()
-    for row in version.scan(["key", "document_id", "source"]):
-        document_id, found_in = row["document_id"], row["source"]
-        holding = [source for source, scope in scopes.items() if source == document_id or scope.holds(found_in)]
+    more = ["metadata"] if any(scope.needs_metadata for scope in scopes.values()) else []
+    for row in version.scan(["key", "document_id", "source", *more]):
+        document_id, found_in, metadata = row["document_id"], row["source"], row.get("metadata")
+        holding = [each for each, scope in scopes.items() if each == document_id or scope.holds(found_in, metadata)]
         if holding:
             keys.append(row["key"])
             documents[holding[0]].add(document_id)
@@ -120,6 +121,13 @@ def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[s
     version.delete(keys)
     version.finish()
     return {source: len(found) for source, found in documents.items()}
+
+
+def _find_scope(source: str, root: Root) -> AnyScope:
+    try:
+        return find_scope(source, root)
+    except InvalidRequest:  # an id that a program has made, such as `ticket://7`
+        return Scope.of(source, root)
 
 
 def delete_documents(version: CollectionVersion, document_ids: Sequence[str]) -> None:

@@ -152,8 +152,10 @@ class WorkFinder:
         return work
 
     def leave_out(self, bad: BadDocument) -> None:
-        """Note a document that is not indexed; its rows from earlier runs stay."""
+        """Note a document that is not indexed; its rows from earlier runs stay, unless it is gone."""
         self.bad.append(bad)
+        if bad.is_gone:
+            return
         if bad.id:
             self.seen.add(bad.id)
         else:
@@ -259,9 +261,16 @@ def _gather(documents: Iterator[Found]) -> Iterator[list[Found]]:
     some, size = list[Found](), 0
     for document in documents:
         some.append(document)
-        size += len(document.text) if isinstance(document, Document) else 0
+        size += _count_held(document)
         if len(some) >= _DOCUMENTS_PER_LOOKUP or size >= _BYTES_PER_LOOKUP:
             yield some
             some, size = [], 0
     if some:
         yield some
+
+
+def _count_held(found: Found) -> int:
+    """Return how much memory something takes until it is worked on, about."""
+    if isinstance(found, UnreadDocument):
+        return found.held_bytes
+    return len(found.text) if isinstance(found, Document) else 0

@@ -7,19 +7,20 @@ A folder is only what names begin with. Nothing is ever appended to an object.
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache, partial
 from itertools import chain
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from gemvec.errors import BadSetting, MissingDependency, StorageFailure
 from gemvec.logs import get_logger
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore, RetryConfig
 
 SCHEMES = ("s3", "gs", "az")
@@ -38,10 +39,11 @@ _log = get_logger("storage")
 
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
-    """Size and time of the last change; named as in the results of `Path.stat`."""
+    """Size and time of the last change, named as in the results of `Path.stat`; `e_tag` is empty in some lists."""
 
     st_size: int
     st_mtime_ns: int
+    e_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class ObjectPath:
 
         with self._translated():
             found = obstore.head(_open_store(self.url), self.key)
-        return ObjectStat(found["size"], int(found["last_modified"].timestamp() * 1e9))
+        return _to_stat(found)
 
     def exists(self) -> bool:
         """Return whether there is such an object."""
@@ -190,6 +192,59 @@ class ObjectPath:
             for each in found
         }
 
+    def list_tree(self, report: Callable[[str, str], None]) -> Iterator[tuple[str, ObjectStat]]:
+        """Yield the name below this one, and what is known, of each object whose name begins with this one.
+
+        Names that obstore cannot express (`a//b`, `a/../b`, control characters) hide the others in the same folder.
+
+        Args:
+            report: told about each folder that cannot be listed for this reason: its name, and why.
+        """
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        with self._translated():
+            try:
+                found = [each for some in obstore.list(_open_store(self.url), prefix=self.key or None) for each in some]
+            except InvalidPathError:
+                yield from self._list_folder(self.key, report)
+                return
+        for each in found:
+            yield self._name_below(each["path"]), _to_stat(each)
+
+    def _list_folder(self, folder: str, report: Callable[[str, str], None]) -> Iterator[tuple[str, ObjectStat]]:
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        with self._translated():
+            try:
+                found = obstore.list_with_delimiter(_open_store(self.url), prefix=folder or None)
+            except InvalidPathError as error:
+                report(self._name_below(folder), str(error).partition("\n")[0][:_TOLD_CHARACTERS])
+                return
+        for each in found["objects"]:
+            yield self._name_below(each["path"]), _to_stat(each)
+        for inner in found["common_prefixes"]:
+            yield from self._list_folder(inner, report)
+
+    def _name_below(self, key: str) -> str:
+        return key.removeprefix(self.key).lstrip("/")
+
+    def read_bytes(self) -> bytes:
+        """Return the whole object."""
+        import obstore
+
+        with self._translated():
+            return bytes(obstore.get(_open_store(self.url), self.key).bytes())
+
+    def copy_to_file(self, target: Path) -> None:
+        """Write the object to a file, piece by piece."""
+        import obstore
+
+        with self._translated(), target.open("wb") as file:
+            for block in obstore.get(_open_store(self.url), self.key).stream(min_chunk_size=_READ_BYTES):
+                file.write(block)
+
     def remove_tree(self) -> None:
         """Remove every object below this name."""
         import obstore
@@ -209,6 +264,17 @@ class ObjectPath:
             told = str(error)[:_TOLD_CHARACTERS].partition("\n")[0]
             _log.warning("the object store failed", extra={"object": self.key, "reason": told})
             raise StorageFailure(f"The object store failed: {type(error).__name__}.") from error
+
+
+def _to_stat(found: ObjectMeta) -> ObjectStat:
+    return ObjectStat(found["size"], int(found["last_modified"].timestamp() * 1e9), found["e_tag"] or "")
+
+
+def is_refused(failure: StorageFailure) -> bool:
+    """Whether the store answered, and does not let the caller do this."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    return isinstance(failure.__cause__, PermissionDeniedError | UnauthenticatedError)
 
 
 class _Reader(io.RawIOBase):
@@ -249,6 +315,18 @@ class _Reader(io.RawIOBase):
         return b"".join(iter(partial(self.read, _READ_BYTES), b""))
 
 
+def open_bucket_path(url: str) -> ObjectPath:
+    """Return the place that a URL such as `s3://bucket/prefix` names, to read from; nothing is asked yet.
+
+    Raises:
+        BadSetting: the environment does not say how to reach it.
+        MissingDependency: obstore is not installed.
+    """
+    path = ObjectPath(url)
+    _open_store(url)
+    return path
+
+
 def parse_storage(url: str) -> ObjectPath:
     """Return the place that a URL such as `s3://bucket/prefix` names; nothing is asked yet.
 
@@ -278,7 +356,7 @@ def _open_store(url: str) -> ObjectStore:
         return from_url(url, retry_config=retries)  # pyright: ignore[reportCallIssue] # declared per kind of store
     except Exception as error:
         told = str(error).partition("\n")[0]
-        raise BadSetting(f"--storage {url} cannot be used: {told}") from error
+        raise BadSetting(f"The object store {url} cannot be used: {told}") from error
 
 
 def _in_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,0 +1,95 @@
+"""Files of this machine, and standard input, as places of documents: `FilePlace`, `StandardInput`."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from gemvec.documents.document import BadDocument, Document, UnreadDocument
+from gemvec.documents.place import Found, explain_unread, make_document, refuse_pointer
+from gemvec.documents.readers import decode, find_reader, read_bytes
+from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
+from gemvec.documents.scope import STANDARD_INPUT_NAME
+
+_POINTER_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """One file.
+
+    Attributes:
+        path: where it is.
+        name: see `Place`.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file; 0 when it cannot be asked, of which reading it says why."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def read(self, fields: RecordFields) -> Iterator[Found]:
+        """Yield its documents; one that takes long to parse is not parsed yet."""
+        if self.path.suffix.lower() in RECORD_SUFFIXES:
+            self._refuse_pointer()
+            yield from read_records(self.path, self.name, fields)
+        elif (reader := find_reader(self.path)).is_slow:
+            yield UnreadDocument(
+                id=self.name,
+                source=self.name,
+                content=reader.digest(read_bytes(self.path)),
+                read=self._parse,
+                read_bytes=self.size_bytes,
+            )
+        else:
+            yield make_document(read_bytes(self.path), reader, self.name)
+
+    def _parse(self) -> Document | BadDocument:
+        try:
+            return make_document(read_bytes(self.path), find_reader(self.path), self.name)
+        except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
+            return explain_unread(error, self.name)
+
+    def _refuse_pointer(self) -> None:
+        if 0 < self.size_bytes < _POINTER_BYTES:
+            refuse_pointer(read_bytes(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class StandardInput:
+    """What comes from standard input: JSON Lines if its first line is a JSON object, otherwise one document.
+
+    Attributes:
+        stream: what to read; the standard input of the process when None.
+    """
+
+    stream: IO[bytes] | None = field(default=None, repr=False)
+    name: str = STANDARD_INPUT_NAME
+    size_bytes: int = 0
+
+    def read(self, fields: RecordFields) -> Iterator[Found]:
+        """Yield its documents."""
+        data = (self.stream or sys.stdin.buffer).read()
+        if _is_json_object(data.split(b"\n", 1)[0]):
+            yield from read_json_lines(io.BytesIO(data), self.name, fields)
+            return
+        text, notes = decode(data)
+        yield Document(id=self.name, text=text, source=self.name, format="markdown", notes=notes)
+
+
+def _is_json_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

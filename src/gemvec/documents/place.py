@@ -1,0 +1,100 @@
+"""One place of a source, with one document or many records: a file, an object of a bucket, a page: `Place`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+from gemvec.documents.document import BadDocument, Document, UnreadDocument
+from gemvec.documents.readers import Reader
+from gemvec.documents.records import RecordFields
+from gemvec.documents.text import UnreadableDocument
+from gemvec.errors import GemvecError, MissingDependency
+
+Found = Document | BadDocument | UnreadDocument
+
+# How a file begins that Git LFS keeps elsewhere.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+class Place(Protocol):
+    """Something that is read as a whole.
+
+    Attributes:
+        name: the id of its document, and the source of its records.
+        size_bytes: for progress; 0 when it is not known.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 # see above
+
+    @property
+    def size_bytes(self) -> int: ...  # noqa: D102 # see above
+
+    def read(self, fields: RecordFields) -> Iterator[Found]:
+        """Yield its documents; `read_bytes` counts from the start of the place.
+
+        Raises:
+            UnreadableDocument: it cannot be read.
+        """
+        ...
+
+
+def make_document(
+    data: bytes, reader: Reader, source: str, *, content: str = "", size_bytes: int | None = None
+) -> Document:
+    """Return the document that the bytes of a file become.
+
+    Args:
+        data: the file.
+        reader: for its kind.
+        source: its name, which becomes the id.
+        content: what `Document.content` is to be, if anything but the bytes decides it.
+        size_bytes: how much of the sources was read; the number of bytes if None.
+
+    Raises:
+        UnreadableDocument: it is not of its kind.
+    """
+    refuse_pointer(data)
+    read = reader.read(data)
+    return Document(
+        id=source,
+        text=read.text,
+        title=read.title or Path(source).stem,
+        source=source,
+        format=read.format,
+        metadata=read.metadata,
+        page_starts=read.page_starts,
+        page_names=read.page_names,
+        has_lines=read.has_lines,
+        notes=read.notes,
+        content=content or (reader.digest(data) if reader.is_slow else ""),
+        read_bytes=len(data) if size_bytes is None else size_bytes,
+    )
+
+
+def refuse_pointer(data: bytes) -> None:
+    """Refuse a file of Git LFS that is not here.
+
+    Raises:
+        UnreadableDocument: it is one.
+    """
+    if data.startswith(_LFS_POINTER):
+        raise UnreadableDocument("its content is not here: it is a pointer of Git LFS (git lfs pull fetches it)")
+
+
+def explain_unread(error: Exception, source: str, document_id: str = "") -> BadDocument:
+    """Return why something is left out; raise what concerns more than this document."""
+    if isinstance(error, UnreadableDocument | MissingDependency):
+        return BadDocument(source=source, reason=str(error), id=document_id)
+    if isinstance(error, GemvecError):
+        raise error
+    reason = f"it cannot be read: {str(error) or type(error).__name__}"
+    return BadDocument(source=source, reason=reason, id=document_id)
+
+
+def digest_of(*parts: object) -> bytes:
+    """Return bytes that are the same while all parts are, for `Reader.digest`."""
+    return blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).digest()
