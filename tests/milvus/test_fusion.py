@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemvec.milvus.fusion import DENSE_SHARE, IDENTIFIER_DENSE_SHARE, find_dense_share, fuse
+from gemvec.milvus.fusion import DENSE_SHARE, DOCUMENT_DENSE_SHARE, IDENTIFIER_DENSE_SHARE, find_dense_share, fuse
 
 RANKINGS = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 30)).map(
     lambda found: sorted(found.items(), key=lambda item: -item[1])
@@ -86,3 +86,7 @@ def test_the_only_passage_with_an_identifier_outranks_those_that_only_mean_somet
     best = fuse(dense, sparse, share=find_dense_share("json_contains"))[:2]
     assert {key for key, _ in best} == {"exact", "near"}
     assert [key for key, _ in fuse(dense, sparse)[:2]] == ["near", "also near"]
+
+
+def test_words_weigh_more_where_documents_are_looked_for():
+    assert find_dense_share("how do I cancel a batch?", by_document=True) == DOCUMENT_DENSE_SHARE < DENSE_SHARE

@@ -5,7 +5,7 @@ import pytest
 from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FingerprintMismatch, InvalidRequest, StorageFailure
 from gemvec.milvus import Document, Sources, ingest, search
-from gemvec.milvus.fusion import DENSE_SHARE, IDENTIFIER_DENSE_SHARE
+from gemvec.milvus.fusion import DENSE_SHARE, DOCUMENT_DENSE_SHARE, IDENTIFIER_DENSE_SHARE
 
 
 def ask(collection, embedder, query, **options):
@@ -37,6 +37,17 @@ def test_an_identifier_in_a_query_gives_words_more_weight(collection, embedder, 
     asyncio.run(ingest(collection, embedder, documents))
     hits = ask(collection, embedder, f"what is it about of the {name}", hybrid=True)
     assert {hit.document_id: hit.score for hit in hits} == pytest.approx({"near": share, "exact": 1 - share})
+
+
+def test_words_weigh_as_much_as_meaning_where_documents_are_looked_for(collection, embedder):
+    documents = [
+        Document(id="near", text="what is it about of the"),
+        Document(id="exact", text="milk works with arrays, lists, numbers, rows, columns, tables, cells, files"),
+    ]
+    asyncio.run(ingest(collection, embedder, documents))
+    for by_document, share in ((False, DENSE_SHARE), (True, DOCUMENT_DENSE_SHARE)):
+        hits = ask(collection, embedder, "what is it about of the milk", hybrid=True, by_document=by_document)
+        assert {hit.document_id: hit.score for hit in hits} == pytest.approx({"near": share, "exact": 1 - share})
 
 
 def test_dense_scores_are_cosines_in_falling_order(indexed, embedder):

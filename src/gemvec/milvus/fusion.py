@@ -13,6 +13,8 @@ from collections.abc import Sequence
 _MIN_CANDIDATES, _CANDIDATES_PER_RESULT = 50, 2
 # Share of the dense list in the joined score; the sparse one has the rest. Values from 0.6 to 0.8 measured the same.
 DENSE_SHARE = 0.7
+# The same where documents are looked for, which their words tell more surely than they tell one passage of many.
+DOCUMENT_DENSE_SHARE = 0.5
 # The same for a query that names something by its exact name, which a model cuts into pieces and hardly knows.
 IDENTIFIER_DENSE_SHARE = 0.5
 # Names are told by their signs alone: words that look like names (`YouTube`, `example.com`) count as names, and names
@@ -37,13 +39,15 @@ def count_candidates(limit: int) -> int:
     return max(_MIN_CANDIDATES, limit * _CANDIDATES_PER_RESULT)
 
 
-def find_dense_share(query: str) -> float:
-    """Return the weight of meaning for a query: less if it names an identifier.
+def find_dense_share(query: str, *, by_document: bool = False) -> float:
+    """Return the weight of meaning for a query: less if it names an identifier, or if documents are looked for.
 
     >>> find_dense_share("how do I cancel a batch?"), find_dense_share("what is json_contains")
     (0.7, 0.5)
     """
-    return IDENTIFIER_DENSE_SHARE if _IDENTIFIER.search(query) else DENSE_SHARE
+    if _IDENTIFIER.search(query):
+        return IDENTIFIER_DENSE_SHARE
+    return DOCUMENT_DENSE_SHARE if by_document else DENSE_SHARE
 
 
 def fuse(

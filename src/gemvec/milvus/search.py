@@ -52,7 +52,6 @@ async def search(
         limit: most passages wanted.
         hybrid: also match words (BM25), and join both, see `fuse`.
         where: a filter in Milvus' language, such as `metadata["lang"] == "en" and source like "docs/%"`.
-
         by_document: return only the best passage of each document.
         context: join this many passages before and after each one to its text; passages that stand in the text of a
             better one are left out.
@@ -119,7 +118,7 @@ def find_passages(version: CollectionVersion, vector: Float32Array, query: str, 
 
     def find(most: int) -> list[Hit]:
         if options.hybrid:
-            return _search_hybrid(version, vector, query, most, options.where)
+            return _search_hybrid(version, vector, query, most, options)
         return search_dense(version, vector, most, options.where)
 
     with version.flush_lock:
@@ -150,13 +149,15 @@ def search_sparse(version: CollectionVersion, query: str, limit: int, where: str
     return [replace(hit, score=abs(hit.score)) for hit in hits]  # Lite gives the negative of a server's score
 
 
-def _search_hybrid(version: CollectionVersion, vector: Float32Array, query: str, limit: int, where: str) -> list[Hit]:
+def _search_hybrid(
+    version: CollectionVersion, vector: Float32Array, query: str, limit: int, options: SearchOptions
+) -> list[Hit]:
     wanted = count_candidates(limit)
-    dense = search_dense(version, vector, wanted, where)
-    sparse = search_sparse(version, query, wanted, where)
+    dense = search_dense(version, vector, wanted, options.where)
+    sparse = search_sparse(version, query, wanted, options.where)
     hits = {hit.key: hit for hit in (*dense, *sparse)}
     lists = ([(hit.key, hit.score) for hit in each] for each in (dense, sparse))
-    joined = fuse(*lists, share=find_dense_share(query))
+    joined = fuse(*lists, share=find_dense_share(query, by_document=options.by_document))
     return [replace(hits[key], score=score) for key, score in joined[:limit]]
 
 
