@@ -40,9 +40,9 @@ async def until(condition, *, seconds=240):
             await asyncio.sleep(0.005)
 
 
-async def ended(store, job, owner=""):
+async def ended(store, job, owner="", **options):
     """Wait until a batch has ended and return it."""
-    await until(lambda: store.get(job.batch_id, owner).state.is_ended)
+    await until(lambda: store.get(job.batch_id, owner).state.is_ended, **options)
     return store.get(job.batch_id, owner)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from batch_steps import ended, file_answers, inline_answers, line, new, running, until
 from gemvec.batches import lines
+from gemvec.batches.executor import LocalExecutor
 from gemvec.batches.job import ChunkResult
 from gemvec.batches.queue import BatchQueue
 from gemvec.batches.runner import BatchRunner
@@ -385,6 +386,76 @@ def test_where_chunks_run_is_the_executors_business(store, embedder):
         async with running(store, embedder, executor=Elsewhere()):
             job = await ended(store, create(store, 300))
         assert (job.state, job.failed_count, embedder.requests) == (BatchState.SUCCEEDED, 300, [])
+
+    run(steps())
+
+
+class Apart(LocalExecutor):
+    """An executor whose chunks are abandoned when their batch has ended; those of one batch can be held up.
+
+    Attributes:
+        held_up: the id of the batch whose chunks wait until they are abandoned.
+        runs: of which batches chunks were begun, in order.
+    """
+
+    is_apart = True
+
+    def __init__(self, embedder):
+        super().__init__(embedder)
+        self.held_up = ""
+        self.runs = []
+
+    async def run(self, task):
+        self.runs.append(task.batch_id)
+        if task.batch_id == self.held_up:
+            await asyncio.Event().wait()
+        return await super().run(task)
+
+
+def test_a_chunk_that_is_abandoned_while_its_batch_goes_on_is_computed_again(store, embedder):
+    class Interrupted(Apart):
+        async def run(self, task):
+            if not self.runs:
+                self.runs.append(task.batch_id)
+                raise asyncio.CancelledError
+            return await super().run(task)
+
+    async def steps():
+        async with running(store, embedder, executor=Interrupted(embedder)):
+            job = await ended(store, create(store, 10), seconds=20)
+        assert_complete(file_answers(store, job), 10)
+
+    run(steps())
+
+
+def test_only_chunks_of_batches_that_have_ended_are_abandoned(store, embedder, monkeypatch):
+    first = create(store, 10)
+    looking, real_claim = [], BatchQueue.claim
+
+    async def steps():
+        executor, loop = Apart(embedder), asyncio.get_running_loop()
+        executor.held_up = first.batch_id
+
+        def claim(queue, claimable):
+            """Claim; the second time, the runner begins to look for batches that have ended before it hears of it."""
+            task, is_waiting = real_claim(queue, claimable), threading.Event()
+            if task is not None and task.batch_id != first.batch_id:
+                loop.call_soon_threadsafe(lambda: looking.append(loop.create_task(runner._abandon_ended())))
+                loop.call_soon_threadsafe(lambda: loop.call_soon(is_waiting.set))
+                is_waiting.wait()
+            return task
+
+        monkeypatch.setattr(BatchQueue, "claim", claim)
+        async with running(store, embedder, executor=executor) as runner:
+            await until(lambda: executor.runs)
+            second = create(store, 10)
+            runner.notify()
+            assert_complete(file_answers(store, await ended(store, second)), 10)
+            await looking[0]
+            assert executor.runs == [first.batch_id, second.batch_id]
+            store.cancel(first.batch_id, "")
+            runner.notify()
+            assert (await ended(store, first)).state is BatchState.CANCELLED
 
     run(steps())
 

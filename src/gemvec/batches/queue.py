@@ -202,8 +202,8 @@ class BatchQueue:
         return {job.job_number for job in jobs if job is not None and _is_open(job)}
 
     def abandon(self, task: ChunkTask) -> None:
-        """Forget a claim on a chunk of a job that has ended, and remove what was written for it."""
-        self._held.discard(_claim_of(task))
+        """Remove what was written for a chunk whose work was stopped, and give it back if its job goes on."""
+        self.release(task)
         self._discard(task)
 
     def _is_counted(self, task: ChunkTask) -> bool:

@@ -222,10 +222,11 @@ class BatchRunner:
 
     async def _abandon_ended(self) -> None:
         """Stop the work on chunks whose jobs have ended or are gone."""
-        if not self._apart:
+        asked = dict(self._apart)  # more are begun meanwhile
+        if not asked:
             return
-        still_open = await self._durably(self.queue.list_open, set(self._apart.values()))
-        for run, job_number in self._apart.items():
+        still_open = await self._durably(self.queue.list_open, set(asked.values()))
+        for run, job_number in asked.items():
             if job_number not in still_open:
                 run.cancel()
 
