@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from clock import Clock
 from gemvec.errors import RateLimited
 from gemvec.server.quota import per_key, per_minute_requests
 from gemvec.server.shared_quota import SharedMeter
+from gemvec.storage import rates
 from gemvec.storage.database import open_database
 from gemvec.storage.rates import forget_ended_windows
 from gemvec.storage.schema import rate_windows
@@ -102,6 +103,58 @@ def test_a_refusal_is_not_asked_for_again_within_a_second_and_ends_with_the_wind
                 clock.advance(0.02)
 
     asyncio.run(wait_for_the_database())
+
+
+class SlowDatabase:
+    """A database whose transactions take two seconds of a clock; counts them."""
+
+    def __init__(self, database, clock):
+        self._database, self._clock = database, clock
+        self.transactions = 0
+
+    def join(self):
+        self.transactions += 1
+        self._clock.advance(2)
+        return self._database.join()
+
+
+@pytest.fixture
+def slow(postgresql_url):
+    database, clock = open_database(postgresql_url), Clock()
+    slow = SlowDatabase(database, clock)
+    yield slow, SharedMeter(slow, clock)
+    database.close()
+
+
+def test_a_refusal_by_a_slow_database_is_final_and_known_to_calls_that_wait_for_it(slow):
+    database, meter = slow
+    quotas = [per_key("requests", 10, DAY)]
+
+    async def send(calls):
+        spending = [meter.spend("me", "m", quotas, requests=10, tokens=0) for _ in range(calls)]
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*spending, return_exceptions=True)
+
+    assert asyncio.run(send(1)) == [None]
+    database.transactions = 0
+    assert {type(each) for each in asyncio.run(send(5))} == {RateLimited}
+    assert database.transactions <= 1
+
+
+def test_rows_that_another_server_holds_do_not_keep_a_call_waiting(open_meters, postgresql_url, monkeypatch):
+    monkeypatch.setattr(rates, "_LOCK_MILLISECONDS", 100)
+    (meter,), database = open_meters(1), open_database(postgresql_url)
+    quotas = [per_key("requests", 640, DAY)]
+    asyncio.run(meter.spend("me", "m", quotas, requests=10, tokens=0))
+
+    async def spend_more():
+        async with asyncio.timeout(20):
+            await meter.spend("me", "m", quotas, requests=10, tokens=0)
+
+    with database.join() as connection:
+        connection.execute(select(rate_windows).with_for_update())
+        asyncio.run(spend_more())
+    database.close()
 
 
 def test_a_changed_limit_counts_at_once(open_meters):

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
+
+from sqlalchemy import Connection
 
 from gemvec.errors import StorageFailure
 from gemvec.server.quota import Quota, exceeded
 from gemvec.storage.database import Database
-from gemvec.storage.rates import Asked, Share, Window, give_back, take_shares
+from gemvec.storage.rates import Asked, Share, Window, give_back, limit_waiting, take_shares
 from gemvec.storage.threads import in_key_thread
 
 _SHARES_OF_A_LIMIT = 64
@@ -64,13 +66,13 @@ class _Held:
             ends_at=self.ends_at,
         )
 
-    def take(self, share: Share, quota: Quota, asked_at: float) -> None:
-        """Hold what the database gave when it was asked at that moment of the meter's clock."""
+    def take(self, share: Share, quota: Quota, asked_at: float, answered_at: float) -> None:
+        """Hold what the database gave between these two moments of the meter's clock."""
         if self.ends_at != share.ends_at:  # another window
             self.ends_at, self.spent = share.ends_at, 0
         self.unspent = share.taken
         self.closes_at = asked_at + share.seconds_left  # the database's end, or a little earlier
-        self.limit, self.left, self.known_until = quota.limit, share.left, asked_at + _KNOWN_SECONDS
+        self.limit, self.left, self.known_until = quota.limit, share.left, answered_at + _KNOWN_SECONDS
 
     def take_alone(self, cost: int, quota: Quota, unused: int, now: float) -> None:
         """Hold what covers the cost while the database does not answer: the limit is then that of this server."""
@@ -124,15 +126,18 @@ class SharedMeter:
         lock = self._asking.setdefault(caller, asyncio.Lock())
         async with lock:  # calls that come together ask once
             found = [(quota, cost, self._find(caller, model, quota)) for quota, cost in wanted]
+            if not all(held.fits(cost, quota, self._clock()) for quota, cost, held in found):
+                return
             lacking = [each for each in found if not each[2].covers(each[1], each[0])]
             asked = [held.ask(_window(caller, model, quota), quota, cost) for quota, cost, held in lacking]
             asked_at = self._clock()
             shares = await self._ask_database(asked)
+            answered_at = self._clock()
             for (quota, cost, held), question, share in zip(lacking, asked, shares, strict=True):
                 if share is None:
-                    held.take_alone(cost, quota, question.unused, self._clock())
+                    held.take_alone(cost, quota, question.unused, answered_at)
                 else:
-                    held.take(share, quota, asked_at)
+                    held.take(share, quota, asked_at, answered_at)
 
     async def _ask_database(self, asked: Sequence[Asked]) -> Sequence[Share | None]:
         """Return what the database gives; None for each if it does not answer."""
@@ -144,16 +149,22 @@ class SharedMeter:
         return [None] * len(asked)
 
     def _read_shares(self, asked: Sequence[Asked]) -> list[Share]:
-        with self._database.join() as connection:  # a server that was taken for dead and lives on counts too
+        with self._transaction() as connection:
             return take_shares(connection, asked)
 
     def _write_back(self, unspent: dict[Window, _Held]) -> None:
-        with self._database.join() as connection:
+        with self._transaction() as connection:
             for window, held in sorted(
                 unspent.items(), key=lambda each: (each[0].owner, each[0].model, each[0].quota_id)
             ):
                 if held.ends_at is not None:
                     give_back(connection, window, held.ends_at, held.unspent)
+
+    @contextmanager
+    def _transaction(self) -> Generator[Connection]:
+        with self._database.join() as connection:  # a server that was taken for dead and lives on counts too
+            limit_waiting(connection)
+            yield connection
 
     def _find(self, caller: str, model: str, quota: Quota) -> _Held:
         now = self._clock()

@@ -18,6 +18,9 @@ from gemvec.storage.schema import rate_windows
 _SECOND = 1_000_000  # microseconds
 # A window that ended is kept for so long, in case a server's clock is wrong.
 _KEPT = timedelta(days=1)
+# Rows are held for a few milliseconds, unless the server that holds them was paused. The threads that wait here also
+# show the other servers that this one lives.
+_LOCK_MILLISECONDS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,11 @@ class Share:
     left: int
     ends_at: int
     seconds_left: float
+
+
+def limit_waiting(connection: Connection) -> None:
+    """Let this transaction fail, instead of waiting, when another server holds rows for longer than usual."""
+    connection.execute(select(func.set_config("lock_timeout", f"{_LOCK_MILLISECONDS}ms", True)))
 
 
 def take_shares(connection: Connection, asked: Sequence[Asked]) -> list[Share]:
