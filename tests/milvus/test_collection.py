@@ -9,7 +9,7 @@ from gemvec.milvus import Fingerprint, open_collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.schema import Row
-from gemvec.milvus.version import MAX_CALL_BYTES, format_list
+from gemvec.milvus.version import MAX_CALL_BYTES, CollectionVersion, format_list
 
 FINGERPRINT = Fingerprint(model="m", weights="m@12345678", dimensionality=4)
 
@@ -139,3 +139,44 @@ def test_a_server_that_does_not_answer_is_named():
 def test_what_milvus_refuses_becomes_our_error(collection):
     with pytest.raises(StorageFailure, match="Milvus"):
         call_milvus(collection.client.describe_collection, "nothing")
+
+
+class RecordedServer:
+    """Answers as Milvus 2.3.5 did to `describe_index`, one answer after another; the last one for ever."""
+
+    def __init__(self, *figures):
+        self._figures = list(figures)
+
+    def flush(self, name):
+        """Nothing is kept."""
+
+    def list_indexes(self, name):
+        return ["vector"]
+
+    def describe_index(self, name, index):
+        total, indexed, pending = self._figures.pop(0) if len(self._figures) > 1 else self._figures[0]
+        rows = {"total_rows": total, "indexed_rows": indexed, "pending_index_rows": pending}
+        return {"index_name": index, "state": "Finished", **rows}
+
+    def asked_for_all(self):
+        return len(self._figures) == 1
+
+
+def finish(server, seconds):
+    version = CollectionVersion(client=server, name="docs", fingerprint=FINGERPRINT, indexing=Indexing())
+    version.finish(timeout_seconds=seconds)
+
+
+def test_an_index_is_built_when_a_server_has_begun_to_merge_what_is_indexed():
+    finish(RecordedServer((40000, 41000, 40000)), 0)
+
+
+def test_it_is_waited_for_an_index_as_long_as_it_grows():
+    server = RecordedServer(*[(10, rows, 10 - rows) for rows in range(11)])
+    finish(server, 0.03)  # it is asked every 0.02 s
+    assert server.asked_for_all()
+
+
+def test_an_index_that_does_not_grow_is_named_with_what_it_has():
+    with pytest.raises(StorageFailure, match=r"index 'vector': it has had 4 of 10 rows for 0\.1 s"):
+        finish(RecordedServer((10, 4, 6)), 0.1)

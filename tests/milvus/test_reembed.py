@@ -131,6 +131,44 @@ def test_a_version_that_is_dropped_while_a_reader_opens_it_is_not_missed(indexed
     assert [hit.document_id for hit in hits] == ["d7"]
 
 
+class ForgettingClient:
+    """A client whose collection is dropped during its first search, which then finds nothing, as at a Milvus server."""
+
+    def __init__(self, client, meanwhile):
+        self._client = client
+        self._meanwhile = [meanwhile]
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def search(self, *words, **options):
+        found = self._client.search(*words, **options)
+        if self._meanwhile:
+            self._meanwhile.pop()()
+            return [[]]
+        return found
+
+
+@pytest.mark.parametrize("by_document", [False, True])
+def test_a_version_that_is_dropped_while_it_is_searched_does_not_answer(indexed, both, by_document):
+    old = indexed.resolve()
+    move(indexed, both, "words-b")
+    new = indexed.resolve()
+    indexed.switch(old)
+
+    def switch_and_drop():
+        indexed.switch(new)
+        indexed.drop(old)
+
+    question = "Title 7 Passage number 7 speaks of topic7."
+    with open_collection(indexed.uri, "docs") as slow:
+        client = slow.client
+        slow.client = ForgettingClient(client, switch_and_drop)
+        hits = asyncio.run(search(slow, both, question, limit=1, by_document=by_document))
+        slow.client = client
+    assert [hit.document_id for hit in hits] == ["d7"]
+
+
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_no_search_fails_or_mixes_models_while_a_collection_moves(indexed, both, hybrid):
     """The two models' vectors have nothing in common: a mixture would not find the passage, or not with score 1."""

@@ -114,7 +114,11 @@ class SearchOptions:
 
 
 def find_passages(version: CollectionVersion, vector: Float32Array, query: str, options: SearchOptions) -> list[Hit]:
-    """Return what `search` returns, for a query that is checked and embedded already."""
+    """Return what `search` returns, for a query that is checked and embedded already.
+
+    Raises:
+        StorageFailure: Milvus failed, does not understand the filter, or the version was dropped meanwhile.
+    """
 
     def find(most: int) -> list[Hit]:
         if options.hybrid:
@@ -123,7 +127,15 @@ def find_passages(version: CollectionVersion, vector: Float32Array, query: str, 
 
     with version.flush_lock:
         hits = _find_documents(find, options.limit) if options.by_document else find(options.limit)
+        if len(hits) < options.limit:
+            _check_exists(version)
         return join_neighbours(version, hits, options.context) if options.context else hits
+
+
+def _check_exists(version: CollectionVersion) -> None:
+    """Refuse an answer that may lack passages: for a moment, a server finds nothing in a collection that is dropped."""
+    if not call_milvus(version.client.has_collection, version.name):
+        raise StorageFailure(f"Collection {version.name!r} was dropped while it was searched.")
 
 
 def _find_documents(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:

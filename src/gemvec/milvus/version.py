@@ -140,14 +140,25 @@ class CollectionVersion:
     def finish(self, *, timeout_seconds: float = 600.0) -> None:
         """Make what was written durable, and wait until its indexes are built, so that searches are fast.
 
+        Args:
+            timeout_seconds: how long to wait while no further row gets into an index.
+
         Raises:
-            StorageFailure: an index is not built in time.
+            StorageFailure: the indexes do not grow for so long.
         """
         self._flush()
-        deadline = time.monotonic() + timeout_seconds
-        while waiting := [index for index in self._indexes() if not _is_built(index)]:
+        deadline, most = time.monotonic() + timeout_seconds, -1
+        while not all(map(_is_built, indexes := self._indexes())):
+            indexed = sum(map(_indexed_rows, indexes))
+            if indexed > most:
+                deadline, most = time.monotonic() + timeout_seconds, indexed
             if time.monotonic() > deadline:
-                raise StorageFailure(f"Milvus has not built index {waiting[0]['index_name']!r} in {timeout_seconds} s.")
+                late = next(index for index in indexes if not _is_built(index))
+                raise StorageFailure(
+                    f"Milvus has not built index {late['index_name']!r}: it has had {_indexed_rows(late)} of "
+                    f"{_total_rows(late)} rows for {timeout_seconds:g} s. All rows are stored; searches are slow until "
+                    f"it is built."
+                )
             time.sleep(_INDEX_POLL_SECONDS)
 
     def _flush(self) -> None:
@@ -182,4 +193,16 @@ def _bounded(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def _is_built(index: dict[str, Any]) -> bool:
-    return int(index.get("pending_index_rows") or 0) == 0 and index.get("state", "Finished") == "Finished"
+    if index.get("state", "Finished") != "Finished":
+        return False
+    # While a server merges segments, the new ones have no index yet and count as pending. Until they have, searches use
+    # the old ones, whose rows count as indexed.
+    return _indexed_rows(index) >= _total_rows(index) or int(index.get("pending_index_rows") or 0) == 0
+
+
+def _indexed_rows(index: dict[str, Any]) -> int:
+    return int(index.get("indexed_rows") or 0)
+
+
+def _total_rows(index: dict[str, Any]) -> int:
+    return int(index.get("total_rows") or 0)
