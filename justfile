@@ -16,6 +16,7 @@ test:
 # Every client against three servers behind a balancer; needs HAProxy
 balanced:
     pytest -m clients --servers 3 tests/clients
+
 # What needs sentence-transformers, several GB that CI does not fetch: pip install '.[torch]'
 torch:
     pytest -rs tests/models/test_torch.py
