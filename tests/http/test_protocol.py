@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import select
 import socket
 import threading
 import time
@@ -31,6 +32,12 @@ def read_all(connection):
     except ConnectionResetError:
         pass
     return answer
+
+
+def keep_sending(connection, data, *, times, pause_seconds=0.0):
+    for _ in range(times):
+        time.sleep(pause_seconds)
+        connection.sendall(data)
 
 
 def parsed(answer):
@@ -209,7 +216,43 @@ def test_what_follows_an_answer_is_read_only_so_far(running):
         connection.sendall(f"POST {EMBED} HTTP/1.1\r\nhost: x\r\ncontent-length: {2**40}\r\n\r\n".encode())
         assert b" 400 " in connection.recv(65536).partition(b"\r\n")[0]
         with pytest.raises(OSError, match=r"reset|[Bb]roken"):
-            connection.sendall(bytes(200 * 2**20))
+            keep_sending(connection, bytes(2**20), times=600)
+
+
+@pytest.fixture(scope="module")
+def guarded(running):
+    """A server that takes bodies of 1,000 bytes from callers with a key."""
+    with running(max_request_bytes=1000, api_key=("secret",)) as http:
+        yield http
+
+
+@pytest.mark.parametrize("ends", ["HTTP/1.1\r\nconnection: close", "HTTP/1.0"])
+@pytest.mark.parametrize(
+    ("request_line", "rest", "status"),
+    [
+        (f"POST {EMBED}", "x-goog-api-key: secret\r\ncontent-length: 8388608\r\n", 400),
+        (f"POST {EMBED}", "content-length: 8388608\r\n", 403),
+        ("POST /nowhere", "x-goog-api-key: secret\r\ncontent-length: 8388608\r\n", 404),
+        ("PUT /healthz", "content-length: 8388608\r\n", 405),
+        (f"POST {EMBED}", "x-goog-api-key: secret\r\ncontent-encoding: br\r\ncontent-length: 8388608\r\n", 400),
+    ],
+)
+def test_a_client_that_sends_all_before_it_reads_learns_why_it_was_refused(guarded, request_line, rest, status, ends):
+    """So does Python's urllib, which asks for the connection to be closed."""
+    with connect(guarded) as connection:
+        connection.sendall(f"{request_line} {ends}\r\nhost: x\r\n{rest}\r\n".encode())
+        select.select([connection], [], [], 20)
+        connection.sendall(bytes(8 * 2**20))
+        connection.shutdown(socket.SHUT_WR)
+        assert parsed(read_all(connection))[0] == status
+
+
+def test_a_client_that_stops_after_its_answer_is_closed(hasty):
+    with connect(hasty) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n")
+        assert parsed(read_all(connection))[0] == 404
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+            keep_sending(connection, b"x", times=60, pause_seconds=PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 h11 bounds heads, chunk sizes and trailers, and refuses what the standard forbids. This module adds: a client that must
 send or read has to move some bytes in every period, or its connection is closed, so that a slow client costs only a
-connection; the number of connections is bounded; what is read after an answer is bounded; and refusals have the API's
-shape. Time in which the server is slow (a full queue, a slow disk) never counts against a client.
+connection; the number of connections is bounded; what is read after an answer is bounded; a client that still sends can
+read its answer before its connection is closed (`lingering.py`); and refusals have the API's shape. Time in which the
+server is slow (a full queue, a slow disk) never counts against a client.
 
 Only public names of uvicorn's `H11Protocol` and of h11 are used, which every version that pyproject.toml allows has.
 """
@@ -24,6 +25,7 @@ from uvicorn.server import ServerState
 
 from gemvec.logs import get_logger
 from gemvec.server.heads import refusal_body
+from gemvec.server.lingering import LingeringTransport
 from gemvec.settings import Settings
 
 log = get_logger("server")
@@ -33,8 +35,8 @@ _MIN_BYTES_PER_SECOND = 500
 # A check that is late by more than this share of the timeout says nothing about the client.
 _OWN_HALT = 0.1
 # How much a client may still send of a request that was already answered; many read the answer only afterwards.
-_MAX_IGNORED_BYTES = 64 * 2**20
-_IGNORING_PAUSE_SECONDS = 0.02
+_MAX_IGNORED_BYTES = 256 * 2**20
+_IGNORING_PAUSE_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Expect a request soon; refuse the connection if there are too many."""
         super().connection_made(transport)
+        self._lingering = LingeringTransport(transport, self._is_arriving)
+        self.transport = cast("asyncio.Transport", self._lingering)
         if len(self.connections) > self._bounds.max_connections:
             log.warning("too many connections", extra={"connections": len(self.connections)})
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections; try again in a second.")
@@ -93,31 +97,28 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes that arrived."""
-        if self.transport.is_closing():
-            return
         self._received_bytes += len(data)
+        if self.transport.is_closing():
+            if self._lingering.is_lingering:
+                self._ignore(data)
+            return
         if self._has_no_request():
             data = data.lstrip(b"\r\n")  # empty lines are allowed before a request line, but h11 refuses them
             self._ignored_bytes = 0
         if data:
             super().data_received(data)
         if self._is_ignoring():
-            self._ignored_bytes += len(data)
-            if self._ignored_bytes > _MAX_IGNORED_BYTES:
-                self._break_off()
-            else:
-                self._pause()
-        if not self.transport.is_closing():
-            self._watch_or_rest()
+            self._ignore(data)
+        self._watch_or_rest()
 
-    def _pause(self) -> None:
-        """Read no more for a moment: what comes after an answer must not keep the loop from other requests."""
+    def _ignore(self, data: bytes) -> None:
+        """Throw away what comes after an answer, and read no more for a moment: it must not keep others waiting."""
+        self._ignored_bytes += len(data)
+        if self._ignored_bytes > _MAX_IGNORED_BYTES:
+            self._break_off()
+            return
         self.flow.pause_reading()
-        self.loop.call_later(_IGNORING_PAUSE_SECONDS, self._go_on)
-
-    def _go_on(self) -> None:
-        if not self.transport.is_closing():
-            self.flow.resume_reading()
+        self.loop.call_later(_IGNORING_PAUSE_SECONDS, self.flow.resume_reading)
 
     def pause_writing(self) -> None:
         """Expect the client to read its answer."""
@@ -133,6 +134,8 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Expect the client to read the rest of the answer, which uvicorn keeps even when it closes."""
         super().on_response_complete()
+        if self._lingering.is_lingering:
+            self.flow.resume_reading()
         self._rest()
         self._watch_or_rest()
 
@@ -160,7 +163,7 @@ class BoundedProtocol(H11Protocol):
         )
         self.transport.write(head.encode() + body)
         self._stop_answering()
-        self.transport.close()
+        self._lingering.close_at_once()
 
     def _break_off(self) -> None:
         self._stop_answering()
@@ -173,6 +176,10 @@ class BoundedProtocol(H11Protocol):
             self.cycle.message_event.set()
 
     # State of the request
+
+    def _is_arriving(self) -> bool:
+        """Whether more of a request's body is on its way."""
+        return self.conn.their_state is h11.SEND_BODY
 
     def _has_no_request(self) -> bool:
         return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
@@ -194,7 +201,7 @@ class BoundedProtocol(H11Protocol):
 
     def _has_to_send(self) -> bool:
         if self.transport.is_closing():
-            return False
+            return self._lingering.is_lingering
         is_between = self.timeout_keep_alive_task is not None  # uvicorn itself watches idle connections
         state = self.conn.their_state
         return state is h11.SEND_BODY or (state is h11.IDLE and not (is_between and self._has_no_request()))
@@ -228,11 +235,14 @@ class BoundedProtocol(H11Protocol):
         is_late = self.loop.time() > due_at + _OWN_HALT * self._bounds.timeout_seconds
         if is_steady or is_late or (self.flow.read_paused and not has_to_take):
             self._set_watch()
-        elif self._has_no_request() and not has_to_take:
-            self.transport.close()
+        elif self._may_go_silently() and not has_to_take:
+            self._lingering.close_at_once()
         else:
             log.info("closed a slow connection", extra={"received": self._received_bytes, "taken": taken_bytes})
             if has_to_take:
                 self._break_off()
             else:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")
+
+    def _may_go_silently(self) -> bool:
+        return self._lingering.is_lingering or self._has_no_request()
