@@ -194,6 +194,18 @@ def test_a_driver_that_ends_is_started_again(store, cluster):
 
 
 @pytest.mark.slow
+def test_a_driver_leaves_it_to_the_server_when_to_end(store, cluster):
+    async def steps(executor, runner):
+        before = driver_of(executor)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(before, number)
+        assert_whole(store, await ended(store, create(store, numbered(200))), numbered(200))
+        assert driver_of(executor) == before
+
+    run(store, steps, spec(cluster))
+
+
+@pytest.mark.slow
 def test_actors_without_work_are_given_back_and_none_outlives_the_server(store, cluster):
     async def steps(executor, runner):
         await ended(store, create(store, numbered(200)))

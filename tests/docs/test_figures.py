@@ -320,3 +320,14 @@ def test_the_decision_for_urllib3_says_what_it_costs():
 def test_the_readme_says_how_long_the_first_vector_takes():
     seconds = result("first_vector.json")["median_seconds"]["all"]
     assert f"From nothing to the first vector takes {seconds:.0f} s on two cores" in page("README.md")
+
+
+def test_the_page_on_ray_says_what_it_costs_and_what_a_lost_node_changes():
+    measured, text = result("ray_batches.json"), page("docs/ray.md")
+    node, killed = measured["one_node"], measured["two_nodes"]
+    more = {case: f"{node['cost'][f'ray_over_{case}']['cpu']:.0%}".replace("%", " %") for case in ("batch", "engine")}
+    took = f"{node['texts']:,} short texts took {more['batch']} more CPU seconds than the same batch without Ray"
+    assert f"{took}, and {more['engine']} more than the engine alone" in text
+    assert killed["lines_with_the_same_bytes"] == killed["texts"]
+    assert killed["lost_actors"] == 1
+    assert f"{killed['texts']:,} texts on two nodes" in text

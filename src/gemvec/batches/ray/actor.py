@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import pickle
 from typing import Any
-
-_NICENESS = 10  # on a machine that also serves, interactive calls go first
 
 
 class ChunkActor:
@@ -35,7 +32,6 @@ class ChunkActor:
         Returns:
             Why this node cannot be used; "" if it can.
         """
-        os.nice(_NICENESS)
         return await asyncio.to_thread(self._open, identity, opening)
 
     def _open(self, identity: str, opening: bytes) -> str:

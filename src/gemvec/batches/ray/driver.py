@@ -46,11 +46,11 @@ _STATUS_SECONDS = 1.0
 
 def serve() -> None:
     """Run as the driver; the command line has the handle of its connection to the server."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # terminals signal all processes alike, but the server decides
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_signals()
     wire: Wire = Connection(int(sys.argv[1]))
     spec: ClusterSpec = wire.recv()
     reason = _connect(spec.address)
+    _ignore_signals()  # Ray has set its own handler
     if reason:
         wire.send(NotConnected(reason))
         return
@@ -59,6 +59,12 @@ def serve() -> None:
         asyncio.run(_Driver(wire, spec).serve())
     finally:
         os._exit(1)  # an orderly end would wait for threads that listen
+
+
+def _ignore_signals() -> None:
+    """Leave it to the server when to end: terminals and service managers signal all processes alike."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _connect(address: str) -> str:

@@ -86,7 +86,8 @@ class RayExecutor:
             raise outcome.error
         if outcome.failure is not None:
             raise _error_of(task, outcome.failure)
-        assert outcome.result is not None
+        if outcome.result is None:  # it was stopped with the driver
+            raise _ended()
         return outcome.result
 
     def figures(self) -> Iterable[Figure]:
@@ -193,10 +194,7 @@ class _Driver:
             with self._sending:
                 self._wire.send(message)
         except OSError as error:
-            raise self._ended() from error
-
-    def _ended(self) -> ClusterUnavailable:
-        return ClusterUnavailable("The driver of the Ray cluster has ended; it is started again.")
+            raise _ended() from error
 
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
@@ -204,7 +202,7 @@ class _Driver:
                 self._take(self._wire.recv())
         self.is_broken = True
         for number in list(self._waiting):
-            self._settle(number, self._ended())
+            self._settle(number, _ended())
 
     def _take(self, message: PoolStatus | Notice | Outcome) -> None:
         if isinstance(message, PoolStatus):
@@ -241,6 +239,10 @@ def _start(theirs: Wire) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # Ray repeats there what its own log has
         )
+
+
+def _ended() -> ClusterUnavailable:
+    return ClusterUnavailable("The driver of the Ray cluster has ended; it is started again.")
 
 
 def _error_of(task: ChunkTask, failure: Failed) -> Exception:

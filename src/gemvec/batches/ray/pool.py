@@ -168,11 +168,13 @@ class ActorPool:
         """Forget an actor that does not answer; what else it was computing learns it in the same way."""
         if actor not in self._actors:
             return
-        self._lost += 1
         self._not_before = time.monotonic() + self._pause_seconds
         self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
         self._trouble = f"its actors are lost ({reason})"
         self._end(actor)
+        if not actor.node:  # it had no place yet, so nothing was lost with it
+            return
+        self._lost += 1
         self._notify(Notice("an actor was lost, and what it was computing is given to another", reason, actor.node))
 
     def _end(self, actor: _Actor) -> None:
