@@ -1,6 +1,7 @@
 """Chunks on a Ray cluster: the same answers, whatever happens to actors, nodes and the driver."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -228,6 +229,35 @@ def test_nothing_of_a_text_is_in_what_ray_writes_and_nothing_phones_home(store, 
     written = [each for each in cluster.logs.rglob("*") if each.is_file()]
     assert len(written) > 10
     assert not [each for each in written if re.search(rb"canary-541|break the model|refuse me", each.read_bytes())]
+
+
+def count_drivers():
+    """Return how many drivers run that this process has started."""
+    found = 0
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            is_mine = f"PPid:\t{os.getpid()}\n" in command.with_name("status").read_text()
+            found += is_mine and b"gemvec.batches.ray.driver" in command.read_bytes()
+    return found
+
+
+@pytest.mark.slow
+def test_there_is_one_driver_even_if_the_chunk_that_asked_for_a_new_one_is_abandoned(cluster):
+    async def steps():
+        executor = RayExecutor(spec(cluster))
+        os.kill(driver_of(executor), signal.SIGKILL)
+        await until(lambda: executor._driver.is_broken)
+        asking = asyncio.create_task(executor._running())
+        await until(lambda: count_drivers() == 1)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert not (await executor._running()).is_broken
+        await asyncio.sleep(0.1)
+        assert count_drivers() == 1
+        await executor.close()
+        assert count_drivers() == 0
+
+    asyncio.run(steps())
 
 
 def test_an_address_where_no_cluster_answers_is_named(cluster):

@@ -65,6 +65,7 @@ class RayExecutor:
         self.chunks_in_flight = CHUNKS_EACH * spec.max_actors
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="gemvec-ray")
         self._starting = asyncio.Lock()
+        self._restarting: asyncio.Future[None] | None = None
         self._is_closed = False
         self._before = PoolStatus()
         self._driver = _Driver(spec)
@@ -123,8 +124,11 @@ class RayExecutor:
             if self._is_closed:
                 raise ClusterUnavailable
             if self._driver.is_broken:
+                if self._restarting is None or self._restarting.done():
+                    self._restarting = asyncio.get_running_loop().run_in_executor(self._threads, self._restart)
+                    self._restarting.add_done_callback(_ignore)
                 # Shielded: whoever asked for it may be gone before it is there, and then it is for the next.
-                await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, self._restart))
+                await asyncio.shield(self._restarting)
             return self._driver
 
     def _restart(self) -> None:
@@ -133,6 +137,8 @@ class RayExecutor:
         self._driver = _Driver(self._spec)
         before, last = self._before, ended.status
         self._before = PoolStatus(lost=before.lost + last.lost, refused=before.refused + last.refused)
+        if self._is_closed:  # meanwhile, and nobody waited for this one
+            self._driver.close()
 
 
 class _Driver:
@@ -260,7 +266,7 @@ def _resolve(future: asyncio.Future[Outcome], answer: Outcome | ClusterUnavailab
         future.set_exception(answer)
 
 
-def _ignore(answer: asyncio.Future[Outcome]) -> None:
-    """Look at how an abandoned chunk ended, so that asyncio does not complain that nobody did."""
-    if not answer.cancelled():
-        answer.exception()
+def _ignore(abandoned: asyncio.Future[Outcome] | asyncio.Future[None]) -> None:
+    """Look at how it ended, so that asyncio does not complain that nobody did."""
+    if not abandoned.cancelled():
+        abandoned.exception()
