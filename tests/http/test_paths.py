@@ -51,6 +51,10 @@ def test_slashes_and_encoding_never_decide_whether_a_path_is_found(http, method,
         ("/openai/deployments/x/chat/completions", "openai"),
         ("/api/chat", "ollama"),
         ("/v2/rerank/x", "cohere"),
+        ("/v1/embedings", "openai"),
+        ("/embeds", "tei"),
+        ("/tokenizer", "tei"),
+        ("/v1beta/model", "gemini"),
     ],
 )
 def test_a_path_to_nowhere_is_named_in_the_shape_of_the_api_that_it_resembles(http, path, shape):

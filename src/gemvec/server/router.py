@@ -69,7 +69,7 @@ class Router:
             self._methods.setdefault(route.path, {})[route.method] = (route, app)
         self._paths = list(self._methods)
         # What a caller may have meant, by its path.
-        self._shown = {full_path(route): f"{route.method} {full_path(route)}" for route, _ in reversed(routes)}
+        self._shown = {full_path(route): route for route, _ in reversed(routes)}
         self._words = {"", *_FOREIGN_SEGMENTS, *_OTHER_WORDS, *(each.strip("/") for each in VERSIONS)}
         self._words |= {each for path in self._methods for each in path.split("/") if "{" not in each}
         self._dialects = _FOREIGN_SEGMENTS | _own_segments([route for route, _ in routes])
@@ -82,10 +82,10 @@ class Router:
         found = (self._dialects[each] for each in path.split("/") if each in self._dialects)
         return next(found, Dialect.GEMINI)
 
-    def _find_nearest(self, path: str) -> str:
-        """Return the route whose path is most like one without a route; empty if none is."""
+    def _find_nearest(self, path: str) -> Route | None:
+        """Return the route whose path is most like one without a route; None if none is."""
         found = get_close_matches(path, self._shown, 1, _ALIKE) if len(path) <= _MAX_COMPARED else []
-        return self._shown[found[0]] if found else ""
+        return self._shown[found[0]] if found else None
 
     def _known_words(self, path: str) -> str:
         """Return a path for the log, without names that the caller may have chosen."""
@@ -120,7 +120,9 @@ class Router:
         dialect, rest = self._guess_dialect(path), self._rest
         scope["state"] |= {"dialect": dialect, "unknown_path": self._known_words(path)}
         if rest is None or not rest.takes(path, dialect):
-            scope["state"]["nearest_route"] = self._find_nearest(path)
+            if (nearest := self._find_nearest(path)) is not None:
+                scope["state"]["nearest_route"] = f"{nearest.method} {full_path(nearest)}"
+                scope["state"]["dialect"] = nearest.dialect if dialect is Dialect.GEMINI else dialect
             raise HTTPException(_NOT_FOUND)
         scope["state"] |= {"route": rest.route, "version": "", "caller": ANONYMOUS, "owner": ""}
         await rest.app(scope, receive, send)
