@@ -1,5 +1,6 @@
 """Settings: where a value comes from, how it is read, and what is refused."""
 
+import os
 import re
 from dataclasses import fields
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemvec.errors import BadSetting
-from gemvec.settings import Settings, flag_name, parse_bytes, variable_name
+from gemvec.settings import Settings, default_variable, flag_name, parse_bytes, variable_name
 
 
 @pytest.mark.parametrize("given", [{"api_key": [""]}, {"api_key": " , "}, {"model": [" "]}])
@@ -83,3 +84,14 @@ def test_any_text_is_taken_or_refused_with_its_variable_named(name, text):
     else:
         return
     assert variable_name(name) in complaint
+
+
+def test_a_variable_of_a_native_library_is_set_for_a_moment_and_keeps_the_value_it_has(monkeypatch):
+    monkeypatch.delenv("ONEDNN_SOMETHING", raising=False)
+    with default_variable("ONEDNN_SOMETHING", "1"):
+        assert os.environ["ONEDNN_SOMETHING"] == "1"
+    assert "ONEDNN_SOMETHING" not in os.environ
+    monkeypatch.setenv("ONEDNN_SOMETHING", "7")
+    with default_variable("ONEDNN_SOMETHING", "1"):
+        assert os.environ["ONEDNN_SOMETHING"] == "7"
+    assert os.environ["ONEDNN_SOMETHING"] == "7"

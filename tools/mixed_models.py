@@ -203,7 +203,7 @@ def run(requests: int) -> dict[str, Any]:
         "loads": loads,
         "estimated_bytes": dict(zip(MODELS, sizes, strict=True)),
         "model_memory_bytes": budget,
-        "resident_bytes": {"highest": max(resident), "at_the_end": resident[-1]},
+        "resident_bytes": {"at_the_start": resident[0], "highest": max(resident), "at_the_end": resident[-1]},
         "seconds": round(seconds, 1),
     }
 

@@ -6,13 +6,14 @@ A command-line flag has precedence over a variable, and a variable that is not e
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import operator
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args, get_origin
@@ -196,8 +197,8 @@ class Settings:
     )
     model_memory: int = setting(
         0,
-        "Memory for all models together, estimated from the size of their files; the one that was longest unused makes "
-        "room for another. 0 for no limit.",
+        "Memory for all models together, estimated from the size of their files and the number of streams; the one "
+        "that was longest unused makes room for another. 0 for no limit.",
         unit="bytes",
         minimum=0,
         topic=_MODEL,
@@ -462,6 +463,22 @@ def is_empty_variable(name: str) -> bool:
 def process_environ() -> dict[str, str]:
     """Return a copy of the environment, for a child process."""
     return dict(os.environ)
+
+
+@contextlib.contextmanager
+def default_variable(name: str, value: str) -> Generator[None]:
+    """Set a variable that a native library reads, for as long as the context lasts, unless it has a value.
+
+    Contexts of one variable in several threads must not overlap.
+    """
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 def parse_bytes(text: str) -> int:

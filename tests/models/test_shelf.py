@@ -26,7 +26,8 @@ def open_models(*models, **settings):
 
 def room_for(*names):
     """Return the memory that these models are thought to take."""
-    return sum(load_named_model(str(GOLDEN / name), Path()).count_memory(Settings.load({})) for name in names)
+    settings = Settings.load({}, streams=1)
+    return sum(load_named_model(str(GOLDEN / name), Path()).count_memory(settings) for name in names)
 
 
 def figures(embedder, name):

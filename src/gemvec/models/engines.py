@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from gemvec.models.graph import Graph
 
 _STATIC_TOKEN_BUDGET = 65_536
+# Memory of one stream of a network beside the weights: the kernels it keeps for shapes of micro-batches, and the values
+# between layers. Measured with networks of 6 and 12 layers after micro-batches of every width: 70 to 105 MiB.
+_STREAM_BYTES = 96 * 2**20
+# Memory of weights with 4-bit matrices, as a multiple of their file: the matrices of the layers are unpacked.
+_UNPACKED_SHARE = 3
 
 
 class Engine(Protocol):
@@ -58,11 +63,11 @@ class Engine(Protocol):
         ...
 
     def count_weights(self, files: Sequence[Path], settings: Settings) -> int:
-        """Return an estimate of the bytes of memory that weights take when they are loaded.
+        """Return an estimate of the bytes of memory that weights take when they are loaded, and streams beside them.
 
         Args:
             files: the files with the weights, and others that are small.
-            settings: `precision` and `device`.
+            settings: `precision`, `device` and `streams`.
         """
         ...
 
@@ -152,8 +157,9 @@ class _OpenVino:
         return settings.token_budget or PROCESSOR_TOKENS
 
     def count_weights(self, files: Sequence[Path], settings: Settings) -> int:
-        del settings
-        return _size(files)
+        endings = {path.suffix for path in files}
+        is_packed = ".bin" in endings and ".xml" not in endings  # else the .bin is that of an OpenVINO graph
+        return _size(files) * (_UNPACKED_SHARE if is_packed else 1) + _STREAM_BYTES * self.count_streams(settings)
 
     def import_modules(self) -> None:
         import_module("gemvec.models.openvino")

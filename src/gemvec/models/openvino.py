@@ -6,6 +6,7 @@ texts, queues or callers.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import chain
 
@@ -17,10 +18,14 @@ from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Graph
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.widths import padded_width
-from gemvec.settings import Precision
+from gemvec.settings import Precision, default_variable
 
 # Number of cached kernels, each for one shape of one operation; enough for all full micro-batches.
 _KEPT_KERNELS = 128
+# oneDNN, which is part of OpenVINO, keeps kernels for the whole process, after their model is closed too: 1,024, each a
+# third of a MiB. As many as one stream keeps are enough for the streams to share.
+_SHARED_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+_compiling = threading.Lock()
 # Snippets are kernels that OpenVINO generates for a whole subgraph, here for attention. In 2026.4.1, the fp32 snippet
 # for one width sometimes computed wrong attention, without an error and for as long as the model was open, in processes
 # that had opened other models before. The library's own kernels are as fast.
@@ -141,21 +146,19 @@ def _compile(model: openvino.Model, precision: Precision, streams: int) -> openv
     is_fast = precision == "fast" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if is_fast:
         multiply_in_bf16(model)
-    return core.compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": "bf16" if is_fast else "f32",
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": streams,
-            "INFERENCE_NUM_THREADS": streams,
-            # With pinned threads, two processes (a server and a batch worker) would share a core and leave another one
-            # idle.
-            "ENABLE_CPU_PINNING": False,
-            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
-            "SNIPPETS_MODE": _SNIPPETS_MODE,
-        },
-    )
+    properties = {
+        "INFERENCE_PRECISION_HINT": "bf16" if is_fast else "f32",
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams,
+        # With pinned threads, two processes (a server and a batch worker) would share a core and leave another idle.
+        "ENABLE_CPU_PINNING": False,
+        "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
+        "SNIPPETS_MODE": _SNIPPETS_MODE,
+    }
+    # Read when the first network is compiled. It is not left set, because torch has a oneDNN of its own.
+    with _compiling, default_variable(_SHARED_KERNELS, str(_KEPT_KERNELS)):
+        return core.compile_model(model, "CPU", properties)
 
 
 def multiply_in_bf16(model: openvino.Model) -> None:

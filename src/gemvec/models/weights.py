@@ -57,7 +57,7 @@ class LoadedModel:
         """Return an estimate of the bytes of memory that the model takes when it is open.
 
         Args:
-            settings: `precision` and `device`.
+            settings: `precision`, `device` and `streams`.
         """
         files = [self.folder / path for path in _weights_paths(self.folder, self.record)]
         tokenizer = self.folder / self.record.network_path / "tokenizer.json"
