@@ -1,8 +1,7 @@
 """Pages of the web, fetched within bounds: `Fetcher`.
 
 Only the hosts that the user has named are asked: no page and no redirect leads to another one, such as a host of the
-private network. Every answer is bounded in size, decompressed
-or not, in time and in redirects.
+private network. Every answer is bounded in size, decompressed or not, in time and in redirects.
 """
 
 from __future__ import annotations
