@@ -1,29 +1,23 @@
 """Read public corpora as `gemvec index` does, and report per format what came out of them.
 
     pip install trafilatura        # and pandoc, for the comparisons; without them these figures are left out
-    python tools/corpora.py NAME=FOLDER ... [--commit NAME=COMMIT ...] [--questions FILE --ask LANGUAGE=NAME ...]
-        [--model MODEL] [--output benchmarks/results/corpora.json]
+    python tools/corpora.py NAME=FOLDER ... [--commit NAME=COMMIT ...] [--output benchmarks/results/corpora.json]
 
 Reported for each format of each corpus: files read and left out, passages, characters in passages, processor seconds,
 passages that are only markup (no letter and no digit is left without tags, addresses, links' targets and punctuation),
 and which share of a reference extractor's words the passages hold, by characters: PDFium's raw text for PDF,
 trafilatura's main text for HTML, pandoc's for the others. The reference reads a sample of the files.
-
-With `--questions`, corpora are indexed, and a question is right when one of the first three passages (`by document`:
-documents) comes from a file whose name matches its pattern. `unanswerable` are those for which the corpus has no file.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,8 +27,6 @@ from typing import Any
 
 from gemvec.documents import BadDocument, Document, Sources, Splitter
 from gemvec.documents.text import fold
-from gemvec.milvus import ingest, open_collection, search
-from gemvec.models.local import open_embedder
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
 
@@ -43,13 +35,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from machine import describe_run
 
 SAMPLE = 40  # files of each format that the reference extractor reads
-LOOKED_AT = 3
-WAYS: dict[str, dict[str, bool]] = {
-    "dense": {},
-    "hybrid": {"hybrid": True},
-    "dense, by document": {"by_document": True},
-    "hybrid, by document": {"hybrid": True, "by_document": True},
-}
 REFERENCE_SECONDS = 60
 PANDOC_FORMATS = {
     ".md": "gfm+yaml_metadata_block",
@@ -200,31 +185,6 @@ def measure(folder: Path, splitter: Splitter) -> dict[str, Any]:
     }
 
 
-async def ask(folder: Path, questions: list[dict[str, str]], settings: Settings) -> dict[str, Any]:
-    """Index a folder, and return how many questions find their file."""
-    tokenizer = load_model(settings.model[0], settings.cache_dir).folder / "tokenizer.json"
-    embedder = open_embedder(settings)
-    missed: dict[str, list[str]] = {name: [] for name in WAYS}
-    with tempfile.TemporaryDirectory() as kept, open_collection(f"{kept}/corpus.db", "docs") as collection:
-        sources = Sources([str(folder)], root=folder)
-        await ingest(collection, embedder, sources, splitter=Splitter(tokenizer_file=tokenizer))
-        names = {row["source"] for row in collection.resolve().scan(["source"])}
-        for way, each in ((way, each) for each in questions for way in missed):
-            hits = await search(collection, embedder, each["query"], limit=LOOKED_AT, **WAYS[way])
-            if not any(re.search(each["want"], hit.source) for hit in hits):
-                missed[way].append(each["query"])
-    await embedder.close()
-    right = {way: len(questions) - len(each) for way, each in missed.items()}
-    unanswerable = [each["query"] for each in questions if not any(re.search(each["want"], name) for name in names)]
-    return {
-        "model": settings.model[0],
-        "questions": len(questions),
-        "right": right,
-        "missed": missed,
-        "unanswerable": unanswerable,
-    }
-
-
 def split_pairs(pairs: list[str]) -> Iterator[tuple[str, str]]:
     """Yield the names and values of `NAME=VALUE`."""
     for each in pairs:
@@ -237,13 +197,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("corpora", nargs="+", metavar="NAME=FOLDER")
     parser.add_argument("--commit", action="append", default=[], metavar="NAME=COMMIT")
-    parser.add_argument("--questions", type=Path)
-    parser.add_argument("--ask", action="append", default=[], metavar="LANGUAGE=NAME", help="corpus of questions")
-    parser.add_argument("--model", default="", help="the default model when left out")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     commits, folders = dict(split_pairs(options.commit)), dict(split_pairs(options.corpora))
-    settings = Settings.load(**({"model": (options.model,)} if options.model else {}))
+    settings = Settings.load()
     splitter = Splitter(tokenizer_file=load_model(settings.model[0], settings.cache_dir).folder / "tokenizer.json")
     corpora: dict[str, Any] = {}
     for name, folder in folders.items():
@@ -251,13 +208,6 @@ def main() -> None:
         corpora[name] = {"commit": commits.get(name, "")} | measure(Path(folder), splitter)
     result = describe_run(("gemvec", "pypdfium2", "beautifulsoup4", "markdownify", "mammoth"))
     result |= {"command": "python tools/corpora.py NAME=FOLDER ...", "corpora": corpora}
-    if options.questions:
-        lines = [json.loads(line) for line in options.questions.read_text().splitlines()]
-        result["questions"] = {
-            language: {"corpus": name}
-            | asyncio.run(ask(Path(folders[name]), [each for each in lines if each["language"] == language], settings))
-            for language, name in split_pairs(options.ask)
-        }
     text = json.dumps(result, indent=2) + "\n"
     print(text)
     if options.output:

@@ -111,6 +111,21 @@ def test_the_page_on_indexing_says_how_often_each_search_is_right():
         assert measured[name]["questions"] == int(questions.split()[0])
 
 
+def test_the_page_on_indexing_says_how_many_questions_find_their_document():
+    languages = {"en": "17 in English", "es": "6 in Spanish", "zh": "6 in Chinese", "ru": "6 in Russian"}
+    measured = result("questions.json")["languages"]
+    assert {name: each["questions"] for name, each in measured.items()} == {
+        name: int(words.split()[0]) for name, words in languages.items()
+    }
+    for name, words in languages.items():
+        row = page("docs/indexing.md").partition(f"| {words}, ")[2]
+        quoted = [int(each) for each in row.split("|")[1:5]]
+        ways = ("dense", "hybrid", "dense, by document", "hybrid, by document")
+        assert quoted == [measured[name]["right"][way] for way in ways], name
+        model = measured[name]["model"]
+        assert row.split("|")[0].strip() == ("default model" if name == "en" else f"`{model}`")
+
+
 def test_the_page_on_milvus_says_what_reading_lite_directly_saves():
     measured, text = result("lite.json")["medians"], page("docs/milvus.md")
     search, plain_search, index, plain_index = (
