@@ -59,7 +59,7 @@ def simple_commands(line):
     lexer.whitespace_split = True
     found, is_target = [[]], False
     for word in lexer:
-        if word in {"&&", "||", "|", ";"}:
+        if word in {"&&", "||", "|", ";", "&"}:
             found.append([])
         elif word in {"<", ">", ">>"}:
             is_target = True

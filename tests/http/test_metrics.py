@@ -107,10 +107,11 @@ def test_every_metric_is_in_the_guide_and_the_guide_names_no_other(http):
     http.post(EMBED, json=BODY)
     http.post(EMBED, json={})
     families = text_string_to_metric_families(http.get("/metrics").text)
-    # What the cache, a gateway and keys count appears only where there is one.
+    # What the cache, a gateway, keys and Ray count appears only where there is one.
     served = {family.name for family in families if family.name.startswith("gemvec")}
     cache = {"gemvec_cache_hits", "gemvec_cache_misses", "gemvec_cache_entries", "gemvec_cache_bytes"}
     upstream = {"gemvec_upstream_calls", "gemvec_upstream_texts", "gemvec_upstream_waiting_texts"}
     keys = {"gemvec_key_calls", "gemvec_key_texts", "gemvec_key_tokens"}
+    ray = {f"gemvec_ray_{each}" for each in ("actors", "chunks", "lost_actors", "refused_actors")}
     listed = set(re.findall(r"^\| `(gemvec\w*?)(?:_total)?` ", GUIDE.read_text(), re.MULTILINE))
-    assert listed == served | cache | upstream | keys
+    assert listed == served | cache | upstream | keys | ray

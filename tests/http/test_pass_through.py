@@ -205,7 +205,7 @@ def test_calls_about_embeddings_are_never_passed_on(front, behind):
     for method in ("embedContent", "batchEmbedContents", "asyncBatchEmbedContent"):
         answer = front.post(f"/v1beta/models/unknown-embedding:{method}", json=EMBED_BODY | {"requests": [EMBED_BODY]})
         assert answer.status_code in {400, 404}
-    paths = ["/v1/embeddings", "/embed_all", "/v1/embed", "/EMBED", "/api/v1/embeddings", "/embeddings/x"]
+    paths = ["/v1/embeddings", "/embed_sparse", "/v1/embed", "/EMBED", "/api/v1/embeddings", "/embeddings/x"]
     paths += [
         f"/v1beta/{name}" for name in ("models/gecko:embedText", "tunedModels/x:embedContent", "models/x:embed;a")
     ]
