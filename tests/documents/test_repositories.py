@@ -139,6 +139,25 @@ def test_a_damaged_copy_is_fetched_again(repository, remote, tmp_path):
     assert read(remote, url) == whole
 
 
+def zero(path):
+    path.chmod(0o600)
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("pattern", ["HEAD", "config", "shallow", "objects/??/*", "objects/pack/*.pack", "refs"])
+def test_a_copy_that_a_crash_has_damaged_is_fetched_again(repository, remote, tmp_path, pattern):
+    url = repository.as_uri()
+    read(remote, url)
+    commit(repository, README="# Project\n\nThree.")
+    (copy,) = [each for each in (tmp_path / "cache" / "repositories").iterdir() if each.is_dir()]
+    for each in (copy / ".git").glob(pattern):
+        if each.is_dir():
+            shutil.rmtree(each)
+        else:
+            zero(each)
+    assert read(remote, url)[f"{url}/README.md"] == "# Project\n\nThree."
+
+
 def test_without_git_the_program_is_named(repository, remote, monkeypatch):
     monkeypatch.setenv("PATH", str(Path(os.devnull)))
     with pytest.raises(BadSetting, match="git must be installed"):

@@ -20,6 +20,8 @@ from gemvec.figures import Figure
 from gemvec.logs import get_logger
 from gemvec.storage.durable import Hook
 
+# While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
+CHUNKS_IN_FLIGHT = 4
 # Processes are started only for a batch with more chunks.
 CHUNKS_WITHOUT_PROCESSES = 4
 _IDLE_SECONDS = 60.0
@@ -27,10 +29,6 @@ _IDLE_SECONDS = 60.0
 _PAUSE_SECONDS = 5.0
 
 _log = get_logger("batches")
-
-
-# While one chunk is embedded the next ones are read, and the last ones written: four keep two streams full.
-CHUNKS_IN_FLIGHT = 4
 
 
 class Executor(Protocol):

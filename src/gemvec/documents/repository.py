@@ -51,12 +51,13 @@ def fetch_repository(address: Address, folder: Path, closing: threading.Event) -
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with FileLock(place.with_suffix(".lock")):
         run = _Git(git, place, address, closing)
+        is_copy = place.exists()
         try:
             run.update()
         except TransportFailure:
-            if not place.exists() or run.has_fetched is False:
+            if not is_copy or not run.is_there():
                 raise
-            shutil.rmtree(place)  # damaged by a kill or a full disk
+            shutil.rmtree(place)  # so the fault is the copy's, damaged by a crash or a full disk
             run.update()
     return place
 
@@ -69,28 +70,35 @@ class _Git:
         self._place = place
         self._address = address
         self._closing = closing
-        self.has_fetched = False
+        self._newest = ("--", address.location, address.ref or "HEAD")
+
+    def is_there(self) -> bool:
+        """Say whether the repository answers, and has the branch."""
+        try:
+            self._run("ls-remote", "--quiet", "--exit-code", *self._newest, folder=self._place.parent)
+        except TransportFailure:
+            return False
+        return True
 
     def update(self) -> None:
+        """Bring the newest state into the folder."""
         self._place.mkdir(exist_ok=True, mode=0o700)
         for name in _STALE_LOCKS:
             (self._place / ".git" / name).unlink(missing_ok=True)
         self._run("init", "--quiet", ".")
         self._run(
-            "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--force",
-            "--", self._address.location, self._address.ref or "HEAD",
+            "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--force", *self._newest
         )  # fmt: skip
-        self.has_fetched = True
         self._run("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
         self._run("clean", "--quiet", "-ffdx")
 
-    def _run(self, *arguments: str) -> None:
+    def _run(self, *arguments: str, folder: Path | None = None) -> None:
         options = [f"http.lowSpeedLimit={_SLOWEST_BYTES}", f"http.lowSpeedTime={_SLOW_SECONDS}"]
         options += ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "gc.auto=0"]
         words = [self._git, *(word for each in options for word in ("-c", each)), *arguments]
         with subprocess.Popen(  # noqa: S603 # git itself, and an address that was checked
             words,
-            cwd=self._place,
+            cwd=folder or self._place,
             env=self._environ(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

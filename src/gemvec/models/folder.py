@@ -255,10 +255,9 @@ class _Folder:
         if self.task == "rerank" and engine != "network":
             raise UnsupportedModel(f"{self.here / chosen} is a graph; gemvec runs a reranker from its safetensors.")
         self._require_tokenizer()
+        # The check imports OpenVINO, so it is left to the engine if nothing else could run the model.
         if engine == "network" and self.task == "embed" and is_torch_installed():
-            check_config(
-                self.config
-            )  # which imports OpenVINO, so it is left to the engine if nothing else could run it
+            check_config(self.config)
         size = self._network_size() if engine == "network" else 0
         return {
             "engine": engine,
