@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from make_tiny_model import write_tiny_model
 
 from databases import database, database_url, postgresql_folder, postgresql_url  # noqa: F401 - fixtures for all
-from object_stores import s3_endpoint, s3_environment, s3_url  # noqa: F401 - likewise
-from site_server import site  # noqa: F401 - likewise
+from object_stores import s3_endpoint, s3_environment, s3_url  # noqa: F401 - as above
+from site_server import site  # noqa: F401 - as above
 
 # A law holds on a busy machine too, where hypothesis' limits of time would fail it.
 settings.register_profile("gemvec", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -26,9 +26,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from batch_crashes import Campaign, fork_worker  # noqa: E402 - found through the line above
-from batch_worker import CHUNK_STEPS, CREATE_STEPS, END_STEPS  # noqa: E402 - likewise
-from databases import running_postgresql  # noqa: E402 - likewise
-from gemvec.batches.executor import CHUNKS_IN_FLIGHT  # noqa: E402 - likewise
+from batch_worker import CHUNK_STEPS, CREATE_STEPS, END_STEPS  # noqa: E402 - as above
+from databases import running_postgresql  # noqa: E402 - as above
+from gemvec.batches.executor import CHUNKS_IN_FLIGHT  # noqa: E402 - as above
 
 
 def kill_at_named_steps(campaign: Campaign) -> list[str]:

@@ -32,10 +32,10 @@ from typing import Any
 import docx
 import milvus_lite  # noqa: F401 - imported before the forks
 import openpyxl
-import openvino  # noqa: F401 - likewise
+import openvino  # noqa: F401 - as above
 import pptx
-import pymilvus  # noqa: F401 - likewise
-import watchfiles  # noqa: F401 - likewise
+import pymilvus  # noqa: F401 - as above
+import watchfiles  # noqa: F401 - as above
 from make_tiny_model import write_tiny_model
 
 import gemvec.cli.index

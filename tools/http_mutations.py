@@ -66,7 +66,7 @@ def _bend(value: Any, draw: random.Random) -> Any:
     """Change one place below `value`, found by a random walk."""
     if isinstance(value, dict) and value and draw.random() < 0.8:  # noqa: PLR2004 - mostly deep down
         return _bend_object(value, draw)
-    if isinstance(value, list) and value and draw.random() < 0.8:  # noqa: PLR2004 - likewise
+    if isinstance(value, list) and value and draw.random() < 0.8:  # noqa: PLR2004 - as above
         index = draw.randrange(len(value))
         bent = [*value[:index], _bend(value[index], draw), *value[index + 1 :]]
         return draw.choice((bent, bent, bent, value * 3, value[:index], [*value, draw.choice(_VALUES)]))

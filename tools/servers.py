@@ -24,8 +24,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from databases import running_postgresql  # noqa: E402 - found through the line above
-from object_stores import environment_of, make_bucket, running_s3  # noqa: E402 - likewise
-from shared_servers import Kill, Killer, SharedServers, check_rest, run_batches  # noqa: E402 - likewise
+from object_stores import environment_of, make_bucket, running_s3  # noqa: E402 - as above
+from shared_servers import Kill, Killer, SharedServers, check_rest, run_batches  # noqa: E402 - as above
 
 LEASE_SECONDS = 5.0
 

@@ -21,9 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from gemvec.settings import process_environ  # noqa: E402 - likewise
+from gemvec.settings import process_environ  # noqa: E402 - as above
 from simulation.repairs import REPAIRS, without  # noqa: E402 - found through the line above
-from simulation.run import add_up, run_seed  # noqa: E402 - likewise
+from simulation.run import add_up, run_seed  # noqa: E402 - as above
 
 
 def main() -> int:

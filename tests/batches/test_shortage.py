@@ -85,7 +85,7 @@ def server(tmp_path):
 
 
 def until(condition):
-    """Wait as long as it takes; a test that hangs is ended by whoever runs it."""
+    """Wait as long as it takes; a test that hangs is ended by the person who runs it."""
     while not condition():
         time.sleep(0.01)
 

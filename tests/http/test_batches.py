@@ -54,7 +54,7 @@ def upload(http, content):
 
 
 def finished(http, name):
-    """Wait as long as it takes; a test that hangs is ended by whoever runs it."""
+    """Wait as long as it takes; a test that hangs is ended by the person who runs it."""
     while not (operation := http.get(f"/v1beta/{name}").json())["done"]:
         time.sleep(0.005)
     return operation

@@ -76,7 +76,7 @@ def import_(
 
     console = Console(stderr=True)
     for file in files:
-        open_file(file)  # before a database is made in vain
+        open_file(file)  # before a database is made for nothing
     with open_collection(settings.uri, settings.collection, token=settings.token) as collection:
         try:
             with show_rows("Importing", console) as on_progress:

@@ -73,7 +73,7 @@ async def _reembed(
     from gemvec.milvus import reembed as reembed_collection
 
     with open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection:
-        collection.resolve()  # before a model is fetched in vain
+        collection.resolve()  # before a model is fetched for nothing
         async with open_embedder(settings, choice) as opened:
             fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
             with show_rows("Embedding", console) as on_progress:

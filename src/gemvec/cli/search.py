@@ -85,7 +85,7 @@ async def _search(settings: Settings, choice: EmbedderChoice, query: str, option
         settings.uri, settings.collection, token=settings.token, must_exist=True, is_only_client=True
     ) as collection:
         version = collection.resolve()
-        # Before a model is fetched in vain.
+        # Before a model is fetched for nothing.
         SearchOptions(**options).check(query, version, collection.name)
         stored = version.fingerprint
         resolved = choice.or_model(stored.model).resolve(settings)

@@ -136,7 +136,7 @@ class Fetcher:
         return self._closing.is_set()
 
     def close(self) -> None:
-        """End all exchanges that are under way; whoever waits for one gets a `FetchFailure`."""
+        """End all exchanges that are under way; a caller that waits for one gets a `FetchFailure`."""
         self._closing.set()
         with self._lock:
             for hold in self._holds:

@@ -2,8 +2,8 @@
 
 Each server has a row with a number that grows while it lives. A server counts as dead once others have watched for the
 length of a lease and the number stayed the same. Only the watchers' own time counts: no clock is compared with another,
-and a pause of the database or of the watcher ends every watch. Whoever finds a server dead removes its row, in the
-transaction that gives back what the server had claimed. Each transaction that writes checks that the row is still
+and a pause of the database or of the watcher ends every watch. The server that finds another dead removes its row, in
+the transaction that gives back what that server had claimed. Each transaction that writes checks that the row is still
 there. So a server that was only paused changes nothing more under its old token; it joins again under a new one.
 """
 

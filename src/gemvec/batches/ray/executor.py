@@ -127,7 +127,7 @@ class RayExecutor:
                 if self._restarting is None or self._restarting.done():
                     self._restarting = asyncio.get_running_loop().run_in_executor(self._threads, self._restart)
                     self._restarting.add_done_callback(_ignore)
-                # Shielded: whoever asked for it may be gone before it is there, and then it is for the next.
+                # Shielded: the caller that asked for it may leave before it is there; then the next one uses it.
                 await asyncio.shield(self._restarting)
             return self._driver
 
