@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from email import message_from_bytes
@@ -12,6 +13,11 @@ from typing import Any, cast
 from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
 from gemvec.documents.text import UnreadableDocument, decode_text
+
+HEADERS = ("from", "to", "cc", "date")
+_SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"})
+_PGP = "-----BEGIN PGP MESSAGE-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,29 +41,79 @@ def read_eml(data: bytes) -> Mail:
     """Return the message in an `.eml` file.
 
     Raises:
-        UnreadableDocument: it is not a message.
+        UnreadableDocument: it is not a message, or is encrypted.
     """
     message = message_from_bytes(data, policy=default)
     if not message.keys():
         raise UnreadableDocument("it is not an e-mail: it has no header")
-    body = message.get_body(("plain", "html"))
-    text = _read_body(cast("EmailMessage", body)) if body is not None else ""
-    names = [each.get_filename() or each.get_content_type() for each in message.iter_attachments()]
-    return Mail(
-        text=text,
-        subject=_header(message, "subject"),
-        headers={name: value for name in ("from", "to", "cc", "date") if (value := _header(message, name))},
-        notes=tuple(Note(reason=f"its attachment {name!r} is left out", is_loss=True) for name in names),
-    )
+    _refuse_encrypted(message)
+    parts = list(_find_parts(message))
+    names = [_find_name(each) for each in parts if not _is_shown(each) and each.get_content_type() not in _SIGNATURES]
+    text = "\n\n".join(map(_read_body, filter(_is_shown, parts)))
+    if text.lstrip().startswith(_PGP):
+        raise UnreadableDocument("it is encrypted (PGP)")
+    headers = {name: value for name in HEADERS if (value := read_header(message, name))}
+    return Mail(text=text, subject=read_header(message, "subject"), headers=headers, notes=note_attachments(names))
 
 
-def _header(message: EmailMessage, name: str) -> str:
+def read_header(message: EmailMessage, name: str) -> str:
+    """Return a header in plain characters, a date in ISO 8601; empty if there is none or it is damaged."""
     try:
         value: Any = message[name]
     except (ValueError, IndexError, AttributeError):  # the library fails on some damaged headers
         return ""
     moment = getattr(value, "datetime", None)
     return moment.isoformat() if isinstance(moment, datetime) else " ".join(str(value or "").split())
+
+
+def note_attachments(names: Iterable[str]) -> tuple[Note, ...]:
+    """Return a note for each attachment that is left out."""
+    return tuple(Note(reason=f"its attachment {name!r} is left out", is_loss=True) for name in names)
+
+
+def _refuse_encrypted(message: EmailMessage) -> None:
+    kind = message.get_content_type()
+    if kind == "multipart/encrypted":
+        raise UnreadableDocument("it is encrypted (PGP)")
+    if kind in _SMIME:
+        is_signed = message.get_param("smime-type") == "signed-data"
+        raise UnreadableDocument(
+            "its text is inside a signature of S/MIME, which is not read" if is_signed else "it is encrypted (S/MIME)"
+        )
+
+
+def _find_parts(message: EmailMessage) -> Iterator[EmailMessage]:
+    """Yield texts and attachments: of alternatives the best one, and no pictures that a page shows."""
+    kind = message.get_content_type()
+    parts = cast("list[EmailMessage]", list(message.iter_parts()))
+    if message.get_content_maintype() != "multipart":
+        yield message
+    elif kind == "multipart/alternative":
+        body = message.get_body(("plain", "html"))
+        yield from [] if body is None else [cast("EmailMessage", body)]
+        inside = (each for part in parts for each in _find_parts(part))
+        yield from (each for each in inside if each.get_content_maintype() != "text" or each.is_attachment())
+    elif kind == "multipart/related":
+        yield from _find_parts(parts[0]) if parts else ()
+        yield from (each for each in parts[1:] if each.is_attachment())
+    else:
+        for each in parts:
+            yield from _find_parts(each)
+
+
+def _is_shown(part: EmailMessage) -> bool:
+    """Whether a part is the body, or text that a reader sees below it, such as the footer of a mailing list."""
+    is_text = part.get_content_type() in {"text/plain", "text/html"}
+    return is_text and not part.is_attachment() and not part.get_filename()
+
+
+def _find_name(part: EmailMessage) -> str:
+    kind = part.get_content_type()
+    name = part.get_filename()
+    if not name and kind == "message/rfc822":
+        inner = next(iter(part.iter_parts()), None)
+        name = read_header(cast("EmailMessage", inner), "subject") if inner is not None else ""
+    return name or kind
 
 
 def _read_body(body: EmailMessage) -> str:

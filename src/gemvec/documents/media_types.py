@@ -34,6 +34,7 @@ _SUFFIXES = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
     "application/vnd.apache.parquet": ".parquet",
     "message/rfc822": ".eml",
+    "application/vnd.ms-outlook": ".msg",
 }
 _UNKNOWN = frozenset(
     {"", "application/octet-stream", "binary/octet-stream", "application/zip", "application/x-download"}

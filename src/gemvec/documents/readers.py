@@ -18,10 +18,11 @@ from gemvec.documents.document import DocumentFormat, Note
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.html import read_page
-from gemvec.documents.mail import read_eml
+from gemvec.documents.mail import Mail, read_eml
 from gemvec.documents.markdown import find_title, html_to_markdown, mdx_to_markdown
 from gemvec.documents.notebook import read_cells
 from gemvec.documents.org import org_to_markdown
+from gemvec.documents.outlook import read_msg
 from gemvec.documents.pdf import read_pages
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.sheets import read_sheets
@@ -151,7 +152,15 @@ def read_subtitles(data: bytes) -> ReadText:
 
 def read_mail(data: bytes) -> ReadText:
     """Read an e-mail without its attachments."""
-    mail = read_eml(data)
+    return _from_mail(read_eml(data))
+
+
+def read_outlook(data: bytes) -> ReadText:
+    """Read a message of Outlook without its attachments."""
+    return _from_mail(read_msg(data))
+
+
+def _from_mail(mail: Mail) -> ReadText:
     metadata = {name: fold(value) for name, value in mail.headers.items()}
     return ReadText(
         text=fold(mail.text), title=fold(mail.subject), metadata=metadata, has_lines=False, notes=mail.notes
@@ -310,6 +319,15 @@ READERS = (
         becomes="one document; subject and body of an e-mail, sender, receivers and date as metadata; attachments are "
         "named and left out",
         position="part",
+    ),
+    Reader(
+        suffixes=(".msg",),
+        read=read_outlook,
+        becomes="one document, as other e-mail; messages that are encrypted or have their text only as compressed RTF "
+        "are left out",
+        position="part",
+        libraries=("python-oxmsg", "olefile"),
+        extra="documents",
     ),
     Reader(
         suffixes=(".docx",),

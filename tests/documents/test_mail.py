@@ -1,0 +1,192 @@
+"""E-mail and messages of Outlook: what a reader sees is read, what is left out is named, what is locked is refused."""
+
+import struct
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from gemvec.documents import BadDocument, Sources
+from gemvec.documents.readers import find_reader
+from gemvec.documents.text import UnreadableDocument
+from outlook_files import make_msg, make_ole
+
+CLASS, SUBJECT, HEADERS, SENT = 0x001A, 0x0037, 0x007D, 0x0039
+SENDER, SENDER_ADDRESS, BODY, RTF, HTML = 0x0C1A, 0x0C1F, 0x1000, 0x1009, 0x1013
+NAME, ADDRESS, KIND, DATA, EMBEDDED, FILE_NAME, HIDDEN = 0x3001, 0x3003, 0x0C15, 0x3701, 0x3701, 0x3707, 0x7FFE
+CODEPAGE, BODY_CODEPAGE = 0x3FFD, 0x3FDE
+RUSSIAN = "Отчёт за третий квартал готов, смотрите ниже. Вопросы присылайте до пятницы."
+
+
+def read(name, data):
+    return find_reader(Path(name)).read(data if isinstance(data, bytes) else data.encode())
+
+
+def reasons(made):
+    return [note.reason for note in made.notes]
+
+
+def test_an_outlook_message_gives_subject_body_and_headers_and_names_its_attachments():
+    data = make_msg(
+        {
+            CLASS: "IPM.Note",
+            SUBJECT: "Größe der Bücher",
+            SENT: datetime(2024, 11, 1, 10, tzinfo=UTC),
+            SENDER: "Ann",
+            SENDER_ADDRESS: "ann@example.org",
+            BODY: "Hello there.\r\n\r\nA long line. " + "More of it. " * 500,
+        },
+        attachments=[
+            {FILE_NAME: "x.pdf", DATA: b"%PDF" * 3000},
+            {NAME: "An older message", EMBEDDED: {SUBJECT: "An older message", BODY: "Inner"}},
+            {FILE_NAME: "logo.png", DATA: b"PNG", HIDDEN: 1},
+        ],
+        receivers=[
+            {KIND: 1, NAME: "Bob", ADDRESS: "bob@example.org"},
+            {KIND: 1, NAME: "Cy", ADDRESS: "/O=FIRM/CN=CY"},
+            {KIND: 2, NAME: "dee@example.org", ADDRESS: "dee@example.org"},
+        ],
+    )
+    made = read("a.msg", data)
+    assert made.title == "Größe der Bücher"
+    assert made.text.startswith("Hello there.\n\nA long line. More of it. ")
+    assert made.text.count("More of it.") == 500
+    assert made.metadata == {
+        "from": "Ann <ann@example.org>",
+        "to": "Bob <bob@example.org>, Cy",
+        "cc": "dee@example.org",
+        "date": "2024-11-01T10:00:00+00:00",
+    }
+    assert reasons(made) == [
+        "its attachment 'x.pdf' is left out",
+        "its attachment 'An older message' is left out",
+    ]
+    assert all(note.is_loss for note in made.notes)
+
+
+def test_headers_of_an_outlook_message_are_read_as_those_of_other_mail():
+    sent = (
+        "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nTo: a@example.org\r\nDate: Fri, 1 Nov 2024 10:00:00 +0100\r\n"
+    )
+    made = read("a.msg", make_msg({SUBJECT: "S", BODY: "Text", HEADERS: sent, SENDER: "Somebody else"}))
+    assert made.metadata == {
+        "from": "Jürgen <j@example.org>",
+        "to": "a@example.org",
+        "date": "2024-11-01T10:00:00+01:00",
+    }
+
+
+@pytest.mark.parametrize("body", ["<h1>Größe</h1><p>Text</p>", "<meta charset=utf-8><h1>Größe</h1><p>Text</p>"])
+def test_an_outlook_message_of_html_only_is_read_as_a_page(body):
+    codepage = {} if "meta" in body else {BODY_CODEPAGE: 65001}
+    assert read("a.msg", make_msg({HTML: body.encode(), **codepage})).text == "# Größe\n\nText"
+
+
+@pytest.mark.parametrize("codepage", [1251, 20866, 10007])
+def test_text_that_is_not_unicode_is_read_in_its_code_page(codepage):
+    encoding = {1251: "cp1251", 20866: "koi8-r", 10007: "mac-cyrillic"}[codepage]
+    made = read("a.msg", make_msg({CODEPAGE: codepage, SUBJECT: (encoding, "Отчёт"), BODY: (encoding, RUSSIAN)}))
+    assert (made.title, made.text, made.notes) == ("Отчёт", RUSSIAN, ())
+
+
+@pytest.mark.parametrize("codepage", [{}, {CODEPAGE: 0}, {CODEPAGE: 710}])
+def test_text_in_an_unknown_code_page_is_guessed_and_said(codepage):
+    made = read("a.msg", make_msg({**codepage, SUBJECT: "S", BODY: ("cp1251", RUSSIAN)}))
+    assert made.text == RUSSIAN
+    assert reasons(made) == ["its encoding is a guess: windows-1251"]
+
+
+def test_text_in_compressed_rtf_alone_is_said_to_be_unread():
+    with pytest.raises(UnreadableDocument, match="compressed RTF"):
+        read("a.msg", make_msg({SUBJECT: "S", RTF: b"LZFu" * 10}))
+
+
+def test_a_signed_outlook_message_is_read_and_an_encrypted_one_refused():
+    inner = EmailMessage()
+    inner.set_content("The signed text.")
+    inner.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="x.pdf")
+    signed = b'Content-Type: multipart/signed; boundary="s"\n\n--s\n' + inner.as_bytes()
+    signed += b"\n--s\nContent-Type: application/pkcs7-signature\n\nabc\n--s--\n"
+    values = {CLASS: "IPM.Note.SMIME.MultipartSigned", SUBJECT: "Signed"}
+    made = read("a.msg", make_msg(values, attachments=[{DATA: signed, FILE_NAME: "smime.p7m"}]))
+    assert (made.title, made.text.strip()) == ("Signed", "The signed text.")
+    assert reasons(made) == ["its attachment 'x.pdf' is left out"]
+    locked = b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\nabc"
+    for content, reason in [(locked, "encrypted"), (b"", "encrypted or signed")]:
+        with pytest.raises(UnreadableDocument, match=reason):
+            read("a.msg", make_msg({CLASS: "IPM.Note.SMIME"}, attachments=[{DATA: content}]))
+    with pytest.raises(UnreadableDocument, match="rights management"):
+        read("a.msg", make_msg({BODY: "Protected"}, attachments=[{FILE_NAME: "message.rpmsg"}]))
+
+
+def test_damaged_outlook_messages_and_other_compound_files_are_named(tmp_path):
+    whole = make_msg({SUBJECT: "S", BODY: "Text " * 2000})
+    bomb = bytearray(make_ole({f"s{n}": bytes(5000) for n in range(40)}))
+    entries = [place for place in range(0, len(bomb), 128) if bomb[place : place + 4] == b"s\x001\x00"]
+    for place in entries:  # streams that say they are longer than the whole file
+        bomb[place + 120 : place + 124] = struct.pack("<I", 2**31)
+    files = {
+        "half.msg": whole[:1000],
+        "text.msg": b"string name\n",
+        "empty.msg": b"",
+        "word.msg": make_ole({"WordDocument": b"x"}),
+        "bomb.msg": bytes(bomb),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    found = {each.source: each for each in Sources([str(tmp_path)], root=tmp_path)}
+    assert set(found) == set(files)
+    for each in found.values():
+        assert isinstance(each, BadDocument)
+        assert each.reason.startswith("it is not an Outlook message: ")
+
+
+def test_all_text_that_a_mail_shows_is_read_and_all_attachments_are_named():
+    inner = EmailMessage()
+    inner["Subject"] = "Forwarded"
+    inner.set_content("Inner")
+    message = EmailMessage()
+    message["Subject"] = "S"
+    message.set_content("The body.")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="x.pdf")
+    outer = EmailMessage()
+    outer["Subject"] = "Outer"
+    outer.make_mixed()
+    outer.attach(message)
+    footer = EmailMessage()
+    footer.set_content("The footer of the list.")
+    outer.attach(footer)
+    outer.add_attachment(inner)
+    made = read("a.eml", outer.as_bytes())
+    assert made.text.split() == ["The", "body.", "The", "footer", "of", "the", "list."]
+    assert reasons(made) == ["its attachment 'x.pdf' is left out", "its attachment 'Forwarded' is left out"]
+
+
+def test_an_attachment_inside_an_alternative_is_named():
+    plain = EmailMessage()
+    plain.set_content("The body.")
+    page = EmailMessage()
+    page.set_content("<p>The body.</p>", subtype="html")
+    page.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="x.pdf")
+    outer = EmailMessage()
+    outer["Subject"] = "S"
+    outer.make_alternative()
+    outer.attach(plain)
+    outer.attach(page)
+    made = read("a.eml", outer.as_bytes())
+    assert (made.text, reasons(made)) == ("The body.\n", ["its attachment 'x.pdf' is left out"])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\nMIAG", r"encrypted \(S/MIME\)"),
+        ("Content-Type: application/x-pkcs7-mime; smime-type=signed-data\n\nMIAG", "inside a signature"),
+        ('Content-Type: multipart/encrypted; boundary="x"\n\n--x\n\nabc\n--x--', r"encrypted \(PGP\)"),
+        ("\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----", r"encrypted \(PGP\)"),
+    ],
+)
+def test_an_encrypted_mail_is_refused_by_name(content, reason):
+    with pytest.raises(UnreadableDocument, match=reason):
+        read("a.eml", f"Subject: S\n{content}\n")
