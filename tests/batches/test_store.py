@@ -506,6 +506,26 @@ def test_void_parts_of_an_ended_batch_are_swept(any_store):
     assert file_answers(any_store, any_store.get(job.batch_id, "")) == before
 
 
+def test_batches_that_ended_long_ago_are_swept_at_a_start_and_not_every_hour(database, data_dir):
+    late = [timedelta()]
+    store = BatchStore(database, FileStore(database, data_dir), data_dir, clock=lambda: utc_now() + late[0])
+    queue, job = BatchQueue(store), create_from_file(store, 300)
+    work_off(store)
+    void = store.folder.part_path(job.batch_id, 0, 9)
+
+    def is_swept(queue, hours):
+        late[0] = timedelta(hours=hours)
+        void.write_bytes(b"of a server that was paused")
+        queue.sweep()
+        return not void.exists()
+
+    assert is_swept(queue, 0)
+    assert is_swept(queue, 20)
+    assert is_swept(queue, 40)
+    assert not is_swept(queue, 60)
+    assert is_swept(BatchQueue(store), 60)
+
+
 def limited(store, data_dir, **limits):
     """The same store with limits for every owner."""
 

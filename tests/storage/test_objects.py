@@ -14,7 +14,7 @@ from gemvec.storage.database import open_database
 from gemvec.storage.durable import crc32_of, write_durably
 from gemvec.storage.hold import take_store
 from gemvec.storage.objects import ObjectPath, parse_storage
-from gemvec.storage.places import link_or_copy, list_names, name_below, remove_tree, stats_of
+from gemvec.storage.places import link_or_copy, list_names, name_below, remove_files, remove_tree, stats_of
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -98,6 +98,16 @@ def test_a_folder_is_removed_with_everything_in_it_and_nothing_else(root):
     for _ in range(2):
         remove_tree(root / "a")
         assert list_names(root) == {"ab"}
+
+
+def test_files_are_removed_together_whether_they_are_there_or_not(root, tmp_path):
+    for folder in (root, tmp_path):
+        paths = [folder / name for name in "abcd"]
+        for path in paths[:3]:
+            write_durably(path, b"x")
+        remove_files([paths[0], paths[3], paths[2]])
+        assert list_names(folder) == {"b"}
+        remove_files([])
 
 
 def test_a_copy_outlives_its_source(root):

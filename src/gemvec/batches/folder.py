@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gemvec.storage.durable import Place, make_folder, sync_folder, translate_os_errors, write_durably
-from gemvec.storage.places import list_names, make_new_folder, remove_tree
+from gemvec.storage.places import list_names, make_new_folder, remove_files, remove_tree
 
 _INPUT_NAME = "input.jsonl"
 _ERRORS_SUFFIX = ".errors.jsonl"
@@ -83,8 +83,7 @@ class BatchFolder:
     def remove_parts(self, batch_id: str, names: Iterable[str]) -> None:
         """Remove some files of a batch."""
         with translate_os_errors():
-            for name in names:
-                (self._folder / batch_id / name).unlink(missing_ok=True)
+            remove_files([self._folder / batch_id / name for name in names])
 
     def _make(self, batch_id: str, fill: Callable[[Place], object]) -> Place:
         path = self.input_path(batch_id)

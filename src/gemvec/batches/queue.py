@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -25,6 +25,9 @@ from gemvec.storage.usage import Usage, add_usage
 from gemvec.wire.batches import BatchState
 
 _log = get_logger("batches")
+# How long after the end of its batch a server that was paused may still write a part. One that does it even later, and
+# dies before it removes the part, leaves it until the next start or until the batch is deleted.
+_LATEST_PART = timedelta(days=1)
 # The states of a chunk that explain a part file.
 _HELD_STATES = {ChunkState.RUNNING, ChunkState.DONE}
 
@@ -85,6 +88,7 @@ class BatchQueue:
         self._turn_left = 0  # chunks that the last owner may still have before the next one's turn
         self._held: set[tuple[int, int, int]] = set()  # claims that somebody was told of: job, chunk, lease
         self._may_have_lost = False
+        self._swept_at: datetime | None = None
 
     def look(self, claimable: Claimable) -> ToDo:
         """Return what there is to do, without a lock: an idle server asks this every second.
@@ -397,9 +401,14 @@ class BatchQueue:
         return len(old)
 
     def _sweep_ended(self) -> None:
-        """Remove the parts of void claims from batches that have ended, where a process died before it did."""
+        """Remove the parts of void claims from batches that have ended, where a process died before it did.
+
+        The first sweep looks at all of them, and later ones at those that have ended lately.
+        """
+        now = self._store.clock()
+        since, self._swept_at = self._swept_at and self._swept_at - _LATEST_PART, now
         with self._database.read() as connection:
-            ended = rows.list_jobs_ended_before(connection, self._store.clock())
+            ended = rows.list_jobs_ended_before(connection, now, since=since)
         for job in ended:
             self._remove_void_parts(job)
 

@@ -161,9 +161,12 @@ def list_ending_jobs(connection: Connection) -> list[int]:
     return list(connection.scalars(query.order_by(jobs.c.job_number)))
 
 
-def list_jobs_ended_before(connection: Connection, moment: datetime) -> list[Job]:
-    """Return the jobs that ended before a moment."""
-    return [job_of(row) for row in connection.execute(select(jobs).where(jobs.c.ended_at < moment)).mappings()]
+def list_jobs_ended_before(connection: Connection, moment: datetime, *, since: datetime | None = None) -> list[Job]:
+    """Return the jobs that ended before a moment; only those that ended after `since`, if given."""
+    query = select(jobs).where(jobs.c.ended_at < moment)
+    if since is not None:
+        query = query.where(jobs.c.ended_at > since)
+    return [job_of(row) for row in connection.execute(query).mappings()]
 
 
 def first_expiry(connection: Connection) -> datetime | None:

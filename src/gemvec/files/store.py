@@ -25,7 +25,7 @@ from gemvec.storage.database import Database
 from gemvec.storage.durable import Place, translate_os_errors, write_durably
 from gemvec.storage.objects import ObjectPath
 from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_token
-from gemvec.storage.places import link_or_copy, name_below, size_of, stats_of
+from gemvec.storage.places import link_or_copy, name_below, remove_files, size_of, stats_of
 from gemvec.storage.timestamps import utc_now
 
 DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's limits for files.list
@@ -274,8 +274,7 @@ class FileStore:
         if content_id is not None:
             self._contents.remove(content_id)
         with translate_os_errors():
-            for path, _, _ in parts:
-                (self._data_dir / path).unlink(missing_ok=True)
+            remove_files([self._data_dir / path for path, _, _ in parts])
         return int(was_there)
 
 

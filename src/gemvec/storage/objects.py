@@ -7,7 +7,7 @@ A folder is only what names begin with. Nothing is ever appended to an object.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -171,6 +171,18 @@ class ObjectPath:
             except FileNotFoundError:
                 if not missing_ok:
                     raise
+
+    @staticmethod
+    def unlink_all(paths: Sequence[ObjectPath]) -> None:
+        """Remove objects of one store; nothing happens to those that are gone."""
+        import obstore
+
+        with paths[0]._translated():  # noqa: SLF001 - of the same class
+            try:
+                obstore.delete(_open_store(paths[0].url), [path.key for path in paths])
+            except FileNotFoundError:  # some stores stop at the first that is gone
+                for path in paths:
+                    path.unlink(missing_ok=True)
 
     def list_names(self) -> set[str]:
         """Return the names directly below this one: of objects, and of what longer names begin with."""

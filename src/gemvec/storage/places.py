@@ -98,6 +98,21 @@ def _stat(path: Path) -> Stat | None:
         return None
 
 
+def remove_files(paths: Sequence[Place]) -> None:
+    """Remove files or objects; nothing happens to those that are gone. A thousand objects are one request.
+
+    Raises:
+        OSError: a file cannot be removed.
+        StorageFailure: the object store failed.
+    """
+    objects = [path for path in paths if isinstance(path, ObjectPath)]
+    if objects:
+        ObjectPath.unlink_all(objects)
+    for path in paths:
+        if isinstance(path, Path):
+            path.unlink(missing_ok=True)
+
+
 def link_or_copy(source: Place, target: Place) -> None:
     """Give bytes a second name: a hard link, or a copy on another file system and in an object store.
 
