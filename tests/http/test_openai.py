@@ -86,11 +86,37 @@ def test_floats_may_be_named_as_such(http):
     assert embedding(http, dimensions=None, output_dimension=16) == floats
 
 
-def test_truncation_false_refuses_a_text_that_is_too_long(http):
+@pytest.mark.parametrize("option", [{"truncation": False}, {"truncate": False}, {"truncate": "NONE"}])
+def test_a_text_that_is_too_long_is_refused_where_a_client_asks_for_it(http, option):
     body = {"input": ["a", "the dog " * 2000], "model": MODEL}
     assert http.post("/v1/embeddings", json=body).status_code == 200
-    refused = http.post("/v1/embeddings", json=body | {"truncation": False})
+    refused = http.post("/v1/embeddings", json=body | option)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[1]")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "served"),
+    [
+        ("normalized", False, True),
+        ("normalize", False, True),
+        ("late_chunking", True, False),
+        ("return_multivector", True, False),
+        ("add_special_tokens", False, True),
+        ("truncate_prompt_tokens", 5, -1),
+        ("truncation_side", "left", "right"),
+        ("embed_dtype", "float16", "float32"),
+        ("endianness", "big", "little"),
+        ("modality", "image", "text"),
+        ("modality", ["text", "image"], ["text"]),
+        ("prompt", "Represent this sentence: ", None),
+    ],
+)
+def test_an_option_of_another_service_that_would_give_other_vectors_is_refused(http, name, asked, served):
+    """Jina AI's, vLLM's, NVIDIA's, Infinity's and Mixedbread's; unknown fields are ignored."""
+    refused = http.post("/v1/embeddings", json={"input": "the dog", name: asked})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+    assert name in refused.json()["error"]["message"]
+    assert embedding(http, **{name: served}) == embedding(http, user="somebody")
 
 
 def test_an_openai_vector_is_the_gemini_vector(http):
@@ -130,6 +156,8 @@ def test_an_id_that_is_no_token_is_refused(http):
         ({"input": "a", "embedding_type": "x"}, "embedding_type"),
         ({"input": "a", "output_dtype": "int8", "embedding_type": "binary"}, "embedding_type"),
         ({"input": "a", "dimensions": 8, "output_dimension": 9}, "output_dimension"),
+        ({"input": "a", "truncation": True, "truncate": "NONE"}, "truncate"),
+        ({"input": "a", "truncate": "START"}, "truncate"),
     ],
 )
 def test_bad_requests_are_answered_in_openais_shape(http, body, param):

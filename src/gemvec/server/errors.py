@@ -33,7 +33,6 @@ from gemvec.errors import (
 from gemvec.logs import get_logger
 from gemvec.wire import cohere, ollama, openai, status, tei
 from gemvec.wire.embed import empty_text
-from gemvec.wire.proto_json import shown
 
 log = get_logger("server")
 
@@ -48,6 +47,8 @@ _WHY_NOT = {
     "/embed_sparse": " Models here return dense vectors only.",
     "/predict": " Models here do not classify.",
 }
+# How much of a path that is not found is said in the answer.
+_SHOWN_PATH = 100
 _ABOUT_QUOTAS = ("Learn more about Gemini API quotas", "https://ai.google.dev/gemini-api/docs/rate-limits")
 
 
@@ -225,7 +226,8 @@ def _not_routed(error: HTTPException, scope: Scope) -> tuple[Status, str]:
     nearest = scope["state"].get("nearest_route")
     if nearest and not reason:
         reason = f" The nearest is {nearest}."
-    told = f"There is no route {scope['method']} {shown(scope['path'])} here.{reason}"
+    path = scope["path"] if len(scope["path"]) <= _SHOWN_PATH else scope["path"][:_SHOWN_PATH] + "..."
+    told = f"There is no route {scope['method']} {path} here.{reason}"
     return NOT_FOUND, f"{told} GET /openapi.json lists the routes, /docs shows them."
 
 

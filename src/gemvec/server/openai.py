@@ -34,7 +34,7 @@ async def create_embeddings(request: Request) -> Response:
         text="",
         task_type=asked.named_task(),
         output_dimensionality=dimensions,
-        auto_truncate=asked.truncation,
+        auto_truncate=asked.is_cut(),
     )
     await reserve_answer(request, model, len(asked.inputs), dimensions)
     embeddings = await embed_inputs(request, model, await _texts_of(asked.inputs), options, field="input")

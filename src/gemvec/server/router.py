@@ -73,9 +73,12 @@ class Router:
         self._words = {"", *_FOREIGN_SEGMENTS, *_OTHER_WORDS, *(each.strip("/") for each in VERSIONS)}
         self._words |= {each for path in self._methods for each in path.split("/") if "{" not in each}
         self._dialects = _FOREIGN_SEGMENTS | _own_segments([route for route, _ in routes])
-        alternatives = "|".join(_pattern(index, path) for index, path in enumerate(self._paths))
-        # A path that has a version of its own, as Jina's, is found before those that take any.
-        self._pattern = re.compile(f"(?:/(?P<version>{_VERSION}))??(?:{alternatives})")
+        patterns: dict[bool, list[str]] = {True: [], False: []}
+        for index, path in enumerate(self._paths):
+            route, _ = next(iter(self._methods[path].values()))
+            patterns[route.versioned].append(_pattern(index, path))
+        versioned, others = "|".join(patterns[True]), "|".join(patterns[False])
+        self._pattern = re.compile(f"(?:/(?P<version>{_VERSION}))??(?:{versioned})|(?:{others})")
 
     def _guess_dialect(self, path: str) -> Dialect:
         """Return the API that a path without a route resembles: that of its first segment that only one API has."""
@@ -106,8 +109,6 @@ class Router:
         methods = self._methods[self._paths[index]]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route, app = methods.get(method) or next(iter(methods.values()))
-        if found["version"] and not route.versioned:
-            raise HTTPException(_NOT_FOUND)
         if method not in methods:
             scope["state"]["dialect"] = route.dialect
             raise HTTPException(_METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(methods))})

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import EmptyText, InvalidRequest
-from gemvec.wire.kinds import TEXT, Kind, Refused
+from gemvec.wire.kinds import BOOL, TEXT, Kind, Refused, only
 from gemvec.wire.message import Field, JsonMessage
 
 # A text, or the ids of its tokens.
@@ -89,6 +89,10 @@ TRUNCATE = Kind(
     lambda is_cut: "END" if is_cut else "NONE",
     {"type": "string", "enum": ["NONE", "END"], "default": "END"},
 )
+
+
+# Whether vectors have length 1, as all of them do.
+NORMALIZED = only(BOOL, True, "only normalised vectors are served")
 
 
 def _read_token_ids(value: Any) -> list[list[int]]:

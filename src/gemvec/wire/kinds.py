@@ -219,6 +219,17 @@ VECTORS = _list_of_lists(VECTOR)
 INTEGER_VECTORS = _list_of_lists(_numbers((int,), {"type": "integer"}))
 
 
+def only(kind: Kind, served: Any, words: str) -> Kind:
+    """Return the kind of a field that may only have the value `served`, since nothing else is done."""
+
+    def read(value: Any) -> Any:
+        if kind.read(value) != served:
+            raise Refused(f"`{{path}}`: {words}")
+        return served
+
+    return Kind(read, None, {**kind.schema, "enum": [served]})
+
+
 def refused(words: str) -> Kind:
     """Return the kind of a field that is refused, since without it other things would be answered than asked for."""
 

@@ -1,19 +1,20 @@
 """The messages of OpenAI's embeddings and models routes, as openai-python and Milvus send them.
 
-Unknown fields are ignored, as by every compatible server, because clients send their own extensions. Contract: OpenAI's
-API reference for embeddings, and openai-python 3.52.0 for its defaults.
+Unknown fields are ignored, as by every compatible server, because clients send their own extensions. Options of other
+services that would give other vectors are followed or refused. Contract: OpenAI's API reference for embeddings, and
+openai-python 3.52.0 for its defaults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import InvalidRequest
 from gemvec.wire.encodings import ENCODINGS, NUMBERS, to_base64
-from gemvec.wire.inputs import INPUTS, MISSING_INPUT, Input, TaskNames
-from gemvec.wire.kinds import IGNORED, TEXT, VALUES, Kind, choice, nullable
+from gemvec.wire.inputs import INPUTS, MISSING_INPUT, NORMALIZED, TRUNCATE, Input, TaskNames
+from gemvec.wire.kinds import BOOL, IGNORED, INT32, TEXT, VALUES, Kind, Refused, choice, nullable, only, refused
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 T = TypeVar("T")
@@ -26,6 +27,30 @@ def _one_of(values: Iterable[str]) -> Kind:
 
 _NUMBERS = _one_of(NUMBERS)
 _ENCODING = _one_of(ENCODINGS)
+# What other services have beside OpenAI's fields.
+_EACH_FOR_ITSELF = only(BOOL, False, "each input is embedded for itself")
+_ONE_VECTOR = only(BOOL, False, "each input has one vector")
+_SPECIAL_TOKENS = only(BOOL, True, "texts get the special tokens that the model wants")
+_OWN_LIMIT = only(INT32, -1, "texts are cut at the model's own limit only")
+_RIGHT = only(TEXT, "right", "texts are cut at their end only")
+_FLOAT32 = only(TEXT, "float32", "only float32 is served; `output_dtype` has other numbers")
+_ENDIANNESS = choice(("little", "native"), "`{path}`: {value} is not served, only little")
+_TEXT_ONLY = "`{path}`: {value} is not served; the models here read text only"
+
+
+def _read_modality(value: Any) -> list[str]:
+    named = cast("list[Any]", value) if isinstance(value, list) else [value]
+    for each in named:
+        if each != "text":
+            raise Refused(_TEXT_ONLY, each)
+    return named
+
+
+_MODALITY = Kind(
+    _read_modality,
+    None,
+    {"anyOf": [{"type": "string", "enum": ["text"]}, {"type": "array", "items": {"type": "string", "enum": ["text"]}}]},
+)
 _VALUES_OR_BASE64 = Kind(lambda value: value, None, {"anyOf": [VALUES.schema, {"type": "string"}]})
 
 
@@ -60,9 +85,41 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
         str | None, Field("Bits or base64 instead of floats, as Jina AI has them.", kind=_ENCODING)
     ] = None
     truncation: Annotated[
-        bool, Field("Cut a text that is too long (true) or refuse it (false); Voyage AI's.", default=True)
-    ] = True
+        bool | None, Field("Cut a text that is too long (true) or refuse it (false); Voyage AI's.", default=True)
+    ] = None
+    truncate: Annotated[
+        bool | None, Field("The same: `END` or `NONE` are NVIDIA's, true or false Jina AI's.", kind=TRUNCATE)
+    ] = None
     user: Annotated[Any, Field("Ignored.", kind=IGNORED)] = None
+    normalized: Annotated[
+        bool | None, Field("Only true is served; Jina AI's and Mixedbread's.", kind=NORMALIZED, default=True)
+    ] = None
+    normalize: Annotated[bool | None, Field("Only true is served; vLLM's.", kind=NORMALIZED, default=True)] = None
+    late_chunking: Annotated[
+        bool | None, Field("Only false is served; Jina AI's.", kind=_EACH_FOR_ITSELF, default=False)
+    ] = None
+    return_multivector: Annotated[
+        bool | None, Field("Only false is served; Jina AI's.", kind=_ONE_VECTOR, default=False)
+    ] = None
+    add_special_tokens: Annotated[
+        bool | None, Field("Only true is served; vLLM's.", kind=_SPECIAL_TOKENS, default=True)
+    ] = None
+    truncate_prompt_tokens: Annotated[int | None, Field("Only -1 is served; vLLM's.", kind=_OWN_LIMIT, default=-1)] = (
+        None
+    )
+    truncation_side: Annotated[str | None, Field("Only right is served; vLLM's.", kind=_RIGHT, default="right")] = None
+    embed_dtype: Annotated[str | None, Field("Only float32 is served; vLLM's.", kind=_FLOAT32, default="float32")] = (
+        None
+    )
+    endianness: Annotated[str | None, Field("Only little is served; vLLM's.", kind=_ENDIANNESS, default="little")] = (
+        None
+    )
+    modality: Annotated[Any, Field("Only text is served; NVIDIA's and Infinity's.", kind=_MODALITY, default="text")] = (
+        None
+    )
+    prompt: Annotated[
+        Any, Field("Refused: put it before the texts; Mixedbread's.", kind=refused("put the prompt before the texts"))
+    ] = None
 
     def wanted_dimensions(self) -> int | None:
         """Return the number of values that is asked for.
@@ -71,6 +128,14 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
             InvalidRequest: two fields ask for different ones.
         """
         return _only({"dimensions": self.dimensions, "output_dimension": self.output_dimension})
+
+    def is_cut(self) -> bool:
+        """Return whether a text that is too long is cut (True) or refused (False).
+
+        Raises:
+            InvalidRequest: two fields ask for different things.
+        """
+        return _only({"truncation": self.truncation, "truncate": self.truncate}) is not False
 
     def writer(self) -> Callable[[Float32Array], Any] | None:
         """Return how vectors are to be written; None for lists of floats.

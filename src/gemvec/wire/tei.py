@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 from gemvec.embedding.embed import TextToken
 from gemvec.errors import EmptyText
-from gemvec.wire.inputs import INPUTS, MISSING_INPUT, TEXTS, TOKEN_IDS, Input, TaskNames
+from gemvec.wire.inputs import INPUTS, MISSING_INPUT, NORMALIZED, TEXTS, TOKEN_IDS, Input, TaskNames
 from gemvec.wire.kinds import (
     BOOL,
     INT32,
@@ -23,28 +23,11 @@ from gemvec.wire.kinds import (
     Refused,
     Schema,
     nullable,
+    only,
     refused,
 )
 from gemvec.wire.message import Field, JsonMessage, to_wire
 from gemvec.wire.rerank import QUERY
-
-
-def _read_normalize(value: Any) -> bool:
-    if BOOL.read(value):
-        return True
-    raise Refused("`{path}`: only normalised vectors are served")
-
-
-def _read_raw(value: Any) -> bool:
-    if not BOOL.read(value):
-        return False
-    raise Refused("`{path}`: vectors of tokens are not normalised")
-
-
-def _read_skipping(value: Any) -> bool:
-    if BOOL.read(value):
-        return True
-    raise Refused("`{path}`: only texts without special tokens are served")
 
 
 def _read_direction(value: Any) -> str:
@@ -86,11 +69,7 @@ class TEIEmbedRequest(TaskNames, frozen=True, kw_only=True):
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
     normalize: Annotated[
         bool | None,
-        Field(
-            "Only true is served.",
-            kind=Kind(_read_normalize, None, {"type": "boolean", "enum": [True]}),
-            default=True,
-        ),
+        Field("Only true is served.", kind=NORMALIZED, default=True),
     ] = None
     truncation_direction: _Direction = None
 
@@ -122,7 +101,7 @@ class TEIEmbedAllRequest(TaskNames, frozen=True, kw_only=True):
         bool | None,
         Field(
             "Only false is served.",
-            kind=Kind(_read_raw, None, {"type": "boolean", "enum": [False]}),
+            kind=only(BOOL, False, "vectors of tokens are not normalised"),
             default=False,
         ),
     ] = None
@@ -223,7 +202,7 @@ class TEIDecodeRequest(JsonMessage, frozen=True, kw_only=True):
         bool | None,
         Field(
             "Only true is served.",
-            kind=Kind(_read_skipping, None, {"type": "boolean", "enum": [True]}),
+            kind=only(BOOL, True, "only texts without special tokens are served"),
             default=True,
         ),
     ] = None
