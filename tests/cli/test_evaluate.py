@@ -65,6 +65,16 @@ def test_people_get_tables_and_a_report(run, sts, beir, tmp_path):
     assert "Report: report.html" in outcome.stderr
 
 
+def test_translations_have_a_table_for_each_direction(run, tmp_path):
+    for name, text in {"deu": "a cat\nthe market\n", "eng": "a cat\nmarket\n"}.items():
+        (tmp_path / f"tatoeba.deu-eng.{name}").write_text(text)
+    outcome = run("tatoeba.deu-eng.deu", "--precision", "fast")
+    assert outcome.exit_code == 0, outcome.output
+    first, second = outcome.stdout.split("from the second language to the first")
+    assert "Translations found x 100, from the first language to the second" in first
+    assert all("tatoeba.deu-eng" in table and "100.00" in table for table in (first, second))
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

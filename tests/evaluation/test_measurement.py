@@ -11,8 +11,9 @@ from scipy import stats
 
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import InvalidRequest
-from gemvec.evaluation.datasets import CorpusDocument, RetrievalSet, SentencePairs, load_datasets
+from gemvec.evaluation.datasets import CorpusDocument, RetrievalSet, SentencePairs, Translations
 from gemvec.evaluation.exact import search_exactly
+from gemvec.evaluation.layouts import load_datasets
 from gemvec.evaluation.measurement import EvaluationOptions, evaluate
 from gemvec.milvus.connection import close_client, open_client
 from gemvec.models.vectors import truncate_dimensions
@@ -64,6 +65,25 @@ def test_pairs_give_scipys_correlation_of_the_cosines(embedder, pairs):
     cosines = np.sum(vectors_of(embedder, pairs.first) * vectors_of(embedder, pairs.second), axis=1)
     assert found.scores["spearman"] == pytest.approx(stats.spearmanr(pairs.gold, cosines).statistic, abs=1e-6)
     assert (found.dataset, found.search, found.dimensionality, found.index_recall) == ("pairs", "cosine", 64, None)
+
+
+def test_a_translation_is_found_if_it_is_the_nearest(embedder):
+    data = Translations(
+        name="translations",
+        first=("cat purrs", "dog barks", "cow moos", "cat purrs sun rain"),
+        second=("cat purrs loud", "dog house", "cat purrs sun", "rain"),
+    )
+    (found,) = measure(embedder, data)
+    similarities = vectors_of(embedder, data.first) @ vectors_of(embedder, data.second).T
+    expected = [np.mean(np.argmax(similarities, axis=axis) == np.arange(4)) for axis in (1, 0)]
+    assert found.scores == {"accuracy": expected[0], "reverse_accuracy": expected[1]}
+    assert sorted(expected) == [0.5, 0.75]
+    assert (found.dataset, found.search, found.exact, found.index_recall) == ("translations", "cosine", {}, None)
+
+
+def test_a_translation_that_occurs_twice_may_be_found_in_either_place(embedder):
+    data = Translations(name="twice", first=("cat purrs", "cat", "dog"), second=("cat", "cat", "dog"))
+    assert measure(embedder, data)[0].scores["accuracy"] == 1
 
 
 def test_each_text_of_the_pairs_is_embedded_once(embedder, pairs):

@@ -33,6 +33,12 @@ MEASUREMENTS = [
 ]
 
 
+def translations(dimensionality, accuracy, **changes):
+    fields = {"dataset": "tatoeba", "model": "m", "weights": "m@00000001", "precision": "fast", "search": "cosine"}
+    scores = {"accuracy": accuracy, "reverse_accuracy": accuracy - 0.0123}
+    return Measurement(**{**fields, **changes}, dimensionality=dimensionality, scores=scores)
+
+
 def drawings(page):
     return [ET.fromstring(each) for each in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
 
@@ -41,6 +47,18 @@ def test_every_score_is_in_the_tables():
     page = render_report(MEASUREMENTS)
     for text in ("80.60", "79.45", "-50.00", "0.9000", "0.9100", "0.4500", "0.9876", "m · hybrid"):
         assert f">{text}</td>" in page
+
+
+def test_translations_have_their_accuracy_in_both_directions():
+    page = render_report([translations(384, 0.98), translations(64, 0.9)])
+    for text in ("98.00", "96.77", "90.00", "88.77"):
+        assert f">{text}</td>" in page
+    for text in (
+        "Translations found, x 100",
+        "to which their own translation is the nearest",
+        ">reverse accuracy</th>",
+    ):
+        assert text in page
 
 
 def test_the_best_score_of_a_set_stands_out():

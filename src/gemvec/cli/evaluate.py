@@ -40,7 +40,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="DATA",
-            help="STS .tsv files or folders of them, or folders with corpus.jsonl, queries.jsonl and qrels/.",
+            help="Files or folders in the layout of BEIR, SQuAD, STS or Tatoeba.",
         ),
     ],
     model: Annotated[
@@ -72,16 +72,17 @@ def evaluate(
 ) -> None:
     """Measure how good embeddings are on your data.
 
-    Pairs of sentences with a score give Spearman's correlation. Queries with judged documents (BEIR's layout) give
-    nDCG@10, MRR@10 and recall, for Milvus' answers and for exact search. A text is embedded once for all
-    dimensionalities, and cached embeddings are used.
+    Pairs of sentences with a score give Spearman's correlation. Translations give the part of them that is found.
+    Queries with judged documents (BEIR's or SQuAD's layout) give nDCG@10, MRR@10 and recall, for Milvus' answers and
+    for exact search. A text is embedded once for all dimensionalities, and cached embeddings are used.
 
     Examples:
         gemvec eval sts/ --precision exact --precision fast
+        gemvec eval tatoeba.deu-eng.deu xquad.de.json --model multilingual-e5-small-q4
         gemvec eval my-data/ --dimensions 384 --dimensions 128 --html report.html
         gemvec eval my-data/ --model all-minilm-l6-v2 --model ./my-model --hybrid
     """
-    from gemvec.evaluation.datasets import load_datasets
+    from gemvec.evaluation.layouts import load_datasets
     from gemvec.evaluation.measurement import EvaluationOptions
 
     check_can_be_written(html, "--html")
@@ -111,8 +112,13 @@ def evaluate(
             output.print(table)
 
 
-# Sets of pairs in one table, so that it fits into eighty columns.
+# Sets of sentences in one table, so that it fits into eighty columns.
 _DATASETS_ABREAST = 4
+_SENTENCE_METRICS = {
+    "spearman": "Spearman's correlation x 100",
+    "accuracy": "Translations found x 100, from the first language to the second",
+    "reverse_accuracy": "Translations found x 100, from the second language to the first",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,32 +181,36 @@ def show_progress(model: str, console: Console) -> Generator[Callable[[str, int,
 
 
 def make_tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Return one table for all sets of pairs, and one for each retrieval set."""
+    """Return tables for each metric of pairs and translations, and one for each retrieval set."""
     from gemvec.evaluation.report import group_by_dataset
 
-    pairs = [each for each in measurements if not each.exact]
     groups = group_by_dataset(each for each in measurements if each.exact)
-    return _make_pairs_tables(pairs) + [_make_retrieval_table(name, group) for name, group in groups.items()]
-
-
-def _make_pairs_tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Return tables of a few sets of pairs each: rich omits columns that do not fit into the terminal."""
-    names = list(dict.fromkeys(each.dataset for each in measurements))
     return [
-        _make_pairs_table([each for each in measurements if each.dataset in names[start : start + _DATASETS_ABREAST]])
-        for start in range(0, len(names), _DATASETS_ABREAST)
+        *(table for metric in _SENTENCE_METRICS for table in _make_sentence_tables(metric, measurements)),
+        *(_make_retrieval_table(name, group) for name, group in groups.items()),
     ]
 
 
-def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
+def _make_sentence_tables(metric: str, measurements: Sequence[Measurement]) -> list[Table]:
+    """Return tables of a few sets each: rich omits columns that do not fit into the terminal."""
+    from gemvec.evaluation.report import group_by_dataset
+
+    groups = list(group_by_dataset(each for each in measurements if metric in each.scores).values())
+    return [
+        _make_sentence_table(metric, [each for group in groups[start : start + _DATASETS_ABREAST] for each in group])
+        for start in range(0, len(groups), _DATASETS_ABREAST)
+    ]
+
+
+def _make_sentence_table(metric: str, measurements: Sequence[Measurement]) -> Table:
     from gemvec.evaluation.report import display
 
     names = list(dict.fromkeys(each.dataset for each in measurements))
     rows: dict[tuple[Any, ...], dict[str, float]] = {}
     for each in measurements:
         row = rows.setdefault((each.model, each.weights, each.precision, each.dimensionality), {})
-        row[each.dataset] = each.scores["spearman"]
-    table = Table(title="Spearman's correlation x 100", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        row[each.dataset] = each.scores[metric]
+    table = Table(title=_SENTENCE_METRICS[metric], title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in ("model", "weights"):
         table.add_column(name, overflow="fold", min_width=10)
     table.add_column("precision", no_wrap=True)
@@ -208,7 +218,7 @@ def _make_pairs_table(measurements: Sequence[Measurement]) -> Table:
     for name in names:
         table.add_column(name, justify="right", overflow="fold", min_width=len("-00.00"))
     for variant, scores in rows.items():
-        table.add_row(*map(str, variant), *(display("spearman", scores.get(name)) for name in names))
+        table.add_row(*map(str, variant), *(display(metric, scores.get(name)) for name in names))
     return table
 
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from gemvec.evaluation.datasets import load_datasets
+from gemvec.evaluation.layouts import load_datasets
 from gemvec.evaluation.measurement import EvaluationOptions, Measurement, evaluate
 from gemvec.evaluation.report import render_report
 

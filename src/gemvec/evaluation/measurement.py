@@ -1,7 +1,8 @@
 """Measures embeddings on given data: model x dimensionality x dense or hybrid search, and what an index loses.
 
-Sentence pairs give Spearman's correlation; retrieval sets give nDCG, recall and MRR, of Milvus' answers and of exact
-search side by side. A text is embedded once; lower dimensionalities are cut from its vector, as the model does it.
+Sentence pairs give Spearman's correlation, translations the part of the sentences whose translation is the nearest.
+Retrieval sets give nDCG, recall and MRR, of Milvus' answers and of exact search side by side. A text is embedded once;
+lower dimensionalities are cut from its vector, as the model does it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
-from gemvec.evaluation.datasets import CorpusDocument, Dataset, RetrievalSet, SentencePairs
+from gemvec.evaluation.datasets import CorpusDocument, Dataset, RetrievalSet, SentencePairs, Translations
 from gemvec.evaluation.exact import search_exactly
 from gemvec.evaluation.metrics import Judgments, ndcg, overlap, rank_documents, recall, reciprocal_rank, spearman
 from gemvec.evaluation.trials import PrecomputedEmbedder, Scores, Trial, fill_trial, open_trials
@@ -80,10 +81,11 @@ class Measurement:
         weights: what answered, such as `all-minilm-l6-v2@53aa5117`.
         precision: `fast` or `exact`; empty where a server decides.
         dimensionality: values in a vector.
-        search: `cosine` of sentence pairs; `dense` or `hybrid` search.
-        scores: by metric (`spearman`; `ndcg@10`, `mrr@10`, `recall@k`), 0 to 1 (Spearman from -1), as Milvus answered.
-        exact: the same with exact search of the vectors; empty for pairs.
-        index_recall: part of the exact first ten that Milvus found; None for pairs.
+        search: `cosine` of sentence pairs and translations; `dense` or `hybrid` search.
+        scores: by metric (`spearman`; `accuracy`, from the first language to the second, and `reverse_accuracy`;
+            `ndcg@10`, `mrr@10`, `recall@k`), 0 to 1 (Spearman from -1), for retrieval as Milvus answered.
+        exact: the same with exact search of the vectors; empty without retrieval.
+        index_recall: part of the exact first ten that Milvus found; None without retrieval.
     """
 
     dataset: str
@@ -130,8 +132,7 @@ async def evaluate(
     run = _Run(embedder, served, options or EvaluationOptions(), precision, on_progress)
     found: list[Measurement] = []
     for data in datasets:
-        measure = run.measure_pairs(data) if isinstance(data, SentencePairs) else run.measure_retrieval(data)
-        found += await measure
+        found += await run.measure(data)
     return found
 
 
@@ -143,21 +144,21 @@ class _Run:
     precision: str
     on_progress: OnProgress
 
-    async def measure_pairs(self, pairs: SentencePairs) -> list[Measurement]:
-        rows = {text: row for row, text in enumerate(dict.fromkeys(pairs.first + pairs.second))}
+    async def measure(self, data: Dataset) -> list[Measurement]:
+        if isinstance(data, RetrievalSet):
+            return await self._measure_retrieval(data)
+        rows = {text: row for row, text in enumerate(dict.fromkeys(data.first + data.second))}
         requests = [self._request(text, TaskType.SEMANTIC_SIMILARITY) for text in rows]
-        vectors = await self._embed(f"{pairs.name}: embedding", requests)
-        first, second = [rows[text] for text in pairs.first], [rows[text] for text in pairs.second]
+        vectors = await self._embed(f"{data.name}: embedding", requests)
+        first, second = [rows[text] for text in data.first], [rows[text] for text in data.second]
         found: list[Measurement] = []
         for dimensionality in self._dimensions(vectors):
             cut = truncate_dimensions(vectors, dimensionality)
-            similarity = np.einsum("ij,ij->i", cut[first], cut[second])
-            # If all similarities are equal, the correlation is undefined and counts as 0.
-            scores = {"spearman": float(np.nan_to_num(spearman(pairs.gold, similarity)))}
-            found.append(self._measurement(pairs.name, dimensionality, "cosine", scores))
+            scores = _compare_sentences(data, cut[first], cut[second])
+            found.append(self._measurement(data.name, dimensionality, "cosine", scores))
         return found
 
-    async def measure_retrieval(self, data: RetrievalSet) -> list[Measurement]:
+    async def _measure_retrieval(self, data: RetrievalSet) -> list[Measurement]:
         corpus = {key: each for key, each in data.corpus.items() if each.text or each.title}
         requests = [self._document_request(each) for each in corpus.values()]
         documents = await self._embed(f"{data.name}: embedding documents", requests)
@@ -256,6 +257,26 @@ class _Run:
             search=search,
             scores=scores,
         )
+
+
+def _compare_sentences(
+    data: SentencePairs | Translations, first: Float32Array, second: Float32Array
+) -> dict[str, float]:
+    """Return the scores of sentences whose vectors are float32[sentences, dimensionality]."""
+    if isinstance(data, Translations):
+        return {
+            "accuracy": _part_found(first, second, data.second),
+            "reverse_accuracy": _part_found(second, first, data.first),
+        }
+    similarity = np.einsum("ij,ij->i", first, second)
+    # If all similarities are equal, the correlation is undefined and counts as 0.
+    return {"spearman": float(np.nan_to_num(spearman(data.gold, similarity)))}
+
+
+def _part_found(sentences: Float32Array, translations: Float32Array, texts: Sequence[str]) -> float:
+    """Return the part of the sentences to which their own translation, one of `texts`, is the nearest."""
+    nearest = search_exactly(sentences, translations, texts, 1)
+    return float(np.mean([text in found for text, found in zip(texts, nearest, strict=True)]))
 
 
 @dataclass(frozen=True, slots=True)

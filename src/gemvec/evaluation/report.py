@@ -43,27 +43,30 @@ td.best { font-weight: 700; }
 td.exact { color: var(--soft); }
 """
 
-_PAIRS_NOTE = (
-    "Spearman's rank correlation, times 100, between the cosine of two sentences' vectors and the score people gave "
-    "the pair."
-)
-_RETRIEVAL_NOTE = (
-    "Every query is asked in Milvus as gemvec search asks it. Beside it, in grey and dashed, is exact search of "
-    "the same vectors: the difference is what the index loses. Index recall is the part of the exact first ten that "
-    "Milvus found."
-)
+# By the metric that measurements of a kind are compared by: what the charts and the section say of it.
+_CAPTIONS = {"spearman": "Spearman's correlation x 100", "accuracy": "Translations found, x 100", "ndcg@10": "nDCG@10"}
+_NOTES = {
+    "spearman": "Spearman's rank correlation, times 100, between the cosine of two sentences' vectors and the score "
+    "people gave the pair.",
+    "accuracy": "The part of the sentences, times 100, to which their own translation is the nearest one of all: from "
+    "the first language to the second (accuracy), and back (reverse accuracy).",
+    "ndcg@10": "Every query is asked in Milvus as gemvec search asks it. Beside it, in grey and dashed, is exact "
+    "search of the same vectors: the difference is what the index loses. Index recall is the part of the exact first "
+    "ten that Milvus found.",
+}
+_TIMES_100 = {"spearman", "accuracy", "reverse_accuracy"}
 
 
 def main_metric(measurement: Measurement) -> str:
     """Return the metric by which measurements are compared."""
-    return "spearman" if "spearman" in measurement.scores else "ndcg@10"
+    return next(metric for metric in _CAPTIONS if metric in measurement.scores)
 
 
 def display(metric: str, value: float | None) -> str:
-    """Return a score as it is usually written: Spearman's times 100 with two decimals, the others with four."""
+    """Return a score as it is usually written: those of sentences times 100 with two decimals, the others with four."""
     if value is None:
         return ""
-    return f"{100 * value:.2f}" if metric == "spearman" else f"{value:.4f}"
+    return f"{100 * value:.2f}" if metric in _TIMES_100 else f"{value:.4f}"
 
 
 def variant(measurement: Measurement) -> str:
@@ -100,17 +103,15 @@ def render_report(measurements: Sequence[Measurement], *, subtitle: str = "") ->
 
 def _render_section(name: str, group: Sequence[Measurement]) -> str:
     metric = main_metric(group[0])
-    note = _PAIRS_NOTE if metric == "spearman" else _RETRIEVAL_NOTE
-    caption = "Spearman's correlation x 100" if metric == "spearman" else "nDCG@10"
     return (
-        f"<section><h2>{escape(name)}</h2><p>{escape(note)}</p>"
-        f"<figure><figcaption>{caption}</figcaption>{_render_chart(group, metric)}</figure>"
+        f"<section><h2>{escape(name)}</h2><p>{escape(_NOTES[metric])}</p>"
+        f"<figure><figcaption>{_CAPTIONS[metric]}</figcaption>{_render_chart(group, metric)}</figure>"
         f'<div class="scroll">{_render_table(group)}</div></section>'
     )
 
 
 def _render_chart(group: Sequence[Measurement], metric: str) -> str:
-    scale, decimals = (100, 2) if metric == "spearman" else (1, 4)
+    scale, decimals = (100, 2) if metric in _TIMES_100 else (1, 4)
     variants: dict[str, list[Measurement]] = {}
     for each in group:
         variants.setdefault(variant(each), []).append(each)
@@ -134,7 +135,7 @@ def _render_table(group: Sequence[Measurement]) -> str:
     has_exact = bool(group[0].exact)
     heads = ['<th class="name">model</th>', "<th>dimensions</th>"]
     for metric in metrics:
-        heads += [f"<th>{escape(metric)}</th>", *(["<th>exact</th>"] if has_exact else [])]
+        heads += [f"<th>{escape(metric.replace('_', ' '))}</th>", *(["<th>exact</th>"] if has_exact else [])]
     heads += ["<th>index recall</th>"] if has_exact else []
     rows = [f"<tr>{_render_row(each, metrics, best)}</tr>" for each in group]
     return f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
