@@ -26,12 +26,22 @@ from gemvec.settings import process_environ
 
 # The command of a round of each benchmark, and the places of its figures in its output.
 COMMANDS = {
+    "engine": ["engine.py", "--rounds", "1", "--texts", "1000", "--only", "gemvec"],
     "client": ["client.py", "--rounds", "1", "--calls", "20"],
     "http_bulk": ["http_bulk.py", "--rounds", "1", "--texts", "2000"],
     "batches": ["batches.py", "--rounds", "1", "--texts", "200000"],
     "ingest": ["ingest.py", "--rounds", "1", "--passages", "2000"],
 }
 FIGURES = {
+    "engine": {
+        f"{precision}, {title}": ("figures", f"gemvec {precision}", 0, name)
+        for precision in ("fast", "exact")
+        for title, name in (
+            ("texts a second", "texts_per_second"),
+            ("texts a CPU second", "texts_per_cpu_second"),
+            ("peak MiB", "peak_rss_mib"),
+        )
+    },
     "client": {
         "100 texts, CPU ms": ("figures", "100 texts", "gemvec", "cpu_ms", 0),
         "1 text, CPU ms": ("figures", "1 text", "gemvec", "cpu_ms", 0),

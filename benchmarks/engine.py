@@ -1,6 +1,7 @@
 """How fast texts become vectors in one process: gemvec's engine beside sentence-transformers, on the same texts.
 
     python benchmarks/engine.py [--rounds 5] [--texts 2000] [--output benchmarks/results/engine.json]
+    python benchmarks/engine.py --model xlm-roberta-base --rounds 3 --texts 200 [--output ...]
 
 The texts are real: docstrings of the standard library of 13 to 256 tokens, about 57 on average, in an order that is
 always the same. Every case runs in a fresh process; cases take turns for `--rounds` rounds, so that ratios hold on a
@@ -8,6 +9,10 @@ machine that others use too. sentence-transformers runs in a separate environmen
 give `--only gemvec`. A sum at the end says how many times each speed of sentence-transformers gemvec reaches, round by
 round and by CPU second, which a busy machine blurs less. Like is compared with like: `fast` computes in bf16 where the
 processor has it, `exact` in fp32.
+
+With `--model`, a network of that model's true size with random weights is measured instead of the default model, with
+a small tokenizer, so the same texts have other lengths. Its figures are written under `models` of the output, beside
+those that are there already.
 """
 
 from __future__ import annotations
@@ -26,10 +31,12 @@ import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from engine_cases import CASES
 from machine import describe_run
+from model_sizes import MODELS, write_model
 
 from gemvec.models.cores import count_cores
 from gemvec.models.tokenizer import load_tokenizer
@@ -37,6 +44,8 @@ from gemvec.models.weights import LoadedModel, load_model
 from gemvec.settings import cache_home, process_environ
 
 MODEL = "all-minilm-l6-v2"
+# What of a model with random weights is measured: whole calls, not the parts of one.
+WHOLE_CASES = ("gemvec fast", "gemvec exact", *(case for case in CASES if case.startswith("sentence-transformers")))
 SHORTEST_TOKENS, LONGEST_TOKENS = 13, 256
 # torch first and by itself: its own index has builds for graphics cards, gigabytes that a processor does not need.
 PEER_PACKAGES = ("torch==2.13.0", "sentence-transformers")
@@ -169,28 +178,50 @@ def run_for_output(*command: str | Path) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
+def open_model(name: str, folder: Path) -> LoadedModel:
+    """Return the default model, or one with random weights that is written into `folder`."""
+    if name == MODEL:
+        return load_model(MODEL, cache_home())
+    write_model(name, folder / name)
+    return load_model(str(folder / name), cache_home())
+
+
+def write(output: Path, model: str, result: dict[str, object]) -> None:
+    """Write the figures of a model; those of others that the file has stay in it."""
+    kept: dict[str, Any] = json.loads(output.read_bytes()) if output.is_file() else {}
+    models = kept.pop("models", {})
+    if model == MODEL:
+        kept = result
+    else:
+        models |= {model: result}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(kept | ({"models": models} if models else {}), indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=2000)
+    parser.add_argument("--model", default=MODEL, choices=[MODEL, *MODELS])
     parser.add_argument("--only", default="", help="run only the cases whose name contains this")
     parser.add_argument("--peers", type=Path, default=cache_home() / "benchmarks" / "sentence-transformers")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    cases = [case for case in CASES if options.only in case]
+    cases = [case for case in (CASES if options.model == MODEL else WHOLE_CASES) if options.only in case]
     python = peer_python(options.peers) if any(case.startswith("sentence") for case in cases) else Path(sys.executable)
-    model, cores = load_model(MODEL, cache_home()), count_cores()
-    texts, mean_tokens = choose_texts(model, options.texts)
-    result: dict[str, object] = {
-        **describe_run(PACKAGES),
-        "cores": cores,
-        "texts": len(texts),
-        "texts_sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
-        "mean_tokens": mean_tokens,
-    }
+    cores = count_cores()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        model = open_model(options.model, folder)
+        texts, mean_tokens = choose_texts(model, options.texts)
+        result: dict[str, object] = {
+            **describe_run(PACKAGES),
+            "cores": cores,
+            "texts": len(texts),
+            "texts_sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
+            "mean_tokens": mean_tokens,
+        }
         (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
         figures = run_rounds(cases, options.rounds, Setup(python, folder, model.folder, cores))
         result |= {"cosine_to_exact": compare(cases, folder), "ratios": ratios(figures)}
@@ -198,8 +229,7 @@ def main() -> None:
         result["versions"] |= peer_versions(python)
     report(result, figures)
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(result | {"figures": figures}, indent=1) + "\n", encoding="utf-8")
+        write(options.output, options.model, result | {"figures": figures})
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Run:
 
     def bulk(self, embed: Embed) -> Figures:
         """Compute all texts once and return how fast that was; leave the vectors in the folder."""
-        embed(self.texts[:WARM_UP_TEXTS])
+        embed(self.texts[: min(WARM_UP_TEXTS, len(self.texts) // 2)])
         cpu, wall = time.process_time(), time.perf_counter()
         vectors = embed(self.texts)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
