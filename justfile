@@ -37,6 +37,10 @@ site:
 reference:
     python tools/reference.py
 
+# Write the estimates of docs/scale.md and their chart anew, from the results of the benchmarks
+scale:
+    python tools/scale.py --page
+
 # Take the pictures of the console anew; needs a Chromium
 pictures:
     python tools/pictures.py
