@@ -29,6 +29,16 @@ ci:
 ray:
     pytest tests/batches/test_ray.py
 
+# The tests of object stores with Azure too, and the slow ones with each store; installs Azurite, 190 MB; needs npm
+azure:
+    npm install --ignore-scripts --no-audit --no-fund --silent --no-save --prefix build/azurite azurite@3.37.0
+    PATH="$PWD/build/azurite/node_modules/.bin:$PATH" pytest tests/storage/test_objects.py tests/documents/test_buckets.py \
+        tests/cli/test_places.py
+    PATH="$PWD/build/azurite/node_modules/.bin:$PATH" pytest --object-store az -k "object_store or servers_are_lost or shared_servers or recorded" \
+        tests/durability tests/http/test_shared_servers.py tests/files/test_upload_store.py
+    pytest --object-store gs -k "object_store or servers_are_lost or shared_servers or recorded" \
+        tests/durability tests/http/test_shared_servers.py tests/files/test_upload_store.py
+
 # Build the documentation site into site/
 site:
     mkdocs build --strict

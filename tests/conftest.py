@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, settings
 from make_tiny_model import write_tiny_model
 
 from databases import database, database_url, postgresql_folder, postgresql_url  # noqa: F401 - fixtures for all
-from object_stores import s3_endpoint, s3_environment, s3_url  # noqa: F401 - as above
+from object_stores import (  # noqa: F401 - as above
+    RUNNING,
+    far_store,
+    far_url,
+    object_store,
+    s3_url,
+    start_object_store,
+    store_url,
+)
 from site_server import site  # noqa: F401 - as above
 
 # A law holds on a busy machine too, where hypothesis' limits of time would fail it.
@@ -63,6 +71,7 @@ def pytest_configure():
 
 
 def pytest_addoption(parser):
-    """Let the acceptance suite run against several servers, and keep what each client did for docs/compatibility.md."""
+    """Let suites run against several servers or another object store, and keep what each client did."""
+    parser.addoption("--object-store", choices=sorted(RUNNING), default="s3", help="what slow suites keep bytes in")
     parser.addoption("--servers", type=int, default=1, help="how many servers behind a balancer the clients use")
     parser.addoption("--client-results", default="", help="write what each client did to this JSON file")

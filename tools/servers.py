@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from databases import running_postgresql  # noqa: E402 - found through the line above
-from object_stores import environment_of, make_bucket, running_s3  # noqa: E402 - as above
+from object_stores import running_s3  # noqa: E402 - as above
 from shared_servers import Kill, Killer, SharedServers, check_rest, run_batches  # noqa: E402 - as above
 
 LEASE_SECONDS = 5.0
@@ -53,9 +53,9 @@ def main() -> None:
     every = max(1, len(kills) // max(1, options.database_kills))
     database_kills = 0
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with running_s3() as endpoint, running_postgresql() as postgresql, tempfile.TemporaryDirectory() as folder:
-        environment = environment_of(endpoint)
-        make_bucket(endpoint)
+    with running_s3() as s3, running_postgresql() as postgresql, tempfile.TemporaryDirectory() as folder:
+        environment = s3.environment()
+        s3.make_bucket()
         os.environ |= environment  # noqa: TID251 - for `check_rest`, in this process
 
         def kill_database(left: int) -> None:

@@ -104,15 +104,15 @@ def test_no_secret_is_printed_or_stored(pages, here):
         assert not path.is_file() or b"hidden" not in path.read_bytes(), path
 
 
-def test_objects_of_a_bucket_are_indexed_and_pruned(s3_url):
-    store = from_url(s3_url)
+def test_objects_of_a_bucket_are_indexed_and_pruned(store_url):
+    store = from_url(store_url)
     for name in ("a.md", "deep/b.md"):
         store.put(name, f"Text of {name}.".encode())
-    assert report(s3_url)["added"] == 2
-    assert report(s3_url)["unchanged"] == 2
+    assert report(store_url)["added"] == 2
+    assert report(store_url)["unchanged"] == 2
     store.put("a.md", b"Another text.")
     store.delete("deep/b.md")
-    changed = report(s3_url, "--prune")
+    changed = report(store_url, "--prune")
     assert (changed["changed"], changed["removed"]) == (1, 1)
 
 

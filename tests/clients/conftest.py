@@ -14,7 +14,7 @@ import pytest
 import balancer
 from clients.environments import begin
 from databases import running_postgresql
-from object_stores import environment_of, make_bucket, running_s3
+from object_stores import running_s3
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +45,9 @@ def _what_servers_share(running):
         postgresql = running.enter_context(running_postgresql())
     except LookupError as error:
         pytest.skip(f"PostgreSQL cannot be started: {error}")
-    endpoint = running.enter_context(running_s3())
-    make_bucket(endpoint)
-    return environment_of(endpoint), ["--database-url", postgresql.url, "--storage", "s3://bucket/clients"]
+    s3 = running.enter_context(running_s3())
+    s3.make_bucket()
+    return s3.environment(), ["--database-url", postgresql.url, "--storage", "s3://bucket/clients"]
 
 
 @contextmanager

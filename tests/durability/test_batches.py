@@ -64,8 +64,8 @@ def test_killed_at_random_moments_nothing_is_lost(campaign):
 
 
 @pytest.fixture
-def far_campaign(tmp_path, s3_url):
-    return Campaign(tmp_path / "data", s3_url)
+def far_campaign(tmp_path, far_url):
+    return Campaign(tmp_path / "data", far_url)
 
 
 def test_killed_while_a_batch_is_created_in_an_object_store_it_exists_whole_or_not_at_all(far_campaign):

@@ -10,15 +10,15 @@ KILLS = [(0, Kill.RESTART), (0, Kill.AWAY), (1, Kill.PAUSE)]
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_servers_are_lost_and_nothing_is_lost_nothing_twice_and_all_in_order(
-    tmp_path, s3_environment, postgresql_url, s3_url
+    tmp_path, far_store, postgresql_url, far_url
 ):
-    settings = {"database_url": postgresql_url, "storage": s3_url, "lease_seconds": 2}
-    with SharedServers(tmp_path, 2, s3_environment, delay_seconds=0.01, **settings) as servers:
+    settings = {"database_url": postgresql_url, "storage": far_url, "lease_seconds": 2}
+    with SharedServers(tmp_path, 2, far_store.environment(), delay_seconds=0.01, **settings) as servers:
         with Killer(servers, KILLS, pause_seconds=0.2) as killer:
             run_batches(servers, killer, batches=2, requests=600, clients=2)
         assert set(killer.made) == set(Kill)
         assert "took this one for dead; it joins again" in servers.log()
-    check_rest(postgresql_url, s3_url)
+    check_rest(postgresql_url, far_url)
 
 
 def test_what_fails_while_a_server_is_killed_is_raised():

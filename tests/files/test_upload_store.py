@@ -407,9 +407,9 @@ def test_an_upload_under_way_goes_on_after_recovery(uploads):
     assert uploads.append(upload.upload_id, 3, [b"def"]).received_bytes == 6
 
 
-def test_a_segment_that_cannot_be_recorded_is_not_left_behind(database, s3_url):
+def test_a_segment_that_cannot_be_recorded_is_not_left_behind(database, far_url):
     """Before it is recorded, the store asks what its owner may keep, and the database may be away then."""
-    place, is_away = parse_storage(f"{s3_url}-unrecorded"), threading.Event()
+    place, is_away = parse_storage(f"{far_url}-unrecorded"), threading.Event()
 
     def limits_of(_):
         if is_away.is_set():

@@ -21,11 +21,11 @@ def keys(postgresql_url):
 
 
 @pytest.fixture
-def clients(running_whole, keys, postgresql_url, s3_url, tmp_path):
+def clients(running_whole, keys, postgresql_url, far_url, tmp_path):
     """A client of each server; the servers see a key from the start, so that they need one."""
     keys.create("operator")
     with ExitStack() as running:
-        shared = {"database_url": postgresql_url, "storage": s3_url}
+        shared = {"database_url": postgresql_url, "storage": far_url}
         yield [running.enter_context(running_whole(tmp_path / name, **shared)) for name in ("one", "two")]
 
 

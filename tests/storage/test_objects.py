@@ -1,27 +1,32 @@
 """Objects are used as files are: whole or absent, read from anywhere, listed, and removed."""
 
+import base64
+import logging
 import pickle
 import socket
-import urllib.request
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
 from gemvec.errors import BadSetting, StorageFailure, StoreMismatch
 from gemvec.storage import objects
 from gemvec.storage.database import open_database
 from gemvec.storage.durable import crc32_of, write_durably
 from gemvec.storage.hold import take_store
+from gemvec.storage.object_failures import explain_failure
 from gemvec.storage.objects import ObjectPath, parse_storage
 from gemvec.storage.places import link_or_copy, list_names, name_below, remove_files, remove_tree, stats_of
+from object_stores import RUNNING, use
 
 
-@pytest.fixture(params=["memory", "s3"])
-def root(request, tmp_path):
+@pytest.fixture(params=["memory", *sorted(RUNNING)])
+def root(request, tmp_path, start_object_store, monkeypatch):
     if request.param == "memory":
         return ObjectPath(f"memory:///{tmp_path.name}")
-    return parse_storage(request.getfixturevalue("s3_url"))
+    return parse_storage(use(start_object_store(request.param), monkeypatch))
 
 
 @pytest.fixture
@@ -110,6 +115,16 @@ def test_files_are_removed_together_whether_they_are_there_or_not(root, tmp_path
         remove_files([])
 
 
+def test_a_folder_that_others_remove_too_is_removed(root):
+    """As when another server sweeps, or an answer of the store was lost and the request is sent again."""
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(5):
+            folder = root / str(number)
+            list(threads.map(lambda name, folder=folder: write_durably(folder / name, b""), "abcdefgh"))
+            list(threads.map(remove_tree, [folder] * 4))
+            assert list_names(folder) == set()
+
+
 def test_a_copy_outlives_its_source(root):
     write_durably(root / "a", b"bytes")
     link_or_copy(root / "a", root / "b")
@@ -139,6 +154,44 @@ def test_a_store_that_does_not_answer_is_a_failure_and_not_a_loss(monkeypatch):
         assert "canary" not in str(failed.value)
 
 
+def test_a_store_in_a_bucket_that_does_not_exist_is_refused_by_name(store_url, database):
+    place = parse_storage(store_url.replace("//bucket/", "//no-such-bucket/"))
+    with pytest.raises(StorageFailure, match=r"there is no (bucket|container) no-such-bucket"):
+        take_store(database, place)
+
+
+# As obstore says it on a machine that is none of the cloud's.
+WITHOUT_CREDENTIALS = {
+    "s3://b/a": "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1.25ms - HTTP error",
+    "gs://b/a": "Generic GCS error: Error performing token request: Error performing GET http://169.254.169.254/compute",
+    "az://b/a": "Generic MicrosoftAzure error: Error performing token request: Error performing GET "
+    "http://169.254.169.254/metadata/identity/oauth2/token",
+}
+
+
+@pytest.mark.parametrize("url", WITHOUT_CREDENTIALS)
+def test_without_credentials_the_variables_and_a_command_are_named(url):
+    told = explain_failure(GenericError(WITHOUT_CREDENTIALS[url]), url)
+    variable = {"s3": "AWS_ACCESS_KEY_ID", "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZURE_STORAGE_ACCOUNT_NAME"}
+    command = {"s3": "aws configure", "gs": "gcloud auth", "az": "az login"}
+    assert told.startswith(f"there are no credentials for {url[:-2]}; set {variable[url[:2]]}")
+    assert command[url[:2]] in told.partition("or run: ")[2]
+
+
+@pytest.mark.parametrize("name", ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"])
+def test_a_key_that_is_refused_is_never_shown(start_object_store, monkeypatch, caplog, name):
+    caplog.set_level(logging.DEBUG)
+    use(start_object_store("az"), monkeypatch)
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
+    secret = base64.b64encode(b"canary").decode()
+    monkeypatch.setenv(name, secret if name.endswith("KEY") else f"sv=2021-08-06&sp=r&sig={secret}")
+    place = parse_storage(f"az://bucket/{name}")
+    for call in (list_names, ObjectPath.exists, lambda path: write_durably(path, b"x")):
+        with pytest.raises(StorageFailure, match="az://bucket refuses access with the credentials") as failed:
+            call(place / "a")
+        assert secret.strip("=") not in f"{failed.value} {failed.value.__cause__} {caplog.text}"
+
+
 @pytest.mark.parametrize("url", ["http://bucket/store", "s3://", "folder", "memory:///a"])
 def test_another_kind_of_storage_is_refused_by_name(url):
     with pytest.raises(BadSetting, match=r"--storage .*s3://, gs://, az://"):
@@ -157,11 +210,11 @@ def test_a_store_knows_its_objects(root, database, tmp_path):
     other.close()
 
 
-def test_a_bucket_that_is_gone_is_not_an_empty_one(s3_url, s3_endpoint):
-    urllib.request.urlopen(urllib.request.Request(f"{s3_endpoint}/short", method="PUT")).close()
-    root = parse_storage("s3://short/store")
+def test_a_bucket_that_is_gone_is_not_an_empty_one(object_store, store_url):
+    object_store.make_bucket("short")
+    root = parse_storage(f"{object_store.scheme}://short/store")
     write_durably(root / "a", b"")
     root.remove_tree()
-    urllib.request.urlopen(urllib.request.Request(f"{s3_endpoint}/short", method="DELETE")).close()
+    object_store.remove_bucket("short")
     with pytest.raises((StorageFailure, FileNotFoundError)):
         write_durably(root / "a", b"")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache, partial
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gemvec.errors import BadSetting, MissingDependency, StorageFailure
 from gemvec.logs import get_logger
+from gemvec.storage.object_failures import explain_credentials, explain_failure, first_line, is_without_bucket
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -32,7 +33,6 @@ _PARTS_AT_ONCE = 2
 # A store that does not answer is asked again for this long; then the caller hears of it and tries again later.
 _RETRY_SECONDS = 20
 _RETRIES = 5
-_TOLD_CHARACTERS = 300
 
 _log = get_logger("storage")
 
@@ -175,14 +175,8 @@ class ObjectPath:
     @staticmethod
     def unlink_all(paths: Sequence[ObjectPath]) -> None:
         """Remove objects of one store; nothing happens to those that are gone."""
-        import obstore
-
         with paths[0]._translated():  # noqa: SLF001 - of the same class
-            try:
-                obstore.delete(_open_store(paths[0].url), [path.key for path in paths])
-            except FileNotFoundError:  # some stores stop at the first that is gone
-                for path in paths:
-                    path.unlink(missing_ok=True)
+            _delete(_open_store(paths[0].url), [path.key for path in paths])
 
     def list_names(self) -> set[str]:
         """Return the names directly below this one: of objects, and of what longer names begin with."""
@@ -232,7 +226,7 @@ class ObjectPath:
             try:
                 found = obstore.list_with_delimiter(_open_store(self.url), prefix=folder or None)
             except InvalidPathError as error:
-                report(self._name_below(folder), str(error).partition("\n")[0][:_TOLD_CHARACTERS])
+                report(self._name_below(folder), first_line(str(error)))
                 return
         for each in found["objects"]:
             yield self._name_below(each["path"]), _to_stat(each)
@@ -258,13 +252,13 @@ class ObjectPath:
                 file.write(block)
 
     def remove_tree(self) -> None:
-        """Remove every object below this name."""
+        """Remove every object below this name; others may be doing the same."""
         import obstore
 
         with self._translated():
             store = _open_store(self.url)
             for objects in obstore.list(store, prefix=self.key):
-                obstore.delete(store, [each["path"] for each in objects])
+                _delete(store, [each["path"] for each in objects])
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -272,10 +266,11 @@ class ObjectPath:
 
         try:
             yield
-        except BaseError as error:
-            told = str(error)[:_TOLD_CHARACTERS].partition("\n")[0]
-            _log.warning("the object store failed", extra={"object": self.key, "reason": told})
-            raise StorageFailure(f"The object store failed: {type(error).__name__}.") from error
+        except (BaseError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError) and not is_without_bucket(error):
+                raise
+            _log.info("the object store failed", extra={"object": self.key, "reason": first_line(str(error))})
+            raise StorageFailure(f"The object store failed: {explain_failure(error, self.url)}.") from error
 
 
 def _to_stat(found: ObjectMeta) -> ObjectStat:
@@ -367,8 +362,20 @@ def _open_store(url: str) -> ObjectStore:
     try:
         return from_url(url, retry_config=retries)  # pyright: ignore[reportCallIssue] # declared per kind of store
     except Exception as error:
-        told = str(error).partition("\n")[0]
-        raise BadSetting(f"The object store {url} cannot be used: {told}") from error
+        hint = explain_credentials(url)
+        raise BadSetting(f"The object store {url} cannot be used: {first_line(str(error))}. Hint: {hint}.") from error
+
+
+def _delete(store: ObjectStore, keys: list[str]) -> None:
+    """Remove objects. Google and Azure refuse the whole list if one of them is gone already, and S3 does not."""
+    import obstore
+
+    try:
+        obstore.delete(store, keys)
+    except FileNotFoundError:
+        for key in keys:
+            with suppress(FileNotFoundError):
+                obstore.delete(store, key)
 
 
 def _in_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
