@@ -65,6 +65,14 @@ def test_people_get_tables_and_a_report(run, sts, beir, tmp_path):
     assert "Report: report.html" in outcome.stderr
 
 
+def test_exact_search_alone_has_one_row_and_no_index(run, beir):
+    outcome = run(beir, "--exact-search")
+    assert outcome.exit_code == 0, outcome.output
+    assert "ndcg@10" in outcome.stdout
+    assert "· exact" in outcome.stdout
+    assert "index recall" not in outcome.stdout
+
+
 def test_translations_have_a_table_for_each_direction(run, tmp_path):
     for name, text in {"deu": "a cat\nthe market\n", "eng": "a cat\nmarket\n"}.items():
         (tmp_path / f"tatoeba.deu-eng.{name}").write_text(text)
@@ -85,6 +93,8 @@ def test_translations_have_a_table_for_each_direction(run, tmp_path):
         ),
         (["--html", "none/report.html"], "--html names none/report.html, which cannot be written"),
         (["--dimensions", "0"], "dimensions has value 0"),
+        (["--exact-search", "--hybrid"], "--exact-search cannot be used with --hybrid, which needs Milvus"),
+        (["--exact-search", "--uri", "x.db"], "--exact-search cannot be used with --uri, which needs Milvus"),
         (["missing.tsv"], "missing.tsv"),
     ],
 )

@@ -107,6 +107,15 @@ def test_metrics_of_milvus_answers_are_those_of_trec_eval(embedder, retrieval):
     assert found.index_recall == 1  # so few documents are searched completely
 
 
+def test_exact_search_alone_is_what_milvus_answers_are_compared_with(embedder, retrieval):
+    dense, exact, smaller = measure(embedder, retrieval, searches=("dense",)) + measure(
+        embedder, retrieval, searches=("exact",), dimensions=(64, 8)
+    )
+    assert (exact.search, exact.scores, exact.exact, exact.index_recall) == ("exact", dense.exact, {}, None)
+    assert smaller.dimensionality == 8
+    assert smaller.scores != exact.scores
+
+
 def test_a_hybrid_answer_is_compared_with_exact_search_joined_in_the_same_way(embedder, retrieval):
     dense, hybrid = measure(embedder, retrieval, searches=("dense", "hybrid"))
     assert (dense.search, hybrid.search) == ("dense", "hybrid")

@@ -61,6 +61,21 @@ def test_translations_have_their_accuracy_in_both_directions():
         assert text in page
 
 
+def test_exact_search_alone_says_that_milvus_was_not_asked():
+    found = Measurement(
+        dataset="docs",
+        model="m",
+        weights="m@1",
+        precision="",
+        search="exact",
+        dimensionality=8,
+        scores={"ndcg@10": 0.5},
+    )
+    page = render_report([found])
+    assert "without Milvus" in page
+    assert "index recall" not in page
+
+
 def test_the_best_score_of_a_set_stands_out():
     page = render_report(MEASUREMENTS)
     assert re.findall(r'class="best">([^<]+)<', page) == ["80.60", "0.9500", "0.4750", "0.3167"]

@@ -30,7 +30,7 @@ from gemvec.milvus.fusion import count_candidates, fuse
 from gemvec.milvus.search import MAX_RESULTS
 from gemvec.models.vectors import truncate_dimensions
 
-SearchKind = Literal["cosine", "dense", "hybrid"]
+SearchKind = Literal["cosine", "exact", "dense", "hybrid"]
 
 _TEXTS_AT_ONCE, _CALLS_AT_ONCE = 512, 2
 _TOP = 10
@@ -44,14 +44,15 @@ class EvaluationOptions:
 
     Attributes:
         dimensions: dimensionalities; those above the model's own are left out. Empty: the model's own.
-        searches: `dense`, `hybrid` or both, for retrieval sets.
+        searches: for retrieval sets: `dense` and `hybrid` search in Milvus, each beside exact search, or `exact` search
+            alone, which needs no Milvus.
         recall_at: number of results that count for recall.
         uri: the Milvus to measure; empty for a temporary Milvus Lite file.
         token: for a Milvus server.
     """
 
     dimensions: tuple[int, ...] = ()
-    searches: tuple[Literal["dense", "hybrid"], ...] = ("dense",)
+    searches: tuple[Literal["exact", "dense", "hybrid"], ...] = ("dense",)
     recall_at: tuple[int, ...] = (10, 100)
     uri: str = ""
     token: str = field(default="", repr=False)
@@ -81,11 +82,11 @@ class Measurement:
         weights: what answered, such as `all-minilm-l6-v2@53aa5117`.
         precision: `fast` or `exact`; empty where a server decides.
         dimensionality: values in a vector.
-        search: `cosine` of sentence pairs and translations; `dense` or `hybrid` search.
+        search: `cosine` of sentence pairs and translations; `exact`, `dense` or `hybrid` search.
         scores: by metric (`spearman`; `accuracy`, from the first language to the second, and `reverse_accuracy`;
-            `ndcg@10`, `mrr@10`, `recall@k`), 0 to 1 (Spearman from -1), for retrieval as Milvus answered.
-        exact: the same with exact search of the vectors; empty without retrieval.
-        index_recall: part of the exact first ten that Milvus found; None without retrieval.
+            `ndcg@10`, `mrr@10`, `recall@k`), 0 to 1 (Spearman from -1), for `dense` and `hybrid` as Milvus answered.
+        exact: the same with exact search of the vectors; empty where Milvus was not asked.
+        index_recall: part of the exact first ten that Milvus found; None where it was not asked.
     """
 
     dataset: str
@@ -164,6 +165,30 @@ class _Run:
         documents = await self._embed(f"{data.name}: embedding documents", requests)
         requests = [self._request(text, TaskType.RETRIEVAL_QUERY) for text in data.queries.values()]
         queries = await self._embed(f"{data.name}: embedding queries", requests)
+        found = self._measure_exact(data, list(corpus), documents, queries) if "exact" in self.options.searches else []
+        kinds: list[Literal["dense", "hybrid"]] = [kind for kind in self.options.searches if kind != "exact"]
+        return found + await self._measure_milvus(data, corpus, documents, queries, kinds) if kinds else found
+
+    def _measure_exact(
+        self, data: RetrievalSet, document_ids: list[str], documents: Float32Array, queries: Float32Array
+    ) -> list[Measurement]:
+        """Measure exact search alone."""
+        found: list[Measurement] = []
+        for dimensionality in self._dimensions(documents):
+            cut, cut_queries = (truncate_dimensions(each, dimensionality) for each in (documents, queries))
+            rankings = _rank(data, search_exactly(cut_queries, cut, document_ids, self.options.depth))
+            found.append(self._measurement(data.name, dimensionality, "exact", self._judge(data, rankings)))
+        return found
+
+    async def _measure_milvus(
+        self,
+        data: RetrievalSet,
+        corpus: dict[str, CorpusDocument],
+        documents: Float32Array,
+        queries: Float32Array,
+        kinds: Sequence[Literal["dense", "hybrid"]],
+    ) -> list[Measurement]:
+        """Measure Milvus' answers beside exact search."""
         known = PrecomputedEmbedder(self.served, dict(zip(data.queries.values(), queries, strict=True)))
         found: list[Measurement] = []
         sparse: list[list[tuple[str, float]]] | None = None  # the same for every dimensionality
@@ -173,10 +198,10 @@ class _Run:
                 cut = truncate_dimensions(documents, dimensionality)
                 trial = await asyncio.to_thread(fill_trial, collection, fingerprint, corpus, cut, known)
                 try:
-                    if sparse is None and "hybrid" in self.options.searches:
+                    if sparse is None and "hybrid" in kinds:
                         sparse = await self._search_sparse(trial, data)
                     exact = _Exact(truncate_dimensions(queries, dimensionality), cut, list(corpus), sparse)
-                    found += [await self._compare(trial, exact, data, kind) for kind in self.options.searches]
+                    found += [await self._compare(trial, exact, data, kind) for kind in kinds]
                 finally:
                     await asyncio.to_thread(trial.drop)
         return found

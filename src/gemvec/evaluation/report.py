@@ -54,6 +54,7 @@ _NOTES = {
     "search of the same vectors: the difference is what the index loses. Index recall is the part of the exact first "
     "ten that Milvus found.",
 }
+_EXACT_NOTE = "Every query is compared with every document, without Milvus."
 _TIMES_100 = {"spearman", "accuracy", "reverse_accuracy"}
 
 
@@ -71,7 +72,8 @@ def display(metric: str, value: float | None) -> str:
 
 def variant(measurement: Measurement) -> str:
     """Return model and precision, and the kind of search if there is a choice."""
-    parts = [measurement.model, measurement.precision, "" if measurement.search == "cosine" else measurement.search]
+    search = {"cosine": "", "exact": "exact search"}.get(measurement.search, measurement.search)
+    parts = [measurement.model, measurement.precision, search]
     return " · ".join(part for part in parts if part)
 
 
@@ -103,8 +105,9 @@ def render_report(measurements: Sequence[Measurement], *, subtitle: str = "") ->
 
 def _render_section(name: str, group: Sequence[Measurement]) -> str:
     metric = main_metric(group[0])
+    note = _EXACT_NOTE if group[0].search == "exact" else _NOTES[metric]
     return (
-        f"<section><h2>{escape(name)}</h2><p>{escape(_NOTES[metric])}</p>"
+        f"<section><h2>{escape(name)}</h2><p>{escape(note)}</p>"
         f"<figure><figcaption>{_CAPTIONS[metric]}</figcaption>{_render_chart(group, metric)}</figure>"
         f'<div class="scroll">{_render_table(group)}</div></section>'
     )
