@@ -20,6 +20,7 @@ from gemvec.models.local import open_embedder
 from gemvec.models.networks import FAMILIES
 from gemvec.models.openvino import multiply_in_bf16
 from gemvec.models.pipeline import Pipeline
+from gemvec.models.runtime import openvino
 from gemvec.models.text_graph import build_text_graph
 from gemvec.models.vectors import normalise
 from gemvec.models.weights import load_model
@@ -128,6 +129,15 @@ def test_matrices_stored_in_bf16_are_multiplied_in_bf16_without_a_copy_in_fp32(m
     assert "Convert" not in {each.get_type_name() for each in matrices}
     types = [each.get_element_type().get_type_name() for each in matrices if each.get_type_name() == "Constant"]
     assert types.count("bf16") == 14  # seven in each layer; dense layers after the network are stored in fp32
+
+
+@pytest.mark.parametrize("model", ["embedding_gemma2_text", "gemma3_text", "gte", "modernbert", "qwen3"])
+def test_rotary_positions_are_one_pass_and_shared_heads_are_not_copied(model):
+    graph = build_text_graph(find_record(str(GOLDEN / model)), GOLDEN / model)
+    compiled = openvino.Core().compile_model(graph.model, "CPU", {"SNIPPETS_MODE": "DISABLE"})
+    kinds = [each.get_rt_info()["layerType"].astype(str) for each in compiled.get_runtime_model().get_ops()]
+    assert kinds.count("RoPE") == 4  # of query and key, in each of two layers
+    assert "Broadcast" not in kinds
 
 
 def test_weights_in_several_files_are_read_by_their_index(tmp_path):

@@ -77,9 +77,10 @@ def read_config(document: Mapping[str, Any]) -> Decoder:
 def build(network: Decoder, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     layers = Layers(inputs, tensors, table="embed_tokens.weight")
+    copies = network.config.num_attention_heads // network.config.num_key_value_heads
     hidden = layers.embed()
     for layer in range(network.config.num_hidden_layers):
-        mask = layers.mask(network.config.window(layer), causal=True)
+        mask = layers.mask(network.config.window(layer), causal=True, copies=copies)
         hidden = _decode(layers, network, hidden, mask, f"layers.{layer}.")
     return layers.rms_norm(hidden, "norm", network.config.rms_norm_eps)
 
@@ -107,6 +108,5 @@ def _attend(layers: Layers, network: Decoder, normed: openvino.Node, mask: openv
         query = layers.rms_norm(query, f"{name}q_norm", config.rms_norm_eps)
         key = layers.rms_norm(key, f"{name}k_norm", config.rms_norm_eps)
     query, key = (layers.rotate(each, network.base, size) for each in (query, key))
-    key, value = (layers.repeat_heads(each, heads // shared) for each in (key, value))
     attended = layers.attend(query, key, value, mask, width=heads * size)
     return layers.linear(attended, f"{name}o_proj", bias=config.attention_bias)

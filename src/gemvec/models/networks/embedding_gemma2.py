@@ -119,8 +119,8 @@ def _attend(layers: Layers, network: EmbeddingGemma2, normed: openvino.Node, lay
     query = layers.rotate(layers.rms_norm(query, f"{name}q_norm", config.rms_norm_eps), network.bases[kind], size)
     key = layers.rotate(layers.rms_norm(key, f"{name}k_norm", config.rms_norm_eps), network.bases[kind], size)
     value = scale_to_rms(value, config.rms_norm_eps)
-    key, value = (layers.repeat_heads(each, heads // shared) for each in (key, value))
     # The window is a radius that includes the last token.
-    mask = layers.mask(config.sliding_window + 1 if kind == "sliding_attention" else None)
+    window = config.sliding_window + 1 if kind == "sliding_attention" else None
+    mask = layers.mask(window, copies=heads // shared)
     attended = layers.attend(query, key, value, mask, width=heads * size, scale=1.0)
     return layers.linear(attended, f"{name}o_proj", bias=config.attention_bias)

@@ -103,15 +103,15 @@ def _attend(layers: Layers, network: Gemma3, normed: openvino.Node, kind: LayerK
     query = layers.rms_norm(query, f"{name}q_norm", config.rms_norm_eps, plus_one=True)
     key = layers.rms_norm(key, f"{name}k_norm", config.rms_norm_eps, plus_one=True)
     query, key = (layers.rotate(each, network.bases[kind], size) for each in (query, key))
-    key, value = (layers.repeat_heads(each, heads // shared) for each in (key, value))
     scale = config.query_pre_attn_scalar**-0.5
-    attended = layers.attend(query, key, value, _mask(layers, config, kind), width=heads * size, scale=scale)
+    mask = _mask(layers, config, kind)
+    attended = layers.attend(query, key, value, mask, width=heads * size, scale=scale)
     return layers.linear(attended, f"{name}o_proj", bias=config.attention_bias)
 
 
 def _mask(layers: Layers, config: Gemma3Config, kind: LayerKind) -> openvino.Node:
     causal = not config.use_bidirectional_attention
-    if kind == "full_attention":
-        return layers.mask(causal=causal)
     # Without causality, the window is divided between the two sides.
-    return layers.mask(config.sliding_window if causal else config.sliding_window // 2 + 1, causal=causal)
+    window = config.sliding_window if causal else config.sliding_window // 2 + 1
+    copies = config.num_attention_heads // config.num_key_value_heads
+    return layers.mask(None if kind == "full_attention" else window, causal=causal, copies=copies)

@@ -1,6 +1,8 @@
 """The parts of networks as OpenVINO nodes over a model's weights: `Layers`.
 
-Values are float32; [rows, tokens, size] between layers, [rows, heads, tokens, head size] inside attention.
+Values are float32; [rows, tokens, size] between layers, [rows, tokens, heads, head size] inside attention.
+
+`rotate` and `scale_to_rms` are written with the operations that OpenVINO recognises and computes in one pass.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Layers:
         self._root = next((name.removesuffix(table) for name in sorted(tensors, key=len) if name.endswith(table)), "")
         self._table = table
         self._rotations: dict[tuple[float, int], tuple[openvino.Node, openvino.Node]] = {}
-        self._masks: dict[tuple[int | None, bool], openvino.Node] = {}
+        self._masks: dict[tuple[int | None, bool, int], openvino.Node] = {}
 
     def has(self, name: str) -> bool:
         """Whether the weights have a tensor."""
@@ -99,8 +101,8 @@ class Layers:
         return opset.multiply(scale_to_rms(values, epsilon), opset.constant(weight + np.float32(1 if plus_one else 0)))
 
     def split_heads(self, values: openvino.Node, heads: int, size: int) -> openvino.Node:
-        """Turn float32[rows, tokens, heads * size] into float32[rows, heads, tokens, size]."""
-        return opset.transpose(opset.reshape(values, axes(0, 0, heads, size), special_zero=True), axes(0, 2, 1, 3))
+        """Turn float32[rows, tokens, heads * size] into float32[rows, tokens, heads, size]."""
+        return opset.reshape(values, axes(0, 0, heads, size), special_zero=True)
 
     def attend(
         self,
@@ -115,10 +117,10 @@ class Layers:
         """Attend and join the heads again.
 
         Args:
-            query: float32[rows, heads, tokens, size].
-            key: float32[rows, heads or fewer, tokens, size]; fewer heads are shared by neighbouring queries.
+            query: float32[rows, tokens, heads, size].
+            key: float32[rows, tokens, heads or fewer, size]; fewer heads are shared by neighbouring queries.
             value: as `key`.
-            mask: added to the scores.
+            mask: added to the scores; made with as many copies as queries share a key.
             width: heads * size.
             scale: factor of the scores; 1 / sqrt(size) by default.
 
@@ -126,74 +128,73 @@ class Layers:
             float32[rows, tokens, width].
         """
         factor = () if scale is None else (np.float32(scale),)
-        attended = opset.scaled_dot_product_attention(query, key, value, mask, *factor)
-        return opset.reshape(opset.transpose(attended, axes(0, 2, 1, 3)), axes(0, 0, width), special_zero=True)
+        shared, size = _length(key, 2), _length(key, 3)
+        # Queries that share a key head are rows of one matrix, token by token, so that no key is copied.
+        group = opset.reshape(query, axes(0, 0, shared, width // shared), special_zero=True)
+        rows = opset.reshape(_heads_first(group), axes(0, shared, -1, size), special_zero=True)
+        attended = opset.scaled_dot_product_attention(rows, _heads_first(key), _heads_first(value), mask, *factor)
+        group = opset.reshape(attended, axes(0, shared, -1, width // shared), special_zero=True)
+        return opset.reshape(_tokens_first(group), axes(0, -1, width), special_zero=True)
 
-    def repeat_heads(self, values: openvino.Node, times: int) -> openvino.Node:
-        """Copy each key or value head for the group of query heads that share it."""
-        if times == 1:
-            return values
-        shape = opset.shape_of(values)
-        outer, inner = (opset.gather(shape, axes(*part), np.int64(0)) for part in ((0, 1), (2, 3)))
-        copies = opset.broadcast(
-            opset.unsqueeze(values, np.int64(2)), opset.concat([outer, opset.constant(axes(times)), inner], 0)
-        )
-        rows = opset.gather(shape, axes(0), np.int64(0))
-        return opset.reshape(copies, opset.concat([rows, opset.constant(axes(-1)), inner], 0), special_zero=False)
-
-    def mask(self, window: int | None = None, *, causal: bool = False) -> openvino.Node:
+    def mask(self, window: int | None = None, *, causal: bool = False, copies: int = 1) -> openvino.Node:
         """Return a mask that hides padding and tokens out of sight when it is added to attention scores.
 
         Args:
             window: tokens at this distance or farther are hidden.
             causal: whether a token sees only itself and those before it.
+            copies: how often a token is repeated: the number of queries that share a key head.
 
         Returns:
-            float32[rows, 1, 1 or tokens, tokens].
+            float32[rows, 1, 1 or tokens * copies, tokens].
         """
-        key = (window, causal)
+        key = (window, causal, copies)
         if key not in self._masks:
             padding = opset.subtract(np.float32(1), self.inputs.attention_mask)
             hidden = opset.unsqueeze(padding, axes(1, 2))
             if window is not None or causal:
-                hidden = opset.maximum(hidden, opset.unsqueeze(self._out_of_sight(window, causal=causal), axes(0, 1)))
+                far = self._out_of_sight(window, causal=causal, copies=copies)
+                hidden = opset.maximum(hidden, opset.unsqueeze(far, axes(0, 1)))
             self._masks[key] = opset.multiply(hidden, _HIDDEN)
         return self._masks[key]
 
-    def _out_of_sight(self, window: int | None, *, causal: bool) -> openvino.Node:
-        """Return float32[tokens, tokens], 1 if the first token must not see the second."""
-        distance = self.distances()
+    def _out_of_sight(self, window: int | None, *, causal: bool, copies: int) -> openvino.Node:
+        """Return float32[tokens * copies, tokens], 1 if the first token must not see the second."""
+        distance = self.distances(copies)
         far = opset.greater_equal(opset.abs(distance), np.int32(window)) if window is not None else None
         later = opset.greater(distance, np.int32(0)) if causal else None
         if far is not None and later is not None:
             return opset.convert(opset.logical_or(far, later), "f32")
         return opset.convert(far if far is not None else later, "f32")
 
-    def distances(self) -> openvino.Node:
-        """Return int32[tokens, tokens]: the distance from the first token to the second."""
+    def distances(self, copies: int = 1) -> openvino.Node:
+        """Return int32[tokens * copies, tokens]: the distance from the first token, repeated, to the second."""
         positions = self.inputs.positions
-        return opset.subtract(opset.unsqueeze(positions, np.int64(0)), opset.unsqueeze(positions, np.int64(1)))
+        seen_from = opset.unsqueeze(positions, np.int64(1))
+        if copies > 1:
+            seen_from = opset.reshape(opset.tile(seen_from, axes(1, copies)), axes(-1, 1), special_zero=False)
+        return opset.subtract(opset.unsqueeze(positions, np.int64(0)), seen_from)
 
     def rotate(self, values: openvino.Node, base: float, size: int) -> openvino.Node:
         """Turn each pair of a head's values by an angle that grows with the position: rotary positions.
 
         Args:
-            values: float32[rows, heads, tokens, size]; value i is paired with value i + size / 2.
+            values: float32[rows, tokens, heads, size]; value i is paired with value i + size / 2.
             base: base of the frequencies.
             size: number of values in a head.
         """
         cosine, sine = self._rotation(base, size)
-        first, second = opset.split(values, np.int64(3), 2).outputs()
-        turned = opset.concat([opset.negative(second), first], 3)
+        first, second = opset.variadic_split(values, np.int64(3), axes(size // 2, size // 2)).outputs()
+        turned = opset.concat([opset.multiply(second, np.float32(-1)), first], -1)
         return opset.add(opset.multiply(values, cosine), opset.multiply(turned, sine))
 
     def _rotation(self, base: float, size: int) -> tuple[openvino.Node, openvino.Node]:
+        """Return cosines and sines, float32[1, tokens, 1, size]."""
         key = (base, size)
         if key not in self._rotations:
             frequencies = (1 / base ** (np.arange(0, size, 2) / size)).astype(np.float32)[None]
             positions = opset.convert(opset.unsqueeze(self.inputs.positions, np.int64(1)), "f32")
             angles = opset.multiply(positions, opset.constant(frequencies))
-            both = opset.concat([angles, angles], 1)
+            both = opset.unsqueeze(opset.concat([angles, angles], 1), axes(0, 2))
             self._rotations[key] = (opset.cos(both), opset.sin(both))
         return self._rotations[key]
 
@@ -204,6 +205,24 @@ class Layers:
     def _require(self, name: str) -> None:
         if not self.has(name):
             raise UnsupportedModel(f"The weights lack the tensor {self._root + name}.")
+
+
+def _heads_first(values: openvino.Node) -> openvino.Node:
+    """Turn float32[rows, tokens, heads, size] into float32[rows, heads, tokens, size]; a single head is not copied."""
+    if (heads := _length(values, 2)) == 1:
+        return opset.reshape(values, axes(0, heads, -1, _length(values, 3)), special_zero=True)
+    return opset.transpose(values, axes(0, 2, 1, 3))
+
+
+def _tokens_first(values: openvino.Node) -> openvino.Node:
+    """Turn float32[rows, heads, tokens, size] into float32[rows, tokens, heads, size]; a single head is not copied."""
+    if (heads := _length(values, 1)) == 1:
+        return opset.reshape(values, axes(0, -1, heads, _length(values, 3)), special_zero=True)
+    return opset.transpose(values, axes(0, 2, 1, 3))
+
+
+def _length(values: openvino.Node, axis: int) -> int:
+    return values.get_output_partial_shape(0)[axis].get_length()
 
 
 def scale_to_rms(values: openvino.Node, epsilon: float) -> openvino.Node:
