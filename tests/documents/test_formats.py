@@ -20,6 +20,7 @@ from gemvec.documents.archive import MAX_XML_BYTES
 from gemvec.documents.readers import READERS, find_reader
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word import read_docx
+from office_files import make_archive, make_odt, saved
 
 
 @pytest.fixture
@@ -30,12 +31,6 @@ def read(tmp_path):
         return find_reader(tmp_path / name).read(data if isinstance(data, bytes) else data.encode())
 
     return read_as
-
-
-def saved(document):
-    file = io.BytesIO()
-    document.save(file)
-    return file.getvalue()
 
 
 def make_docx():
@@ -76,14 +71,6 @@ def make_xlsx():
     return saved(book)
 
 
-def make_archive(parts):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    return file.getvalue()
-
-
 CONTAINER = (
     '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
     '<rootfile full-path="OPS/book.opf"/></rootfiles></container>'
@@ -105,17 +92,6 @@ def make_epub(**more):
         "OPS/two .xhtml": page.format("Two", "two"),
     }
     return make_archive(parts | more)
-
-
-def make_odt(body, **more):
-    names = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
-    )
-    content = (
-        f"<office:document-content {names}><office:body><office:text>{body}</office:text></office:body>"
-        "</office:document-content>"
-    )
-    return make_archive({"content.xml": content} | more)
 
 
 def test_a_word_document_keeps_headings_lists_and_tables(read):

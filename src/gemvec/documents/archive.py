@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -121,3 +122,13 @@ def find_title(archive: Archive, name: str) -> str:
         return ""
     found = archive.read_xml(name).find(".//{http://purl.org/dc/elements/1.1/}title")
     return " ".join("".join(found.itertext()).split()) if found is not None else ""
+
+
+def find_targets(archive: Archive, name: str) -> dict[str, str]:
+    """Return the parts that a part refers to, by the ids of its relationships."""
+    file = f"{dirname(name)}/_rels/{name.rpartition('/')[2]}.rels"
+    if file not in archive.names:
+        return {}
+    found = {each.get("Id", ""): each.get("Target", "") for each in archive.read_xml(file)}
+    parts = {each: normpath(join(dirname(name), target)).lstrip("/") for each, target in found.items()}
+    return {each: part for each, part in parts.items() if part in archive.names}

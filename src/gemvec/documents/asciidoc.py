@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
-from gemvec.documents.markdown_table import write_rows
+from gemvec.documents.markdown_table import Cell, fill_rows, write_rows
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(?P<name>\S.*?)(?:[ \t]+=+)?$")
 _FENCE = re.compile(r"^(-{4,}|\.{4,}|`{3,}\w*)$")
@@ -37,6 +38,7 @@ _OTHER_SEPARATOR = re.compile(r"\b(?:format|separator)\s*=")
 # What may be written before a cell's bar: over how many columns and rows it goes, its alignment and its style.
 _SPECIFICATION = r"(?P<times>(?:\d+(?:\.\d+)?|\.\d+)[+*])?(?:[<^>](?:\.[<^>])?|\.[<^>])?[adehlmsv]?"
 _CELL = re.compile(rf"(?:^|\s){_SPECIFICATION.replace('?P<times>', '?:')}\|")
+_MAX_SPAN = 1_000
 _BAR = re.compile(rf"(?:(?<!\S){_SPECIFICATION})?(?<!\\)\|")
 
 
@@ -135,15 +137,44 @@ def _read_table(lines: Sequence[str], attributes: str) -> list[list[str]] | None
         return None
     text = "\n".join(lines)
     bars = list(_BAR.finditer(text))
-    if not bars or text[: bars[0].start()].strip() or any(bar["times"] for bar in bars):
+    if not bars or text[: bars[0].start()].strip():
         return None
     bounds = [*(bar.start() for bar in bars[1:]), len(text)]
-    cells = [_read_cell(text[bar.end() : end]) for bar, end in zip(bars, bounds, strict=True)]
-    in_first_line = len(list(_BAR.finditer(next(filter(None, lines)))))
-    width = _count_columns(attributes) or in_first_line
-    if len(cells) % width or not any(cells[:width]) or (in_first_line != width and not _HEADER.search(attributes)):
+    parts = [_read_cells(bar["times"] or "", text[bar.end() : end]) for bar, end in zip(bars, bounds, strict=True)]
+    line_end = (text + "\n").index("\n", bars[0].start())
+    first = sum(cell.columns for bar, some in zip(bars, parts, strict=True) if bar.end() <= line_end for cell in some)
+    width = _count_columns(attributes) or first
+    rows = _divide([cell for some in parts for cell in some], width)
+    if rows is None or not any(cell.text for cell in rows[0]) or (first != width and not _HEADER.search(attributes)):
         return None
-    return [cells[start : start + width] for start in range(0, len(cells), width)]
+    return fill_rows(rows)
+
+
+def _read_cells(times: str, text: str) -> list[Cell]:
+    """Return a cell, or several with the same text (`3*`); what is before its bar says over how much it goes."""
+    number, mark = times[:-1], times[-1:]
+    if mark == "*":
+        return [Cell(_read_cell(text))] * min(int(number.partition(".")[0] or 1), _MAX_SPAN)
+    columns, _, rows = number.partition(".")
+    return [Cell(_read_cell(text), *(min(int(each or 1), _MAX_SPAN) or 1 for each in (columns, rows)))]
+
+
+def _divide(cells: Sequence[Cell], width: int) -> list[list[Cell]] | None:
+    """Return the rows that cells fill one after the other; None if they do not fill the last one."""
+    rows: list[list[Cell]] = []
+    taken: Counter[int] = Counter()  # columns of rows that cells of rows above take
+    left = list(reversed(cells))
+    while left:
+        row, room = list[Cell](), width - taken[len(rows)]
+        while left and room > 0:
+            row.append(left.pop())
+            room -= row[-1].columns
+            for below in range(1, row[-1].rows):
+                taken[len(rows) + below] += row[-1].columns
+        if room != 0:
+            return None
+        rows.append(row)
+    return rows
 
 
 def _is_fence(line: str) -> bool:

@@ -65,6 +65,7 @@ def read_page(data: bytes | str) -> WebPage:
         return WebPage(text, _clean(title), is_plain=True)
     title = _clean(page.title.get_text(" ")) if page.title else ""
     _drop_unread(page)
+    _fill_tables(page)
     heading = page.find("h1")
     title = title or (_clean(heading.get_text(" ")) if heading else "")
     text = cast("str", _converter().convert_soup(page.body or page))
@@ -82,6 +83,12 @@ def _parse(data: bytes | str) -> BeautifulSoup | None:
         return parse_page(data, _MAX_DEPTH)
     except TooDeep:
         return None
+
+
+def _fill_tables(page: BeautifulSoup) -> None:
+    from gemvec.documents.html_tables import fill_tables
+
+    fill_tables(page)
 
 
 def _close_markup(data: bytes | str) -> bytes | str:

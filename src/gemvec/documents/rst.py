@@ -10,7 +10,7 @@ import re
 from itertools import takewhile
 
 from gemvec.documents.markdown_table import write_rows
-from gemvec.documents.rst_tables import Rows, find_drawn_table, read_csv_table, read_list_table
+from gemvec.documents.rst_tables import Rows, find_drawn_table, find_simple_end, read_csv_table, read_list_table
 
 # Line of punctuation that underlines a heading.
 _ADORNMENT = re.compile(r"^([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
@@ -87,12 +87,15 @@ class _Translation:
         if self._made[place - 1] and self._lines[place - 1]:  # text directly above: no table starts here
             return place + 1
         indent += _count_indent(self._lines[place][indent:])
-        lines = self._lines[place : min(end, place + _MAX_TABLE_LINES)]
-        lines = takewhile(lambda line: not line or _count_indent(line) >= indent, lines)
-        table = find_drawn_table([line[indent:] for line in lines])
+        below = self._lines[place : min(end, place + _MAX_TABLE_LINES)]
+        lines = [line[indent:] for line in takewhile(lambda line: not line or _count_indent(line) >= indent, below)]
+        table = find_drawn_table(lines)
         if table and self._write_table(place + 1, place + table[0], table[1]):
             return place + table[0]
-        return place + 1
+        size = find_simple_end(lines)
+        for number, line in enumerate(lines[:size], start=place):  # none is a heading, whatever is below it
+            self._write(number, line if line.strip("-= ") else "")
+        return place + max(size, 1)
 
     def _write_table(self, first: int, last: int, rows: Rows) -> bool:
         """Write a table of Markdown at the start of some lines, so that the lines after it stay where they are.

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from unicodedata import category, combining, east_asian_width
 
+from gemvec.documents.markdown_table import Cell, fill_rows
+from gemvec.documents.rst_grids import GOES_ON, read_grid
+
 Rows = list[list[str]]
+Columns = tuple[int, int]  # the first column of a screen and the one after the last
 
 _GRID_RULE = re.compile(r"^\+(?:[-=]+\+)+$")
 _GRID_LINE = re.compile(r"^[|+].*[|+]$")
@@ -37,8 +41,16 @@ def find_drawn_table(lines: Sequence[str]) -> tuple[int, Rows] | None:
 def _find_grid(lines: Sequence[str]) -> tuple[int, Rows] | None:
     size = next((place for place, line in enumerate(lines) if not _GRID_LINE.match(line)), len(lines))
     drawn = lines[:size]
+    if any(lines[size : size + 1]) or not _GRID_RULE.match(drawn[-1]):
+        return None
+    rows = _read_plain_grid(drawn) or _read_spanned_grid(drawn)
+    return (size, rows) if rows else None
+
+
+def _read_plain_grid(drawn: Sequence[str]) -> Rows | None:
+    """Return the rows of a grid in which all rules go from side to side."""
     heads = [place for place, line in enumerate(drawn) if _GRID_RULE.match(line) and "=" in line]
-    if len(heads) != 1 or heads[0] == 0 or not _GRID_RULE.match(drawn[-1]) or any(lines[size : size + 1]):
+    if len(heads) != 1 or heads[0] == 0:
         return None
     edges = _find_edges(drawn[heads[0]])
     rows: Rows = []
@@ -54,7 +66,21 @@ def _find_grid(lines: Sequence[str]) -> tuple[int, Rows] | None:
             held.append(cells)
         else:
             return None
-    return size, rows
+    return rows
+
+
+def _read_spanned_grid(drawn: Sequence[str]) -> Rows | None:
+    widened = [_widen(line) for line in drawn]
+    grid = read_grid(widened) if all(widened) else None
+    return fill_rows(*grid) if grid else None
+
+
+def _widen(line: str) -> str:
+    """Return a line with a mark after each letter of two columns; empty if screens may differ in it."""
+    columns = _find_columns(line)
+    if columns is None or any(map(combining, line)):
+        return ""
+    return "".join(line[columns[place]] if place in columns else GOES_ON for place in range(max(columns)))
 
 
 def _find_edges(rule: str) -> list[int]:
@@ -90,33 +116,65 @@ def _find_columns(line: str) -> dict[int, int] | None:
 
 
 def _find_simple(lines: Sequence[str]) -> tuple[int, Rows] | None:
-    rules = [place for place, line in enumerate(lines) if _SIMPLE_RULE.match(line)]
-    ends = [place for place in rules[1:] if place + 1 == len(lines) or not lines[place + 1]]
-    if not ends or rules.index(ends[0]) != 2:  # noqa: PLR2004 # above the header, below it, at the end
+    size = find_simple_end(lines)
+    rules = [place for place, line in enumerate(lines[:size]) if _SIMPLE_RULE.match(line)]
+    if len(rules) != 3 or {lines[place] for place in rules} != {lines[0]}:  # noqa: PLR2004 # above and below the header, at the end
         return None
     columns = [found.span() for found in re.finditer("=+", lines[0])]
-    header = _split_lines(lines[1 : rules[1]], columns)
-    body = _split_lines([line for line in lines[rules[1] + 1 : ends[0]] if line], columns)
-    if header is None or body is None or {lines[place] for place in rules[:3]} != {lines[0]}:
-        return None
-    rows: Rows = [_join_cells(header)]
-    for cells in body:
-        if cells[0].strip() or len(rows) == 1:
-            rows.append(cells)
-        else:  # the first column is empty: the row above goes on
-            rows[-1] = _join_cells([rows[-1], cells])
-    return ends[0] + 1, rows
+    header = _read_simple(lines[1 : rules[1]], columns, is_head=True)
+    body = _read_simple(lines[rules[1] + 1 : rules[2]], columns, is_head=False)
+    return (size, fill_rows([*header, *body], len(header))) if header and body is not None else None
 
 
-def _split_lines(lines: Sequence[str], columns: Sequence[tuple[int, int]]) -> Rows | None:
-    made = [_split_simple(line, columns) for line in lines]
-    return [cells for cells in made if cells] if all(made) else None
+def find_simple_end(lines: Sequence[str]) -> int:
+    """Return how many of the lines are a table between rules of equals signs; 0 if it is none, or has no end."""
+    if not lines or not _SIMPLE_RULE.match(lines[0]):
+        return 0
+    rules = [place for place, line in enumerate(lines) if _SIMPLE_RULE.match(line)]
+    return next((place + 1 for place in rules[1:] if place + 1 == len(lines) or not lines[place + 1]), 0)
 
 
-def _split_simple(line: str, columns: Sequence[tuple[int, int]]) -> list[str] | None:
-    """Return the cells of a line; None for a blank line, a rule, and text between the columns."""
+def _read_simple(lines: Sequence[str], columns: Sequence[Columns], *, is_head: bool) -> list[list[Cell]] | None:
+    """Return rows of a simple table; a rule below some lines says over which columns their cells go.
+
+    A line without text in the first column goes on with the row above; in a header each line is a row, or part of one
+    with a rule below.
+    """
+    rows: list[list[Cell]] = []
+    held: list[str] = []
+
+    def end(spans: Sequence[Columns]) -> bool:
+        split = [_split_simple(line, spans) for line in held]
+        made = [cells for cells in split if cells]
+        if len(made) < len(split):
+            return False
+        texts = _join_cells(made)
+        cells = [Cell(text, _count_columns(span, columns)) for text, span in zip(texts, spans, strict=False)]
+        rows.extend([cells] if cells else [])
+        held.clear()
+        return True
+
+    for line in filter(None, lines):
+        if _SPAN_RULE.match(line) and held:
+            spans = [found.span() for found in re.finditer("-+", line)]
+            if sum(_count_columns(span, columns) for span in spans) != len(columns) or not end(spans):
+                return None
+            continue
+        is_new = bool(held) and not is_head and bool(line[: columns[0][1]].strip())
+        if is_new and not end(columns):
+            return None
+        held.append(line)
+    return rows if end(columns) else None
+
+
+def _count_columns(span: Columns, columns: Sequence[Columns]) -> int:
+    return sum(span[0] <= start < span[1] for start, _ in columns)
+
+
+def _split_simple(line: str, columns: Sequence[Columns]) -> list[str] | None:
+    """Return the cells of a line; None for a blank line and text between the columns."""
     found = _find_columns(line)
-    if not line or not found or _SPAN_RULE.match(line):
+    if not found:
         return None
     width = max(found)
     bounds = [found.get(min(bound, width)) for column in columns for bound in column]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-from gemvec.documents.archive import Archive
+from gemvec.documents.archive import Archive, find_targets
 from gemvec.documents.document import Note
-from gemvec.documents.markdown_table import write_rows
+from gemvec.documents.markdown_table import Cell, write_table
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
+_MAX_COLUMNS = 1_000  # of a merged cell
+_BOOK = "xl/workbook.xml"
+_MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})["']""")
 
 
 def read_sheets(data: bytes) -> tuple[list[str], list[str], list[Note]]:
@@ -38,12 +42,13 @@ def read_sheets(data: bytes) -> tuple[list[str], list[str], list[Note]]:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise UnreadableDocument(f"it is not a spreadsheet: {error}") from error
         left = MAX_CELLS
+        parts = _find_parts(archive)
         for sheet in book.worksheets:
-            rows = list(_read_rows(sheet, left))
+            rows = list(_read_rows(sheet, _find_merged(archive, parts.get(sheet.title, "")), left))
             left -= sum(map(len, rows))
             if left <= 0:
                 notes.append(Note(reason=f"its cells after the first {MAX_CELLS:,} are left out", is_loss=True))
-            if table := write_rows(rows):
+            if table := write_table(rows):
                 texts.append(f"## {sheet.title}\n\n{table}")
                 names.append(sheet.title)
             if left <= 0:
@@ -53,14 +58,54 @@ def read_sheets(data: bytes) -> tuple[list[str], list[str], list[Note]]:
     return texts, names, notes
 
 
-def _read_rows(sheet: Any, most: int) -> Iterator[list[str]]:
+def _find_parts(archive: Archive) -> dict[str, str]:
+    """Return the parts of the sheets by their names."""
+    targets = find_targets(archive, _BOOK)
+    sheets = (each for each in archive.read_xml(_BOOK).iter() if each.tag.endswith("}sheet"))
+    parts: dict[str, str] = {}
+    for each in sheets:
+        marks = (value for name, value in each.items() if name.endswith("}id"))
+        parts[each.get("name", "")] = targets.get(next(marks, ""), "")
+    return parts
+
+
+def _find_merged(archive: Archive, part: str) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return over how many columns and rows merged cells go, by the row and column of each one's first cell."""
+    if part not in archive.names:
+        return {}
+    merged: dict[tuple[int, int], tuple[int, int]] = {}
+    for found in _MERGED.finditer(archive.read(part)):
+        left, above, right, below = (_count_columns(each) if each.isalpha() else int(each) for each in found.groups())
+        if right >= left and below >= above:
+            merged[above, left] = (right - left + 1, below - above + 1)
+    return merged
+
+
+def _count_columns(letters: bytes) -> int:
+    """Return the number of a column: 1 for A, 27 for AA."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], most: int) -> Iterator[list[Cell]]:
     """Yield the rows without empty ones and without the empty cells at their ends, up to `most` cells."""
     sheet.reset_dimensions()  # otherwise each row is filled up to the sheet's last column
-    for values in sheet.iter_rows(values_only=True):
-        row = [_format(value) for value in values]
-        while row and not row[-1]:
+    taken: dict[int, int] = {}  # the last row of the merged cell that a column is in
+    for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+        row: list[Cell] = []
+        for column, value in enumerate(values, start=1):
+            if taken.get(column, 0) >= number:
+                continue
+            columns, rows = merged.get((number, column), (1, 1))
+            columns = min(columns, _MAX_COLUMNS)
+            taken.update(dict.fromkeys(range(column, column + columns), number + rows - 1))
+            row.append(Cell(_format(value), columns, rows))
+        is_covered = any(last >= number for last in taken.values()) and len(row) < len(values)
+        while row and not row[-1].text:
             row.pop()
-        if row:
+        if row or is_covered:
             yield row
             most -= len(row)
         if most <= 0:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 
-from gemvec.documents.archive import Archive, find_title
+from gemvec.documents.archive import Archive, find_targets, find_title
 from gemvec.documents.document import Note
-from gemvec.documents.markdown_table import write_rows
+from gemvec.documents.markdown_table import Cell, write_table
 from gemvec.documents.text import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _TITLES = frozenset({"title", "ctrTitle"})
 # Placeholders that repeat on every slide.
 _FURNITURE = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
+_TRUE = frozenset({"1", "true", "on"})
+_MAX_SPAN = 1_000
 _PRESENTATION = "ppt/presentation.xml"
 
 
@@ -29,7 +30,7 @@ def read_slides(data: bytes) -> tuple[list[str], list[str], str, list[Note]]:
         UnreadableDocument: it is not a presentation, or none of its slides can be read.
     """
     archive = Archive(data, "a presentation")
-    targets = _read_targets(archive, _PRESENTATION)
+    targets = find_targets(archive, _PRESENTATION)
     texts, names, notes = list[str](), list[str](), list[Note]()
     for number, slide in enumerate(archive.read_xml(_PRESENTATION).iter(f"{_P}sldId"), start=1):
         name = f"slide {number}"
@@ -43,16 +44,6 @@ def read_slides(data: bytes) -> tuple[list[str], list[str], str, list[Note]]:
     return texts, names, find_title(archive, "docProps/core.xml"), notes
 
 
-def _read_targets(archive: Archive, name: str) -> dict[str, str]:
-    """Return the parts that a part refers to, by the ids of its relationships."""
-    file = f"{dirname(name)}/_rels/{name.rpartition('/')[2]}.rels"
-    if file not in archive.names:
-        return {}
-    found = {each.get("Id", ""): each.get("Target", "") for each in archive.read_xml(file)}
-    parts = {each: normpath(join(dirname(name), target)).lstrip("/") for each, target in found.items()}
-    return {each: part for each, part in parts.items() if part in archive.names}
-
-
 def _read_slide(archive: Archive, name: str) -> str:
     title, parts = "", list[str]()
     for shape in _find_shapes(archive.read_xml(name)):
@@ -62,7 +53,7 @@ def _read_slide(archive: Archive, name: str) -> str:
             title = " ".join(text.split())
         elif text and kind not in _FURNITURE:
             parts.append(text)
-    notes = [part for part in _read_targets(archive, name).values() if "/notesSlides/" in part]
+    notes = [part for part in find_targets(archive, name).values() if "/notesSlides/" in part]
     spoken = [_read_notes(archive, part) for part in notes]
     return "\n\n".join([*([f"## {title}"] if title else []), *parts, *(each for each in spoken if each)])
 
@@ -83,9 +74,21 @@ def _get_kind(shape: Element) -> str:
 
 def _read_shape(shape: Element) -> str:
     if shape.tag == f"{_P}graphicFrame":
-        rows = [[_read_paragraphs(cell, " ") for cell in row.iter(f"{_A}tc")] for row in shape.iter(f"{_A}tr")]
-        return write_rows(rows)
+        return write_table([list(map(_read_cell, _find_cells(row))) for row in shape.iter(f"{_A}tr")])
     return _read_paragraphs(shape, "\n")
+
+
+def _find_cells(row: Element) -> list[Element]:
+    """Return the cells that begin in a row: those that others go over are there too, and are not shown."""
+    return [each for each in row.iter(f"{_A}tc") if not {each.get("hMerge"), each.get("vMerge")} & _TRUE]
+
+
+def _read_cell(cell: Element) -> Cell:
+    return Cell(_read_paragraphs(cell, " "), *(_count(cell.get(name)) for name in ("gridSpan", "rowSpan")))
+
+
+def _count(said: str | None) -> int:
+    return max(1, min(int(said[:6]), _MAX_SPAN)) if said and said.isascii() and said.isdigit() else 1
 
 
 def _read_paragraphs(element: Element, joint: str) -> str:

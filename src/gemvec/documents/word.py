@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.archive import Archive, find_title
 from gemvec.documents.html import read_page
-from gemvec.documents.markdown_table import write_rows
+from gemvec.documents.markdown_table import Cell, write_table
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word_math import spell_formulas
 from gemvec.documents.word_styles import map_styles
@@ -23,6 +23,7 @@ _UNREAD = frozenset({f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT
 _SPACES = frozenset({f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"})
 # Elements that a reader sees on a line of their own, also inside a table's cell.
 _BLOCKS = frozenset({f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}list-item", f"{_TABLE}table-cell"})
+_MAX_COLUMNS, _MAX_EMPTY = 1_000, 100
 _STYLES = "word/styles.xml"
 _MAX_LEVEL = 6
 
@@ -104,8 +105,25 @@ def _write_list(element: Element, indent: str) -> list[str]:
 
 
 def _write_table(table: Element) -> str:
-    rows = [[_flatten(cell) for cell in row.iter(f"{_TABLE}table-cell")] for row in table.iter(f"{_TABLE}table-row")]
-    return write_rows(rows)
+    heads = sum(1 for part in table.iter(f"{_TABLE}table-header-rows") for _ in part.iter(f"{_TABLE}table-row"))
+    rows = [
+        [cell for each in row.iter(f"{_TABLE}table-cell") for cell in _read_cells(each)]
+        for row in table.iter(f"{_TABLE}table-row")
+    ]
+    return write_table(rows, heads)
+
+
+def _read_cells(cell: Element) -> list[Cell]:
+    """Return a cell, as often as it is repeated; an empty one no more than a hundred times."""
+    text = _flatten(cell)
+    columns, rows, times = (
+        _count(cell.get(f"{_TABLE}number-{name}")) for name in ("columns-spanned", "rows-spanned", "columns-repeated")
+    )
+    return [Cell(text, columns, rows)] * (times if text.strip() else min(times, _MAX_EMPTY))
+
+
+def _count(said: str | None) -> int:
+    return max(1, min(int(said[:6]), _MAX_COLUMNS)) if said and said.isascii() and said.isdigit() else 1
 
 
 def _flatten(element: Element) -> str:

@@ -1,0 +1,172 @@
+"""Tables with cells over several columns or rows: every text is there, below its own header, in reading order."""
+
+from pathlib import Path
+
+import docx
+import openpyxl
+import pptx
+import pytest
+
+from gemvec.documents.readers import find_reader
+from office_files import make_odt, saved
+
+# Of every format: a header of two rows, a cell over two rows, one over two columns.
+TABLE = [
+    "| Name | Sizes low | Sizes high |",
+    "| --- | --- | --- |",
+    "| Tea | 1 | 2 |",
+    "| Coffee | 3 | 4 |",
+    "| Coffee | 5 | 6 |",
+    "| Both | all sizes |",
+]
+ROWS = [
+    ["Name", "Sizes", ""],
+    ["", "low", "high"],
+    ["Tea", 1, 2],
+    ["Coffee", 3, 4],
+    ["", 5, 6],
+    ["Both", "all sizes", ""],
+]
+MERGED = [((0, 0), (1, 0)), ((0, 1), (0, 2)), ((3, 0), (4, 0)), ((5, 1), (5, 2))]
+
+
+def read(name, data):
+    return find_reader(Path(name)).read(data if isinstance(data, bytes) else data.encode()).text
+
+
+def fill(table):
+    """Fill a table of python-docx or python-pptx, and merge its cells."""
+    for y, row in enumerate(ROWS):
+        for x, value in enumerate(row):
+            table.cell(y, x).text = str(value)
+    for (top, left), (bottom, right) in MERGED:
+        table.cell(top, left).merge(table.cell(bottom, right))
+        table.cell(top, left).text = str(ROWS[top][left])
+
+
+def make_docx():
+    document = docx.Document()
+    fill(document.add_table(rows=6, cols=3))
+    return saved(document)
+
+
+def make_pptx():
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[6])
+    fill(slide.shapes.add_table(6, 3, 0, 0, 100, 100).table)
+    return saved(presentation)
+
+
+def make_xlsx(above=()):
+    book = openpyxl.Workbook()
+    for row in [*above, *ROWS]:
+        book.active.append([value if value != "" else None for value in row])
+    for (top, left), (bottom, right) in MERGED:
+        shift = len(above) + 1
+        book.active.merge_cells(
+            start_row=top + shift, end_row=bottom + shift, start_column=left + 1, end_column=right + 1
+        )
+    if above:
+        book.active.merge_cells("A1:C1")
+    return saved(book)
+
+
+def make_odt_table():
+    covered = "<table:covered-table-cell/>"
+
+    def cell(text, columns=1, rows=1):
+        spans = f'table:number-columns-spanned="{columns}" table:number-rows-spanned="{rows}"'
+        return f"<table:table-cell {spans}><text:p>{text}</text:p></table:table-cell>" + covered * (columns - 1)
+
+    rows = [
+        cell("Name", rows=2) + cell("Sizes", 2),
+        covered + cell("low") + cell("high"),
+        cell("Tea") + cell("1") + cell("2"),
+        cell("Coffee", rows=2) + cell("3") + cell("4"),
+        covered + cell("5") + cell("6"),
+        cell("Both") + cell("all sizes", 2),
+    ]
+    return make_odt(
+        "<table:table>" + "".join(f"<table:table-row>{row}</table:table-row>" for row in rows) + "</table:table>"
+    )
+
+
+HTML = """<table><tr><th rowspan=2>Name<th colspan=2>Sizes<tr><th>low<th>high<tr><td>Tea<td>1<td>2
+<tr><td rowspan=2>Coffee<td>3<td>4<tr><td>5<td>6<tr><td>Both<td colspan=2>all sizes</table>"""
+GRID = """
++--------+-----------+
+| Name   | Sizes     |
+|        +-----+-----+
+|        | low | high|
++========+=====+=====+
+| Tea    | 1   | 2   |
++--------+-----+-----+
+| Coffee | 3   | 4   |
+|        +-----+-----+
+|        | 5   | 6   |
++--------+-----+-----+
+| Both   | all sizes |
++--------+-----------+
+"""
+FILES = {
+    "a.html": HTML,
+    "a.md": f"# Title\n\nText.\n\n{HTML}\n\nMore.\n",
+    "a.rst": GRID,
+    "a.docx": make_docx,
+    "a.pptx": make_pptx,
+    "a.xlsx": make_xlsx,
+    "a.odt": make_odt_table,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_merged_cells_are_written_out_below_their_headers(name):
+    data = FILES[name]
+    text = read(name, data() if callable(data) else data)
+    assert "\n".join(TABLE) in text.replace("| Both | all sizes |  |", "| Both | all sizes |")
+
+
+def test_a_long_text_over_several_rows_is_there_once():
+    long = "A long remark that is about all of these rows, and is longer than what a row would be called. " * 3
+    rows = f"<tr><th>Key<th>Remark<tr><td>1<td rowspan=3>{long}<tr><td>2<tr><td>3"
+    assert read("a.html", f"<table>{rows}</table>").count("A long remark") == 3
+
+
+def test_the_title_of_a_table_is_above_it_and_not_its_header():
+    assert "Prices of 2024\n\n| Name | Sizes low | Sizes high |\n" in read("a.xlsx", make_xlsx([["Prices of 2024"]]))
+    page = "<table><tr><td colspan=2>Prices<tr><td>Tea<td>1</table>"
+    assert read("a.html", page) == "Prices\n\n| Tea | 1 |\n| --- | --- |"
+
+
+def test_a_table_that_lays_out_a_page_is_read_as_its_blocks():
+    page = "<table><tr><td><h1>Title</h1><p>One.</p><td><table><tr><th>A<th>B<tr><td>1<td>2</table></table>"
+    assert read("a.html", page) == "# Title\n\nOne.\n\n| A | B |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_an_asciidoc_table_may_have_cells_over_several_others():
+    table = (
+        '[cols="1,1,1",options="header"]\n|===\n|Name |Low |High\n\n2+|Tea and milk |5\n.2+|Coffee |1 |2\n|3 |4\n'
+        "3*|same\n2.2+^.^s|Block |6\n|7\n|===\n"
+    )
+    assert (
+        "| Name | Low | High |\n| --- | --- | --- |\n| Tea and milk |  | 5 |\n| Coffee | 1 | 2 |\n| Coffee | 3 | 4 |\n"
+        "| same | same | same |\n| Block |  | 6 |\n| Block |  | 7 |\n"
+    ) in read("a.adoc", table)
+    assert "Tea and milk" in read("a.adoc", table.replace("|7\n", ""))
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.adoc", "a.xlsx"])
+def test_a_cell_that_says_it_goes_over_everything_costs_little(name):
+    book = openpyxl.Workbook()
+    for row in range(1, 500, 2):
+        book.active.cell(row, 1).value = "wide"
+        book.active.cell(row, 17).value = "end"
+        book.active.merge_cells(f"A{row}:P{row + 1}")
+    data = {
+        "a.html": "<table>" + '<tr><td rowspan="65534" colspan="1000">wide<td>end' * 1_000 + "</table>",
+        "a.adoc": "[%header,cols=2*]\n|===\n|A |B\n\n" + "900.900+|wide\n|end\n" * 500 + "|===\n",
+        "a.xlsx": saved(book),
+    }[name]
+    text = read(name, data)
+    assert text.count("wide") >= 250
+    assert len(text) < 1_000_000
