@@ -81,7 +81,7 @@ def evaluate(
 
     Examples:
         gemvec eval sts/ --precision exact --precision fast
-        gemvec eval tatoeba.deu-eng.deu xquad.de.json --model multilingual-e5-small-q4
+        gemvec eval tatoeba.deu-eng.deu --model multilingual-e5-small-q4
         gemvec eval my-data/ --dimensions 384 --dimensions 128 --html report.html
         gemvec eval my-data/ --model all-minilm-l6-v2 --model ./my-model --hybrid
     """
