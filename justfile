@@ -27,7 +27,7 @@ ci:
 
 # Every test that needs a Ray cluster, two or three minutes; needs `pip install -e '.[ray]'`
 ray:
-    pytest tests/batches/test_ray.py
+    pytest tests/batches/test_ray.py tests/milvus/test_ray.py
 
 # The tests of object stores with Azure too, and the slow ones with each store; installs Azurite, 190 MB; needs npm
 azure:

@@ -19,6 +19,7 @@ from object_stores import (  # noqa: F401 - as above
     start_object_store,
     store_url,
 )
+from ray_cluster import cluster  # noqa: F401 - as above
 from site_server import site  # noqa: F401 - as above
 
 # A law holds on a busy machine too, where hypothesis' limits of time would fail it.

@@ -7,6 +7,8 @@ import contextlib
 import os
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 # By this variable the actors of this cluster are found among the processes of the machine.
 _MARK = "GEMVEC_RAY_CLUSTER"
@@ -63,3 +65,11 @@ class RayCluster:
         self._cluster.shutdown()
         del os.environ[_MARK]
         os.environ["PYTHONPATH"] = self._path
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A cluster of two nodes; a test that kills one adds another."""
+    opened = RayCluster()
+    yield opened
+    opened.close()

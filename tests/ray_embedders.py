@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+from counting_embedder import CountingEmbedder
 from hash_embedder import HashEmbedder
 
 
@@ -25,6 +26,25 @@ class StuckEmbedder(HashEmbedder):
         return await super().embed(model, requests, **options)
 
 
+def open_after(path):
+    """Fail until there is a file."""
+    if not path.exists():
+        raise ModuleNotFoundError(name="engine")
+    return HashEmbedder()
+
+
 def open_none():
     """Fail as a node without the model's packages does."""
     raise ModuleNotFoundError(name="engine")
+
+
+class SlowEmbedder(CountingEmbedder):
+    """Takes a while for each call."""
+
+    def __init__(self, delay_seconds):
+        super().__init__()
+        self.delay_seconds = delay_seconds
+
+    async def embed(self, model, requests, **options):
+        await asyncio.sleep(self.delay_seconds)
+        return await super().embed(model, requests, **options)

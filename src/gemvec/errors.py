@@ -91,14 +91,21 @@ class GemvecError(Exception):
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make every error picklable, whatever its constructor takes, so that errors can cross processes."""
-        return (_rebuild, (type(self), self.reason, self.__dict__))
+        """Make every error picklable, whatever its constructor takes, so that errors can cross processes.
+
+        Of its cause, only an error of the system or of gemvec goes with it: others may not be picklable.
+        """
+        cause = self.__cause__ if isinstance(self.__cause__, (OSError, GemvecError)) else None
+        return (_rebuild, (type(self), self.reason, self.__dict__, cause))
 
 
-def _rebuild(kind: type[GemvecError], reason: str, state: dict[str, Any]) -> GemvecError:
+def _rebuild(
+    kind: type[GemvecError], reason: str, state: dict[str, Any], cause: BaseException | None = None
+) -> GemvecError:
     error = kind.__new__(kind)
     Exception.__init__(error, reason)
     error.__dict__.update(state)
+    error.__cause__ = cause
     return error
 
 

@@ -288,20 +288,20 @@ class Settings:
     )
     ray_max_actors: int = setting(
         16,
-        "With --executor ray: actors at a time, at most; twice as many chunks are in flight.",
+        "On a Ray cluster: actors at a time, at most; each has two chunks or groups of texts in flight.",
         minimum=1,
         maximum=1000,
         topic=_DATA,
     )
     ray_actor_cpus: float = setting(
         1.0,
-        "With --executor ray: cores that each actor takes from its node, and computes with.",
+        "On a Ray cluster: cores that each actor takes from its node, and computes with.",
         unit="cores",
         minimum=0.1,
         topic=_DATA,
     )
     ray_actor_gpus: float = setting(
-        0.0, "With --executor ray: GPUs that each actor takes from its node.", unit="GPUs", minimum=0, topic=_DATA
+        0.0, "On a Ray cluster: GPUs that each actor takes from its node.", unit="GPUs", minimum=0, topic=_DATA
     )
     batch_retention_seconds: float = setting(
         42 * 86400.0,

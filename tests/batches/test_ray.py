@@ -14,29 +14,21 @@ import httpx
 import pytest
 
 from batch_steps import WEIGHTS, ended, file_answers, line, new, running, until
-from gemvec.batches.ray.executor import RayExecutor
-from gemvec.batches.ray.messages import ClusterSpec
-from gemvec.batches.ray.node import identity
 from gemvec.errors import ClusterUnavailable
+from gemvec.ray.executor import RayExecutor
+from gemvec.ray.messages import ClusterSpec
+from gemvec.ray.node import identity
 from gemvec.server.run import serving
 from gemvec.server.services import open_services
 from gemvec.settings import Settings
 from gemvec.wire.batches import BatchState
 from hash_embedder import HashEmbedder, vector_of
-from ray_cluster import RayCluster
-from ray_embedders import MortalEmbedder, StuckEmbedder, open_none
+from ray_embedders import MortalEmbedder, StuckEmbedder, open_after, open_none
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
     pytest.mark.timeout(600),  # actors take seconds to start, on a busy machine many
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    opened = RayCluster()
-    yield opened
-    opened.close()
 
 
 def spec(cluster, **fields):
@@ -105,12 +97,13 @@ def test_a_lost_node_costs_what_its_actor_was_computing_and_nothing_else(store, 
     texts, node = numbered(2000), cluster.nodes[0]
 
     async def steps(executor, runner):
+        await until(lambda: next(executor.figures()).value == 2)
         job = create(store, texts)
-        await until(lambda: store.get(job.batch_id, "").successful_count and len(cluster.list_actors()) == 2)
+        await until(lambda: store.get(job.batch_id, "").successful_count)
         await asyncio.to_thread(cluster.kill_node, node)
         assert_whole(store, await ended(store, job), texts)
 
-    run(store, steps, spec(cluster, open_embedder=partial(HashEmbedder, delay_seconds=0.5)))
+    run(store, steps, spec(cluster, open_embedder=partial(HashEmbedder, delay_seconds=0.5), min_actors=2))
     cluster.add_node()
 
 
@@ -173,8 +166,19 @@ def test_a_node_that_would_compute_something_else_is_not_used_and_the_batch_wait
     assert any(re.fullmatch(reason, getattr(record, "reason", "")) for record in caplog.records)
 
 
+@pytest.mark.slow
+def test_a_node_that_was_refused_is_tried_again_after_a_while(store, cluster, tmp_path):
+    async def steps(executor, runner):
+        job = create(store, numbered(200))
+        await until(lambda: [each.value for each in executor.figures() if each.name == "ray_refused_actors"] == [2])
+        (tmp_path / "mended").touch()
+        assert_whole(store, await ended(store, job), numbered(200))
+
+    run(store, steps, spec(cluster, open_embedder=partial(open_after, tmp_path / "mended"), refused_seconds=5))
+
+
 def driver_of(executor):
-    return executor._driver._process.pid
+    return executor._cluster._driver._process.pid
 
 
 def environ_of(process):
@@ -237,7 +241,7 @@ def count_drivers():
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             is_mine = f"PPid:\t{os.getpid()}\n" in command.with_name("status").read_text()
-            found += is_mine and b"gemvec.batches.ray.driver" in command.read_bytes()
+            found += is_mine and b"gemvec.ray.driver" in command.read_bytes()
     return found
 
 
@@ -246,12 +250,12 @@ def test_there_is_one_driver_even_if_the_chunk_that_asked_for_a_new_one_is_aband
     async def steps():
         executor = RayExecutor(spec(cluster))
         os.kill(driver_of(executor), signal.SIGKILL)
-        await until(lambda: executor._driver.is_broken)
-        asking = asyncio.create_task(executor._running())
+        await until(lambda: executor._cluster._driver.is_broken)
+        asking = asyncio.create_task(executor._cluster._running())
         await until(lambda: count_drivers() == 1)
         asking.cancel()
         await asyncio.wait([asking])
-        assert not (await executor._running()).is_broken
+        assert not (await executor._cluster._running()).is_broken
         await asyncio.sleep(0.1)
         assert count_drivers() == 1
         await executor.close()

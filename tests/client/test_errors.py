@@ -1,9 +1,12 @@
+import pickle
+
 import msgspec
 import pytest
 
 from gemvec.client.errors import parse_error, retry_delay_of
 from gemvec.client.transport import Response
 from gemvec.embedding.positions import at_positions
+from gemvec.errors import StorageFailure
 from scripted_server import error_body
 
 FIELD = "requests[3].content"
@@ -74,3 +77,13 @@ def test_errors_of_other_servers_are_shown_as_they_came(code, body, status, mess
 
 def test_long_pages_are_cut():
     assert len(answer(500, b"x" * 10_000).reason) == 300
+
+
+def test_an_error_that_crosses_processes_keeps_why_the_system_refused():
+    failure = StorageFailure("the input cannot be read")
+    failure.__cause__ = FileNotFoundError(2, "No such file or directory")
+    crossed = pickle.loads(pickle.dumps(failure))
+    assert isinstance(crossed.__cause__, FileNotFoundError)
+    assert crossed.message == failure.message
+    failure.__cause__ = ValueError(lambda: "cannot be pickled")
+    assert pickle.loads(pickle.dumps(failure)).__cause__ is None

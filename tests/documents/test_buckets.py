@@ -1,5 +1,7 @@
 """Buckets as sources: real servers, no collection."""
 
+import pickle
+
 import pytest
 from obstore.store import from_url
 
@@ -100,3 +102,14 @@ def test_a_store_without_settings_is_refused_with_what_it_needs(remote, monkeypa
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BadSetting, match=r"az://container/docs cannot be used: .*set AZURE_STORAGE_ACCOUNT_NAME"):
         Sources(["az://container/docs"], remote=remote)
+
+
+def test_another_machine_reads_only_an_object_that_is_the_same_there(store_url, store, remote):
+    store.put("a.md", b"# A\n\nWords.\n")
+    (found,) = Sources([store_url], remote=remote).unread()
+    elsewhere = pickle.loads(pickle.dumps(found.read_elsewhere))
+    assert elsewhere().text == found.read().text
+    store.put("a.md", b"# B\n\nOther words.\n")
+    assert elsewhere() is None
+    store.delete("a.md")
+    assert elsewhere() is None

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gemvec.batches.ray.node import portable
 from gemvec.errors import BadSetting, MissingDependency, UnsupportedModel, how_to_install
 from gemvec.models.engine_choice import EngineChoice
 from gemvec.models.local import open_embedder
 from gemvec.models.own_code import find_code, require_trust
 from gemvec.models.verification import verify_model
 from gemvec.models.weights import load_model
+from gemvec.ray.node import portable
 from gemvec.settings import Settings, cache_home
 from hub_server import serving
 

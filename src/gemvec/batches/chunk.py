@@ -92,7 +92,7 @@ async def _embed_all(
     if not requests:
         return []
     try:
-        return list(await _embed_patiently(embedder, model, requests))
+        return list(await embed_patiently(embedder, model, requests))
     except Overloaded:
         if len(requests) == 1:
             raise
@@ -107,7 +107,13 @@ async def _embed_all(
     ]
 
 
-async def _embed_patiently(embedder: Embedder, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[Embedding]:
+async def embed_patiently(embedder: Embedder, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[Embedding]:
+    """Embed texts behind interactive requests, a few times again while too much waits.
+
+    Raises:
+        Overloaded: too much still waits.
+        GemvecError: other errors of the embedder.
+    """
     for _ in range(_PATIENCE - 1):
         try:
             return await embedder.embed(model, requests, priority=Priority.BATCH)

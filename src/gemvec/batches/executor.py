@@ -1,4 +1,4 @@
-"""`Executor`: where a chunk runs. In this process, or in processes of this machine; on a cluster, see `ray/`.
+"""`Executor`: where a chunk runs. In this process, or in processes of this machine; on a cluster, see the room `ray`.
 
 An executor only computes. It never reads or writes the store: the runner does both.
 """

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -16,6 +17,7 @@ from rich.markup import escape
 from gemvec.cli.completion import complete_model
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, OpenEmbedder, open_embedder
 from gemvec.cli.options import TaskTypeName, check_can_be_written, with_settings
+from gemvec.cli.ray import RAY_SETTINGS, RayAddress
 from gemvec.cli.server import ServerOptions, announce, with_server
 from gemvec.errors import BadSetting, EmptyText, InvalidRequest
 from gemvec.settings import Settings
@@ -34,7 +36,7 @@ _NOTHING_GIVEN = "There is nothing to embed: give texts, --file, or lines on sta
 Write = Callable[[Sequence["EmbedRequest"], Sequence["Embedding"]], None]
 
 
-@with_settings(*EMBEDDER_SETTINGS)
+@with_settings(*EMBEDDER_SETTINGS, *RAY_SETTINGS)
 @with_server
 def embed(
     settings: Settings,
@@ -57,23 +59,26 @@ def embed(
     dimensionality: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of values in each vector.")
     ] = None,
+    ray: RayAddress = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text, with all values.")] = False,
 ) -> None:
     """Embed texts from arguments, a file or standard input.
 
     Shows the first values of each vector; --json prints all values, and --output writes them to a file in the order of
     the texts. If a gemvec server runs on this machine, it computes them, otherwise this process does; --base-url and
-    --google choose another server.
+    --google choose another server, and --ray a Ray cluster.
 
     Examples:
         gemvec embed "What is the meaning of life?"
         gemvec embed --file documents.txt --output vectors.npy
         gemvec embed --task-type RETRIEVAL_QUERY --json < questions.txt
         gemvec embed "hello" --google --dimensionality 768 --json
+        gemvec embed --file documents.txt --output vectors.npy --ray 10.0.0.5:6379
     """
     from gemvec.client.config import parse_task_type
 
-    choice = EmbedderChoice(server=server, model=model)
+    choice = EmbedderChoice(server=server, model=model, ray=ray)
+    choice.check(settings)
     check_can_be_written(output, "--output")
     requests = _read_requests(_open_lines(texts or [], file), parse_task_type(task_type), dimensionality)
     if not requests:
@@ -84,6 +89,7 @@ def embed(
 
 async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[EmbedRequest], write: Write) -> None:
     from gemvec.client.progress import show_progress
+    from gemvec.embedding.ahead import embed_ahead
 
     if not requests:  # no model is needed
         return
@@ -91,10 +97,14 @@ async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[Embe
         served, requests = await asyncio.to_thread(_fit_to_model, opened, requests)
         is_long = len(requests) > _TEXTS_AT_ONCE and sys.stderr.isatty()
         with show_progress(len(requests), is_wanted=is_long) as advance:
-            for start in range(0, len(requests), _TEXTS_AT_ONCE):
-                part = requests[start : start + _TEXTS_AT_ONCE]
-                write(part, await opened.embedder.embed(served, part))
+
+            def write_part(part: list[EmbedRequest], embeddings: list[Embedding]) -> None:
+                write(part, embeddings)
                 advance(len(part))
+
+            parts = (requests[start : start + _TEXTS_AT_ONCE] for start in range(0, len(requests), _TEXTS_AT_ONCE))
+            ahead = opened.on_cluster.texts_in_flight // _TEXTS_AT_ONCE if opened.on_cluster else 0
+            await embed_ahead(parts, partial(opened.embedder.embed, served), write_part, ahead=ahead)
 
 
 def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[ServedModel, list[EmbedRequest]]:

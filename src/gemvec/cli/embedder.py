@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gemvec.cli.completion import complete_model
+from gemvec.cli.ray import check_address, join_cluster
 from gemvec.cli.server import ServerOptions, announce, find_running_server
 from gemvec.errors import FingerprintMismatch
 from gemvec.settings import Settings
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from gemvec.embedding.embedder import Embedder
     from gemvec.embedding.models import ServedModel
     from gemvec.milvus import Fingerprint
+    from gemvec.ray.embedder import RayEmbedder
 
 # The settings of a model in this process, and of the cache around it.
 EMBEDDER_SETTINGS = (
@@ -52,14 +55,27 @@ class EmbedderChoice:
     Attributes:
         server: the options that name a server.
         model: the name to ask for; None for the default of whatever embeds.
+        ray: the address of the Ray cluster that computes, or `auto`; None for no cluster.
     """
 
     server: ServerOptions
     model: str | None = None
+    ray: str | None = None
 
     def or_model(self, name: str | None) -> EmbedderChoice:
         """Return this choice with the model `name` if it names no model."""
         return self if self.model else replace(self, model=name)
+
+    def check(self, settings: Settings) -> None:
+        """Make sure, before anything is read, fetched or written, that there is one place to compute.
+
+        Raises:
+            BadSetting: a server and a cluster are named, or the cluster's address cannot be used.
+            MissingDependency: a cluster is to compute, and Ray is not installed.
+        """
+        if self.ray is not None:
+            named = "--google" if self.server.google else "--base-url" if self.server.base_url is not None else None
+            check_address(settings, self.ray, server=named)
 
     def resolve(self, settings: Settings) -> ResolvedChoice:
         """Decide where to embed.
@@ -74,6 +90,8 @@ class EmbedderChoice:
             KeyMissing: Google is chosen and there is no key.
             TransportFailure: nothing listens at the address.
         """
+        if self.ray is not None:
+            return ResolvedChoice(target=None, model=self.model, ray=self.ray)
         target = self.server.find_named("GEMVEC_BASE_URL")
         if target is not None:
             model = self.model or (_GOOGLE_MODEL if self.server.google else None)
@@ -103,11 +121,13 @@ class ResolvedChoice:
         target: the server to ask; None for the model in this process.
         model: the name to ask for; None for the default of whatever embeds.
         is_here: whether the server runs on this machine.
+        ray: the address of the Ray cluster that computes for this process; None for no cluster.
     """
 
     target: Target | None
     model: str | None
     is_here: bool = False
+    ray: str | None = None
 
     @property
     def server(self) -> str | None:
@@ -125,6 +145,7 @@ class OpenEmbedder:
         server: the server's address; None for this process.
         opening_name: the folder or hub id that opens the model again if it is not in the catalogue.
         tokenizer_file: the model's tokenizer, if it is on this machine.
+        on_cluster: what computes below the cache; None where it is no Ray cluster.
     """
 
     embedder: Embedder
@@ -132,6 +153,7 @@ class OpenEmbedder:
     server: str | None = None
     opening_name: str | None = None
     tokenizer_file: Path | None = None
+    on_cluster: RayEmbedder | None = None
 
     def get_model(self) -> ServedModel:
         """Return the model to embed with."""
@@ -155,6 +177,8 @@ async def open_embedder(settings: Settings, choice: EmbedderChoice | ResolvedCho
 
     resolved = choice.resolve(settings) if isinstance(choice, EmbedderChoice) else choice
     opened = _open_in_process(settings, resolved.model) if resolved.target is None else _open_remote(settings, resolved)
+    if resolved.ray is not None:
+        opened = await _on_cluster(settings, opened, resolved)
     embedder = with_cache(opened.embedder, settings, source=opened.server or local_source(settings))
     try:
         yield replace(opened, embedder=embedder)
@@ -206,13 +230,11 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
     from gemvec.embedding.gemini_names import find_gemini_name
     from gemvec.models.catalogue import find_known
     from gemvec.models.engine_choice import EngineChoice
-    from gemvec.models.naming import split_name
     from gemvec.models.weights import load_model
 
     require_packages()
     is_alias = name is not None and find_gemini_name(name) is not None
-    own_names = dict(map(split_name, reversed(settings.model)))
-    weights = split_name(settings.model[0])[1] if name is None or is_alias else own_names.get(name, name)
+    weights = _find_weights(settings, name)
     with show_fetch() as progress:
         loaded = load_model(weights, settings.cache_dir, choice=EngineChoice.of(settings), progress=progress)
 
@@ -232,6 +254,24 @@ def _open_in_process(settings: Settings, name: str | None) -> OpenEmbedder:
         else weights,
         tokenizer_file=loaded.folder / "tokenizer.json",
     )
+
+
+async def _on_cluster(settings: Settings, opened: OpenEmbedder, choice: ResolvedChoice) -> OpenEmbedder:
+    """Let a cluster compute what an embedder of this process would."""
+    assert choice.ray is not None
+    own = replace(settings, model=(_find_weights(settings, choice.model),))
+    embedder = await asyncio.to_thread(join_cluster, own, opened.embedder, choice.ray)
+    return replace(opened, embedder=embedder, on_cluster=embedder)
+
+
+def _find_weights(settings: Settings, name: str | None) -> str:
+    """Return the model that a name means in this process: a catalogue id, a hub id or a folder."""
+    from gemvec.embedding.gemini_names import find_gemini_name
+    from gemvec.models.naming import split_name
+
+    if name is None or find_gemini_name(name) is not None:
+        return split_name(settings.model[0])[1]
+    return dict(map(split_name, reversed(settings.model))).get(name, name)
 
 
 def _open_remote(settings: Settings, choice: ResolvedChoice) -> OpenEmbedder:

@@ -45,6 +45,14 @@ def format_help(app: typer.Typer) -> None:
 class HelpCommand(TyperCommand):
     """A command with our format of help."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; `--ray` may come without an address."""
+        if any("--ray" in parameter.opts for parameter in self.get_params(ctx)):
+            from gemvec.cli.ray import fill_address
+
+            args = fill_address(args)
+        return super().parse_args(ctx, args)
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what follows the command's name."""
         arguments = [each for each in self.get_params(ctx) if each.param_type_name == "argument"]

@@ -18,9 +18,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, ModelName, open_embedder, refuse_other_model
+from gemvec.cli.embedder import (
+    EMBEDDER_SETTINGS,
+    EmbedderChoice,
+    ModelName,
+    OpenEmbedder,
+    open_embedder,
+    refuse_other_model,
+)
 from gemvec.cli.index_outcome import IndexOutcome, report_left_out, show, to_json
 from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
+from gemvec.cli.ray import RAY_SETTINGS, RayAddress, make_cutter
 from gemvec.cli.server import ServerOptions, with_server
 from gemvec.cli.watch import watch
 from gemvec.errors import BadSetting, FailedPrecondition, GemvecError, InvalidRequest
@@ -28,7 +36,6 @@ from gemvec.settings import Settings
 
 if TYPE_CHECKING:
     from gemvec.documents import Filters, PassageOptions, RecordFields, Remote, Sources, Splitter
-    from gemvec.embedding.embedder import Embedder
     from gemvec.milvus import Collection, CollectionVersion, Fingerprint, IngestPlan, IngestReport
     from gemvec.milvus import Progress as IngestProgress
     from gemvec.milvus.indexing import Indexing
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 
-@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
+@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS, *RAY_SETTINGS)
 @with_server
 def index(
     settings: Settings,
@@ -109,6 +116,7 @@ def index(
             help="Keep running: index files again when they change, and delete documents that are gone.",
         ),
     ] = False,
+    ray: RayAddress = None,
     as_json: AsJsonOutcome = False,
 ) -> None:
     """Index documents into Milvus, where they can be searched.
@@ -125,16 +133,21 @@ def index(
         gemvec index articles.parquet --text-field body
         gemvec index https://docs.example.com/sitemap.xml --include 'guide/**'
         gemvec index s3://bucket/manuals https://github.com/example/project.git
+        gemvec index docs/ --ray 10.0.0.5:6379 --uri http://10.0.0.7:19530
         cat notes.txt | gemvec index - --uri http://localhost:19530
     """
     from gemvec.documents import Filters
     from gemvec.milvus import RecordFields
 
     check_can_be_written(error_report, "--error-report")
+    choice = EmbedderChoice(server=server, model=model, ray=ray)
+    if watching and ray is not None:
+        raise BadSetting("--watch and --ray exclude each other: a run on a cluster ends when all is indexed.")
+    choice.check(settings)
     named = {"id": id_field, "title": title_field}
     request = IndexRequest(
         settings=settings,
-        choice=EmbedderChoice(server=server, model=model),
+        choice=replace(choice, ray=None) if dry_run else choice,  # a dry run computes nothing
         dimensionality=dimensionality,
         sources=sources,
         fields=RecordFields(
@@ -288,7 +301,7 @@ class IndexRequest:
             if self.dry_run or collection is None:
                 report = self._plan(collection, sources, wanted, splitter)
             else:
-                report = await self._ingest(collection, opened.embedder, sources, wanted, splitter)
+                report = await self._ingest(collection, opened, sources, wanted, splitter)
         return IndexOutcome(report=report, left_out=sources.left_out)
 
     def _report_nothing(self, sources: Sources, options: PassageOptions) -> IngestReport | IngestPlan:
@@ -388,22 +401,27 @@ class IndexRequest:
     async def _ingest(
         self,
         collection: Collection,
-        embedder: Embedder,
+        opened: OpenEmbedder,
         sources: Sources,
         wanted: Fingerprint | None,
         splitter: Splitter,
     ) -> IngestReport:
         from gemvec.milvus import ingest
+        from gemvec.milvus.ingest import TEXTS_IN_FLIGHT
+
+        on_cluster = opened.on_cluster
 
         with show_progress(self.console, sources) as on_progress:
             return await ingest(
                 collection,
-                embedder,
+                opened.embedder,
                 sources,
                 fingerprint=wanted,
                 splitter=splitter,
                 prune=sources.scopes if self.prune else (),
                 on_progress=on_progress,
+                texts_in_flight=on_cluster.texts_in_flight if on_cluster else TEXTS_IN_FLIGHT,
+                cutter=make_cutter(on_cluster, splitter, opened.tokenizer_file) if on_cluster else None,
             )
 
 

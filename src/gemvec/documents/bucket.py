@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from gemvec.documents.address import Address
@@ -16,7 +17,7 @@ from gemvec.documents.readers import find_reader
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_records
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.walk import HIDDEN, NAMED_FOLDERS, NO_SUFFIX, SUFFIXES, LeftOut
-from gemvec.errors import StorageFailure
+from gemvec.errors import GemvecError, StorageFailure
 from gemvec.storage.objects import ObjectPath, ObjectStat, is_refused, open_bucket_path
 
 # An object that becomes one document is read as a whole; larger ones are no documents.
@@ -53,8 +54,9 @@ class ObjectPlace:
             id=self.name,
             source=self.name,
             content=reader.digest(self._version),
-            read=self._parse,
+            read=self.parse,
             read_bytes=self.size_bytes,
+            read_elsewhere=partial(_parse_equal, self),
         )
 
     @property
@@ -62,12 +64,18 @@ class ObjectPlace:
         """What is the same as long as the object is."""
         return digest_of(self.stat.e_tag or self.stat.st_mtime_ns, self.stat.st_size)
 
-    def _parse(self) -> Document | BadDocument:
+    def parse(self) -> Document | BadDocument:
+        """Fetch and read an object that is one document."""
         try:
             reader = find_reader(Path(self.name))
             return make_document(self._fetch(), reader, self.name, content=reader.digest(self._version))
         except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
             return explain_unread(error, self.name, self.name)
+
+    def is_equal(self, stat: ObjectStat) -> bool:
+        """Whether `stat` is of the same object, with the same content."""
+        is_same = stat.e_tag == self.stat.e_tag if self.stat.e_tag else stat.st_mtime_ns == self.stat.st_mtime_ns
+        return is_same and stat.st_size == self.stat.st_size
 
     def _fetch(self) -> bytes:
         if self.size_bytes > _MAX_BYTES:
@@ -81,6 +89,15 @@ class ObjectPlace:
             with _costs_itself():
                 self.path.copy_to_file(file)
             yield from read_records(file, self.name, fields)
+
+
+def _parse_equal(place: ObjectPlace) -> Document | BadDocument | None:
+    """Read an object on another machine; None if that machine finds another one, or none, under this name."""
+    try:
+        is_equal = place.is_equal(place.path.stat())
+    except (FileNotFoundError, GemvecError):
+        return None
+    return place.parse() if is_equal else None
 
 
 @contextmanager

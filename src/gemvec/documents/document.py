@@ -95,6 +95,8 @@ class UnreadDocument:
         read: parses the file.
         read_bytes: as in `Document`.
         held_bytes: bytes that it keeps in memory until it is parsed.
+        read_elsewhere: the same on another machine, picklable; it returns None where the file is another one. None if
+            only this machine can read it.
     """
 
     id: str
@@ -103,6 +105,7 @@ class UnreadDocument:
     read: Callable[[], Document | BadDocument]
     read_bytes: int = 0
     held_bytes: int = 0
+    read_elsewhere: Callable[[], Document | BadDocument | None] | None = None
 
     def hash(self, splitter_version: str) -> str:
         """Return the hash of the document, if it has no notes."""
@@ -214,3 +217,19 @@ def check_document(document: Document) -> str | None:
         f"its metadata has {len(metadata)} bytes, more than {MAX_METADATA_BYTES}": len(metadata) > MAX_METADATA_BYTES,
     }
     return next((reason for reason, holds in reasons.items() if holds), None) or check_id(document.id)
+
+
+def settle_document(each: Document | BadDocument) -> Document | BadDocument:
+    """Return a document as it is indexed, or why it cannot be."""
+    if isinstance(each, BadDocument):
+        return each
+    document = repair_document(each)
+    reason = check_document(document)
+    return document if reason is None else refuse_document(document, reason)
+
+
+def refuse_document(document: Document, reason: str) -> BadDocument:
+    """Return what stands for a document that is left out."""
+    return BadDocument(
+        source=document.source, place=document.place, id=document.id, reason=reason, read_bytes=document.read_bytes
+    )

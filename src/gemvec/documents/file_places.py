@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from gemvec.documents.place import Found, explain_unread, make_document, refuse_
 from gemvec.documents.readers import decode, find_reader, read_bytes
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.documents.scope import STANDARD_INPUT_NAME
+from gemvec.documents.text import UnreadableDocument
 
 _POINTER_BYTES = 200
 
@@ -45,17 +47,20 @@ class FilePlace:
             self._refuse_pointer()
             yield from read_records(self.path, self.name, fields)
         elif (reader := find_reader(self.path)).is_slow:
+            content = reader.digest(read_bytes(self.path))
             yield UnreadDocument(
                 id=self.name,
                 source=self.name,
-                content=reader.digest(read_bytes(self.path)),
-                read=self._parse,
+                content=content,
+                read=self.parse,
                 read_bytes=self.size_bytes,
+                read_elsewhere=partial(_parse_equal, FilePlace(self.path.absolute(), self.name), content),
             )
         else:
             yield make_document(read_bytes(self.path), reader, self.name)
 
-    def _parse(self) -> Document | BadDocument:
+    def parse(self) -> Document | BadDocument:
+        """Read a file that is one document, whatever its kind."""
         try:
             return make_document(read_bytes(self.path), find_reader(self.path), self.name)
         except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
@@ -64,6 +69,15 @@ class FilePlace:
     def _refuse_pointer(self) -> None:
         if 0 < self.size_bytes < _POINTER_BYTES:
             refuse_pointer(read_bytes(self.path))
+
+
+def _parse_equal(place: FilePlace, content: str) -> Document | BadDocument | None:
+    """Read a file on another machine; None if there is none of the same content."""
+    try:
+        is_equal = find_reader(place.path).digest(read_bytes(place.path)) == content
+    except UnreadableDocument:
+        return None
+    return place.parse() if is_equal else None
 
 
 @dataclass(frozen=True, slots=True)

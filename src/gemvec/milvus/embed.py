@@ -1,11 +1,6 @@
-"""Vectors for a collection: the requests for its fingerprint, and a model kept busy while rows are written."""
+"""Vectors for a collection: the requests for its fingerprint, and what is checked in their vectors."""
 
 from __future__ import annotations
-
-import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
 
 import numpy as np
 
@@ -17,47 +12,9 @@ from gemvec.errors import StorageFailure
 from gemvec.milvus.fingerprint import Fingerprint
 
 # Texts given to the model at once, and how many such groups may be queued, so that the model never waits.
-TEXTS_PER_GROUP, _GROUPS_IN_FLIGHT = 512, 2
+TEXTS_PER_GROUP, GROUPS_AHEAD = 512, 2
 # A normalised vector's length differs from 1 by rounding only.
 _LENGTH_TOLERANCE = 1e-2
-
-Group = TypeVar("Group")
-Vectors = TypeVar("Vectors")
-
-
-async def embed_ahead(
-    groups: Iterator[Group],
-    embed: Callable[[Group], Awaitable[Vectors]],
-    write: Callable[[Group, Vectors], None],
-) -> None:
-    """Embed and write groups in order; while one is read or written, the model works on others.
-
-    Args:
-        groups: what to embed; advanced in a thread.
-        embed: starts the model on a group.
-        write: called in a thread with each group and its vectors, one at a time.
-
-    Raises:
-        What the three raise; groups before the failing one are written.
-    """
-    in_flight: deque[tuple[Group, asyncio.Future[Vectors]]] = deque()
-
-    async def write_first() -> None:
-        group, vectors = in_flight[0]
-        await asyncio.to_thread(write, group, await vectors)
-        in_flight.popleft()
-
-    try:
-        while (group := await asyncio.to_thread(next, groups, None)) is not None:
-            in_flight.append((group, asyncio.ensure_future(embed(group))))
-            if len(in_flight) > _GROUPS_IN_FLIGHT:
-                await write_first()
-        while in_flight:
-            await write_first()
-    finally:
-        for _, vectors in in_flight:
-            vectors.cancel()
-        await asyncio.gather(*(vectors for _, vectors in in_flight), return_exceptions=True)
 
 
 def make_document_request(served: ServedModel, fingerprint: Fingerprint, text: str, title: str) -> EmbedRequest:

@@ -9,6 +9,7 @@ Some documents are read, cut and written while the model works on others, so tha
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +19,21 @@ from gemvec.documents.document import BadDocument, Note
 from gemvec.documents.passages import Splitter
 from gemvec.documents.scope import AnyScope
 from gemvec.documents.sources import Sources
+from gemvec.embedding.ahead import embed_ahead
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import FailedPrecondition, InvalidRequest
+from gemvec.milvus.cluster_cutter import ClusterCutter
 from gemvec.milvus.collection import Collection
-from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
+from gemvec.milvus.embed import GROUPS_AHEAD, TEXTS_PER_GROUP, check_vector, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.work import Found, Work, WorkFinder
+
+# Passages that keep a model in this process or a server busy while others are written.
+TEXTS_IN_FLIGHT = GROUPS_AHEAD * TEXTS_PER_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +117,8 @@ async def ingest(
     splitter: Splitter | None = None,
     prune: Sequence[AnyScope] = (),
     on_progress: Callable[[Progress], None] | None = None,
+    texts_in_flight: int = TEXTS_IN_FLIGHT,
+    cutter: ClusterCutter | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with documents; it is made if it does not exist.
 
@@ -122,6 +130,8 @@ async def ingest(
         splitter: cuts documents; the default sizes when None.
         prune: delete documents of these scopes that are not in `documents` (`Sources.scopes`).
         on_progress: called after each write, from a thread.
+        texts_in_flight: how many passages to give to the embedder beside those that are written next.
+        cutter: reads and cuts documents elsewhere; None to do it here.
 
     Returns:
         What was done; everything in the collection is searchable and its indexes are built.
@@ -136,8 +146,8 @@ async def ingest(
     splitter = splitter or Splitter()
     sources = documents if isinstance(documents, Sources) else None
     version = await asyncio.to_thread(_open_version, collection, embedder, fingerprint, splitter, sources)
-    finder = WorkFinder(version, splitter)
-    run = _Ingest(version, embedder, finder, collection.name)
+    finder = WorkFinder(version, splitter, cutter)
+    run = _Ingest(version, embedder, finder, collection.name, ahead=math.ceil(texts_in_flight / TEXTS_PER_GROUP))
     await run.go(finder.find(documents), on_progress or (lambda _: None))
     if prune:
         await asyncio.to_thread(run.prune, prune)
@@ -177,8 +187,11 @@ def _open_version(
 class _Ingest:
     """One run of `ingest`."""
 
-    def __init__(self, version: CollectionVersion, embedder: Embedder, finder: WorkFinder, name: str) -> None:
+    def __init__(
+        self, version: CollectionVersion, embedder: Embedder, finder: WorkFinder, name: str, *, ahead: int
+    ) -> None:
         self._version = version
+        self._ahead = ahead
         self._embedder = embedder
         self._finder = finder
         self._name = name
@@ -202,7 +215,7 @@ class _Ingest:
                 )
             )
 
-        await embed_ahead(self._group(works), self._embed, write)
+        await embed_ahead(self._group(works), self._embed, write, ahead=self._ahead)
 
     def _group(self, works: Iterator[Work]) -> Iterator[_Group]:
         """Yield work in groups of the size that the model takes at once; runs in a thread."""

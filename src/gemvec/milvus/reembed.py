@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemvec.documents.passages import join_title
+from gemvec.embedding.ahead import embed_ahead
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.milvus.collection import Collection
-from gemvec.milvus.embed import TEXTS_PER_GROUP, check_vector, embed_ahead, make_document_request
+from gemvec.milvus.embed import GROUPS_AHEAD, TEXTS_PER_GROUP, check_vector, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.schema import ROW_FIELDS, Row
 from gemvec.milvus.version import CollectionVersion
@@ -128,7 +129,7 @@ class _Move:
         """Bring over what is missing or differs, delete what is gone; return whether there was anything."""
         before = self.embedded
         hashes = await asyncio.to_thread(self._read_hashes, self._target)
-        await embed_ahead(self._group(hashes), self._embed, self._write)
+        await embed_ahead(self._group(hashes), self._embed, self._write, ahead=GROUPS_AHEAD)
         gone = hashes.keys() - (await asyncio.to_thread(self._read_hashes, self._source)).keys()
         await asyncio.to_thread(self._target.delete, sorted(gone))
         return self.embedded > before or bool(gone)

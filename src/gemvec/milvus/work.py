@@ -10,19 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from gemvec.documents.cutting import CutDocument
 from gemvec.documents.document import (
     BadDocument,
     Document,
     Note,
     UnreadDocument,
-    check_document,
     check_id,
-    repair_document,
+    refuse_document,
+    settle_document,
 )
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.documents.sources import Sources
 from gemvec.documents.vocabulary import describe_unknown
 from gemvec.embedding.embed import Float32Array
+from gemvec.milvus.cluster_cutter import ClusterCutter
 from gemvec.milvus.schema import Row, RowState
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import WORDS_VERSION, index_words
@@ -97,6 +99,7 @@ class WorkFinder:
     Args:
         version: the rows to compare with; None when there is no collection yet.
         splitter: cuts documents that are not up to date.
+        cutter: reads and cuts them elsewhere; None to do it here.
 
     Attributes:
         documents: documents read, bad ones left out.
@@ -108,9 +111,12 @@ class WorkFinder:
         read_bytes: bytes of the sources that have been read.
     """
 
-    def __init__(self, version: CollectionVersion | None, splitter: Splitter) -> None:
+    def __init__(
+        self, version: CollectionVersion | None, splitter: Splitter, cutter: ClusterCutter | None = None
+    ) -> None:
         self._version = version
         self._splitter = splitter
+        self._cutter = cutter
         self.documents = 0
         self.unchanged = 0
         self.bad: list[BadDocument] = []
@@ -127,27 +133,46 @@ class WorkFinder:
         unread = documents.unread() if isinstance(documents, Sources) else documents
         for some in _gather(map(_screened, unread)):
             states = self._look_up([each.id for each in some if not isinstance(each, BadDocument)])
-            for each in some:
+            for each, cut in self._cut_ahead(some, states):
                 self.read_bytes = each.read_bytes
-                if work := self._find_work(each, states.get(each.id, {})):
+                if work := self._find_work(each, cut, states.get(each.id, {})):
                     yield work
 
-    def _find_work(self, each: Found, states: dict[str, RowState]) -> Work | None:
+    def _cut_ahead(self, some: Sequence[Found], states: States) -> Iterator[tuple[Found, CutDocument | None]]:
+        """Yield everything; with it what the cutter has made of it, if the collection may lack it."""
+        if self._cutter is None:
+            yield from ((each, None) for each in some)
+            return
+        lacking = [
+            None if isinstance(each, BadDocument) or _is_complete(states.get(each.id, {}), self._hash(each)) else each
+            for each in some
+        ]
+        cut = self._cutter.cut([each for each in lacking if each])
+        yield from ((each, next(cut) if wanted else None) for each, wanted in zip(some, lacking, strict=True))
+
+    def _hash(self, each: Document | UnreadDocument) -> str:
+        """Return what the rows of a document carry if they are up to date."""
+        is_of_content = isinstance(each, UnreadDocument) or _has_other_words(each)
+        return each.hash(self._content_version if is_of_content else self._splitter.version)
+
+    def _find_work(self, each: Found, cut: CutDocument | None, states: dict[str, RowState]) -> Work | None:
         if isinstance(each, UnreadDocument):
-            if each.id not in self.seen and _is_complete(states, each.hash(self._content_version)):
+            if each.id not in self.seen and _is_complete(states, self._hash(each)):
                 self._count_unchanged(each.id)
                 return None
-            each = _checked(each.read())
+            each = cut.document if cut else settle_document(each.read())
+        elif cut:
+            each = cut.document
         if isinstance(each, BadDocument):
             self.leave_out(each)
             return None
         if each.id in self.seen:  # each of the two would delete the other's rows
-            self.leave_out(_bad(each, f"id {each.id!r} was used before"))
+            self.leave_out(refuse_document(each, f"id {each.id!r} was used before"))
             return None
-        work = self._compare(each, states)
+        work = self._compare(each, cut, states)
         if work and not work.passages:
             self.documents -= 1
-            self.leave_out(_bad(each, "it has only markup or links"))
+            self.leave_out(refuse_document(each, "it has only markup or links"))
             return None
         return work
 
@@ -177,20 +202,21 @@ class WorkFinder:
             return self._states
         return _by_document(self._version.states_of(document_ids))
 
-    def _compare(self, document: Document, states: dict[str, RowState]) -> Work | None:
+    def _compare(self, document: Document, cut: CutDocument | None, states: dict[str, RowState]) -> Work | None:
         self.notes += [
             replace(each, source=document.source, place=each.place or document.place, id=document.id)
             for each in document.notes
         ]
-        version = self._splitter.version
-        document_hash = document.hash(self._content_version if _has_other_words(document) else version)
+        document_hash = self._hash(document)
         if _is_complete(states, document_hash):
             self._count_unchanged(document.id)
             return None
         self.seen.add(document.id)
         self.documents += 1
         self._note_unknown_script(document)
-        passages = {passage.key(document.id, version): passage for passage in self._splitter.split(document)}
+        version = self._splitter.version
+        found = cut.passages if cut else self._splitter.split(document)
+        passages = {passage.key(document.id, version): passage for passage in found}
         return Work(document=document, document_hash=document_hash, passages=passages, states=states)
 
     def _note_unknown_script(self, document: Document) -> None:
@@ -225,23 +251,9 @@ def _has_other_words(document: Document) -> bool:
 
 def _screened(each: Found) -> Found:
     if not isinstance(each, UnreadDocument):
-        return _checked(each)
+        return settle_document(each)
     reason = check_id(each.id)
     return BadDocument(source=each.source, reason=reason, read_bytes=each.read_bytes) if reason else each
-
-
-def _checked(each: Document | BadDocument) -> Document | BadDocument:
-    if isinstance(each, BadDocument):
-        return each
-    document = repair_document(each)
-    reason = check_document(document)
-    return document if reason is None else _bad(document, reason)
-
-
-def _bad(document: Document, reason: str) -> BadDocument:
-    return BadDocument(
-        source=document.source, place=document.place, id=document.id, reason=reason, read_bytes=document.read_bytes
-    )
 
 
 def _will_need_all(rows: int, documents: int) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 
 from gemvec.batches.executor import Executor, LocalExecutor, ProcessExecutor
 from gemvec.embedding.embedder import Embedder
-from gemvec.errors import BadSetting, MissingDependency
+from gemvec.errors import BadSetting
 from gemvec.models.catalogue import find_known
 from gemvec.models.engines import engine_of
 from gemvec.models.naming import find_named_record, split_name
@@ -31,13 +30,9 @@ def check_executor(settings: Settings) -> None:
         raise BadSetting(
             f"--executor {settings.executor} computes with models; with --upstream {settings.upstream} there are none."
         )
-    if settings.ray_min_actors > settings.ray_max_actors:
-        raise BadSetting(
-            f"--ray-min-actors has value {settings.ray_min_actors}: must be at most --ray-max-actors,"
-            f" which is {settings.ray_max_actors}."
-        )
-    if find_spec("ray") is None:
-        raise MissingDependency(f"--executor {settings.executor} needs Ray.", extra="ray")
+    from gemvec.ray.spec import check_ray
+
+    check_ray(settings, f"--executor {settings.executor}")
 
 
 def open_executor(settings: Settings, embedder: Embedder) -> Executor:
@@ -61,21 +56,10 @@ def open_executor(settings: Settings, embedder: Embedder) -> Executor:
 
 
 def _open_ray(settings: Settings, embedder: Embedder, address: str, fast: set[str]) -> Executor:
-    from gemvec.batches.ray.executor import RayExecutor
-    from gemvec.batches.ray.messages import ClusterSpec
-    from gemvec.batches.ray.node import identity, open_models, portable
+    from gemvec.ray.executor import RayExecutor
+    from gemvec.ray.spec import make_spec
 
-    spec = ClusterSpec(
-        address=address,
-        open_embedder=partial(open_models, portable(settings, settings.ray_actor_cpus)),
-        weights={model.name: model.weights for model in embedder.list_models()},
-        identity=identity(),
-        min_actors=settings.ray_min_actors,
-        max_actors=settings.ray_max_actors,
-        cpus=settings.ray_actor_cpus,
-        gpus=settings.ray_actor_gpus,
-    )
-    return RayExecutor(spec, fast=fast)
+    return RayExecutor(make_spec(settings, embedder, address), fast=fast)
 
 
 def _ray_address(executor: str) -> str | None:
@@ -87,10 +71,11 @@ def _ray_address(executor: str) -> str | None:
     kind, colon, address = executor.partition(":")
     if executor == _LOCAL:
         return None
+    from gemvec.ray.spec import AUTO, is_address
+
     if executor == _RAY:
-        return "auto"
-    host, _, port = address.rpartition(":")
-    if kind != _RAY or not colon or not host or "/" in host or not port.isdigit():
+        return AUTO
+    if kind != _RAY or not colon or not is_address(address):
         raise BadSetting(
             f"--executor has value {executor!r}: expected local, ray or ray:HOST:PORT, such as ray:10.0.0.5:6379."
         )

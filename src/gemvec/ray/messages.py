@@ -1,19 +1,21 @@
-"""What server, driver and actors say to each other. Everything here is picklable."""
+"""What a server or command, the driver and actors say to each other. Everything here is picklable."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gemvec.batches.job import ChunkResult, ChunkTask
+from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import GemvecError
 
-# While an actor computes one chunk, the next one is on its way.
-CHUNKS_EACH = 2
+# While an actor computes one piece, the next one is on its way.
+PIECES_EACH = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class ClusterSpec:
         cpus: processor cores that an actor takes from its node.
         gpus: GPUs that it takes.
         idle_seconds: after how long without work an actor is given back.
+        refused_seconds: after how long a node whose actor could not be used is tried again.
     """
 
     address: str
@@ -41,10 +44,11 @@ class ClusterSpec:
     cpus: float = 1
     gpus: float = 0
     idle_seconds: float = 60.0
+    refused_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Lines:
     """Lines for an actor: a whole chunk or, while a line that kills is looked for, a part of one.
 
     Attributes:
@@ -64,7 +68,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:
-    """The answers to a piece.
+    """The answers to lines.
 
     Attributes:
         part: uint8[bytes], their lines; Ray hands an array over without a copy.
@@ -79,6 +83,46 @@ class Computed:
     token_count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Texts of a corpus for an actor.
+
+    Attributes:
+        model: the served name to embed with.
+        weights: what must answer to that name.
+        requests: what to embed.
+    """
+
+    model: str
+    weights: str
+    requests: list[EmbedRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of `Texts`, in their order."""
+
+    embeddings: list[Embedding]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of something that needs no model, for an actor.
+
+    Attributes:
+        function: what to call, without arguments; pickled.
+    """
+
+    function: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a `Call` has returned, pickled."""
+
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """Why a piece could not be computed: the kind of error and where it was raised, never a text.
@@ -86,10 +130,21 @@ class Failed:
     Attributes:
         reason: for the log.
         may_pass: whether it is an error that may pass by itself, such as too little memory.
+        error: what a caller is told who has asked for something that cannot be done.
+        is_deadly: whether actors have died of it.
     """
 
     reason: str
     may_pass: bool
+    error: GemvecError | None = None
+    is_deadly: bool = False
+
+
+# What an actor takes at a time, and what it answers if it can.
+Piece: TypeAlias = Lines | Texts | Call
+Answer: TypeAlias = Computed | Embedded | Returned
+# What the driver takes: a chunk, whose lines it reads and whose part file it writes, or what goes to an actor as it is.
+Work: TypeAlias = ChunkTask | Texts | Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +170,15 @@ class PoolStatus:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """To the driver: run a chunk."""
+    """To the driver: do some work."""
 
     number: int
-    task: ChunkTask
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """To the driver: stop the work on a chunk; it is answered by an `Outcome` too."""
+    """To the driver: stop some work; it is answered by an `Outcome` too."""
 
     number: int
 
@@ -142,7 +197,7 @@ class NotConnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """From the driver: what became of a chunk.
+    """From the driver: what became of some work.
 
     Attributes:
         number: that of its `Run`.
@@ -152,14 +207,14 @@ class Outcome:
     """
 
     number: int
-    result: ChunkResult | None = None
+    result: ChunkResult | Embedded | Returned | None = None
     error: GemvecError | None = None
     failure: Failed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """From the driver: something for the server's log."""
+    """From the driver: something that its user should know."""
 
     message: str
     reason: str

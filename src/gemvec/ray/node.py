@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -12,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from gemvec.batches.chunk import embed_each
+from gemvec.batches.chunk import embed_each, embed_patiently
 from gemvec.batches.chunk_lines import ChunkLines, Failure
 from gemvec.batches.chunk_process import reason_of, spare_collector
-from gemvec.batches.ray.messages import Computed, Failed, Piece
 from gemvec.embedding.embed import Embedding
 from gemvec.embedding.embedder import Embedder
-from gemvec.errors import GemvecError, MissingDependency
+from gemvec.errors import GemvecError, InvalidRequest, MissingDependency
 from gemvec.models.naming import split_name
+from gemvec.ray.messages import Answer, Call, Computed, Embedded, Failed, Lines, Piece, Returned, Texts
 from gemvec.settings import Settings, cache_home
 
-# The rooms on which the bytes of a part file depend.
-_ROOMS = ("batches", "embedding", "models", "wire")
+# The rooms on which the bytes of a part file and the vectors of a corpus depend.
+_ROOMS = ("batches", "embedding", "models", "ray", "wire")
 
 
 @cache
@@ -103,27 +104,39 @@ def open_engine(open_embedder: Callable[[], Embedder], weights: Mapping[str, str
 
 
 class NodeEngine:
-    """Computes pieces of chunks on a node."""
+    """Computes pieces on a node."""
 
     def __init__(self, embedder: Embedder) -> None:
         """Compute with `embedder`."""
         self._embedder = embedder
 
-    async def compute(self, piece: Piece) -> Computed | Failed:
-        """Return the answers to a piece, or why there are none; nothing is raised, because Ray would log it."""
+    async def compute(self, piece: Piece) -> Answer | Failed:
+        """Return the answer to a piece, or why there is none; nothing is raised, because Ray would log it."""
         try:
-            return await self._compute(piece)
+            if isinstance(piece, Call):
+                return await asyncio.to_thread(_call, piece)
+            if self._embedder.get_model(piece.model).weights != piece.weights:
+                return Failed(f"{piece.weights} is not what answers to {piece.model} there", may_pass=True)
+            return await (self._answer(piece) if isinstance(piece, Lines) else self._embed(piece))
         except Exception as error:  # noqa: BLE001 - told to the driver
-            return Failed(reason_of(error), may_pass=isinstance(error, (GemvecError, OSError, MemoryError)))
+            may_pass = isinstance(error, (GemvecError, OSError, MemoryError))
+            return Failed(reason_of(error), may_pass, error if isinstance(error, InvalidRequest) else None)
 
-    async def _compute(self, piece: Piece) -> Computed | Failed:
-        if self._embedder.get_model(piece.model).weights != piece.weights:
-            return Failed(f"{piece.weights} is not what answers to {piece.model} there", may_pass=True)
-        lines = ChunkLines(piece.model)
-        asked = await asyncio.to_thread(lambda: [lines.parse(*each) for each in enumerate(piece.lines)])
-        named = {"batch": piece.batch_id, "chunk": piece.chunk_index}
-        answers = await embed_each(self._embedder, piece.model, asked, named)
-        return await asyncio.to_thread(_format, lines, answers)
+    async def _answer(self, lines: Lines) -> Computed:
+        chunk = ChunkLines(lines.model)
+        asked = await asyncio.to_thread(lambda: [chunk.parse(*each) for each in enumerate(lines.lines)])
+        named = {"batch": lines.batch_id, "chunk": lines.chunk_index}
+        answers = await embed_each(self._embedder, lines.model, asked, named)
+        return await asyncio.to_thread(_format, chunk, answers)
+
+    async def _embed(self, texts: Texts) -> Embedded:
+        model = self._embedder.get_model(texts.model)
+        return Embedded(await embed_patiently(self._embedder, model, texts.requests))
+
+
+def _call(call: Call) -> Returned:
+    # Only what the driver of the same gemvec passes on.
+    return Returned(pickle.dumps(pickle.loads(call.function)()))  # noqa: S301
 
 
 def _format(lines: ChunkLines, answers: list[Embedding | Failure]) -> Computed:

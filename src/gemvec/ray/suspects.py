@@ -1,4 +1,4 @@
-"""A chunk during which actors died: run again, then alone and in halves, until the line that kills is found.
+"""Work during which actors died. Lines are run again, then alone and in halves, until the one that kills is found.
 
 The search is the one of `batches/isolation.py`. It needs no record in the database: what dies is an actor, and if the
 server dies too, the search begins anew. So that a line is not blamed for what was an accident, it must be alone with an
@@ -14,11 +14,11 @@ import numpy as np
 
 from gemvec.batches.chunk_lines import KILLER, ChunkLines
 from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
-from gemvec.batches.ray.messages import Computed, Failed, Piece
-from gemvec.batches.ray.pool import ActorLostError, ActorPool
+from gemvec.ray.messages import Answer, Computed, Failed, Lines, Piece
+from gemvec.ray.pool import ActorLostError, ActorPool
 
 
-async def compute_chunk(pool: ActorPool, piece: Piece) -> list[Computed] | Failed:
+async def compute_lines(pool: ActorPool, lines: Lines) -> list[Computed] | Failed:
     """Return the answers to the lines of a chunk, in order, whatever happens to actors.
 
     Raises:
@@ -27,28 +27,49 @@ async def compute_chunk(pool: ActorPool, piece: Piece) -> list[Computed] | Faile
     deaths = 0
     while deaths < SUSPECT_CRASHES:
         try:
-            computed = await pool.compute(piece)
+            computed = await pool.compute(lines)
         except ActorLostError as lost:
             deaths += lost.is_suspect
         else:
-            return computed if isinstance(computed, Failed) else [computed]
-    return await _Search(pool, piece).run()
+            return computed if isinstance(computed, Failed) else [_computed(computed)]
+    return await _Search(pool, lines).run()
+
+
+async def compute_piece(pool: ActorPool, piece: Piece) -> Answer | Failed:
+    """Return the answer to a piece that is not searched for what kills: it fails when actors have died of it.
+
+    Raises:
+        ClusterUnavailable: no actor can be had.
+    """
+    deaths = 0
+    while deaths <= SUSPECT_CRASHES:
+        try:
+            return await pool.compute(piece)
+        except ActorLostError as lost:
+            deaths += lost.is_suspect
+    reason = f"{deaths} actors died one after the other while they worked on it"
+    return Failed(reason, may_pass=False, is_deadly=True)
+
+
+def _computed(answer: Answer) -> Computed:
+    assert isinstance(answer, Computed)
+    return answer
 
 
 class _Search:
     """The search for the lines of one chunk that kill actors."""
 
-    def __init__(self, pool: ActorPool, piece: Piece) -> None:
+    def __init__(self, pool: ActorPool, lines: Lines) -> None:
         self._pool = pool
-        self._piece = piece
-        self._isolation = Isolation(((0, len(piece.lines)),))
+        self._lines = lines
+        self._isolation = Isolation(((0, len(lines.lines)),))
         self._found: dict[int, Computed] = {}
         self._suspects: set[int] = set()
 
     async def run(self) -> list[Computed] | Failed:
         while (index := self._next()) is not None:
             first, count = self._isolation.ranges[index]
-            part = replace(self._piece, lines=self._piece.lines[first : first + count])
+            part = replace(self._lines, lines=self._lines.lines[first : first + count])
             try:
                 computed = await self._pool.compute(part, is_alone=True)
             except ActorLostError as lost:
@@ -57,8 +78,8 @@ class _Search:
                 continue
             if isinstance(computed, Failed):
                 return computed
-            self._found[first] = computed
-        self._found |= {line: _killer(self._piece.model) for line in self._isolation.killers}
+            self._found[first] = _computed(computed)
+        self._found |= {line: _killer(self._lines.model) for line in self._isolation.killers}
         return [self._found[first] for first in sorted(self._found)]
 
     def _next(self) -> int | None:

@@ -1,4 +1,4 @@
-"""`ActorPool`: as many actors as the waiting chunks need, each with the model; belongs to the driver's event loop.
+"""`ActorPool`: as many actors as the waiting pieces need, each with the model; belongs to the driver's event loop.
 
 An actor that is lost, with its node or by itself, costs what it was computing and nothing else: `compute` raises, and
 the caller asks again. A node whose actor cannot be used gets no other for a while.
@@ -18,16 +18,14 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from gemvec.batches.ray import actor as actor_module
-from gemvec.batches.ray.messages import CHUNKS_EACH, ClusterSpec, Computed, Failed, Notice, Piece, PoolStatus
-from gemvec.batches.ray.node import open_engine
 from gemvec.errors import ClusterUnavailable
+from gemvec.ray import actor as actor_module
+from gemvec.ray.messages import PIECES_EACH, Answer, ClusterSpec, Failed, Notice, Piece, PoolStatus
+from gemvec.ray.node import open_engine
 
-# A chunk waits this long for the first actor before its batch says that the cluster has no room. A cluster that adds
+# A piece waits this long for the first actor before its user learns that the cluster has no room. A cluster that adds
 # nodes by itself takes minutes; the actor goes on waiting for one meanwhile.
 _ROOM_SECONDS = 60.0
-# A node whose actor could not be used is tried again after this time.
-_REFUSED_SECONDS = 60.0
 # After an actor was lost, another one is asked for after this time; it doubles while no actor becomes ready.
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -49,6 +47,7 @@ class ActorLostError(Exception):
 @dataclass(eq=False)
 class _Actor:
     handle: Any
+    avoids: frozenset[str]  # nodes on which it must not be
     node: str = ""  # once it has a place
     is_ready: bool = False
     computing: int = 0
@@ -70,7 +69,7 @@ class ActorPool:
 
         Args:
             spec: what the actors are like.
-            notify: called with what the server should log.
+            notify: called with what the user should know.
         """
         self._ray = import_module("ray")
         import_module("ray.cloudpickle").register_pickle_by_value(actor_module)
@@ -104,7 +103,7 @@ class ActorPool:
             self._adjust()
             await asyncio.sleep(_TICK_SECONDS)
 
-    async def compute(self, piece: Piece, *, is_alone: bool = False) -> Computed | Failed:
+    async def compute(self, piece: Piece, *, is_alone: bool = False) -> Answer | Failed:
         """Compute a piece as soon as an actor has a seat for it. Cancelling it stops the work on it.
 
         Args:
@@ -129,7 +128,7 @@ class ActorPool:
                 self._waiting.remove(waiter)
         return await self._compute_on(actor, piece, is_alone=is_alone)
 
-    async def _compute_on(self, actor: _Actor, piece: Piece, *, is_alone: bool) -> Computed | Failed:
+    async def _compute_on(self, actor: _Actor, piece: Piece, *, is_alone: bool) -> Answer | Failed:
         answer = actor.handle.compute.remote(piece)
         call = self._spawn(self._finish(actor, answer, is_alone=is_alone))
         try:
@@ -139,7 +138,7 @@ class ActorPool:
             call.add_done_callback(_ignore)
             raise
 
-    async def _finish(self, actor: _Actor, answer: Any, *, is_alone: bool) -> Computed | Failed:
+    async def _finish(self, actor: _Actor, answer: Any, *, is_alone: bool) -> Answer | Failed:
         """Wait for an actor's answer, and free its seat.
 
         Raises:
@@ -160,7 +159,7 @@ class ActorPool:
         return isinstance(error, self._ray.exceptions.ActorDiedError) and "node has died" not in str(error)
 
     def _leave(self, actor: _Actor, *, is_alone: bool) -> None:
-        actor.computing -= CHUNKS_EACH if is_alone else 1
+        actor.computing -= PIECES_EACH if is_alone else 1
         actor.idle_since = time.monotonic()
         self._seat()
 
@@ -185,6 +184,7 @@ class ActorPool:
     def _adjust(self) -> None:
         """Have as many actors as the work needs; give seats; say it when there is no room for any."""
         now = time.monotonic()
+        self._forgive(now)
         for _ in range(self._wanted() - len(self._actors) if now >= self._not_before else 0):
             self._start()
         spare = len(self._actors) - self._spec.min_actors
@@ -204,22 +204,27 @@ class ActorPool:
 
     def _wanted(self) -> int:
         work = len(self._waiting) + sum(each.computing for each in self._actors)
-        return min(self._spec.max_actors, max(self._spec.min_actors, math.ceil(work / CHUNKS_EACH)))
+        return min(self._spec.max_actors, max(self._spec.min_actors, math.ceil(work / PIECES_EACH)))
+
+    def _forgive(self, now: float) -> None:
+        """Try refused nodes again after a while: actors that wait for room elsewhere are replaced by others."""
+        self._refused_until = {node: until for node, until in self._refused_until.items() if until > now}
+        for each in [each for each in self._actors if not each.node and each.avoids - self._refused_until.keys()]:
+            self._end(each)
 
     def _start(self) -> None:
-        now = time.monotonic()
-        self._refused_until = {node: until for node, until in self._refused_until.items() if until > now}
-        elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(self._refused_until))})"} if self._refused_until else None
+        avoids = frozenset(self._refused_until)
+        elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(avoids))})"} if avoids else None
         remote = self._ray.remote(actor_module.ChunkActor).options(
             num_cpus=self._spec.cpus,
             num_gpus=self._spec.gpus,
-            max_concurrency=2 * CHUNKS_EACH,  # one that is abandoned may still be ending
+            max_concurrency=2 * PIECES_EACH,  # one that is abandoned may still be ending
             max_restarts=0,
             max_task_retries=0,
             label_selector=elsewhere,
             runtime_env={"env_vars": {"RAYON_NUM_THREADS": str(max(1, int(self._spec.cpus)))}},
         )
-        actor = _Actor(remote.remote())
+        actor = _Actor(remote.remote(), avoids)
         self._actors.append(actor)
         self._spawn(self._open(actor))
 
@@ -246,7 +251,7 @@ class ActorPool:
     def _refuse(self, actor: _Actor, reason: str) -> None:
         """Do without an actor that cannot be used, and without its node for a while."""
         self._refused += 1
-        self._refused_until[actor.node] = time.monotonic() + _REFUSED_SECONDS
+        self._refused_until[actor.node] = time.monotonic() + self._spec.refused_seconds
         self._end(actor)
         self._notify(Notice("a node of the cluster cannot compute", reason, actor.node))
         if not self._actors:
@@ -263,8 +268,8 @@ class ActorPool:
     def _seat(self) -> None:
         """Give free seats to the pieces that wait, in their order."""
         while self._waiting:
-            needed = CHUNKS_EACH if self._waiting[0].is_alone else 1
-            free = [each for each in self._actors if each.is_ready and each.computing + needed <= CHUNKS_EACH]
+            needed = PIECES_EACH if self._waiting[0].is_alone else 1
+            free = [each for each in self._actors if each.is_ready and each.computing + needed <= PIECES_EACH]
             if not free:
                 return
             waiter = self._waiting.popleft()
@@ -281,7 +286,7 @@ class ActorPool:
         return task
 
 
-def _ignore(call: asyncio.Task[Computed | Failed]) -> None:
+def _ignore(call: asyncio.Task[Answer | Failed]) -> None:
     """Look at how an abandoned call ended, so that asyncio does not complain that nobody did."""
     if not call.cancelled():
         call.exception()

@@ -1,8 +1,9 @@
-"""The driver: a process beside the server that is part of the cluster, reads the lines of chunks and writes parts.
+"""The driver: a process beside a server or command that is part of the cluster and gives work to its actors.
 
 It is a process of its own because Ray ends the process that has lost its cluster, and because Ray's threads would take
-the interpreter from interactive calls. It has the server's folder or object store, so nodes need neither: part files
-are written here, by the rules of all part files. It ends at once when the server does, whatever the reason.
+the interpreter from interactive calls. It reads the lines of chunks and writes their part files, by the rules of all
+part files: it has the server's folder or object store, so nodes need neither. It ends at once when its starter does,
+whatever the reason.
 """
 
 from __future__ import annotations
@@ -22,21 +23,24 @@ from gemvec.batches.chunk_files import check_count, check_input
 from gemvec.batches.chunk_process import Wire, reason_of
 from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import read_lines
-from gemvec.batches.ray.messages import (
+from gemvec.errors import GemvecError
+from gemvec.ray.messages import (
     Abandon,
     ClusterSpec,
     Computed,
     Connected,
+    Embedded,
     Failed,
+    Lines,
     NotConnected,
     Outcome,
-    Piece,
     PoolStatus,
+    Returned,
     Run,
+    Work,
 )
-from gemvec.batches.ray.pool import ActorPool
-from gemvec.batches.ray.suspects import blocks_of, compute_chunk
-from gemvec.errors import GemvecError
+from gemvec.ray.pool import ActorPool
+from gemvec.ray.suspects import blocks_of, compute_lines, compute_piece
 from gemvec.storage.durable import Checksum, write_durably
 
 AUTO = "auto"
@@ -45,7 +49,7 @@ _STATUS_SECONDS = 1.0
 
 
 def serve() -> None:
-    """Run as the driver; the command line has the handle of its connection to the server."""
+    """Run as the driver; the command line has the handle of its connection to its starter."""
     _ignore_signals()
     wire: Wire = Connection(int(sys.argv[1]))
     spec: ClusterSpec = wire.recv()
@@ -89,10 +93,10 @@ class _Driver:
         self._wire = wire
         self._sending = threading.Lock()
         self._pool = ActorPool(spec, self._send)
-        self._chunks: dict[int, asyncio.Task[None]] = {}
+        self._under_way: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
-        """Run what the server asks for, until it ends."""
+        """Run what is asked for, until the asker ends."""
         threading.Thread(target=self._listen, args=(asyncio.get_running_loop(),), daemon=True).start()
         await asyncio.gather(self._pool.keep(), self._report())
 
@@ -100,54 +104,61 @@ class _Driver:
         with suppress(EOFError, OSError):
             while True:
                 loop.call_soon_threadsafe(self._take, self._wire.recv())
-        os._exit(0)  # the server has ended
+        os._exit(0)  # it has ended
 
     def _take(self, message: Run | Abandon) -> None:
-        chunk = self._chunks.get(message.number)
+        work = self._under_way.get(message.number)
         if isinstance(message, Run):
-            self._chunks[message.number] = asyncio.create_task(self._run(message))
-        elif chunk is not None:
-            chunk.cancel()
+            self._under_way[message.number] = asyncio.create_task(self._run(message))
+        elif work is not None:
+            work.cancel()
 
     async def _run(self, asked: Run) -> None:
         outcome = Outcome(number=asked.number)
         try:
             outcome = await self._outcome(asked)
         finally:
-            del self._chunks[asked.number]
+            del self._under_way[asked.number]
             await asyncio.shield(asyncio.to_thread(self._send, outcome))
 
     async def _outcome(self, asked: Run) -> Outcome:
         try:
-            result = await self._compute(asked.task)
+            result = await self._do(asked.work)
         except GemvecError as error:
             return Outcome(number=asked.number, error=error)
-        except Exception as error:  # noqa: BLE001 - told to the server
+        except Exception as error:  # noqa: BLE001 - told to who has asked
             may_pass = isinstance(error, (OSError, MemoryError))
             return Outcome(number=asked.number, failure=Failed(reason_of(error), may_pass=may_pass))
         if isinstance(result, Failed):
-            return Outcome(number=asked.number, failure=result)
+            return Outcome(number=asked.number, error=result.error, failure=result)
         return Outcome(number=asked.number, result=result)
 
+    async def _do(self, work: Work) -> ChunkResult | Embedded | Returned | Failed:
+        if isinstance(work, ChunkTask):
+            return await self._compute(work)
+        answer = await compute_piece(self._pool, work)
+        assert not isinstance(answer, Computed)
+        return answer
+
     async def _compute(self, task: ChunkTask) -> ChunkResult | Failed:
-        piece = Piece(
+        lines = Lines(
             batch_id=task.batch_id,
             chunk_index=task.chunk_index,
             model=task.model,
             weights=task.weights,
             lines=await asyncio.to_thread(_read, task),
         )
-        answers = await compute_chunk(self._pool, piece)
+        answers = await compute_lines(self._pool, lines)
         if isinstance(answers, Failed):
             return answers
         return await asyncio.to_thread(_write, task, answers)
 
     def _send(self, message: object) -> None:
-        with self._sending, suppress(OSError):  # the server has ended, and `_listen` sees it
+        with self._sending, suppress(OSError):  # its starter has ended, and `_listen` sees it
             self._wire.send(message)
 
     async def _report(self) -> None:
-        """Tell the server what the pool does, when that has changed."""
+        """Tell what the pool does, when that has changed."""
         told = PoolStatus()
         while True:
             now = self._pool.status()

@@ -36,7 +36,7 @@ class ChunkActor:
 
     def _open(self, identity: str, opening: bytes) -> str:
         try:
-            found = importlib.import_module("gemvec.batches.ray.node").identity()
+            found = importlib.import_module("gemvec.ray.node").identity()
         except ImportError as error:
             return f"gemvec's computing on Ray cannot be imported there ({error}); here runs {identity}"
         if found != identity:

@@ -1,0 +1,120 @@
+"""`--ray [HOST:PORT]`: a command's texts are embedded on a Ray cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gemvec.cli.server import announce
+from gemvec.errors import BadSetting
+from gemvec.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gemvec.documents import Splitter
+    from gemvec.embedding.embedder import Embedder
+    from gemvec.milvus.cluster_cutter import ClusterCutter
+    from gemvec.ray.embedder import RayEmbedder
+    from gemvec.ray.messages import Notice
+
+_FLAG = "--ray"
+_AUTO = "auto"  # the cluster that this machine is part of
+
+# The settings of actors that a command has flags for.
+RAY_SETTINGS = ("ray_max_actors", "ray_actor_cpus", "ray_actor_gpus")
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        _FLAG,
+        metavar="[HOST:PORT]",
+        help="Compute on a Ray cluster: the one that this machine is part of, or the one whose head is there.",
+    ),
+]
+
+
+def fill_address(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command with an address after each `--ray` that has none."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    filled: list[str] = []
+    for position, argument in enumerate(arguments):
+        filled.append(argument)
+        if argument == _FLAG and position < end and not _names_cluster([*arguments[position + 1 : end], ""][0]):
+            filled.append(_AUTO)
+    return filled
+
+
+def _names_cluster(text: str) -> bool:
+    """Whether what follows `--ray` is meant as an address; otherwise it is a text or a source."""
+    from gemvec.ray.spec import is_address
+
+    return text == _AUTO or is_address(text) or text.startswith("ray:")
+
+
+def check_address(settings: Settings, address: str, *, server: str | None) -> None:
+    """Make sure, before anything is read or fetched, that a cluster can be used.
+
+    Args:
+        settings: say what its actors are like.
+        address: what `--ray` has.
+        server: the option that names another place; None for none.
+
+    Raises:
+        BadSetting: the address is not one, or another place is to compute too.
+        MissingDependency: Ray is not installed.
+    """
+    from gemvec.ray.spec import check_ray, is_address
+
+    if address != _AUTO and not is_address(address):
+        raise BadSetting(f"--ray has value {address!r}: expected nothing or HOST:PORT, such as 10.0.0.5:6379.")
+    if server:
+        raise BadSetting(f"--ray and {server} exclude each other: each says where to compute.")
+    check_ray(settings, _FLAG)
+
+
+def join_cluster(settings: Settings, embedder: Embedder, address: str) -> RayEmbedder:
+    """Return an embedder that computes on a cluster.
+
+    Args:
+        settings: name the model that actors open.
+        embedder: has the same model in this process.
+        address: HOST:PORT, or `auto`.
+
+    Raises:
+        ClusterUnavailable: the cluster cannot be joined.
+    """
+    from gemvec.ray.cluster import Cluster
+    from gemvec.ray.embedder import RayEmbedder
+    from gemvec.ray.spec import make_spec
+
+    spec = make_spec(settings, embedder, address)
+    return RayEmbedder(embedder, Cluster(spec, _say), max_actors=spec.max_actors)
+
+
+def make_cutter(embedder: RayEmbedder, splitter: Splitter, tokenizer_file: Path | None) -> ClusterCutter:
+    """Return what reads and cuts documents on the cluster of an embedder; called while the event loop runs.
+
+    Args:
+        embedder: has joined the cluster.
+        splitter: how documents are cut.
+        tokenizer_file: the splitter's; None for estimates.
+    """
+    from gemvec.milvus.cluster_cutter import ClusterCutter
+
+    return ClusterCutter(
+        embedder.cluster,
+        asyncio.get_running_loop(),
+        splitter,
+        tokenizer_file,
+        jobs_in_flight=embedder.pieces_in_flight,
+        say=announce,
+    )
+
+
+def _say(notice: Notice) -> None:
+    where = f" (node {notice.node})" if notice.node else ""
+    announce(f"Ray: {notice.message}{where}: {notice.reason}")

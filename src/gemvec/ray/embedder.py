@@ -1,0 +1,85 @@
+"""`RayEmbedder`: texts of a corpus are embedded on a Ray cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
+from gemvec.embedding.models import ServedModel
+from gemvec.embedding.positions import at_positions
+from gemvec.errors import ClusterUnavailable, InvalidRequest
+from gemvec.ray.cluster import Cluster
+from gemvec.ray.messages import PIECES_EACH, Embedded, Failed, Texts
+
+# Texts given to an actor at a time: enough that Ray costs little, few enough that a lost actor costs little.
+TEXTS_PER_PIECE = 128
+
+
+class RayEmbedder(WrapperEmbedder):
+    """An embedder whose vectors are computed by the actors of a cluster; everything else is done by the one it wraps.
+
+    Args:
+        embedder: has the same models in this process; closed with this one.
+        cluster: computes; closed with this one.
+        max_actors: how many actors there may be.
+
+    Attributes:
+        cluster: what computes.
+        pieces_in_flight: how many pieces keep all of them busy.
+        texts_in_flight: how many texts do.
+    """
+
+    def __init__(self, embedder: Embedder, cluster: Cluster, *, max_actors: int) -> None:
+        super().__init__(embedder)
+        self.cluster = cluster
+        self.pieces_in_flight = max_actors * PIECES_EACH
+        self.texts_in_flight = self.pieces_in_flight * TEXTS_PER_PIECE
+
+    async def embed(
+        self,
+        model: ServedModel,
+        requests: Sequence[EmbedRequest],
+        *,
+        priority: Priority = Priority.INTERACTIVE,  # noqa: ARG002 - the actors have no other callers
+        on_done: OnDone | None = None,
+    ) -> list[Embedding]:
+        """See `Embedder.embed`.
+
+        Raises:
+            ClusterUnavailable: the cluster cannot compute.
+        """
+        pieces = [
+            range(start, min(start + TEXTS_PER_PIECE, len(requests)))
+            for start in range(0, len(requests), TEXTS_PER_PIECE)
+        ]
+        calls = [asyncio.ensure_future(self._embed(model, requests, piece, on_done)) for piece in pieces]
+        try:
+            return [embedding for some in await asyncio.gather(*calls) for embedding in some]
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _embed(
+        self, model: ServedModel, requests: Sequence[EmbedRequest], piece: range, on_done: OnDone | None
+    ) -> list[Embedding]:
+        some = list(requests[piece.start : piece.stop])
+        try:
+            answer = await self.cluster.run_again(Texts(model=model.name, weights=model.weights, requests=some))
+        except InvalidRequest as error:
+            raise at_positions(error, piece) from error
+        if isinstance(answer, Failed):
+            raise ClusterUnavailable(f"Texts cannot be embedded on the Ray cluster: {answer.reason}.")
+        assert isinstance(answer, Embedded)
+        if on_done is not None:
+            on_done(answer.embeddings)
+        return answer.embeddings
+
+    async def close(self) -> None:
+        """Leave the cluster, and close the wrapped embedder."""
+        try:
+            await self.cluster.close()
+        finally:
+            await super().close()

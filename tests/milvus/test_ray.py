@@ -1,0 +1,168 @@
+"""A corpus on a Ray cluster: the same rows as on one machine, whatever happens to actors, nodes and the driver."""
+
+import asyncio
+import json
+import os
+import signal
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from batch_steps import until
+from counting_embedder import CountingEmbedder
+from gemvec.cli.app import app
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.errors import EmptyText
+from gemvec.milvus import PassageOptions, Sources, Splitter, ingest, open_collection
+from gemvec.milvus.cluster_cutter import ClusterCutter
+from gemvec.ray.cluster import Cluster
+from gemvec.ray.embedder import RayEmbedder
+from gemvec.ray.messages import ClusterSpec
+from gemvec.ray.node import identity
+from gemvec.settings import Settings
+from ray_embedders import SlowEmbedder
+
+from .conftest import contents
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
+    pytest.mark.timeout(600),  # actors take seconds to start, on a busy machine many
+]
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    """A folder of 60 Markdown files of 20 sections, and the current folder beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(60):
+        sections = [f"## Part {part}\n\nWords of part {part} in {number}.\n" for part in range(20)]
+        (folder / f"d{number:02}.md").write_text(f"# Document {number}\n\n" + "\n".join(sections))
+    return folder
+
+
+def join(cluster, open_embedder):
+    models = CountingEmbedder().list_models()
+    spec = ClusterSpec(
+        address=cluster.address,
+        open_embedder=open_embedder,
+        weights={model.name: model.weights for model in models},
+        identity=identity(),
+        min_actors=2,
+        max_actors=2,
+    )
+    return RayEmbedder(CountingEmbedder(), Cluster(spec, lambda _: None), max_actors=2)
+
+
+async def index(uri, embedder, **options):
+    """Index the documents, on the cluster if the embedder has one; return the report, and what the collection has."""
+    splitter = Splitter(PassageOptions(max_tokens=30, overlap_tokens=0))
+    if isinstance(embedder, RayEmbedder):
+        await until(lambda: embedder.cluster.status.ready == 2)
+        loop = asyncio.get_running_loop()
+        options["cutter"] = ClusterCutter(embedder.cluster, loop, splitter, None, jobs_in_flight=4, say=pytest.fail)
+    with open_collection(str(uri), "docs") as collection:
+        report = await ingest(collection, embedder, Sources(["docs"]), splitter=splitter, **options)
+        return report, contents(collection)
+
+
+def test_a_corpus_has_the_rows_of_one_machine_though_a_node_is_lost_midway(cluster, docs, tmp_path):
+    node = cluster.nodes[0]
+
+    async def on_the_cluster():
+        embedder = join(cluster, partial(SlowEmbedder, delay_seconds=0.2))
+        killed = []
+
+        def kill(progress):
+            if not killed:
+                killed.append(progress.embedded)
+                cluster.kill_node(node)
+
+        try:
+            report, rows = await index(tmp_path / "ray.db", embedder, on_progress=kill, texts_in_flight=512)
+        finally:
+            await embedder.close()
+        assert killed
+        assert killed[0] < report.embedded
+        return report, rows
+
+    report, rows = asyncio.run(on_the_cluster())
+    cluster.add_node()
+    alone, expected = asyncio.run(index(tmp_path / "alone.db", CountingEmbedder()))
+    assert (report.documents, report.embedded, report.tokens) == (60, alone.embedded, alone.tokens)
+    assert rows == expected
+
+
+def command(*arguments):
+    outcome = runner.invoke(app, [str(each) for each in arguments])
+    assert outcome.exit_code == 0, (outcome.output, outcome.exception)
+    return outcome
+
+
+def test_the_commands_give_on_a_cluster_what_they_give_on_one_machine(cluster, docs, tiny_model, tmp_path):
+    for file in sorted(docs.iterdir())[3:]:
+        file.unlink()
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"Text {number} of the file." for number in range(300)) + "\n")
+    for name, flags in {"alone": [], "ray": ["--ray", cluster.address, "--embedding-cache-bytes", "0"]}.items():
+        told = command("index", "docs", "--model", tiny_model, "--uri", f"{name}.db", "--json", *flags)
+        assert json.loads(told.stdout)["added"] == 3
+        command("embed", "--file", texts, "--output", f"{name}.npy", "--model", tiny_model, *flags)
+    found = {}
+    for name in ("alone", "ray"):
+        with open_collection(f"{name}.db", Settings().collection) as collection:
+            found[name] = contents(collection)
+    assert [{**row, "vector": None} for row in found["ray"]] == [{**row, "vector": None} for row in found["alone"]]
+    vectors = {name: np.array([row["vector"] for row in rows]) for name, rows in found.items()}
+    assert np.allclose(vectors["ray"], vectors["alone"], atol=1e-3)
+    assert np.allclose(np.load("ray.npy"), np.load("alone.npy"), atol=1e-3)
+    # What the cluster has made is found unchanged by one machine, and the other way round.
+    again = command("index", "docs", "--model", tiny_model, "--uri", "ray.db", "--json")
+    assert json.loads(again.stdout)["unchanged"] == 3
+
+
+@pytest.mark.slow
+def test_a_driver_that_ends_costs_what_was_in_flight_and_nothing_else(cluster, docs, tmp_path):
+    async def on_the_cluster():
+        embedder = join(cluster, partial(SlowEmbedder, delay_seconds=0.2))
+        killed = []
+
+        def kill(progress):
+            if not killed:
+                killed.append(embedder.cluster._driver._process.pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        try:
+            return await index(tmp_path / "ray.db", embedder, on_progress=kill)
+        finally:
+            await embedder.close()
+            assert killed
+
+    _, rows = asyncio.run(on_the_cluster())
+    assert rows == asyncio.run(index(tmp_path / "alone.db", CountingEmbedder()))[1]
+
+
+@pytest.mark.slow
+def test_a_text_that_is_refused_on_a_node_is_refused_with_its_place(cluster):
+    async def ask():
+        embedder = join(cluster, CountingEmbedder)
+        served = embedder.list_models()[0]
+        requests = [EmbedRequest(text=f"text {number}") for number in range(300)]
+        requests[200] = EmbedRequest(text="unembeddable")
+        try:
+            with pytest.raises(EmptyText) as refused:
+                await embedder.embed(served, requests)
+            assert refused.value.index == 200
+            assert len(await embedder.embed(served, requests[:200])) == 200
+        finally:
+            await embedder.close()
+        await until(lambda: cluster.list_actors() == [])
+
+    asyncio.run(ask())
