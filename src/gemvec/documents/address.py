@@ -34,9 +34,9 @@ class Address:
     Attributes:
         kind: what it is.
         url: how ids of its documents begin, or the id itself: without user, password and what looks like a key.
-        location: where to ask, without user and password.
+        location: where to ask, without user and password, but with the user's name for ssh.
         credentials: `user:password`; empty when the address has none.
-        ref: branch or tag of a repository; empty for its default branch.
+        ref: branch, tag or whole commit of a repository; empty for its default branch.
     """
 
     kind: AddressKind
@@ -63,7 +63,7 @@ def parse_address(source: str) -> Address:
         InvalidRequest: it is of a kind that is not read, or is not complete.
     """
     if found := _SSH.fullmatch(source):
-        source = f"ssh://{found['user']}@{found['host']}/{found['path']}"
+        return _parse_short_ssh(found["user"], found["host"], found["path"])
     scheme = source.partition("://")[0].lower()
     if scheme in BUCKET_SCHEMES:
         return _parse_bucket(source, scheme)
@@ -106,14 +106,25 @@ def _parse_bucket(source: str, scheme: str) -> Address:
     return Address(kind="bucket", url=url, location=url)
 
 
+def _parse_short_ssh(user: str, host: str, path: str) -> Address:
+    """Return the address of `user@host:path`, which begins in the user's folder, and not at the root as `ssh://`."""
+    path, ref = _split_ref(path)
+    url = f"ssh://{host.lower()}/{path}" + (f"@{ref}" if ref else "")
+    return Address(kind="repository", url=url, location=f"{user}@{host}:{path}", ref=ref)
+
+
+def _split_ref(path: str) -> tuple[str, str]:
+    found = _GIT_PATH.fullmatch(path.rstrip("/"))
+    return (found["path"], found["ref"] or "") if found else (path, "")
+
+
 def _parse_repository(source: str, scheme: str) -> Address | None:
     is_marked = scheme.startswith("git+")
     real = scheme.removeprefix("git+")
     if real not in _GIT_SCHEMES:
         return None
     parts = _split(f"{real}://{source.partition('://')[2]}")
-    found = _GIT_PATH.fullmatch(parts.path.rstrip("/"))
-    path, ref = (found["path"], found["ref"] or "") if found else (parts.path, "")
+    path, ref = _split_ref(parts.path)
     if not is_marked and not path.endswith(".git"):
         return None
     if parts.query or parts.fragment or not path.strip("/") or ref.startswith("-"):
@@ -123,10 +134,15 @@ def _parse_repository(source: str, scheme: str) -> Address | None:
         )
     host = parts.netloc.rpartition("@")[2].lower()
     user = parts.netloc.rpartition("@")[0]
+    if real == "ssh" and ":" in user:
+        raise InvalidRequest(
+            f"The source {_without_secrets(source)!r} has a password, which ssh does not take; give ssh a key.",
+            field="source",
+        )
     # The user of an SSH address is a name, and no secret: git needs it to connect.
     location = f"{real}://{user}@{host}{path}" if real == "ssh" and user else f"{real}://{host}{path}"
     url = f"{real}://{host}{path}" + (f"@{ref}" if ref else "")
-    credentials = unquote(user) if real in _PORTS else ""
+    credentials = _credentials(user) if real in _PORTS else ""
     return Address(kind="repository", url=url, location=location, credentials=credentials, ref=ref)
 
 
@@ -141,7 +157,12 @@ def _parse_web(source: str) -> Address:
     path = quote(parts.path, safe=_PLAIN) or "/"
     location = urlunsplit((scheme, host, path, quote(parts.query, safe=_PLAIN), ""))
     user = parts.netloc.rpartition("@")[0]
-    return Address(kind="web", url=_without_keys(location), location=location, credentials=unquote(user))
+    return Address(kind="web", url=_without_keys(location), location=location, credentials=_credentials(user))
+
+
+def _credentials(user: str) -> str:
+    """Return `user:password`; a token alone is a user without a password."""
+    return unquote(user if ":" in user or not user else f"{user}:")
 
 
 def _to_ascii(host: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import subprocess
 import threading
@@ -23,6 +24,10 @@ _POLL_SECONDS = 0.2
 # A connection with less than this for this long is given up.
 _SLOWEST_BYTES, _SLOW_SECONDS = 1_000, 60
 _TOLD_CHARACTERS = 300
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_REDIRECTED = re.compile(r"returned error: 30\d")
+# Without a terminal ssh never asks; a server that is silent for this long is given up.
+_SSH = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15"
 _SUBMODULE_MODE = "160000"
 # What interrupted runs of git leave behind. Nobody else works in the folder: it has a lock of ours.
 _STALE_LOCKS = ("index.lock", "shallow.lock", "HEAD.lock", "config.lock")
@@ -70,15 +75,23 @@ class _Git:
         self._place = place
         self._address = address
         self._closing = closing
-        self._newest = ("--", address.location, address.ref or "HEAD")
+        self._environ = self._make_environ()
+        self._set_ssh()
 
     def is_there(self) -> bool:
-        """Say whether the repository answers, and has the branch."""
+        """Say whether the repository answers, and has the branch; a commit is not looked for."""
+        ref = "HEAD" if _COMMIT.fullmatch(self._address.ref) else self._ref
         try:
-            self._run("ls-remote", "--quiet", "--exit-code", *self._newest, folder=self._place.parent)
+            self._run(
+                "ls-remote", "--quiet", "--exit-code", "--", self._address.location, ref, folder=self._place.parent
+            )
         except TransportFailure:
             return False
         return True
+
+    @property
+    def _ref(self) -> str:
+        return self._address.ref or "HEAD"
 
     def update(self) -> None:
         """Bring the newest state into the folder."""
@@ -86,20 +99,24 @@ class _Git:
         for name in _STALE_LOCKS:
             (self._place / ".git" / name).unlink(missing_ok=True)
         self._run("init", "--quiet", ".")
-        self._run(
-            "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--force", *self._newest
-        )  # fmt: skip
+        options = ("--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--force")
+        self._run("fetch", *options, "--", self._address.location, self._ref)
         self._run("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
         self._run("clean", "--quiet", "-ffdx")
 
     def _run(self, *arguments: str, folder: Path | None = None) -> None:
-        options = [f"http.lowSpeedLimit={_SLOWEST_BYTES}", f"http.lowSpeedTime={_SLOW_SECONDS}"]
+        # A redirect could lead into a private network.
+        options = [
+            "http.followRedirects=false",
+            f"http.lowSpeedLimit={_SLOWEST_BYTES}",
+            f"http.lowSpeedTime={_SLOW_SECONDS}",
+        ]
         options += ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "gc.auto=0"]
         words = [self._git, *(word for each in options for word in ("-c", each)), *arguments]
         with subprocess.Popen(  # noqa: S603 # git itself, and an address that was checked
             words,
             cwd=folder or self._place,
-            env=self._environ(),
+            env=self._environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -117,15 +134,20 @@ class _Git:
             if self._closing.is_set():
                 process.terminate()
 
-    def _environ(self) -> dict[str, str]:
-        """Return the environment: git asks nobody for a password, and gets the user's where other users cannot see."""
-        environ = {name: value for name, value in process_environ().items() if not name.startswith("GIT_CONFIG_")}
-        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    def _make_environ(self) -> dict[str, str]:
+        """Return the environment: nobody is asked for a password, and git gets it where other users cannot see it."""
+        environ = {
+            name: value
+            for name, value in process_environ().items()
+            if not name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
+        }
+        for name in ("GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
             environ.pop(name, None)
-        scheme = self._address.location.partition("://")[0]
-        environ |= {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C", "GIT_ALLOW_PROTOCOL": scheme}
+        scheme, is_url, _ = self._address.location.partition("://")
+        environ |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GCM_INTERACTIVE": "never"}
+        environ |= {"SSH_ASKPASS": "false", "SSH_ASKPASS_REQUIRE": "force"}
+        environ |= {"GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C", "GIT_ALLOW_PROTOCOL": scheme if is_url else "ssh"}
         environ["GIT_CEILING_DIRECTORIES"] = str(self._place.parent)
-        environ.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
         if self._address.credentials:
             secret = base64.b64encode(self._address.credentials.encode()).decode()
             header = {"http.extraHeader": f"Authorization: Basic {secret}"}
@@ -134,9 +156,22 @@ class _Git:
             environ["GIT_CONFIG_COUNT"] = str(len(header))
         return environ
 
+    def _set_ssh(self) -> None:
+        """Choose how ssh is called, unless the user has said it by a variable or in git's settings."""
+        if self._environ["GIT_ALLOW_PROTOCOL"] != "ssh" or {"GIT_SSH", "GIT_SSH_COMMAND"} & self._environ.keys():
+            return
+        words = [self._git, "config", "--get", "core.sshCommand"]
+        found = subprocess.run(  # noqa: S603 # git itself
+            words, cwd=self._place.parent, env=self._environ, capture_output=True, check=False
+        )
+        if not found.stdout.strip():
+            self._environ["GIT_SSH_COMMAND"] = _SSH
+
     def _explain(self, said: str) -> str:
         if self._closing.is_set():
             return "the run was ended"
+        if _REDIRECTED.search(said):
+            return "it answers with a redirect, which is not followed; name the address that it leads to"
         lines = [line.removeprefix("fatal: ").strip() for line in said.splitlines() if line.strip()]
         return "; ".join(lines)[:_TOLD_CHARACTERS] or "git failed and does not say why"
 
