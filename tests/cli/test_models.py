@@ -44,11 +44,13 @@ def test_the_list_names_every_model_and_whether_it_is_here(cache):
 def test_the_list_fits_a_screen_with_what_a_newcomer_chooses_by(cache, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     header, *lines = run("list").stdout.splitlines()
-    assert header.split() == ["model", "languages", "values", "window", "MB", "licence", "good", "for"]
+    assert header.split() == ["model", "languages", "values", "window", "MB", "speed", "licence", "good", "for"]
     assert len(lines) < 24
     assert all(len(line) <= 80 for line in lines)
     (small,) = (line for line in lines if "multilingual-e5-small-q4" in line)
-    assert small.split() == ["multilingual-e5-small-q4", "about", "100", "384", "512", "89", "MIT", "languages"]
+    assert small.split() == ["multilingual-e5-small-q4", "about", "100", "384", "512", "89", "fast", "MIT", "languages"]
+    sizes = {line.split()[0]: line.split()[-4] for line in lines if "bge" in line or "e5-" in line}
+    assert "-" not in sizes.values()
 
 
 def test_a_fetched_hub_model_is_listed_by_the_name_that_finds_it(hub, cache):

