@@ -30,7 +30,7 @@ import gemvec.milvus as milvus
 sys.modules["gemvec.milvus.ingest"].TEXTS_PER_GROUP = 20
 splitter = milvus.Splitter(milvus.PassageOptions(max_tokens=30, overlap_tokens=0))
 sources = milvus.Sources(["docs"])
-with milvus.open_collection("killed.db", "docs") as collection:
+with milvus.open_collection("killed.db", "docs", is_only_client=True) as collection:
     print("open", flush=True)
     asyncio.run(milvus.ingest(
         collection, CountingEmbedder(), sources, splitter=splitter, prune=sources.scopes,

@@ -99,13 +99,20 @@ class _Group:
     Attributes:
         missing: what to embed.
         finished: documents whose last missing passage is in this group.
+        outdated: how many of their rows are written again with the vector they have.
         documents, read_bytes: for `Progress`.
     """
 
     missing: list[tuple[Work, str]] = field(default_factory=list[tuple[Work, str]])
     finished: list[Work] = field(default_factory=list[Work])
+    outdated: int = 0
     documents: int = 0
     read_bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as much as the model, or Milvus, takes at once."""
+        return len(self.missing) >= TEXTS_PER_GROUP or self.outdated >= TEXTS_PER_GROUP
 
 
 async def ingest(
@@ -222,12 +229,16 @@ class _Ingest:
         group = _Group()
         for work in works:
             for key in work.missing:
-                group.missing.append((work, key))
-                if len(group.missing) == TEXTS_PER_GROUP:
+                if group.is_full:
                     yield group
                     group = _Group()
+                group.missing.append((work, key))
             group.finished.append(work)
+            group.outdated += len(work.outdated)
             group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
+            if group.is_full:
+                yield group
+                group = _Group()
         group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
         yield group
 

@@ -1,7 +1,8 @@
 """A Milvus Lite file opened only as far as needed: `LiteClient`.
 
-pymilvus loads pandas and a gRPC server, which takes more than a second before the first answer. Reading does not need
-them, because Lite's engine runs in this process anyway. An ingest that finds everything up to date does not even need
+pymilvus loads pandas and a gRPC server, which takes more than a second before the first answer. Reading and writing
+rows do not need them, because Lite's engine runs in this process anyway. Rows are written, and read for an ingest,
+without having all of them in memory (`lite_writer.py`). An ingest that finds everything up to date does not even need
 the engine, if the file has not changed since the last ingest (`snapshot.py`).
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,14 +37,11 @@ from gemvec.milvus.snapshot import (
 
 T = TypeVar("T")
 
-# A scan of more rows than this uses pymilvus, which fetches them piece by piece.
-_MAX_ROWS_SCANNED = 100_000
-
 
 class LiteClient:
-    """The methods of `pymilvus.MilvusClient` that reading needs; others open one, which then does all.
+    """The methods of `pymilvus.MilvusClient` for rows; others open one, which also searches from then on.
 
-    Safe to use from several threads. Until one is open, the file is locked against other clients, also of this process.
+    Safe to use from several threads. The file is locked against other clients, also of this process.
 
     Args:
         uri: the file, which is made when it is first needed.
@@ -63,7 +62,7 @@ class LiteClient:
         self._engine: Any = None if self._snapshot or not Path(uri).exists() else _open_engine(uri)
         self._client: Any = None
         self._is_snapshot_due = False
-        self._loaded: set[str] = set()  # what a client must load again after the engine has stopped
+        self._loaded: set[str] = set()  # what a client must load
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._become_client(), name)
@@ -81,10 +80,6 @@ class LiteClient:
                 with suppress(FailedPrecondition):  # another has opened the file: no snapshot
                     self._leave_snapshot(self._snapshot_path)
 
-    def remembers(self, name: str) -> bool:
-        """Whether the snapshot is enough to tell whether documents of collection `name` are up to date."""
-        return self._knows(name) is not None
-
     def has_collection(self, name: str) -> bool:
         """Whether there is a collection or an alias `name`."""
         if self._knows(name):
@@ -98,56 +93,73 @@ class LiteClient:
         if snapshot := self._knows(name):
             return {"properties": snapshot.properties}
         return self._read(
-            lambda engine: {"properties": dict(engine.get_collection(name).schema.properties)},
+            lambda engine: {"properties": _read_properties(engine, self._uri, name)},
             lambda client: client.describe_collection(name),
         )
 
     def load_collection(self, name: str) -> None:
-        """Read indexes into memory; build those that an interrupted ingest did not build."""
+        """Let a client load it; the engine does when it searches, and an ingest does not need it."""
         self._loaded.add(name)
-        if not self._knows(name):
-            self._read(lambda engine: engine.get_collection(name).load(), lambda client: client.load_collection(name))
+        if self._client is not None:
+            self._client.load_collection(name)
+
+    def alter_collection_properties(self, name: str, properties: dict[str, str]) -> None:
+        """Change properties of a collection."""
+        self._write(name, lambda _: self._engine.alter_collection_properties(name, properties))
+
+    def upsert(self, name: str, data: Sequence[dict[str, Any]]) -> None:
+        """Write rows that have all their fields; a row with a known key is replaced."""
+        rows = [row | {"vector": row["vector"].tolist()} for row in data]
+        self._write(name, lambda writer: writer.upsert(rows))
+
+    def delete(self, name: str, *, ids: list[str]) -> None:
+        """Delete rows by key."""
+        self._write(name, lambda writer: writer.delete(ids))
 
     def flush(self, name: str) -> None:
-        """Make what was written durable; an ingest does this at its end."""
+        """Put what was written into a file."""
+        if not self._knows(name):
+            self._write(name, lambda writer: writer.flush())
+
+    def finish(self, name: str) -> None:
+        """Build the indexes of what was written, and leave a snapshot when the file is closed; an ingest ends so."""
         if not self._knows(name):
             self._is_snapshot_due = True
-            self._read(lambda engine: engine.get_collection(name).flush(), lambda client: client.flush(name))
+            self._write(name, lambda writer: writer.build_indexes())
 
     def list_indexes(self, name: str) -> list[str]:
-        """Return the names of the indexes that may be unbuilt; none without pymilvus, because loading builds them."""
-        return self._client.list_indexes(name) if self._client else []
+        """Return the names of the indexes that the collection is to have."""
+        if self._client is not None:
+            return self._client.list_indexes(name)
+        return self._write(name, lambda writer: writer.list_indexes())
 
-    def query(self, name: str, *, filter: str, output_fields: list[str]) -> list[dict[str, Any]]:  # noqa: A002 # pymilvus' word
-        """Return `output_fields` of the rows that match `filter`, or their number."""
-        is_count = output_fields == ["count(*)"] and not filter
-        if is_count and (snapshot := self._knows(name)):
-            return [{"count(*)": len(snapshot.rows)}]
+    def count(self, name: str) -> int:
+        """Return the number of rows."""
+        if snapshot := self._knows(name):
+            return len(snapshot.rows)
+        return self._write(name, lambda writer: writer.count_rows())
 
-        def read(engine: Any) -> list[dict[str, Any]]:
-            found = _loaded(engine, name)
-            if is_count:
-                return [{"count(*)": found.num_entities}]
-            return [_decoded(found, row) for row in found.query(filter or None, output_fields=output_fields)]
-
-        return self._read(read, lambda client: client.query(name, filter=filter, output_fields=output_fields))
+    def select(
+        self, name: str, fields: Sequence[str], *, column: str = "", values: Collection[str] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """Yield `fields` of every row, or of those whose `column` has one of `values`; write nothing meanwhile."""
+        if (snapshot := self._knows(name)) and {*fields, column} <= {*SNAPSHOT_FIELDS, ""}:
+            return iter(snapshot.select(fields, column, values))
+        rows = self._write(name, lambda writer: writer.select(fields, column=column, values=values))
+        return _translated_rows(rows)
 
     def query_iterator(self, name: str, *, batch_size: int, output_fields: list[str]) -> Any:
         """Return an iterator over `output_fields` of all rows, with `next` and `close`."""
-        if (snapshot := self._knows(name)) and set(output_fields) <= set(SNAPSHOT_FIELDS):
-            return _Rows(snapshot.select(output_fields), batch_size)
+        return _Groups(self.select(name, output_fields), batch_size)
 
-        def read(engine: Any) -> Any:
-            found = _loaded(engine, name)
-            is_small = found.num_entities <= _MAX_ROWS_SCANNED
-            if not is_small:
-                return None
-            return _Rows([_decoded(found, row) for row in found.query(output_fields=output_fields)], batch_size)
+    def query(self, name: str, *, filter: str, output_fields: list[str]) -> list[dict[str, Any]]:  # noqa: A002 # pymilvus' word
+        """Return `output_fields` of the rows that match `filter`."""
 
-        def ask(client: Any) -> Any:
-            return client.query_iterator(name, batch_size=batch_size, output_fields=output_fields)
+        def read(engine: Any) -> list[dict[str, Any]]:
+            found = self._open_to_search(engine, name)
+            return [_decoded(found, row) for row in found.query(filter or None, output_fields=output_fields)]
 
-        return self._read(read, ask) or ask(self._become_client())
+        return self._read(read, lambda client: client.query(name, filter=filter, output_fields=output_fields))
 
     def search(
         self,
@@ -163,7 +175,7 @@ class LiteClient:
         """Return the rows nearest to each of `data`, as pymilvus does."""
 
         def read(engine: Any) -> list[list[dict[str, Any]]]:
-            found = _loaded(engine, name)
+            found = self._open_to_search(engine, name)
             answers = found.search(
                 list(data),
                 top_k=limit,
@@ -199,11 +211,22 @@ class LiteClient:
         with self._lock:
             if self._client is None:
                 self._engine = self._engine or _open_engine(self._uri)
-                try:
-                    return read(self._engine)
-                except Exception as error:  # the engine raises ValueError and others besides its own
-                    raise StorageFailure(f"Milvus: {error}") from error
+                return _translated(lambda: read(self._engine))
         return ask(self._client)
+
+    def _write(self, name: str, write: Callable[[Any], T]) -> T:
+        """Return what `write` returns for the writer of a collection; a client is closed before."""
+        with self._lock:
+            if self._client is not None:
+                self._close()
+            self._engine = self._engine or _open_engine(self._uri)
+            return _translated(lambda: write(_open_writer(self._engine, self._uri, name)))
+
+    def _open_to_search(self, engine: Any, name: str) -> Any:
+        _close_writer(engine, name)
+        found = engine.get_collection(name)
+        found.load()
+        return found
 
     def _become_client(self) -> Any:
         with self._lock:
@@ -225,34 +248,46 @@ class LiteClient:
     def _leave_snapshot(self, path: Path) -> None:
         engine = _open_engine(self._uri)
         try:
-            found = _loaded(engine, self._name)
-            if found.num_entities > MAX_SNAPSHOT_ROWS:
+            writer = _open_writer(engine, self._uri, self._name)
+            if writer.count_rows() > MAX_SNAPSHOT_ROWS:
                 return
             snapshot = Snapshot(
                 state=read_state(self._uri),  # while no other process can write
-                names=(self._name, found.name),
-                properties=dict(found.schema.properties),
-                rows=[
-                    tuple(row[field] for field in SNAPSHOT_FIELDS)
-                    for row in found.query(output_fields=[*SNAPSHOT_FIELDS])
-                ],
+                names=(self._name, writer.name),
+                properties=dict(writer.schema.properties),
+                rows=[tuple(row[field] for field in SNAPSHOT_FIELDS) for row in writer.select(SNAPSHOT_FIELDS)],
             )
         finally:
             engine.close()
         save_snapshot(path, snapshot)
 
 
-class _Rows:
-    """Rows that are all here, in the shape of pymilvus' `QueryIterator`."""
+class _Groups:
+    """Rows in groups, in the shape of pymilvus' `QueryIterator`."""
 
-    def __init__(self, rows: list[dict[str, Any]], batch_size: int) -> None:
-        self._groups = iter([rows[start : start + batch_size] for start in range(0, len(rows), batch_size)])
+    def __init__(self, rows: Iterator[dict[str, Any]], size: int) -> None:
+        self._rows = rows
+        self._size = size
 
     def next(self) -> list[dict[str, Any]]:
-        return next(self._groups, list[dict[str, Any]]())
+        return list(islice(self._rows, self._size))
 
     def close(self) -> None:
-        self._groups = iter(())
+        self._rows = iter(())
+
+
+def _translated(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except Exception as error:  # the engine raises ValueError and others besides its own
+        raise StorageFailure(f"Milvus: {error}") from error
+
+
+def _translated_rows(rows: Iterator[T]) -> Iterator[T]:
+    try:
+        yield from rows
+    except Exception as error:
+        raise StorageFailure(f"Milvus: {error}") from error
 
 
 def _open_engine(uri: str) -> Any:
@@ -267,10 +302,24 @@ def _open_engine(uri: str) -> Any:
         raise cannot_open(uri) from error
 
 
-def _loaded(engine: Any, name: str) -> Any:
-    found = engine.get_collection(name)
-    found.load()
-    return found
+def _open_writer(engine: Any, uri: str, name: str) -> Any:
+    from gemvec.milvus.lite_writer import open_writer
+
+    return open_writer(engine, uri, name)
+
+
+def _close_writer(engine: Any, name: str) -> None:
+    from gemvec.milvus.lite_writer import close_writer
+
+    close_writer(engine, name)
+
+
+def _read_properties(engine: Any, uri: str, name: str) -> dict[str, Any]:
+    """Return the properties of a collection without opening it."""
+    from milvus_lite.schema.persistence import load_schema
+
+    _, schema = load_schema(str(Path(uri) / "collections" / engine.resolve_collection_name(name) / "schema.json"))
+    return dict(schema.properties)
 
 
 def _decoded(collection: Any, row: dict[str, Any]) -> dict[str, Any]:

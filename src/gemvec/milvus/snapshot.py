@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,14 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     properties: dict[str, str]
     rows: list[tuple[str, str, str, int, str]]
 
-    def select(self, fields: Sequence[str]) -> list[dict[str, Any]]:
-        """Return `fields` of every row."""
+    def select(self, fields: Sequence[str], column: str = "", values: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Return `fields` of every row, or of those whose `column` has one of `values`."""
         places = [(name, SNAPSHOT_FIELDS.index(name)) for name in fields]
-        return [{name: row[place] for name, place in places} for row in self.rows]
+        rows = self.rows
+        if column:
+            wanted, place = set(values), SNAPSHOT_FIELDS.index(column)
+            rows = [row for row in rows if row[place] in wanted]
+        return [{name: row[place] for name, place in places} for row in rows]
 
 
 _decode = msgspec.json.Decoder(Snapshot).decode

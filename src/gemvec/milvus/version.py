@@ -87,22 +87,20 @@ class CollectionVersion:
         for start in range(0, len(keys), _IDS_PER_FILTER):
             call_milvus(self.client.delete, self.name, ids=list(keys[start : start + _IDS_PER_FILTER]))
 
-    @property
-    def remembers_states(self) -> bool:
-        """Whether `states` does not have to ask Milvus."""
-        return isinstance(self.client, LiteClient) and self.client.remembers(self.name)
-
     def states_of(self, document_ids: Sequence[str]) -> Iterator[RowState]:
         """Yield the state of every row of the given documents."""
+        if isinstance(self.client, LiteClient):
+            yield from map(_to_state, self._select(_STATE_FIELDS, "document_id", document_ids))
+            return
         for start in range(0, len(document_ids), _IDS_PER_FILTER):
             wanted = f"document_id in {format_list(document_ids[start : start + _IDS_PER_FILTER])}"
             rows = call_milvus(self.client.query, self.name, filter=wanted, output_fields=list(_STATE_FIELDS))
-            yield from (RowState(**{name: row[name] for name in _STATE_FIELDS}) for row in rows)
+            yield from map(_to_state, rows)
 
     def states(self) -> Iterator[RowState]:
         """Yield the state of every row; for many documents, this is half the work of asking for each."""
         for group in self.scan_groups(_STATE_FIELDS, _STATES_PER_SCAN):
-            yield from (RowState(**{name: row[name] for name in _STATE_FIELDS}) for row in group)
+            yield from map(_to_state, group)
 
     def vectors_of(self, keys: Sequence[str]) -> dict[str, Float32Array]:
         """Return the stored vectors, float32[dimensionality] each, by key."""
@@ -110,8 +108,11 @@ class CollectionVersion:
 
         found: dict[str, Float32Array] = {}
         for start in range(0, len(keys), _IDS_PER_FILTER):
-            some = list(keys[start : start + _IDS_PER_FILTER])
-            rows = call_milvus(self.client.get, self.name, ids=some, output_fields=["key", "vector"])
+            some, fields = list(keys[start : start + _IDS_PER_FILTER]), ["key", "vector"]
+            if isinstance(self.client, LiteClient):
+                rows = self._select(fields, "key", some)
+            else:
+                rows = call_milvus(self.client.get, self.name, ids=some, output_fields=fields)
             found.update({row["key"]: np.asarray(row["vector"], dtype=np.float32) for row in rows})
         return found
 
@@ -134,6 +135,8 @@ class CollectionVersion:
 
     def count(self) -> int:
         """Return the number of rows."""
+        if isinstance(self.client, LiteClient):
+            return self.client.count(self.name)
         rows = call_milvus(self.client.query, self.name, filter="", output_fields=["count(*)"])
         return int(rows[0]["count(*)"])
 
@@ -147,6 +150,9 @@ class CollectionVersion:
             StorageFailure: the indexes do not grow for so long.
         """
         self._flush()
+        if isinstance(self.client, LiteClient):
+            self.client.finish(self.name)
+            return
         deadline, most = time.monotonic() + timeout_seconds, -1
         while not all(map(_is_built, indexes := self._indexes())):
             indexed = sum(map(_indexed_rows, indexes))
@@ -166,9 +172,16 @@ class CollectionVersion:
             call_milvus(self.client.flush, self.name)
         self._unsealed.size_bytes = 0
 
+    def _select(self, fields: Sequence[str], column: str, values: Sequence[str]) -> Iterator[dict[str, Any]]:
+        return cast("LiteClient", self.client).select(self.name, fields, column=column, values=values)
+
     def _indexes(self) -> list[dict[str, Any]]:
         names = cast("list[str]", call_milvus(self.client.list_indexes, self.name))
         return [call_milvus(self.client.describe_index, self.name, index) for index in names]
+
+
+def _to_state(row: dict[str, Any]) -> RowState:
+    return RowState(**{name: row[name] for name in _STATE_FIELDS})
 
 
 def _with_words(row: dict[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,7 @@ class WorkFinder:
         if self._version is None:
             return {}
         if self._knows_all is None:
-            self._knows_all = self._version.remembers_states or _will_need_all(self._version.count(), len(document_ids))
+            self._knows_all = _will_need_all(self._version.count(), len(document_ids))
             self._states = _by_document(self._version.states()) if self._knows_all else {}
         if self._knows_all:
             return self._states

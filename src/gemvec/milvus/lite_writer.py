@@ -1,0 +1,316 @@
+"""A collection of a Milvus Lite file that is written but not searched, in bounded memory: `LiteWriter`.
+
+Lite's engine holds all rows of an open collection, makes a Python object of each number that it puts into a file, and
+merges files in memory. None of that is needed for writing. `LiteWriter` is the engine's collection, with the same
+files, log and recovery, but it leaves rows in their files, and reads, merges and indexes them piece by piece.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, cast
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import pyarrow  # noqa: ICN001 # its parts have names below
+import pyarrow.compute
+import pyarrow.parquet
+from milvus_lite.constants import DATA_FILE_TEMPLATE, MAX_SEGMENT_ROWS, SEQ_FORMAT_WIDTH
+from milvus_lite.engine.collection import Collection as LiteCollection
+from milvus_lite.engine.compaction import CompactionManager
+from milvus_lite.index.faiss_hnsw import FaissHnswIndex
+from milvus_lite.index.files import index_sidecar_path
+from milvus_lite.index.scalar import ScalarInvertedIndex
+from milvus_lite.schema.persistence import load_schema
+from milvus_lite.storage.data_file import parse_seq_range
+from milvus_lite.storage.memtable import MemTable
+from milvus_lite.storage.snapshots import snapshot_references
+
+# They come without types.
+arrow: Any = pyarrow
+compute: Any = pyarrow.compute
+parquet: Any = pyarrow.parquet
+
+# Rows read from a file at once, and how much of it is read ahead.
+_ROWS_PER_BATCH, _READ_AHEAD_BYTES = 4_096, 2**20
+# A merged file is written in pieces of this size.
+_PIECE_BYTES = 48 * 2**20
+_KEY, _ORDER = "key", "_seq"
+
+Mask = npt.NDArray[np.bool_]
+
+
+class LiteWriter(LiteCollection):
+    """One collection of a Lite file whose database this process has locked; `close` it before the engine reads it.
+
+    Rows that a killed process left in Lite's log are taken over. Not safe to use from several threads at once.
+
+    Args:
+        folder: the folder of the collection in the database.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        name, schema = load_schema(str(folder / "schema.json"))
+        self._merger = _Merger(str(folder), schema)
+        super().__init__(name, str(folder), schema)
+        self._memtable = _LogRows.take_over(self._memtable, schema)
+
+    def upsert(self, records: list[dict[str, Any]], partition_name: str = "_default") -> list[Any]:
+        """Write rows that have all their fields; a row with a known key is replaced."""
+        return self.insert(records, partition_name)
+
+    def count_rows(self) -> int:
+        """Return how many rows there are."""
+        return sum(int(live.sum()) for live in self._find_live(self._open_rows()))
+
+    def select(
+        self, fields: Sequence[str], *, column: str = "", values: Collection[str] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """Yield `fields` of every row, or of those whose `column` has one of `values`."""
+        rows = self._open_rows()
+        encoded = [field.name for field in self.schema.fields if field.dtype.name == "JSON" and field.name in fields]
+        for some, live in zip(rows, self._find_live(rows), strict=True):
+            chosen = live & some.find(column, values) if column else live
+            for batch in some.filtered(chosen, fields):
+                for row in batch.to_pylist():
+                    yield row | {name: json.loads(row[name]) for name in encoded}
+
+    def build_indexes(self) -> None:
+        """Build the indexes that files do not have yet, one file at a time; that of words is made by a search."""
+        for partition, names in self._manifest.get_all_data_files().items():
+            for name in names:
+                path = Path(self.data_dir, "partitions", partition, name)
+                for spec in self._index_specs.values():
+                    self._build_index(path, Path(self._index_dir(partition)), spec)
+
+    def _build_index(self, path: Path, folder: Path, spec: Any) -> None:
+        is_scalar = spec.index_type == "INVERTED"
+        if not is_scalar and (spec.index_type, spec.metric_type) != ("HNSW", "COSINE"):
+            return  # Lite builds it when it opens the collection
+        file = Path(index_sidecar_path(str(folder), str(path), spec.field_name, spec.index_type, scalar=is_scalar))
+        if file.exists():
+            return
+        folder.mkdir(exist_ok=True)
+        beside = file.with_suffix(".part")  # a half index would be read as a whole one
+        if is_scalar:
+            dtype = next(field.dtype for field in self.schema.fields if field.name == spec.field_name)
+            table = parquet.read_table(path, columns=[spec.field_name])
+            ScalarInvertedIndex.build(table, spec.field_name, dtype).save(str(beside))
+        else:
+            faiss.write_index(_build_graph(_FileRows(path), spec), str(beside))
+        beside.replace(file)
+
+    def _open_rows(self) -> list[_Rows]:
+        """Return the rows of every file, and those that are only in the log."""
+        files = [
+            _FileRows(Path(self.data_dir, "partitions", partition, name))
+            for partition, names in self._manifest.get_all_data_files().items()
+            for name in names
+        ]
+        return [*files, _TableRows(self._memtable.to_arrow_table())]
+
+    def _find_live(self, rows: Sequence[_Rows]) -> list[Mask]:
+        deleted = self._delta_index.snapshot
+        for key, (order, _) in self._memtable.delete_index_snapshot().items():
+            deleted[key] = max(order, deleted.get(key, -1))
+        return _find_live(rows, deleted)
+
+    # What the engine calls after rows have been put into a file.
+
+    def _refresh_segment_cache(self) -> None:
+        """Leave the rows of files where they are."""
+
+    def _trigger_flush(self) -> None:
+        super()._trigger_flush()
+        self._memtable = _LogRows(self.schema)
+
+    def _schedule_bg_maintenance(self) -> None:
+        """Merge files now, so that nothing else changes them while they are read."""
+        for partition in self._manifest.list_partitions():
+            while self._merger.maybe_compact(partition, self._manifest, self._delta_index):
+                pass
+        self._cleanup_orphan_index_files()
+
+
+class _LogRows(MemTable):
+    """Rows in the log; when they are put into a file, they stay Arrow's."""
+
+    @classmethod
+    def take_over(cls, rows: MemTable, schema: Any) -> _LogRows:
+        """Return the rows that were recovered from the log."""
+        taken = cls(schema)
+        vars(taken).update(vars(rows))
+        return taken
+
+    def _build_data_table(self, rows: Sequence[tuple[int, int]]) -> Any:
+        chosen: dict[int, list[int]] = {}
+        for batch, row in rows:
+            chosen.setdefault(batch, []).append(row)
+        schema = cast("Any", self._data_schema)
+        parts: list[Any] = []
+        for number, some in sorted(chosen.items()):
+            batch = cast("Any", self._insert_batches[number]).select(schema.names)
+            parts.append(batch if len(some) == batch.num_rows else batch.take(arrow.array(sorted(some))))
+        return arrow.Table.from_batches(parts, schema=schema)
+
+
+class _Merger(CompactionManager):
+    """Merges the files that Lite would merge, with a piece of them in memory."""
+
+    def _compact_files(
+        self, partition: str, partition_dir: str, files_to_compact: list[str], manifest: Any, delta_index: Any
+    ) -> None:
+        folder = Path(partition_dir)
+        names = sorted(files_to_compact, key=parse_seq_range)
+        rows = [_FileRows(folder / name) for name in names]
+        live = _find_live(rows, delta_index.snapshot)
+        batches = (batch for some, mask in zip(rows, live, strict=True) for batch in some.filtered(mask))
+        merged = list(self._write(folder, _gather(batches)))
+        manifest.remove_data_files(partition, names)
+        for name in merged:
+            manifest.add_data_file(partition, name)
+        manifest.save()
+        kept = snapshot_references(self._data_dir)[0].get(partition, set())
+        for name in set(names) - kept:
+            (folder / name).unlink(missing_ok=True)
+
+    def _write(self, folder: Path, pieces: Iterator[Any]) -> Iterator[str]:
+        """Write files of at most as many rows as Lite's own, and yield their names."""
+        beside = folder / "data" / "merged.part"  # Lite removes files that it does not know
+        piece: Any = next(pieces, None)
+        while piece is not None:
+            orders: list[int] = []
+            rows = 0
+            schema = cast("Any", self._data_schema)
+            with parquet.ParquetWriter(beside, schema) as writer:
+                while piece is not None and rows + piece.num_rows <= MAX_SEGMENT_ROWS:
+                    writer.write_table(piece)
+                    rows += piece.num_rows
+                    found = compute.min_max(piece.column(_ORDER)).as_py()
+                    orders += [found["min"], found["max"]]
+                    piece = None  # not two of them at once
+                    piece = next(pieces, None)
+            first, last = self._pick_unique_seq_range(str(folder), min(orders), max(orders))
+            name = DATA_FILE_TEMPLATE.format(min=first, max=last, w=SEQ_FORMAT_WIDTH)
+            beside.replace(beside.with_name(name))
+            yield f"data/{name}"
+
+
+class _Rows:
+    """Rows that are read in batches."""
+
+    def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Yield the columns `names`, or all of them."""
+        raise NotImplementedError
+
+    def column(self, name: str) -> Any:
+        """Return one column."""
+        parts = [batch.column(name) for batch in self.batches([name])]
+        return arrow.concat_arrays(parts) if parts else arrow.array([], arrow.string())
+
+    def find(self, name: str, values: Collection[str]) -> Mask:
+        """Return which rows have one of `values` in column `name`."""
+        wanted = arrow.array(list(values), arrow.string())
+        return compute.is_in(self.column(name), wanted).to_numpy(zero_copy_only=False)
+
+    def filtered(self, chosen: Mask, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Yield the columns `names` of the rows that are chosen, or all columns."""
+        if not chosen.any():
+            return
+        start = 0
+        for batch in self.batches(names):
+            some = chosen[start : start + batch.num_rows]
+            start += batch.num_rows
+            if some.all():
+                yield batch
+            elif some.any():
+                yield batch.filter(arrow.array(some))
+
+
+class _FileRows(_Rows):
+    def __init__(self, path: Path) -> None:
+        self._file = parquet.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES)
+
+    def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        return self._file.iter_batches(_ROWS_PER_BATCH, columns=list(names) if names else None)
+
+
+class _TableRows(_Rows):
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        return iter((self._table.select(list(names)) if names else self._table).to_batches(_ROWS_PER_BATCH))
+
+
+def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
+    """Return, for each of `rows`, which are the newest of their key and were not deleted later."""
+    keys = [each.column(_KEY) for each in rows]
+    orders = [each.column(_ORDER).to_numpy(zero_copy_only=False).astype(np.int64) for each in rows]
+    ends = list(accumulate(map(len, keys)))
+    table = arrow.table({_KEY: arrow.concat_arrays(keys), _ORDER: np.concatenate(orders)})
+    newest_first = compute.sort_indices(table, [(_KEY, "ascending"), (_ORDER, "descending")])
+    sorted_keys = table.column(_KEY).take(newest_first)
+    is_older = compute.equal(sorted_keys[1:], sorted_keys[:-1]).to_numpy()
+    live = np.ones(len(table), dtype=np.bool_)
+    live[newest_first.to_numpy()[1:][is_older.astype(np.bool_)]] = False
+    if deleted:
+        candidates = compute.is_in(table.column(_KEY), arrow.array(list(deleted), arrow.string())).to_numpy()
+        for place in np.flatnonzero(candidates):
+            live[place] &= deleted[table.column(_KEY)[place].as_py()] <= table.column(_ORDER)[place].as_py()
+    return np.split(live, ends[:-1])
+
+
+def _gather(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield tables of about `_PIECE_BYTES`, never of more rows than a file may have."""
+    some, size, rows = list[Any](), 0, 0
+    for batch in batches:
+        if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > MAX_SEGMENT_ROWS):
+            piece = arrow.Table.from_batches(some)
+            some, size, rows = [], 0, 0
+            yield piece
+        some.append(batch)
+        size += batch.nbytes
+        rows += batch.num_rows
+    if some:
+        yield arrow.Table.from_batches(some)
+
+
+def _build_graph(rows: _Rows, spec: Any) -> Any:
+    """Return Lite's HNSW index of the vectors; it has a copy of them, so they are added in batches."""
+    graph: Any = None
+    for batch in rows.batches([spec.field_name]):
+        column = batch.column(spec.field_name)
+        vectors = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if graph is None:
+            empty: Any = FaissHnswIndex.build(vectors[:0], spec.metric_type, spec.build_params)
+            graph = empty._index  # noqa: SLF001 # Lite's own settings, which it has no other way to tell
+        graph.add(np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32))
+    return graph
+
+
+def open_writer(engine: Any, uri: str, name: str) -> LiteWriter:
+    """Return the writer of collection `name`, opened if it is not; the engine closes it with the database."""
+    opened: dict[tuple[str, str], Any] = engine._collections  # noqa: SLF001 # where the engine keeps those that are open
+    found = engine.resolve_collection_name(name)
+    key = ("default", found)
+    current = opened.get(key)
+    if isinstance(current, LiteWriter):
+        return current
+    if current is not None:
+        current.close()
+    writer = opened[key] = LiteWriter(Path(uri) / "collections" / found)
+    return writer
+
+
+def close_writer(engine: Any, name: str) -> None:
+    """Close the writer of collection `name`, if one is open, so that the engine opens the collection itself."""
+    opened: dict[tuple[str, str], Any] = engine._collections  # noqa: SLF001 # the same
+    key = ("default", engine.resolve_collection_name(name))
+    if isinstance(opened.get(key), LiteWriter):
+        opened.pop(key).close()

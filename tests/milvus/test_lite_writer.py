@@ -1,0 +1,161 @@
+"""Rows written to a Lite file without its engine are those that the engine would have, whatever is open or killed."""
+
+import asyncio
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from counting_embedder import CountingEmbedder
+from gemvec.milvus import Document, Fingerprint, ingest, open_collection, search
+from gemvec.milvus.lite_writer import LiteWriter
+from gemvec.milvus.schema import Row
+
+from .conftest import contents
+
+FINGERPRINT = Fingerprint(model="m", weights="m@00000000", dimensionality=4)
+
+
+def make_row(number, text=""):
+    empty = dict.fromkeys(("words", "document_hash", "title", "heading", "source", "position"), "")
+    vector = np.zeros(4, dtype=np.float32)
+    vector[number % 4] = 1
+    key = f"k{number}"
+    return Row(
+        key=key, vector=vector, document_id=key, chunk=0, chunks=1, metadata={"ä": number}, text=text or key, **empty
+    )
+
+
+def make_documents(count, version):
+    """Documents of which some change with each version, some only in their title, and the last ones are gone."""
+    for number in range(count - 10 * version):
+        words = version if number % 3 == 0 else 0
+        text = "\n\n".join(f"# Part {part}\n\nwords {number} {part} {words}" for part in range(number % 4 + 1))
+        title = f"Title {version if number % 7 == 0 else 0}"
+        yield Document(id=f"d{number}", title=title, text=text, format="markdown", metadata={"n": number, "ä": ["ü"]})
+
+
+def data_files(uri):
+    return sorted(Path(uri).rglob("data_*.parquet"))
+
+
+@pytest.fixture
+def uri(tmp_path):
+    return str(tmp_path / "a.db")
+
+
+def test_the_same_rows_are_stored_and_found_as_through_pymilvus(tmp_path):
+    stored, found = [], []
+    for is_only_client in (False, True):
+        uri = str(tmp_path / f"{is_only_client}.db")
+        for version in (0, 2):
+            with open_collection(uri, "docs", is_only_client=is_only_client) as collection:
+                asyncio.run(ingest(collection, CountingEmbedder(), make_documents(40, version)))
+        with open_collection(uri, "docs") as collection:
+            stored.append(contents(collection))
+            hits = asyncio.run(search(collection, CountingEmbedder(), "words 3 1 2", hybrid=True))
+            found.append([(hit.key, pytest.approx(hit.score, abs=1e-5)) for hit in hits])
+    assert stored[0] == stored[1]
+    assert found[0] == found[1]
+
+
+def test_merged_files_have_the_newest_rows_and_no_deleted_ones(uri):
+    expected = {}
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        for step in range(9):
+            rows = [make_row(number, f"text {step}") for number in range(step * 5, step * 5 + 10)]
+            version.upsert(rows)
+            version.delete([f"k{step * 5}"])
+            expected |= {row.key: row.text for row in rows}
+            del expected[f"k{step * 5}"]
+        version.finish()
+        assert len(data_files(uri)) < 4
+        assert {row["key"]: row["text"] for row in version.scan(["key", "text"])} == expected
+        assert version.count() == len(expected)
+        assert {state.key for state in version.states_of(["k7", "k41", "k0"])} == {"k7", "k41"}
+        assert version.vectors_of(["k41", "k0"]).keys() == {"k41"}
+    with open_collection(uri, "docs") as collection:
+        assert {row["key"]: row["text"] for row in contents(collection)} == expected
+
+
+def test_rows_that_are_only_in_the_log_are_read_and_can_be_deleted(uri):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = collection.create(FINGERPRINT)
+        version.upsert([make_row(number) for number in range(5)])
+        version.finish()
+        version.upsert([make_row(1, "new"), make_row(9)])
+        version.delete(["k0", "k9"])
+        assert {row["key"]: row["text"] for row in version.scan(["key", "text"])} == {
+            "k1": "new",
+            "k2": "k2",
+            "k3": "k3",
+            "k4": "k4",
+        }
+        np.testing.assert_array_equal(version.vectors_of(["k1"])["k1"], make_row(1).vector)
+        assert len(data_files(uri)) == 1
+
+
+def test_a_collection_whose_making_was_killed_before_its_end_is_made(uri, tmp_path):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        collection.create_beside(FINGERPRINT)  # all but the alias
+        shutil.copytree(uri, tmp_path / "killed.db")
+    with open_collection(str(tmp_path / "killed.db"), "docs", is_only_client=True) as collection:
+        assert not collection.exists()
+        version = collection.create(FINGERPRINT)
+        version.upsert([make_row(0)])
+        version.finish()
+        assert collection.resolve().count() == 1
+
+
+@pytest.mark.parametrize("is_only_client", [False, True])
+def test_rows_in_the_log_of_a_killed_process_are_taken_over(uri, tmp_path, is_only_client):
+    with open_collection(uri, "docs", is_only_client=is_only_client) as collection:
+        version = collection.create(FINGERPRINT)
+        version.upsert([make_row(number) for number in range(5)])
+        version.delete(["k3"])
+        shutil.copytree(uri, tmp_path / "killed.db")  # what SIGKILL would leave now
+    with open_collection(str(tmp_path / "killed.db"), "docs", is_only_client=True) as collection:
+        version = collection.resolve()
+        version.upsert([make_row(5)])
+        version.finish()
+        assert sorted(row["key"] for row in version.scan(["key"])) == ["k0", "k1", "k2", "k4", "k5"]
+
+
+def test_an_index_that_was_only_half_written_is_written_again(uri):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        asyncio.run(ingest(collection, CountingEmbedder(), make_documents(5, 0)))
+    (graph,) = Path(uri).rglob("*.hnsw.idx")
+    whole = graph.read_bytes()
+    graph.unlink()
+    graph.with_suffix(".part").write_bytes(whole[:100])
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        assert asyncio.run(ingest(collection, CountingEmbedder(), make_documents(5, 0))).unchanged == 5
+        assert graph.read_bytes() == whole
+        assert asyncio.run(search(collection, CountingEmbedder(), "words 3 1"))
+    assert not list(Path(uri).rglob("*.part"))
+
+
+def test_an_ingest_leaves_rows_in_their_files(uri):
+    """Lite's engine would read all of them when it opens the collection."""
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        asyncio.run(ingest(collection, CountingEmbedder(), make_documents(40, 0)))
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        asyncio.run(ingest(collection, CountingEmbedder(), make_documents(40, 1)))
+        (opened,) = collection.client._engine._collections.values()
+        assert isinstance(opened, LiteWriter)
+        assert not opened._segment_cache
+
+
+def test_many_documents_of_which_only_metadata_changed_are_written_in_groups(uri, monkeypatch):
+    monkeypatch.setattr(sys.modules["gemvec.milvus.ingest"], "TEXTS_PER_GROUP", 20)
+    written = []
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        for title in ("old", "new"):
+            documents = [Document(id=f"d{number}", title=title, text=f"words {number}") for number in range(50)]
+            report = asyncio.run(ingest(collection, CountingEmbedder(), documents, on_progress=written.append))
+    assert report.changed == 50
+    assert len(written) >= 6
