@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
+
+from gemvec.documents.stretches import cut_stretches
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -76,17 +78,35 @@ def find_blocks(text: str) -> list[Block]:
 
 def find_html(text: str) -> list[tuple[int, int]]:
     """Return the first line of each block of HTML, and the line after its last one."""
-    return [(token.map[0], token.map[1]) for token in _parser().parse(text) if token.type == "html_block" and token.map]
+    return list(_find_spans(text, "html_block"))
 
 
 def find_prose(text: str) -> list[int]:
     """Return the lines that are text and not code or HTML."""
-    spans = (token.map for token in _parser().parse(text) if token.type == "inline" and token.map)
-    return sorted({line for start, end in spans for line in range(start, end)})
+    return sorted({line for start, end in _find_spans(text, "inline") for line in range(start, end)})
+
+
+def _find_spans(text: str, kind: str) -> Iterator[tuple[int, int]]:
+    for stretch in cut_stretches(text):
+        for token in _parser().parse(stretch.text):
+            if token.type == kind and token.map:
+                start = stretch.find_line(token.map[0])
+                yield start, start + token.map[1] - token.map[0]
 
 
 def _find_starts(text: str) -> Iterator[_Start]:
     """Yield where blocks start; a table's first row stays with the table's head."""
+    for stretch in cut_stretches(text):
+        for start in _find_starts_in(stretch.text):
+            if stretch.header and start.line == 0:  # the head that is repeated, and the first row with it
+                yield _Start(line=stretch.line, header=stretch.header)
+                continue
+            top = stretch.find_line(start.header[0]) if start.header else 0
+            header = (top, top + 2) if start.header else None
+            yield replace(start, line=stretch.find_line(start.line), header=header)
+
+
+def _find_starts_in(text: str) -> Iterator[_Start]:
     tokens = _parser().parse(text)
     header: tuple[int, int] | None = None
     depth = 0  # what holds the blocks that are told apart: the page, or the list item or quote of the last heading

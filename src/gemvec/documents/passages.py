@@ -33,6 +33,9 @@ MAX_PASSAGE_CHARACTERS = 8_000
 # For each passage the splitter looks through the whole rest of a text, so a long text is first cut into pieces.
 _STRETCH_CHARACTERS = 50_000
 
+# Texts whose tokens are counted at once: each token takes about 70 bytes meanwhile.
+_TEXTS_PER_COUNT = 1_000
+
 _JOINT = " > "  # between headings
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 # A character of Chinese, Japanese or Korean is about one token; in other languages about five characters are.
@@ -248,8 +251,12 @@ class Splitter:
     def _count_all(self, texts: list[str]) -> list[int]:
         if self._tokenizer is None:
             return [estimate_tokens(text) for text in texts]
-        # The fast method does not compute the tokens' positions in the text, which is half of the work.
-        return [len(each.ids) for each in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        sizes: list[int] = []
+        for start in range(0, len(texts), _TEXTS_PER_COUNT):
+            some = texts[start : start + _TEXTS_PER_COUNT]
+            # The fast method does not compute the tokens' positions in the text, which is half of the work.
+            sizes += [len(each.ids) for each in self._tokenizer.encode_batch_fast(some, add_special_tokens=False)]
+        return sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

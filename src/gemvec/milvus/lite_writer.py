@@ -38,7 +38,7 @@ parquet: Any = pyarrow.parquet
 # Rows read from a file at once, and how much of it is read ahead.
 _ROWS_PER_BATCH, _READ_AHEAD_BYTES = 4_096, 2**20
 # A merged file is written in pieces of this size.
-_PIECE_BYTES = 48 * 2**20
+_PIECE_BYTES = 16 * 2**20
 _KEY, _ORDER = "key", "_seq"
 
 Mask = npt.NDArray[np.bool_]
@@ -174,6 +174,7 @@ class _Merger(CompactionManager):
         for name in merged:
             manifest.add_data_file(partition, name)
         manifest.save()
+        arrow.default_memory_pool().release_unused()
         kept = snapshot_references(self._data_dir)[0].get(partition, set())
         for name in set(names) - kept:
             (folder / name).unlink(missing_ok=True)
@@ -266,18 +267,23 @@ def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
 
 
 def _gather(batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield tables of about `_PIECE_BYTES`, never of more rows than a file may have."""
+    """Yield tables of about `_PIECE_BYTES`, never of more rows than a file may have; keeps none of them."""
     some, size, rows = list[Any](), 0, 0
     for batch in batches:
         if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > MAX_SEGMENT_ROWS):
-            piece = arrow.Table.from_batches(some)
-            some, size, rows = [], 0, 0
-            yield piece
+            yield _take(some)
+            size, rows = 0, 0
         some.append(batch)
         size += batch.nbytes
         rows += batch.num_rows
     if some:
-        yield arrow.Table.from_batches(some)
+        yield _take(some)
+
+
+def _take(batches: list[Any]) -> Any:
+    table = arrow.Table.from_batches(batches)
+    batches.clear()
+    return table
 
 
 def _build_graph(rows: _Rows, spec: Any) -> Any:

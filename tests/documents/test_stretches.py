@@ -1,0 +1,39 @@
+"""Long Markdown is parsed in stretches, and that shows nowhere but in the memory that it takes."""
+
+import pytest
+
+from gemvec.documents import stretches
+from gemvec.documents.blocks import find_blocks, find_html, find_prose
+
+TABLE = "| a | b |\n| --- | :-: |\n" + "".join(f"| {number} | x\u2028y |\n" for number in range(200))
+PARTS = [
+    "# Title\n\nA paragraph\nof two lines.\n\n- an item\n\n  and its text\n\nAfter the list.\n",
+    "Setext\n------\n\n> a quote\n\n1. one\n2. two\n\n## Below\n\nText.\n",
+    "```sh\n| not | a table |\n| --- | --- |\n\nText in code\n# no heading\n~~~\n```\n\n    indented code\n\nText\n",
+    f"As a table:\n{TABLE}\nAfter it.\n\n{TABLE}\n| c |\n| --- |\n| 1 |\n| 2 |\n",
+    "<div>\n<p>HTML</p>\n</div>\n\nText with `code` <b>in</b> it.\n\n* a\n* b\n\nLast\n",
+    "| no | table |\n\n| x |\n\nText\n\n~~~~\n```\n\nopen to the end\n",
+]
+TEXTS = [*PARTS, "\n".join(PARTS), "\n\n".join([*PARTS[:-1], *PARTS]), "no newline at the end\n\nb"]
+
+
+@pytest.mark.parametrize("characters", [1, 60, 700, 2_500])
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("find", [find_blocks, find_html, find_prose])
+def test_stretches_have_the_blocks_of_the_whole(text, characters, find, monkeypatch):
+    whole = find(text)
+    monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", characters)
+    assert find(text) == whole
+
+
+@pytest.mark.parametrize("text", [TABLE * 3, "# A\n\nText.\n\n" * 200, "Text.\n\n" * 200])
+def test_long_tables_sections_and_paragraphs_are_cut(text, monkeypatch):
+    monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", 300)
+    found = list(stretches.cut_stretches(text))
+    assert max(len(each.text) for each in found) < 400
+    assert "".join(each.text.removeprefix(TABLE[:24] if each.header else "") for each in found) == text
+
+
+def test_a_text_with_carriage_returns_is_one_stretch(monkeypatch):
+    monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", 1)
+    assert [each.text for each in stretches.cut_stretches("a\r\n\r\nb\n\nc")] == ["a\r\n\r\nb\n\nc"]
