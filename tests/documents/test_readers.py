@@ -92,6 +92,13 @@ def test_toml_between_plus_signs_is_front_matter():
     assert (read.title, read.metadata, read.text) == ("T", {"tags": ["a"]}, "\n\n\n\nText.\n")
 
 
+def test_a_json_object_above_the_text_is_front_matter():
+    read = read_markdown(b'{\n"title": "T",\n"tags": ["a"]\n}\n\nText.\n')
+    assert (read.title, read.metadata, read.text) == ("T", {"tags": ["a"]}, "\n\n\n\n\nText.\n")
+    for text in ("{\n} and text\n", "{ not JSON }\n\nText.\n", '{"a": 1}\n\nText.\n'):
+        assert read_markdown(text.encode()).text == text
+
+
 def test_a_text_between_two_rules_at_the_top_is_text():
     text = "---\n\nNote: this page is old.\nIt is no longer changed, and nobody reads it.\n\n---\n\nMore.\n"
     read = read_markdown(text.encode())
@@ -683,6 +690,8 @@ SPANISH = "El presupuesto fue aprobado por la comisión el año pasado."
 GERMAN = "Die Größe der Übung überrascht für einen schönen Tag in München, sagte der Bäcker."
 RUSSIAN = "Резервное копирование выполняется каждую ночь, и старые копии удаляются через неделю."
 CHINESE = "本产品支持自动备份功能。每天凌晨备份一次\uff0c备份文件保存七天。\n"
+KOREAN = "이 제품은 자동 백업을 지원합니다. 매일 밤 백업을 하고 오래된 파일은 일주일 뒤에 지웁니다."
+HINDI = "हर रात बैकअप लिया जाता है और पुरानी फ़ाइलें एक सप्ताह बाद हटा दी जाती हैं।"
 JAPANESE = "この製品は自動バックアップに対応しています。毎晩バックアップを行います。"
 
 
@@ -697,6 +706,15 @@ JAPANESE = "この製品は自動バックアップに対応しています。�
         (GERMAN, "utf-16-le"),
         (CHINESE * 3, "utf-16-be"),
         (GERMAN, "utf-32-le"),
+        (RUSSIAN, "utf-16-le"),
+        (RUSSIAN, "utf-16-be"),
+        (HINDI, "utf-16-le"),
+        (JAPANESE, "iso-2022-jp"),
+        (JAPANESE + "\n" + KOREAN, "iso-2022-jp-2"),
+        (KOREAN, "iso-2022-kr"),
+        (RUSSIAN, "cp866"),
+        (KOREAN, "euc-kr"),
+        (RUSSIAN, "koi8-r"),
     ],
 )
 def test_an_encoding_without_a_name_is_guessed_and_the_guess_said(text, encoding):
@@ -705,7 +723,9 @@ def test_an_encoding_without_a_name_is_guessed_and_the_guess_said(text, encoding
     assert "a guess" in notes[0].reason
 
 
-@pytest.mark.parametrize("data", [b"\0\1\2\0\xff", b"PK\x03\x04\0\0\x08\0\xb7", b"text with a \0 NUL"])
+@pytest.mark.parametrize(
+    "data", [b"\0\1\2\0\xff", b"PK\x03\x04\0\0\x08\0\xb7", b"text with a \0 NUL", b"a/b.md\0c/d.md\0e\0"]
+)
 def test_bytes_that_are_no_text_are_refused(data):
     with pytest.raises(UnreadableDocument, match="NUL"):
         decode(data)

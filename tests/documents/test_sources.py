@@ -175,12 +175,15 @@ def test_files_and_folders_that_are_not_read_are_counted_and_named(tree):
     (tree / "docs" / "node_modules").mkdir()
     (tree / "docs" / "node_modules_guide").mkdir()
     (tree / "docs" / "node_modules_guide" / "f.md").write_text("Text.")
+    (tree / "docs" / "other").symlink_to(tree)
+    os.mkfifo(tree / "docs" / "pipe.md")
     sources = Sources(["docs"])
     assert "docs/node_modules_guide/f.md" in [each.id for each in sources]
-    assert dict(sources.left_out.files) == {".bin": 1, "hidden": 1}
+    assert dict(sources.left_out.files) == {".bin": 1, "hidden": 1, "pipes and sockets": 1}
     assert [(each.source, each.reason) for each in sources.left_out.folders] == [
         ("docs/.git", "hidden"),
         ("docs/node_modules", "packages of Node.js"),
+        ("docs/other", "a link to a folder"),
         ("docs/venv", "a virtual environment of Python"),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -19,6 +20,8 @@ _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 def split_front_matter(text: str) -> tuple[str, dict[str, Any], list[Note]]:
     """Return the text with blank lines in place of its front matter, the metadata, and what was not understood."""
+    if text.startswith("{"):
+        return _split_json(text)
     parse = _parse_toml if text.startswith("+") else _parse_yaml
     found = (_TOML if parse is _parse_toml else _YAML).match(text)
     if found is None or (parse is _parse_yaml and not _looks_like_keys(found[1])):
@@ -26,6 +29,19 @@ def split_front_matter(text: str) -> tuple[str, dict[str, Any], list[Note]]:
     values, notes = _bound(*parse(found[1]))
     # Blank lines in its place keep the numbers of the following lines.
     return "\n" * found[0].count("\n") + text[found.end() :], values, notes
+
+
+def _split_json(text: str) -> tuple[str, dict[str, Any], list[Note]]:
+    """Split off a JSON object over several lines before the text, as Hugo writes it."""
+    try:
+        loaded, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return text, {}, []
+    rest = text[end:]
+    if "\n" not in text[:end] or rest.partition("\n")[0].strip() or not loaded:
+        return text, {}, []
+    values, notes = _bound(loaded, [])
+    return "\n" * text.count("\n", 0, end) + rest, values, notes
 
 
 def _looks_like_keys(block: str) -> bool:

@@ -68,7 +68,7 @@ def read_text(data: bytes) -> ReadText:
 
 
 def read_markdown(data: bytes) -> ReadText:
-    """Read Markdown and its HTML; title and metadata come from front matter between `---` or `+++` lines."""
+    """Read Markdown and its HTML; title and metadata come from front matter."""
     decoded, notes = decode(data)
     body, metadata, more = split_front_matter(decoded)
     text, has_lines = html_to_markdown(body)
@@ -261,8 +261,8 @@ READERS = (
     Reader(
         suffixes=(".md", ".markdown"),
         read=read_markdown,
-        becomes="one document; title from the front matter (YAML or TOML) or the first `#` heading, other front matter "
-        "is metadata; HTML in it is read as HTML",
+        becomes="one document; title from the front matter (YAML, TOML or JSON) or the first `#` heading, other front "
+        "matter is metadata; HTML in it is read as HTML",
     ),
     Reader(
         suffixes=(".rst",),

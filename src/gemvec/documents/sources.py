@@ -93,7 +93,7 @@ class Sources:
     def left_out(self) -> LeftOut:
         """What was found in folders and not read."""
         found = self._walk.left_out
-        folders = [replace(each, source=self._root.name(Path(each.source))) for each in found.folders]
+        folders = [replace(each, source=self._name_folder(Path(each.source))) for each in found.folders]
         whole = LeftOut(files=found.files.copy(), ignored=found.ignored.copy(), folders=folders)
         for each in self._remote_left_out:
             whole.add(each)
@@ -137,6 +137,12 @@ class Sources:
         else:
             raise InvalidRequest(f"There is no file, folder or match for {source!r}.", field="source")
         self.scopes.append(scope)
+
+    def _name_folder(self, folder: Path) -> str:
+        """Return the name of a folder; of a link to one, its own name and not that of the other folder."""
+        if not os.path.islink(folder):  # noqa: PTH114 # pathlib raises where a path is too long
+            return self._root.name(folder)
+        return (Path(self._root.name(folder.parent)) / folder.name).as_posix()
 
     def _add_address(self, scope: AddressScope) -> None:
         """Find what a source consists of that is not a file; if a part of it is not known, nothing of it is gone."""

@@ -17,12 +17,16 @@ _MARKS = (
 SAMPLE_BYTES = 2**18
 # Used instead of a guess with little confidence: the encoding of most files that are not UTF-8.
 _MIN_CONFIDENCE, _USUAL_ENCODING = 0.06, "cp1252"
+# For code pages of DOS and of old Macs, of which few texts are left.
+_MIN_CONFIDENCE_OF_OLD = 0.2
+_ESCAPED = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_3")
 # Byte order marks in the middle of a text, spaces without width, and hyphens that only show at the end of a line.
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # Letters, signs and spaces of living scripts; not the rare ones that come from a wrong encoding.
 _USUAL = re.compile(
     "[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
+_USUAL_BEFORE_ASIA = re.compile("[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u201f\u2026]")
 _USUAL_SHARE, _ZERO_SHARE = 0.95, 0.6
 _FOLDED_KINDS = frozenset({"wide", "narrow", "font", "initial", "medial", "final", "isolated", "square", "noBreak"})
 
@@ -78,6 +82,8 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
         if error.reason == "unexpected end of data" and error.start > len(data) - 4 and len(data) >= SAMPLE_BYTES:
             return "utf-8", False
     else:
+        if escaped := _find_escaped(data):
+            return escaped, True
         if b"\0" not in data:
             return "utf-8", False
     return _guess(data[:SAMPLE_BYTES]), True
@@ -90,15 +96,26 @@ def _guess(sample: bytes) -> str:
         raise UnreadableDocument("it is not text: it holds NUL characters")
     import chardet
 
-    found = chardet.detect(sample, encoding_era=chardet.EncodingEra.MODERN_WEB)
-    encoding = found["encoding"] or _USUAL_ENCODING
-    return encoding.lower() if found["confidence"] >= _MIN_CONFIDENCE else _USUAL_ENCODING
+    for era, least in (
+        (chardet.EncodingEra.MODERN_WEB, _MIN_CONFIDENCE),
+        (chardet.EncodingEra.ALL, _MIN_CONFIDENCE_OF_OLD),
+    ):
+        found = chardet.detect(sample, encoding_era=era)
+        if found["encoding"] and found["confidence"] >= least:
+            return found["encoding"].lower()
+    return _USUAL_ENCODING
+
+
+def _find_escaped(data: bytes) -> str:
+    """Return an encoding of mails that switches between ASCII and letters of Asia, all in 7 bits; empty for none."""
+    if b"\x1b$" not in data or not data.isascii():
+        return ""
+    whole = data[: data.rfind(b"\n") + 1] or data  # each line ends in ASCII
+    return next((name for name in _ESCAPED if _decodes(whole, name)), "")
 
 
 def _find_wide(sample: bytes) -> str:
     """Return UTF-16 or UTF-32 for text without a mark: most characters of most texts have the same high bytes."""
-    # Chinese and Japanese letters have no zero bytes, but the spaces and line ends between them do.
-    is_chinese = b"\0" in sample and not _is_utf8(sample)
     for width, name in ((4, "utf-32"), (2, "utf-16")):
         whole = sample[: len(sample) // width * width]
         if len(whole) < 2 * width:
@@ -107,26 +124,31 @@ def _find_wide(sample: bytes) -> str:
             places = range(1, width) if order == "le" else range(width - 1)
             zeros = sum(whole[place::width].count(0) for place in places)
             has_zeros = zeros >= _ZERO_SHARE * len(places) * len(whole) / width
-            if (has_zeros or is_chinese) and _is_text(whole, f"{name}-{order}"):
+            if (has_zeros or b"\0" in sample) and _is_text(whole, f"{name}-{order}", is_sure=has_zeros):
                 return f"{name}-{order}"
     return ""
 
 
-def _is_utf8(data: bytes) -> bool:
+def _decodes(data: bytes, encoding: str) -> bool:
     try:
-        data.decode()
+        data.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _is_text(data: bytes, encoding: str) -> bool:
-    """Whether nearly all of the bytes are characters that texts contain."""
+def _is_text(data: bytes, encoding: str, *, is_sure: bool) -> bool:
+    """Whether nearly all of the bytes are characters that texts contain.
+
+    Letters of other scripts than ours have no zero bytes, but the spaces and line ends between them do. That is less
+    sure: pairs of ASCII letters are letters of Chinese, but of no other script.
+    """
     try:
         text = data.decode(encoding)[:10_000]
     except UnicodeDecodeError:
         return False
-    return len(_USUAL.findall(text)) >= _USUAL_SHARE * len(text)
+    usual = _USUAL if is_sure or not _decodes(data, "utf-8") else _USUAL_BEFORE_ASIA
+    return len(usual.findall(text)) >= _USUAL_SHARE * len(text)
 
 
 def fold(text: str) -> str:

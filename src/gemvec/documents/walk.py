@@ -28,7 +28,7 @@ BUILT_FOLDERS = {
     "_build": ("conf.py", "Makefile", "mix.exs", "dune-project"),
     "_site": ("_config.yml", "_config.toml"),
 }
-HIDDEN, NO_SUFFIX = "hidden", "no suffix"
+HIDDEN, NO_SUFFIX, NO_FILE = "hidden", "no suffix", "pipes and sockets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class LeftOut:
     """What was found in folders and not read.
 
     Attributes:
-        files: numbers of files without a reader, by suffix in lower case, `no suffix` and `hidden`.
+        files: numbers of files without a reader, by suffix in lower case, `no suffix`, `hidden`, `pipes and sockets`.
         ignored: numbers of files that rules leave out, by the ignore file or the option that says so.
         folders: folders that were not searched.
     """
@@ -91,8 +91,12 @@ class Walk:
             folders[:] = [name for name in sorted(folders) if self._enters(place / name, rules)]
             for name in sorted(files):
                 path = place / name
-                if self._reads(path, rules) and (path.is_file() or not path.exists()):
+                if not self._reads(path, rules):
+                    continue
+                if path.is_file() or not path.exists():
                     yield path
+                else:
+                    self.left_out.files[NO_FILE] += 1
         self.errors.extend(rules.ignore_files.errors)
 
     def find_owner(self, path: Path) -> str | None:
@@ -130,7 +134,8 @@ class Walk:
             return NAMED_FOLDERS[path.name]
         if Path(os.path.realpath(path)) in self._own:
             return "gemvec keeps its own data there"
-        return _find_kind(path)
+        is_link = os.path.islink(path)  # noqa: PTH114 # see `_has_file`
+        return _find_kind(path) or ("a link to a folder" if is_link else None)
 
     def _reads(self, path: Path, rules: _Rules) -> bool:
         if path.name.startswith("."):
