@@ -14,6 +14,7 @@ from gemvec.client.batches import BatchClient
 from gemvec.client.target import find_target
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import ApiError
+from gemvec.testing import start_server
 
 urls = []
 
@@ -47,6 +48,11 @@ def test_a_server_may_fail_on_purpose(gemvec_server):
     assert gemvec_server.url not in urls
     with pytest.raises(ApiError, match="400"):
         GeminiEmbeddingFunction(base_url=gemvec_server.url).encode_queries(["a text"])
+
+
+def test_a_gateway_can_stand_before_another_server(gemvec_server, tmp_path):
+    with start_server(tmp_path, upstream=gemvec_server.url, cache_dir=tmp_path) as gateway:
+        assert GeminiEmbeddingFunction(base_url=gateway.url).encode_queries("a text")[0].size == 3072
 """
 
 
@@ -69,7 +75,7 @@ def run(tmp_path, program):
 def test_a_program_is_tested_against_a_server_of_its_own(tmp_path):
     outcome = run(tmp_path, PROGRAM)
     assert outcome.returncode == 0, outcome.stdout
-    assert "4 passed" in outcome.stdout
+    assert "5 passed" in outcome.stdout
 
 
 def test_a_setting_that_there_is_not_is_named(tmp_path):

@@ -97,7 +97,7 @@ def settings_page() -> str:
         for each in fields(Settings)
     ]
     intro = (
-        "A flag wins over a variable, a variable that is not empty over the default. "
+        "A flag wins over a variable, and a variable over the default; an empty one counts as not given. "
         "Sizes take `20MiB` or `2GB`; lists take commas.\n\n"
     )
     settings = table(["flag", "variable", "value", "default", "meaning"], rows)

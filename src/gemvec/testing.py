@@ -54,7 +54,7 @@ def start_server(data_dir: Path, **settings: Any) -> Generator[GemvecServer]:
 
     Args:
         data_dir: folder for files and batches.
-        **settings: named like the flags of `gemvec serve`; the default model is `fake`.
+        **settings: named like the flags of `gemvec serve`; without `upstream`, the default model is `fake`.
 
     Raises:
         BadSetting: there is no such setting, or its value cannot be used.
@@ -63,7 +63,8 @@ def start_server(data_dir: Path, **settings: Any) -> Generator[GemvecServer]:
     from gemvec.server.services import open_services
     from gemvec.settings import Settings
 
-    loaded = Settings.load({}, **{"model": ("fake",), "data_dir": data_dir} | settings)
+    model = {} if settings.get("upstream") else {"model": ("fake",)}
+    loaded = Settings.load({}, **model | {"data_dir": data_dir} | settings)
     with serving(open_services(loaded)) as url:
         yield GemvecServer(url=url)
 

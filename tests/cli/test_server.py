@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from batch_server import batch_server
 from gemvec.cli.app import run
+from gemvec.cli.embedder import EmbedderChoice
+from gemvec.cli.server import ServerOptions
 from gemvec.server.run import serving as serve_services
 from gemvec.server.services import open_services
 from gemvec.settings import Settings
@@ -106,6 +108,21 @@ def test_a_command_without_a_server_knows_the_names_that_the_settings_give_model
 @pytest.mark.parametrize("option", ["--precision=exact", "--long-text=truncate"])
 def test_options_of_this_process_are_kept_while_a_server_runs(gemvec, running, tiny_model, option):
     assert values_of(gemvec("embed", "--json", "--model", tiny_model, option, "text")[1]) == 32
+
+
+def test_the_default_model_is_not_another_one_of_the_running_server_where_the_environment_names_it(
+    gemvec, running, monkeypatch
+):
+    choice = EmbedderChoice(server=ServerOptions())
+    assert choice.resolve(Settings.load()).model == "hash"
+    monkeypatch.setenv("GEMVEC_MODEL", "all-minilm-l6-v2")
+    assert choice.resolve(Settings.load()).target is None
+
+
+def test_an_empty_address_is_not_given_and_one_line_says_so(gemvec, running):
+    status, out, err = gemvec("embed", "--json", "--base-url", "", "text")
+    assert (status, values_of(out)) == (0, 4)
+    assert err.startswith(f"--base-url is empty and is ignored.\nEmbedding with hash at {running}.")
 
 
 def test_another_program_at_the_port_is_left_alone(gemvec, monkeypatch, tiny_model):

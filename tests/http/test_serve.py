@@ -179,6 +179,20 @@ def test_it_does_not_start_for_others_without_keys(tmp_path):
     assert "--allow-anonymous" in message
 
 
+def test_no_model_of_this_machine_is_served_beside_an_upstream_server_not_even_the_default(monkeypatch):
+    both = (2, "error: Give either --model or --upstream, not both.")
+    assert refused("--upstream", "http://127.0.0.1:9", "--model", "all-minilm-l6-v2") == both
+    monkeypatch.setenv("GEMVEC_MODEL", "all-minilm-l6-v2")
+    assert refused("--upstream", "http://127.0.0.1:9") == both
+
+
+def test_an_empty_flag_is_not_given_and_one_line_says_so(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    _, said = refused("--upstream", "", "--data-dir", "", "--port", "-1")
+    assert said.startswith("--upstream is empty and is ignored. --data-dir is empty and is ignored. error: --port")
+    assert list(tmp_path.iterdir()) == [], "nothing is kept in the current folder"
+
+
 def test_a_taken_port_is_a_clear_error():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, message = refused("--port", str(taken.getsockname()[1]))

@@ -8,6 +8,8 @@ import pytest
 import tokenizers
 
 from gemvec.models.fake import FakeEmbedder
+from gemvec.models.local import open_embedder
+from gemvec.settings import Settings
 
 TEIS_INFO = {
     "model_id": str,
@@ -98,6 +100,13 @@ def test_info_tells_clients_how_many_inputs_to_send_at_once(running, limits, mos
     with running(limits=limits) as http:
         assert http.get("/info").json()["max_client_batch_size"] == most
         assert http.post("/embed", json={"inputs": ["a"] * most}).status_code == 200
+
+
+def test_info_says_how_many_tokens_are_computed_at_once(running, tiny_folder):
+    with running(open_embedder(Settings(model=(str(tiny_folder),), streams=1, token_budget=256))) as http:
+        assert http.get("/info").json()["max_batch_tokens"] == 256
+    with running(FakeEmbedder(), max_waiting_tokens=5000) as http:
+        assert http.get("/info").json()["max_batch_tokens"] == 5000
 
 
 def test_info_needs_a_key_where_the_api_does(running):

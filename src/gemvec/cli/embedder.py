@@ -15,7 +15,7 @@ from gemvec.cli.completion import complete_model
 from gemvec.cli.ray import check_address, join_cluster
 from gemvec.cli.server import ServerOptions, announce, find_running_server
 from gemvec.errors import FingerprintMismatch
-from gemvec.settings import Settings
+from gemvec.settings import Settings, is_variable_set
 
 if TYPE_CHECKING:
     from gemvec.client.target import Target
@@ -194,7 +194,7 @@ def _configured_name(settings: Settings) -> str | None:
     """Return what the first model is served as if the settings name one: a name of the operator's own, or the model."""
     from gemvec.models.naming import split_name
 
-    if settings.model == _default("model"):
+    if settings.model == _default("model") and not is_variable_set("model"):
         return None
     own, model = split_name(settings.model[0])
     return own or model

@@ -36,7 +36,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
     assert len(set(names)) == len(names), "a setting is named twice"
 
     def collect(given: dict[str, Any]) -> dict[str, Any]:
-        flags = {name: given.pop(name) or None if _is_many(name) else given.pop(name) for name in names}
+        flags = {name: _given(name, given.pop(name)) for name in names}
         return {"settings": Settings.load(**flags), **given}
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +44,17 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
         return add_options(command, options, collect=collect, replaces="settings")
 
     return decorate
+
+
+def or_none(flag: str, value: Any) -> Any:
+    """Return the value of a flag; None for an empty text, which is said on standard error.
+
+    Where a program writes `--upstream "$ADDRESS"` and the variable is missing, nothing was meant.
+    """
+    if value != "":
+        return value
+    typer.echo(f"{flag} is empty and is ignored.", err=True)
+    return None
 
 
 def add_options(
@@ -75,6 +86,13 @@ def add_options(
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # typer reads it to make options
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
+
+
+def _given(name: str, value: Any) -> Any:
+    """Return the value of a setting's flag; None if it was not given."""
+    if _is_many(name):
+        return value or None
+    return or_none(flag_name(name), value) if field_types()[name] in {str, Path} else value
 
 
 def _field(name: str) -> Field[Any]:

@@ -7,14 +7,16 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 import gemvec
 from gemvec.cli.options import with_settings
 from gemvec.embedding.task_type import TaskType
+from gemvec.errors import BadSetting
 from gemvec.logs import configure_logs, get_logger
-from gemvec.settings import Settings
+from gemvec.settings import Settings, is_variable_set
 
 if TYPE_CHECKING:
     from gemvec.embedding.models import ScoringModel, ServedModel
@@ -88,7 +90,7 @@ _SHOWN_PROMPTS = 3
     "log_format",
     "log_level",
 )
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, context: typer.Context) -> None:
     """Serve the Gemini embeddings API, from an open model or a server.
 
     Answers the embedding calls of Gemini, OpenAI and text-embeddings-inference clients. After Ctrl-C or SIGTERM it
@@ -104,6 +106,8 @@ def serve(settings: Settings) -> None:
         gemvec serve --upstream google --upstream-texts-per-minute 1500
         gemvec serve --pass-through google
     """
+    if settings.upstream and (context.params.get("model") or is_variable_set("model")):
+        raise BadSetting("Give either --model or --upstream, not both.")
     with _without_collector():
         from gemvec.server.auth import require_keys
 

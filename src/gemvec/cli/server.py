@@ -13,7 +13,7 @@ from urllib.request import getproxies_environment as getproxies
 import typer
 from rich.console import Console
 
-from gemvec.cli.options import add_options
+from gemvec.cli.options import add_options, or_none
 from gemvec.errors import BadSetting, KeyMissing, TransportFailure
 from gemvec.settings import Settings, read_variable
 
@@ -161,7 +161,8 @@ def with_server(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def collect(given: dict[str, Any]) -> dict[str, Any]:
         names = ("base_url", "google", "api_key")
-        server = ServerOptions(**{name: given.pop(name) for name in names})
+        options = {name: or_none("--" + name.replace("_", "-"), given.pop(name)) for name in names}
+        server = ServerOptions(**options)
         return {"server": server, **given}
 
     return add_options(command, _OPTIONS, collect=collect, replaces="server")

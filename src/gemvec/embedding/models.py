@@ -33,6 +33,7 @@ class ServedModel:
         retired_at: the day Google ended the name; None if it has not, and for names that are not Google's.
         languages: which languages the weights are for, in words; empty if that is not known.
         prompts: what is put before a text, by task type; empty if that is not known.
+        micro_batch_tokens: most tokens that are computed at once, with padding; 0 if that is not known.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ServedModel:
     retired_at: date | None = None
     languages: str = ""
     prompts: Mapping[TaskType, str] = field(default_factory=dict[TaskType, str], compare=False, repr=False)
+    micro_batch_tokens: int = field(default=0, compare=False)
 
     @property
     def weights(self) -> str:

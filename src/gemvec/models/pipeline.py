@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, cast
@@ -105,11 +105,13 @@ class Pipeline:
         except BaseException:
             self._encoder.close()
             raise
-        self.own_name = describe_model(model, self._encoder.native_dim, self._limit(LONGEST_TEXT_TOKENS))
+        token_budget = engine.token_budget(settings, self._encoder)
+        described = describe_model(model, self._encoder.native_dim, self._limit(LONGEST_TEXT_TOKENS))
+        self.own_name = replace(described, micro_batch_tokens=token_budget)
         self.scheduler = Scheduler(
             self._encoder,
             streams=engine.count_streams(settings),
-            token_budget=engine.token_budget(settings, self._encoder),
+            token_budget=token_budget,
             max_waiting_tokens=settings.max_waiting_tokens,
             per_token=self.is_per_token,
             done=counts.load,
@@ -194,6 +196,7 @@ class Pipeline:
                 retired_at=each.retired_at,
                 languages=self.own_name.languages,
                 prompts=self.own_name.prompts,
+                micro_batch_tokens=self.own_name.micro_batch_tokens,
             )
             for each in GEMINI_NAMES
         ]

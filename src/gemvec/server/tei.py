@@ -15,7 +15,6 @@ from gemvec.embedding.embed import EmbedRequest, TextToken
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import InvalidRequest
 from gemvec.models.catalogue import find_known
-from gemvec.models.micro_batches import PROCESSOR_TOKENS
 from gemvec.server.bodies import (
     answer,
     answer_many,
@@ -199,7 +198,7 @@ async def info(request: Request) -> Response:
         model_type=TEIModelType(embedding=TEIPooling(pooling=record.pooling if record else None)),
         max_concurrent_requests=settings.max_waiting_tokens,  # of one token each
         max_input_length=model.input_token_limit,
-        max_batch_tokens=settings.token_budget or PROCESSOR_TOKENS,
+        max_batch_tokens=model.micro_batch_tokens or settings.max_waiting_tokens,
         max_client_batch_size=limits["texts_per_call"] or _USUAL_TEXTS,
         tokenization_workers=os.cpu_count() or 1,
         version=gemvec.__version__,

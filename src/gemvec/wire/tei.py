@@ -282,7 +282,9 @@ class TEIInfo(JsonMessage, frozen=True, kw_only=True):
     model_type: Annotated[TEIModelType, Field("An embedding model.")]
     max_concurrent_requests: Annotated[int, Field("Requests that may wait, if each had one token.")]
     max_input_length: Annotated[int, Field("Longer texts are cut or refused, in tokens.")]
-    max_batch_tokens: Annotated[int, Field("Tokens computed at once, padding included.")]
+    max_batch_tokens: Annotated[
+        int, Field("Tokens computed at once, padding included; those that may wait if another server computes.")
+    ]
     max_batch_requests: Annotated[None, Field("Always null: only tokens are limited.", kind=NULL)] = None
     max_client_batch_size: Annotated[
         int, Field("Recommended inputs in one call; more are accepted unless `limits` says otherwise.")
