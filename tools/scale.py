@@ -67,6 +67,11 @@ def _short(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"  # noqa: PLR2004 - two digits from here on
 
 
+def exact(number: float) -> str:
+    """Return a number with four significant digits, or as a whole one."""
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"  # noqa: PLR2004 - they are four digits
+
+
 def dollars(amount: float) -> str:
     """Return an amount of US dollars."""
     return f"${amount:,.2g}" if amount < 0.01 else f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"  # noqa: PLR2004
@@ -189,7 +194,7 @@ def limit_table(limits: Sequence[Limit]) -> str:
 def figure_table(found: Mapping[str, Figure]) -> str:
     """Return every figure with its source."""
     of_gpus = [each for model in models().values() for each in (model.gpu, model.gpu_hour) if each]
-    rows = [[each.what, f"{each.value:,.4g}", each.kind, each.source] for each in (*found.values(), *of_gpus)]
+    rows = [[each.what, exact(each.value), each.kind, each.source] for each in (*found.values(), *of_gpus)]
     return table(["figure", "value", "how", "source"], rows)
 
 
