@@ -139,15 +139,27 @@ def test_an_index_that_was_only_half_written_is_written_again(uri):
     assert not list(Path(uri).rglob("*.part"))
 
 
-def test_an_ingest_leaves_rows_in_their_files(uri):
+def test_an_ingest_leaves_rows_in_their_files(uri, tmp_path):
     """Lite's engine would read all of them when it opens the collection."""
     with open_collection(uri, "docs", is_only_client=True) as collection:
         asyncio.run(ingest(collection, CountingEmbedder(), make_documents(40, 0)))
-    with open_collection(uri, "docs", is_only_client=True) as collection:
+    with open_collection(uri, "docs", is_only_client=True, snapshots=tmp_path / "snapshots") as collection:
         asyncio.run(ingest(collection, CountingEmbedder(), make_documents(40, 1)))
         (opened,) = collection.client._engine._collections.values()
         assert isinstance(opened, LiteWriter)
         assert not opened._segment_cache
+
+
+def test_a_collection_that_is_open_to_be_searched_stays_open_when_its_rows_are_counted(uri):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        asyncio.run(ingest(collection, CountingEmbedder(), make_documents(10, 0)))
+        version = collection.resolve()
+        asyncio.run(search(collection, CountingEmbedder(), "words 3 1"))
+        (opened,) = collection.client._engine._collections.values()
+        assert version.count() == len(list(version.scan(["key"]))) == 10
+        assert {state.document_id for state in version.states_of(["d3", 'no "such"'])} == {"d3"}
+        assert list(collection.client._engine._collections.values()) == [opened]
+        assert not isinstance(opened, LiteWriter)
 
 
 def test_many_documents_of_which_only_metadata_changed_are_written_in_groups(uri, monkeypatch):

@@ -63,6 +63,7 @@ class LiteClient:
         self._client: Any = None
         self._is_snapshot_due = False
         self._loaded: set[str] = set()  # what a client must load
+        self._searched: set[str] = set()  # what the engine has open to search, so that all of it is in memory
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._become_client(), name)
@@ -98,10 +99,12 @@ class LiteClient:
         )
 
     def load_collection(self, name: str) -> None:
-        """Let a client load it; the engine does when it searches, and an ingest does not need it."""
+        """Read a collection into memory; an ingest, which leaves a snapshot, does not need that before it searches."""
         self._loaded.add(name)
         if self._client is not None:
             self._client.load_collection(name)
+        elif not self._snapshot_path:
+            self._read(lambda engine: self._open_to_search(engine, name), lambda client: client.load_collection(name))
 
     def alter_collection_properties(self, name: str, properties: dict[str, str]) -> None:
         """Change properties of a collection."""
@@ -137,6 +140,10 @@ class LiteClient:
         """Return the number of rows."""
         if snapshot := self._knows(name):
             return len(snapshot.rows)
+        if name in self._searched:
+            return self._read(
+                lambda engine: self._open_to_search(engine, name).num_entities, lambda _: self.count(name)
+            )
         return self._write(name, lambda writer: writer.count_rows())
 
     def select(
@@ -145,6 +152,9 @@ class LiteClient:
         """Yield `fields` of every row, or of those whose `column` has one of `values`; write nothing meanwhile."""
         if (snapshot := self._knows(name)) and {*fields, column} <= {*SNAPSHOT_FIELDS, ""}:
             return iter(snapshot.select(fields, column, values))
+        if name in self._searched:
+            wanted = f"{column} in {json.dumps(list(values), ensure_ascii=False)}" if column else ""
+            return iter(self.query(name, filter=wanted, output_fields=list(fields)))
         rows = self._write(name, lambda writer: writer.select(fields, column=column, values=values))
         return _translated_rows(rows)
 
@@ -220,12 +230,14 @@ class LiteClient:
             if self._client is not None:
                 self._close()
             self._engine = self._engine or _open_engine(self._uri)
+            self._searched.discard(name)
             return _translated(lambda: write(_open_writer(self._engine, self._uri, name)))
 
     def _open_to_search(self, engine: Any, name: str) -> Any:
         _close_writer(engine, name)
         found = engine.get_collection(name)
         found.load()
+        self._searched.add(name)
         return found
 
     def _become_client(self) -> Any:
@@ -238,6 +250,7 @@ class LiteClient:
             return self._client
 
     def _close(self) -> None:
+        self._searched.clear()
         if self._client is not None:
             close_client(self._client, self._uri)
             self._client = None
