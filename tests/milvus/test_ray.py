@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 from importlib.util import find_spec
 
@@ -115,10 +117,7 @@ def test_the_commands_give_on_a_cluster_what_they_give_on_one_machine(cluster, d
         told = command("index", "docs", "--model", tiny_model, "--uri", f"{name}.db", "--json", *flags)
         assert json.loads(told.stdout)["added"] == 3
         command("embed", "--file", texts, "--output", f"{name}.npy", "--model", tiny_model, *flags)
-    found = {}
-    for name in ("alone", "ray"):
-        with open_collection(f"{name}.db", Settings().collection) as collection:
-            found[name] = contents(collection)
+    found = {name: rows_of(f"{name}.db") for name in ("alone", "ray")}
     assert [{**row, "vector": None} for row in found["ray"]] == [{**row, "vector": None} for row in found["alone"]]
     vectors = {name: np.array([row["vector"] for row in rows]) for name, rows in found.items()}
     assert np.allclose(vectors["ray"], vectors["alone"], atol=1e-3)
@@ -126,6 +125,32 @@ def test_the_commands_give_on_a_cluster_what_they_give_on_one_machine(cluster, d
     # What the cluster has made is found unchanged by one machine, and the other way round.
     again = command("index", "docs", "--model", tiny_model, "--uri", "ray.db", "--json")
     assert json.loads(again.stdout)["unchanged"] == 3
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_command_and_its_actors_and_the_next_run_goes_on(cluster, docs, tiny_model):
+    arguments = ["index", "docs", "--model", str(tiny_model), "--embedding-cache-bytes", "0", "--json", "--uri"]
+    on_ray = [*arguments, "ray.db", "--ray", cluster.address]
+    interrupted = subprocess.Popen(
+        [sys.executable, "-m", "gemvec", *on_ray], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    asyncio.run(until(cluster.list_actors))
+    interrupted.send_signal(signal.SIGINT)
+    printed = interrupted.communicate()
+    assert (interrupted.returncode, printed[0]) == (130, ""), printed
+    assert "run the same command again to continue" in printed[1]
+    assert "Traceback" not in printed[1]
+    asyncio.run(until(lambda: cluster.list_actors() == []))
+    assert json.loads(command(*on_ray).stdout)["documents"] == 60
+    command(*arguments, "alone.db")
+    assert [{**row, "vector": None} for row in rows_of("ray.db")] == [
+        {**row, "vector": None} for row in rows_of("alone.db")
+    ]
+
+
+def rows_of(uri):
+    with open_collection(uri, Settings().collection) as collection:
+        return contents(collection)
 
 
 @pytest.mark.slow
