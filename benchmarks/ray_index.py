@@ -107,8 +107,9 @@ def index_corpus(folder: Path, uri: Path, *flags: str) -> dict[str, Any]:
 def read_rows(uri: Path) -> dict[str, dict[str, Any]]:
     """Return all rows by their keys, vectors as bytes."""
     from gemvec.milvus import open_collection
+    from gemvec.settings import Settings
 
-    with open_collection(str(uri), "gemvec") as collection:
+    with open_collection(str(uri), Settings().collection) as collection:
         rows = collection.resolve().scan(["key", *ROW_FIELDS])
         return {row["key"]: {**row, "vector": np.float32(row["vector"]).tobytes()} for row in rows}
 
