@@ -1,6 +1,7 @@
 """The files in `deploy/` name settings, commands and metrics that exist, and are what their own tools take.
 
-Helm, promtool and a validator of Kubernetes' resources judge them where they are installed.
+Helm's library, promtool and validators of Compose files and of Kubernetes' resources judge them where they are
+installed, as in CI.
 """
 
 import json
@@ -146,10 +147,17 @@ def test_every_value_of_the_chart_is_documented():
     assert {line.split(":")[0].strip() for line in undocumented} == {"enabled", "maxReplicas", "requests", "limits"}
 
 
+def render(values):
+    """Return the resources that the chart makes with these values, as Helm's own library makes them."""
+    helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
+    with helm.Chart.load(str(VALUES.parent)) as chart:
+        files = chart.render(values=helm.parse_set_string(",".join(values)))
+    return [each for text in files.values() for each in yaml.safe_load_all(text) if each]
+
+
 @pytest.mark.parametrize("values", [GIVEN, GIVEN + EVERYTHING], ids=["least", "everything"])
 def test_the_chart_makes_resources_of_kubernetes(values):
-    options = [word for each in values for word in ("--set", each)]
-    resources = list(yaml.safe_load_all(run(found("helm"), "template", "gemvec", str(DEPLOY / "helm"), *options)))
+    resources = render(values)
     kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
     for each in resources:
         kubernetes_validate.validate(each, "1.31", strict=True)
@@ -158,12 +166,12 @@ def test_the_chart_makes_resources_of_kubernetes(values):
     assert {each["kind"] for each in resources} == kinds
 
 
+def test_helm_finds_no_fault_in_the_chart():
+    helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
+    assert helm.lint(str(VALUES.parent), helm.parse_set_string(",".join(GIVEN)), strict=True)["errors"] == []
+
+
 def test_the_chart_refuses_to_guess_the_store():
-    done = subprocess.run(
-        [found("helm"), "template", "gemvec", str(DEPLOY / "helm"), "--set", GIVEN[0]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode
-    assert "GEMVEC_STORAGE" in done.stderr
+    helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
+    with pytest.raises(helm.HelmRenderError, match=r"settings\.GEMVEC_STORAGE"):
+        render(GIVEN[:1])
