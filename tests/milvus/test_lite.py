@@ -34,6 +34,14 @@ def uri(tmp_path, folder):
     return uri
 
 
+def test_another_version_of_lite_is_used_through_pymilvus_only(uri, monkeypatch):
+    monkeypatch.setattr("gemvec.milvus.lite.KNOWN_VERSION", "3.2.1")
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        assert not isinstance(collection.client, LiteClient)
+        assert asyncio.run(ingest(collection, CountingEmbedder(), Sources(["docs"]))).unchanged
+        assert asyncio.run(search(collection, CountingEmbedder(), QUESTION))
+
+
 def make_row(key, vector):
     text = dict.fromkeys(("text", "words", "document_hash", "title", "heading", "source", "position"), "")
     return Row(key=key, vector=vector, document_id=key, chunk=0, chunks=1, metadata={}, **text)

@@ -17,7 +17,7 @@ from gemvec.milvus.connection import call_milvus, close_client, flush_lock, is_l
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
 from gemvec.milvus.indexing import Indexing
-from gemvec.milvus.lite import LiteClient
+from gemvec.milvus.lite import LiteClient, knows_lite
 from gemvec.milvus.schema import create_collection, create_indexes
 from gemvec.milvus.version import LITE_SEAL_BYTES, CollectionVersion
 
@@ -194,8 +194,8 @@ def open_collection(
         name: the collection's name, an alias in Milvus.
         token: `user:password` or an API key; empty for Lite.
         must_exist: refuse a missing Lite file instead of making one.
-        is_only_client: nothing else in this process opens the Lite file. It is then read without pymilvus, which loads
-            when something is written, and the first answer comes about a second sooner.
+        is_only_client: nothing else in this process opens the Lite file. It is then used without pymilvus, which loads
+            where more than rows is asked for, and the first answer comes about a second sooner.
         snapshots: with `is_only_client`, a folder for notes between runs, so that an ingest that finds everything up to
             date need not open the Lite file at all.
 
@@ -212,6 +212,6 @@ def open_collection(
         )
     if must_exist and is_lite(uri) and not Path(uri).exists():
         raise CollectionNotFound(f"There is no collection {name!r}: the Milvus Lite file {uri} does not exist.")
-    is_light = is_only_client and is_lite(uri)
+    is_light = is_only_client and is_lite(uri) and knows_lite()
     client = LiteClient(uri, name, snapshots=snapshots) if is_light else open_client(uri, token)
     return Collection(client, uri, name)

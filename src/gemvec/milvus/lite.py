@@ -4,6 +4,9 @@ pymilvus loads pandas and a gRPC server, which takes more than a second before t
 rows do not need them, because Lite's engine runs in this process anyway. Rows are written, and read for an ingest,
 without having all of them in memory (`lite_writer.py`). An ingest that finds everything up to date does not even need
 the engine, if the file has not changed since the last ingest (`snapshot.py`).
+
+This rests on parts of Milvus Lite that it does not promise to keep. Any other version than `KNOWN_VERSION` is used
+through pymilvus only.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +40,9 @@ from gemvec.milvus.snapshot import (
 )
 
 T = TypeVar("T")
+
+# The version of Milvus Lite whose files, log and engine this module and `lite_writer.py` know.
+KNOWN_VERSION = "3.2.2"
 
 
 class LiteClient:
@@ -273,6 +280,14 @@ class LiteClient:
         finally:
             engine.close()
         save_snapshot(path, snapshot)
+
+
+def knows_lite() -> bool:
+    """Whether the Milvus Lite that is installed is one whose inside this module knows."""
+    try:
+        return version("milvus-lite") == KNOWN_VERSION
+    except PackageNotFoundError:
+        return False
 
 
 class _Groups:

@@ -40,6 +40,8 @@ _ROWS_PER_BATCH, _READ_AHEAD_BYTES = 4_096, 2**20
 # A merged file is written in pieces of this size.
 _PIECE_BYTES = 16 * 2**20
 _KEY, _ORDER = "key", "_seq"
+# The suffix of an index, or a merged file, that is not written to its end.
+_HALF = ".part"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -81,6 +83,8 @@ class LiteWriter(LiteCollection):
 
     def build_indexes(self) -> None:
         """Build the indexes that files do not have yet, one file at a time; that of words is made by a search."""
+        for half in Path(self.data_dir).glob(f"partitions/*/*/*{_HALF}"):
+            half.unlink()
         for partition, names in self._manifest.get_all_data_files().items():
             for name in names:
                 path = Path(self.data_dir, "partitions", partition, name)
@@ -95,7 +99,7 @@ class LiteWriter(LiteCollection):
         if file.exists():
             return
         folder.mkdir(exist_ok=True)
-        beside = file.with_suffix(".part")  # a half index would be read as a whole one
+        beside = file.with_suffix(_HALF)  # a half index would be read as a whole one
         if is_scalar:
             dtype = next(field.dtype for field in self.schema.fields if field.name == spec.field_name)
             table = parquet.read_table(path, columns=[spec.field_name])
@@ -181,7 +185,7 @@ class _Merger(CompactionManager):
 
     def _write(self, folder: Path, pieces: Iterator[Any]) -> Iterator[str]:
         """Write files of at most as many rows as Lite's own, and yield their names."""
-        beside = folder / "data" / "merged.part"  # Lite removes files that it does not know
+        beside = folder / "data" / f"merged{_HALF}"  # Lite removes files that it does not know
         piece: Any = next(pieces, None)
         while piece is not None:
             orders: list[int] = []
