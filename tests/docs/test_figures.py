@@ -337,6 +337,15 @@ def test_the_readme_says_how_long_the_first_vector_takes():
     assert f"From nothing to the first vector takes {seconds:.0f} s on two cores" in page("README.md")
 
 
+def test_the_page_on_ray_says_what_a_lost_node_changes_in_a_corpus():
+    measured, text = result("ray_index.json"), page("docs/ray.md").replace("\n", " ")
+    assert measured["rows"] == measured["rows_on_ray"] == measured["rows_with_the_same_bytes"]
+    assert measured["on_two_nodes"]["added"] == measured["on_one_machine"]["added"] == measured["documents"]
+    killed = f"one of which was killed with its actor when {measured['killed_after_documents']:,} of them were done"
+    assert f"A corpus of {measured['documents']:,} documents was indexed on two nodes, {killed}" in text
+    assert f"Its {measured['rows']:,} rows had the same bytes as those of one machine" in text
+
+
 def test_the_page_on_ray_says_what_it_costs_and_what_a_lost_node_changes():
     measured, text = result("ray_batches.json"), page("docs/ray.md")
     node, killed = measured["one_node"], measured["two_nodes"]
