@@ -21,6 +21,7 @@ from gemvec.documents.readers import READERS, find_reader
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word import read_docx
 from office_files import make_archive, make_odt, saved
+from outlook_files import make_ole
 
 
 @pytest.fixture
@@ -211,6 +212,27 @@ def test_an_email_of_html_only_is_read_as_a_page_also_in_an_unknown_encoding(rea
         assert read("a.eml", head.format(encoding) + "<h1>Hi</h1><p>Größe</p>").text == "# Hi\n\nGröße"
 
 
+def test_text_below_a_blank_line_belongs_to_the_subtitle_above(read):
+    srt = "1\n00:00:01,000 --> 00:00:02,000\nOne\n\nstill one\n\n2\n00:00:03,000 --> 00:00:04,000\nTwo\n\n\nand two\n"
+    assert read("a.srt", srt).text == "One\nstill one\nTwo\nand two"
+    vtt = "WEBVTT\n\nSTYLE\n::cue {}\n\n1\n00:01.000 --> 00:02.000\nOne\n\nNOTE a remark\nof two lines\n\nmore\n"
+    assert read("a.vtt", vtt).text == "One\nmore"
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.xlsx", "a.pptx", "a.odt", "a.epub"])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (make_ole({"EncryptedPackage": b"x" * 5000, "EncryptionInfo": b"y"}), "protected by a password"),
+        (make_ole({"WordDocument": b"x" * 5000}), "an older Office"),
+        (b"{\\rtf1 text}", "RTF"),
+    ],
+)
+def test_an_office_file_of_another_kind_is_named(read, name, data, reason):
+    with pytest.raises(UnreadableDocument, match=reason):
+        read(name, data)
+
+
 def test_subtitles_give_words_at_their_times(read):
     srt = "1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i> there.\n\n2\n00:01:05,500 --> 00:01:07,000\nSecond\nline.\n"
     made = read("a.srt", srt)
@@ -347,6 +369,11 @@ Wise words.
     assert len(lines) == len(source.split("\n"))
     assert "ID" not in made.text
     assert "comment" not in made.text
+
+
+def test_expressions_in_the_tags_of_components_end_no_tag(read):
+    source = "<Tab label={`x > y`} f={() => {a > b}} g={{c: '>'}}>Words\n</Tab>\n\n<Open a={ 1 < 2 and text\n"
+    assert read("a.mdx", source).text == "Words\n\n\n<Open a={ 1 < 2 and text\n"
 
 
 def test_mdx_is_markdown_without_its_program(read):

@@ -16,6 +16,7 @@ CLASS, SUBJECT, HEADERS, SENT = 0x001A, 0x0037, 0x007D, 0x0039
 SENDER, SENDER_ADDRESS, BODY, RTF, HTML = 0x0C1A, 0x0C1F, 0x1000, 0x1009, 0x1013
 NAME, ADDRESS, KIND, DATA, EMBEDDED, FILE_NAME, HIDDEN = 0x3001, 0x3003, 0x0C15, 0x3701, 0x3701, 0x3707, 0x7FFE
 CODEPAGE, BODY_CODEPAGE = 0x3FFD, 0x3FDE
+NAMED = b"Subject: S\nContent-Type: text/plain; charset=%s\n\n"
 RUSSIAN = "Отчёт за третий квартал готов, смотрите ниже. Вопросы присылайте до пятницы."
 
 
@@ -190,3 +191,29 @@ def test_an_attachment_inside_an_alternative_is_named():
 def test_an_encrypted_mail_is_refused_by_name(content, reason):
     with pytest.raises(UnreadableDocument, match=reason):
         read("a.eml", f"Subject: S\n{content}\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "title", "text", "guess"),
+    [
+        ("Subject: Grüße\n\nHallo, schöne Grüße aus Köln\n".encode("latin-1"), "Grüße", "Hallo, schöne Grüße", True),
+        (
+            b"Subject: S\nContent-Type: text/plain; charset=gb2312\n\n" + "镕基 中文".encode("gbk"),
+            "S",
+            "镕基 中文",
+            False,
+        ),
+        (
+            b"Subject: S\nContent-Type: text/plain; charset=us-ascii\n\n" + "naïve Größe".encode(),
+            "S",
+            "naïve Größe",
+            False,
+        ),
+        (b"Subject: S\nContent-Type: text/plain; charset=latin-1\n\n" + "x\x93y".encode("latin-1"), "S", "x“y", False),
+        (b"Subject: S\nContent-Type: text/html\n\n<p>" + RUSSIAN.encode("koi8-r"), "S", RUSSIAN, True),
+    ],
+)
+def test_mail_without_a_right_name_of_its_encoding_loses_no_letter(raw, title, text, guess):
+    made = read("a.eml", raw)
+    assert (made.title, made.text[: len(text)]) == (title, text)
+    assert any("encoding is a guess" in reason for reason in reasons(made)) == guess

@@ -92,6 +92,19 @@ def test_toml_between_plus_signs_is_front_matter():
     assert (read.title, read.metadata, read.text) == ("T", {"tags": ["a"]}, "\n\n\n\nText.\n")
 
 
+@pytest.mark.parametrize(
+    "tag", ["address", "aside", "center", "fieldset", "figure", "form", "hgroup", "main", "search"]
+)
+def test_words_of_blocks_beside_each_other_are_not_joined(tag):
+    page = f"<p>zero</p><{tag}>one</{tag}><{tag}>two</{tag}>three"
+    assert read_html(page.encode()).text == "zero\n\none\n\ntwo\n\nthree"
+
+
+def test_the_summary_of_details_and_the_legend_of_fields_are_blocks():
+    page = b"<details><summary>More</summary>inside</details><form><fieldset><legend>Who</legend>you</fieldset></form>"
+    assert read_html(page).text == "More\n\ninside\n\nWho\n\nyou"
+
+
 def test_a_json_object_above_the_text_is_front_matter():
     read = read_markdown(b'{\n"title": "T",\n"tags": ["a"]\n}\n\nText.\n')
     assert (read.title, read.metadata, read.text) == ("T", {"tags": ["a"]}, "\n\n\n\n\nText.\n")

@@ -40,6 +40,19 @@ def test_every_record_is_a_document_and_other_fields_are_metadata(tmp_path, name
     assert documents[-1].read_bytes == (tmp_path / name).stat().st_size
 
 
+def test_columns_without_a_name_or_with_the_same_lose_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("text,text,,,text_2\none here,two,3,4,5\n")
+    (document,) = read(tmp_path / "a.csv")
+    assert document.text == "one here"
+    assert document.metadata == {"text_2": "two", "column_3": "3", "column_4": "4", "text_2_2": "5"}
+
+
+def test_the_first_line_of_a_table_for_excel_names_the_delimiter(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfsep=;\r\ntext;n\r\nhello, there;1\r\n")
+    (document,) = read(tmp_path / "a.csv")
+    assert (document.text, document.metadata, document.notes) == ("hello, there", {"n": "1"}, ())
+
+
 def test_fields_can_be_named(tmp_path):
     path = write(tmp_path / "a.jsonl", [{"nr": 7, "headline": "H", "story": "S", "text": "not this"}])
     (document,) = read(path, RecordFields(text=("story",), id=("nr",), title=("headline",)))

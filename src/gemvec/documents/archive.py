@@ -19,6 +19,8 @@ MAX_XML_BYTES = 64 * 2**20
 MAX_MEMBERS = 20_000
 _XML = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
 _ENCRYPTED = 0x1
+# How files of Office before 2007 begin, and what is in one that is encrypted.
+_COMPOUND, _LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "EncryptedPackage".encode("utf-16-le")
 # Pictures do not shrink so much; what does is not a picture, whatever its name says.
 _MAX_RATIO_OF_PICTURES = 20
 _BYTES_PER_LOOK, _LONGEST_MARK = 2**20, 32
@@ -44,7 +46,7 @@ class Archive:
         try:
             self._zip = ZipFile(io.BytesIO(data))
         except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
-            raise UnreadableDocument(f"it is not {kind}: {error}") from error
+            raise UnreadableDocument(_find_other_kind(data) or f"it is not {kind}: {error}") from error
         members = self._zip.infolist()
         self.names = [each.filename for each in members]
         if len(members) > MAX_MEMBERS:
@@ -109,6 +111,16 @@ class Archive:
         except _DAMAGES as error:
             raise UnreadableDocument(f"it is not {self._kind}: its part {name} is damaged") from error
         return False
+
+
+def _find_other_kind(data: bytes) -> str:
+    """Return what is known of an office file that is no archive; empty if nothing is."""
+    if data.startswith(_COMPOUND):
+        is_locked = _LOCKED in data
+        return (
+            "it is protected by a password" if is_locked else "it is in the form of an older Office, which is not read"
+        )
+    return "it is RTF, which is not read" if data.startswith(rb"{\rtf") else ""
 
 
 def _counts(member: ZipInfo) -> bool:

@@ -30,6 +30,10 @@ _MARKS = frozenset("#¶§🔗")
 _NOTE_MARK = re.compile(r"\[\w{1,4}\]")
 # What makes a list a choice of languages.
 _LANGUAGE = ("hreflang", "lang")
+_BLOCKS = frozenset(
+    {"address", "aside", "center", "details", "dir", "fieldset", "figure", "form", "hgroup", "legend", "main", "search"}
+    | {"summary"}
+)
 _SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
 # A page footer with fewer words than this is only a legal line and links.
 _MIN_FOOT_WORDS = 12
@@ -65,6 +69,7 @@ def read_page(data: bytes | str) -> WebPage:
         return WebPage(text, _clean(title), is_plain=True)
     title = _clean(page.title.get_text(" ")) if page.title else ""
     _drop_unread(page)
+    _name_blocks(page)
     _fill_tables(page)
     heading = page.find("h1")
     title = title or (_clean(heading.get_text(" ")) if heading else "")
@@ -83,6 +88,12 @@ def _parse(data: bytes | str) -> BeautifulSoup | None:
         return parse_page(data, _MAX_DEPTH)
     except TooDeep:
         return None
+
+
+def _name_blocks(page: BeautifulSoup) -> None:
+    """Call all blocks by a name that the converter knows: it joins the words of others with those beside them."""
+    for tag in _find(page, list(_BLOCKS)):
+        tag.name = "div"
 
 
 def _fill_tables(page: BeautifulSoup) -> None:

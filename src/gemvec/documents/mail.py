@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,11 +13,15 @@ from typing import Any, cast
 
 from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
-from gemvec.documents.text import UnreadableDocument, decode_text
+from gemvec.documents.text import DecodedText, UnreadableDocument, decode_text, find_codec
 
 HEADERS = ("from", "to", "cc", "date")
 _SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"})
+_RAW = re.compile("[\udc80-\udcff]")
+_CHARSET = re.compile(rb"""<meta\s[^<>]*charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_LOOK_BYTES = 2_000
+_USUAL = frozenset({"", "cp1252", "utf-8"})
 _PGP = "-----BEGIN PGP MESSAGE-----"
 
 
@@ -49,15 +54,24 @@ def read_eml(data: bytes) -> Mail:
     _refuse_encrypted(message)
     parts = list(_find_parts(message))
     names = [_find_name(each) for each in parts if not _is_shown(each) and each.get_content_type() not in _SIGNATURES]
-    text = "\n\n".join(map(_read_body, filter(_is_shown, parts)))
+    bodies = [_read_body(each) for each in parts if _is_shown(each)]
+    text = "\n\n".join(body.text for body in bodies)
     if text.lstrip().startswith(_PGP):
         raise UnreadableDocument("it is encrypted (PGP)")
-    headers = {name: value for name in HEADERS if (value := read_header(message, name))}
-    return Mail(text=text, subject=read_header(message, "subject"), headers=headers, notes=note_attachments(names))
+    guesses = (Note(reason=f"its encoding is a guess: {body.guess}") for body in bodies if body.guess)
+    return Mail(
+        text=text,
+        subject=read_header(message, "subject"),
+        headers={name: value for name in HEADERS if (value := read_header(message, name))},
+        notes=(*guesses, *note_attachments(names)),
+    )
 
 
 def read_header(message: EmailMessage, name: str) -> str:
     """Return a header in plain characters, a date in ISO 8601; empty if there is none or it is damaged."""
+    written = next((str(value) for key, value in message.raw_items() if key.lower() == name), "")
+    if _RAW.search(written):  # letters without a name of their encoding
+        return " ".join(decode_text(written.encode(errors="surrogateescape")).text.split())
     try:
         value: Any = message[name]
     except (ValueError, IndexError, AttributeError):  # the library fails on some damaged headers
@@ -116,10 +130,23 @@ def _find_name(part: EmailMessage) -> str:
     return name or kind
 
 
-def _read_body(body: EmailMessage) -> str:
-    try:
-        text = str(body.get_content())
-    except (LookupError, UnicodeError):  # an encoding that does not exist or is wrong
-        text = decode_text(cast("bytes", body.get_payload(decode=True))).text
-    text = text.replace("\r\n", "\n")
-    return read_page(text).text if body.get_content_type() == "text/html" else text
+def _read_body(body: EmailMessage) -> DecodedText:
+    payload = cast("bytes", body.get_payload(decode=True) or b"")
+    is_page = body.get_content_type() == "text/html"
+    said = _CHARSET.search(payload[:_LOOK_BYTES]) if is_page else None
+    decoded = _decode(payload, body.get_content_charset("") or (said[1].decode("ascii") if said else ""))
+    return DecodedText(read_page(decoded.text).text, decoded.guess) if is_page else decoded
+
+
+def _decode(payload: bytes, charset: str) -> DecodedText:
+    """Return the text of a part in the encoding that it names; by a guess if that is none, or wrong."""
+    codec = find_codec(charset)
+    # Programs name the usual ones when they do not know.
+    codecs = ["utf-8"] if codec in _USUAL and not payload.isascii() else []
+    codecs += [codec] if charset and codec else []
+    for each in codecs:
+        try:
+            return DecodedText(payload.decode(each).replace("\r\n", "\n"))
+        except UnicodeDecodeError:
+            continue
+    return decode_text(payload)

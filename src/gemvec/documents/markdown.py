@@ -42,7 +42,10 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
 _MODULE_LINE = re.compile(r"^(?:import|export)\b.*(?:from\s+[\"'].*|[\"'];?|[={(].*)$")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
 # Components of MDX, comments, and expressions that are a line by themselves.
-_COMPONENT = re.compile(r"</?[A-Z][\w.]*(?:\s(?:=>|[^<>])*)?/?>|\{/\*.*?\*/\}|^\{[^{}\n]*\}$", re.DOTALL | re.MULTILINE)
+_COMPONENT = re.compile(
+    r"</?[A-Z][\w.]*(?:\s(?:\{(?:[^{}]|\{[^{}]*\})*+\}|=>|[^<>{}])*+)?>|\{/\*.*?\*/\}|^\{[^{}\n]*\}$",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def mdx_to_markdown(text: str) -> str:

@@ -7,7 +7,7 @@ import mimetypes
 from pathlib import PurePosixPath
 
 from gemvec.documents.document import Note
-from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.text import UnreadableDocument, find_codec
 from gemvec.documents.walk import SUFFIXES
 
 # Kind -> the suffix whose reader reads it. Kinds that say nothing (`text/plain`) leave it to the name.
@@ -44,8 +44,6 @@ _BINARY = frozenset({".pdf", ".docx", ".odt", ".pptx", ".xlsx", ".xlsm", ".epub"
 _PROGRAMS = frozenset({".zip", ".7z", ".rar", ".exe", ".dmg", ".iso", ".jar", ".js", ".css", ".wasm"})
 _HTML_STARTS = (b"<!doctype html", b"<html")
 _LOOK_BYTES = 1_000
-# As browsers read these names.
-_AS_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 _WIDE = ("utf-16", "utf-32")
 
 
@@ -100,7 +98,7 @@ def to_utf8(body: bytes, charset: str) -> tuple[bytes, tuple[Note, ...]]:
     A byte order mark decides before the server, as in browsers. Text that is UTF-8 is taken as such whatever the server
     says: no other text happens to be.
     """
-    name = _find_codec(charset)
+    name = find_codec(charset)
     if not name or body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return body, ()
     if not name.startswith(_WIDE) and not body.isascii() and _decodes(body, "utf-8"):
@@ -116,16 +114,6 @@ def to_utf8(body: bytes, charset: str) -> tuple[bytes, tuple[Note, ...]]:
 def _mark(text: bytes) -> bytes:
     """Return UTF-8 text with a byte order mark, which a reader believes before anything that stands in the text."""
     return text if text.isascii() else codecs.BOM_UTF8 + text
-
-
-def _find_codec(charset: str) -> str:
-    """Return Python's name of an encoding of texts, or an empty one."""
-    try:
-        found = codecs.lookup(charset.strip().strip("'\"") or "unknown")
-    except (LookupError, ValueError):
-        return ""
-    is_text = getattr(found, "_is_text_encoding", True)
-    return _AS_BROWSERS.get(found.name, found.name) if is_text else ""
 
 
 def _decodes(body: bytes, encoding: str) -> bool:

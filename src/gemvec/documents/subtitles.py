@@ -9,6 +9,7 @@ from html import unescape
 from gemvec.documents.text import UnreadableDocument
 
 _TIME = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{2})[.,]\d{1,3}\s*-->")
+_UNREAD = re.compile(r"\s*(?:NOTE|STYLE|REGION)(?:\s|$)")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
 
 
@@ -30,11 +31,17 @@ def read_cues(text: str) -> tuple[list[str], list[str]]:
 
 
 def _find_cues(text: str) -> Iterator[tuple[str, str]]:
+    time, shown = "", list[str]()
     for block in re.split(r"\n[ \t]*\n", text):
         lines = block.strip("\n").split("\n")
         start = next((place for place, line in enumerate(lines[:2]) if _TIME.match(line)), None)
-        if start is None:  # a header, a note or a style
+        found = _TIME.match(lines[start]) if start is not None else None
+        if found is not None:
+            yield time, "\n".join(shown)
+            time, shown = found[1], []
+        elif not time or _UNREAD.match(block) or block.strip().isdigit():  # a header, a note, a style, a number
             continue
-        found = _TIME.match(lines[start])
-        shown = [unescape(_TAG.sub("", line)).strip() for line in lines[start + 1 :]]
-        yield (found[1] if found else ""), "\n".join(line for line in shown if line)
+        # A blank line does not end the words of a cue: many files have them between their lines.
+        words = lines if start is None else lines[start + 1 :]
+        shown += filter(None, (unescape(_TAG.sub("", line)).strip() for line in words))
+    yield time, "\n".join(shown)

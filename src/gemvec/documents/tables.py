@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import IO, Any
 
 from gemvec.documents.document import Note
@@ -17,6 +17,8 @@ from gemvec.documents.readers import note_guess
 from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding
 
 _DELIMITERS = ",;\t|"
+# The first line of a file for Excel may name the delimiter.
+_SAID_DELIMITER = re.compile(r"\ufeff?sep=(.)\r?\n")
 _SAMPLE_ROWS = 200
 _MAX_NAME_CHARACTERS = 64
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
@@ -80,12 +82,14 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     file.seek(0)
     encoding, is_guess = find_encoding(data)
     sample = data.decode(encoding, errors="replace")
-    options = _sniff(sample, "\t" if is_tab_separated else _DELIMITERS)
-    rows = list(islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS))
+    said = _SAID_DELIMITER.match(sample)
+    sample = sample[said.end() :] if said else sample
+    options = _sniff(sample, said[1] if said else "\t" if is_tab_separated else _DELIMITERS)
+    rows = list(itertools.islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS))
     if len(data) == SAMPLE_BYTES and len(rows) > 1:
         rows.pop()  # may be cut
     has_header = bool(rows) and _is_header(rows, names_text)
-    names = [name.strip() for name in rows[0]] if has_header else [f"column_{n + 1}" for n in range(_width(rows))]
+    names = _name_columns(rows[0] if has_header else [""] * _width(rows))
     text_names = () if names_text(names) else _find_text_columns(names, rows[has_header:])
     notes = [*note_guess(encoding if is_guess else "")]
     if text_names:
@@ -94,6 +98,8 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
         notes.append(Note(reason="it seems to have no header; its columns are called column_1 and so on"))
     # A guess from the start of a file may not fit the rest.
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+    if said:
+        text.readline()
     reader = _read(text, options)
     next(reader if has_header else iter(()), None)
     return Table(text=text, reader=reader, names=names, text_names=text_names, notes=tuple(notes))
@@ -114,7 +120,7 @@ def _sniff(sample: str, delimiters: str) -> dict[str, Any]:
         quote = _find_quote(sample, delimiter)
         options = {"delimiter": delimiter, "quotechar": quote}
         widths = Counter(
-            len(row) for row in islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS) if row
+            len(row) for row in itertools.islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS) if row
         )
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         score = (round(count / max(widths.total(), 1), 2), width)
@@ -136,6 +142,16 @@ def _is_header(rows: Sequence[Sequence[str]], names_text: Callable[[Iterable[str
     if not all(first) or len(set(first)) < len(first) or any(_NUMBER.fullmatch(value) for value in first):
         return False
     return all(len(value) <= _MAX_NAME_CHARACTERS and "\n" not in value for value in first)
+
+
+def _name_columns(header: Sequence[str]) -> list[str]:
+    """Return a name for each column: a missing one is called by its number, and a repeated one gets a number."""
+    names: list[str] = []
+    for number, said in enumerate(header, start=1):
+        name = said.strip() or f"column_{number}"
+        same = next(count for count in itertools.count(1) if (name if count == 1 else f"{name}_{count}") not in names)
+        names.append(name if same == 1 else f"{name}_{same}")
+    return names
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:

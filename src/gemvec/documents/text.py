@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _USUAL = re.compile(
 _USUAL_BEFORE_ASIA = re.compile("[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u201f\u2026]")
 _USUAL_SHARE, _ZERO_SHARE = 0.95, 0.6
 _FOLDED_KINDS = frozenset({"wide", "narrow", "font", "initial", "medial", "final", "isolated", "square", "noBreak"})
+
+
+# As browsers read these names.
+_AS_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 
 
 class UnreadableDocument(ValueError):
@@ -149,6 +154,16 @@ def _is_text(data: bytes, encoding: str, *, is_sure: bool) -> bool:
         return False
     usual = _USUAL if is_sure or not _decodes(data, "utf-8") else _USUAL_BEFORE_ASIA
     return len(usual.findall(text)) >= _USUAL_SHARE * len(text)
+
+
+def find_codec(charset: str) -> str:
+    """Return Python's name of an encoding of texts, or an empty one."""
+    try:
+        found = codecs.lookup(charset.strip().strip("'\"") or "unknown")
+    except (LookupError, ValueError):
+        return ""
+    is_text = getattr(found, "_is_text_encoding", True)
+    return _AS_BROWSERS.get(found.name, found.name) if is_text else ""
 
 
 def fold(text: str) -> str:
