@@ -104,6 +104,11 @@ def test_the_compose_file_is_one_that_compose_reads():
     compose_spec.PyCompose.from_yaml((DEPLOY / "compose.yaml").read_text())
 
 
+def test_haproxy_takes_its_configuration(tmp_path):
+    (tmp_path / "haproxy.cfg").write_text(COMPOSE["configs"]["haproxy"]["content"])
+    run(found("haproxy"), "-c", "-f", str(tmp_path / "haproxy.cfg"))
+
+
 def test_prometheus_takes_the_rules():
     run(found("promtool"), "check", "rules", str(DEPLOY / "alerts.yml"))
     run(found("promtool"), "check", "config", "--syntax-only", str(DEPLOY / "prometheus.yml"))
