@@ -8,6 +8,22 @@ import pytest
 from pages import ROOT
 
 MIB = 2**20
+# The rows of docs/models.md and the sets behind them.
+STS17 = {
+    "Arabic": "track1.ar-ar",
+    "Arabic and English": "track2.ar-en",
+    "Spanish": "track3.es-es",
+    "Spanish and English": "track4a.es-en",
+    "English": "track5.en-en",
+    "Turkish and English": "track6.tr-en",
+}
+LANGUAGES = {
+    "English (en)": ("", "en"),
+    "German (de)": ("deu", "de"),
+    "French (fr)": ("fra", ""),
+    "Hindi (hi)": ("hin", "hi"),
+    "Japanese (ja)": ("jpn", ""),
+}
 
 
 def result(name):
@@ -70,13 +86,38 @@ def test_the_pages_say_which_scores_were_measured():
     )
 
 
-def test_the_page_of_models_says_which_scores_a_model_for_many_languages_has():
-    measured = result("sts17.json")["results"]
-    scores = {(each["dataset"], each["precision"]): f"{each['spearman']:.2f}" for each in measured}
-    rows = {"ar-en": "Arabic and English", "es-en": "Spanish and English", "es-es": "Spanish"}
-    for languages, row in rows.items():
-        exact, fast = (scores[f"STS17.{languages}", precision] for precision in ("exact", "fast"))
-        assert f"| {row} | {exact} | {fast} |" in page("docs/models.md")
+def test_the_model_for_many_languages_scores_what_its_package_gives():
+    measured = [each for each in result("languages.json")["results"] if "reference" in each]
+    assert {each["model"] for each in measured} == {"multilingual-e5-small-q4"}
+    assert len(measured) == 16  # six pairs of languages in two precisions, four languages of Tatoeba
+    for each in measured:
+        assert abs(each["difference"]) <= each["tolerance"], each["dataset"]
+
+
+def test_the_page_of_models_says_how_good_models_are_in_each_language():
+    measured, page_of_models = result("languages.json")["results"], page("docs/models.md")
+    scores = {(each["model"], each["precision"], each["dataset"]): each["scores"] for each in measured}
+    models = list(dict.fromkeys(each["model"] for each in measured))
+
+    def row(text):
+        return [cell.strip() for cell in page_of_models.partition(f"| {text} |")[2].split(" |")]
+
+    for name, pair in STS17.items():
+        dataset = f"STS17.{pair}"
+        exact = scores[models[0], "exact", dataset]["spearman"]
+        fast = [f"{scores[model, 'fast', dataset]['spearman']:.2f}" for model in models]
+        cells = row(name)
+        assert [*cells[:2], *cells[3 : 2 + len(models)]] == [f"{exact:.2f}", *fast], name
+    for name, (tatoeba, xquad) in LANGUAGES.items():
+        expected = [
+            f"{found[metric]:.1f}" if (found := scores.get((model, "fast", dataset))) else "-"
+            for dataset, metric in ((f"tatoeba.{tatoeba}-eng", "accuracy"), (f"xquad.{xquad}", "ndcg@10"))
+            for model in models
+        ]
+        assert row(name)[: len(expected)] == expected, name
+    shown = {f"tatoeba.{tatoeba}-eng" for tatoeba, _ in LANGUAGES.values()}
+    shown |= {f"xquad.{xquad}" for _, xquad in LANGUAGES.values()} | {f"STS17.{pair}" for pair in STS17.values()}
+    assert {each["dataset"] for each in measured} - shown == {"STS17.track4b.es-en"}
 
 
 def test_the_page_of_models_says_what_became_of_mixed_requests():
