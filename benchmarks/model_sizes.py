@@ -1,10 +1,15 @@
 """What models of true size take, with random weights: EmbeddingGemma's 308 million parameters, and a 12-layer XLM-R.
 
-    python benchmarks/model_sizes.py [--peers PYTHON] [--output benchmarks/results/model_sizes.json]
+    python benchmarks/model_sizes.py [--peers PYTHON] [--rounds 3] [--output benchmarks/results/model_sizes.json]
 
-No weights are fetched. Each case runs in a fresh process: seconds to the first vector, resident memory, and texts per
-CPU second at 32 and 256 tokens. With `--peers`, the Python of an environment that has sentence-transformers, the same
-folder is measured there in fp32. A busy machine blurs CPU seconds a little, and seconds to the first vector a lot.
+No weights are fetched. Each case runs in a fresh process, all cases in turns: seconds to the first vector, resident
+memory, and texts per CPU second at 32 and 256 tokens. With `--peers`, the Python of an environment that has
+sentence-transformers, the same texts are computed there in fp32, with as many threads as cores and with one: threads of
+torch that wait for each other take processor time, on a busy machine several times that of the work. There it is also
+measured how fast one core multiplies matrices in fp32 and bf16, which bounds what can be gained, and which share of
+that each case reaches. The lowest cosine to sentence-transformers' vectors shows that the texts are the same.
+
+A busy machine blurs CPU seconds a little, and seconds to the first vector a lot: those have their CPU seconds beside.
 """
 
 from __future__ import annotations
@@ -12,12 +17,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +35,11 @@ TEXTS = {32: 48, 256: 12}
 CORES = 2
 WORD = "the"
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "models" / "golden"
+PEER = "sentence-transformers fp32"
+PEER_ON_ONE_THREAD = f"{PEER}, 1 thread"
+PEAK_SIZE = 2048
 Shapes = dict[str, tuple[int, ...]]
+Embed = Callable[[list[str]], Any]
 
 
 def gemma_shapes() -> Shapes:
@@ -128,52 +139,81 @@ def resident_mib() -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def measure_gemvec(folder: Path, precision: str) -> Iterator[tuple[str, float]]:
+def measure_gemvec(folder: Path, precision: str) -> Iterator[tuple[str, Any]]:
     """Yield the figures of gemvec."""
-    started = time.perf_counter()
     from gemvec.embedding.embed import EmbedRequest
+    from gemvec.embedding.task_type import TaskType
     from gemvec.models.local import open_embedder
     from gemvec.settings import Settings
 
     embedder = open_embedder(Settings.load({}, model=(str(folder),), precision=precision, streams=CORES))
     served = embedder.list_models()[0]
 
-    async def embed(texts: list[str]) -> None:
-        await embedder.embed(served, [EmbedRequest(text=text) for text in texts])
+    def embed(texts: list[str]) -> list[list[float]]:
+        # A task for which these models have no prompt, because sentence-transformers adds none here.
+        requests = [EmbedRequest(text=text, task_type=TaskType.CLASSIFICATION) for text in texts]
+        return [each.vector.tolist() for each in asyncio.run(embedder.embed(served, requests))]
 
-    asyncio.run(embed([WORD]))
-    yield "seconds_to_first_vector", time.perf_counter() - started
-    yield "resident_mib_after_first_vector", resident_mib()
-    yield from measure_speed(lambda texts: asyncio.run(embed(texts)))
-    yield "resident_mib_at_the_end", resident_mib()
+    yield from measure(embed)
 
 
-def measure_peer(folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield the figures of sentence-transformers in fp32."""
-    started = time.perf_counter()
+def measure_peer(folder: Path, threads: int) -> Iterator[tuple[str, Any]]:
+    """Yield the figures of sentence-transformers in fp32, and of matrices multiplied on one core."""
     import torch
     from sentence_transformers import SentenceTransformer
 
-    torch.set_num_threads(CORES)
+    torch.set_num_threads(threads)
     model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
-    model.encode([WORD])
-    yield "seconds_to_first_vector", time.perf_counter() - started
+    yield from measure(lambda texts: model.encode(texts, batch_size=32).tolist())
+    if threads == 1:
+        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+            matrix = torch.randn(PEAK_SIZE, PEAK_SIZE).to(dtype)
+            yield f"gigaflops_{name}", 2 * PEAK_SIZE**3 / best_cpu_seconds(lambda of=matrix: of @ of) / 1e9
+
+
+def best_cpu_seconds(work: Callable[[], Any]) -> float:
+    """Return the least CPU seconds of several tries."""
+    seconds: list[float] = []
+    for _ in range(8):
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    return min(seconds)
+
+
+def measure(embed: Embed) -> Iterator[tuple[str, Any]]:
+    """Yield seconds since the start of the process, memory, texts per CPU second of each length, and two vectors."""
+    vectors = embed([WORD])
+    yield "seconds_to_first_vector", seconds_since_start()
+    yield "cpu_seconds_to_first_vector", time.process_time()
     yield "resident_mib_after_first_vector", resident_mib()
-    yield from measure_speed(lambda texts: model.encode(texts, batch_size=32))
-    yield "resident_mib_at_the_end", resident_mib()
-
-
-def measure_speed(embed: Any) -> Iterator[tuple[str, float]]:
-    """Yield texts per CPU second for each length, after a warm-up."""
     for tokens in TOKENS:
         texts = texts_of(tokens)
-        embed(texts[: len(texts) // 3])
+        vectors += embed(texts)[:1]  # a first time, to compile kernels for these shapes
         started = time.process_time()
         embed(texts)
         yield f"texts_per_cpu_second_{tokens}", len(texts) / (time.process_time() - started)
+    yield "resident_mib_at_the_end", resident_mib()
+    yield "vectors", vectors
 
 
-def run_case(python: str, case: str, folder: Path) -> dict[str, float]:
+def seconds_since_start() -> float:
+    """Return how long ago this process was started."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19])
+    return float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def count_gigaflops(name: str, tokens: int) -> float:
+    """Return the operations of a text: two for each weight of a layer and token, four for each pair of tokens."""
+    _, sizes, shapes, _, dense = MODELS[name]
+    weights = sum(int(np.prod(shape)) for key, shape in shapes.items() if "layer" in key and len(shape) == 2)
+    heads, layers = sizes["num_attention_heads"], sizes["num_hidden_layers"]
+    width = heads * sizes.get("head_dim", sizes["hidden_size"] // heads)
+    after = 2 * sum(taken * given for taken, given in dense)
+    return (2 * weights * tokens + 4 * layers * width * tokens**2 + after) / 1e9
+
+
+def run_case(python: str, case: str, folder: Path) -> dict[str, Any]:
     """Return the figures of a case from a process of its own."""
     from gemvec.settings import process_environ
 
@@ -183,35 +223,62 @@ def run_case(python: str, case: str, folder: Path) -> dict[str, float]:
     return json.loads(output.splitlines()[-1])
 
 
+def summarise(name: str, rounds: Sequence[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return each case's median figures, its lowest cosine, and its speed as shares of others'."""
+    vectors = {case: np.array(figures.pop("vectors")) for each in rounds for case, figures in each.items()}
+    found: dict[str, dict[str, Any]] = {
+        case: {figure: statistics.median(each[case][figure] for each in rounds) for figure in rounds[0][case]}
+        for case in rounds[0]
+    }
+    if PEER not in found:
+        return found
+    peak = {each: found[PEER_ON_ONE_THREAD].pop(f"gigaflops_{each}") for each in ("fp32", "bf16")}
+    expected = vectors[PEER] / np.linalg.norm(vectors[PEER], axis=1, keepdims=True)
+    for case, figures in found.items():
+        figures["lowest_cosine"] = float((vectors[case] * expected).sum(1).min())
+        for tokens in TOKENS:
+            speed = figures[f"texts_per_cpu_second_{tokens}"]
+            limit = peak["bf16" if case.endswith("fast") else "fp32"] / count_gigaflops(name, tokens)
+            figures[f"share_of_peak_{tokens}"] = speed / limit
+            for peer in (PEER, PEER_ON_ONE_THREAD):
+                figures[f"times_{peer}_{tokens}"] = statistics.median(
+                    each[case][f"texts_per_cpu_second_{tokens}"] / each[peer][f"texts_per_cpu_second_{tokens}"]
+                    for each in rounds
+                )
+    return found | {"gigaflops_of_one_core": peak}
+
+
 def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", help="a Python with torch and sentence-transformers")
     parser.add_argument("--only", default="", help="only models whose name contains this")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
-        is_peer = options.case == "sentence-transformers fp32"
-        found = measure_peer(options.folder) if is_peer else measure_gemvec(options.folder, options.case.split()[-1])
-        print(json.dumps(dict(found)))
+        threads = 1 if options.case == PEER_ON_ONE_THREAD else CORES
+        is_peer = options.case.startswith(PEER)
+        folder, precision = options.folder, options.case.split()[-1]
+        print(json.dumps(dict(measure_peer(folder, threads) if is_peer else measure_gemvec(folder, precision))))
         return
     from machine import describe_run
 
-    result: dict[str, Any] = describe_run(("gemvec", "openvino", "tokenizers", "numpy")) | {
-        "cores": CORES,
-        "models": {},
-    }
+    result: dict[str, Any] = describe_run(("gemvec", "openvino", "tokenizers", "numpy"))
+    result |= {"cores": CORES, "rounds": options.rounds, "models": {}}
     cases = {"gemvec fast": sys.executable, "gemvec exact": sys.executable}
-    cases |= {"sentence-transformers fp32": options.peers} if options.peers else {}
+    cases |= dict.fromkeys((PEER, PEER_ON_ONE_THREAD), options.peers) if options.peers else {}
     for name in (each for each in MODELS if options.only in each):
         with tempfile.TemporaryDirectory(prefix="gemvec-sizes-") as scratch:
             folder = Path(scratch) / name
             write_model(name, folder)
-            figures = {case: run_case(python, case, folder) for case, python in cases.items()}
-        result["models"][name] = figures
-        print(json.dumps({name: figures}, indent=1), flush=True)
+            rounds = [
+                {case: run_case(python, case, folder) for case, python in cases.items()} for _ in range(options.rounds)
+            ]
+        result["models"][name] = summarise(name, rounds)
+        print(json.dumps({name: result["models"][name]}, indent=1), flush=True)
     if options.output:
         options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
