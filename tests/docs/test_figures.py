@@ -131,10 +131,32 @@ def test_the_page_of_models_says_what_became_of_mixed_requests():
 
 def test_the_page_of_models_says_what_a_model_of_true_size_takes():
     measured = result("model_sizes.json")["models"]["embeddinggemma-300m"]
-    memory = {case: round(figures["resident_mib_at_the_end"]) for case, figures in measured.items()}
+    fast, peer = measured["gemvec fast"], "sentence-transformers fp32"
     text = page("docs/models.md")
-    assert f"EmbeddingGemma's size takes {memory['gemvec fast']} MiB in `fast`" in text
-    assert f"in fp32 {memory['sentence-transformers fp32']:,} MiB" in text
+    assert f"EmbeddingGemma's size takes {fast['resident_mib_at_the_end']:.0f} MiB in `fast`" in text
+    assert f"in fp32 {measured[peer]['resident_mib_at_the_end']:,.0f} MiB" in text
+    assert f"first vector takes {fast['cpu_seconds_to_first_vector']:.1f} s of processor time" in text
+    alone, together = ([fast[f"times_{each}_{tokens}"] for tokens in (32, 256)] for each in (f"{peer}, 1 thread", peer))
+    assert f"computes {alone[0]:.1f} times as many texts of 32 tokens" in text
+    assert f"one thread, and {alone[1]:.1f} times as many of 256 tokens" in text
+    assert f"{together[0]:.1f} and {together[1]:.1f} times as many as on both cores" in text
+    assert fast["resident_mib_at_the_end"] <= 800
+    assert fast["lowest_cosine"] >= 0.999
+
+
+def test_the_decision_for_openvino_says_how_far_bf16_goes():
+    measured = result("model_sizes.json")["models"]["embeddinggemma-300m"]
+    fast, peer = measured["gemvec fast"], measured["sentence-transformers fp32, 1 thread"]
+    peak, text = measured["gigaflops_of_one_core"], page("docs/decisions/0001-openvino-for-the-processor.md")
+    assert f"did {peak['bf16']:.0f} and {peak['fp32']:.0f} GFLOP/s" in text
+    reached, of_fp32 = (f"{each['share_of_peak_32']:.0%}".replace("%", " %") for each in (fast, peer))
+    assert f"reached {reached} of the first, and sentence-transformers on one thread {of_fp32} of the second" in text
+    most = fast["texts_per_cpu_second_32"] / fast["share_of_peak_32"] / peer["texts_per_cpu_second_32"]
+    assert f"nothing but multiply at that speed would compute {most:.1f} times as many" in text
+    together = measured["sentence-transformers fp32"]
+    waiting = peer["texts_per_cpu_second_32"] / together["texts_per_cpu_second_32"]
+    assert f"took {waiting:.1f} times as much processor time for a text" in text
+    assert peak["bf16"] < 2.5 * peak["fp32"]
 
 
 def test_the_page_on_indexing_says_how_often_each_search_is_right():
