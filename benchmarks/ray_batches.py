@@ -10,7 +10,8 @@
   thrown away; `batch`, a batch of `gemvec serve`; `ray`, the same with `--executor ray`, and one node with one actor of
   two cores. The clock and CPU seconds run from the call that creates a batch to its success, after another batch has
   started the actor. CPU seconds are those of all processes of a case: for `ray` server, driver, actor and everything
-  of Ray's own.
+  of Ray's own, which grows with the time that the batch takes. `idle_cores` is what all of them take afterwards, when
+  there is no work.
 
 All texts are 4 to 16 common words. Where others use the machine, CPU seconds tell more than the clock.
 """
@@ -44,6 +45,10 @@ STORE_BYTES = 100 * 2**20
 PACKAGES = ("gemvec", "ray", "numpy", "openvino", "tokenizers")
 CASES = ("engine", "batch", "ray")
 POLL_SECONDS = 0.5
+IDLE_SECONDS = 20.0
+# By words of their command lines; everything else is Ray's own.
+PARTS = {"actor": "ray::ChunkActor", "driver": "driver import serve", "server": "-m gemvec serve"}
+RAY = "ray"
 
 Figures = dict[str, float]
 
@@ -95,15 +100,22 @@ def descendants() -> set[int]:
     return found
 
 
-def cpu_seconds() -> float:
-    """Return the CPU time of all of these so far, and of those of their children that have ended."""
-    ticks = 0
+def cpu_seconds() -> dict[str, float]:
+    """Return the CPU time of all of these so far by what they are, and of those of their children that have ended."""
+    ticks = dict.fromkeys((*PARTS, RAY), 0)
     for pid in descendants():
         try:
-            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+            command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+            spent = sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
         except OSError:
             continue
-    return ticks / os.sysconf("SC_CLK_TCK")
+        ticks[next((part for part, words in PARTS.items() if words in command), RAY)] += spent
+    return {part: spent / os.sysconf("SC_CLK_TCK") for part, spent in ticks.items()}
+
+
+def spent_since(before: dict[str, float]) -> dict[str, float]:
+    """Return the CPU time of each part since then."""
+    return {part: round(spent - before[part], 2) for part, spent in cpu_seconds().items()}
 
 
 def resident_mib() -> float:
@@ -130,7 +142,7 @@ def run_batch(
 
     with BatchClient(find_target(url)) as batches:
         uploaded = batches.files.upload(path, mime_type="jsonl")
-        cpu, wall, peak = cpu_seconds(), time.perf_counter(), 0.0
+        before, wall, peak = cpu_seconds(), time.perf_counter(), 0.0
         batch = batches.create_from_file(model, uploaded.name)
         while not batch.state.is_ended:
             time.sleep(POLL_SECONDS)
@@ -140,7 +152,9 @@ def run_batch(
             if half and done * 2 >= batch.stats.request_count:
                 half(done)
                 half = None
-        figures = {"wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu, "peak_rss_mib": peak}
+        parts = spent_since(before)
+        figures = {"wall": time.perf_counter() - wall, "cpu": sum(parts.values()), "peak_rss_mib": peak}
+        figures |= {f"cpu_{part}": spent for part, spent in parts.items() if spent}
         assert batch.stats.successful_request_count == batch.stats.request_count, batch
         assert half is None, "the batch ended before the node was killed"
         if results:
@@ -234,7 +248,12 @@ def run_case(case: str, folder: Path, address: str, count: int) -> Figures:
         server(Path(data), MODEL, *flags) as url,
     ):
         run_batch(url, MODEL, warm)
-        return run_batch(url, MODEL, path)
+        figures = run_batch(url, MODEL, path)
+        if case == "ray":
+            before = cpu_seconds()
+            time.sleep(IDLE_SECONDS)
+            figures["idle_cores"] = round(sum(spent_since(before).values()) / IDLE_SECONDS, 3)
+        return figures
 
 
 def one_node(folder: Path, count: int, rounds: int) -> dict[str, Any]:
