@@ -37,6 +37,8 @@ OTHER_VARIABLES = {
     "where GEMVEC_BASE_URL is not set.",
     "GEMINI_API_KEY": "Key that is sent to a server that was named, or to Google.",
     "GOOGLE_API_KEY": "The same, where GEMINI_API_KEY is not set.",
+    "GOOGLE_APPLICATION_CREDENTIALS": "File with the credentials for buckets at `gs://`.",
+    "GOOGLE_SKIP_SIGNATURE": "`true` for buckets at `gs://` that everybody may read without credentials.",
     "HF_ENDPOINT": "Model hub that weights are fetched from, instead of the public one.",
     "XDG_CACHE_HOME": "Folder that takes the place of `~/.cache` in the default of `--cache-dir`.",
     "XDG_DATA_HOME": "Folder that takes the place of `~/.local/share` in the default of `--data-dir`.",
