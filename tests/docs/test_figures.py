@@ -260,6 +260,12 @@ def test_the_page_on_indexing_says_how_often_runs_were_killed():
     assert "killed 111 runs with `--prune` or `--watch` while documents of eleven formats changed" in page(
         "docs/indexing.md"
     ).replace("\n", " ")
+    later = result("index_crashes_lite_writer.json")
+    assert f"It killed {later['kills']['index --prune'] + later['kills']['index --watch']} more" in page(
+        "docs/indexing.md"
+    )
+    assert later["differences"] == 0
+    assert later["formats"] == measured["formats"]
 
 
 def test_a_server_with_the_default_model_takes_what_the_guide_says():
