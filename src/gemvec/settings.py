@@ -288,7 +288,7 @@ class Settings:
     )
     ray_max_actors: int = setting(
         16,
-        "On a Ray cluster: actors at a time, at most; each has two chunks or groups of texts in flight.",
+        "On a Ray cluster: actors at a time, at most; each has two chunks or groups of texts in flight for each core.",
         minimum=1,
         maximum=1000,
         topic=_DATA,

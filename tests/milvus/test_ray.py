@@ -60,7 +60,7 @@ def join(cluster, open_embedder):
         min_actors=2,
         max_actors=2,
     )
-    return RayEmbedder(CountingEmbedder(), Cluster(spec, lambda _: None), max_actors=2)
+    return RayEmbedder(CountingEmbedder(), Cluster(spec, lambda _: None), pieces_in_flight=spec.pieces_in_flight)
 
 
 async def index(uri, embedder, **options):

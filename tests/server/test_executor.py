@@ -8,6 +8,7 @@ import pytest
 from gemvec.batches.executor import LocalExecutor
 from gemvec.errors import BadSetting
 from gemvec.models.fake import FakeEmbedder
+from gemvec.ray.spec import AUTO, make_spec
 from gemvec.server.executor import check_executor, open_executor
 from gemvec.settings import Settings
 
@@ -45,3 +46,9 @@ def test_without_ray_the_error_names_the_extra():
 
 def test_batches_are_computed_on_this_machine_by_default():
     assert isinstance(open_executor(Settings(model=("fake",)), FakeEmbedder()), LocalExecutor)
+
+
+@pytest.mark.parametrize(("cores", "pieces"), [(0.5, 2), (1, 2), (2, 4), (3.5, 6), (8, 16), (64, 16)])
+def test_an_actor_has_two_pieces_for_each_core_so_that_similar_texts_are_computed_together(cores, pieces):
+    spec = make_spec(Settings.load({}, ray_actor_cpus=cores, ray_max_actors=3), FakeEmbedder(), AUTO)
+    assert (spec.pieces_each, spec.pieces_in_flight) == (pieces, 3 * pieces)

@@ -92,7 +92,7 @@ def join_cluster(settings: Settings, embedder: Embedder, address: str) -> RayEmb
     from gemvec.ray.spec import make_spec
 
     spec = make_spec(settings, embedder, address)
-    return RayEmbedder(embedder, Cluster(spec, _say), max_actors=spec.max_actors)
+    return RayEmbedder(embedder, Cluster(spec, _say), pieces_in_flight=spec.pieces_in_flight)
 
 
 def make_cutter(embedder: RayEmbedder, splitter: Splitter, tokenizer_file: Path | None) -> ClusterCutter:

@@ -11,7 +11,7 @@ from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
 from gemvec.errors import ClusterUnavailable, InvalidRequest
 from gemvec.ray.cluster import Cluster
-from gemvec.ray.messages import PIECES_EACH, Embedded, Failed, Texts
+from gemvec.ray.messages import Embedded, Failed, Texts
 
 # Texts given to an actor at a time: enough that Ray costs little, few enough that a lost actor costs little.
 TEXTS_PER_PIECE = 128
@@ -23,18 +23,18 @@ class RayEmbedder(WrapperEmbedder):
     Args:
         embedder: has the same models in this process; closed with this one.
         cluster: computes; closed with this one.
-        max_actors: how many actors there may be.
+        pieces_in_flight: how many pieces keep all actors busy.
 
     Attributes:
         cluster: what computes.
-        pieces_in_flight: how many pieces keep all of them busy.
+        pieces_in_flight: see above.
         texts_in_flight: how many texts do.
     """
 
-    def __init__(self, embedder: Embedder, cluster: Cluster, *, max_actors: int) -> None:
+    def __init__(self, embedder: Embedder, cluster: Cluster, *, pieces_in_flight: int) -> None:
         super().__init__(embedder)
         self.cluster = cluster
-        self.pieces_in_flight = max_actors * PIECES_EACH
+        self.pieces_in_flight = pieces_in_flight
         self.texts_in_flight = self.pieces_in_flight * TEXTS_PER_PIECE
 
     async def embed(

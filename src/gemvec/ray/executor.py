@@ -11,7 +11,7 @@ from gemvec.figures import Figure
 from gemvec.logs import get_logger
 from gemvec.ray.cluster import Cluster
 from gemvec.ray.driver_process import DriverEndedError
-from gemvec.ray.messages import PIECES_EACH, ClusterSpec, Failed, Notice
+from gemvec.ray.messages import ClusterSpec, Failed, Notice
 
 _log = get_logger("batches")
 
@@ -36,7 +36,7 @@ class RayExecutor:
             ClusterUnavailable: it cannot be joined; the message says why.
         """
         self._fast = fast
-        self.chunks_in_flight = PIECES_EACH * spec.max_actors
+        self.chunks_in_flight = spec.pieces_in_flight
         self._cluster = Cluster(spec, _log_notice)
 
     def chunk_requests(self, weights: str) -> int:

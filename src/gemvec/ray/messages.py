@@ -14,8 +14,10 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import GemvecError
 
-# While an actor computes one piece, the next one is on its way.
-PIECES_EACH = 2
+# While an actor computes one piece for each core, the next ones are on their way. The model computes texts of similar
+# length together, and the more wait, the more are similar. But all of them are lost with the actor.
+_PIECES_A_CORE = 2
+_MOST_PIECES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,16 @@ class ClusterSpec:
     gpus: float = 0
     idle_seconds: float = 60.0
     refused_seconds: float = 60.0
+
+    @property
+    def pieces_each(self) -> int:
+        """How many pieces an actor has at a time."""
+        return min(_PIECES_A_CORE * max(1, int(self.cpus)), _MOST_PIECES)
+
+    @property
+    def pieces_in_flight(self) -> int:
+        """How many pieces keep all actors busy."""
+        return self.max_actors * self.pieces_each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

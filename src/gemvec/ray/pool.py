@@ -20,7 +20,7 @@ from typing import Any
 
 from gemvec.errors import ClusterUnavailable
 from gemvec.ray import actor as actor_module
-from gemvec.ray.messages import PIECES_EACH, Answer, ClusterSpec, Failed, Notice, Piece, PoolStatus
+from gemvec.ray.messages import Answer, ClusterSpec, Failed, Notice, Piece, PoolStatus
 from gemvec.ray.node import open_engine
 
 # A piece waits this long for the first actor before its user learns that the cluster has no room. A cluster that adds
@@ -159,7 +159,7 @@ class ActorPool:
         return isinstance(error, self._ray.exceptions.ActorDiedError) and "node has died" not in str(error)
 
     def _leave(self, actor: _Actor, *, is_alone: bool) -> None:
-        actor.computing -= PIECES_EACH if is_alone else 1
+        actor.computing -= self._spec.pieces_each if is_alone else 1
         actor.idle_since = time.monotonic()
         self._seat()
 
@@ -204,7 +204,7 @@ class ActorPool:
 
     def _wanted(self) -> int:
         work = len(self._waiting) + sum(each.computing for each in self._actors)
-        return min(self._spec.max_actors, max(self._spec.min_actors, math.ceil(work / PIECES_EACH)))
+        return min(self._spec.max_actors, max(self._spec.min_actors, math.ceil(work / self._spec.pieces_each)))
 
     def _forgive(self, now: float) -> None:
         """Try refused nodes again after a while: actors that wait for room elsewhere are replaced by others."""
@@ -218,7 +218,7 @@ class ActorPool:
         remote = self._ray.remote(actor_module.ChunkActor).options(
             num_cpus=self._spec.cpus,
             num_gpus=self._spec.gpus,
-            max_concurrency=2 * PIECES_EACH,  # one that is abandoned may still be ending
+            max_concurrency=2 * self._spec.pieces_each,  # one that is abandoned may still be ending
             max_restarts=0,
             max_task_retries=0,
             label_selector=elsewhere,
@@ -267,9 +267,10 @@ class ActorPool:
 
     def _seat(self) -> None:
         """Give free seats to the pieces that wait, in their order."""
+        most = self._spec.pieces_each
         while self._waiting:
-            needed = PIECES_EACH if self._waiting[0].is_alone else 1
-            free = [each for each in self._actors if each.is_ready and each.computing + needed <= PIECES_EACH]
+            needed = most if self._waiting[0].is_alone else 1
+            free = [each for each in self._actors if each.is_ready and each.computing + needed <= most]
             if not free:
                 return
             waiter = self._waiting.popleft()
