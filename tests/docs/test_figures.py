@@ -253,6 +253,13 @@ def test_the_page_on_batches_says_how_often_they_were_killed():
     assert "100 kills of the process and 100 of PostgreSQL" in page("docs/batches.md")
 
 
+def test_the_page_on_indexing_says_how_near_it_is_to_the_model_alone():
+    measured, text = result("ingest_markdown.json"), page("docs/indexing.md")
+    by_cpu, by_clock = (measured[f"ingest_share_of_engine{name}"] for name in ("_by_cpu", ""))
+    assert f"{measured['texts']} passages of Markdown of mixed length are indexed at {by_cpu:.0%}"[:-1] in text
+    assert f"and at {by_clock:.0%}"[:-1] in text
+
+
 def test_the_page_on_indexing_says_how_often_runs_were_killed():
     measured = result("index_crashes.json")
     assert measured["kills"]["index --prune"] + measured["kills"]["index --watch"] == 111
