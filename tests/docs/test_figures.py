@@ -433,3 +433,22 @@ def test_the_page_on_ray_says_what_it_costs_and_what_a_lost_node_changes():
     assert killed["lines_with_the_same_bytes"] == killed["texts"]
     assert killed["lost_actors"] == 1
     assert f"{killed['texts']:,} texts on two nodes" in text
+
+
+def test_the_decision_on_use_multilingual_says_what_was_measured():
+    text = page("docs/decisions/0012-no-use-multilingual.md")
+    theirs, ours = (
+        {each["dataset"]: each["scores"] for each in result(name)["results"] if each["precision"] != "exact"}
+        for name in ("use_multilingual.json", "languages.json")
+    )
+    rows = {f"STS17, {name}": (f"STS17.{pair}", "spearman") for name, pair in STS17.items()}
+    rows |= {
+        "Tatoeba, German": ("tatoeba.deu-eng", "accuracy"),
+        "XQuAD, English, nDCG@10": ("xquad.en", "ndcg@10"),
+    }
+    for row, (dataset, metric) in rows.items():
+        assert f"| {row} | {theirs[dataset][metric]:.1f} | {ours[dataset][metric]:.1f} |" in text, row
+    first = [f"{scores['xquad.en']['recall@1']:.0f}" for scores in (theirs, ours)]
+    assert f"USE-multilingual puts {first[0]} on the right paragraph first, the other model {first[1]}." in text
+    speeds = result("use_multilingual.json")["texts_per_cpu_second"]
+    assert min(speeds[name] for name in ours if name.startswith("tatoeba") and name in speeds) > 1000
