@@ -44,6 +44,8 @@ import sys
 from importlib.machinery import PathFinder
 
 class Installed:
+    find_distributions = staticmethod(PathFinder.find_distributions)  # some packages ask for their own version
+
     def find_spec(self, name, path=None, target=None):
         return None if name.partition(".")[0] in HIDDEN else PathFinder.find_spec(name, path, target)
 
