@@ -21,7 +21,10 @@ LANGUAGES = {
     "English (en)": ("", "en"),
     "German (de)": ("deu", "de"),
     "French (fr)": ("fra", ""),
+    "Spanish (es)": ("spa", "es"),
+    "Russian (ru)": ("rus", "ru"),
     "Hindi (hi)": ("hin", "hi"),
+    "Chinese (zh)": ("cmn", "zh"),
     "Japanese (ja)": ("jpn", ""),
 }
 
