@@ -159,6 +159,26 @@ def test_a_table_without_a_header_has_numbered_columns_and_says_so(tmp_path):
     assert any("no header" in note.reason for note in first.notes)
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_quote_that_is_never_closed_costs_its_line_and_not_the_rows_after_it(tmp_path, end):
+    path = tmp_path / "a.csv"
+    path.write_text('id,text\n1,"one\nline"\n2,"two never closes\n3,three\n\n4,"four ""quoted"""' + end)
+    found = read(path)
+    assert [(each.id, each.text) for each in found if isinstance(each, Document)] == [
+        ("a.csv#1", "one\nline"),
+        ("a.csv#3", "three"),
+        ("a.csv#4", 'four "quoted"'),
+    ]
+    (bad,) = [each for each in found if isinstance(each, BadDocument)]
+    assert (bad.place, bad.reason) == ("row 2", "it opens a quote that is never closed")
+
+
+def test_a_value_of_several_lines_may_have_spaces_after_its_quote(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('id,text,lang\r\n1,"one, ""two""\r\nthree" ,en\r\n2,"four\r\nfive"\t\r\n', newline="")
+    assert [each.text.split() for each in read(path)] == [["one,", '"two"', "three"], ["four", "five"]]
+
+
 def test_a_malformed_row_costs_that_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,text\n1,good\n2,a, b, c\n3,good too\n")

@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -42,24 +42,26 @@ class Table:
 
     Attributes:
         text: what `reader` reads; detach it from the file, or it would close the file.
-        reader: the rows' values.
+        reader: the rows' values; None for a line whose quote is never closed.
         names: of the columns.
         text_names: columns that are used as text when no column is called text; otherwise empty.
         notes: what was guessed.
     """
 
     text: io.TextIOWrapper
-    reader: Iterator[list[str]]
+    reader: Iterator[list[str] | None]
     names: Sequence[str]
     text_names: tuple[str, ...]
     notes: tuple[Note, ...]
 
     def rows(self) -> Iterator[TableRow]:
-        """Yield the rows; a row with more values than columns has a reason."""
+        """Yield the rows; one with more values than columns, or with a quote that is never closed, has a reason."""
         for values in self.reader:
-            if not any(values):
+            if values is None:
+                yield TableRow(reason="it opens a quote that is never closed")
+            elif not any(values):
                 continue
-            if len(values) > len(self.names):
+            elif len(values) > len(self.names):
                 yield TableRow(reason=f"it has {len(values)} values, and the table {len(self.names)} columns")
             else:
                 yield TableRow(values=dict(zip(self.names, values, strict=False)))
@@ -100,7 +102,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
     if said:
         text.readline()
-    reader = _read(text, options)
+    reader = _read_lines(text, options)
     next(reader if has_header else iter(()), None)
     return Table(text=text, reader=reader, names=names, text_names=text_names, notes=tuple(notes))
 
@@ -110,6 +112,39 @@ def _read(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str]]:
         yield from csv.reader(text, **options)
     except csv.Error as error:
         raise UnreadableDocument(f"it is not CSV: {error}") from error
+
+
+def _read_lines(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str] | None]:
+    """Yield the rows, and None for a line whose quote is never closed: otherwise it would take the rows after it."""
+    lines, ahead, taken = iter(text), deque[str](), list[str]()
+
+    def take() -> Iterator[str]:
+        while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
+            taken.append(line)
+            yield line
+
+    while True:
+        for values in _read(take(), options):
+            if len(taken) > 1 and not _closes_quotes("".join(taken), options):
+                break
+            taken.clear()
+            yield values
+        else:
+            return
+        yield None
+        ahead.extendleft(reversed(taken[1:]))
+        taken.clear()
+
+
+def _closes_quotes(row: str, options: dict[str, Any]) -> bool:
+    """Whether each quote in a row of several lines closes at the end of its value, or in front of spaces there."""
+    quote, delimiter = re.escape(options.get("quotechar", '"')), re.escape(options["delimiter"])
+    row = re.sub(rf"(?<={quote})[ \t]+(?={delimiter}|\r?\n|$)", "", row)
+    try:
+        list(csv.reader(io.StringIO(row, newline=""), strict=True, **options))
+    except csv.Error:
+        return False
+    return True
 
 
 def _sniff(sample: str, delimiters: str) -> dict[str, Any]:
