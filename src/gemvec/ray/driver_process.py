@@ -24,7 +24,7 @@ _ABANDON_SECONDS = 5.0
 _ENVIRON = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
-class DriverEndedError(ClusterUnavailable):
+class DriverEndedError(Exception):
     """The driver has ended, and what it was given can be given to another."""
 
 
