@@ -82,6 +82,19 @@ def test_merged_files_have_the_newest_rows_and_no_deleted_ones(uri):
         assert {row["key"]: row["text"] for row in contents(collection)} == expected
 
 
+def test_merging_ends_when_all_files_have_as_many_rows_as_a_file_may_have(uri, monkeypatch):
+    for module in ("milvus_lite.engine.compaction", "gemvec.milvus.lite_writer"):
+        monkeypatch.setattr(sys.modules[module], "MAX_SEGMENT_ROWS", 10)
+    monkeypatch.setattr(sys.modules["milvus_lite.engine.compaction"], "MAX_DATA_FILES", 4)
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        for start in range(0, 80, 10):
+            version.upsert([make_row(number) for number in range(start, start + 10)])
+        version.finish()
+        assert version.count() == 80
+        assert len(data_files(uri)) == 8
+
+
 def test_rows_that_are_only_in_the_log_are_read_and_can_be_deleted(uri):
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = collection.create(FINGERPRINT)

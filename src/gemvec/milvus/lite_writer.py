@@ -135,9 +135,18 @@ class LiteWriter(LiteCollection):
     def _schedule_bg_maintenance(self) -> None:
         """Merge files now, so that nothing else changes them while they are read."""
         for partition in self._manifest.list_partitions():
-            while self._merger.maybe_compact(partition, self._manifest, self._delta_index):
+            while self._merge_some(partition):
                 pass
-        self._cleanup_orphan_index_files()
+
+    def _merge_some(self, partition: str) -> bool:
+        """Merge some files and delete their indexes; return whether there are fewer files now.
+
+        Of many files with nearly as many rows as a file may have, Lite would merge two at a time into two, for ever.
+        """
+        count = len(self._manifest.get_data_files(partition))
+        self._merger.maybe_compact(partition, self._manifest, self._delta_index)
+        self._cleanup_orphan_index_files()  # before another file gets the name of one of these
+        return len(self._manifest.get_data_files(partition)) < count
 
 
 class _LogRows(MemTable):
