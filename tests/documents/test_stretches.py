@@ -12,7 +12,13 @@ PARTS = [
     "```sh\n| not | a table |\n| --- | --- |\n\nText in code\n# no heading\n~~~\n```\n\n    indented code\n\nText\n",
     f"As a table:\n{TABLE}\nAfter it.\n\n{TABLE}\n| c |\n| --- |\n| 1 |\n| 2 |\n",
     "<div>\n<p>HTML</p>\n</div>\n\nText with `code` <b>in</b> it.\n\n* a\n* b\n\nLast\n",
-    "| no | table |\n\n| x |\n\nText\n\n~~~~\n```\n\nopen to the end\n",
+    "| no | table |\n| --- |\n| x |\n| y |\n\n| x |\n\nText\n\n```code``` in a line\n\nText\n",
+    "<!-- a note\n\n# of\n\nlines -->\n\n<pre class=x>\na\n\nb\n</pre>\n",
+    "\n<?php\n\na\n?>\n\n<!-- b -->\n\n<!DOCTYPE\n\nx>\n\nText\n",
+    "- ```sh\n  a\n\n  b\n  ```\n\n1.  a\n\n    ```\n    b\n\nText\n",
+    "\nText\n\n- <pre>\n\nText\n\n# A\n\n  ```\na\n\nb\n  ```\n\nText\n",
+    "```\n```js\na\n\nb\n```\n\n~~~\n~~~~ js\n\na\n~~~~\n\nText\n",
+    "Text\n\n~~~~\n```\n\nopen to the end\n",
 ]
 TEXTS = [*PARTS, "\n".join(PARTS), "\n\n".join([*PARTS[:-1], *PARTS]), "no newline at the end\n\nb"]
 

@@ -15,9 +15,18 @@ from io import StringIO
 # Shorter texts are one stretch.
 STRETCH_CHARACTERS = 1_000_000
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r" {0,3}(?P<mark>`{3,}(?=[^`]*$)|~{3,})")
+# HTML that goes on over blank lines, and how it ends.
+_HTML = re.compile(
+    r" {0,3}<(?:(?P<raw>(?:script|pre|style|textarea)(?=[\s>]))"
+    r"|(?P<note>!--)|(?P<data>!\[CDATA\[)|(?P<type>![a-z])|\?)",
+    re.IGNORECASE,
+)
+_HTML_ENDS = {"raw": "</(?:script|pre|style|textarea)>", "note": "-->", "data": r"\]\]>", "type": ">", None: r"\?>"}
+_LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
 _NEW_BLOCK = re.compile(r"#{1,6}[ \t]|[^\W\d_]")
 _TABLE_RULE = re.compile(r"\|(?:[ \t]*:?-+:?[ \t]*\|)+[ \t]*\n?")
+_BAR = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,21 +82,43 @@ class _Scan:
 
     def __init__(self) -> None:
         self.header: tuple[int, int] | None = None
-        self._fence = ""
+        self._end: re.Pattern[str] | None = None  # of the code or HTML that the last line is in
+        self._is_list = False
         self._above = "\n"
 
     def read(self, number: int, line: str) -> bool:
         """Read the next line; return whether a stretch may begin with it."""
         above, self._above = self._above, line
-        fence = _FENCE.match(line)
-        if self._fence:
-            if fence and fence[1].startswith(self._fence):
-                self._fence = ""
+        if self._end:
+            self._end = None if self._end.search(line) else self._end
             return False
-        if fence:
-            self._fence = fence[1]
+        self._is_list = self._goes_on_in_list(above, line)
+        self._end = self._find_end(line)
         if self.header and line.startswith("|"):
             return number > self.header[1]
-        is_rule = above.startswith("|") and _TABLE_RULE.fullmatch(line) is not None
-        self.header = (number - 1, number + 1) if is_rule else None
+        self.header = (number - 1, number + 1) if _is_table_rule(above, line) else None
         return not above.strip() and _NEW_BLOCK.match(line) is not None
+
+    def _goes_on_in_list(self, above: str, line: str) -> bool:
+        is_outside = line.strip() and not line[0].isspace() and (not above.strip() or line.startswith(("#", "`", "~")))
+        return _LIST_ITEM.match(line) is not None or (self._is_list and not is_outside)
+
+    def _find_end(self, line: str) -> re.Pattern[str] | None:
+        """Return what ends the code or HTML that begins in a line; None if nothing does, or the end of a list may."""
+        if self._is_list and line[0].isspace():
+            return None
+        if fence := _FENCE.match(line):
+            mark = fence["mark"]
+            return re.compile(rf"^ {{0,3}}{mark[0]}{{{len(mark)},}}[ \t]*$")
+        html = _HTML.match(line)
+        end = re.compile(_HTML_ENDS[html.lastgroup], re.IGNORECASE) if html else None
+        return None if html and end and end.search(line, html.end()) else end
+
+
+def _is_table_rule(above: str, line: str) -> bool:
+    """Whether a line is the rule below a table's names, which has a column for each of them."""
+    return (
+        above.startswith("|")
+        and _TABLE_RULE.fullmatch(line) is not None
+        and len(_BAR.findall(f"{above.strip().removesuffix('|')}|")) == len(_BAR.findall(line))
+    )
