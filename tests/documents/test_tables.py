@@ -155,6 +155,27 @@ def test_an_asciidoc_table_may_have_cells_over_several_others():
     assert "Tea and milk" in read("a.adoc", table.replace("|7\n", ""))
 
 
+@pytest.mark.parametrize("cell", ["0*|a", "0+|a", f"{'9' * 5_000}+|a", f"{'9' * 5_000}*|a", ".2+|a .2+|b"])
+def test_an_asciidoc_table_with_odd_numbers_loses_no_text(cell):
+    text = read("a.adoc", f"[%header,cols=2*]\n|===\n{cell}\n|c |d\n|===\n\nBelow.\n")
+    assert {"a", "c", "d", "Below."} <= {*text.replace("|", " ").split()}
+
+
+def test_asciidoc_cells_over_whole_rows_make_no_rows_without_cells():
+    table = "[%header]\n|===\n|A\n\n" + ".1000+|tall\n" * 50 + "|===\n"
+    assert read("a.adoc", table).count("tall") == 50
+
+
+def test_a_merged_cell_of_a_sheet_may_go_over_empty_rows():
+    book = openpyxl.Workbook()
+    for row in (["Group", "Name"], ["A", "one"], [], [None, "two"], ["B", "three"]):
+        book.active.append(row)
+    book.active.merge_cells("A2:A4")
+    del book.active._cells[3, 1]  # as other programs write it: a row without cells is not there
+    table = read("a.xlsx", saved(book))
+    assert "| Group | Name |\n| --- | --- |\n| A | one |\n| A |\n| A | two |\n| B | three |" in table
+
+
 @pytest.mark.parametrize("name", ["a.html", "a.adoc", "a.xlsx"])
 def test_a_cell_that_says_it_goes_over_everything_costs_little(name):
     book = openpyxl.Workbook()

@@ -145,7 +145,7 @@ def _read_table(lines: Sequence[str], attributes: str) -> list[list[str]] | None
     first = sum(cell.columns for bar, some in zip(bars, parts, strict=True) if bar.end() <= line_end for cell in some)
     width = _count_columns(attributes) or first
     rows = _divide([cell for some in parts for cell in some], width)
-    if rows is None or not any(cell.text for cell in rows[0]) or (first != width and not _HEADER.search(attributes)):
+    if not rows or not any(cell.text for cell in rows[0]) or (first != width and not _HEADER.search(attributes)):
         return None
     return fill_rows(rows)
 
@@ -154,13 +154,17 @@ def _read_cells(times: str, text: str) -> list[Cell]:
     """Return a cell, or several with the same text (`3*`); what is before its bar says over how much it goes."""
     number, mark = times[:-1], times[-1:]
     if mark == "*":
-        return [Cell(_read_cell(text))] * min(int(number.partition(".")[0] or 1), _MAX_SPAN)
+        return [Cell(_read_cell(text))] * _count(number.partition(".")[0])
     columns, _, rows = number.partition(".")
-    return [Cell(_read_cell(text), *(min(int(each or 1), _MAX_SPAN) or 1 for each in (columns, rows)))]
+    return [Cell(_read_cell(text), _count(columns), _count(rows))]
+
+
+def _count(said: str) -> int:
+    return min(int(said[:6] or 1), _MAX_SPAN) or 1
 
 
 def _divide(cells: Sequence[Cell], width: int) -> list[list[Cell]] | None:
-    """Return the rows that cells fill one after the other; None if they do not fill the last one."""
+    """Return the rows that cells fill one after the other; None if they do not fill one, or none begins in it."""
     rows: list[list[Cell]] = []
     taken: Counter[int] = Counter()  # columns of rows that cells of rows above take
     left = list(reversed(cells))
@@ -171,7 +175,7 @@ def _divide(cells: Sequence[Cell], width: int) -> list[list[Cell]] | None:
             room -= row[-1].columns
             for below in range(1, row[-1].rows):
                 taken[len(rows) + below] += row[-1].columns
-        if room != 0:
+        if room != 0 or not row:
             return None
         rows.append(row)
     return rows

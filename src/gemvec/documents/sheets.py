@@ -95,6 +95,7 @@ def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], mo
     taken: dict[int, int] = {}  # the last row of the merged cell that a column is in
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
         row: list[Cell] = []
+        is_covered = any(last >= number for last in taken.values())  # so that the rows of merged cells count
         for column, value in enumerate(values, start=1):
             if taken.get(column, 0) >= number:
                 continue
@@ -102,7 +103,6 @@ def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], mo
             columns = min(columns, _MAX_COLUMNS)
             taken.update(dict.fromkeys(range(column, column + columns), number + rows - 1))
             row.append(Cell(_format(value), columns, rows))
-        is_covered = any(last >= number for last in taken.values()) and len(row) < len(values)
         while row and not row[-1].text:
             row.pop()
         if row or is_covered:
