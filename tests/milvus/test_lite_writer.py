@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from counting_embedder import CountingEmbedder
+from gemvec.errors import StorageFailure
 from gemvec.milvus import Document, Fingerprint, ingest, open_collection, search
 from gemvec.milvus.lite_writer import LiteWriter
 from gemvec.milvus.schema import Row
@@ -80,6 +82,23 @@ def test_merged_files_have_the_newest_rows_and_no_deleted_ones(uri):
         assert version.vectors_of(["k41", "k0"]).keys() == {"k41"}
     with open_collection(uri, "docs") as collection:
         assert {row["key"]: row["text"] for row in contents(collection)} == expected
+
+
+def test_only_the_parts_of_a_file_that_have_the_rows_are_read(uri, monkeypatch):
+    monkeypatch.setattr(sys.modules["gemvec.milvus.lite_writer"], "_PIECE_BYTES", 1)
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        for number in range(4):
+            version.upsert([make_row(number)])
+        (file,) = data_files(uri)
+        opened = parquet.ParquetFile(file)
+        damaged = opened.metadata.row_group(0).column(opened.schema_arrow.names.index("vector"))
+        with file.open("r+b") as data:
+            data.seek(damaged.data_page_offset)
+            data.write(b"\xff" * (damaged.total_compressed_size // 2))
+        assert version.vectors_of(["k3"]).keys() == {"k3"}
+        with pytest.raises(StorageFailure):
+            version.vectors_of(["k0"])
 
 
 def test_merging_ends_when_all_files_have_as_many_rows_as_a_file_may_have(uri, monkeypatch):

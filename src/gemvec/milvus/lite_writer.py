@@ -233,16 +233,7 @@ class _Rows:
 
     def filtered(self, chosen: Mask, names: Sequence[str] | None = None) -> Iterator[Any]:
         """Yield the columns `names` of the rows that are chosen, or all columns."""
-        if not chosen.any():
-            return
-        start = 0
-        for batch in self.batches(names):
-            some = chosen[start : start + batch.num_rows]
-            start += batch.num_rows
-            if some.all():
-                yield batch
-            elif some.any():
-                yield batch.filter(arrow.array(some))
+        return _filter(self.batches(names), chosen)
 
 
 class _FileRows(_Rows):
@@ -250,7 +241,20 @@ class _FileRows(_Rows):
         self._file = parquet.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES)
 
     def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
-        return self._file.iter_batches(_ROWS_PER_BATCH, columns=list(names) if names else None)
+        return self._read(names)
+
+    def filtered(self, chosen: Mask, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Yield what is chosen, without reading the row groups of the file in which nothing is."""
+        start = 0
+        for group in range(self._file.num_row_groups):
+            end = start + self._file.metadata.row_group(group).num_rows
+            if chosen[start:end].any():
+                yield from _filter(self._read(names, [group]), chosen[start:end])
+            start = end
+
+    def _read(self, names: Sequence[str] | None, groups: list[int] | None = None) -> Iterator[Any]:
+        columns = list(names) if names else None
+        return self._file.iter_batches(_ROWS_PER_BATCH, row_groups=groups, columns=columns)
 
 
 class _TableRows(_Rows):
@@ -259,6 +263,15 @@ class _TableRows(_Rows):
 
     def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
         return iter((self._table.select(list(names)) if names else self._table).to_batches(_ROWS_PER_BATCH))
+
+
+def _filter(batches: Iterator[Any], chosen: Mask) -> Iterator[Any]:
+    start = 0
+    for batch in batches:
+        some = chosen[start : start + batch.num_rows]
+        start += batch.num_rows
+        if some.any():
+            yield batch if some.all() else batch.filter(arrow.array(some))
 
 
 def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
