@@ -164,6 +164,24 @@ def test_all_text_that_a_mail_shows_is_read_and_all_attachments_are_named():
     assert reasons(made) == ["its attachment 'x.pdf' is left out", "its attachment 'Forwarded' is left out"]
 
 
+def test_of_alternatives_the_first_one_with_text_is_read():
+    outer = EmailMessage()
+    outer["Subject"] = "S"
+    outer.set_content(" \n")
+    outer.add_alternative("<p>The body.</p>", subtype="html")
+    assert read("a.eml", outer.as_bytes()).text.strip() == "The body."
+    without_header = "Subject: S\nContent-Type: multipart/alternative; boundary=x\n\n--x\n\nThe body.\n--x--\n"
+    assert read("a.eml", without_header).text.strip() == "The body."
+
+
+@pytest.mark.parametrize("disposition", ["", "Content-Disposition: inline; filename=b.txt\n"])
+def test_a_body_with_a_name_is_read(disposition):
+    body = f'Content-Type: text/plain; name="b.txt"\n{disposition}\nThe body.\n'
+    for raw in (body, f"Content-Type: multipart/mixed; boundary=x\n\n--x\n{body}--x--\n"):
+        made = read("a.eml", f"Subject: S\nMIME-Version: 1.0\n{raw}")
+        assert (made.text.strip(), made.notes) == ("The body.", ())
+
+
 def test_an_attachment_inside_an_alternative_is_named():
     plain = EmailMessage()
     plain.set_content("The body.")

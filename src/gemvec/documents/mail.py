@@ -53,8 +53,10 @@ def read_eml(data: bytes) -> Mail:
         raise UnreadableDocument("it is not an e-mail: it has no header")
     _refuse_encrypted(message)
     parts = list(_find_parts(message))
-    names = [_find_name(each) for each in parts if not _is_shown(each) and each.get_content_type() not in _SIGNATURES]
-    bodies = [_read_body(each) for each in parts if _is_shown(each)]
+    # The body may have a name if nothing else is one.
+    shown = list(filter(_is_shown, parts)) or list(filter(_is_text, parts[:1]))
+    names = [_find_name(each) for each in parts if each not in shown and each.get_content_type() not in _SIGNATURES]
+    bodies = [_read_body(each) for each in shown]
     text = "\n\n".join(body.text for body in bodies)
     if text.lstrip().startswith(_PGP):
         raise UnreadableDocument("it is encrypted (PGP)")
@@ -103,8 +105,9 @@ def _find_parts(message: EmailMessage) -> Iterator[EmailMessage]:
     if message.get_content_maintype() != "multipart":
         yield message
     elif kind == "multipart/alternative":
-        body = message.get_body(("plain", "html"))
-        yield from [] if body is None else [cast("EmailMessage", body)]
+        found = [message.get_body((each,)) for each in ("plain", "html")]
+        bodies = [cast("EmailMessage", each) for each in found if each is not None]
+        yield from ([each for each in bodies if _has_text(each)] or bodies)[:1]
         inside = (each for part in parts for each in _find_parts(part))
         yield from (each for each in inside if each.get_content_maintype() != "text" or each.is_attachment())
     elif kind == "multipart/related":
@@ -117,8 +120,15 @@ def _find_parts(message: EmailMessage) -> Iterator[EmailMessage]:
 
 def _is_shown(part: EmailMessage) -> bool:
     """Whether a part is the body, or text that a reader sees below it, such as the footer of a mailing list."""
-    is_text = part.get_content_type() in {"text/plain", "text/html"}
-    return is_text and not part.is_attachment() and not part.get_filename()
+    return _is_text(part) and not part.get_filename()
+
+
+def _is_text(part: EmailMessage) -> bool:
+    return part.get_content_type() in {"text/plain", "text/html"} and not part.is_attachment()
+
+
+def _has_text(part: EmailMessage) -> bool:
+    return bool(cast("bytes", part.get_payload(decode=True) or b"").strip())
 
 
 def _find_name(part: EmailMessage) -> str:
