@@ -47,6 +47,13 @@ def test_columns_without_a_name_or_with_the_same_lose_nothing(tmp_path):
     assert document.metadata == {"text_2": "two", "column_3": "3", "column_4": "4", "text_2_2": "5"}
 
 
+def test_thousands_of_columns_with_the_same_name_are_told_apart(tmp_path):
+    (tmp_path / "a.csv").write_text("text" + ",a" * 5_000 + "\none here" + ",1" * 5_000 + "\n")
+    (document,) = read(tmp_path / "a.csv")
+    assert len(document.metadata) == 5_000
+    assert {"a", "a_2", "a_5000"} <= document.metadata.keys()
+
+
 def test_the_first_line_of_a_table_for_excel_names_the_delimiter(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfsep=;\r\ntext;n\r\nhello, there;1\r\n")
     (document,) = read(tmp_path / "a.csv")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import re
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import IO, Any
 
 from gemvec.documents.document import Note
@@ -87,7 +87,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     said = _SAID_DELIMITER.match(sample)
     sample = sample[said.end() :] if said else sample
     options = _sniff(sample, said[1] if said else "\t" if is_tab_separated else _DELIMITERS)
-    rows = list(itertools.islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS))
+    rows = list(islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS))
     if len(data) == SAMPLE_BYTES and len(rows) > 1:
         rows.pop()  # may be cut
     has_header = bool(rows) and _is_header(rows, names_text)
@@ -155,7 +155,7 @@ def _sniff(sample: str, delimiters: str) -> dict[str, Any]:
         quote = _find_quote(sample, delimiter)
         options = {"delimiter": delimiter, "quotechar": quote}
         widths = Counter(
-            len(row) for row in itertools.islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS) if row
+            len(row) for row in islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS) if row
         )
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         score = (round(count / max(widths.total(), 1), 2), width)
@@ -181,12 +181,15 @@ def _is_header(rows: Sequence[Sequence[str]], names_text: Callable[[Iterable[str
 
 def _name_columns(header: Sequence[str]) -> list[str]:
     """Return a name for each column: a missing one is called by its number, and a repeated one gets a number."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    repeats = Counter[str]()
     for number, said in enumerate(header, start=1):
-        name = said.strip() or f"column_{number}"
-        same = next(count for count in itertools.count(1) if (name if count == 1 else f"{name}_{count}") not in names)
-        names.append(name if same == 1 else f"{name}_{same}")
-    return names
+        name = first = said.strip() or f"column_{number}"
+        while name in names:
+            repeats[first] += 1
+            name = f"{first}_{repeats[first] + 1}"
+        names[name] = None
+    return list(names)
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:
