@@ -138,6 +138,16 @@ def test_the_title_of_a_table_is_above_it_and_not_its_header():
     assert read("a.html", page) == "Prices\n\n| Tea | 1 |\n| --- | --- |"
 
 
+@pytest.mark.parametrize(
+    "above", ["<caption>Above</caption>", "<colgroup><col><col></colgroup>", "<colgroup><col><col>"]
+)
+def test_a_table_with_a_caption_or_groups_of_columns_has_a_header(above):
+    page = f"<p>Above<table>{above}<tr><th>A<th>B<tr><td>1<td>2</table>"
+    text = read("a.html", page)
+    assert text.endswith("\n\n| A | B |\n| --- | --- |\n| 1 | 2 |")
+    assert text.count("Above") == 1 + ("Above" in above)
+
+
 def test_a_table_that_lays_out_a_page_is_read_as_its_blocks():
     page = "<table><tr><td><h1>Title</h1><p>One.</p><td><table><tr><th>A<th>B<tr><td>1<td>2</table></table>"
     assert read("a.html", page) == "# Title\n\nOne.\n\n| A | B |\n| --- | --- |\n| 1 | 2 |"

@@ -32,7 +32,18 @@ def fill_tables(page: BeautifulSoup) -> None:
         if table.get("role") in _LAYOUT_ROLES or table.find(_NOT_IN_CELLS) is not None:
             _unwrap(table)
         else:
+            _set_caption_above(table)
             _fill(page, table)
+
+
+def _set_caption_above(table: Tag) -> None:
+    """Leave only rows in a table: the converter takes the first row for the header only if nothing is before it."""
+    for part in table.find_all(["caption", "colgroup", "col"]):
+        if part.name == "caption" and part.find("tr") is None:  # its end may be missing
+            part.name = "p"
+            table.insert_before(part.extract())
+        elif part.name != "caption":
+            part.unwrap()
 
 
 def _unwrap(table: Tag) -> None:
