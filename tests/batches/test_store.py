@@ -526,6 +526,24 @@ def test_batches_that_ended_long_ago_are_swept_at_a_start_and_not_every_hour(dat
     assert is_swept(BatchQueue(store), 60)
 
 
+def test_a_sweep_that_failed_is_made_up_for_by_the_next_one(database, data_dir):
+    late = [timedelta()]
+    store = BatchStore(database, FileStore(database, data_dir), data_dir, clock=lambda: utc_now() + late[0])
+    queue, job = BatchQueue(store), create_from_file(store, 300)
+    work_off(store)
+    void = store.folder.part_path(job.batch_id, 0, 9)
+    void.write_bytes(b"of a server that was paused")
+    late[0] = timedelta(hours=40)
+    aside = void.parent.rename(data_dir / "aside")
+    void.parent.write_bytes(b"no folder, so that listing it fails")
+    with pytest.raises(StorageFailure):
+        queue.sweep()
+    void.parent.unlink()
+    aside.rename(void.parent)
+    queue.sweep()
+    assert not void.exists()
+
+
 def limited(store, data_dir, **limits):
     """The same store with limits for every owner."""
 

@@ -406,11 +406,12 @@ class BatchQueue:
         The first sweep looks at all of them, and later ones at those that have ended lately.
         """
         now = self._store.clock()
-        since, self._swept_at = self._swept_at and self._swept_at - _LATEST_PART, now
+        since = self._swept_at and self._swept_at - _LATEST_PART
         with self._database.read() as connection:
             ended = rows.list_jobs_ended_before(connection, now, since=since)
         for job in ended:
             self._remove_void_parts(job)
+        self._swept_at = now
 
 
 def _claim_of(task: ChunkTask) -> tuple[int, int, int]:
