@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from gemvec.cli.app import app
 from gemvec.cli.ray import fill_address
-from gemvec.errors import BadSetting, MissingDependency
+from gemvec.errors import BadSetting, MissingDependency, TransportFailure
 
 runner = CliRunner()
 
@@ -31,6 +31,7 @@ def texts(tmp_path, monkeypatch):
         (["--ray=10.0.0.5:6379", "docs"], ["--ray=10.0.0.5:6379", "docs"]),
         (["--", "--ray"], ["--", "--ray"]),
         (["docs"], ["docs"]),
+        (["docs", "--ray", ""], ["docs", "--ray", ""]),
     ],
 )
 def test_an_address_may_be_left_out_wherever_the_flag_stands(given, filled):
@@ -60,6 +61,14 @@ def test_what_cannot_work_is_refused_by_name_before_anything_is_written(texts, t
     assert error.message.startswith(message)
     assert not (tmp_path / "gemvec.db").exists()
     assert not (tmp_path / "vectors.npy").exists()
+
+
+@pytest.mark.parametrize("command", [["index", "docs"], ["embed", "text"]])
+@pytest.mark.parametrize("flags", [["--ray", ""], ["--ray="]])
+def test_an_empty_address_is_ignored_and_said(texts, command, flags):
+    outcome = runner.invoke(app, [*command, *flags, "--base-url", "http://127.0.0.1:1"])
+    assert isinstance(outcome.exception, TransportFailure)
+    assert outcome.stderr.splitlines() == ["--ray is empty and is ignored."]
 
 
 def test_a_run_on_a_cluster_does_not_watch(texts):

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from gemvec.cli.completion import complete_model
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, OpenEmbedder, open_embedder
-from gemvec.cli.options import TaskTypeName, check_can_be_written, with_settings
+from gemvec.cli.options import TaskTypeName, check_can_be_written, or_none, with_settings
 from gemvec.cli.ray import RAY_SETTINGS, RayAddress
 from gemvec.cli.server import ServerOptions, announce, with_server
 from gemvec.errors import BadSetting, EmptyText, InvalidRequest
@@ -77,7 +77,7 @@ def embed(
     """
     from gemvec.client.config import parse_task_type
 
-    choice = EmbedderChoice(server=server, model=model, ray=ray)
+    choice = EmbedderChoice(server=server, model=model, ray=or_none("--ray", ray))
     choice.check(settings)
     check_can_be_written(output, "--output")
     requests = _read_requests(_open_lines(texts or [], file), parse_task_type(task_type), dimensionality)

@@ -27,7 +27,7 @@ from gemvec.cli.embedder import (
     refuse_other_model,
 )
 from gemvec.cli.index_outcome import IndexOutcome, report_left_out, show, to_json
-from gemvec.cli.options import AsJsonOutcome, check_can_be_written, with_settings
+from gemvec.cli.options import AsJsonOutcome, check_can_be_written, or_none, with_settings
 from gemvec.cli.ray import RAY_SETTINGS, RayAddress, make_cutter
 from gemvec.cli.server import ServerOptions, with_server
 from gemvec.cli.watch import watch
@@ -140,8 +140,8 @@ def index(
     from gemvec.milvus import RecordFields
 
     check_can_be_written(error_report, "--error-report")
-    choice = EmbedderChoice(server=server, model=model, ray=ray)
-    if watching and ray is not None:
+    choice = EmbedderChoice(server=server, model=model, ray=or_none("--ray", ray))
+    if watching and choice.ray is not None:
         raise BadSetting("--watch and --ray exclude each other: a run on a cluster ends when all is indexed.")
     choice.check(settings)
     named = {"id": id_field, "title": title_field}

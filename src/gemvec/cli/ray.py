@@ -43,16 +43,16 @@ def fill_address(arguments: Sequence[str]) -> list[str]:
     filled: list[str] = []
     for position, argument in enumerate(arguments):
         filled.append(argument)
-        if argument == _FLAG and position < end and not _names_cluster([*arguments[position + 1 : end], ""][0]):
+        if argument == _FLAG and position < end and not _has_value(arguments[position + 1 : end]):
             filled.append(_AUTO)
     return filled
 
 
-def _names_cluster(text: str) -> bool:
-    """Whether what follows `--ray` is meant as an address; otherwise it is a text or a source."""
+def _has_value(rest: Sequence[str]) -> bool:
+    """Whether what follows `--ray` is meant as its address, even if that is empty; otherwise it is a text or a source."""
     from gemvec.ray.spec import is_address
 
-    return text == _AUTO or is_address(text) or text.startswith("ray:")
+    return bool(rest) and (rest[0] in {"", _AUTO} or is_address(rest[0]) or rest[0].startswith("ray:"))
 
 
 def check_address(settings: Settings, address: str, *, server: str | None) -> None:
