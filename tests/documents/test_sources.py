@@ -26,6 +26,12 @@ def test_a_folder_is_searched_through_in_order_without_hidden_and_unknown_files(
     assert ids("docs") == ["docs/a.txt", "docs/b.md", "docs/deep/c.rst"]
 
 
+@pytest.mark.parametrize("may_be_gone", [False, True])
+def test_an_empty_source_is_refused_and_is_not_the_current_folder(tree, may_be_gone):
+    with pytest.raises(InvalidRequest, match="A source is empty"):
+        Sources(["docs", ""], may_be_gone=may_be_gone)
+
+
 def test_globs_find_files(tree):
     assert ids("docs/**/*.rst", "docs/*.md") == ["docs/deep/c.rst", "docs/b.md"]
 

@@ -45,7 +45,7 @@ class Sources:
         total_bytes: the size of all files, about.
 
     Raises:
-        InvalidRequest: a source does not exist, and `may_be_gone` is False; or it is of a kind that is not read.
+        InvalidRequest: a source does not exist, and `may_be_gone` is False; or it is empty, or of a kind that is not read.
         TransportFailure, StorageFailure, FailedPrecondition, BadSetting: see `Remote.open`.
     """
 
@@ -118,6 +118,8 @@ class Sources:
             done += place.size_bytes
 
     def _add(self, source: str) -> None:
+        if not source:  # as a path, it would be the current folder
+            raise InvalidRequest("A source is empty. The current folder is `.`.", field="source")
         scope = find_scope(source, self._root, self._filters)
         if isinstance(scope, AddressScope):
             self._add_address(scope)
