@@ -33,6 +33,15 @@ def open_after(path):
     return HashEmbedder()
 
 
+def open_unless_first(path):
+    """Fail where it is opened for the first time."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return CountingEmbedder()
+    raise ModuleNotFoundError(name="engine")
+
+
 def open_none():
     """Fail as a node without the model's packages does."""
     raise ModuleNotFoundError(name="engine")

@@ -25,7 +25,7 @@ from gemvec.ray.embedder import RayEmbedder
 from gemvec.ray.messages import ClusterSpec
 from gemvec.ray.node import identity
 from gemvec.settings import Settings
-from ray_embedders import SlowEmbedder
+from ray_embedders import SlowEmbedder, open_unless_first
 
 from .conftest import contents
 
@@ -50,14 +50,14 @@ def docs(tmp_path, monkeypatch):
     return folder
 
 
-def join(cluster, open_embedder):
+def join(cluster, open_embedder, min_actors=2):
     models = CountingEmbedder().list_models()
     spec = ClusterSpec(
         address=cluster.address,
         open_embedder=open_embedder,
         weights={model.name: model.weights for model in models},
         identity=identity(),
-        min_actors=2,
+        min_actors=min_actors,
         max_actors=2,
     )
     return RayEmbedder(CountingEmbedder(), Cluster(spec, lambda _: None), pieces_in_flight=spec.pieces_in_flight)
@@ -189,5 +189,17 @@ def test_a_text_that_is_refused_on_a_node_is_refused_with_its_place(cluster):
         finally:
             await embedder.close()
         await until(lambda: cluster.list_actors() == [])
+
+    asyncio.run(ask())
+
+
+def test_a_node_that_cannot_compute_costs_nothing_while_another_can(cluster, tmp_path):
+    async def ask():
+        embedder = join(cluster, partial(open_unless_first, tmp_path / "opened"), min_actors=0)
+        try:
+            found = await embedder.embed(embedder.list_models()[0], [EmbedRequest(text="text")])
+            assert (len(found), embedder.cluster.status.refused) == (1, 1)
+        finally:
+            await embedder.close()
 
     asyncio.run(ask())

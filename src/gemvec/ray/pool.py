@@ -254,9 +254,21 @@ class ActorPool:
         self._refused_until[actor.node] = time.monotonic() + self._spec.refused_seconds
         self._end(actor)
         self._notify(Notice("a node of the cluster cannot compute", reason, actor.node))
-        if not self._actors:
+        if not self._actors and self._has_other_node():
+            self._trouble = reason  # for the case that it has no room
+        elif not self._actors:
             self._refuse_waiting(reason)
         self._adjust()
+
+    def _has_other_node(self) -> bool:
+        """Whether a node that was not refused is large enough for an actor."""
+        needed = {"CPU": self._spec.cpus, "GPU": self._spec.gpus}
+        return any(
+            node["Alive"]
+            and node["NodeID"] not in self._refused_until
+            and all(node["Resources"].get(kind, 0) >= amount for kind, amount in needed.items())
+            for node in self._ray.nodes()
+        )
 
     def _refuse_waiting(self, reason: str, *, since: float = math.inf) -> None:
         """Fail the pieces that have waited since then."""
