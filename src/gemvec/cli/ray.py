@@ -49,7 +49,7 @@ def fill_address(arguments: Sequence[str]) -> list[str]:
 
 
 def _has_value(rest: Sequence[str]) -> bool:
-    """Whether what follows `--ray` is meant as its address, even if that is empty; otherwise it is a text or a source."""
+    """Whether what follows `--ray` is meant as its address, which may be empty; otherwise it is a text or a source."""
     from gemvec.ray.spec import is_address
 
     return bool(rest) and (rest[0] in {"", _AUTO} or is_address(rest[0]) or rest[0].startswith("ray:"))

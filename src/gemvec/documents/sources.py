@@ -45,7 +45,8 @@ class Sources:
         total_bytes: the size of all files, about.
 
     Raises:
-        InvalidRequest: a source does not exist, and `may_be_gone` is False; or it is empty, or of a kind that is not read.
+        InvalidRequest: a source does not exist, and `may_be_gone` is False; it is empty; or it is of a kind that is
+            not read.
         TransportFailure, StorageFailure, FailedPrecondition, BadSetting: see `Remote.open`.
     """
 
