@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from importlib.util import find_spec
 
@@ -50,7 +51,7 @@ def docs(tmp_path, monkeypatch):
     return folder
 
 
-def join(cluster, open_embedder, min_actors=2):
+def join(cluster, open_embedder, min_actors=2, on_notice=lambda _: None):
     models = CountingEmbedder().list_models()
     spec = ClusterSpec(
         address=cluster.address,
@@ -60,7 +61,7 @@ def join(cluster, open_embedder, min_actors=2):
         min_actors=min_actors,
         max_actors=2,
     )
-    return RayEmbedder(CountingEmbedder(), Cluster(spec, lambda _: None), pieces_in_flight=spec.pieces_in_flight)
+    return RayEmbedder(CountingEmbedder(), Cluster(spec, on_notice), pieces_in_flight=spec.pieces_in_flight)
 
 
 async def index(uri, embedder, **options):
@@ -200,6 +201,34 @@ def test_a_node_that_cannot_compute_costs_nothing_while_another_can(cluster, tmp
             found = await embedder.embed(embedder.list_models()[0], [EmbedRequest(text="text")])
             assert (len(found), embedder.cluster.status.refused) == (1, 1)
         finally:
+            await embedder.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.slow
+def test_work_is_given_to_another_driver_while_the_last_messages_of_one_that_ended_are_read(cluster, tmp_path):
+    is_held, is_free = threading.Event(), threading.Event()
+
+    def hold(_):
+        is_held.set()
+        is_free.wait(60)
+
+    async def ask():
+        embedder = join(cluster, partial(open_unless_first, tmp_path / "opened"), min_actors=0, on_notice=hold)
+        served = embedder.list_models()[0]
+        try:
+            first = asyncio.create_task(embedder.embed(served, [EmbedRequest(text="first")]))
+            await until(is_held.is_set)
+            os.kill(embedder.cluster._driver._process.pid, signal.SIGKILL)
+            embedder.cluster._driver._process.wait()
+            second = asyncio.create_task(embedder.embed(served, [EmbedRequest(text="second")]))
+            await asyncio.sleep(0.2)
+            assert not second.done()
+            is_free.set()
+            assert len(await first) == len(await second) == 1
+        finally:
+            is_free.set()
             await embedder.close()
 
     asyncio.run(ask())

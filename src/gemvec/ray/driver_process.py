@@ -59,7 +59,8 @@ class DriverProcess:
         except BaseException:
             self.close()
             raise
-        threading.Thread(target=self._listen, name="gemvec-ray-answers", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="gemvec-ray-answers", daemon=True)
+        self._listener.start()
 
     def _join(self, spec: ClusterSpec) -> None:
         answer: Connected | NotConnected = NotConnected(f"it did not answer within {_CONNECT_SECONDS:g} seconds")
@@ -85,7 +86,8 @@ class DriverProcess:
             await loop.run_in_executor(threads, self._send, Run(number, work))
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            loop.run_in_executor(threads, self._send, Abandon(number))
+            with suppress(RuntimeError):  # the cluster was left meanwhile
+                loop.run_in_executor(threads, self._send, Abandon(number)).add_done_callback(_ignore)
             await asyncio.wait([answer], timeout=_ABANDON_SECONDS)
             raise
         finally:
@@ -97,6 +99,8 @@ class DriverProcess:
             with self._sending:
                 self._wire.send(message)
         except OSError as error:
+            # Until what it had sent is read, it does not count as ended, and the next work would be given to it too.
+            self._listener.join(_ABANDON_SECONDS)
             raise DriverEndedError from error
 
     def _listen(self) -> None:
@@ -152,7 +156,7 @@ def _resolve(future: asyncio.Future[Outcome], answer: Outcome | DriverEndedError
         future.set_exception(answer)
 
 
-def _ignore(abandoned: asyncio.Future[Outcome]) -> None:
+def _ignore(abandoned: asyncio.Future[Outcome] | asyncio.Future[None]) -> None:
     """Look at how it ended, so that asyncio does not complain that nobody did."""
     if not abandoned.cancelled():
         abandoned.exception()
