@@ -15,8 +15,9 @@ import pytest
 
 from batch_steps import WEIGHTS, ended, file_answers, line, new, running, until
 from gemvec.errors import ClusterUnavailable
+from gemvec.ray import pool
 from gemvec.ray.executor import RayExecutor
-from gemvec.ray.messages import ClusterSpec
+from gemvec.ray.messages import Call, ClusterSpec
 from gemvec.ray.node import identity
 from gemvec.server.run import serving
 from gemvec.server.services import open_services
@@ -260,6 +261,30 @@ def test_there_is_one_driver_even_if_the_chunk_that_asked_for_a_new_one_is_aband
         assert count_drivers() == 1
         await executor.close()
         assert count_drivers() == 0
+
+    asyncio.run(steps())
+
+
+def test_what_has_waited_long_is_not_refused_as_soon_as_the_last_actor_is_lost(monkeypatch):
+    monkeypatch.setattr(pool, "_ROOM_SECONDS", 0.2)
+
+    async def steps():
+        actors = pool.ActorPool(
+            ClusterSpec(address="", open_embedder=HashEmbedder, weights={}, identity="", max_actors=0), print
+        )
+        placed = pool._Actor(handle=None, avoids=frozenset(), node="node")
+        actors._actors.append(placed)
+        waiting = asyncio.create_task(actors.compute(Call(b"")))
+        await asyncio.sleep(0.3)
+        actors._adjust()
+        actors._actors.remove(placed)
+        actors._adjust()
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await asyncio.sleep(0.2)
+        actors._adjust()
+        with pytest.raises(ClusterUnavailable, match="no node has had 1 CPUs for an actor"):
+            await waiting
 
     asyncio.run(steps())
 

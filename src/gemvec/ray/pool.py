@@ -80,6 +80,7 @@ class ActorPool:
         self._waiting: deque[_Waiter] = deque()
         self._refused_until: dict[str, float] = {}
         self._not_before = 0.0
+        self._last_placed = time.monotonic()  # when an actor last had a place
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._trouble = ""
         self._lost = self._refused = 0
@@ -195,7 +196,9 @@ class ActorPool:
                 spare -= 1
                 self._end(each)
         self._seat()
-        if not any(each.node for each in self._actors):
+        if any(each.node for each in self._actors):
+            self._last_placed = now
+        elif now - self._last_placed >= _ROOM_SECONDS:
             self._refuse_waiting(self._trouble or self._no_room(), since=now - _ROOM_SECONDS)
 
     def _no_room(self) -> str:
