@@ -50,6 +50,8 @@ def refused(*arguments):
     [
         (["--ray", "ray://10.0.0.5:10001"], "--ray has value 'ray://10.0.0.5:10001': expected nothing or HOST:PORT"),
         (["--ray=head"], "--ray has value 'head': expected nothing or HOST:PORT"),
+        (["--ray=head:71915"], "--ray has value 'head:71915': expected nothing or HOST:PORT"),
+        (["--ray=head:²"], "--ray has value 'head:²': expected nothing or HOST:PORT"),
         (["--ray", "--google"], "--ray and --google exclude each other"),
         (["--ray", "--base-url", "http://127.0.0.1:1"], "--ray and --base-url exclude each other"),
         (["--ray", "--base-url", "local"], "--ray and --base-url exclude each other"),

@@ -77,8 +77,8 @@ def _connect(address: str) -> str:
     if address != AUTO:
         try:  # Ray itself would try for minutes
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-        except OSError as error:
-            return f"no Ray cluster answers at {address} ({error.strerror or error})"
+        except (OSError, UnicodeError) as error:  # the latter for a name that none can be
+            return f"no Ray cluster answers at {address} ({getattr(error, 'strerror', None) or error})"
     try:
         import_module("ray").init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:  # noqa: BLE001 - Ray raises many kinds

@@ -13,12 +13,13 @@ from gemvec.settings import Settings
 
 # The cluster that this machine is part of.
 AUTO = "auto"
+_PORTS = 2**16
 
 
 def is_address(text: str) -> bool:
     """Whether a text is HOST:PORT."""
     host, _, port = text.rpartition(":")
-    return bool(host) and not {"/", " "} & set(host) and port.isdigit()
+    return bool(host) and not {"/", " "} & set(host) and port.isascii() and port.isdigit() and int(port) < _PORTS
 
 
 def check_ray(settings: Settings, flag: str) -> None:
