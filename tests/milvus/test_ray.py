@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from batch_steps import until
 from counting_embedder import CountingEmbedder
 from gemvec.cli.app import app
+from gemvec.cli.ray import join_cluster
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.errors import EmptyText
 from gemvec.milvus import PassageOptions, Sources, Splitter, ingest, open_collection
@@ -232,3 +234,20 @@ def test_work_is_given_to_another_driver_while_the_last_messages_of_one_that_end
             await embedder.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_does_not_wait_for_what_never_answers():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        settings = Settings(model=("fake",))
+
+        async def ask():
+            joining = asyncio.create_task(join_cluster(settings, CountingEmbedder(), address))
+            connection, _ = await asyncio.to_thread(silent.accept)
+            joining.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await joining
+            connection.close()
+
+        asyncio.run(ask())  # waits for its threads, and the timeout of this test is shorter than that of joining

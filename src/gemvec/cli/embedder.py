@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
@@ -260,7 +259,7 @@ async def _on_cluster(settings: Settings, opened: OpenEmbedder, choice: Resolved
     """Let a cluster compute what an embedder of this process would."""
     assert choice.ray is not None
     own = replace(settings, model=(_find_weights(settings, choice.model),))
-    embedder = await asyncio.to_thread(join_cluster, own, opened.embedder, choice.ray)
+    embedder = await join_cluster(own, opened.embedder, choice.ray)
     return replace(opened, embedder=embedder, on_cluster=embedder)
 
 

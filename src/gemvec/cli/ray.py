@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,8 +77,8 @@ def check_address(settings: Settings, address: str, *, server: str | None) -> No
     check_ray(settings, _FLAG)
 
 
-def join_cluster(settings: Settings, embedder: Embedder, address: str) -> RayEmbedder:
-    """Return an embedder that computes on a cluster.
+async def join_cluster(settings: Settings, embedder: Embedder, address: str) -> RayEmbedder:
+    """Return an embedder that computes on a cluster. Ctrl-C does not wait for a cluster that does not answer.
 
     Args:
         settings: name the model that actors open.
@@ -91,8 +92,17 @@ def join_cluster(settings: Settings, embedder: Embedder, address: str) -> RayEmb
     from gemvec.ray.embedder import RayEmbedder
     from gemvec.ray.spec import make_spec
 
-    spec = make_spec(settings, embedder, address)
-    return RayEmbedder(embedder, Cluster(spec, _say), pieces_in_flight=spec.pieces_in_flight)
+    is_left = threading.Event()
+
+    def join() -> RayEmbedder:
+        spec = make_spec(settings, embedder, address)
+        return RayEmbedder(embedder, Cluster(spec, _say, is_left=is_left), pieces_in_flight=spec.pieces_in_flight)
+
+    try:
+        return await asyncio.to_thread(join)
+    except asyncio.CancelledError:
+        is_left.set()
+        raise
 
 
 def make_cutter(embedder: RayEmbedder, splitter: Splitter, tokenizer_file: Path | None) -> ClusterCutter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,12 +20,15 @@ _DRIVERS_EACH = 3
 class Cluster:
     """Takes work and returns what became of it; used from one event loop."""
 
-    def __init__(self, spec: ClusterSpec, on_notice: Callable[[Notice], None]) -> None:
+    def __init__(
+        self, spec: ClusterSpec, on_notice: Callable[[Notice], None], *, is_left: threading.Event | None = None
+    ) -> None:
         """Join the cluster.
 
         Args:
             spec: which cluster, and what its actors are like.
             on_notice: called from a thread with what the user should know.
+            is_left: may be set by another thread, so that the cluster is not waited for any longer.
 
         Raises:
             ClusterUnavailable: it cannot be joined; the message says why.
@@ -34,9 +38,9 @@ class Cluster:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="gemvec-ray")
         self._starting = asyncio.Lock()
         self._restarting: asyncio.Future[None] | None = None
-        self._is_closed = False
+        self._is_left = is_left or threading.Event()
         self._before = PoolStatus()
-        self._driver = DriverProcess(spec, on_notice)
+        self._driver = DriverProcess(spec, on_notice, self._is_left)
 
     @property
     def status(self) -> PoolStatus:
@@ -79,7 +83,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Leave the cluster; its actors end with that."""
-        self._is_closed = True
+        self._is_left.set()
         async with self._starting:
             await asyncio.to_thread(self._driver.close)
         self._threads.shutdown(wait=False)
@@ -91,7 +95,7 @@ class Cluster:
             ClusterUnavailable: it cannot join the cluster.
         """
         async with self._starting:
-            if self._is_closed:
+            if self._is_left.is_set():
                 raise ClusterUnavailable
             if self._driver.is_broken:
                 if self._restarting is None or self._restarting.done():
@@ -104,10 +108,10 @@ class Cluster:
     def _restart(self) -> None:
         ended = self._driver
         ended.close()
-        self._driver = DriverProcess(self._spec, self._on_notice)
+        self._driver = DriverProcess(self._spec, self._on_notice, self._is_left)
         before, last = self._before, ended.status
         self._before = PoolStatus(lost=before.lost + last.lost, refused=before.refused + last.refused)
-        if self._is_closed:  # meanwhile, and nobody waited for this one
+        if self._is_left.is_set():  # meanwhile, and nobody waited for this one
             self._driver.close()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,8 +17,9 @@ from gemvec.errors import ClusterUnavailable
 from gemvec.ray.messages import Abandon, ClusterSpec, Connected, NotConnected, Notice, Outcome, PoolStatus, Run, Work
 from gemvec.settings import process_environ
 
-# Joining a cluster takes one or two seconds.
+# Joining a cluster takes one or two seconds; where something else than Ray listens, Ray never gives up.
 _CONNECT_SECONDS = 120.0
+_LOOK_SECONDS = 0.1
 # How long abandoned work is waited for, so that a part file is not written after it was removed.
 _ABANDON_SECONDS = 5.0
 # Nothing phones home; what the cluster's own head reports is its operator's choice.
@@ -36,12 +38,13 @@ class DriverProcess:
         is_broken: whether it has ended.
     """
 
-    def __init__(self, spec: ClusterSpec, on_notice: Callable[[Notice], None]) -> None:
+    def __init__(self, spec: ClusterSpec, on_notice: Callable[[Notice], None], is_left: threading.Event) -> None:
         """Start it, and wait until it has joined the cluster.
 
         Args:
             spec: which cluster, and what its actors are like.
             on_notice: called from a thread with what its user should know.
+            is_left: set when nobody waits for it any more.
 
         Raises:
             ClusterUnavailable: it cannot.
@@ -55,19 +58,22 @@ class DriverProcess:
         self._wire, theirs = Pipe()
         self._process = _start(theirs)
         try:
-            self._join(spec)
+            self._join(spec, is_left)
         except BaseException:
             self.close()
             raise
         self._listener = threading.Thread(target=self._listen, name="gemvec-ray-answers", daemon=True)
         self._listener.start()
 
-    def _join(self, spec: ClusterSpec) -> None:
+    def _join(self, spec: ClusterSpec, is_left: threading.Event) -> None:
         answer: Connected | NotConnected = NotConnected(f"it did not answer within {_CONNECT_SECONDS:g} seconds")
         try:
             self._wire.send(spec)
-            if self._wire.poll(_CONNECT_SECONDS):
-                answer = self._wire.recv()
+            deadline = time.monotonic() + _CONNECT_SECONDS
+            while time.monotonic() < deadline and not is_left.is_set():
+                if self._wire.poll(_LOOK_SECONDS):
+                    answer = self._wire.recv()
+                    break
         except (EOFError, OSError):
             answer = NotConnected(f"the driver has ended with code {self._process.wait()}")
         if isinstance(answer, NotConnected):
