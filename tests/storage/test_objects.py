@@ -178,6 +178,12 @@ def test_without_credentials_the_variables_and_a_command_are_named(url):
     assert command[url[:2]] in told.partition("or run: ")[2]
 
 
+def test_a_password_in_the_address_of_a_store_is_never_shown():
+    told = "Generic S3 error: Error performing HEAD http://user:canary@127.0.0.1:9/b/a in 1.2ms - HTTP error"
+    shown = explain_failure(GenericError(told), "s3://b/a")
+    assert shown == "Generic S3 error: Error performing HEAD http://127.0.0.1:9/b/a in 1.2ms - HTTP error"
+
+
 @pytest.mark.parametrize("name", ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"])
 def test_a_key_that_is_refused_is_never_shown(start_object_store, monkeypatch, caplog, name):
     caplog.set_level(logging.DEBUG)

@@ -11,6 +11,8 @@ _NO_BUCKET_CODES = ("<Code>NoSuchBucket<", "<Code>ContainerNotFound<")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _REFUSALS = ("status code: 401", "status code: 403")
 _TOLD_CHARACTERS = 300
+# An endpoint may have them, such as http://user:password@10.0.0.5:9000.
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +87,5 @@ def is_without_bucket(error: Exception) -> bool:
 
 def first_line(told: str) -> str:
     """Return what can be shown of an error of obstore; it has keys of requests removed by itself."""
-    return told.partition("\n")[0].partition(": <")[0][:_TOLD_CHARACTERS].rstrip(" .:")
+    line = _CREDENTIALS.sub("", told.partition("\n")[0].partition(": <")[0])
+    return line[:_TOLD_CHARACTERS].rstrip(" .:")
