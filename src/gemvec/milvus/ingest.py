@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from gemvec.documents.document import BadDocument, Note
 from gemvec.documents.passages import Splitter
@@ -24,13 +25,15 @@ from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import FailedPrecondition, InvalidRequest
-from gemvec.milvus.cluster_cutter import ClusterCutter
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.embed import GROUPS_AHEAD, TEXTS_PER_GROUP, check_vector, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.work import Found, Work, WorkFinder
+
+if TYPE_CHECKING:
+    from gemvec.milvus.cluster_cutter import ClusterCutter
 
 # Passages that keep a model in this process or a server busy while others are written.
 TEXTS_IN_FLIGHT = GROUPS_AHEAD * TEXTS_PER_GROUP

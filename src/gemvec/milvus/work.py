@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from gemvec.documents.cutting import CutDocument
 from gemvec.documents.document import (
@@ -24,10 +25,12 @@ from gemvec.documents.passages import Passage, Splitter
 from gemvec.documents.sources import Sources
 from gemvec.documents.vocabulary import describe_unknown
 from gemvec.embedding.embed import Float32Array
-from gemvec.milvus.cluster_cutter import ClusterCutter
 from gemvec.milvus.schema import Row, RowState
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import WORDS_VERSION, index_words
+
+if TYPE_CHECKING:
+    from gemvec.milvus.cluster_cutter import ClusterCutter
 
 # Documents looked up in one call to Milvus, and their bytes held in memory meanwhile.
 _DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20
