@@ -101,10 +101,12 @@ class _Driver:
         await asyncio.gather(self._pool.keep(), self._report())
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                loop.call_soon_threadsafe(self._take, self._wire.recv())
-        os._exit(0)  # it has ended
+        try:
+            with suppress(EOFError, OSError):
+                while True:
+                    loop.call_soon_threadsafe(self._take, self._wire.recv())
+        finally:  # it has ended, or nothing that it says can be read
+            os._exit(0)
 
     def _take(self, message: Run | Abandon) -> None:
         work = self._under_way.get(message.number)

@@ -110,12 +110,14 @@ class DriverProcess:
             raise DriverEndedError from error
 
     def _listen(self) -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                self._take(self._wire.recv())
-        self.is_broken = True
-        for number in list(self._waiting):
-            self._settle(number, DriverEndedError())
+        try:
+            with suppress(EOFError, OSError):
+                while True:
+                    self._take(self._wire.recv())
+        finally:  # also where a message cannot be read: nobody waits for ever
+            self.is_broken = True
+            for number in list(self._waiting):
+                self._settle(number, DriverEndedError())
 
     def _take(self, message: PoolStatus | Notice | Outcome) -> None:
         if isinstance(message, PoolStatus):
