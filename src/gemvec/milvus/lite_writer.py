@@ -8,7 +8,9 @@ files, log and recovery, but it leaves rows in their files, and reads, merges an
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
@@ -106,7 +108,7 @@ class LiteWriter(LiteCollection):
             ScalarInvertedIndex.build(table, spec.field_name, dtype).save(str(beside))
         else:
             faiss.write_index(_build_graph(_FileRows(path), spec), str(beside))
-        beside.replace(file)
+        _replace_durably(beside, file)
 
     def _open_rows(self) -> list[_Rows]:
         """Return the rows of every file, and those that are only in the log."""
@@ -190,7 +192,8 @@ class _Merger(CompactionManager):
         arrow.default_memory_pool().release_unused()
         kept = snapshot_references(self._data_dir)[0].get(partition, set())
         for name in set(names) - kept:
-            (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # Lite removes it when it opens the collection
+                (folder / name).unlink()
 
     def _write(self, folder: Path, pieces: Iterator[Any]) -> Iterator[str]:
         """Write files of at most as many rows as Lite's own, and yield their names."""
@@ -210,8 +213,15 @@ class _Merger(CompactionManager):
                     piece = next(pieces, None)
             first, last = self._pick_unique_seq_range(str(folder), min(orders), max(orders))
             name = DATA_FILE_TEMPLATE.format(min=first, max=last, w=SEQ_FORMAT_WIDTH)
-            beside.replace(beside.with_name(name))
+            _replace_durably(beside, beside.with_name(name))
             yield f"data/{name}"
+
+
+def _replace_durably(file: Path, target: Path) -> None:
+    """Give a file its name when its bytes are on the disk: after a power cut, half of one would be read as whole."""
+    with file.open("rb+") as written:
+        os.fsync(written.fileno())
+    file.replace(target)
 
 
 class _Rows:
@@ -335,7 +345,7 @@ def open_writer(engine: Any, uri: str, name: str) -> LiteWriter:
     if isinstance(current, LiteWriter):
         return current
     if current is not None:
-        current.close()
+        opened.pop(key).close()
     writer = opened[key] = LiteWriter(Path(uri) / "collections" / found)
     return writer
 
