@@ -74,7 +74,8 @@ class ObjectPlace:
 
     def is_equal(self, stat: ObjectStat) -> bool:
         """Whether `stat` is of the same object, with the same content."""
-        is_same = stat.e_tag == self.stat.e_tag if self.stat.e_tag else stat.st_mtime_ns == self.stat.st_mtime_ns
+        has_tag = bool(self.stat.e_tag)
+        is_same = _bare(stat.e_tag) == _bare(self.stat.e_tag) if has_tag else stat.st_mtime_ns == self.stat.st_mtime_ns
         return is_same and stat.st_size == self.stat.st_size
 
     def _fetch(self) -> bytes:
@@ -89,6 +90,11 @@ class ObjectPlace:
             with _costs_itself():
                 self.path.copy_to_file(file)
             yield from read_records(file, self.name, fields)
+
+
+def _bare(e_tag: str) -> str:
+    """Return an ETag without its quotes, which Azure leaves out in lists."""
+    return e_tag.strip('"')
 
 
 def _parse_equal(place: ObjectPlace) -> Document | BadDocument | None:
