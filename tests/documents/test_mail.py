@@ -3,11 +3,15 @@
 import struct
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.mime.image import MIMEImage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from pathlib import Path
 
 import pytest
 
 from gemvec.documents import BadDocument, Sources
+from gemvec.documents.mail import read_eml
 from gemvec.documents.readers import find_reader
 from gemvec.documents.text import UnreadableDocument
 from outlook_files import make_msg, make_ole
@@ -180,6 +184,19 @@ def test_a_body_with_a_name_is_read(disposition):
     for raw in (body, f"Content-Type: multipart/mixed; boundary=x\n\n--x\n{body}--x--\n"):
         made = read("a.eml", f"Subject: S\nMIME-Version: 1.0\n{raw}")
         assert (made.text.strip(), made.notes) == ("The body.", ())
+
+
+def test_a_page_below_its_pictures_is_read():
+    page = MIMEText("<p>The words of the page.</p>", "html")
+    message = MIMEMultipart("related", _subparts=[MIMEImage(b"x", "png"), page])
+    assert read_eml(message.as_bytes()).text.strip() == "The words of the page."
+
+
+def test_mail_whose_parts_cannot_be_told_apart_is_said_to_be_left_out():
+    mail = read_eml(b"Subject: a\nContent-Type: multipart/mixed\n\nWords without a boundary.\n")
+    assert [(each.reason, each.is_loss) for each in mail.notes] == [
+        ("its attachment 'multipart/mixed' is left out", True)
+    ]
 
 
 def test_an_attachment_inside_an_alternative_is_named():

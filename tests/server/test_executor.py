@@ -8,7 +8,8 @@ import pytest
 from gemvec.batches.executor import LocalExecutor
 from gemvec.errors import BadSetting
 from gemvec.models.fake import FakeEmbedder
-from gemvec.ray.spec import AUTO, make_spec
+from gemvec.ray.messages import AUTO
+from gemvec.ray.spec import make_spec
 from gemvec.server.executor import check_executor, open_executor
 from gemvec.settings import Settings
 

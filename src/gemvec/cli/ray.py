@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gemvec.ray.messages import Notice
 
 _FLAG = "--ray"
-_AUTO = "auto"  # the cluster that this machine is part of
 
 # The settings of actors that a command has flags for.
 RAY_SETTINGS = ("ray_max_actors", "ray_actor_cpus", "ray_actor_gpus")
@@ -40,20 +39,23 @@ RayAddress = Annotated[
 
 def fill_address(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a command with an address after each `--ray` that has none."""
+    from gemvec.ray.messages import AUTO
+
     end = arguments.index("--") if "--" in arguments else len(arguments)
     filled: list[str] = []
     for position, argument in enumerate(arguments):
         filled.append(argument)
         if argument == _FLAG and position < end and not _has_value(arguments[position + 1 : end]):
-            filled.append(_AUTO)
+            filled.append(AUTO)
     return filled
 
 
 def _has_value(rest: Sequence[str]) -> bool:
     """Whether what follows `--ray` is meant as its address, which may be empty; otherwise it is a text or a source."""
+    from gemvec.ray.messages import AUTO
     from gemvec.ray.spec import is_address
 
-    return bool(rest) and (rest[0] in {"", _AUTO} or is_address(rest[0]) or rest[0].startswith("ray:"))
+    return bool(rest) and (rest[0] in {"", AUTO} or is_address(rest[0]) or rest[0].startswith("ray:"))
 
 
 def check_address(settings: Settings, address: str, *, server: str | None) -> None:
@@ -68,9 +70,10 @@ def check_address(settings: Settings, address: str, *, server: str | None) -> No
         BadSetting: the address is not one, or another place is to compute too.
         MissingDependency: Ray is not installed.
     """
+    from gemvec.ray.messages import AUTO
     from gemvec.ray.spec import check_ray, is_address
 
-    if address != _AUTO and not is_address(address):
+    if address != AUTO and not is_address(address):
         raise BadSetting(f"--ray has value {address!r}: expected nothing or HOST:PORT, such as 10.0.0.5:6379.")
     if server:
         raise BadSetting(f"--ray and {server} exclude each other: each says where to compute.")

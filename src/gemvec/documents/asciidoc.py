@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
-from gemvec.documents.markdown_table import Cell, fill_rows, write_rows
+from gemvec.documents.markdown_table import Cell, fill_rows, read_span, write_rows
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(?P<name>\S.*?)(?:[ \t]+=+)?$")
 _FENCE = re.compile(r"^(-{4,}|\.{4,}|`{3,}\w*)$")
@@ -38,7 +38,6 @@ _OTHER_SEPARATOR = re.compile(r"\b(?:format|separator)\s*=")
 # What may be written before a cell's bar: over how many columns and rows it goes, its alignment and its style.
 _SPECIFICATION = r"(?P<times>(?:\d+(?:\.\d+)?|\.\d+)[+*])?(?:[<^>](?:\.[<^>])?|\.[<^>])?[adehlmsv]?"
 _CELL = re.compile(rf"(?:^|\s){_SPECIFICATION.replace('?P<times>', '?:')}\|")
-_MAX_SPAN = 1_000
 _BAR = re.compile(rf"(?:(?<!\S){_SPECIFICATION})?(?<!\\)\|")
 
 
@@ -153,14 +152,10 @@ def _read_table(lines: Sequence[str], attributes: str) -> list[list[str]] | None
 def _read_cells(times: str, text: str) -> list[Cell]:
     """Return a cell, or several with the same text (`3*`); what is before its bar says over how much it goes."""
     number, mark = times[:-1], times[-1:]
-    if mark == "*":
-        return [Cell(_read_cell(text))] * _count(number.partition(".")[0])
     columns, _, rows = number.partition(".")
-    return [Cell(_read_cell(text), _count(columns), _count(rows))]
-
-
-def _count(said: str) -> int:
-    return min(int(said[:6] or 1), _MAX_SPAN) or 1
+    if mark == "*":
+        return [Cell(_read_cell(text))] * read_span(columns)
+    return [Cell(_read_cell(text), read_span(columns), read_span(rows))]
 
 
 def _divide(cells: Sequence[Cell], width: int) -> list[list[Cell]] | None:

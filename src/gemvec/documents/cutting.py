@@ -18,8 +18,11 @@ from gemvec.documents.readers import READERS
 from gemvec.settings import cache_home
 
 _UNREAD = BadDocument(source="", reason="it is not here")
-# Packages on which passages depend beside those that parse files.
-_CUTTERS = ("semantic-text-splitter", "tokenizers")
+# Packages on which passages depend beside those that readers name.
+_PACKAGES = (
+    *("beautifulsoup4", "chardet", "markdown-it-py", "markdownify", "pyarrow", "pypdfium2", "pyyaml"),
+    *("semantic-text-splitter", "tokenizers"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,13 @@ def describe_readers() -> str:
     digest = blake2b(digest_size=16)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    packages = {library for reader in READERS for library in reader.libraries} | set(_CUTTERS)
-    digest.update(repr([(name, _find_version(name)) for name in sorted(packages)]).encode())
+    digest.update(repr([(name, _find_version(name)) for name in list_packages()]).encode())
     return digest.hexdigest()
+
+
+def list_packages() -> list[str]:
+    """Return the packages with which documents are read and cut."""
+    return sorted({library for reader in READERS for library in reader.libraries} | set(_PACKAGES))
 
 
 def _find_version(package: str) -> str:

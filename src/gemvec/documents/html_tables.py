@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from bs4 import Tag
 
-from gemvec.documents.markdown_table import MAX_REPEATED, Place, at, count_columns, count_heads, is_title, lay_out
+from gemvec.documents.markdown_table import (
+    MAX_REPEATED,
+    Place,
+    at,
+    count_columns,
+    count_heads,
+    is_title,
+    lay_out,
+    read_span,
+)
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -19,8 +28,6 @@ _PARTS = ["tr", "td", "th", "thead", "tbody", "tfoot", "caption"]
 _NOT_IN_CELLS = ["table", "h1", "h2", "h3", "h4", "h5", "h6"]
 _BREAKS = frozenset({"br", "p", "div", "li"})
 _LAYOUT_ROLES = frozenset({"presentation", "none"})
-# As in browsers.
-_MAX_COLUMNS = 1_000
 
 
 def fill_tables(page: BeautifulSoup) -> None:
@@ -103,8 +110,7 @@ def _find_ends(rows: Sequence[Tag]) -> list[int]:
 
 
 def _count(cell: Tag, name: str) -> int:
-    said = str(cell.get(name, "1")).strip()
-    return min(int(said[:6]), _MAX_COLUMNS) or 1 if said.isascii() and said.isdigit() else 1
+    return read_span(str(cell.get(name, "")).strip())
 
 
 def _count_rows(cell: Tag, most: int) -> int:

@@ -102,7 +102,7 @@ def _find_parts(message: EmailMessage) -> Iterator[EmailMessage]:
     """Yield texts and attachments: of alternatives the best one, and no pictures that a page shows."""
     kind = message.get_content_type()
     parts = cast("list[EmailMessage]", list(message.iter_parts()))
-    if message.get_content_maintype() != "multipart":
+    if message.get_content_maintype() != "multipart" or not message.is_multipart():  # the latter has no boundary
         yield message
     elif kind == "multipart/alternative":
         found = [message.get_body((each,)) for each in ("plain", "html")]
@@ -111,8 +111,9 @@ def _find_parts(message: EmailMessage) -> Iterator[EmailMessage]:
         inside = (each for part in parts for each in _find_parts(part))
         yield from (each for each in inside if each.get_content_maintype() != "text" or each.is_attachment())
     elif kind == "multipart/related":
-        yield from _find_parts(parts[0]) if parts else ()
-        yield from (each for each in parts[1:] if each.is_attachment())
+        root = next((each for each in parts if each.get_content_maintype() in {"text", "multipart"}), None)
+        yield from _find_parts(root) if root is not None else ()
+        yield from (each for each in parts if each is not root and each.is_attachment())
     else:
         for each in parts:
             yield from _find_parts(each)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# As in browsers.
+MAX_SPAN = 1_000
 # A longer text of a cell over several rows is only in the first of them; a shorter one names what each row is about.
 MAX_REPEATED = 100
 # A table with more cells than these for each one that is written is not a table of texts.
@@ -58,6 +60,11 @@ def write_table(rows: Sequence[Sequence[Cell]], heads: int = 0) -> str:
     heads = min(heads or count_heads([(cell.columns, cell.rows) for cell in rest[0]] if rest else []), len(rest))
     above = (" ".join(cell.text.split()) for row in rows[:titles] for cell in row)
     return "\n\n".join(filter(None, [*above, write_rows(fill_rows(rest, heads))]))
+
+
+def read_span(said: str | None) -> int:
+    """Return over how many columns or rows a cell goes by what a file says; 1 if that is no number above 0."""
+    return min(int(said[:6]), MAX_SPAN) or 1 if said and said.isascii() and said.isdigit() else 1
 
 
 def is_title(columns: Sequence[int]) -> bool:

@@ -11,13 +11,12 @@ from typing import Any
 
 from gemvec.documents.archive import Archive, find_targets
 from gemvec.documents.document import Note
-from gemvec.documents.markdown_table import Cell, write_table
+from gemvec.documents.markdown_table import MAX_SPAN, Cell, write_table
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
-_MAX_COLUMNS = 1_000  # of a merged cell
 _BOOK = "xl/workbook.xml"
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})["']""")
 
@@ -100,7 +99,7 @@ def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], mo
             if taken.get(column, 0) >= number:
                 continue
             columns, rows = merged.get((number, column), (1, 1))
-            columns = min(columns, _MAX_COLUMNS)
+            columns = min(columns, MAX_SPAN)
             taken.update(dict.fromkeys(range(column, column + columns), number + rows - 1))
             row.append(Cell(_format(value), columns, rows))
         while row and not row[-1].text:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_targets, find_title
 from gemvec.documents.document import Note
-from gemvec.documents.markdown_table import Cell, write_table
+from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _TITLES = frozenset({"title", "ctrTitle"})
 # Placeholders that repeat on every slide.
 _FURNITURE = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
 _TRUE = frozenset({"1", "true", "on"})
-_MAX_SPAN = 1_000
 _PRESENTATION = "ppt/presentation.xml"
 
 
@@ -84,11 +83,7 @@ def _find_cells(row: Element) -> list[Element]:
 
 
 def _read_cell(cell: Element) -> Cell:
-    return Cell(_read_paragraphs(cell, " "), *(_count(cell.get(name)) for name in ("gridSpan", "rowSpan")))
-
-
-def _count(said: str | None) -> int:
-    return max(1, min(int(said[:6]), _MAX_SPAN)) if said and said.isascii() and said.isdigit() else 1
+    return Cell(_read_paragraphs(cell, " "), *(read_span(cell.get(name)) for name in ("gridSpan", "rowSpan")))
 
 
 def _read_paragraphs(element: Element, joint: str) -> str:

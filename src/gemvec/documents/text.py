@@ -30,8 +30,6 @@ _USUAL = re.compile(
 _USUAL_BEFORE_ASIA = re.compile("[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u201f\u2026]")
 _USUAL_SHARE, _ZERO_SHARE = 0.95, 0.6
 _FOLDED_KINDS = frozenset({"wide", "narrow", "font", "initial", "medial", "final", "isolated", "square", "noBreak"})
-
-
 # As browsers read these names.
 _AS_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.archive import Archive, find_title
 from gemvec.documents.html import read_page
-from gemvec.documents.markdown_table import Cell, write_table
+from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word_math import spell_formulas
 from gemvec.documents.word_styles import map_styles
@@ -23,7 +23,7 @@ _UNREAD = frozenset({f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT
 _SPACES = frozenset({f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"})
 # Elements that a reader sees on a line of their own, also inside a table's cell.
 _BLOCKS = frozenset({f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}list-item", f"{_TABLE}table-cell"})
-_MAX_COLUMNS, _MAX_EMPTY = 1_000, 100
+_MAX_EMPTY = 100
 _STYLES = "word/styles.xml"
 _MAX_LEVEL = 6
 
@@ -117,13 +117,10 @@ def _read_cells(cell: Element) -> list[Cell]:
     """Return a cell, as often as it is repeated; an empty one no more than a hundred times."""
     text = _flatten(cell)
     columns, rows, times = (
-        _count(cell.get(f"{_TABLE}number-{name}")) for name in ("columns-spanned", "rows-spanned", "columns-repeated")
+        read_span(cell.get(f"{_TABLE}number-{name}"))
+        for name in ("columns-spanned", "rows-spanned", "columns-repeated")
     )
     return [Cell(text, columns, rows)] * (times if text.strip() else min(times, _MAX_EMPTY))
-
-
-def _count(said: str | None) -> int:
-    return max(1, min(int(said[:6]), _MAX_COLUMNS)) if said and said.isascii() and said.isdigit() else 1
 
 
 def _flatten(element: Element) -> str:

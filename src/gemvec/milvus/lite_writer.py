@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate
@@ -224,12 +225,12 @@ def _replace_durably(file: Path, target: Path) -> None:
     file.replace(target)
 
 
-class _Rows:
+class _Rows(ABC):
     """Rows that are read in batches."""
 
+    @abstractmethod
     def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
         """Yield the columns `names`, or all of them."""
-        raise NotImplementedError
 
     def column(self, name: str) -> Any:
         """Return one column."""

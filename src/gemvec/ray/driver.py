@@ -25,6 +25,7 @@ from gemvec.batches.job import ChunkResult, ChunkTask
 from gemvec.batches.lines import read_lines
 from gemvec.errors import GemvecError
 from gemvec.ray.messages import (
+    AUTO,
     Abandon,
     ClusterSpec,
     Computed,
@@ -43,7 +44,6 @@ from gemvec.ray.pool import ActorPool
 from gemvec.ray.suspects import blocks_of, compute_lines, compute_piece
 from gemvec.storage.durable import Checksum, write_durably
 
-AUTO = "auto"
 _CONNECT_SECONDS = 5.0
 _STATUS_SECONDS = 1.0
 

@@ -14,6 +14,8 @@ from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.embedder import Embedder
 from gemvec.errors import GemvecError
 
+# The address of the cluster that this machine is part of.
+AUTO = "auto"
 # While an actor computes one piece for each core, the next ones are on their way. The model computes texts of similar
 # length together, and the more wait, the more are similar. But all of them are lost with the actor.
 _PIECES_A_CORE = 2

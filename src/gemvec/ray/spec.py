@@ -11,8 +11,6 @@ from gemvec.ray.messages import ClusterSpec
 from gemvec.ray.node import identity, open_models, portable
 from gemvec.settings import Settings
 
-# The cluster that this machine is part of.
-AUTO = "auto"
 _PORTS = 2**16
 
 

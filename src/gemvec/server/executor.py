@@ -71,7 +71,8 @@ def _ray_address(executor: str) -> str | None:
     kind, colon, address = executor.partition(":")
     if executor == _LOCAL:
         return None
-    from gemvec.ray.spec import AUTO, is_address
+    from gemvec.ray.messages import AUTO
+    from gemvec.ray.spec import is_address
 
     if executor == _RAY:
         return AUTO
