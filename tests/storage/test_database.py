@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Pool, event, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from gemvec.errors import BadSetting, DataFolderLocked, StorageFailure, StorageFull
@@ -163,6 +163,32 @@ def test_one_server_at_a_time_holds_a_postgresql_and_others_may_still_write(post
             connection.execute(insert(jobs), job())
     with second.held():
         pass
+    first.close()
+    second.close()
+
+
+def test_a_postgresql_is_released_before_the_connection_closes_which_is_noticed_later(postgresql_url):
+    first, second = open_database(postgresql_url), open_database(postgresql_url)
+    could_be_held = []
+
+    def hold_elsewhere(_):
+        if not could_be_held:  # the other's own connection closes as well
+            could_be_held.append(None)
+            could_be_held[0] = _can_be_held(second)
+
+    with first.held():
+        event.listen(Pool, "close_detached", hold_elsewhere)
+    event.remove(Pool, "close_detached", hold_elsewhere)
+    assert could_be_held == [True]
+    first.close()
+    second.close()
+
+
+def test_the_end_of_a_hold_whose_connection_was_lost_is_quiet(postgresql_url):
+    first, second = open_database(postgresql_url), open_database(postgresql_url)
+    end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    with first.held(), second.read() as connection:
+        connection.execute(text(end_others + " AND query LIKE '%pg_try_advisory_lock%'"))
     first.close()
     second.close()
 

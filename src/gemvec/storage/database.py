@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,9 @@ _CONNECT_SECONDS = 5
 _POSTGRESQL_DISK_FULL = "53100"
 _WRITES = "gemvec_writes"
 # Advisory locks are numbers: "gemv", and one for the schema, because a database may have a gemvec in each schema.
-_HOLD = text(f"SELECT pg_try_advisory_lock({0x67656D76}, hashtext(current_schema()))")
+_LOCK = f"{0x67656D76}, hashtext(current_schema())"
+_HOLD = text(f"SELECT pg_try_advisory_lock({_LOCK})")
+_RELEASE = text(f"SELECT pg_advisory_unlock({_LOCK})")
 _KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 _NOTICE_WHO_VANISHED = text(
     "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _KEEPALIVES.items())
@@ -143,7 +145,8 @@ class Database:
     def held(self) -> Generator[None]:
         """Keep other servers off this database while the block lasts; a SQLite file is protected by its folder's lock.
 
-        PostgreSQL releases the lock when the connection ends for any reason; a lost machine is noticed within a minute.
+        After the block the next server can hold it at once. Where a server was killed, PostgreSQL releases the lock as
+        soon as it notices the end of the connection; a lost machine is noticed within a minute.
 
         Raises:
             DataFolderLocked: another server holds it.
@@ -160,7 +163,12 @@ class Database:
                 is_ours = connection.scalar(_HOLD)
             if not is_ours:
                 raise DataFolderLocked("Another gemvec server uses the database.")
-            yield
+            try:
+                yield
+            finally:
+                # PostgreSQL notices a closed connection only later. A lost one has released the lock already.
+                with suppress(StorageFailure), _translated():
+                    connection.execute(_RELEASE)
 
     def close(self) -> None:
         """Close every connection."""
