@@ -7,8 +7,9 @@ DATA are folders in the layouts that `gemvec eval` reads, from public repositori
 of google-deepmind/xquad. For each model a server is started in a separate process; every text is sent to it as by a
 client. Pairs of sentences are measured in both precisions, the rest in `fast`. Scores are times 100: Spearman's
 correlation; the part of the sentences whose English translation is the nearest; for XQuAD, nDCG@10 of a question's own
-paragraph among 240, found by exact search. The output is written after each set, and sets that it has already, of the
-same commit, are not measured again. Exit status 1 when a reference is missed by more than its tolerance.
+paragraph among 240, found by exact search. The output is written after each set. It keeps what it has of other sets,
+models and commits: each line says of which commit it is, and is measured again only at another one. Exit status 1 when
+a reference is missed by more than its tolerance.
 """
 
 from __future__ import annotations
@@ -63,25 +64,35 @@ def choose(datasets: Sequence[Dataset], precision: str) -> list[Dataset]:
     ]
 
 
-def run(model: str, precision: str, datasets: Sequence[Dataset]) -> Iterator[dict[str, Any]]:
+def run(model: str, precision: str, datasets: Sequence[Dataset], commit: str) -> Iterator[dict[str, Any]]:
     """Measure a model in a precision and yield the lines of its results."""
     with serving(model, precision) as url:
         for data in datasets:
             started = time.perf_counter()
             (found,) = asyncio.run(measure(url, model, [data], OPTIONS))
-            yield describe(found, precision)
+            yield describe(found, precision, commit)
             print(f"{model} {precision} {data.name} {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
-def read_results(output: Path | None, commit: str) -> list[dict[str, Any]]:
-    """Return what an output has already of this commit."""
+def key_of(line: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what a line of the results is about: model, precision and data set."""
+    return line["model"], line["precision"], line["dataset"]
+
+
+def read_results(output: Path | None) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return the lines that an output has already, each with its commit."""
     if output is None or not output.is_file():
-        return []
-    found = json.loads(output.read_bytes())
-    return found["results"] if found["commit"] == commit else []
+        return {}
+    return {key_of(each): each for each in json.loads(output.read_bytes())["results"]}
 
 
-def describe(measurement: Measurement, precision: str) -> dict[str, Any]:
+def in_order(results: dict[tuple[str, str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return lines by model, precision and data set, so that it does not matter when each was measured."""
+    models = list(dict.fromkeys([*MODELS, *(model for model, _, _ in results)]))
+    return sorted(results.values(), key=lambda line: (models.index(line["model"]), line["precision"], line["dataset"]))
+
+
+def describe(measurement: Measurement, precision: str, commit: str) -> dict[str, Any]:
     """Return one line of the results, with its reference if there is one."""
     scores = {metric: round(100 * measurement.scores[metric], 2) for metric in METRICS if metric in measurement.scores}
     line = {
@@ -89,6 +100,7 @@ def describe(measurement: Measurement, precision: str) -> dict[str, Any]:
         "model": measurement.model,
         "weights": measurement.weights,
         "precision": precision,
+        "commit": commit,
         "scores": scores,
     }
     reference = REFERENCES.get(measurement.model, {}).get(measurement.dataset)
@@ -109,16 +121,16 @@ def main() -> int:
     datasets = load_datasets(options.data)
     names = " ".join(path.name for path in options.data)
     outcome = {**describe_run(PACKAGES), "command": f"python benchmarks/languages.py {names}"}
-    results = read_results(options.output, outcome["commit"])
-    known = {(each["model"], each["precision"], each["dataset"]) for each in results}
+    commit, results = outcome["commit"], read_results(options.output)
+    known = {key for key, line in results.items() if line["commit"] == commit}
     for model, precision in product(options.model or MODELS, PRECISIONS):
         missing = [data for data in choose(datasets, precision) if (model, precision, data.name) not in known]
-        for line in run(model, precision, missing) if missing else ():
-            results.append(line)
+        for line in run(model, precision, missing, commit) if missing else ():
+            results[key_of(line)] = line
             if options.output:
-                options.output.write_text(json.dumps(outcome | {"results": results}, indent=1) + "\n")
-    print(json.dumps(outcome | {"results": results}, indent=1))
-    missed = [each for each in results if abs(each.get("difference", 0)) > each.get("tolerance", 0)]
+                options.output.write_text(json.dumps(outcome | {"results": in_order(results)}, indent=1) + "\n")
+    print(json.dumps(outcome | {"results": in_order(results)}, indent=1))
+    missed = [each for each in results.values() if abs(each.get("difference", 0)) > each.get("tolerance", 0)]
     for each in missed:
         print(f"missed: {each}", file=sys.stderr)
     return int(bool(missed))

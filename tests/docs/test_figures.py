@@ -118,6 +118,7 @@ def test_the_page_of_models_says_how_good_models_are_in_each_language():
             for model in models
         ]
         assert row(name)[: len(expected)] == expected, name
+    assert all(each["commit"] for each in measured)
     shown = {f"tatoeba.{tatoeba}-eng" for tatoeba, _ in LANGUAGES.values()}
     shown |= {f"xquad.{xquad}" for _, xquad in LANGUAGES.values()} | {f"STS17.{pair}" for pair in STS17.values()}
     assert {each["dataset"] for each in measured} - shown == {"STS17.track4b.es-en"}
