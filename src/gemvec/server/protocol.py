@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 
 from gemvec.logs import get_logger
 from gemvec.server.heads import refusal_body
+from gemvec.server.joining import JoiningTransport
 from gemvec.server.lingering import LingeringTransport
 from gemvec.settings import Settings
 
@@ -82,7 +83,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Expect a request soon; refuse the connection if there are too many."""
         super().connection_made(transport)
-        self._lingering = LingeringTransport(transport, self._is_arriving)
+        joining = cast("asyncio.Transport", JoiningTransport(transport, self.loop))
+        self._lingering = LingeringTransport(joining, self._is_arriving)
         self.transport = cast("asyncio.Transport", self._lingering)
         if len(self.connections) > self._bounds.max_connections:
             log.warning("too many connections", extra={"connections": len(self.connections)})
