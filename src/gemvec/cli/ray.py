@@ -39,6 +39,8 @@ RayAddress = Annotated[
 
 def fill_address(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a command with an address after each `--ray` that has none."""
+    if _FLAG not in arguments:
+        return list(arguments)
     from gemvec.ray.messages import AUTO
 
     end = arguments.index("--") if "--" in arguments else len(arguments)
