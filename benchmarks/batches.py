@@ -56,19 +56,19 @@ SERVE_IN_ONE_PROCESS = "from gemvec.batches import executor; executor.CHUNKS_WIT
 Figures = dict[str, float | list[float]]
 
 
-def texts(count: int) -> Iterator[str]:
-    """Yield short sentences of 4 to 16 common words, the same ones each time."""
+def texts(count: int, words: tuple[int, int] = (4, 16)) -> Iterator[str]:
+    """Yield sentences of so many common words, the same ones each time."""
     common = COMMON.split()
     choose = np.random.default_rng(0)
     for _ in range(count):
-        chosen: list[int] = choose.integers(0, len(common), int(choose.integers(4, 17))).tolist()
+        chosen: list[int] = choose.integers(0, len(common), int(choose.integers(words[0], words[1] + 1))).tolist()
         yield " ".join(common[index] for index in chosen)
 
 
-def write_input(path: Path, count: int) -> None:
+def write_input(path: Path, count: int, words: tuple[int, int] = (4, 16)) -> None:
     """Write the texts as a batch's input."""
     with path.open("w") as file:
-        for number, text in enumerate(texts(count)):
+        for number, text in enumerate(texts(count, words)):
             request = {"content": {"parts": [{"text": text}]}, "task_type": "RETRIEVAL_DOCUMENT"}
             file.write(json.dumps({"key": f"request_{number}", "request": request}) + "\n")
 

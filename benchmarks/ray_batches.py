@@ -12,8 +12,10 @@
   started the actor. CPU seconds are those of all processes of a case: for `ray` server, driver, actor and everything
   of Ray's own, which grows with the time that the batch takes. `idle_cores` is what all of them take afterwards, when
   there is no work.
+- `one_node_passages`: the same with a tenth of the texts, each as long as a passage of a document.
 
-All texts are 4 to 16 common words. Where others use the machine, CPU seconds tell more than the clock.
+The texts are 4 to 16 common words, passages 100 to 200. Where others use the machine, CPU seconds tell more than the
+clock.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ CHUNK, IN_FLIGHT, STREAMS = 256, 8, 2
 STORE_BYTES = 100 * 2**20
 PACKAGES = ("gemvec", "ray", "numpy", "openvino", "tokenizers")
 CASES = ("engine", "batch", "ray")
-POLL_SECONDS = 0.5
+SHORT, PASSAGES = (4, 16), (100, 200)  # words
+POLL_SECONDS = 0.1
 IDLE_SECONDS = 20.0
 # By words of their command lines; everything else is Ray's own.
 PARTS = {"actor": "ray::ChunkActor", "driver": "driver import serve", "server": "-m gemvec serve"}
@@ -210,7 +213,7 @@ def compare(found: Path, expected: Path, count: int) -> dict[str, Any]:
     return {"lines_in_order": number, "lines_with_the_same_bytes": equal, "lowest_cosine": cosine}
 
 
-async def engine(count: int) -> Figures:
+async def engine(count: int, words: tuple[int, int]) -> Figures:
     """Embed the texts and forget the vectors."""
     from gemvec.embedding.embed import EmbedRequest, Priority
     from gemvec.embedding.task_type import TaskType
@@ -218,7 +221,7 @@ async def engine(count: int) -> Figures:
     from gemvec.settings import Settings
 
     embedder = open_embedder(Settings(model=(MODEL,), streams=STREAMS))
-    requests = [EmbedRequest(text=text, task_type=TaskType.RETRIEVAL_DOCUMENT) for text in texts(count)]
+    requests = [EmbedRequest(text=text, task_type=TaskType.RETRIEVAL_DOCUMENT) for text in texts(count, words)]
     turns = asyncio.Semaphore(IN_FLIGHT)
 
     async def embed(start: int) -> None:
@@ -233,16 +236,16 @@ async def engine(count: int) -> Figures:
     return {name: round(value, 2) for name, value in figures.items()}
 
 
-def run_case(case: str, folder: Path, address: str, count: int) -> Figures:
+def run_case(case: str, folder: Path, address: str, count: int, words: tuple[int, int]) -> Figures:
     """Return the figures of one case."""
     if case == "engine":
-        command = [sys.executable, __file__, "--engine", "--measured", str(count)]
+        command = [sys.executable, __file__, "--measured", str(count), "--engine", *map(str, words)]
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     on_ray = ["--executor", f"ray:{address}", "--ray-max-actors", "1", "--ray-actor-cpus", str(STREAMS)]
     flags = on_ray if case == "ray" else []
     warm, path = folder / "warm.jsonl", folder / "measured.jsonl"
-    write_input(warm, CHUNK * IN_FLIGHT)
-    write_input(path, count)
+    write_input(warm, CHUNK * IN_FLIGHT, words)
+    write_input(path, count, words)
     with (
         tempfile.TemporaryDirectory(dir=folder) as data,
         server(Path(data), MODEL, *flags) as url,
@@ -256,14 +259,14 @@ def run_case(case: str, folder: Path, address: str, count: int) -> Figures:
         return figures
 
 
-def one_node(folder: Path, count: int, rounds: int) -> dict[str, Any]:
+def one_node(folder: Path, count: int, rounds: int, words: tuple[int, int]) -> dict[str, Any]:
     """Measure what batches on one node cost over the engine, and over batches without Ray."""
     figures: dict[str, list[Figures]] = {case: [] for case in CASES}
     for _ in range(rounds):
         for case in CASES:
             with running_cluster(case) as address:
                 load = round(os.getloadavg()[0], 2)
-                figures[case].append(run_case(case, folder, address, count) | {"load_before": load})
+                figures[case].append(run_case(case, folder, address, count, words) | {"load_before": load})
             print(case, figures[case][-1], flush=True)
     middle = {
         case: {name: statistics.median(each[name] for each in found) for name in ("wall", "cpu")}
@@ -274,7 +277,7 @@ def one_node(folder: Path, count: int, rounds: int) -> dict[str, Any]:
         for case, alone in (("batch", "engine"), ("ray", "engine"), ("ray", "batch"))
     }
     print(json.dumps(cost, indent=1))
-    return {"texts": count, "cost": cost, "figures": figures}
+    return {"texts": count, "words": words, "cost": cost, "figures": figures}
 
 
 @contextmanager
@@ -294,10 +297,10 @@ def main() -> None:
     parser.add_argument("--measured", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--engine", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--engine", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.engine:
-        print(json.dumps(asyncio.run(engine(options.measured))))
+        print(json.dumps(asyncio.run(engine(options.measured, tuple(options.engine)))))
         return
     result: dict[str, Any] = describe_run(PACKAGES) | {
         "models": [STATIC_MODEL, MODEL],
@@ -306,7 +309,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.rounds:
-            result["one_node"] = one_node(folder, options.measured, options.rounds)
+            result["one_node"] = one_node(folder, options.measured, options.rounds, SHORT)
+            result["one_node_passages"] = one_node(folder, options.measured // 10, options.rounds, PASSAGES)
         if options.texts:
             result["two_nodes"] = two_nodes(folder, options.texts)
     if options.output:
