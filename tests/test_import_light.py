@@ -46,3 +46,13 @@ def test_importing_gemvec_loads_nothing_heavy(source):
 
 def test_importing_gemvec_alone_does_not_even_load_numpy():
     assert not loaded_by("import gemvec") & {"numpy", "msgspec", "asyncio", "http"}
+
+
+def test_a_server_on_sqlite_loads_nothing_of_postgresql():
+    outcome = subprocess.run(
+        [sys.executable, "-c", "import sys\nimport gemvec.server.services\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {name for name in outcome.stdout.split() if "postgresql" in name or "psycopg" in name}

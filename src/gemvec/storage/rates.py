@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, delete, extract, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from gemvec.storage.schema import rate_windows
 
@@ -90,6 +89,8 @@ def take_shares(connection: Connection, asked: Sequence[Asked]) -> list[Share]:
         connection: to PostgreSQL.
         asked: of one caller.
     """
+    from sqlalchemy.dialects.postgresql import insert  # a server on SQLite never needs it, and it takes 20 ms to load
+
     table = rate_windows
     for each in sorted(asked, key=lambda one: (one.window.model, one.window.quota_id)):  # one order of locks for all
         row = {"owner": each.window.owner, "model": each.window.model, "quota_id": each.window.quota_id}
