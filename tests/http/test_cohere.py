@@ -107,3 +107,40 @@ def test_errors_have_coheres_shape_and_name_the_field(http, body, status, words)
 def test_a_bad_key_is_unauthenticated(running):
     with running(api_key=("secret",)) as http:
         assert post(http).status_code == 401
+
+
+def post_to_v1(http, **body):
+    return http.post("/v1/embed", json={"model": MODEL, "texts": TEXTS, **body})
+
+
+def test_the_first_route_answers_with_floats_where_no_encoding_is_named(http):
+    answer = post_to_v1(http, input_type="search_document").json()
+    assert answer["response_type"] == "embeddings_floats"
+    assert answer["embeddings"] == post(http).json()["embeddings"]["float"]
+    assert answer["texts"] == TEXTS
+    assert answer["meta"] == {"api_version": {"version": "1"}, "billed_units": {"input_tokens": 4}}
+
+
+def test_the_first_route_answers_by_encoding_where_one_is_named(http):
+    answer = post_to_v1(http, embedding_types=["ubinary", "float"]).json()
+    assert answer["response_type"] == "embeddings_by_type"
+    assert answer["embeddings"] == post(http, embedding_types=["ubinary", "float"]).json()["embeddings"]
+
+
+def test_the_first_route_needs_no_model(http):
+    answer = post_to_v1(http, model=None)
+    default = http.get("/v1/models").json()["models"][0]["name"].removeprefix("models/")
+    assert answer.json()["embeddings"] == post_to_v1(http, model=default).json()["embeddings"]
+
+
+def test_a_body_of_another_service_at_the_first_route_is_told_what_this_one_takes(http):
+    """text-embeddings-inference has its route without a version."""
+    refused = post_to_v1(http, texts=None, inputs=["a"])
+    assert (refused.status_code, refused.json()) == (400, {"message": "`inputs`: give the texts in `texts`"})
+
+
+@pytest.mark.parametrize("body", [{"texts": []}, {"model": "none"}, {"images": ["data:"]}, {"truncate": "START"}])
+def test_the_first_route_refuses_what_the_second_does(http, body):
+    first, second = post_to_v1(http, **body), post(http, **body)
+    assert (first.status_code, first.json()) == (second.status_code, second.json())
+    assert first.status_code in {400, 404}

@@ -23,6 +23,11 @@ def test_texts_are_embedded_in_order(http):
     assert answer["total_duration"] > 0
 
 
+def test_no_dimensions_are_as_many_as_the_model_has(http):
+    assert post(http, input="a", dimensions=0).json()["embeddings"] == [gemini(http, "a")]
+    assert post(http, input="a", dimensions=-1).status_code == 400
+
+
 def test_one_text_is_a_list_of_one(http):
     assert post(http, input="a").json()["embeddings"] == [gemini(http, "a")]
 

@@ -70,11 +70,15 @@ def embedding(http, **options):
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_instead_of_floats_are_those_of_coheres_route(http, name):
-    """Voyage AI's and Mistral's field, Jina AI's, and Mixedbread's; Voyage AI's client asks for the bytes in base64."""
+    """Voyage AI's and Mistral's field, Jina AI's, Mixedbread's, and the one that LlamaIndex sends to Jina AI.
+
+    Voyage AI's client asks for the bytes in base64.
+    """
     body = {"model": "tiny", "texts": ["the dog"], "embedding_types": [name], "output_dimension": 16}
     (expected,) = http.post("/v2/embed", json=body).json()["embeddings"][name]
     assert embedding(http, output_dtype=name) == embedding(http, embedding_type=name) == expected
     assert embedding(http, encoding_format=name) == embedding(http, encoding_format=name, output_dtype=name) == expected
+    assert embedding(http, encoding_type=name) == expected
     in_base64 = base64.b64decode(embedding(http, output_dtype=name, encoding_format="base64"))
     assert np.frombuffer(in_base64, NUMBERS[name]).tolist() == expected
 
@@ -84,6 +88,26 @@ def test_floats_may_be_named_as_such(http):
     assert embedding(http, output_dtype="float") == embedding(http, embedding_type="float") == floats
     assert embedding(http, embedding_type="base64") == embedding(http, encoding_format="base64")
     assert embedding(http, dimensions=None, output_dimension=16) == floats
+    assert embedding(http, encoding_type="float", encoding_format="float") == floats
+
+
+def test_no_dimensions_are_as_many_as_the_model_has(http):
+    """Infinity documents 0 as the default, and its client always sends it."""
+    whole = http.post("/v1/embeddings", json={"input": "the dog"}).json()
+    assert http.post("/v1/embeddings", json={"input": "the dog", "dimensions": 0}).json() == whole
+    assert len(embedding(http, dimensions=0, output_dimension=16)) == 16
+
+
+@pytest.mark.parametrize("body", [{"dimensions": -1}, {"output_dimension": 0}, {"dimensions": 0.5}])
+def test_dimensions_that_no_service_has_are_refused(http, body):
+    refused = http.post("/v1/embeddings", json={"input": "the dog", **body})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, *body)
+
+
+def test_two_fields_that_ask_for_different_numbers_are_refused(http):
+    refused = http.post("/v1/embeddings", json={"input": "a", "encoding_type": "binary", "embedding_type": "ubinary"})
+    assert refused.status_code == 400
+    assert "`embedding_type` and `encoding_type` ask for different things" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("option", [{"truncation": False}, {"truncate": False}, {"truncate": "NONE"}])
@@ -147,7 +171,7 @@ def test_an_id_that_is_no_token_is_refused(http):
     [
         ({"input": []}, "input"),
         ({"input": ["a", ""]}, "input[1]"),
-        ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({"input": "a", "dimensions": -1}, "dimensions"),
         ({"input": ["a", {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]}, "input[1]"),
         ({}, "input"),
         ({"input": "a", "encoding_format": "int4"}, "encoding_format"),

@@ -44,11 +44,16 @@ def cohere(http, **options):
     return http.post("/v2/embed", json={"model": "prompting", "texts": [TEXT], **options})
 
 
+def cohere_v1(http, **options):
+    return http.post("/v1/embed", json={"texts": [TEXT], **options})
+
+
 ROUTES = {
     openai: lambda answer: answer["data"][0]["embedding"],
     tei: lambda answer: answer[0],
     ollama: lambda answer: answer["embeddings"][0],
     cohere: lambda answer: answer["embeddings"]["float"][0],
+    cohere_v1: lambda answer: answer["embeddings"][0],
 }
 
 

@@ -44,7 +44,7 @@ async def embed_texts(request: Request) -> Response:
     options = EmbedRequest(
         text="",
         task_type=asked.named_task(),
-        output_dimensionality=asked.dimensions,
+        output_dimensionality=asked.dimensions or None,  # Ollama reads 0 as not given
         auto_truncate=asked.truncate,
     )
     embeddings = await _embed(request, model, asked.inputs or (), options, "input")

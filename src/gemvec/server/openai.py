@@ -37,7 +37,8 @@ async def create_embeddings(request: Request) -> Response:
         auto_truncate=asked.is_cut(),
     )
     await reserve_answer(request, model, len(asked.inputs), dimensions)
-    embeddings = await embed_inputs(request, model, await _texts_of(asked.inputs), options, field="input")
+    texts = await _texts_of(asked.inputs)
+    embeddings = await embed_inputs(request, model, texts, options, field="input", dimensions=asked.dimensions_field())
     values = await write_vectors([each.vector for each in embeddings], write)
     return await answer_many(
         request,

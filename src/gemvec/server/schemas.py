@@ -94,6 +94,8 @@ MESSAGES: tuple[type[Message], ...] = (
     ollama.OllamaError,
     cohere.CohereEmbedRequest,
     cohere.CohereEmbedResponse,
+    cohere.CohereV1EmbedRequest,
+    cohere.CohereV1EmbedResponse,
     cohere.CohereEmbeddings,
     cohere.CohereMeta,
     cohere.CohereApiVersion,

@@ -1,7 +1,7 @@
-"""The messages of Cohere's embed route, as its SDKs send them.
+"""The messages of Cohere's embed routes, as its SDKs send them.
 
 Unknown fields are ignored, but options that would change the vectors and are not supported are refused. Contract:
-Cohere's API reference for `POST /v2/embed`; cohere-python 5 and 6.
+Cohere's API references for `POST /v2/embed` and `POST /v1/embed`; cohere-python 5 to 7.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from typing import Annotated, Any, cast
 
 from gemvec.wire.encodings import ENCODINGS
 from gemvec.wire.inputs import TEXTS, TRUNCATE, TaskNames
-from gemvec.wire.kinds import COUNT, INTEGER_VECTORS, VECTORS, Refused, choice, list_of, refused
+from gemvec.wire.kinds import COUNT, INTEGER_VECTORS, VECTORS, Kind, Refused, choice, list_of, refused
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 _MISSING = "`{path}` is required"
+_FLOATS_OR_BY_TYPE = Kind(
+    lambda value: value, None, {"anyOf": [VECTORS.schema, {"$ref": "#/components/schemas/CohereEmbeddings"}]}
+)
 _ENCODING = choice(tuple(ENCODINGS), f"`{{path}}`: {{value}} is not one of {', '.join(ENCODINGS)}")
 
 
-class CohereEmbedRequest(TaskNames, frozen=True, kw_only=True):
-    """Texts to embed."""
+class CohereTexts(TaskNames, frozen=True, kw_only=True):
+    """What both routes take beside a model."""
 
-    model: Annotated[str, Field("A served name.", missing=_MISSING)]
     texts: Annotated[
         list[str], Field("The texts, at least one.", kind=TEXTS, missing=_MISSING, is_indexed=True, minItems=1)
     ]
@@ -50,6 +52,18 @@ class CohereEmbedRequest(TaskNames, frozen=True, kw_only=True):
         return list(dict.fromkeys(self.embedding_types or ["float"]))
 
 
+class CohereEmbedRequest(CohereTexts, frozen=True, kw_only=True):
+    """Texts to embed."""
+
+    model: Annotated[str, Field("A served name.", missing=_MISSING)]
+
+
+class CohereV1EmbedRequest(CohereTexts, frozen=True, kw_only=True):
+    """Texts to embed, as Cohere's first clients send them."""
+
+    model: Annotated[str | None, Field("A served name; by default the default model.")] = None
+
+
 class CohereEmbeddings(JsonMessage, frozen=True, kw_only=True):
     """The vectors in each requested encoding, in the order of the texts."""
 
@@ -64,7 +78,7 @@ class CohereEmbeddings(JsonMessage, frozen=True, kw_only=True):
 class CohereApiVersion(JsonMessage, frozen=True, kw_only=True):
     """The version of Cohere's API."""
 
-    version: Annotated[str, Field("2")] = "2"
+    version: Annotated[str, Field("1 or 2, as the route.")] = "2"
 
 
 class CohereBilledUnits(JsonMessage, frozen=True, kw_only=True):
@@ -91,6 +105,18 @@ class CohereEmbedResponse(JsonMessage, frozen=True, kw_only=True):
     meta: Annotated[CohereMeta, Field("Facts about the call.")]
 
 
+class CohereV1EmbedResponse(JsonMessage, frozen=True, kw_only=True):
+    """The vectors, as Cohere's first clients read them."""
+
+    id: Annotated[str, Field("The request's id, as in the log.")]
+    response_type: Annotated[str, Field("embeddings_floats, or embeddings_by_type if the request names encodings.")] = (
+        "embeddings_floats"
+    )
+    embeddings: Annotated[Any, Field("The vectors, or the vectors by encoding.", kind=_FLOATS_OR_BY_TYPE)]
+    texts: Annotated[list[str], Field("The texts.")]
+    meta: Annotated[CohereMeta, Field("Facts about the call.")]
+
+
 class CohereError(JsonMessage, frozen=True, kw_only=True):
     """What went wrong."""
 
@@ -103,15 +129,20 @@ def embeddings_of(vectors: Mapping[str, Sequence[Any]]) -> CohereEmbeddings:
     return CohereEmbeddings(**cast("dict[str, Any]", named))
 
 
-def meta_of(token_count: int, truncated: Mapping[int, int]) -> CohereMeta:
+def meta_of(token_count: int, truncated: Mapping[int, int], *, version: str = "2") -> CohereMeta:
     """Return the facts about a call.
 
     Args:
         token_count: tokens that were embedded.
         truncated: by the index of each text that was cut, its tokens before the cut.
+        version: of Cohere's API.
     """
     warnings = [f"texts[{index}] was cut: it had {count} tokens or more" for index, count in truncated.items()]
-    return CohereMeta(billed_units=CohereBilledUnits(input_tokens=token_count), warnings=warnings or None)
+    return CohereMeta(
+        api_version=CohereApiVersion(version=version),
+        billed_units=CohereBilledUnits(input_tokens=token_count),
+        warnings=warnings or None,
+    )
 
 
 def error_to_wire(message: str) -> dict[str, Any]:

@@ -39,7 +39,9 @@ class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
     ] = None
     prompt: Annotated[str | None, Field("Refused without `input`: it belongs to /api/embeddings.")] = None
     truncate: _Truncate = True
-    dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
+    dimensions: Annotated[int | None, Field("Number of values in each vector; by default, and for 0, the model's.")] = (
+        None
+    )
     options: _Ignored = None
     keep_alive: _Ignored = None
 

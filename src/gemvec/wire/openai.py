@@ -68,7 +68,9 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
         ),
     ]
     model: Annotated[str | None, Field("A served name; by default the default model.")] = None
-    dimensions: Annotated[int | None, Field("Number of values in each vector; by default the model's.")] = None
+    dimensions: Annotated[
+        int | None, Field("Number of values in each vector; by default, and for Infinity's 0, the model's.")
+    ] = None
     output_dimension: Annotated[int | None, Field("The same in Voyage AI's and Mistral's words.")] = None
     encoding_format: Annotated[
         str,
@@ -84,6 +86,7 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
     embedding_type: Annotated[
         str | None, Field("Bits or base64 instead of floats, as Jina AI has them.", kind=_ENCODING)
     ] = None
+    encoding_type: Annotated[str | None, Field("The same, as LlamaIndex sends it to Jina AI.", kind=_ENCODING)] = None
     truncation: Annotated[
         bool | None, Field("Cut a text that is too long (true) or refuse it (false); Voyage AI's.", default=True)
     ] = None
@@ -127,7 +130,11 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
         Raises:
             InvalidRequest: two fields ask for different ones.
         """
-        return _only({"dimensions": self.dimensions, "output_dimension": self.output_dimension})
+        return _only({"dimensions": self.dimensions or None, "output_dimension": self.output_dimension})
+
+    def dimensions_field(self) -> str:
+        """Return the name of the field that asks for a number of values."""
+        return "dimensions" if self.output_dimension is None else "output_dimension"
 
     def is_cut(self) -> bool:
         """Return whether a text that is too long is cut (True) or refused (False).
@@ -143,11 +150,12 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
         Raises:
             InvalidRequest: two fields ask for different ways.
         """
-        in_base64 = "base64" in {self.encoding_format, self.embedding_type}
+        in_base64 = "base64" in {self.encoding_format, self.embedding_type, self.encoding_type}
         named = {
             "output_dtype": self.output_dtype,
             "embedding_type": None if self.embedding_type == "base64" else self.embedding_type,
             # Clients send float unasked.
+            "encoding_type": None if self.encoding_type in {"float", "base64"} else self.encoding_type,
             "encoding_format": None if self.encoding_format in {"float", "base64"} else self.encoding_format,
         }
         encode = NUMBERS[_only(named) or "float"]
