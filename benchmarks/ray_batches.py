@@ -148,7 +148,7 @@ def run_batch(
         before, wall, peak = cpu_seconds(), time.perf_counter(), 0.0
         batch = batches.create_from_file(model, uploaded.name)
         while not batch.state.is_ended:
-            time.sleep(POLL_SECONDS)
+            time.sleep(IMPATIENT_POLL_SECONDS if half else POLL_SECONDS)
             peak = max(peak, resident_mib())
             batch = batches.get(batch.batch_id)
             done = batch.stats.successful_request_count
@@ -183,6 +183,7 @@ def two_nodes(folder: Path, count: int) -> dict[str, Any]:
             metrics = subprocess.run(["curl", "-s", f"{url}/metrics"], capture_output=True, text=True, check=True)
     lost = re.search(r"^gemvec_ray_lost_actors_total (\S+)$", metrics.stdout, re.MULTILINE)
     assert lost
+    assert float(lost[1]), "the node had no work any more when it was killed"
     print("two nodes", figures, f"killed after {killed[0]}, lost actors {lost[1]}", flush=True)
     with server(folder / "local", STATIC_MODEL) as url:
         alone = run_batch(url, STATIC_MODEL, path, folder / "local.jsonl")
