@@ -21,15 +21,16 @@ PARTS = [
     "Text\n\n~~~~\n```\n\nopen to the end\n",
 ]
 TEXTS = [*PARTS, "\n".join(PARTS), "\n\n".join([*PARTS[:-1], *PARTS]), "no newline at the end\n\nb"]
+TEXTS += [TEXTS[-2].replace("\n", end) for end in ("\r\n", "\r")] + [TEXTS[-2].replace("a\n\nb", "a\n\rb\r\n\r")]
 
 
 @pytest.mark.parametrize("characters", [1, 60, 700, 2_500])
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("find", [find_blocks, find_html, find_prose])
 def test_stretches_have_the_blocks_of_the_whole(text, characters, find, monkeypatch):
-    whole = find(text)
+    whole = list(find(text))
     monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", characters)
-    assert find(text) == whole
+    assert list(find(text)) == whole
 
 
 @pytest.mark.parametrize("text", [TABLE * 3, "# A\n\nText.\n\n" * 200, "Text.\n\n" * 200])
@@ -40,6 +41,11 @@ def test_long_tables_sections_and_paragraphs_are_cut(text, monkeypatch):
     assert "".join(each.text.removeprefix(TABLE[:24] if each.header else "") for each in found) == text
 
 
-def test_a_text_with_carriage_returns_is_one_stretch(monkeypatch):
+def test_a_text_with_carriage_returns_is_cut(monkeypatch):
     monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", 1)
-    assert [each.text for each in stretches.cut_stretches("a\r\n\r\nb\n\nc")] == ["a\r\n\r\nb\n\nc"]
+    assert [each.text for each in stretches.cut_stretches("a\r\n\r\nb\r\rc\n\nd")] == [
+        "a\r\n\r\n",
+        "b\r\r",
+        "c\n\n",
+        "d",
+    ]

@@ -6,9 +6,11 @@ Only the start of a block matters here: a block ends where the next one starts, 
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gemvec.documents.stretches import cut_stretches
@@ -52,28 +54,30 @@ class _Start:
     is_code: bool = False
 
 
-def find_blocks(text: str) -> list[Block]:
-    """Return the blocks of Markdown in order; together they are the whole text."""
-    offsets = [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    starts = {0: _Start()} | {offsets[each.line]: each for each in _find_starts(text)}
-    ordered = sorted(starts)
+def find_blocks(text: str) -> Iterator[Block]:
+    """Yield the blocks of Markdown in order; together they are the whole text."""
+    offsets = array("q", (0, *(found.end() for found in _LINE_END.finditer(text)), len(text)))
     stack: list[tuple[int, str]] = []
-    blocks: list[Block] = []
-    for start, end in zip(ordered, [*ordered[1:], len(text)], strict=True):
-        found = starts[start]
+    headings: tuple[str, ...] = ()
+    start, found = 0, _Start()
+    for after in chain(_find_starts(text), [None]):
+        end = offsets[after.line] if after else len(text)
+        if after and end == start:  # of those that start together, the last one counts
+            found = after
+            continue
         if found.level:
             stack = [outer for outer in stack if outer[0] < found.level] + [(found.level, found.heading)]
-        blocks.append(
-            Block(
-                start=start,
-                end=end,
-                level=found.level,
-                headings=tuple(name for _, name in stack),
-                header=(offsets[found.header[0]], offsets[found.header[1]]) if found.header else None,
-                is_code=found.is_code,
-            )
+            headings = tuple(name for _, name in stack)
+        yield Block(
+            start=start,
+            end=end,
+            level=found.level,
+            headings=headings,
+            header=(offsets[found.header[0]], offsets[found.header[1]]) if found.header else None,
+            is_code=found.is_code,
         )
-    return blocks
+        if after:
+            start, found = end, after
 
 
 def find_html(text: str) -> list[tuple[int, int]]:

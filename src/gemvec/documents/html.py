@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, AnyStr, cast
 
+from gemvec.documents.document import Note
 from gemvec.documents.html_plain import read_plain
 from gemvec.errors import MissingDependency
 
@@ -52,42 +53,58 @@ class WebPage:
     Attributes:
         text: Markdown.
         title: the page's title, or its first heading; empty when it has neither.
-        is_plain: whether it is nested too deeply to keep its structure.
+        notes: why its structure was not kept.
     """
 
     text: str
     title: str
-    is_plain: bool = False
+    notes: tuple[Note, ...] = ()
 
 
 def read_page(data: bytes | str) -> WebPage:
     """Return the visible text of a page, or of a piece of one, as Markdown."""
-    data = _close_markup(data)
-    page = _parse(data)
-    if page is None:
-        text, title = read_plain(data)
-        return WebPage(text, _clean(title), is_plain=True)
-    title = _clean(page.title.get_text(" ")) if page.title else ""
-    _drop_unread(page)
-    _name_blocks(page)
-    _fill_tables(page)
-    heading = page.find("h1")
-    title = title or (_clean(heading.get_text(" ")) if heading else "")
-    text = cast("str", _converter().convert_soup(page.body or page))
-    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    return WebPage(re.sub(r"\n{3,}", "\n\n", text).strip(), title)
-
-
-def _parse(data: bytes | str) -> BeautifulSoup | None:
-    """Return the page's tree; None when it is too deep."""
     try:
-        from gemvec.documents.html_tree import TooDeep, parse_page
+        from gemvec.documents.html_tree import UnusualPage, parse_page
     except ImportError as error:
         raise MissingDependency("HTML needs more packages.", extra="milvus") from error
+    data = _close_markup(data)
+    page = _Page()
     try:
-        return parse_page(data, _MAX_DEPTH)
-    except TooDeep:
-        return None
+        parse_page(data, _MAX_DEPTH, page.add)
+    except UnusualPage as error:
+        text, title = read_plain(data)
+        return WebPage(text, _clean(title), (Note(reason=str(error)),))
+    return WebPage("".join(page.parts).strip(), page.title or page.heading)
+
+
+class _Page:
+    """The pieces of a page that were read, as Markdown."""
+
+    def __init__(self) -> None:
+        self.title = self.heading = ""
+        self.parts: list[str] = []
+        self._joint = ""
+
+    def add(self, piece: BeautifulSoup, joint: str) -> None:
+        """Read a piece; `joint` is between it and the next one."""
+        from gemvec.documents.html_tree import BELOW_ROW, NO_HEADER
+
+        if not self.title and piece.title:
+            self.title = _clean(piece.title.get_text(" "))
+        _drop_unread(piece)
+        _name_blocks(piece)
+        _fill_tables(piece)
+        if not self.heading and (heading := piece.find("h1")):
+            self.heading = _clean(heading.get_text(" "))
+        text = cast("str", _converter().convert_soup(piece.body or piece))
+        text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+        text = re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+        if self._joint == BELOW_ROW:
+            self._joint = "\n" if text.startswith(NO_HEADER) else "\n\n"
+            text = text.removeprefix(NO_HEADER)
+        if text:
+            self.parts += [self._joint, text] if self.parts else [text]
+        self._joint = joint if text else max(joint, self._joint, key=len)
 
 
 def _name_blocks(page: BeautifulSoup) -> None:
@@ -108,14 +125,20 @@ def _close_markup(data: bytes | str) -> bytes | str:
     UTF-16 and UTF-32 stay as they are.
     """
     if isinstance(data, bytes):
-        if b"\0" in data[:4]:
+        if b"\0" in data[:4] or not _is_open(data, b"<!--", b"-->", b"<", b">"):
             return data
         return cast("str", _close_markup(data.decode("latin-1"))).encode("latin-1")  # only ASCII characters change
+    if not _is_open(data, "<!--", "-->", "<", ">"):
+        return data
     start = data.find("<!--", max(data.rfind("-->"), 0))
     if start >= 0:  # it may stand in a script or an attribute, so nothing is cut
         data = data[:start] + data[start:].replace("<!--", "&lt;!--")
     end = data.rfind(">") + 1
     return data[:end] + data[end:].replace("<", "&lt;")
+
+
+def _is_open(data: AnyStr, comment: AnyStr, comment_end: AnyStr, start: AnyStr, end: AnyStr) -> bool:
+    return data.find(comment, max(data.rfind(comment_end), 0)) >= 0 or data.find(start, data.rfind(end) + 1) >= 0
 
 
 def _clean(text: str) -> str:

@@ -36,11 +36,16 @@ def fill_tables(page: BeautifulSoup) -> None:
     The header's rows become one. A short text of a cell over several rows is in each of them.
     """
     for table in page.find_all("table"):
-        if table.get("role") in _LAYOUT_ROLES or table.find(_NOT_IN_CELLS) is not None:
+        if is_layout(table):
             _unwrap(table)
         else:
             _set_caption_above(table)
             _fill(page, table)
+
+
+def is_layout(table: Tag) -> bool:
+    """Whether a table only lays out the page."""
+    return table.get("role") in _LAYOUT_ROLES or table.find(_NOT_IN_CELLS) is not None
 
 
 def _set_caption_above(table: Tag) -> None:

@@ -1,11 +1,18 @@
-"""A web page as a tree: `parse_page` closes elements where a browser would, and refuses what is nested too deeply."""
+"""A web page as trees, one for each piece of it: `parse_page` closes elements where a browser would.
+
+An element takes about fifty times the memory of its tag, so a page of many elements is never a tree as a whole. A piece
+has copies of the elements that are open where it starts, so that it reads as it would in the page.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from bs4 import BeautifulSoup, Tag
-from bs4.element import PageElement
+from bs4.element import NavigableString, PageElement
+
+from gemvec.documents.html_tables import is_layout
 
 # A start tag that ends an open element without an end tag (`<li>One<li>Two`): the tag, what it ends, and what an open
 # element outside of is left alone.
@@ -31,36 +38,92 @@ _BLOCKS = frozenset(
 _MAX_ITEMS = 200
 
 
-class TooDeep(Exception):
-    """Elements lie in each other more deeply than asked for."""
+# A piece ends where it may once it has this many elements; a page with fewer is one piece.
+_PIECE_ELEMENTS = 10_000
+# More elements that cannot be in different pieces, such as those of one paragraph, take too much memory.
+_MAX_ELEMENTS = 100_000
+# Elements that only hold others: a piece may end inside of them, if nothing else is open.
+_HOLDERS = frozenset(
+    {BeautifulSoup.ROOT_TAG_NAME, "html", "body", "main", "article", "section", "div", "aside", "center", "details"}
+    | {"fieldset", "form", "font", "span", "dl"}
+)
+_LISTS, _GROUPS_OF_ROWS = frozenset({"ul", "ol"}), frozenset({"tbody", "table"})
+_NO_HOLDER_ROLES = frozenset({"banner", "contentinfo"})  # whether they are read depends on all that is in them
+# Elements with an empty line before and after them, between which a piece may end.
+_APART = frozenset(
+    {"address", "article", "aside", "center", "details", "div", "dl", "fieldset", "form", "h1", "h2", "h3", "h4", "h5"}
+    | {"h6", "hr", "main", "ol", "p", "pre", "section", "table", "ul"}
+)
+_TOO_LARGE = "it is too large to keep its headings and lists: one of its parts has too many elements"
+# Attributes that say nothing about whether and how text is read.
+_OUTWARD = frozenset({"class", "id"})
+# What is between the text of two pieces where a table goes on, and how the text of the second one starts.
+BELOW_ROW, NO_HEADER = "\n|", "|  |\n| --- |\n"
 
 
-def parse_page(data: bytes | str, max_depth: int) -> BeautifulSoup:
-    """Return the tree of a page, or of a piece of one.
+class UnusualPage(Exception):
+    """A page has no tree that can be read; the message says why it has no structure."""
+
+
+def parse_page(data: bytes | str, max_depth: int, take: Callable[[BeautifulSoup, str], None]) -> None:
+    """Parse a page, or a piece of one.
+
+    Args:
+        data: the page.
+        max_depth: how many levels deep elements may lie in each other.
+        take: called with the tree of each piece, and what is between its text and that of the next one; `BELOW_ROW`
+            where a table goes on, of which the next piece has the rows below `NO_HEADER`.
 
     Raises:
-        TooDeep: elements lie in each other more than `max_depth` levels deep.
+        UnusualPage: elements lie too deeply in each other, or too many are in one that cannot be divided.
     """
-    page = _Page(data, max_depth)
-    for each in page.find_all("ol"):
-        _divide(page, each)
-    return page
+    pieces = _Page(data, max_depth, take)
+    pieces.end()
 
 
 class _Page(BeautifulSoup):
-    def __init__(self, data: bytes | str, max_depth: int) -> None:
+    def __init__(self, data: bytes | str, max_depth: int, take: Callable[[BeautifulSoup, str], None]) -> None:
         self._max_depth = max_depth
+        self._take = take
         super().__init__(data, "html.parser")
+
+    def reset(self) -> None:
+        """Start, or start again in another encoding."""
+        self._elements, self._next_try = 0, _PIECE_ELEMENTS
+        self._skipped: list[bool] = []  # of the `span` elements that are open in code: whether it has no tag
+        self._is_code = False
+        super().reset()
+
+    def end(self) -> None:
+        """Give the last piece, which is the page if there is no other one."""
+        _finish(self)
+        self._take(self, "")
 
     def handle_starttag(self, name: str, *args: Any, **kwargs: Any) -> Tag | None:
         """Close what ends here, then open an element."""
+        if self._is_code and name == "span":  # each word of a program is in one
+            self._skipped.append(_OUTWARD.issuperset(args[2]))
+            if self._skipped[-1]:
+                return None
         if name in _BLOCKS:
             self._close(*_PARAGRAPH)
         if name in _IMPLIED:
             self._close(*_IMPLIED[name])
         if len(self.tagStack) > self._max_depth:
-            raise TooDeep
+            raise UnusualPage("it is nested too deeply to keep its headings and lists")
+        self._elements += 1
+        if self._elements > self._next_try:
+            self._give_piece(name)
+        self._is_code = self._is_code or name == "pre"
         return super().handle_starttag(name, *args, **kwargs)
+
+    def handle_endtag(self, name: str, nsprefix: str | None = None) -> None:
+        """Close an element."""
+        if name == "span" and self._skipped and self._skipped.pop():
+            return
+        if name == "pre":
+            self._is_code, self._skipped = False, []
+        super().handle_endtag(name, nsprefix)
 
     def _close(self, ended: frozenset[str], bounds: frozenset[str]) -> None:
         for tag in reversed(self.tagStack):
@@ -70,13 +133,119 @@ class _Page(BeautifulSoup):
             if tag.name in bounds:
                 return
 
+    def _give_piece(self, name: str) -> None:
+        """Give what is complete, if an element of this name may be the first of the next piece."""
+        self.endData()
+        joint = self._find_joint(name)
+        if not joint:
+            if self._elements > _MAX_ELEMENTS:
+                raise UnusualPage(
+                    "it is too large to keep its headings and lists: one of its parts has too many elements"
+                )
+            return
+        piece = _cut_off(self.tagStack)
+        self._most_recent_element = _find_end(self.tagStack[-1])
+        self._elements, self._next_try = 0, _PIECE_ELEMENTS
+        _finish(piece)
+        self._take(piece, joint)
+
+    def _find_joint(self, name: str) -> str:
+        """Return what is between the last element and the next one, if they may be in different pieces."""
+        open_tags: Sequence[Tag] = self.tagStack
+        inner = open_tags[-1]
+        above = _find_last(inner)
+        if name == "tr" and above == "tr" and inner.name in _GROUPS_OF_ROWS:
+            if not all(map(_is_holder, open_tags[: -1 if inner.name == "table" else -2])):
+                return ""
+            if _goes_on_below(inner):
+                self._next_try += _PIECE_ELEMENTS // 10
+                return ""
+            return BELOW_ROW
+        if name == "li" and above == "li" and inner.name in _LISTS:
+            return "\n" if all(map(_is_holder, open_tags[:-1])) else ""
+        is_apart = name in _APART and (not above or above in _APART)
+        is_term = name == "dt" and above == "dd"
+        return "\n\n" if (is_apart or is_term) and all(map(_is_holder, open_tags)) else ""
+
+
+def _finish(page: BeautifulSoup) -> None:
+    for each in page.find_all("ol"):
+        _divide(page, each)
+
+
+def _is_holder(tag: Tag) -> bool:
+    return (tag.name in _HOLDERS or "-" in tag.name) and tag.attrs.get("role") not in _NO_HOLDER_ROLES
+
+
+def _find_last(tag: Tag) -> str:
+    """Return the name of the last element of `tag`, `text` if text is below that, and nothing if it is empty."""
+    for child in reversed(tag.contents):
+        if isinstance(child, Tag):
+            return child.name
+        if type(child) is NavigableString and child.strip():
+            return "text"
+    return ""
+
+
+def _goes_on_below(group: Tag) -> bool:
+    """Whether a cell of the rows so far goes over rows that follow."""
+    rows = group.find_all("tr", recursive=False)
+    for number, row in enumerate(rows):
+        for cell in row.find_all(["td", "th"], recursive=False, rowspan=True):
+            span = str(cell["rowspan"]).strip()
+            if not span.isdigit() or int(span) == 0 or number + int(span) > len(rows):
+                return True
+    return False
+
+
+def _cut_off(open_tags: Sequence[Tag]) -> BeautifulSoup:
+    """Return a page of all that is complete, in copies of the open elements; only these stay where they were."""
+    piece = BeautifulSoup("", "html.parser")
+    holder: Tag = piece
+    for tag, inner in zip(open_tags, [*open_tags[1:], None], strict=True):
+        items = 0
+        for child in list(tag.contents):  # always the first that is left, so it is found at once
+            if child is not inner:
+                holder.append(child.extract())
+                items += _is_item(child)
+        if tag.name == "ol" and items:
+            tag["start"] = str(_read_start(tag) + items)
+        if inner is not None:
+            copy = piece.new_tag(inner.name, attrs={name: cast("Any", value) for name, value in inner.attrs.items()})
+            holder.append(copy)
+            holder = copy
+    table = next((tag for tag in open_tags if tag.name == "table"), None)
+    above = next((tag for tag in (holder, holder.parent) if tag and tag.name == "table"), None)
+    if table and above:
+        _begin_again(piece, table, above)
+    return piece
+
+
+def _find_end(tag: Tag) -> Tag:
+    """Return the last element in `tag`, which is complete but for that."""
+    while tag.contents and isinstance(tag.contents[-1], Tag):
+        tag = tag.contents[-1]
+    return tag
+
+
+def _begin_again(page: BeautifulSoup, table: Tag, above: Tag) -> None:
+    """Give a table that goes on a header, or the converter would take its next row for one.
+
+    What is only there for the layout above is so below.
+    """
+    if is_layout(above):
+        table["role"] = "presentation"
+    head, row = page.new_tag("thead"), page.new_tag("tr")
+    row.append(page.new_tag("th"))
+    head.append(row)
+    table.insert(0, head)
+
 
 def _divide(page: BeautifulSoup, numbered: Tag) -> None:
     """Make several lists of a long numbered one, so that each number is found quickly."""
     if sum(map(_is_item, numbered.children)) <= _MAX_ITEMS:
         return
-    first = str(numbered.get("start", "1"))
-    start = int(first) if first.isascii() and first.isdigit() else 1
+    start = _read_start(numbered)
     count, part = 0, None
     for child in list(numbered.contents):  # always the first that is left, so it is found at once
         if part is None or (_is_item(child) and count and count % _MAX_ITEMS == 0):
@@ -85,6 +254,11 @@ def _divide(page: BeautifulSoup, numbered: Tag) -> None:
         part.append(child.extract())
         count += _is_item(child)
     numbered.extract()
+
+
+def _read_start(numbered: Tag) -> int:
+    first = str(numbered.get("start", "1"))
+    return int(first) if first.isascii() and first.isdigit() else 1
 
 
 def _is_item(element: PageElement) -> bool:

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gemvec.documents.blocks import Block, find_blocks
 from gemvec.documents.document import Document, DocumentFormat
-from gemvec.documents.sections import SCRAP_SHARE, find_sections, pack
+from gemvec.documents.sections import SCRAP_SHARE, SizedBlock, find_sections, pack
 from gemvec.documents.vocabulary import Vocabulary
 from gemvec.errors import InvalidRequest
 
@@ -177,14 +178,20 @@ class Splitter:
 
     def _cut(self, document: Document) -> Iterator[_Piece]:
         text = document.text
-        blocks = find_blocks(text) if document.format == "markdown" else []
-        if not blocks or self._fits(text.strip()):
-            yield from self._split_text(_Piece.of(text, blocks))
-            return
-        sizes = self._count_all([text[block.start : block.end] for block in blocks])
-        for section in find_sections(list(zip(blocks, sizes, strict=True)), self.options.max_tokens):
-            for some in pack(text, section, self.options.max_tokens):
-                yield from self._split_blocks(text, some)
+        if document.format == "text":
+            yield from self._split_text(_Piece.of(text, ()))
+        elif self._fits(text.strip()):
+            yield from self._split_text(_Piece.of(text, list(find_blocks(text))))
+        else:
+            for section in find_sections(self._size(text), self.options.max_tokens):
+                for some in pack(text, section, self.options.max_tokens):
+                    yield from self._split_blocks(text, some)
+
+    def _size(self, text: str) -> Iterator[SizedBlock]:
+        """Yield the blocks of Markdown, each with its tokens."""
+        blocks = find_blocks(text)
+        while some := list(islice(blocks, _TEXTS_PER_COUNT)):
+            yield from zip(some, self._count_all([text[block.start : block.end] for block in some]), strict=True)
 
     def _split_blocks(self, text: str, blocks: Sequence[Block]) -> Iterator[_Piece]:
         """Yield the pieces that some blocks make up; rows of a table have its header above them."""

@@ -86,9 +86,7 @@ def read_markdown(data: bytes) -> ReadText:
 def read_html(data: bytes) -> ReadText:
     """Read a web page as Markdown: what a reader sees, without navigation."""
     page = read_page(data)
-    reason = "it is nested too deeply to keep its headings and lists"
-    notes = (Note(reason=reason),) if page.is_plain else ()
-    return ReadText(text=fold(page.text), title=fold(page.title), format="markdown", has_lines=False, notes=notes)
+    return ReadText(text=fold(page.text), title=fold(page.title), format="markdown", has_lines=False, notes=page.notes)
 
 
 def read_rst(data: bytes) -> ReadText:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gemvec.documents.blocks import Block
 
@@ -15,7 +15,7 @@ SCRAP_SHARE = 0.125
 SizedBlock = tuple[Block, int]  # a block and its tokens
 
 
-def find_sections(blocks: list[SizedBlock], max_tokens: int) -> Iterator[list[SizedBlock]]:
+def find_sections(blocks: Iterable[SizedBlock], max_tokens: int) -> Iterator[list[SizedBlock]]:
     """Yield sections, each from its heading to the next; a short one together with the one below it."""
     short_tokens = max_tokens * _SHORT_SHARE
     held: list[SizedBlock] = []

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import StringIO
 
 # Shorter texts are one stretch.
 STRETCH_CHARACTERS = 1_000_000
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}(?=[^`]*$)|~{3,})")
 # HTML that goes on over blank lines, and how it ends.
 _HTML = re.compile(
@@ -52,25 +52,20 @@ class Stretch:
 
 
 def cut_stretches(text: str) -> Iterator[Stretch]:
-    """Yield the stretches of Markdown; a text with carriage returns is one stretch."""
+    """Yield the stretches of Markdown."""
     if len(text) <= STRETCH_CHARACTERS:
         yield Stretch(text=text, line=0)
         return
-    lines = [text] if "\r" in text else list(StringIO(text, newline="\n"))
-    start, size, header = 0, 0, None
+    start, offset, header, repeated = 0, 0, None, ""
     scan = _Scan()
-    for number, line in enumerate(lines):
+    for number, found in enumerate(_LINE.finditer(text)):
+        line = found[0].rstrip("\r\n") + "\n"
         is_place = scan.read(number, line)
-        if is_place and size >= STRETCH_CHARACTERS:
-            yield _join(lines, start, number, header)
-            start, size, header = number, 0, scan.header
-        size += len(line)
-    yield _join(lines, start, len(lines), header)
-
-
-def _join(lines: list[str], start: int, end: int, header: tuple[int, int] | None) -> Stretch:
-    repeated = lines[header[0] : header[1]] if header else []
-    return Stretch(text="".join([*repeated, *lines[start:end]]), line=start, header=header)
+        if is_place and found.start() - offset >= STRETCH_CHARACTERS:
+            yield Stretch(text=repeated + text[offset : found.start()], line=start, header=header)
+            start, offset, header = number, found.start(), scan.header
+            repeated = scan.header_text if header else ""
+    yield Stretch(text=repeated + text[offset:], line=start, header=header)
 
 
 class _Scan:
@@ -78,10 +73,12 @@ class _Scan:
 
     Attributes:
         header: the lines of the header of the table that the last line is a row of; None outside of tables.
+        header_text: that header.
     """
 
     def __init__(self) -> None:
         self.header: tuple[int, int] | None = None
+        self.header_text = ""
         self._end: re.Pattern[str] | None = None  # of the code or HTML that the last line is in
         self._is_list = False
         self._above = "\n"
@@ -97,6 +94,7 @@ class _Scan:
         if self.header and line.startswith("|"):
             return number > self.header[1]
         self.header = (number - 1, number + 1) if _is_table_rule(above, line) else None
+        self.header_text = above + line if self.header else ""
         return not above.strip() and _NEW_BLOCK.match(line) is not None
 
     def _goes_on_in_list(self, above: str, line: str) -> bool:
