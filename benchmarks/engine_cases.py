@@ -80,11 +80,13 @@ def gemvec(run: Run, precision: str) -> Figures:
     """The whole pipeline in one call: `LocalEmbedder.embed`."""
     embedder, load_seconds = open_local(run, precision)
     from gemvec.embedding.embed import EmbedRequest, Priority
+    from gemvec.embedding.task_type import TaskType
 
     name = embedder.list_models()[0].name
 
     def embed(some: Sequence[str]) -> np.ndarray:
-        requests = [EmbedRequest(text=text) for text in some]
+        # A task for which these models have no prompt, because sentence-transformers adds none here.
+        requests = [EmbedRequest(text=text, task_type=TaskType.CLASSIFICATION) for text in some]
         answers = asyncio.run(embedder.embed(embedder.get_model(name), requests, priority=Priority.BATCH))
         return np.array([answer.vector for answer in answers])
 
@@ -152,6 +154,7 @@ def latency(run: Run, precision: str) -> Figures:
     """A short query alone, and behind a bulk job; the latter from the moment it was due, every 50 ms."""
     embedder, _ = open_local(run, precision)
     from gemvec.embedding.embed import EmbedRequest, Priority
+    from gemvec.embedding.task_type import TaskType
 
     name = embedder.list_models()[0].name
     query = [EmbedRequest(text=QUERY)]
