@@ -41,7 +41,7 @@ WORDS_IN_A_TEXT = (1, 5, 5, 9, 9, 9, 9, 30, 30, 400)  # the last is longer than 
 TEXTS_IN_A_CALL = (1, 1, 1, 1, 3)
 CLIENTS = 8
 CALLS_AT_ONCE = 8  # of each client
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 3_600.0  # a call is lost if it is never answered, however busy or stopped the machine is
 LEAST_COSINE = 0.999
 Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -64,7 +64,7 @@ class Outcome:
         errors: why calls were lost.
     """
 
-    vectors: list[Vectors | None]
+    vectors: list[Vectors | None] = field(repr=False)  # asyncio describes the result of a task when it ends
     refused: Counter[int] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 

@@ -1,13 +1,16 @@
 """A folder is taken at its word; what gemvec does not run is refused as what it is, with the way on."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from gemvec.errors import UnsupportedModel
+from gemvec.embedding.embed import EmbedRequest
+from gemvec.errors import InvalidRequest, UnsupportedModel
 from gemvec.models.catalogue import find_record
 from gemvec.models.local import open_embedder
 from gemvec.models.modules import Dense, LayerNorm, Normalize, Pooling, Truncate
@@ -235,12 +238,116 @@ def test_a_graph_is_taken_where_the_variant_beside_it_cannot_be_built(folder):
         ("llama", {"is_causal": False}, "is_causal False"),
         ("gemma3_text", {"is_causal": False}, "is_causal False"),
         ("mistral", {"layer_types": ["full_attention", "sliding_attention"]}, "full_attention"),
+        ("bert", {"is_causal": True}, "is_causal True, expected false"),
+        ("gte", {"is_causal": True}, "is_causal True, expected false"),
+        ("t5", {"is_decoder": True}, "is_decoder true"),
+        ("t5", {"dense_act_fn": "relu"}, "dense_act_fn 'relu'"),
+        ("t5", {"is_gated_act": False}, "is_gated_act False"),
+        ("t5", {"relative_attention_max_distance": 8}, "relative_attention_max_distance 8"),
+        ("bert", {"quantization_config": {"quant_method": "bitsandbytes"}}, r"quantization_config \(bitsandbytes\)"),
+        ("qwen3", {"layer_types": ["full_attention"]}, "layer_types for 1 layers, but num_hidden_layers 2"),
+        ("gemma3_text", {"layer_types": ["full_attention"]}, "layer_types for 1 layers"),
+        ("embedding_gemma2_text", {"layer_types": ["full_attention"] * 3}, "layer_types for 3 layers"),
+        ("gemma3_text", {"rope_parameters": {"rope_theta": 100.0}}, "expected an object for each kind of layer"),
+        ("llama", {"rope_parameters": {"full_attention": {}}}, "expected one object for all layers"),
+        ("llama", {"rope_scaling": "linear"}, "rope_scaling 'linear', expected an object"),
+        ("llama", {"rope_scaling": {"type": "default", "rope_theta": 7.0}}, "another one for rope_scaling"),
+        ("modernbert", {"sliding_window": 20}, "sliding_window 20, but local_attention 8"),
+        ("nomic_bert", {"head_dim": 16}, "head_dim 16, expected 8"),
+        ("bert", {"vocab_size": 300}, "vocab_size 300"),
+        ("modernbert", {"vocab_size": 200}, "vocab_size 200"),
+        ("bert", {"max_position_embeddings": 128}, "max_position_embeddings 128"),
+        ("distilbert", {"max_position_embeddings": 128}, "max_position_embeddings 128"),
     ],
 )
 def test_a_variant_without_a_graph_is_refused_by_what_differs(tmp_path, model, changes, named):
     folder = shutil.copytree(GOLDEN / model, tmp_path / "model")
     edit(folder / "config.json", **changes)
     with pytest.raises(UnsupportedModel, match=named):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+@pytest.mark.parametrize(
+    ("model", "tensor", "shape"),
+    [
+        ("bert", "embeddings.LayerNorm.weight", (1,)),
+        ("bert", "encoder.layer.0.attention.self.query.bias", (1,)),
+        ("bert", "embeddings.position_embeddings.weight", (64, 1)),
+        ("bert", "embeddings.token_type_embeddings.weight", (2, 1)),
+        ("llama", "layers.0.input_layernorm.weight", (1,)),
+    ],
+)
+def test_a_tensor_that_would_be_stretched_is_refused_by_its_name(tmp_path, model, tensor, shape):
+    folder = shutil.copytree(GOLDEN / model, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    cut = tuple(slice(size) for size in shape)
+    save_file(weights | {tensor: weights[tensor][cut].copy()}, folder / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match=tensor):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+def add_token(folder, content, *, special):
+    """Add a token for which the tiny network has no vector."""
+    document = json.loads((folder / "tokenizer.json").read_text())
+    token = {"id": 211, "content": content, "single_word": False, "lstrip": False, "rstrip": False}
+    document["added_tokens"].append(token | {"normalized": False, "special": special})
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+
+
+def test_a_text_whose_tokens_are_of_another_type_is_no_single_text(tmp_path):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    document = json.loads((folder / "tokenizer.json").read_text())
+    for piece in document["post_processor"]["single"]:
+        next(iter(piece.values()))["type_id"] = 1
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    open_embedder(Settings.load({}, model=(str(folder),), streams=1))  # the network is told nothing of types
+    edit(folder / "tokenizer_config.json", model_input_names=["input_ids", "token_type_ids", "attention_mask"])
+    with pytest.raises(UnsupportedModel, match="another type than 0"):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+def test_words_without_a_vector_are_a_reason_to_refuse(tmp_path):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    add_token(folder, "London", special=False)
+    with pytest.raises(UnsupportedModel, match="the token 'London', but the network has vectors for 211 tokens"):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+def test_a_text_with_a_special_token_that_has_no_vector_is_refused(tmp_path):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    add_token(folder, "<picture>", special=True)
+    embedder = open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+    texts = [EmbedRequest(text="dog"), EmbedRequest(text="a <picture> of it")]
+    with pytest.raises(InvalidRequest, match=r"'<picture>', for which model has no vector") as refused:
+        asyncio.run(embedder.embed(embedder.list_models()[0], texts))
+    assert refused.value.index == 1
+    asyncio.run(embedder.embed(embedder.list_models()[0], texts[:1]))
+    asyncio.run(embedder.close())
+
+
+def test_weights_that_give_no_finite_vectors_are_refused_when_they_are_opened(tmp_path):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    bias = "encoder.layer.0.output.dense.bias"
+    save_file(weights | {bias: np.full_like(weights[bias], np.nan)}, folder / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match="not finite"):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+def test_an_adapter_beside_the_network_is_refused_too(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    edit(folder / "0_Transformer" / "adapter_config.json", peft_type="LORA")
+    with pytest.raises(UnsupportedModel, match=r"adapter.*merge_and_unload"):
+        find_record(str(folder))
+
+
+def test_weights_of_two_networks_are_refused_by_the_tensors_that_say_so(tmp_path):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {f"bert.{name}": 2 * each for name, each in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match=r"several networks: .*bert\.embeddings\.word_embeddings\.weight"):
         open_embedder(Settings.load({}, model=(str(folder),), streams=1))
 
 

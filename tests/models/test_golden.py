@@ -168,6 +168,27 @@ def test_a_network_in_a_folder_of_its_own_is_found_there(tmp_path):
     assert cosines(*embed(folder, [TASKS[""]]), expected[""]).min() >= 0.99999
 
 
+def test_a_decoder_whose_config_leaves_out_its_window_has_the_usual_one(tmp_path):
+    folder = shutil.copytree(GOLDEN / "qwen3", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"use_sliding_window": True, "sliding_window": 6}
+    for field in ("layer_types", "max_window_layers"):  # 28, so that none of two layers has a window
+        config.pop(field, None)
+    (folder / "config.json").write_text(json.dumps(config))
+    expected = load_file(folder / "expected.safetensors")
+    assert cosines(*embed(folder, [TASKS[""]]), expected[""]).min() >= 0.99999
+
+
+def test_the_encoder_of_t5_has_its_own_token_vectors_where_its_file_has_them(tmp_path):
+    folder = shutil.copytree(GOLDEN / "t5", tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    own, shared = "encoder.embed_tokens.weight", weights.pop("shared.weight")
+    expected = load_file(folder / "expected.safetensors")
+    for others in ({}, {"shared.weight": shared[::-1].copy()}):
+        save_file(weights | others | {own: shared}, folder / "model.safetensors")
+        assert cosines(*embed(folder, [TASKS[""]]), expected[""]).min() >= 0.99999
+
+
 def test_the_text_tower_of_a_model_with_eyes_is_run(tmp_path):
     folder = shutil.copytree(GOLDEN / "embedding_gemma2_text", tmp_path / "tower")
     config = json.loads((folder / "config.json").read_text())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import tokenizers
-from tokenizers import models, pre_tokenizers, processors
+from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.tokenizer_class import apply_class
@@ -111,6 +111,38 @@ def test_files_that_agree_in_special_tokens_are_taken():
 def test_what_a_class_would_replace_is_refused_by_its_name(word_pieces, changes, named):
     with pytest.raises(UnsupportedModel, match=named):
         apply_class(word_pieces(), {"tokenizer_class": "BertTokenizer"} | changes)
+
+
+@pytest.mark.parametrize("name", ["cls_token", "sep_token"])
+def test_files_that_differ_in_the_tokens_around_a_text_are_refused(word_pieces, name):
+    settings = {"tokenizer_class": "BertTokenizer", name: "[MASK]"}
+    with pytest.raises(UnsupportedModel, match=rf"{name} '\[MASK\]', which tokenizer\.json does not put around a text"):
+        apply_class(word_pieces(), settings)
+    apply_class(word_pieces(), settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"extra_special_tokens": {"place": "London"}},
+        {"extra_special_tokens": ["London"]},
+        {"additional_special_tokens": ["[MASK]", {"content": "London"}]},
+        {"added_tokens_decoder": {"7": {"content": "London"}}},
+    ],
+)
+def test_a_token_that_transformers_would_add_is_refused_by_its_name(word_pieces, settings):
+    with pytest.raises(UnsupportedModel, match=r"the token 'London', which tokenizer\.json lacks"):
+        apply_class(word_pieces(), settings)
+
+
+def test_another_normalizer_than_the_classes_is_refused(word_pieces):
+    for normalizer in (None, normalizers.NFKC()):
+        tokenizer = word_pieces()
+        tokenizer.normalizer = normalizer
+        with pytest.raises(UnsupportedModel, match=r"the normalizer (None|NFKC).*PreTrainedTokenizerFast"):
+            apply_class(tokenizer, {"tokenizer_class": "BertTokenizer"})
+        apply_class(tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast"})
+        assert type(tokenizer.normalizer) is type(normalizer)
 
 
 def test_word_pieces_without_special_tokens_are_refused(word_pieces):

@@ -189,6 +189,23 @@ def test_a_model_that_changes_texts_in_its_own_way_is_refused_instead_of_served_
         open_embedder(settings_for(folder, trust_remote_code=True))
 
 
+@pytest.mark.parametrize("kind", ["Router", "Asym"])
+def test_a_model_that_treats_queries_in_another_way_is_refused_by_its_module(folder, kind):
+    modules = json.loads((folder / "modules.json").read_text())
+    modules.append({"idx": 3, "name": "3", "path": "3_Router", "type": f"sentence_transformers.models.{kind}"})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(UnsupportedModel, match=f"'{kind}', which gemvec does not run"):
+        open_embedder(settings_for(folder))
+
+
+@pytest.mark.parametrize("changes", [{"query_length": 8}, {"query_expansion": {"strategy": "fixed", "length": 8}}])
+def test_a_field_that_counts_before_there_are_tokens_is_refused_by_its_name(folder, changes):
+    document = json.loads((folder / "sentence_bert_config.json").read_text())
+    (folder / "sentence_bert_config.json").write_text(json.dumps(document | changes))
+    with pytest.raises(UnsupportedModel, match=next(iter(changes))):
+        open_embedder(settings_for(folder))
+
+
 def test_weights_that_a_file_lacks_are_not_made_up(folder):
     weights = load_file(folder / "model.safetensors")
     lacking = next(name for name in weights if name.endswith("attention.self.query.weight"))

@@ -374,7 +374,7 @@ def _read_task(root: Path, listed: list[tuple[str, str]]) -> tuple[Path, Mapping
     """Return the network's folder, its config.json, config_sentence_transformers.json, and what the model is for."""
     here = root / listed[0][1]
     config, model_config = read_document(here, "config.json") or {}, read_document(root, _MODEL_CONFIG) or {}
-    is_adapter = (root / "adapter_config.json").is_file()
+    is_adapter = any((each / "adapter_config.json").is_file() for each in (root, here))
     task = find_task(str(root), config, model_config, has_pooling=len(listed) > 1, is_adapter=is_adapter)
     return here, config, model_config, task
 

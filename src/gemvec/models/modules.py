@@ -33,6 +33,8 @@ _POOLING_FLAGS: Mapping[str, PoolingMode] = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _POOLING_FIELDS = {"embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt"}
+# Modules that treat a query and a document differently, which is told to none of our encoders.
+_ROUTERS = {"Asym", "Router"}
 # Key of the text vector in the values that sentence-transformers' modules pass on.
 _TEXT_VECTOR = "sentence_embedding"
 # msgspec cannot learn of a struct in two threads at once.
@@ -216,6 +218,8 @@ def _read_any_module(folder: Path, kind: str, path: str) -> Module:
     try:
         return _read_module(folder, kind, path)
     except UnsupportedModel:
+        if kind in _ROUTERS:
+            raise
         if (folder / path / "pytorch_model.bin").is_file():
             _require_weights(folder, path)
         return Other(kind=kind, path=path)

@@ -102,6 +102,13 @@ class PackedTensors(Mapping[str, Float32Array]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return a tensor's shape, without unpacking it."""
+        entry, size = self._entry(name), self._shape(name)[-1]
+        is_plain = entry.type == _FLOATS
+        count = entry.bytes // 4 if is_plain else entry.bytes // _BLOCK_BYTES * _BLOCK_VALUES
+        return (count,) if size < 0 else (count // size, size)
+
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
         """Add a tensor, or some of its rows, unpacked."""
         from gemvec.models.runtime import opset

@@ -130,6 +130,8 @@ class Pipeline:
         """
         inputs = [ids or [0] for ids in self.fill_bare(PINNED_TEXTS)]  # a tokenizer may have no tokens for them
         vectors = warm_up(self._encoder, model.record, model.folder, inputs)
+        if not np.isfinite(vectors).all():
+            raise UnsupportedModel(f"{model.record.id} gives vectors that are not finite: its weights are damaged.")
         self._check_vectors(model, vectors, inputs, settings)
 
     def _check_vectors(
@@ -261,7 +263,21 @@ class Pipeline:
         known = [request.tokens.ids if request.tokens is not None else None for request in requests]
         unknown = [request for request, ids in zip(requests, known, strict=True) if ids is None]
         found = iter(self.tokenizer.encode(self._prompted(unknown), served.input_token_limit))
-        return [next(found) if ids is None else ids for ids in known]
+        token_ids = [next(found) if ids is None else ids for ids in known]
+        if self.tokenizer.strangers:
+            self._refuse_strangers(token_ids)
+        return token_ids
+
+    def _refuse_strangers(self, token_ids: Sequence[Sequence[int]]) -> None:
+        strangers = self.tokenizer.strangers
+        for index, ids in enumerate(token_ids):
+            stranger = next((strangers[each] for each in ids if each in strangers), None)
+            if stranger is not None:
+                raise InvalidRequest(
+                    f"{{field}} has the token {stranger!r}, for which {self.own_name.model_id} has no vector.",
+                    field="content",
+                    index=index,
+                )
 
     def _prompted(self, requests: Sequence[EmbedRequest]) -> list[str]:
         """Return each text after its prompt and title; requests in a row mostly have the same prompt."""

@@ -52,6 +52,8 @@ _TEXT_OUTPUTS: Mapping[Task, Mapping[str, str]] = {
     "embed": {"method": "forward", "method_output_name": "last_hidden_state"},
     "rerank": {"method": "forward", "method_output_name": "logits"},
 }
+# What is done to a text before sentence-transformers gets its tokens; what is not known here is refused.
+_BEFORE_THE_TOKENS = ("max_seq_length", "do_lower_case", "query_length", "document_length", "query_expansion")
 _KNOWN = {"max_seq_length", "do_lower_case", "modality_config", "unpad_inputs", *_EXPECTED["embed"], *_ARGUMENTS}
 
 
@@ -92,7 +94,7 @@ class SentenceConfig:
         """
         for name in SENTENCE_CONFIGS:
             if document := read_document(folder, name):
-                known = {key: document[key] for key in ("max_seq_length", "do_lower_case") if key in document}
+                known = {key: document[key] for key in _BEFORE_THE_TOKENS if key in document}
                 return cls._of(known, "embed", folder / name)
         return cls()
 

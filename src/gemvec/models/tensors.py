@@ -43,6 +43,10 @@ class TensorSource(Protocol):
         """Return a tensor's numbers."""
         ...
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return a tensor's shape, without reading its numbers."""
+        ...
+
     def constant(self, name: str, rows: slice | None = None) -> openvino.Node:
         """Add a tensor, or some of its rows, to a graph; this object must outlive the graph."""
         ...
@@ -138,6 +142,10 @@ class Tensors(Mapping[str, Float32Array]):
     def precision(self, name: str) -> str:
         """Return the stored type of a tensor, by its name in safetensors."""
         return self._homes[name].entries[name].dtype
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return a tensor's shape, without reading its numbers."""
+        return self._homes[name].entries[name].shape
 
     def stored(self, name: str) -> npt.NDArray[np.generic]:
         """Return a view of a tensor in its stored type; BF16 as uint16.

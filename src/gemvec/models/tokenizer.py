@@ -42,6 +42,7 @@ class Tokenizer:
     Attributes:
         prefix_ids: ids of the special tokens before a text, such as [CLS].
         suffix_ids: ids of the special tokens after it, such as [SEP].
+        strangers: special tokens for which the network has no vector, by their ids, such as that of a picture.
     """
 
     def __init__(
@@ -73,6 +74,13 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._has_types = "token_type_ids" in (settings or {}).get("model_input_names", ("token_type_ids",))
         apply_class(self._tokenizer, settings or {}, config)
+        if (
+            self._has_types
+            and (config or {}).get("type_vocab_size", 0) > 1
+            and any(self._tokenizer.encode("a").type_ids)
+        ):
+            raise UnsupportedModel(f"{path} gives the tokens of a single text another type than 0.")
+        self.strangers = _find_strangers(self._tokenizer, config or {})
         if lower_cases:
             self._lower_case()
         self._unfamiliar = UnfamiliarTokens(self._tokenizer)
@@ -166,6 +174,26 @@ class Tokenizer:
             after=tuple(ids[after:]),
             marks_second=is_marked[second],
         )
+
+
+def _find_strangers(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[int, str]:
+    """Return the special tokens beyond the network's table.
+
+    Raises:
+        UnsupportedModel: other tokens are beyond it too, so that usual texts would have wrong vectors.
+    """
+    rows: Any = (config.get("text_config") or config).get("vocab_size")
+    if not isinstance(rows, int):
+        return {}
+    added = {id_: token for id_, token in tokenizer.get_added_tokens_decoder().items() if id_ >= rows}
+    words = [token.content for token in added.values() if not token.special]
+    own = tokenizer.get_vocab_size(with_added_tokens=False)
+    if words or own > rows:
+        found = f"the token {words[0]!r}" if words else f"{own} tokens"
+        raise UnsupportedModel(
+            f"tokenizer.json has {found}, but the network has vectors for {rows} tokens (vocab_size in config.json)."
+        )
+    return {id_: token.content for id_, token in added.items()}
 
 
 def _tokens_of(encoding: tokenizers.Encoding, text: str) -> list[TextToken]:

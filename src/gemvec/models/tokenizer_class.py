@@ -48,6 +48,7 @@ def apply_class(
     """
     if settings.get("split_special_tokens"):
         raise UnsupportedModel("tokenizer_config.json has split_special_tokens, expected false.")
+    _refuse_unknown_tokens(tokenizer, settings)
     network = config or {}
     named = (
         settings.get("tokenizer_class")
@@ -55,8 +56,11 @@ def apply_class(
         or _CLASSES.get(str(network.get("model_type")))
     )
     kind = str(named).removesuffix("Fast")
-    if any(map(kind.__contains__, _WORD_PIECE_CLASSES)):
+    is_word_piece = any(map(kind.__contains__, _WORD_PIECE_CLASSES))
+    if is_word_piece:
         _apply_word_pieces(tokenizer, settings)
+    if is_word_piece or kind == "RobertaTokenizer":
+        _check_ends(tokenizer, settings)
     if kind in _FRAMING_CLASSES:
         _check_frame(tokenizer, settings)
     if kind in _BYTE_CLASSES and isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
@@ -68,6 +72,13 @@ def apply_class(
 def _apply_word_pieces(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
     normalizer, model = tokenizer.normalizer, tokenizer.model
     if not isinstance(normalizer, normalizers.BertNormalizer):
+        if isinstance(model, models.WordPiece):
+            found = type(normalizer).__name__ if normalizer else None
+            raise UnsupportedModel(
+                f"tokenizer.json has the normalizer {found}, but the model's files name a tokenizer of BERT's kind;"
+                " some versions of transformers put BERT's normalizer there. If tokenizer.json is right, write"
+                ' "tokenizer_class": "PreTrainedTokenizerFast" into tokenizer_config.json.'
+            )
         return
     unknown = _token(settings, "unk_token")
     if isinstance(model, models.WordPiece) and unknown not in {None, model.unk_token}:
@@ -79,6 +90,32 @@ def _apply_word_pieces(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, A
     for own_name, (name, default) in _NORMALIZER_SETTINGS.items():
         setattr(normalizer, own_name, settings.get(name, default))
     tokenizer.normalizer = normalizer
+
+
+def _refuse_unknown_tokens(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    """Refuse tokens that transformers would add to those of tokenizer.json, and take whole wherever they appear."""
+    listed: list[Any] = [settings.get(name) or [] for name in ("extra_special_tokens", "additional_special_tokens")]
+    listed.append(settings.get("added_tokens_decoder") or {})
+    for each in listed:
+        for token in cast("dict[str, Any]", each).values() if isinstance(each, dict) else each:
+            name = cast("dict[str, Any]", token).get("content") if isinstance(token, dict) else token
+            if isinstance(name, str) and tokenizer.token_to_id(name) is None:
+                raise UnsupportedModel(
+                    f"tokenizer_config.json has the token {name!r}, which tokenizer.json lacks. Write both again with"
+                    " transformers (AutoTokenizer.from_pretrained, save_pretrained)."
+                )
+
+
+def _check_ends(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    """Refuse files that differ in the special tokens around a text."""
+    around = tokenizer.encode("a").tokens
+    for name in ("cls_token", "sep_token"):
+        token = _token(settings, name)
+        if token is not None and token not in around:
+            raise UnsupportedModel(
+                f"tokenizer_config.json has {name} {token!r}, which tokenizer.json does not put around a text; versions"
+                " of transformers differ in which counts. Write both the same, as the model was trained."
+            )
 
 
 def _check_frame(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:

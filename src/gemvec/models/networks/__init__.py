@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from gemvec.models.networks.config import check_usual
+
 if TYPE_CHECKING:
     from gemvec.models.graph import Inputs
     from gemvec.models.runtime import openvino
@@ -94,7 +96,7 @@ def check_config(document: Mapping[str, Any]) -> None:
     Raises:
         UnsupportedModel: it cannot; the message names the field.
     """
-    _module_of(document).read_config(document)
+    _read(document)
 
 
 def build_network(document: Mapping[str, Any], inputs: Inputs, tensors: TensorSource) -> openvino.Node:
@@ -111,10 +113,13 @@ def build_network(document: Mapping[str, Any], inputs: Inputs, tensors: TensorSo
     Raises:
         UnsupportedModel: the network's variant cannot be built, or the weights lack one of its tensors.
     """
-    module = _module_of(document)
-    return module.build(module.read_config(document), inputs, tensors)
+    config, module = _read(document)
+    return module.build(config, inputs, tensors)
 
 
-def _module_of(document: Mapping[str, Any]) -> _Module:
+def _read(document: Mapping[str, Any]) -> tuple[Any, _Module]:
+    """Return what a network's graph depends on, and the module that builds it."""
+    check_usual(document)
     family = FAMILIES[str(document["model_type"])]
-    return cast("_Module", import_module(f"{__name__}.{family.module}"))
+    module = cast("_Module", import_module(f"{__name__}.{family.module}"))
+    return module.read_config(document), module

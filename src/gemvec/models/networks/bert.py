@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, Size, convert_config
+from gemvec.models.networks.config import Activation, Size, check_causality, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
+_POSITIONS = "max_position_embeddings"
 _PADDING_FIRST = {"roberta", "xlm-roberta", "camembert"}
 
 
@@ -35,6 +36,8 @@ class BertConfig(msgspec.Struct, frozen=True, kw_only=True):
     embedding_size: Size | None = None
     use_task_id: bool = False
     pad_token_id: int | None = None
+    vocab_size: Size | None = None
+    max_position_embeddings: Size | None = None
 
 
 def read_config(document: Mapping[str, Any]) -> BertConfig:
@@ -43,12 +46,13 @@ def read_config(document: Mapping[str, Any]) -> BertConfig:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
+    check_causality(document, is_causal=False)
     return convert_config(document, BertConfig)
 
 
 def build(config: BertConfig, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
-    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
+    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight", words=config.vocab_size)
     hidden = _embed(layers, config)
     if config.embedding_size not in {
         None,
@@ -63,6 +67,8 @@ def build(config: BertConfig, inputs: Inputs, tensors: TensorSource) -> openvino
 
 def _embed(layers: Layers, config: BertConfig) -> openvino.Node:
     """Add word, position and type vectors; every token of a single text is of type 0, and in ERNIE of task 0."""
+    layers.require_rows("embeddings.position_embeddings.weight", config.max_position_embeddings, _POSITIONS)
+    layers.require_rows("embeddings.token_type_embeddings.weight", None, "type_vocab_size")
     places, types = (layers.tensor(f"embeddings.{name}_embeddings.weight") for name in ("position", "token_type"))
     has_types = layers.inputs.takes_pairs and len(types) > 1
     if not has_types:

@@ -12,7 +12,14 @@ import msgspec
 
 from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, require_causality, rotary_base
+from gemvec.models.networks.config import (
+    Activation,
+    LayerKind,
+    Size,
+    check_causality,
+    convert_config,
+    rotary_base,
+)
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -32,11 +39,12 @@ class DecoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     hidden_act: Activation = "silu"
     head_dim: Size | None = None
     layer_types: list[LayerKind] | None = None
-    sliding_window: Size | None = None
+    sliding_window: Size | None = 4096  # null for none
     use_sliding_window: bool = False
-    max_window_layers: int = 0
+    max_window_layers: int = 28
     attention_bias: bool = False
     mlp_bias: bool = False
+    vocab_size: Size | None = None
 
     @property
     def head_size(self) -> int:
@@ -67,7 +75,7 @@ def read_config(document: Mapping[str, Any]) -> Decoder:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
-    require_causality(document)
+    check_causality(document, is_causal=True)
     config = convert_config(document, DecoderConfig)
     if config.model_type == "mistral" and config.sliding_window and "full_attention" in (config.layer_types or ()):
         raise UnsupportedModel("config.json has full_attention in layer_types, which gemvec does not run for Mistral.")
@@ -76,7 +84,7 @@ def read_config(document: Mapping[str, Any]) -> Decoder:
 
 def build(network: Decoder, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
-    layers = Layers(inputs, tensors, table="embed_tokens.weight")
+    layers = Layers(inputs, tensors, table="embed_tokens.weight", words=network.config.vocab_size)
     copies = network.config.num_attention_heads // network.config.num_key_value_heads
     hidden = layers.embed()
     for layer in range(network.config.num_hidden_layers):

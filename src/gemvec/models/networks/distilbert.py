@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, Size, convert_config
+from gemvec.models.networks.config import Activation, Size, check_causality, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
 _EPSILON = 1e-12
+_POSITIONS = "embeddings.position_embeddings.weight"
 
 
 class DistilBertConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,8 @@ class DistilBertConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_layers: Size
     n_heads: Size
     activation: Activation = "gelu"
+    vocab_size: Size | None = None
+    max_position_embeddings: Size | None = None
 
 
 def read_config(document: Mapping[str, Any]) -> DistilBertConfig:
@@ -35,13 +38,15 @@ def read_config(document: Mapping[str, Any]) -> DistilBertConfig:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
+    check_causality(document, is_causal=False)
     return convert_config(document, DistilBertConfig)
 
 
 def build(config: DistilBertConfig, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
-    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
-    placed = opset.gather(layers.constant("embeddings.position_embeddings.weight"), inputs.positions, np.int64(0))
+    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight", words=config.vocab_size)
+    layers.require_rows(_POSITIONS, config.max_position_embeddings, "max_position_embeddings")
+    placed = opset.gather(layers.constant(_POSITIONS), inputs.positions, np.int64(0))
     hidden = layers.layer_norm(opset.add(layers.embed(), placed), "embeddings.LayerNorm", _EPSILON)
     for layer in range(config.n_layers):
         hidden = _encode(layers, config, hidden, f"transformer.layer.{layer}.")

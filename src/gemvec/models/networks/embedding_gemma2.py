@@ -12,7 +12,14 @@ import msgspec
 import numpy as np
 
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
+from gemvec.models.networks.config import (
+    Activation,
+    LayerKind,
+    Size,
+    check_causality,
+    convert_config,
+    rotary_base,
+)
 from gemvec.models.networks.layers import ACTIVATIONS, Layers, axes, scale_to_rms
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -40,6 +47,7 @@ class EmbeddingGemma2Config(msgspec.Struct, frozen=True, kw_only=True):
     rms_norm_eps: float = 1e-6
     hidden_activation: Activation = "gelu_pytorch_tanh"
     attention_bias: bool = False
+    vocab_size: Size | None = None
 
 
 class EmbeddingGemma2(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +64,7 @@ def read_config(document: Mapping[str, Any]) -> EmbeddingGemma2:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
     document = document.get("text_config") or document
+    check_causality(document, is_causal=False)
     kinds: tuple[LayerKind, ...] = ("full_attention", "sliding_attention")
     bases: dict[LayerKind, float] = {kind: rotary_base(document, None, kind) for kind in kinds}
     return EmbeddingGemma2(config=convert_config(document, EmbeddingGemma2Config), bases=bases)
@@ -64,7 +73,7 @@ def read_config(document: Mapping[str, Any]) -> EmbeddingGemma2:
 def build(network: EmbeddingGemma2, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     config = network.config
-    layers = Layers(inputs, tensors, table="embed_tokens.weight")
+    layers = Layers(inputs, tensors, table="embed_tokens.weight", words=config.vocab_size)
     hidden = opset.multiply(layers.embed(), np.float32(config.hidden_size**0.5))
     signals = _signals(layers, config, hidden)
     for layer in range(config.num_hidden_layers):

@@ -12,7 +12,14 @@ import msgspec
 import numpy as np
 
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, require_causality, rotary_base
+from gemvec.models.networks.config import (
+    Activation,
+    LayerKind,
+    Size,
+    check_causality,
+    convert_config,
+    rotary_base,
+)
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -37,6 +44,7 @@ class Gemma3Config(msgspec.Struct, frozen=True, kw_only=True):
     layer_types: list[LayerKind] = []
     use_bidirectional_attention: bool = False
     attn_logit_softcapping: None = None
+    vocab_size: Size | None = None
 
 
 class Gemma3(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +61,7 @@ def read_config(document: Mapping[str, Any]) -> Gemma3:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
-    require_causality(document)
+    check_causality(document, is_causal=True)
     config = convert_config(document, Gemma3Config)
     every = document.get("sliding_window_pattern") or document.get("_sliding_window_pattern") or _FULL_EVERY
     kinds: list[LayerKind] = config.layer_types or [
@@ -70,7 +78,7 @@ def read_config(document: Mapping[str, Any]) -> Gemma3:
 def build(network: Gemma3, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
     config = network.config
-    layers = Layers(inputs, tensors, table="embed_tokens.weight")
+    layers = Layers(inputs, tensors, table="embed_tokens.weight", words=config.vocab_size)
     hidden = opset.multiply(layers.embed(), np.float32(config.hidden_size**0.5))
     for layer, kind in enumerate(network.kinds):
         hidden = _encode(layers, network, hidden, kind, f"layers.{layer}.")

@@ -43,7 +43,7 @@ def axes(*numbers: int) -> npt.NDArray[np.int64]:
 class Layers:
     """Adds parts of a network by the names of their weights."""
 
-    def __init__(self, inputs: Inputs, tensors: TensorSource, *, table: str) -> None:
+    def __init__(self, inputs: Inputs, tensors: TensorSource, *, table: str, words: int | None = None) -> None:
         """Start a graph.
 
         Args:
@@ -51,11 +51,21 @@ class Layers:
             tensors: the weights.
             table: the tensor of the token vectors. A model saved with a task's head has its network under a prefix such
                 as `bert.`, which is found by this tensor.
+            words: how many tokens config.json says that there are; None if it does not.
+
+        Raises:
+            UnsupportedModel: the weights have such a tensor for several networks, or none, or one of another shape.
         """
         self.inputs = inputs
         self._tensors = tensors
-        self._root = next((name.removesuffix(table) for name in sorted(tensors, key=len) if name.endswith(table)), "")
+        roots = [name.removesuffix(table) for name in tensors if name.endswith(table)]
+        if len(roots) > 1:
+            raise UnsupportedModel(
+                f"The weights have several networks: the tensors {' and '.join(f'{each}{table}' for each in roots)}."
+            )
+        self._root = next(iter(roots), "")
         self._table = table
+        self.require_rows(table, words, "vocab_size")
         self._rotations: dict[tuple[float, int], tuple[openvino.Node, openvino.Node]] = {}
         self._masks: dict[tuple[int | None, bool, int], openvino.Node] = {}
 
@@ -82,22 +92,44 @@ class Layers:
         self._require(self._table)
         return self._tensors.gather(self._root + self._table, self.inputs.ids)
 
+    def require_rows(self, name: str, rows: int | None, field: str) -> None:
+        """Check that a table has as many rows as config.json says, each as long as a token's vector.
+
+        A token or a position without a row would be taken for zeros.
+
+        Args:
+            name: the table.
+            rows: how many there should be; None if config.json does not say.
+            field: the field that says so.
+
+        Raises:
+            UnsupportedModel: it is missing or has another shape.
+        """
+        self._require(name)
+        shape, width = self._tensors.shape(self._root + name), self._tensors.shape(self._root + self._table)[-1]
+        if shape != (shape[0] if rows is None else rows, width):
+            raise UnsupportedModel(
+                f"The tensor {self._root + name} has the shape {shape}, but config.json has {field} {rows}, and the"
+                f" vector of a token {width} values."
+            )
+
     def linear(
         self, values: openvino.Node, name: str, rows: slice | None = None, *, bias: bool = True
     ) -> openvino.Node:
         """Multiply by a matrix and add a bias if there is one; `rows` selects a part of a fused matrix."""
         product = opset.matmul(values, self.constant(f"{name}.weight", rows), transpose_a=False, transpose_b=True)
-        return opset.add(product, self.constant(f"{name}.bias", rows)) if bias else product
+        return opset.add(product, self._vector(f"{name}.bias", product, rows)) if bias else product
 
     def layer_norm(self, values: openvino.Node, name: str, epsilon: float, *, bias: bool = True) -> openvino.Node:
         """Centre and scale to variance 1, then apply the layer's scale and, if it has one, its shift."""
         centred = opset.mvn(values, axes(-1), True, epsilon, "inside_sqrt")
-        scaled = opset.multiply(centred, self.constant(self._norm_name(name, "weight")))
-        return opset.add(scaled, self.constant(self._norm_name(name, "bias"))) if bias else scaled
+        scaled = opset.multiply(centred, self._vector(self._norm_name(name, "weight"), centred))
+        return opset.add(scaled, self._vector(self._norm_name(name, "bias"), scaled)) if bias else scaled
 
     def rms_norm(self, values: openvino.Node, name: str, epsilon: float, *, plus_one: bool = False) -> openvino.Node:
         """Scale to a mean square of 1, then apply the layer's scale, which Gemma stores minus 1."""
         weight = self.tensor(f"{name}.weight")
+        self._require_length(f"{name}.weight", weight.shape, values)
         return opset.multiply(scale_to_rms(values, epsilon), opset.constant(weight + np.float32(1 if plus_one else 0)))
 
     def split_heads(self, values: openvino.Node, heads: int, size: int) -> openvino.Node:
@@ -197,6 +229,18 @@ class Layers:
             both = opset.unsqueeze(opset.concat([angles, angles], 1), axes(0, 2))
             self._rotations[key] = (opset.cos(both), opset.sin(both))
         return self._rotations[key]
+
+    def _vector(self, name: str, values: openvino.Node, rows: slice | None = None) -> openvino.Node:
+        """Add a tensor with one number for each value of the last axis, or some of its rows."""
+        vector = self.constant(name, rows)
+        self._require_length(name, tuple(vector.get_output_partial_shape(0).to_shape()), values)
+        return vector
+
+    def _require_length(self, name: str, shape: tuple[int, ...], values: openvino.Node) -> None:
+        """Refuse a shorter tensor, which would be stretched."""
+        size = _length(values, len(values.get_output_partial_shape(0)) - 1)
+        if shape != (size,):
+            raise UnsupportedModel(f"The tensor {self._root + name} has the shape {shape}, expected {(size,)}.")
 
     def _norm_name(self, name: str, part: str) -> str:
         new, old = f"{name}.{part}", f"{name}.{_OLD_NAMES[part]}"

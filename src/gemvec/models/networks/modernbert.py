@@ -10,8 +10,16 @@ from typing import Any
 
 import msgspec
 
+from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, LayerKind, Size, convert_config, rotary_base
+from gemvec.models.networks.config import (
+    Activation,
+    LayerKind,
+    Size,
+    check_causality,
+    convert_config,
+    rotary_base,
+)
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -32,6 +40,8 @@ class ModernBertConfig(msgspec.Struct, frozen=True, kw_only=True):
     norm_bias: bool = False
     layer_types: list[LayerKind] = []
     global_attn_every_n_layers: Size = 3
+    sliding_window: int | None = None
+    vocab_size: Size | None = None
 
 
 class ModernBert(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +58,13 @@ def read_config(document: Mapping[str, Any]) -> ModernBert:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
+    check_causality(document, is_causal=False)
     config = convert_config(document, ModernBertConfig)
+    if config.sliding_window not in {None, config.local_attention // 2}:
+        raise UnsupportedModel(
+            f"config.json has sliding_window {config.sliding_window}, but local_attention {config.local_attention};"
+            " versions of transformers differ in which counts."
+        )
     every = config.global_attn_every_n_layers
     kinds: list[LayerKind] = config.layer_types or [
         "sliding_attention" if layer % every else "full_attention" for layer in range(config.num_hidden_layers)
@@ -64,7 +80,7 @@ def read_config(document: Mapping[str, Any]) -> ModernBert:
 
 def build(network: ModernBert, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
-    layers = Layers(inputs, tensors, table="embeddings.tok_embeddings.weight")
+    layers = Layers(inputs, tensors, table="embeddings.tok_embeddings.weight", words=network.config.vocab_size)
     config = network.config
     hidden = layers.layer_norm(layers.embed(), "embeddings.norm", config.norm_eps, bias=config.norm_bias)
     for layer, kind in enumerate(network.kinds):

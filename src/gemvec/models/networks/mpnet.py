@@ -12,13 +12,14 @@ import msgspec
 import numpy as np
 
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, Size, convert_config
+from gemvec.models.networks.config import Activation, Size, check_causality, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers, relative_bias
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
 _PADDING_ID = 1  # positions start after it, whatever config.json says
 _FURTHEST = 128
+_POSITIONS = "embeddings.position_embeddings.weight"
 
 
 class MPNetConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,8 @@ class MPNetConfig(msgspec.Struct, frozen=True, kw_only=True):
     num_attention_heads: Size
     layer_norm_eps: float = 1e-12
     hidden_act: Activation = "gelu"
+    vocab_size: Size | None = None
+    max_position_embeddings: Size | None = None
 
 
 def read_config(document: Mapping[str, Any]) -> MPNetConfig:
@@ -37,14 +40,16 @@ def read_config(document: Mapping[str, Any]) -> MPNetConfig:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
+    check_causality(document, is_causal=False)
     return convert_config(document, MPNetConfig)
 
 
 def build(config: MPNetConfig, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
-    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
+    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight", words=config.vocab_size)
+    layers.require_rows(_POSITIONS, config.max_position_embeddings, "max_position_embeddings")
     positions = inputs.positions_after(_PADDING_ID)
-    placed = opset.gather(layers.constant("embeddings.position_embeddings.weight"), positions, np.int64(0))
+    placed = opset.gather(layers.constant(_POSITIONS), positions, np.int64(0))
     hidden = layers.layer_norm(opset.add(layers.embed(), placed), "embeddings.LayerNorm", config.layer_norm_eps)
     bias = relative_bias(layers, layers.tensor("encoder.relative_attention_bias.weight"), _FURTHEST)
     mask = opset.add(layers.mask(), bias)

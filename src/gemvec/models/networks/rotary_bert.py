@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Activation, Size, convert_config, rotary_base
+from gemvec.models.networks.config import Activation, Size, check_causality, convert_config, rotary_base
 from gemvec.models.networks.layers import ACTIVATIONS, Layers
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
@@ -30,6 +31,8 @@ class RotaryBertConfig(msgspec.Struct, frozen=True, kw_only=True):
     hidden_act: Activation
     layer_norm_eps: float
     type_vocab_size: int = 0
+    vocab_size: Size | None = None
+    head_dim: Size | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,10 @@ def read_config(document: Mapping[str, Any]) -> RotaryBert:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
+    check_causality(document, is_causal=False)
     config = convert_config(document, RotaryBertConfig)
+    if config.head_dim not in {None, size := config.hidden_size // config.num_attention_heads}:
+        raise UnsupportedModel(f"config.json has head_dim {config.head_dim}, expected {size}.")
     return RotaryBert(config=config, base=rotary_base(document, _NAMES[config.model_type].rotary_base))
 
 
@@ -101,7 +107,7 @@ def build(network: RotaryBert, inputs: Inputs, tensors: TensorSource) -> openvin
     """Add the nodes of the network; see `build_network`."""
     config = network.config
     names = _NAMES[config.model_type]
-    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight")
+    layers = Layers(inputs, tensors, table="embeddings.word_embeddings.weight", words=config.vocab_size)
     hidden = layers.embed()
     if config.type_vocab_size:
         kinds = layers.tensor("embeddings.token_type_embeddings.weight")

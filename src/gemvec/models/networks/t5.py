@@ -10,13 +10,18 @@ from typing import Any, Literal
 
 import msgspec
 
+from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Inputs
-from gemvec.models.networks.config import Size, convert_config
+from gemvec.models.networks.config import Size, check_causality, convert_config
 from gemvec.models.networks.layers import ACTIVATIONS, Layers, relative_bias
 from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
+# The encoder's own token vectors, in files that do not leave them to the whole network.
+_OWN_TABLE = "encoder.embed_tokens.weight"
 _BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+# transformers computes "gated-gelu" by the tanh formula.
+_ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
 
 
 class T5Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +33,10 @@ class T5Config(msgspec.Struct, frozen=True, kw_only=True):
     layer_norm_epsilon: float = 1e-6
     feed_forward_proj: Literal["relu", "gated-gelu", "gated-silu"] = "relu"
     relative_attention_max_distance: Size = 128
+    is_decoder: bool = False
+    dense_act_fn: str | None = None
+    is_gated_act: bool | None = None
+    vocab_size: Size | None = None
 
 
 def read_config(document: Mapping[str, Any]) -> T5Config:
@@ -36,13 +45,30 @@ def read_config(document: Mapping[str, Any]) -> T5Config:
     Raises:
         UnsupportedModel: config.json describes a variant that is not supported.
     """
-    return convert_config(document, T5Config)
+    check_causality(document, is_causal=False)
+    config = convert_config(document, T5Config)
+    if config.is_decoder:
+        raise UnsupportedModel("config.json has is_decoder true, expected false: gemvec runs the encoder of T5.")
+    # transformers works these out of feed_forward_proj, but lets config.json say something else.
+    activation, is_gated = _ACTIVATIONS[config.feed_forward_proj], config.feed_forward_proj != "relu"
+    if config.dense_act_fn not in {None, activation} or config.is_gated_act not in {None, is_gated}:
+        raise UnsupportedModel(
+            f"config.json has feed_forward_proj {config.feed_forward_proj!r}, but dense_act_fn {config.dense_act_fn!r}"
+            f" and is_gated_act {config.is_gated_act!r}."
+        )
+    return config
 
 
 def build(config: T5Config, inputs: Inputs, tensors: TensorSource) -> openvino.Node:
     """Add the nodes of the network; see `build_network`."""
-    layers = Layers(inputs, tensors, table="shared.weight")
-    bias = relative_bias(layers, layers.tensor(_BIAS), config.relative_attention_max_distance)
+    has_own = any(name.endswith(_OWN_TABLE) for name in tensors)
+    layers = Layers(inputs, tensors, table=_OWN_TABLE if has_own else "shared.weight", words=config.vocab_size)
+    buckets, furthest = layers.tensor(_BIAS), config.relative_attention_max_distance
+    if furthest <= len(buckets) // 4:
+        raise UnsupportedModel(
+            f"config.json has relative_attention_max_distance {furthest}, too small for {len(buckets)} buckets."
+        )
+    bias = relative_bias(layers, buckets, furthest)
     mask = opset.add(layers.mask(), bias)
     hidden = layers.embed()
     for layer in range(config.num_layers):
@@ -67,7 +93,5 @@ def _encode(layers: Layers, config: T5Config, hidden: openvino.Node, mask: openv
 def _feed_forward(layers: Layers, config: T5Config, normed: openvino.Node, name: str) -> openvino.Node:
     if config.feed_forward_proj == "relu":
         return opset.relu(layers.linear(normed, f"{name}wi", bias=False))
-    # transformers computes "gated-gelu" by the tanh formula.
-    activation = "gelu_new" if config.feed_forward_proj == "gated-gelu" else "silu"
-    gate = ACTIVATIONS[activation](layers.linear(normed, f"{name}wi_0", bias=False))
+    gate = ACTIVATIONS[_ACTIVATIONS[config.feed_forward_proj]](layers.linear(normed, f"{name}wi_0", bias=False))
     return opset.multiply(gate, layers.linear(normed, f"{name}wi_1", bias=False))
