@@ -59,7 +59,7 @@ async def embed_texts_for_v1(request: Request) -> Response:
             CohereV1EmbedResponse(
                 id=request.state.request_id,
                 response_type="embeddings_by_type" if is_by_type else "embeddings_floats",
-                embeddings=to_wire(embeddings_of(written)) if is_by_type else written["float"],
+                embeddings=embeddings_of(written) if is_by_type else written["float"],
                 texts=asked.texts,
                 meta=_meta_of(request, embeddings, version="1"),
             )

@@ -12,12 +12,9 @@ from typing import Annotated, Any, cast
 from gemvec.wire.encodings import ENCODINGS
 from gemvec.wire.inputs import TEXTS, TRUNCATE, TaskNames
 from gemvec.wire.kinds import COUNT, INTEGER_VECTORS, VECTORS, Kind, Refused, choice, list_of, refused
-from gemvec.wire.message import Field, JsonMessage, to_wire
+from gemvec.wire.message import Field, JsonMessage, kind_of_type, to_wire
 
 _MISSING = "`{path}` is required"
-_FLOATS_OR_BY_TYPE = Kind(
-    lambda value: value, None, {"anyOf": [VECTORS.schema, {"$ref": "#/components/schemas/CohereEmbeddings"}]}
-)
 _ENCODING = choice(tuple(ENCODINGS), f"`{{path}}`: {{value}} is not one of {', '.join(ENCODINGS)}")
 
 
@@ -75,6 +72,14 @@ class CohereEmbeddings(JsonMessage, frozen=True, kw_only=True):
     base64: Annotated[list[str] | None, Field("Little-endian float32.")] = None
 
 
+_BY_ENCODING = kind_of_type(CohereEmbeddings)
+_FLOATS_OR_BY_ENCODING = Kind(
+    lambda value: VECTORS.read(value) if isinstance(value, list) else _BY_ENCODING.read(value),
+    lambda value: to_wire(value) if isinstance(value, CohereEmbeddings) else value,
+    {"anyOf": [VECTORS.schema, _BY_ENCODING.schema]},
+)
+
+
 class CohereApiVersion(JsonMessage, frozen=True, kw_only=True):
     """The version of Cohere's API."""
 
@@ -112,7 +117,7 @@ class CohereV1EmbedResponse(JsonMessage, frozen=True, kw_only=True):
     response_type: Annotated[str, Field("embeddings_floats, or embeddings_by_type if the request names encodings.")] = (
         "embeddings_floats"
     )
-    embeddings: Annotated[Any, Field("The vectors, or the vectors by encoding.", kind=_FLOATS_OR_BY_TYPE)]
+    embeddings: Annotated[Any, Field("The vectors, or the vectors by encoding.", kind=_FLOATS_OR_BY_ENCODING)]
     texts: Annotated[list[str], Field("The texts.")]
     meta: Annotated[CohereMeta, Field("Facts about the call.")]
 
