@@ -98,3 +98,15 @@ def test_the_tests_on_the_documentations_page_pass(tmp_path):
     outcome = run(tmp_path, "\n\n".join(blocks))
     assert outcome.returncode == 0, outcome.stdout
     assert "3 passed" in outcome.stdout
+
+
+def test_the_tutorials_test_passes_beside_the_tutorials_program(tmp_path):
+    """The server's port differs from that on the page, so a program that asks there finds nothing."""
+    pytest.importorskip("google.genai")
+    program, _, test = [
+        each.source for each in blocks_of(ROOT / "docs" / "tutorials" / "rag-in-ci.md") if each.language == "python"
+    ]
+    (tmp_path / "program.py").write_text(program)
+    outcome = run(tmp_path, test)
+    assert outcome.returncode == 0, outcome.stdout
+    assert "1 passed" in outcome.stdout
