@@ -113,7 +113,7 @@ CLIENTS = (
         version="7.3.1",
         program="cohere_python.py",
         requirements="other-apis",
-        how="`ClientV2(base_url=...)`",
+        how="`ClientV2(base_url=...)` or `Client(base_url=...)`",
     ),
     Client(
         name="huggingface_hub",

@@ -58,6 +58,13 @@ def test_the_other_routes_field_is_refused_and_not_answered_with_nothing(http, p
     ).json() | {"total_duration": 0}
 
 
+@pytest.mark.parametrize(("path", "field"), [("/api/embed", "input"), ("/api/embeddings", "prompt")])
+def test_images_are_refused_and_not_left_out(http, path, field):
+    refused = post(http, path, **{field: "a", "images": ["iVBORw0KGgo="]})
+    assert (refused.status_code, refused.json()) == (400, {"error": "`images`: text only is served"})
+    assert post(http, path, **{field: "a", "images": None}).status_code == 200
+
+
 def test_the_first_clients_route_embeds_one_text(http):
     assert post(http, "/api/embeddings", prompt="a").json() == {"embedding": gemini(http, "a")}
 

@@ -123,6 +123,8 @@ def test_a_text_that_is_too_long_is_refused_where_a_client_asks_for_it(http, opt
     [
         ("normalized", False, True),
         ("normalize", False, True),
+        ("use_activation", False, True),
+        ("embd_normalize", -1, 2),
         ("late_chunking", True, False),
         ("return_multivector", True, False),
         ("add_special_tokens", False, True),
@@ -133,10 +135,12 @@ def test_a_text_that_is_too_long_is_refused_where_a_client_asks_for_it(http, opt
         ("modality", "image", "text"),
         ("modality", ["text", "image"], ["text"]),
         ("prompt", "Represent this sentence: ", None),
+        ("prompt", ["Represent this sentence: "], ""),
+        ("instruction", "Represent this sentence: ", ""),
     ],
 )
 def test_an_option_of_another_service_that_would_give_other_vectors_is_refused(http, name, asked, served):
-    """Jina AI's, vLLM's, NVIDIA's, Infinity's and Mixedbread's; unknown fields are ignored."""
+    """Jina AI's, vLLM's, llama.cpp's, NVIDIA's, Infinity's and Mixedbread's; unknown fields are ignored."""
     refused = http.post("/v1/embeddings", json={"input": "the dog", name: asked})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
     assert name in refused.json()["error"]["message"]

@@ -163,3 +163,25 @@ def test_what_is_not_rfc_3339_is_refused(text):
 def test_a_byte_order_mark_before_the_json_is_passed_over():
     assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
     assert parse_json(b"\xef\xbb\xbf") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"cut \ud83d",
+        r"cut \ud83d and more",
+        r"\ude00 was cut",
+        r"\uD83D\u0041bcdefg",
+        r"\\\uDE00",
+        r"\ud83d\ud83d\ude00",
+    ],
+)
+def test_half_an_emoji_is_said_to_be_one(text):
+    """Programs that cut a text at a number of UTF-16 units send it, as JavaScript's `slice` does."""
+    with pytest.raises(InvalidRequest, match="half of a surrogate pair"):
+        parse_json(f'{{"text": "{text}"}}'.encode())
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\ud83d", r"\\\\ude00", r"\ud83d\ude00\ud83d\ude00"])
+def test_whole_emojis_and_escaped_backslashes_are_text(text):
+    assert parse_json(f'{{"text": "{text}"}}'.encode()) == {"text": json.loads(f'"{text}"')}

@@ -239,6 +239,16 @@ def refused(words: str) -> Kind:
     return Kind(refuse, None, {"not": {}}, is_kept=False)
 
 
+def only_empty(words: str) -> Kind:
+    """Return the kind of a text that is refused unless it is empty, since nothing is done with it."""
+
+    def read(value: Any) -> None:
+        if value != "":
+            raise Refused(f"`{{path}}`: {words}")
+
+    return Kind(read, None, {"type": "string", "maxLength": 0}, is_kept=False)
+
+
 def enum(kind: type[IntEnum]) -> Kind:
     """Return the kind of an enum, which is read by name (in any case) or by number."""
     members = {each.name: each for each in kind}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from gemvec.wire.inputs import TEXTS, TaskNames
-from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS, Kind, Refused
+from gemvec.wire.kinds import COUNT, IGNORED, VECTOR, VECTORS, Kind, Refused, refused
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 _Model = Annotated[str, Field("A served name; `:latest` may follow.", missing="`{path}` is required")]
@@ -19,6 +19,7 @@ _Truncate = Annotated[bool, Field("Cut a text that is too long (true) or refuse 
 _TEXTS_OR_NONE = Kind(
     lambda value: [] if value == "" else TEXTS.read(value), None, {"anyOf": [{"type": "string"}, TEXTS.schema]}
 )
+_Images = Annotated[Any, Field("Refused: the models here read text only.", kind=refused("text only is served"))]
 _Ignored = Annotated[Any, Field("Ignored: it concerns how Ollama loads a model.", kind=IGNORED)]
 
 
@@ -42,6 +43,7 @@ class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
     dimensions: Annotated[int | None, Field("Number of values in each vector; by default, and for 0, the model's.")] = (
         None
     )
+    images: _Images = None
     options: _Ignored = None
     keep_alive: _Ignored = None
 
@@ -75,6 +77,7 @@ class OllamaEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
     prompt: Annotated[str | None, Field("The text.")] = None
     others: Annotated[str | None, Field("Refused without `prompt`: it belongs to /api/embed.", name="input")] = None
     truncate: _Truncate = True
+    images: _Images = None
     options: _Ignored = None
     keep_alive: _Ignored = None
 

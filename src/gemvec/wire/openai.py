@@ -14,7 +14,7 @@ from gemvec.embedding.embed import Float32Array
 from gemvec.errors import InvalidRequest
 from gemvec.wire.encodings import ENCODINGS, NUMBERS, to_base64
 from gemvec.wire.inputs import INPUTS, MISSING_INPUT, NORMALIZED, TRUNCATE, Input, TaskNames
-from gemvec.wire.kinds import BOOL, IGNORED, INT32, TEXT, VALUES, Kind, Refused, choice, nullable, only, refused
+from gemvec.wire.kinds import BOOL, IGNORED, INT32, TEXT, VALUES, Kind, Refused, choice, nullable, only, only_empty
 from gemvec.wire.message import Field, JsonMessage, to_wire
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ def _one_of(values: Iterable[str]) -> Kind:
 _NUMBERS = _one_of(NUMBERS)
 _ENCODING = _one_of(ENCODINGS)
 # What other services have beside OpenAI's fields.
+_EUCLIDEAN = only(INT32, 2, "vectors are normalised to a Euclidean length of 1")
 _EACH_FOR_ITSELF = only(BOOL, False, "each input is embedded for itself")
 _ONE_VECTOR = only(BOOL, False, "each input has one vector")
 _SPECIAL_TOKENS = only(BOOL, True, "texts get the special tokens that the model wants")
@@ -51,6 +52,7 @@ _MODALITY = Kind(
     None,
     {"anyOf": [{"type": "string", "enum": ["text"]}, {"type": "array", "items": {"type": "string", "enum": ["text"]}}]},
 )
+_BEFORE_THE_TEXTS = only_empty("put it before the texts")
 _VALUES_OR_BASE64 = Kind(lambda value: value, None, {"anyOf": [VALUES.schema, {"type": "string"}]})
 
 
@@ -98,6 +100,10 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
         bool | None, Field("Only true is served; Jina AI's and Mixedbread's.", kind=NORMALIZED, default=True)
     ] = None
     normalize: Annotated[bool | None, Field("Only true is served; vLLM's.", kind=NORMALIZED, default=True)] = None
+    use_activation: Annotated[bool | None, Field("The same, as vLLM names it now.", kind=NORMALIZED, default=True)] = (
+        None
+    )
+    embd_normalize: Annotated[int | None, Field("Only 2 is served; llama.cpp's.", kind=_EUCLIDEAN, default=2)] = None
     late_chunking: Annotated[
         bool | None, Field("Only false is served; Jina AI's.", kind=_EACH_FOR_ITSELF, default=False)
     ] = None
@@ -120,9 +126,8 @@ class OpenAIEmbeddingsRequest(TaskNames, frozen=True, kw_only=True):
     modality: Annotated[Any, Field("Only text is served; NVIDIA's and Infinity's.", kind=_MODALITY, default="text")] = (
         None
     )
-    prompt: Annotated[
-        Any, Field("Refused: put it before the texts; Mixedbread's.", kind=refused("put the prompt before the texts"))
-    ] = None
+    prompt: Annotated[Any, Field("Refused: put it before the texts; Mixedbread's.", kind=_BEFORE_THE_TEXTS)] = None
+    instruction: Annotated[Any, Field("The same; LocalAI's.", kind=_BEFORE_THE_TEXTS)] = None
 
     def wanted_dimensions(self) -> int | None:
         """Return the number of values that is asked for.

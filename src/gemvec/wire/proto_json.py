@@ -23,8 +23,16 @@ _Value = TypeVar("_Value")
 # is dropped. Only possessive quantifiers, so that the time is linear in any body.
 _TRAILING_COMMA = re.compile(rb'((?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^",]++|,(?!\s*+[}\]]))++)|,', re.DOTALL)
 
+# The first escape of half a surrogate pair, behind whole pairs and other escapes; linear in any body, too.
+_HALF_PAIR = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
+    rb"(\\u[dD][89a-fA-F])"
+)
+
 # People write trailing commas, programs do not, so larger bodies are not changed.
 FORGIVEN_BYTES = 2**20
+
+_HALF = "half of a surrogate pair, as where a program cut a text inside an emoji"
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -93,7 +101,9 @@ def _decoded(decoder: msgspec.json.Decoder[_Value], body: bytes | msgspec.Raw) -
     except RecursionError as error:
         raise InvalidRequest("Invalid JSON payload received. It is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"Invalid JSON payload received. {error}") from error
+        half = _HALF_PAIR.match(memoryview(body))
+        reason = f"At byte {half.start(1)} there is {_HALF}." if half else error
+        raise InvalidRequest(f"Invalid JSON payload received. {reason}") from error
 
 
 def snake_case(name: str) -> str:
