@@ -1,8 +1,9 @@
 """How much each extra installs: bytes on disk, and the packages that weigh most.
 
-python benchmarks/installs.py [--output benchmarks/results/installs.json]
+python benchmarks/installs.py [--output benchmarks/results/installs.json] [--extra NAME ...]
 
-Installs every extra into a folder of its own, from a package index. Byte code, which Python writes at the first import,
+Installs every extra, or those named, into a folder of its own, from a package index. Byte code, which Python writes at
+the first import,
 does not count.
 """
 
@@ -21,7 +22,7 @@ from machine import describe_run
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = (
-    *("", "server", "milvus", "all", "tokens", "documents", "mcp", "langchain", "llama-index", "haystack"),
+    *("", "server", "milvus", "all", "tokens", "documents", "code", "mcp", "langchain", "llama-index", "haystack"),
     *("socks", "postgresql", "objects", "tracing"),
 )
 SHOWN_PACKAGES = 6
@@ -31,8 +32,9 @@ def main() -> None:
     """Install each extra, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "installs.json")
+    parser.add_argument("--extra", action="append", choices=EXTRAS)
     options = parser.parse_args()
-    installs = {extra or "light": measure(extra) for extra in EXTRAS}
+    installs = {extra or "light": measure(extra) for extra in options.extra or EXTRAS}
     options.output.write_text(json.dumps({**describe_run(), "installs": installs}, indent=2) + "\n")
 
 

@@ -382,3 +382,77 @@ def test_a_model_of_another_kind_is_refused_before_it_is_fetched(indexed, monkey
     for arguments in (["search", "x"], ["index", "docs"]):
         for model in ("intfloat/e5-small-v2", "nobody/unknown", "gemini-embedding-001"):
             assert f"do not mix with those of {model}" in fail(*arguments, "--model", model)
+
+
+@pytest.fixture
+def code(docs):
+    """A folder with a program and a page."""
+    (docs / "shop.py").write_text('"""A shop."""\n\n\ndef open_door():\n    """Open the door."""\n    return "open"\n')
+    return docs
+
+
+def sources(*options):
+    """The sources that a search finds."""
+    return {hit["source"] for hit in json.loads(run("search", "open the door", "-n", "50", "--json", *options).stdout)}
+
+
+def test_code_is_left_out_and_the_option_for_it_named(code, tiny_model):
+    outcome = run("index", "docs", "--model", tiny_model)
+    assert "not read: files of other formats: 1 .py; --code reads source code: .py" in outcome.stderr
+    assert "docs/shop.py" not in sources()
+    outcome = run("index", "docs/shop.py", "--uri", "other.db", code=1)
+    assert "docs/shop.py: it is source code, which is read with --code" in outcome.stderr
+
+
+def test_code_is_read_when_asked_for_and_in_later_runs(code, tiny_model):
+    run("index", "docs", "--model", tiny_model, "--code")
+    (hit,) = [
+        hit for hit in json.loads(run("search", "open the door", "--json").stdout) if hit["source"] == "docs/shop.py"
+    ]
+    assert (hit["title"], hit["position"], hit["metadata"]) == ("docs/shop.py", "line 1", {"language": "Python"})
+    (code / "more.py").write_text("def close_door():\n    return 1\n")
+    outcome = run("index", "docs")
+    assert "Source code is read, as before; --no-code leaves it out." in outcome.stderr
+    assert {"docs/shop.py", "docs/more.py"} <= sources()
+
+
+def test_code_in_a_collection_without_it_is_said(code, tiny_model):
+    run("index", "docs", "--model", tiny_model)
+    assert "Source code is read from now on, also without --code." in run("index", "docs", "--code").stderr
+    assert "Source code" not in run("index", "docs", "--code").stderr
+
+
+def test_code_goes_only_when_it_is_declined_and_pruned(code, tiny_model):
+    run("index", "docs", "--model", tiny_model, "--code")
+    run("index", "docs", "--prune")
+    assert "docs/shop.py" in sources()
+    outcome = run("index", "docs", "--no-code")
+    assert "Source code is no longer read; --prune deletes what was indexed of it." in outcome.stderr
+    assert "docs/shop.py" in sources()
+    run("index", "docs", "--prune")  # told nothing, it keeps what is there
+    assert "docs/shop.py" in sources()
+    assert json.loads(run("index", "docs", "--no-code", "--prune", "--json").stdout)["removed"] == 1
+    assert "docs/shop.py" not in sources()
+
+
+def test_code_is_deleted_by_its_source_as_everything_is(code, tiny_model):
+    run("index", "docs", "--model", tiny_model, "--code")
+    run("collections", "delete", "docs", "--source", "docs")
+    assert not sources()
+
+
+def test_unchanged_code_is_not_parsed_again(code, tiny_model, monkeypatch):
+    run("index", "docs", "--model", tiny_model, "--code")
+    monkeypatch.setattr("gemvec.documents.program.find_code_blocks", None)
+    assert json.loads(run("index", "docs", "--json").stdout)["unchanged"] == 3
+
+
+@pytest.mark.parametrize("task", ["CODE_RETRIEVAL_QUERY", "question_answering"])
+def test_a_query_can_be_of_another_kind(indexed, task):
+    assert "docs/batches.md" in sources("--task-type", task)
+
+
+def test_a_task_that_is_not_that_of_a_query_is_refused(indexed):
+    said = fail("search", "x", "--task-type", "CLUSTERING")
+    assert "task_type is CLUSTERING" in said
+    assert "CODE_RETRIEVAL_QUERY" in said

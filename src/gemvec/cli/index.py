@@ -80,6 +80,13 @@ def index(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Leave out what matches, a pattern as in .gitignore; can be repeated."),
     ] = None,
+    code: Annotated[
+        bool | None,
+        typer.Option(
+            "--code/--no-code",
+            help="Read source code, too, cut by its syntax; it needs gemvec[code]. [default: as before, or not]",
+        ),
+    ] = None,
     max_pages: Annotated[
         int, typer.Option(min=1, metavar="N", help="Read at most this many pages of a sitemap.")
     ] = 10_000,
@@ -121,16 +128,17 @@ def index(
 ) -> None:
     """Index documents into Milvus, where they can be searched.
 
-    Reads .md, .txt, .html, .rst and .pdf files, many more formats with gemvec[documents], and records in .jsonl,
-    .json, .csv and .parquet files, and cuts them along their structure. When run again, it embeds only what has
-    changed; after an interruption, it continues. What cannot be read is reported and left out. The exit status is 1 if
-    nothing could be read.
+    Reads .md, .txt, .html, .rst and .pdf files, many more formats with gemvec[documents], source code with --code, and
+    records in .jsonl, .json, .csv and .parquet files, and cuts them along their structure. When run again, it embeds
+    only what has changed; after an interruption, it continues. What cannot be read is reported and left out. The exit
+    status is 1 if nothing could be read.
 
     Examples:
         gemvec index docs/
         gemvec index docs/ notes.pdf --uri ./my.db --collection docs --prune
         gemvec index docs/ --dry-run
         gemvec index articles.parquet --text-field body
+        gemvec index src/ docs/ --code
         gemvec index https://docs.example.com/sitemap.xml --include 'guide/**'
         gemvec index s3://bucket/manuals https://github.com/example/project.git
         gemvec index docs/ --ray 10.0.0.5:6379 --uri http://10.0.0.7:19530
@@ -155,7 +163,7 @@ def index(
         ),
         standard_input=_read_standard_input() if "-" in sources else None,
         root=root,
-        filters=Filters(include=tuple(include or ()), exclude=tuple(exclude or ())),
+        filters=Filters(include=tuple(include or ()), exclude=tuple(exclude or ()), code=code),
         max_pages=max_pages,
         max_tokens=chunk_tokens,
         overlap_tokens=overlap_tokens,
@@ -209,7 +217,7 @@ def _index_again(request: IndexRequest, *, as_json: bool, is_first: bool) -> boo
         Exit: Ctrl-C came in the middle of it, so that it is not finished.
     """
     try:
-        outcome = _run(request if is_first else replace(request, prune=True))
+        outcome = _run(request if is_first else replace(request, prune=True, is_repeated=True))
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
     except GemvecError as error:
@@ -260,6 +268,7 @@ class IndexRequest:
     dry_run: bool
     error_report: Path | None
     console: Console
+    is_repeated: bool = False
 
     def run(self) -> IndexOutcome:
         """Do it."""
@@ -319,13 +328,16 @@ class IndexRequest:
     async def _open_sources(self, version: CollectionVersion | None, how: Indexing, remote: Remote) -> Sources:
         """Search the sources and return them; one that does not exist must have been in the collection."""
         root = self._find_root(version, how)
+        if version and not self.is_repeated and (change := how.describe_code(asked=self.filters.code)):
+            self._say(change)
+        filters = replace(self.filters, code=how.get_code(asked=self.filters.code))
         with self.console.status("Looking for files ..."):
             # In a thread, so that Ctrl-C is noticed.
-            sources = await asyncio.to_thread(self._find_sources, version, root, remote)
+            sources = await asyncio.to_thread(self._find_sources, version, root, filters, remote)
         self._check_gone(version, sources)
         return sources
 
-    def _find_sources(self, version: CollectionVersion | None, root: Path, remote: Remote) -> Sources:
+    def _find_sources(self, version: CollectionVersion | None, root: Path, filters: Filters, remote: Remote) -> Sources:
         from gemvec.milvus import Sources
 
         return Sources(
@@ -335,7 +347,7 @@ class IndexRequest:
             root=root,
             own=self.list_own(),
             may_be_gone=self.prune and version is not None,
-            filters=self.filters,
+            filters=filters,
             remote=remote,
         )
 

@@ -62,7 +62,8 @@ def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) 
     _print_some("note", report.notes, path, console)
     if outcome.left_out.files:
         files = ", ".join(f"{count:,} {name}" for name, count in outcome.left_out.files.most_common())
-        console.print(f"[yellow]not read:[/] files of other formats: {escape(files)}", highlight=False, soft_wrap=True)
+        text = f"files of other formats: {files}{_describe_code(outcome.left_out)}"
+        console.print(f"[yellow]not read:[/] {escape(text)}", highlight=False, soft_wrap=True)
     if outcome.left_out.ignored:
         rules = ", ".join(f"{count:,} by {rule}" for rule, count in outcome.left_out.ignored.most_common())
         console.print(f"[yellow]not read:[/] files left out: {escape(rules)}", highlight=False, soft_wrap=True)
@@ -84,6 +85,13 @@ def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) 
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _describe_code(left_out: LeftOut) -> str:
+    from gemvec.documents.languages import CODE_SUFFIXES
+
+    names = ", ".join(name for name, _ in left_out.files.most_common() if name in CODE_SUFFIXES)
+    return f"; --code reads source code: {names}" if names else ""
 
 
 def _print_some(what: str, found: Sequence[BadDocument | Note], path: Path | None, console: Console) -> None:

@@ -41,6 +41,14 @@ def search(
     context: Annotated[
         int, typer.Option(min=0, metavar="N", help="Number of passages before and after each one to show with it.")
     ] = 0,
+    task_type: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="What the query is: RETRIEVAL_QUERY, QUESTION_ANSWERING, FACT_VERIFICATION, or CODE_RETRIEVAL_QUERY "
+            "to look for source code.",
+        ),
+    ] = "RETRIEVAL_QUERY",
     rerank: Annotated[
         str,
         typer.Option(
@@ -62,10 +70,15 @@ def search(
         gemvec search "refunds" --by-document --context 1
         gemvec search "refunds" --where 'metadata["lang"] == "en"' --json
         gemvec search "who signs a contract?" --rerank bge-reranker-base
+        gemvec search "where is a file closed?" --task-type CODE_RETRIEVAL_QUERY
     """
+    from gemvec.client.config import parse_task_type
+
     choice = EmbedderChoice(server=server, model=model)
+    task = parse_task_type(task_type)
     wanted = max(limit, _RERANKED_PASSAGES) if rerank else limit
     options = {"limit": wanted, "hybrid": hybrid, "where": where, "by_document": by_document, "context": context}
+    options |= {"task_type": task} if task else {}
     hits = asyncio.run(_search(settings, choice, query, options))
     if rerank and hits:
         hits = asyncio.run(_rerank(replace(settings, rerank_model=rerank), query, hits))[:limit]

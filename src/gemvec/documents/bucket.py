@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from gemvec.documents.address import Address
 from gemvec.documents.document import BadDocument, Document, UnreadDocument
 from gemvec.documents.ignore import Filters
+from gemvec.documents.languages import CODE_NOT_ASKED_FOR
 from gemvec.documents.place import Found, digest_of, explain_unread, make_document
 from gemvec.documents.readers import find_reader
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_records
@@ -157,7 +158,10 @@ def _find_objects(address: Address, filters: Filters) -> BucketObjects:
     found = BucketObjects()
     root = open_bucket_path(address.url)
     if (stat := _find_object(address)) is not None:
-        found.places.append(ObjectPlace(_split(address)[0], address.url, stat))
+        if filters.reads(PurePosixPath(address.url)):
+            found.places.append(ObjectPlace(_split(address)[0], address.url, stat))
+        else:
+            found.bad.append(BadDocument(source=address.url, id=address.url, reason=CODE_NOT_ASKED_FOR))
         return found
     listed = dict(root.list_tree(lambda folder, reason: found.bad.append(_unlisted(address, folder, reason))))
     found.is_empty = not listed and not found.bad
@@ -205,7 +209,7 @@ def _reads(key: PurePosixPath, filters: Filters, left_out: LeftOut) -> bool:
         left_out.ignored[reason] += 1
         return False
     suffix = key.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in SUFFIXES or not filters.reads(key):
         left_out.files[suffix or NO_SUFFIX] += 1
         return False
     return True

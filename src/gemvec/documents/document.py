@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal, cast
 
-DocumentFormat = Literal["markdown", "text"]
+from gemvec.documents.code_blocks import CodeBlock
+
+DocumentFormat = Literal["markdown", "text", "code"]
 
 # Lengths of the collection's fields in bytes (Milvus counts bytes, and refuses a longer value).
 MAX_ID_BYTES = 1024
@@ -46,12 +48,13 @@ class Document:
         text: the whole text.
         title: embedded together with every passage.
         source: where it came from: a path as the user wrote it, or an address.
-        format: how its structure is written; `markdown` has headings and code blocks.
+        format: how its structure is written; `markdown` has headings and code blocks, `code` is source code.
         metadata: JSON values to filter by.
         place: the position of a record in `source`, such as `line 12`; empty when the source is this one document.
         page_starts: character offsets at which pages start (PDF); empty when there are none.
         page_names: what the pages are called, such as `slide 3`; empty when they are called `page 3`.
         has_lines: whether lines of `text` are lines of the source, so that positions can name them.
+        blocks: where source code may be cut.
         notes: what was guessed, repaired or left out when it was read.
         content: digest of the file that it was read from and of how it was read; empty when only the text can tell.
         read_bytes: bytes of all sources consumed when this document had been read, for progress.
@@ -67,6 +70,7 @@ class Document:
     page_starts: tuple[int, ...] = ()
     page_names: tuple[str, ...] = ()
     has_lines: bool = True
+    blocks: tuple[CodeBlock, ...] = ()
     notes: tuple[Note, ...] = ()
     content: str = ""
     read_bytes: int = 0

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from pathspec import GitIgnoreSpec
 
+from gemvec.documents.languages import is_code
 from gemvec.errors import InvalidRequest
 
 # The first one decides if both have a rule for a file.
@@ -78,6 +79,8 @@ class Filters:
     Attributes:
         include: only files that match one of these; all files when there are none.
         exclude: no files that match one of these, and nothing in folders that do.
+        code: True to read source code (`gemvec[code]`); False to leave it out, so that pruning deletes what was indexed
+            of it; None to leave it out and keep what was indexed.
 
     Raises:
         InvalidRequest: a pattern cannot be understood.
@@ -85,6 +88,7 @@ class Filters:
 
     include: Sequence[str] = field(default=())
     exclude: Sequence[str] = field(default=())
+    code: bool | None = None
 
     def __post_init__(self) -> None:
         for name, patterns in (("include", self.include), ("exclude", self.exclude)):
@@ -94,6 +98,14 @@ class Filters:
                 except ValueError as error:
                     reason = f"{name} is {pattern!r}, which is not a pattern: {error}"
                     raise InvalidRequest(reason, field=name) from error
+
+    def reads(self, name: PurePath) -> bool:
+        """Whether a file is of a kind that the run reads, if anything does."""
+        return bool(self.code) or not is_code(name)
+
+    def keeps(self, name: PurePath) -> bool:
+        """Whether what was indexed of a file is none of the run's business, since it may read its kind another time."""
+        return self.code is None and is_code(name)
 
     def find_reason(self, name: PurePath, *, is_folder: bool = False) -> str | None:
         """Return the option that leaves out the file or folder `name`, relative to where the search began, or None."""

@@ -7,6 +7,7 @@ import mimetypes
 from pathlib import PurePosixPath
 
 from gemvec.documents.document import Note
+from gemvec.documents.languages import CODE_NOT_ASKED_FOR, CODE_SUFFIXES
 from gemvec.documents.text import UnreadableDocument, find_codec
 from gemvec.documents.walk import SUFFIXES
 
@@ -47,13 +48,14 @@ _LOOK_BYTES = 1_000
 _WIDE = ("utf-16", "utf-32")
 
 
-def find_suffix(media_type: str, name: str, body: bytes = b"") -> str:
+def find_suffix(media_type: str, name: str, body: bytes = b"", *, reads_code: bool = False) -> str:
     """Return the suffix whose reader reads a page.
 
     Args:
         media_type: what the server says; may be empty.
         name: the last part of its address.
         body: how it begins, for a page of which nothing else is known.
+        reads_code: whether source code is asked for; servers seldom know its kinds, so its name decides.
 
     Raises:
         UnreadableDocument: there is no reader for it, or its name promises another kind of file.
@@ -66,16 +68,25 @@ def find_suffix(media_type: str, name: str, body: bytes = b"") -> str:
         return named
     if said:
         return said
-    if media_type in _UNKNOWN or media_type.startswith("text/"):
-        if named in SUFFIXES and not (media_type.startswith("text/") and named in _BINARY):
-            return named
-        if media_type == "text/plain":
-            return ".txt"
-        if media_type in _UNKNOWN and body[:_LOOK_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(
-            _HTML_STARTS
-        ):
-            return ".html"
+    if reads_code and named in CODE_SUFFIXES:
+        return named
+    if suffix := _find_unnamed(media_type, named, body):
+        return suffix
+    if named in CODE_SUFFIXES:
+        raise UnreadableDocument(CODE_NOT_ASKED_FOR)
     raise UnreadableDocument(f"there is no reader for {media_type or 'a page whose kind the server does not name'}")
+
+
+def _find_unnamed(media_type: str, named: str, body: bytes) -> str:
+    """Return the suffix for a kind that says nothing; empty if its name and its start do not say it either."""
+    if media_type not in _UNKNOWN and not media_type.startswith("text/"):
+        return ""
+    if named in SUFFIXES - CODE_SUFFIXES and not (media_type.startswith("text/") and named in _BINARY):
+        return named
+    if media_type == "text/plain":
+        return ".txt"
+    start = body[:_LOOK_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return ".html" if media_type in _UNKNOWN and start.startswith(_HTML_STARTS) else ""
 
 
 def is_text(suffix: str) -> bool:
@@ -83,10 +94,10 @@ def is_text(suffix: str) -> bool:
     return suffix not in _BINARY and suffix != ".eml"
 
 
-def is_no_document(name: str) -> bool:
+def is_no_document(name: str, *, reads_code: bool = False) -> bool:
     """Whether a name is that of a picture, a film, an archive, a program or the like, for which there is no reader."""
     suffix = PurePosixPath(name).suffix.lower()
-    if not suffix or suffix in SUFFIXES:
+    if not suffix or (suffix in SUFFIXES and (reads_code or suffix not in CODE_SUFFIXES)):
         return False
     kind, packing = mimetypes.guess_type(f"file{suffix}")
     return bool(packing) or suffix in _PROGRAMS or (kind or "").partition("/")[0] in {"image", "audio", "video", "font"}

@@ -1,7 +1,8 @@
 """Documents cut into passages along their structure: `Splitter`.
 
-Markdown is cut between its blocks, section by section (`blocks.py`, `sections.py`). Plain text, and a block that is too
-long by itself, is cut by semantic-text-splitter: between paragraphs, then sentences, then words.
+Markdown is cut between its blocks, section by section (`blocks.py`, `sections.py`), source code between its definitions
+and statements (`code_passages.py`). Plain text, and a block that is too long by itself, is cut by
+semantic-text-splitter: between paragraphs, then sentences, then words.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gemvec.documents.blocks import Block, find_blocks
+from gemvec.documents.code_passages import cut_code
 from gemvec.documents.document import Document, DocumentFormat
 from gemvec.documents.sections import SCRAP_SHARE, SizedBlock, find_sections, pack
 from gemvec.documents.vocabulary import Vocabulary
@@ -169,14 +171,24 @@ class Splitter:
 
     @cached_property
     def _splitter(self) -> TextSplitter:
+        return self._make_splitter(self.options.overlap_tokens)
+
+    @cached_property
+    def _line_splitter(self) -> TextSplitter:
+        return self._make_splitter(0)
+
+    def _make_splitter(self, overlap_tokens: int) -> TextSplitter:
         from semantic_text_splitter import TextSplitter
 
-        sizes = (self.options.max_tokens, self.options.overlap_tokens)
+        sizes = (self.options.max_tokens, overlap_tokens)
         if self._tokenizer is None:
             return TextSplitter.from_callback(estimate_tokens, *sizes)
         return TextSplitter.from_huggingface_tokenizer(self._tokenizer, *sizes)
 
     def _cut(self, document: Document) -> Iterator[_Piece]:
+        if document.format == "code":
+            yield from self._cut_code(document)
+            return
         text = document.text
         if document.format == "text":
             yield from self._split_text(_Piece.of(text, ()))
@@ -192,6 +204,28 @@ class Splitter:
         blocks = find_blocks(text)
         while some := list(islice(blocks, _TEXTS_PER_COUNT)):
             yield from zip(some, self._count_all([text[block.start : block.end] for block in some]), strict=True)
+
+    def _cut_code(self, document: Document) -> Iterator[_Piece]:
+        """Yield runs of whole lines; only a line that is too long by itself is cut, and nothing is repeated."""
+        lines = document.text.split("\n")
+        lines = [*(f"{line}\n" for line in lines[:-1]), lines[-1]]
+        offsets = [0, *accumulate(map(len, lines))]
+        found = cut_code(
+            lines,
+            self._count_all(lines),
+            document.blocks,
+            max_tokens=self.options.max_tokens,
+            max_characters=MAX_PASSAGE_CHARACTERS,
+        )
+        for each in found:
+            start, text = offsets[each.start], document.text[offsets[each.start] : offsets[each.stop]]
+            body = text.lstrip("\n")
+            run = _Piece(start=start + len(text) - len(body), text=body.rstrip(), headings=each.headings)
+            if not run.text or self._fits(run.text) or "\n" in run.text:
+                yield run
+                continue
+            for offset, part in self._line_splitter.chunk_indices(run.text):
+                yield replace(run, start=run.start + offset, text=part)
 
     def _split_blocks(self, text: str, blocks: Sequence[Block]) -> Iterator[_Piece]:
         """Yield the pieces that some blocks make up; rows of a table have its header above them."""
@@ -324,6 +358,8 @@ _MIN_LINKS = 3
 
 def has_words(text: str, document_format: DocumentFormat) -> bool:
     """Whether a passage has anything to read: words that are not markup, an address, or part of a list of links."""
+    if document_format == "code":  # of code everything is kept, also a line of brackets
+        return bool(text)
     if document_format == "text":
         return _LETTER.search(text) is not None
     rest = _PICTURE.sub("", _MARKUP.sub("", _DEFINITION.sub("", text)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Protocol
 
-from gemvec.documents.document import BadDocument, Document, UnreadDocument
+from gemvec.documents.document import BadDocument, Document, DocumentFormat, UnreadDocument
 from gemvec.documents.readers import Reader
 from gemvec.documents.records import RecordFields
 from gemvec.documents.text import UnreadableDocument
@@ -15,6 +15,8 @@ from gemvec.errors import GemvecError, MissingDependency
 
 Found = Document | BadDocument | UnreadDocument
 
+# Of a path, the end says most, and a title takes room in every passage.
+_PARTS_OF_TITLE = 4
 # How a file begins that Git LFS keeps elsewhere.
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -62,17 +64,24 @@ def make_document(
     return Document(
         id=source,
         text=read.text,
-        title=read.title or Path(source).stem,
+        title=read.title or _make_title(source, read.format),
         source=source,
         format=read.format,
         metadata=read.metadata,
         page_starts=read.page_starts,
         page_names=read.page_names,
         has_lines=read.has_lines,
+        blocks=read.blocks,
         notes=read.notes,
         content=content or (reader.digest(data) if reader.is_slow else ""),
         read_bytes=len(data) if size_bytes is None else size_bytes,
     )
+
+
+def _make_title(source: str, document_format: DocumentFormat) -> str:
+    """Return the title of a file that has none: its name, of source code also the folders that it is in."""
+    path = PurePosixPath(source)
+    return "/".join(path.parts[-_PARTS_OF_TITLE:]) if document_format == "code" else path.stem
 
 
 def refuse_pointer(data: bytes) -> None:

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gemvec.documents.asciidoc import asciidoc_to_markdown
+from gemvec.documents.code_blocks import CodeBlock
 from gemvec.documents.document import DocumentFormat, Note
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.html import read_page
+from gemvec.documents.languages import LANGUAGES, Language
 from gemvec.documents.mail import Mail, read_eml
 from gemvec.documents.markdown import find_title, html_to_markdown, mdx_to_markdown
 from gemvec.documents.notebook import read_cells
 from gemvec.documents.org import org_to_markdown
 from gemvec.documents.outlook import read_msg
 from gemvec.documents.pdf import read_pages
+from gemvec.documents.program import read_program
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.sheets import read_sheets
 from gemvec.documents.slides import read_slides
@@ -43,6 +46,7 @@ class ReadText:
     page_starts: tuple[int, ...] = ()
     page_names: tuple[str, ...] = ()
     has_lines: bool = True
+    blocks: tuple[CodeBlock, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
@@ -211,6 +215,18 @@ def read_book(data: bytes) -> ReadText:
     )
 
 
+def read_code(data: bytes, language: Language) -> ReadText:
+    """Read source code as it is, with the places where it may be cut."""
+    program = read_program(data, language)
+    return ReadText(
+        text=program.text,
+        format="code",
+        metadata={"language": language.name},
+        blocks=program.blocks,
+        notes=program.notes,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """How files of one kind become documents.
@@ -366,6 +382,16 @@ READERS = (
         position="chapter",
         libraries=("defusedxml",),
         extra="documents",
+    ),
+    *(
+        Reader(
+            suffixes=each.suffixes,
+            read=partial(read_code, language=each),
+            becomes=f"one document; source code in {each.name}, read with `--code`",
+            libraries=("tree-sitter", each.package),
+            extra="code",
+        )
+        for each in LANGUAGES
     ),
 )
 # Suffix -> reader of a file that is one document.

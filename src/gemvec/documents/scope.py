@@ -70,7 +70,7 @@ class Scope:
         return self._takes(located, find_fixed_part(PurePath(self.path)))
 
     def _takes(self, located: PurePath, base: PurePath) -> bool:
-        return self.filters.find_reason(located.relative_to(base)) is None
+        return not self.filters.keeps(located) and self.filters.find_reason(located.relative_to(base)) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,9 @@ class AddressScope:
             is_named = source.startswith(_WEB) and (metadata or {}).get(SITEMAP) == url
             return is_named and self.filters.find_reason(path_of(source)) is None
         below = source.removeprefix(f"{url}/")
-        return below != source and self.filters.find_reason(PurePath(below)) is None
+        if below == source or self.filters.keeps(PurePath(below)):
+            return False
+        return self.filters.find_reason(PurePath(below)) is None
 
 
 AnyScope = Scope | AddressScope

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from gemvec.documents.blocks import Block
 
 # A section with less than this share of a full passage is joined with the one below it.
-_SHORT_SHARE = 0.25
+SHORT_SHARE = 0.25
 # How much longer than asked for a passage may be if otherwise a scrap of this size would be left.
 SCRAP_SHARE = 0.125
 
@@ -17,7 +17,7 @@ SizedBlock = tuple[Block, int]  # a block and its tokens
 
 def find_sections(blocks: Iterable[SizedBlock], max_tokens: int) -> Iterator[list[SizedBlock]]:
     """Yield sections, each from its heading to the next; a short one together with the one below it."""
-    short_tokens = max_tokens * _SHORT_SHARE
+    short_tokens = max_tokens * SHORT_SHARE
     held: list[SizedBlock] = []
     for block, size in blocks:
         if block.level and held and not _goes_on(held, block, short_tokens):

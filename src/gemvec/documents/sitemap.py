@@ -154,7 +154,7 @@ class _Site:
         left_out = self.found.left_out
         if reason := self._find_reason(page):
             left_out.ignored[reason] += 1
-        elif is_no_document(page.name):
+        elif is_no_document(page.name, reads_code=bool(self._filters.code)):
             left_out.files[PurePosixPath(page.name).suffix.lower()] += 1
         elif len(self.found.pages) >= self._fetcher.limits.max_pages:
             self._beyond += 1

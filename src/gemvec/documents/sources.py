@@ -12,6 +12,7 @@ from typing import IO
 from gemvec.documents.document import BadDocument, Document, UnreadDocument
 from gemvec.documents.file_places import FilePlace, StandardInput
 from gemvec.documents.ignore import IGNORE_FILES, Filters
+from gemvec.documents.languages import CODE_NOT_ASKED_FOR
 from gemvec.documents.place import Found, Place, explain_unread
 from gemvec.documents.records import RecordFields
 from gemvec.documents.remote import Remote
@@ -33,11 +34,13 @@ class Sources:
         root: the folder that document names are relative to; the current folder when None.
         own: files and folders of gemvec itself, which are never read.
         may_be_gone: treat a source that does not exist as one without documents.
-        filters: which files of folders and globs are meant; a file that is named itself is always read.
+        filters: which files of folders and globs are meant; a file that is named itself is always read, if it is no
+            source code or code is asked for.
         remote: what fetches sources that are not files; one with its usual limits when None.
 
     Attributes:
         is_root_given: whether the caller has named the root.
+        filters: as given.
         scopes: the documents that belong to the sources; not those of a source of which a part could not be listed.
         gone: the sources that do not exist, as they were given, with their scopes.
         left_out: what was found in folders and not read.
@@ -66,12 +69,12 @@ class Sources:
         self._standard_input = standard_input
         self._root = Root.of(root or ".")
         self.is_root_given = root is not None
-        self._filters = filters or Filters()
-        self._walk = Walk([path.expanduser().resolve() for path in own], self._filters)
+        self.filters = filters or Filters()
+        self._walk = Walk([path.expanduser().resolve() for path in own], self.filters)
         self._may_be_gone = may_be_gone
         self._remote = remote
         self._remote_left_out: list[LeftOut] = []
-        self._unlisted: list[BadDocument] = []
+        self._refused: list[BadDocument] = []
         self._places: dict[str, Place] = {}
         self.scopes: list[AnyScope] = []
         self.gone: dict[str, AnyScope] = {}
@@ -83,7 +86,7 @@ class Sources:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to read, and nothing that could not be read."""
-        return not self._places and not self._walk.errors and not self._unlisted
+        return not self._places and not self._walk.errors and not self._refused
 
     @property
     def root(self) -> Path:
@@ -112,7 +115,7 @@ class Sources:
             source = self._root.name(Path(str(error.filename)))
             what = "it" if Path(str(error.filename)).name in IGNORE_FILES else "the folder"
             yield BadDocument(source=source, reason=f"{what} cannot be read: {error.strerror}")
-        yield from self._unlisted
+        yield from self._refused
         for place in self._places.values():
             for found in self._read(place):
                 yield replace(found, read_bytes=done + found.read_bytes) if done else found
@@ -121,7 +124,7 @@ class Sources:
     def _add(self, source: str) -> None:
         if not source:  # as a path, it would be the current folder
             raise InvalidRequest("A source is empty. The current folder is `.`.", field="source")
-        scope = find_scope(source, self._root, self._filters)
+        scope = find_scope(source, self._root, self.filters)
         if isinstance(scope, AddressScope):
             self._add_address(scope)
             return
@@ -151,7 +154,7 @@ class Sources:
         """Find what a source consists of that is not a file; if a part of it is not known, nothing of it is gone."""
         address = scope.address
         self._remote = self._remote or Remote()
-        found = self._remote.open(address, self._filters)
+        found = self._remote.open(address, self.filters)
         if found.is_missing and not self._may_be_gone:
             raise InvalidRequest(f"There is nothing at {address.url!r}.", field="source")
         if found.is_missing:
@@ -159,7 +162,7 @@ class Sources:
         for place in found.places:
             self._places.setdefault(place.name, place)
         self._remote_left_out.append(found.left_out)
-        self._unlisted += found.bad
+        self._refused += found.bad
         if not found.bad:
             self.scopes.append(scope)
 
@@ -180,6 +183,9 @@ class Sources:
                 folder = LeftOutFolder(source=str(path.parent), reason=reason)
                 if folder not in self._walk.left_out.folders:
                     self._walk.left_out.folders.append(folder)
+            elif not self.filters.reads(path):
+                name = self._root.name(path)
+                self._refused.append(BadDocument(source=name, id=name, reason=CODE_NOT_ASKED_FOR))
             else:
                 self._add_file(path)
 

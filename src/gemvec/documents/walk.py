@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gemvec.documents.ignore import Filters, IgnoreFiles
+from gemvec.documents.languages import is_code
 from gemvec.documents.readers import READERS_BY_SUFFIX
 from gemvec.documents.records import RECORD_SUFFIXES
 
@@ -28,7 +29,7 @@ BUILT_FOLDERS = {
     "_build": ("conf.py", "Makefile", "mix.exs", "dune-project"),
     "_site": ("_config.yml", "_config.toml"),
 }
-HIDDEN, NO_SUFFIX, NO_FILE = "hidden", "no suffix", "pipes and sockets"
+HIDDEN, NO_SUFFIX, NO_FILE, EMPTY = "hidden", "no suffix", "pipes and sockets", "being empty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +147,20 @@ class Walk:
         if reason := rules.find_reason(path):
             self.left_out.ignored[reason] += 1
             return False
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES or not self._filters.reads(path):
             self.left_out.files[path.suffix.lower() or NO_SUFFIX] += 1
             return False
+        if is_code(path) and _is_empty(path):  # such as most `__init__.py`
+            self.left_out.ignored[EMPTY] += 1
+            return False
         return True
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False  # reading it says why
 
 
 def _find_kind(folder: Path) -> str | None:

@@ -8,12 +8,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gemvec.documents.address import Address
 from gemvec.documents.document import BadDocument, Document, UnreadDocument
 from gemvec.documents.fetch import Fetched, Fetcher, FetchFailure
 from gemvec.documents.ignore import Filters
+from gemvec.documents.languages import CODE_SUFFIXES, is_code
 from gemvec.documents.media_types import find_suffix, is_text, to_utf8
 from gemvec.documents.page_notes import PageNote, PageNotes
 from gemvec.documents.place import Found, digest_of, explain_unread, make_document
@@ -34,11 +35,15 @@ class Pages:
         fetcher: fetches them.
         notes: what is known of them.
         addresses: the pages.
+        reads_code: whether pages of source code are read as such.
     """
 
-    def __init__(self, fetcher: Fetcher, notes: PageNotes, addresses: Sequence[Address]) -> None:
+    def __init__(
+        self, fetcher: Fetcher, notes: PageNotes, addresses: Sequence[Address], *, reads_code: bool = False
+    ) -> None:
         self.fetcher = fetcher
         self.notes = notes
+        self.reads_code = reads_code
         self._addresses = addresses
         self._answers: dict[int, Future[tuple[Fetched, PageNote | None]]] = {}
         self._next = 0
@@ -61,10 +66,15 @@ class Pages:
     def _fetch(self, number: int) -> tuple[Fetched, PageNote | None]:
         address = self._addresses[number]
         note = self.notes.load(address.location)
-        if note is None or note.suffix not in READERS_BY_SUFFIX:  # records are read in every run
+        if note is None or not self._is_read_so(address, note.suffix):
             return self.fetcher.get(address), None
         fetched = self.fetcher.get(address, etag=note.etag, last_modified=note.last_modified)
         return fetched, note if fetched.is_known else None
+
+    def _is_read_so(self, address: Address, suffix: str) -> bool:
+        """Whether a page that has not changed is still read in the way of `suffix`; records are read in every run."""
+        is_program = self.reads_code and is_code(PurePosixPath(address.name))
+        return suffix in READERS_BY_SUFFIX and (suffix in CODE_SUFFIXES) == is_program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +130,7 @@ class PagePlace:
         yield replace(self._to_unread(note, partial(self._parse, fetched, note.suffix)), held_bytes=len(fetched.body))
 
     def _note(self, fetched: Fetched) -> PageNote:
-        suffix = find_suffix(fetched.media_type, self.address.name, fetched.body)
+        suffix = find_suffix(fetched.media_type, self.address.name, fetched.body, reads_code=self.pages.reads_code)
         digest = blake2b(fetched.body, digest_size=16).hexdigest()
         return PageNote(
             etag=fetched.etag,
@@ -216,10 +226,11 @@ def open_web(
                 raise UnreadableDocument("it is a sitemap without pages")
             site = find_pages(fetcher, address, fetched, sitemap, filters)
             wanted = [with_credentials(each, address) for each in site.pages]
-            pages, ends = Pages(fetcher, notes, wanted), dict[str, str]()
+            pages, ends = Pages(fetcher, notes, wanted, reads_code=bool(filters.code)), dict[str, str]()
             places = [
                 PagePlace(address=each, pages=pages, number=number, sitemap=address.url, ends=ends)
                 for number, each in enumerate(wanted)
             ]
             return places, site
-    return [PagePlace(address=address, pages=Pages(fetcher, notes, [address]))], SitePages(pages=[address])
+    pages = Pages(fetcher, notes, [address], reads_code=bool(filters.code))
+    return [PagePlace(address=address, pages=pages)], SitePages(pages=[address])

@@ -29,24 +29,31 @@ def make_document_request(served: ServedModel, fingerprint: Fingerprint, text: s
     )
 
 
-async def embed_query(embedder: Embedder, fingerprint: Fingerprint, query: str, *, collection: str) -> Float32Array:
+async def embed_query(
+    embedder: Embedder,
+    fingerprint: Fingerprint,
+    query: str,
+    *,
+    collection: str,
+    task_type: TaskType = TaskType.RETRIEVAL_QUERY,
+) -> Float32Array:
     """Return the vector of `query`, float32[dimensionality], made by the collection's own model.
 
     Raises:
         FingerprintMismatch: `embedder` does not serve it.
     """
     served = fingerprint.find_served(embedder, collection=collection)
-    (embedding,) = await embedder.embed(served, [make_query_request(served, fingerprint, query)])
+    (embedding,) = await embedder.embed(served, [make_query_request(served, fingerprint, query, task_type)])
     return embedding.vector
 
 
-def make_query_request(served: ServedModel, fingerprint: Fingerprint, query: str) -> EmbedRequest:
+def make_query_request(
+    served: ServedModel, fingerprint: Fingerprint, query: str, task_type: TaskType = TaskType.RETRIEVAL_QUERY
+) -> EmbedRequest:
     """Return the request for a query of a collection with `fingerprint`."""
     if not served.takes_options:
         return EmbedRequest(text=query)
-    return EmbedRequest(
-        text=query, task_type=TaskType.RETRIEVAL_QUERY, output_dimensionality=fingerprint.dimensionality
-    )
+    return EmbedRequest(text=query, task_type=task_type, output_dimensionality=fingerprint.dimensionality)
 
 
 def check_vector(vector: Float32Array, fingerprint: Fingerprint) -> Float32Array:

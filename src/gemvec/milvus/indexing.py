@@ -18,17 +18,25 @@ class Indexing:
     Attributes:
         root: the folder that document names are relative to, an absolute path; empty when it is not known.
         max_tokens, overlap_tokens: see `PassageOptions`; None when they are not known.
+        has_code: whether source code is read.
         has_words: whether passages can be found by their words (BM25), which not every Milvus can.
     """
 
     root: str = ""
     max_tokens: int | None = None
     overlap_tokens: int | None = None
+    has_code: bool = False
     has_words: bool = True
 
-    def of_run(self, options: PassageOptions, root: str = "") -> Self:
-        """Return the indexing of a run with these options in the same collection."""
-        return replace(self, root=root, max_tokens=options.max_tokens, overlap_tokens=options.overlap_tokens)
+    def of_run(self, options: PassageOptions, root: str = "", *, code: bool | None = None) -> Self:
+        """Return the indexing of a run with these options in the same collection; `code` as in `Filters`."""
+        return replace(
+            self,
+            root=root,
+            max_tokens=options.max_tokens,
+            overlap_tokens=options.overlap_tokens,
+            has_code=self.has_code if code is None else code,
+        )
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
@@ -50,6 +58,20 @@ class Indexing:
         return PassageOptions(
             max_tokens=most, overlap_tokens=min(default.overlap_tokens, most - 1) if overlap is None else overlap
         )
+
+    def get_code(self, *, asked: bool | None) -> bool | None:
+        """Return whether source code is read, as in `Filters`: as asked for, or as before."""
+        return asked if asked is not None else (self.has_code or None)
+
+    def describe_code(self, *, asked: bool | None) -> str:
+        """Return a sentence that says what becomes of source code, if that may surprise; empty otherwise."""
+        if asked is None:
+            return "Source code is read, as before; --no-code leaves it out." if self.has_code else ""
+        if asked == self.has_code:
+            return ""
+        if asked:
+            return "Source code is read from now on, also without --code."
+        return "Source code is no longer read; --prune deletes what was indexed of it."
 
     def describe_change(self, options: PassageOptions) -> str:
         """Return a sentence that says how `options` cut differently than before; empty when they do not."""

@@ -177,8 +177,9 @@ def _open_version(
     sources: Sources | None,
 ) -> CollectionVersion:
     """Return the version to write to, made if there is none; refuse other vectors, or other names, than it has."""
+    code = sources.filters.code if sources else None
     if not collection.exists():
-        how = Indexing().of_run(splitter.options, str(sources.root) if sources else "")
+        how = Indexing().of_run(splitter.options, str(sources.root) if sources else "", code=code)
         return collection.create(fingerprint or Fingerprint.of(embedder.list_models()[0]), how)
     version = collection.resolve()
     if fingerprint is not None:
@@ -191,7 +192,7 @@ def _open_version(
             f"Document names in collection {collection.name!r} are relative to {root}, those to be indexed to "
             f"{sources.root}. Give the same root, so that no file gets a second name."
         )
-    return collection.record(version, version.indexing.of_run(splitter.options, root))
+    return collection.record(version, version.indexing.of_run(splitter.options, root, code=code))
 
 
 class _Ingest:

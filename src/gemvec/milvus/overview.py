@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gemvec.documents.ignore import Filters
 from gemvec.documents.root import Root
 from gemvec.documents.scope import AnyScope, Scope, find_scope
 from gemvec.errors import InvalidRequest
@@ -124,10 +125,11 @@ def delete_sources(version: CollectionVersion, sources: Sequence[str]) -> dict[s
 
 
 def _find_scope(source: str, root: Root) -> AnyScope:
+    whole = Filters(code=True)  # whatever was indexed of it
     try:
-        return find_scope(source, root)
+        return find_scope(source, root, whole)
     except InvalidRequest:  # an id that a program has made, such as `ticket://7`
-        return Scope.of(source, root)
+        return Scope.of(source, root, whole)
 
 
 def delete_documents(version: CollectionVersion, document_ids: Sequence[str]) -> None:

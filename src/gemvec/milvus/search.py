@@ -10,6 +10,7 @@ from typing import Any, cast
 from gemvec.documents.text import fold
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import FailedPrecondition, InvalidRequest, StorageFailure
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
@@ -25,6 +26,13 @@ _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "positi
 _SEARCH_BREADTH = 128
 MAX_RESULTS = 1_000
 MAX_CONTEXT = 20
+# Task types of queries, each with vectors that are near those of documents (RETRIEVAL_DOCUMENT).
+QUERY_TASKS = (
+    TaskType.RETRIEVAL_QUERY,
+    TaskType.QUESTION_ANSWERING,
+    TaskType.FACT_VERIFICATION,
+    TaskType.CODE_RETRIEVAL_QUERY,
+)
 # How many more passages than documents are looked at, and again if these are not enough.
 _PASSAGES_PER_DOCUMENT = 4
 
@@ -39,6 +47,7 @@ async def search(
     where: str = "",
     by_document: bool = False,
     context: int = 0,
+    task_type: TaskType = TaskType.RETRIEVAL_QUERY,
 ) -> list[Hit]:
     """Return the passages nearest to a query, best first.
 
@@ -55,6 +64,7 @@ async def search(
         by_document: return only the best passage of each document.
         context: join this many passages before and after each one to its text; passages that stand in the text of a
             better one are left out.
+        task_type: what the query is, one of `QUERY_TASKS`; CODE_RETRIEVAL_QUERY asks for source code.
 
     Raises:
         FailedPrecondition: the search is hybrid, and the collection has no words.
@@ -62,11 +72,15 @@ async def search(
         FingerprintMismatch: `embedder` does not serve the collection's model.
         StorageFailure: Milvus failed, or does not understand `where`.
     """
-    options = SearchOptions(limit=limit, hybrid=hybrid, where=where, by_document=by_document, context=context)
+    options = SearchOptions(
+        limit=limit, hybrid=hybrid, where=where, by_document=by_document, context=context, task_type=task_type
+    )
     version = await asyncio.to_thread(collection.resolve)
     query = options.check(query, version, collection.name)
     while True:
-        vector = await embed_query(embedder, version.fingerprint, query, collection=collection.name)
+        vector = await embed_query(
+            embedder, version.fingerprint, query, collection=collection.name, task_type=task_type
+        )
         try:
             return await asyncio.to_thread(find_passages, version, vector, query, options)
         except StorageFailure:
@@ -86,6 +100,7 @@ class SearchOptions:
     where: str = ""
     by_document: bool = False
     context: int = 0
+    task_type: TaskType = TaskType.RETRIEVAL_QUERY
 
     def check(self, query: str, version: CollectionVersion, name: str) -> str:
         """Return the query in the form that documents have.
@@ -105,6 +120,11 @@ class SearchOptions:
             raise InvalidRequest(f"limit is {self.limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
         if not 0 <= self.context <= MAX_CONTEXT:
             raise InvalidRequest(f"context is {self.context}; it must be 0 to {MAX_CONTEXT}.", field="context")
+        if self.task_type not in QUERY_TASKS:
+            names = ", ".join(each.name for each in QUERY_TASKS)
+            raise InvalidRequest(
+                f"task_type is {self.task_type.name}, which is not that of a query: {names}.", field="task_type"
+            )
         if self.hybrid and not version.indexing.has_words:
             raise FailedPrecondition(
                 f"Collection {name!r} has no words to match, because its Milvus has no BM25. Search it by meaning "
