@@ -41,8 +41,8 @@ class RayCluster:
         """The folder of everything that Ray writes."""
         return Path(self._cluster.head_node.get_session_dir_path())
 
-    def add_node(self):
-        node = self._cluster.add_node(num_cpus=1, **_NODE)
+    def add_node(self, cpus=1):
+        node = self._cluster.add_node(num_cpus=cpus, **_NODE)
         self.nodes.append(node)
         return node
 

@@ -1,10 +1,13 @@
 """Embedders that actors open, with what goes wrong on nodes."""
 
 import asyncio
+import errno
 import os
 import signal
 
 from counting_embedder import CountingEmbedder
+from gemvec.embedding.embedder import WrapperEmbedder
+from gemvec.ray.node import open_models
 from hash_embedder import HashEmbedder
 
 
@@ -57,3 +60,27 @@ class SlowEmbedder(CountingEmbedder):
     async def embed(self, model, requests, **options):
         await asyncio.sleep(self.delay_seconds)
         return await super().embed(model, requests, **options)
+
+
+class FaultyEmbedder(WrapperEmbedder):
+    """Dies of texts with "poison", always fails on those with "broken", and once on those with "hiccup"."""
+
+    def __init__(self, embedder, folder):
+        super().__init__(embedder)
+        self.folder = folder
+
+    async def embed(self, model, requests, **options):
+        texts = " ".join(request.text for request in requests)
+        if "poison" in texts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "broken" in texts:
+            raise ValueError
+        if "hiccup" in texts and not (self.folder / "hiccup").exists():
+            (self.folder / "hiccup").touch()
+            raise OSError(errno.EIO, "Input/output error")
+        return await super().embed(model, requests, **options)
+
+
+def open_faulty(folder, settings):
+    """Open what `settings` name, with faults."""
+    return FaultyEmbedder(open_models(settings), folder)

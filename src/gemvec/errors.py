@@ -9,6 +9,7 @@ GemvecError
  |   + EmptyText
  |   + FileTooLarge
  |   + InputTooLong
+ |   + TextNotComputed
  |   + TitleNotAllowed
  |   + UnsupportedTaskType
  + KeyMissing              no API key where one is required
@@ -171,6 +172,15 @@ class FileTooLarge(InvalidRequest):
 
 class InputTooLong(InvalidRequest):
     """The text has more tokens than the model takes, and truncation was declined."""
+
+
+class TextNotComputed(InvalidRequest):
+    """The text could not be embedded, on whatever node and however often it was tried."""
+
+    @property
+    def message(self) -> str:
+        """What it means for the text's document."""
+        return f"it cannot be embedded: {self.reason}"
 
 
 class TitleNotAllowed(InvalidRequest):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from counting_embedder import CountingEmbedder
-from gemvec.documents import PassageOptions, Sources, Splitter
+from gemvec.documents import Document, PassageOptions, Sources, Splitter
+from gemvec.documents.document import UnreadDocument
+from gemvec.errors import StorageFailure
 from gemvec.milvus import ingest, open_collection
 from gemvec.milvus.cluster_cutter import ClusterCutter
 from gemvec.ray.messages import Call, Failed
@@ -174,3 +176,39 @@ def test_a_document_of_which_actors_die_is_left_out_and_no_other(corpus, tmp_pat
     refused = {each.source: each.reason for each in report.bad}
     assert refused.pop("docs/deadly.md") == "it cannot be read: 3 actors died"
     assert refused == {each.source: each.reason for each in alone.bad}
+
+
+def _fail():
+    raise StorageFailure("The object store failed: no answer.")
+
+
+def _read():
+    return Document(id="whole", source="whole", text="Words that can be read.")
+
+
+def unread(name, read):
+    return UnreadDocument(id=name, source=name, content=name, read=read, read_elsewhere=read)
+
+
+def index_unread(documents, tmp_path):
+    async def run():
+        splitter = Splitter(OPTIONS)
+        loop = asyncio.get_running_loop()
+        cutter = ClusterCutter(OneNode(tmp_path), loop, splitter, None, jobs_in_flight=2, say=lambda _: None)
+        with open_collection(str(tmp_path / "ray.db"), "docs") as collection:
+            return await ingest(collection, CountingEmbedder(), documents, splitter=splitter, cutter=cutter)
+
+    return asyncio.run(run())
+
+
+def test_a_document_that_a_store_gives_neither_to_a_node_nor_to_the_command_is_left_out_by_name(tmp_path):
+    report = index_unread([unread("lost", _fail), unread("whole", _read)], tmp_path)
+    assert report.added == 1
+    assert [(each.source, each.reason) for each in report.bad] == [
+        ("lost", "it cannot be read: The object store failed: no answer.")
+    ]
+
+
+def test_a_store_that_gives_nothing_any_more_ends_the_run(tmp_path):
+    with pytest.raises(StorageFailure, match="no answer"):
+        index_unread([unread(f"lost{number}", _fail) for number in range(6)], tmp_path)

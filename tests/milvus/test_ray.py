@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import sys
 import threading
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from counting_embedder import CountingEmbedder
 from gemvec.cli.app import app
 from gemvec.cli.ray import join_cluster
 from gemvec.embedding.embed import EmbedRequest
-from gemvec.errors import EmptyText
+from gemvec.errors import ClusterUnavailable, EmptyText
 from gemvec.milvus import PassageOptions, Sources, Splitter, ingest, open_collection
 from gemvec.milvus.cluster_cutter import ClusterCutter
 from gemvec.ray.cluster import Cluster
@@ -28,7 +31,7 @@ from gemvec.ray.embedder import RayEmbedder
 from gemvec.ray.messages import ClusterSpec
 from gemvec.ray.node import identity
 from gemvec.settings import Settings
-from ray_embedders import SlowEmbedder, open_unless_first
+from ray_embedders import SlowEmbedder, open_faulty, open_unless_first
 
 from .conftest import contents
 
@@ -51,6 +54,13 @@ def docs(tmp_path, monkeypatch):
         sections = [f"## Part {part}\n\nWords of part {part} in {number}.\n" for part in range(20)]
         (folder / f"d{number:02}.md").write_text(f"# Document {number}\n\n" + "\n".join(sections))
     return folder
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    """Let the actors of a command fail on some texts."""
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("gemvec.ray.spec.open_models", partial(open_faulty, tmp_path))
 
 
 def join(cluster, open_embedder, min_actors=2, on_notice=lambda _: None):
@@ -149,6 +159,115 @@ def test_ctrl_c_ends_the_command_and_its_actors_and_the_next_run_goes_on(cluster
     assert [{**row, "vector": None} for row in rows_of("ray.db")] == [
         {**row, "vector": None} for row in rows_of("alone.db")
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("faults")
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("poison", "it cannot be embedded: the actors that computed it died"),
+        ("broken", r"it cannot be embedded: ValueError in ray_embedders\.py:\d+"),
+    ],
+)
+def test_a_text_that_kills_actors_or_fails_everywhere_costs_its_document_and_not_the_run(
+    cluster, docs, tiny_model, word, reason
+):
+    for file in sorted(docs.iterdir())[2:]:
+        file.unlink()
+    (docs / "d00.md").write_text(f"This is {word}.\n")
+    (docs / "d01.md").write_text("This has a hiccup.\n")  # fails once, on whatever node comes first
+    arguments = ["index", "docs", "--model", tiny_model, "--embedding-cache-bytes", "0"]
+    on_ray = [*arguments, "--uri", "ray.db", "--ray", cluster.address, "--json", "--error-report", "left_out.jsonl"]
+    told = json.loads(command(*on_ray).stdout)
+    assert (told["added"], [each["source"] for each in told["bad"]]) == (1, ["docs/d00.md"])
+    assert re.fullmatch(reason, told["bad"][0]["reason"])
+    assert [json.loads(line) for line in Path("left_out.jsonl").read_text().splitlines()] == told["bad"]
+    # The next run tries it again, and ends in the same way.
+    again = runner.invoke(app, [str(each) for each in [*on_ray, "--strict"]])
+    assert again.exit_code == 1
+    assert (json.loads(again.stdout)["unchanged"], json.loads(again.stdout)["bad"]) == (1, told["bad"])
+    (docs / "d00.md").unlink()
+    command(*arguments, "--uri", "alone.db")
+    assert [{**row, "vector": None} for row in rows_of("ray.db")] == [
+        {**row, "vector": None} for row in rows_of("alone.db")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("faults")
+def test_where_no_text_can_be_embedded_the_run_ends_instead_of_leaving_everything_out(cluster, docs, tiny_model):
+    for file in docs.iterdir():
+        file.write_text("This is broken.\n")
+    flags = ["--uri", "ray.db", "--ray", cluster.address, "--embedding-cache-bytes", "0"]
+    ended = runner.invoke(app, [str(each) for each in ["index", "docs", "--model", tiny_model, *flags]])
+    assert isinstance(ended.exception, ClusterUnavailable)
+    assert "Texts cannot be embedded on the Ray cluster: ValueError" in ended.exception.message
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("faults")
+def test_a_text_that_cannot_be_embedded_ends_gemvec_embed_with_its_number(cluster, tmp_path, tiny_model):
+    texts = [f"Text {number}." for number in range(1, 1501)]
+    texts[1199] = "This is broken."
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    flags = ["--output", tmp_path / "vectors.npy", "--model", tiny_model, "--ray", cluster.address]
+    ended = runner.invoke(app, [str(each) for each in ["embed", "--file", tmp_path / "texts.txt", *flags]])
+    assert isinstance(ended.exception, ClusterUnavailable)
+    assert "Text 1,200 cannot be embedded: ValueError" in ended.exception.message
+    assert not (tmp_path / "vectors.npy").exists()
+
+
+@pytest.mark.slow
+def test_a_collection_is_moved_to_another_model_on_a_cluster_as_on_one_machine(
+    cluster, docs, tiny_model, tmp_path, monkeypatch
+):
+    for file in sorted(docs.iterdir())[40:]:
+        file.unlink()
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    pooling = other / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text().replace("pooling_mode_mean_tokens", "pooling_mode_max_tokens"))
+    for name in ("alone", "ray"):
+        command("index", "docs", "--model", tiny_model, "--uri", f"{name}.db")
+    move = ["reembed", "--model", other, "--embedding-cache-bytes", "0", "--json", "--uri"]
+    on_ray = [*move, "ray.db", "--ray", cluster.address]
+    killing = subprocess.Popen([sys.executable, "-m", "gemvec", *map(str, on_ray)])
+    asyncio.run(until(cluster.list_actors))
+    killing.kill()
+    killing.wait()
+    asyncio.run(until(lambda: cluster.list_actors() == []))
+    moved = json.loads(command(*on_ray).stdout)
+    assert (moved["old"]["model"], moved["new"]["model"]) == (str(tiny_model), str(other))
+    assert json.loads(command(*move, "alone.db").stdout)["rows"] == moved["rows"] > 0
+    found = {name: rows_of(f"{name}.db") for name in ("alone", "ray")}
+    assert [{**row, "vector": None} for row in found["ray"]] == [{**row, "vector": None} for row in found["alone"]]
+    vectors = {name: np.array([row["vector"] for row in rows]) for name, rows in found.items()}
+    assert np.allclose(vectors["ray"], vectors["alone"], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_command_waits_for_a_node_that_is_large_enough_and_says_so_once(cluster, docs, tiny_model):
+    for file in sorted(docs.iterdir())[1:]:
+        file.unlink()
+    flags = ["--uri", "ray.db", "--ray", cluster.address, "--ray-actor-cpus", "2", "--embedding-cache-bytes", "0"]
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "gemvec", "index", "docs", "--model", str(tiny_model), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.communicate(timeout=90)  # longer than chunks of batches wait
+    node = cluster.add_node(cpus=2)
+    try:
+        printed, said = waiting.communicate()
+    finally:
+        cluster.kill_node(node)
+    assert waiting.returncode == 0, said
+    assert "1 document (1 added)" in printed
+    assert said.count("no actor has a place yet, so the command waits; Ctrl-C ends it") == 1
+    assert "each takes 2 CPUs of a node, all nodes together have 2 CPUs (2 free), 0 GPUs (0 free)" in said
 
 
 def rows_of(uri):

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -19,7 +18,7 @@ from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, OpenEmbedder,
 from gemvec.cli.options import TaskTypeName, check_can_be_written, or_none, with_settings
 from gemvec.cli.ray import RAY_SETTINGS, RayAddress
 from gemvec.cli.server import ServerOptions, announce, with_server
-from gemvec.errors import BadSetting, EmptyText, InvalidRequest
+from gemvec.errors import BadSetting, ClusterUnavailable, EmptyText, InvalidRequest, TextNotComputed
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,13 +97,21 @@ async def _embed(settings: Settings, choice: EmbedderChoice, requests: list[Embe
         is_long = len(requests) > _TEXTS_AT_ONCE and sys.stderr.isatty()
         with show_progress(len(requests), is_wanted=is_long) as advance:
 
-            def write_part(part: list[EmbedRequest], embeddings: list[Embedding]) -> None:
-                write(part, embeddings)
+            async def embed_part(part: range) -> list[Embedding]:
+                try:
+                    return await opened.embedder.embed(served, requests[part.start : part.stop])
+                except TextNotComputed as error:
+                    number = "A text" if error.index is None else f"Text {part[error.index] + 1:,}"
+                    raise ClusterUnavailable(f"{number} cannot be embedded: {error.reason}.") from error
+
+            def write_part(part: range, embeddings: list[Embedding]) -> None:
+                write(requests[part.start : part.stop], embeddings)
                 advance(len(part))
 
-            parts = (requests[start : start + _TEXTS_AT_ONCE] for start in range(0, len(requests), _TEXTS_AT_ONCE))
+            starts = range(0, len(requests), _TEXTS_AT_ONCE)
+            parts = (range(start, min(start + _TEXTS_AT_ONCE, len(requests))) for start in starts)
             ahead = opened.on_cluster.texts_in_flight // _TEXTS_AT_ONCE if opened.on_cluster else 0
-            await embed_ahead(parts, partial(opened.embedder.embed, served), write_part, ahead=ahead)
+            await embed_ahead(parts, embed_part, write_part, ahead=ahead)
 
 
 def _fit_to_model(opened: OpenEmbedder, requests: list[EmbedRequest]) -> tuple[ServedModel, list[EmbedRequest]]:

@@ -419,7 +419,7 @@ class IndexRequest:
         splitter: Splitter,
     ) -> IngestReport:
         from gemvec.milvus import ingest
-        from gemvec.milvus.ingest import TEXTS_IN_FLIGHT
+        from gemvec.milvus.embed import TEXTS_IN_FLIGHT
 
         on_cluster = opened.on_cluster
 

@@ -100,7 +100,7 @@ async def join_cluster(settings: Settings, embedder: Embedder, address: str) -> 
     is_left = threading.Event()
 
     def join() -> RayEmbedder:
-        spec = make_spec(settings, embedder, address)
+        spec = make_spec(settings, embedder, address, waits_for_room=True)
         return RayEmbedder(embedder, Cluster(spec, _say, is_left=is_left), pieces_in_flight=spec.pieces_in_flight)
 
     try:

@@ -13,8 +13,9 @@ from rich.markup import escape
 
 from gemvec.cli.completion import complete_model
 from gemvec.cli.embedder import EMBEDDER_SETTINGS, EmbedderChoice, open_embedder
-from gemvec.cli.options import AsJsonOutcome, with_settings
+from gemvec.cli.options import AsJsonOutcome, or_none, with_settings
 from gemvec.cli.progress import show_rows
+from gemvec.cli.ray import RAY_SETTINGS, RayAddress
 from gemvec.cli.server import ServerOptions, with_server
 from gemvec.settings import Settings
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gemvec.milvus import ReembedReport
 
 
-@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS)
+@with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS, *RAY_SETTINGS)
 @with_server
 def reembed(
     settings: Settings,
@@ -41,6 +42,7 @@ def reembed(
     drop_old: Annotated[
         bool, typer.Option("--drop-old", help="Delete the vectors of other models at the end.")
     ] = False,
+    ray: RayAddress = None,
     as_json: AsJsonOutcome = False,
 ) -> None:
     """Move a collection to another model while it can be searched.
@@ -52,9 +54,11 @@ def reembed(
         gemvec reembed --model intfloat/e5-small-v2
         gemvec reembed --model intfloat/e5-small-v2 --drop-old
         gemvec reembed --model gemini-embedding-001 --google --collection docs
+        gemvec reembed --model intfloat/e5-small-v2 --ray 10.0.0.5:6379
     """
     console = Console(stderr=True)
-    choice = EmbedderChoice(server=server, model=model)
+    choice = EmbedderChoice(server=server, model=model, ray=or_none("--ray", ray))
+    choice.check(settings)
     try:
         report = asyncio.run(_reembed(settings, choice, dimensionality, drop_old, console))
     except KeyboardInterrupt:
@@ -71,6 +75,7 @@ async def _reembed(
 ) -> ReembedReport:
     from gemvec.milvus import open_collection
     from gemvec.milvus import reembed as reembed_collection
+    from gemvec.milvus.embed import TEXTS_IN_FLIGHT
 
     with open_collection(settings.uri, settings.collection, token=settings.token, must_exist=True) as collection:
         collection.resolve()  # before a model is fetched for nothing
@@ -78,7 +83,12 @@ async def _reembed(
             fingerprint = await asyncio.to_thread(opened.get_fingerprint, dimensionality)
             with show_rows("Embedding", console) as on_progress:
                 return await reembed_collection(
-                    collection, opened.embedder, fingerprint, drop_old=drop_old, on_progress=on_progress
+                    collection,
+                    opened.embedder,
+                    fingerprint,
+                    drop_old=drop_old,
+                    on_progress=on_progress,
+                    texts_in_flight=opened.on_cluster.texts_in_flight if opened.on_cluster else TEXTS_IN_FLIGHT,
                 )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from gemvec.documents.document import BadDocument, Document, UnreadDocument, settle_document
 from gemvec.documents.passages import Passage, PassageOptions, Splitter
 from gemvec.documents.readers import READERS
+from gemvec.errors import GemvecError
 from gemvec.settings import cache_home
 
 _UNREAD = BadDocument(source="", reason="it is not here")
@@ -99,7 +100,10 @@ class CuttingJob:
 
 def _cut_here(each: Document | Callable[[], Document | BadDocument | None], splitter: Splitter) -> CutDocument | None:
     """Return a cut document; None for what cannot be read here, which may be readable where it was found."""
-    document = each if isinstance(each, Document) else settle_document(each() or _UNREAD)
+    try:
+        document = each if isinstance(each, Document) else settle_document(each() or _UNREAD)
+    except (GemvecError, OSError, MemoryError):
+        return None
     return None if isinstance(document, BadDocument) else CutDocument(document, splitter.split(document))
 
 

@@ -13,11 +13,14 @@ from typing import TypeAlias
 from gemvec.documents.cutting import CutDocument, CuttingJob, TokenizerFile, cut_document, describe_readers
 from gemvec.documents.document import BadDocument, Document, UnreadDocument, settle_document
 from gemvec.documents.passages import Splitter
+from gemvec.errors import StorageFailure
 from gemvec.ray.cluster import Cluster
 from gemvec.ray.messages import Call, Embedded, Failed, Returned
 
 # Documents that a node reads and cuts at a time, and characters of those that are read already.
 _DOCUMENTS_PER_JOB, _CHARACTERS_PER_JOB = 16, 2**18
+# After so many documents one after the other that a store failed to give, it is not the documents.
+_HOPELESS = 5
 
 _Readable: TypeAlias = Document | UnreadDocument
 _Answer: TypeAlias = "Future[Embedded | Returned | Failed]"
@@ -52,12 +55,14 @@ class ClusterCutter:
         self._jobs_in_flight = jobs_in_flight
         self._say = say
         self._said: set[str] = set()
+        self._given_up = 0
 
     def cut(self, documents: Sequence[_Readable]) -> Iterator[CutDocument]:
         """Yield the documents cut, in order; called in a thread, while the event loop runs.
 
         Raises:
             ClusterUnavailable: the cluster cannot be used.
+            StorageFailure: a store fails for document after document, on nodes and here.
         """
         waiting: deque[tuple[list[_Readable | BadDocument], _Answer]] = deque()
         for group in _group(documents):
@@ -83,7 +88,18 @@ class ClusterCutter:
             if isinstance(each, BadDocument):
                 yield CutDocument(each, [])
             else:
-                yield next(found) or cut_document(each, self._splitter)
+                yield next(found) or self._cut_here(each)
+
+    def _cut_here(self, each: _Readable) -> CutDocument:
+        try:
+            cut = cut_document(each, self._splitter)
+        except StorageFailure as failure:
+            self._given_up += 1
+            if self._given_up >= _HOPELESS:
+                raise
+            return CutDocument(_refuse(each, failure.message), [])
+        self._given_up = 0
+        return cut
 
     def _wait(self, group: Sequence[_Readable], answer: _Answer) -> list[CutDocument | None]:
         """Return what a node has made of a group; None for what is to be read here."""

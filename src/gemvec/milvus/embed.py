@@ -13,6 +13,8 @@ from gemvec.milvus.fingerprint import Fingerprint
 
 # Texts given to the model at once, and how many such groups may be queued, so that the model never waits.
 TEXTS_PER_GROUP, GROUPS_AHEAD = 512, 2
+# Passages that keep a model in this process or a server busy while others are written.
+TEXTS_IN_FLIGHT = GROUPS_AHEAD * TEXTS_PER_GROUP
 # A normalised vector's length differs from 1 by rounding only.
 _LENGTH_TOLERANCE = 1e-2
 

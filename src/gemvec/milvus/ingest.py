@@ -26,7 +26,7 @@ from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.models import ServedModel
 from gemvec.errors import FailedPrecondition, InvalidRequest
 from gemvec.milvus.collection import Collection
-from gemvec.milvus.embed import GROUPS_AHEAD, TEXTS_PER_GROUP, check_vector, make_document_request
+from gemvec.milvus.embed import TEXTS_IN_FLIGHT, TEXTS_PER_GROUP, check_vector, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.version import CollectionVersion
@@ -34,9 +34,6 @@ from gemvec.milvus.work import Found, Work, WorkFinder
 
 if TYPE_CHECKING:
     from gemvec.milvus.cluster_cutter import ClusterCutter
-
-# Passages that keep a model in this process or a server busy while others are written.
-TEXTS_IN_FLIGHT = GROUPS_AHEAD * TEXTS_PER_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ models. After a run was killed, the next run goes on: rows that are already ther
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from gemvec.documents.passages import join_title
 from gemvec.embedding.ahead import embed_ahead
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
+from gemvec.errors import FailedPrecondition, TextNotComputed
 from gemvec.milvus.collection import Collection
-from gemvec.milvus.embed import GROUPS_AHEAD, TEXTS_PER_GROUP, check_vector, make_document_request
+from gemvec.milvus.embed import TEXTS_IN_FLIGHT, TEXTS_PER_GROUP, check_vector, make_document_request
 from gemvec.milvus.fingerprint import Fingerprint
 from gemvec.milvus.schema import ROW_FIELDS, Row
 from gemvec.milvus.version import CollectionVersion
@@ -56,6 +58,7 @@ async def reembed(
     *,
     drop_old: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    texts_in_flight: int = TEXTS_IN_FLIGHT,
 ) -> ReembedReport:
     """Move a collection to the vectors of `fingerprint`.
 
@@ -68,17 +71,22 @@ async def reembed(
         fingerprint: the vectors wanted, `Fingerprint.of(embedder.get_model("..."))`.
         drop_old: delete versions of other models at the end; otherwise they are kept.
         on_progress: called from a thread with the rows done and the number of all rows.
+        texts_in_flight: how many passages to give to the embedder beside those that are written next.
 
     Raises:
         CollectionNotFound: there is nothing to move.
         FingerprintMismatch: `embedder` does not serve the new model.
+        FailedPrecondition: a passage cannot be embedded; readers go on with the old vectors.
     """
     started = time.monotonic()
     source = await asyncio.to_thread(collection.resolve)
     embedded = 0
     if source.fingerprint.digest != fingerprint.digest:
         target = await asyncio.to_thread(collection.create_beside, fingerprint, source.indexing)
-        move = _Move(source, target, embedder, collection.name, on_progress or (lambda _done, _total: None))
+        ahead = math.ceil(texts_in_flight / TEXTS_PER_GROUP)
+        move = _Move(
+            source, target, embedder, collection.name, on_progress or (lambda _done, _total: None), ahead=ahead
+        )
         while await move.copy():
             embedded = move.embedded
         await asyncio.to_thread(target.finish)
@@ -115,7 +123,10 @@ class _Move:
         embedder: Embedder,
         name: str,
         on_progress: Callable[[int, int], None],
+        *,
+        ahead: int,
     ) -> None:
+        self._ahead = ahead
         self._source = source
         self._target = target
         self._embedder = embedder
@@ -129,7 +140,7 @@ class _Move:
         """Bring over what is missing or differs, delete what is gone; return whether there was anything."""
         before = self.embedded
         hashes = await asyncio.to_thread(self._read_hashes, self._target)
-        await embed_ahead(self._group(hashes), self._embed, self._write, ahead=GROUPS_AHEAD)
+        await embed_ahead(self._group(hashes), self._embed, self._write, ahead=self._ahead)
         gone = hashes.keys() - (await asyncio.to_thread(self._read_hashes, self._source)).keys()
         await asyncio.to_thread(self._target.delete, sorted(gone))
         return self.embedded > before or bool(gone)
@@ -160,7 +171,11 @@ class _Move:
             )
             for row in group
         ]
-        embeddings = await self._embedder.embed(self._served, requests, priority=Priority.BATCH)
+        try:
+            embeddings = await self._embedder.embed(self._served, requests, priority=Priority.BATCH)
+        except TextNotComputed as error:
+            where = f"A passage of {group[error.index]['source']}" if error.index is not None else "A passage"
+            raise FailedPrecondition(f"{where} cannot be embedded: {error.reason}. Nothing was switched.") from error
         self.embedded += len(embeddings)
         return [check_vector(embedding.vector, fingerprint) for embedding in embeddings]
 

@@ -38,10 +38,11 @@ from gemvec.ray.messages import (
     PoolStatus,
     Returned,
     Run,
+    Texts,
     Work,
 )
 from gemvec.ray.pool import ActorPool
-from gemvec.ray.suspects import blocks_of, compute_lines, compute_piece
+from gemvec.ray.suspects import blocks_of, compute_call, compute_lines, compute_texts
 from gemvec.storage.durable import Checksum, write_durably
 
 _CONNECT_SECONDS = 5.0
@@ -138,9 +139,9 @@ class _Driver:
     async def _do(self, work: Work) -> ChunkResult | Embedded | Returned | Failed:
         if isinstance(work, ChunkTask):
             return await self._compute(work)
-        answer = await compute_piece(self._pool, work)
-        assert not isinstance(answer, Computed)
-        return answer
+        if isinstance(work, Texts):
+            return await compute_texts(self._pool, work)
+        return await compute_call(self._pool, work)
 
     async def _compute(self, task: ChunkTask) -> ChunkResult | Failed:
         lines = Lines(

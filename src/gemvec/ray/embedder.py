@@ -9,12 +9,14 @@ from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
 from gemvec.embedding.embedder import Embedder, OnDone, WrapperEmbedder
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
-from gemvec.errors import ClusterUnavailable, InvalidRequest
+from gemvec.errors import ClusterUnavailable, InvalidRequest, TextNotComputed
 from gemvec.ray.cluster import Cluster
 from gemvec.ray.messages import Embedded, Failed, Texts
 
 # Texts given to an actor at a time: enough that Ray costs little, few enough that a lost actor costs little.
 TEXTS_PER_PIECE = 128
+# After so many texts that could not be embedded, and none that could, it is not the texts.
+_HOPELESS = 5
 
 
 class RayEmbedder(WrapperEmbedder):
@@ -36,6 +38,7 @@ class RayEmbedder(WrapperEmbedder):
         self.cluster = cluster
         self.pieces_in_flight = pieces_in_flight
         self.texts_in_flight = self.pieces_in_flight * TEXTS_PER_PIECE
+        self._given_up = 0
 
     async def embed(
         self,
@@ -48,6 +51,7 @@ class RayEmbedder(WrapperEmbedder):
         """See `Embedder.embed`.
 
         Raises:
+            TextNotComputed: actors died of a text, or it failed on every node; `index` says which.
             ClusterUnavailable: the cluster cannot compute.
         """
         pieces = [
@@ -68,11 +72,17 @@ class RayEmbedder(WrapperEmbedder):
         some = list(requests[piece.start : piece.stop])
         try:
             answer = await self.cluster.run_again(Texts(model=model.name, weights=model.weights, requests=some))
+        except TextNotComputed as error:
+            self._given_up += 1
+            if self._given_up >= _HOPELESS:
+                raise ClusterUnavailable(f"Texts cannot be embedded on the Ray cluster: {error.reason}.") from error
+            raise at_positions(error, piece) from error
         except InvalidRequest as error:
             raise at_positions(error, piece) from error
         if isinstance(answer, Failed):
             raise ClusterUnavailable(f"Texts cannot be embedded on the Ray cluster: {answer.reason}.")
         assert isinstance(answer, Embedded)
+        self._given_up = 0
         if on_done is not None:
             on_done(answer.embeddings)
         return answer.embeddings

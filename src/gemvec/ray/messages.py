@@ -37,6 +37,7 @@ class ClusterSpec:
         gpus: GPUs that it takes.
         idle_seconds: after how long without work an actor is given back.
         refused_seconds: after how long a node whose actor could not be used is tried again.
+        waits_for_room: whether work waits for as long as the cluster has no room for any actor, instead of failing.
     """
 
     address: str
@@ -49,6 +50,7 @@ class ClusterSpec:
     gpus: float = 0
     idle_seconds: float = 60.0
     refused_seconds: float = 60.0
+    waits_for_room: bool = False
 
     @property
     def pieces_each(self) -> int:
@@ -146,12 +148,14 @@ class Failed:
         may_pass: whether it is an error that may pass by itself, such as too little memory.
         error: what a caller is told who has asked for something that cannot be done.
         is_deadly: whether actors have died of it.
+        node: where it failed; "" if that is not known.
     """
 
     reason: str
     may_pass: bool
     error: GemvecError | None = None
     is_deadly: bool = False
+    node: str = ""
 
 
 # What an actor takes at a time, and what it answers if it can.

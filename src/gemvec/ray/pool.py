@@ -11,9 +11,9 @@ import math
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -23,9 +23,11 @@ from gemvec.ray import actor as actor_module
 from gemvec.ray.messages import Answer, ClusterSpec, Failed, Notice, Piece, PoolStatus
 from gemvec.ray.node import open_engine
 
-# A piece waits this long for the first actor before its user learns that the cluster has no room. A cluster that adds
+# A piece waits this long for the first actor before it fails because the cluster has no room. A cluster that adds
 # nodes by itself takes minutes; the actor goes on waiting for one meanwhile.
 _ROOM_SECONDS = 60.0
+# Where pieces wait for as long as it takes, their user learns it after this time.
+_SAID_SECONDS = 30.0
 # After an actor was lost, another one is asked for after this time; it doubles while no actor becomes ready.
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -51,6 +53,7 @@ class _Actor:
     node: str = ""  # once it has a place
     is_ready: bool = False
     computing: int = 0
+    since: float = field(default_factory=time.monotonic)
     idle_since: float = field(default_factory=time.monotonic)
 
 
@@ -58,6 +61,7 @@ class _Actor:
 class _Waiter:
     seat: asyncio.Future[_Actor]
     is_alone: bool
+    shuns: Collection[str]  # nodes that it is given to only if there is no other
     since: float = field(default_factory=time.monotonic)
 
 
@@ -83,6 +87,7 @@ class ActorPool:
         self._last_placed = time.monotonic()  # when an actor last had a place
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._trouble = ""
+        self._has_said_waiting = False
         self._lost = self._refused = 0
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -104,18 +109,19 @@ class ActorPool:
             self._adjust()
             await asyncio.sleep(_TICK_SECONDS)
 
-    async def compute(self, piece: Piece, *, is_alone: bool = False) -> Answer | Failed:
+    async def compute(self, piece: Piece, *, is_alone: bool = False, shuns: Collection[str] = ()) -> Answer | Failed:
         """Compute a piece as soon as an actor has a seat for it. Cancelling it stops the work on it.
 
         Args:
             piece: what to compute.
             is_alone: compute nothing else on that actor meanwhile.
+            shuns: nodes to use only if no actor is on another one.
 
         Raises:
             ActorLostError: the actor was lost; the piece can be computed again.
             ClusterUnavailable: no actor can be had.
         """
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), is_alone)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), is_alone, shuns)
         self._waiting.append(waiter)
         try:
             self._adjust()
@@ -146,12 +152,14 @@ class ActorPool:
             ActorLostError: none comes.
         """
         try:
-            return await answer
+            found = await answer
         except self._ray.exceptions.RayTaskError as error:  # the class itself fails, or the piece was abandoned
-            return Failed(type(error).__name__, may_pass=True)
+            return Failed(type(error).__name__, may_pass=True, node=actor.node)
         except self._ray.exceptions.RayError as error:
             self._lose(actor, type(error).__name__)
             raise ActorLostError(is_suspect=self._is_suspect(error)) from None
+        else:
+            return replace(found, node=actor.node) if isinstance(found, Failed) else found
         finally:
             self._leave(actor, is_alone=is_alone)
 
@@ -198,12 +206,32 @@ class ActorPool:
         self._seat()
         if any(each.node for each in self._actors):
             self._last_placed = now
+            self._has_said_waiting = False
+        elif self._spec.waits_for_room and self._is_any_without_place(now):
+            self._say_waiting()
         elif now - self._last_placed >= _ROOM_SECONDS:
             self._refuse_waiting(self._trouble or self._no_room(), since=now - _ROOM_SECONDS)
 
-    def _no_room(self) -> str:
+    def _is_any_without_place(self, now: float) -> bool:
+        """Whether Ray has had no place for an actor for a while; one that cannot start is lost sooner."""
+        return any(not each.node and now - each.since >= _SAID_SECONDS for each in self._actors)
+
+    def _say_waiting(self) -> None:
+        if self._has_said_waiting:
+            return
+        self._has_said_waiting = True
+        has, free = self._ray.cluster_resources(), self._ray.available_resources()
+        told = [f"{has.get(kind, 0):g} {kind}s ({free.get(kind, 0):g} free)" for kind in ("CPU", "GPU")]
+        memory = f"{has.get('memory', 0) / 2**30:.1f} GiB of memory"
+        reason = f"each takes {self._takes()} of a node, all nodes together have {told[0]}, {told[1]} and {memory}"
+        self._notify(Notice("no actor has a place yet, so the command waits; Ctrl-C ends it", reason))
+
+    def _takes(self) -> str:
         gpus = f" and {self._spec.gpus:g} GPUs" if self._spec.gpus else ""
-        return f"no node has had {self._spec.cpus:g} CPUs{gpus} for an actor for {_ROOM_SECONDS:g} seconds"
+        return f"{self._spec.cpus:g} CPUs{gpus}"
+
+    def _no_room(self) -> str:
+        return f"no node has had {self._takes()} for an actor for {_ROOM_SECONDS:g} seconds"
 
     def _wanted(self) -> int:
         work = len(self._waiting) + sum(each.computing for each in self._actors)
@@ -282,18 +310,23 @@ class ActorPool:
 
     def _seat(self) -> None:
         """Give free seats to the pieces that wait, in their order."""
-        most = self._spec.pieces_each
-        while self._waiting:
-            needed = most if self._waiting[0].is_alone else 1
-            free = [each for each in self._actors if each.is_ready and each.computing + needed <= most]
-            if not free:
-                return
-            waiter = self._waiting.popleft()
+        for waiter in list(self._waiting):
             if waiter.seat.done():  # abandoned
+                self._waiting.remove(waiter)
                 continue
-            actor = min(free, key=lambda each: each.computing)
-            actor.computing += needed
-            waiter.seat.set_result(actor)
+            needed = self._spec.pieces_each if waiter.is_alone else 1
+            free = [each for each in self._fit_for(waiter) if each.computing + needed <= self._spec.pieces_each]
+            if free:
+                self._waiting.remove(waiter)
+                actor = min(free, key=lambda each: each.computing)
+                actor.computing += needed
+                waiter.seat.set_result(actor)
+            elif not waiter.shuns:
+                return
+
+    def _fit_for(self, waiter: _Waiter) -> list[_Actor]:
+        ready = [each for each in self._actors if each.is_ready]
+        return [each for each in ready if each.node not in waiter.shuns] or ready
 
     def _spawn(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)

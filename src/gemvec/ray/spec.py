@@ -40,13 +40,14 @@ def check_ray(settings: Settings, flag: str) -> None:
         raise MissingDependency(f"{flag} needs Ray.", extra="ray")
 
 
-def make_spec(settings: Settings, embedder: Embedder, address: str) -> ClusterSpec:
+def make_spec(settings: Settings, embedder: Embedder, address: str, *, waits_for_room: bool = False) -> ClusterSpec:
     """Return which cluster to join, and what its actors are like.
 
     Args:
         settings: name the models that actors open.
         embedder: has the same models in this process.
         address: HOST:PORT, or `AUTO`.
+        waits_for_room: see `ClusterSpec`.
     """
     return ClusterSpec(
         address=address,
@@ -57,4 +58,5 @@ def make_spec(settings: Settings, embedder: Embedder, address: str) -> ClusterSp
         max_actors=settings.ray_max_actors,
         cpus=settings.ray_actor_cpus,
         gpus=settings.ray_actor_gpus,
+        waits_for_room=waits_for_room,
     )

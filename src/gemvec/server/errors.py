@@ -78,6 +78,7 @@ STATUSES: dict[type[GemvecError], Status] = {
     errors.EmptyText: INVALID_ARGUMENT,
     errors.FileTooLarge: INVALID_ARGUMENT,
     errors.InputTooLong: INVALID_ARGUMENT,
+    errors.TextNotComputed: INVALID_ARGUMENT,
     errors.TitleNotAllowed: INVALID_ARGUMENT,
     errors.UnsupportedTaskType: INVALID_ARGUMENT,
     errors.KeyMissing: PERMISSION_DENIED,
