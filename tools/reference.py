@@ -20,8 +20,11 @@ import typer
 from gemvec.cli.app import app
 from gemvec.cli.help import split_help
 from gemvec.cli.options import default_text
+from gemvec.documents.archive import MAX_XML_BYTES
+from gemvec.documents.content import MAX_FILE_BYTES, MAX_TEXT_BYTES
+from gemvec.documents.json_values import MAX_VALUE_CHARACTERS
 from gemvec.documents.readers import READERS
-from gemvec.documents.records import RECORD_KINDS
+from gemvec.documents.records import MAX_LINE_BYTES, RECORD_KINDS
 from gemvec.documents.walk import BUILT_FOLDERS, NAMED_FOLDERS
 from gemvec.errors import GemvecError
 from gemvec.server.errors import STATUSES
@@ -144,8 +147,32 @@ def reading_page() -> str:
         "where it starts; a part is its place in a text without lines.\n\n"
     )
     kinds = table(["suffix", "becomes", "position", "needs"], rows)
+    opened = ", ".join(f"`{suffix}`" for each in READERS if each.is_opened for suffix in each.suffixes)
+    bounds = table(
+        ["what", "at most", "otherwise"],
+        [
+            [f"a file that is not {opened}, and not of records", _size(MAX_FILE_BYTES), "split it"],
+            ["the parts with text of the same but `.pdf`, unpacked", _size(MAX_XML_BYTES), "split it"],
+            ["the text of one document, in memory", _size(MAX_TEXT_BYTES), "split it"],
+            ["a line of JSON Lines", _size(MAX_LINE_BYTES), "split it"],
+            ["one value of a JSON file, in characters", f"{MAX_VALUE_CHARACTERS:,}", "use JSON Lines"],
+        ],
+    )
     folders = table(["folder", "why"], skipped)
-    return f"# What is read\n\n{intro}{kinds}\n\n## Folders that are skipped by their names\n\n{folders}"
+    size = (
+        "A document is in memory as a whole while it is cut. One that would take too much is left out, and named with "
+        "its size and what to do. In memory, a character takes one byte, two in most scripts, or four in a text with "
+        "pictographs. Files of records may be of any size, and so may what is in a file beside its text, such as films "
+        "in a presentation and pictures in a PDF.\n\n"
+    )
+    return (
+        f"# What is read\n\n{intro}{kinds}\n\n## How large a document may be\n\n{size}{bounds}\n\n"
+        f"## Folders that are skipped by their names\n\n{folders}"
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size // 2**20} MiB"
 
 
 def routes_page() -> str:

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 
+import docx
 import pytest
 
-from gemvec.documents import html_tree
+from gemvec.documents import html_tree, word, word_pieces
 from gemvec.documents.html import read_page
+from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.word import read_docx
+from office_files import saved
 
 ROWS = "".join(f"<tr><td>{number}</td><td>cell <b>{number}</b></td></tr>" for number in range(6))
 SPANNED = "<tr><td rowspan=2>both</td><td>x</td></tr><tr><td>y</td></tr><tr><td>a</td><td>b</td></tr>"
@@ -58,6 +62,35 @@ def test_a_part_with_too_many_elements_is_read_as_plain_text_and_said(monkeypatc
     assert [each.reason for each in page.notes] == [
         "it is too large to keep its headings and lists: one of its parts has too many elements"
     ]
+
+
+@pytest.mark.parametrize("elements", [1, 30, 100])
+def test_the_pieces_of_a_word_document_have_the_text_of_the_whole(elements, monkeypatch):
+    document = docx.Document()
+    for number in range(12):
+        document.add_heading(f"Part {number}", level=1 + number % 3)
+        document.add_paragraph(f"Some {number} words").add_run(" in bold").bold = True
+        for style in ("List Number", "List Bullet", "List Number"):
+            document.add_paragraph(f"An item {number}", style=style)
+        table = document.add_table(rows=2, cols=2)
+        for each in (*table.rows[0].cells, *table.rows[1].cells):
+            each.text = f"cell {number}"
+    data = saved(document)
+    whole = read_docx(data)
+    pieces = []
+    monkeypatch.setattr(word_pieces, "_PIECE_ELEMENTS", elements)
+    monkeypatch.setattr(word, "read_page", lambda page: pieces.append(page) or read_page(page))
+    assert read_docx(data) == whole
+    assert len(pieces) >= 4
+
+
+def test_a_table_of_word_with_too_many_elements_is_named(monkeypatch):
+    document = docx.Document()
+    document.add_table(rows=20, cols=5)
+    monkeypatch.setattr(word_pieces, "_PIECE_ELEMENTS", 10)
+    monkeypatch.setattr(word_pieces, "_MAX_ELEMENTS", 100)
+    with pytest.raises(UnreadableDocument, match="more than 100 elements, which would take much memory; split it"):
+        read_docx(saved(document))
 
 
 def test_a_page_takes_a_bounded_amount_of_memory():

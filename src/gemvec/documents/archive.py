@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from gemvec.documents.content import Content, to_file
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
@@ -24,6 +24,7 @@ _COMPOUND, _LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "EncryptedPackage".enc
 # Pictures do not shrink so much; what does is not a picture, whatever its name says.
 _MAX_RATIO_OF_PICTURES = 20
 _BYTES_PER_LOOK, _LONGEST_MARK = 2**20, 32
+_LOOKED_AT = 64 * 2**20
 _DAMAGES = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _DECLARATIONS = tuple(
     mark.encode(encoding) for mark in ("<!DOCTYPE", "<!ENTITY") for encoding in ("ascii", "utf-16-le", "utf-16-be")
@@ -31,20 +32,20 @@ _DECLARATIONS = tuple(
 
 
 class Archive:
-    """A zip archive in memory.
+    """A zip archive.
 
     Args:
-        data: the file.
+        data: the file, or its bytes.
         kind: what it should be, for messages: `an EPUB`.
 
     Raises:
         UnreadableDocument: it is not an archive, is protected, or would unpack to more than is read.
     """
 
-    def __init__(self, data: bytes, kind: str) -> None:
+    def __init__(self, data: Content, kind: str) -> None:
         self._kind = kind
         try:
-            self._zip = ZipFile(io.BytesIO(data))
+            self._zip = ZipFile(to_file(data))
         except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise UnreadableDocument(_find_other_kind(data) or f"it is not {kind}: {error}") from error
         members = self._zip.infolist()
@@ -113,8 +114,11 @@ class Archive:
         return False
 
 
-def _find_other_kind(data: bytes) -> str:
+def _find_other_kind(data: Content) -> str:
     """Return what is known of an office file that is no archive; empty if nothing is."""
+    if not isinstance(data, bytes):
+        data.seek(0)
+        data = data.read(_LOOKED_AT)
     if data.startswith(_COMPOUND):
         is_locked = _LOCKED in data
         return (

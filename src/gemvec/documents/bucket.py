@@ -14,15 +14,12 @@ from gemvec.documents.document import BadDocument, Document, UnreadDocument
 from gemvec.documents.ignore import Filters
 from gemvec.documents.languages import CODE_NOT_ASKED_FOR
 from gemvec.documents.place import Found, digest_of, explain_unread, make_document
-from gemvec.documents.readers import find_reader
+from gemvec.documents.readers import find_reader, open_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_records
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.walk import HIDDEN, NAMED_FOLDERS, NO_SUFFIX, SUFFIXES, LeftOut
 from gemvec.errors import GemvecError, StorageFailure
 from gemvec.storage.objects import ObjectPath, ObjectStat, is_refused, open_bucket_path
-
-# An object that becomes one document is read as a whole; larger ones are no documents.
-_MAX_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,9 @@ class ObjectPlace:
         """Fetch and read an object that is one document."""
         try:
             reader = find_reader(Path(self.name))
-            return make_document(self._fetch(), reader, self.name, content=reader.digest(self._version))
+            reader.refuse_large(self.size_bytes)
+            with self._fetch() as path, open_file(path) as file:
+                return make_document(file, reader, self.name, content=reader.digest(self._version))
         except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
             return explain_unread(error, self.name, self.name)
 
@@ -79,18 +78,18 @@ class ObjectPlace:
         is_same = _bare(stat.e_tag) == _bare(self.stat.e_tag) if has_tag else stat.st_mtime_ns == self.stat.st_mtime_ns
         return is_same and stat.st_size == self.stat.st_size
 
-    def _fetch(self) -> bytes:
-        if self.size_bytes > _MAX_BYTES:
-            raise UnreadableDocument(f"it has {self.size_bytes:,} bytes, more than {_MAX_BYTES:,}")
-        with _costs_itself():
-            return self.path.read_bytes()
+    @contextmanager
+    def _fetch(self, suffix: str = "") -> Generator[Path]:
+        """Fetch the object into a file."""
+        with tempfile.TemporaryDirectory(prefix="gemvec-") as folder:
+            path = Path(folder) / f"object{suffix}"
+            with _costs_itself():
+                self.path.copy_to_file(path)
+            yield path
 
     def _read_records(self, suffix: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
-        with tempfile.TemporaryDirectory(prefix="gemvec-") as folder:
-            file = Path(folder) / f"records{suffix}"
-            with _costs_itself():
-                self.path.copy_to_file(file)
-            yield from read_records(file, self.name, fields)
+        with self._fetch(suffix) as path:
+            yield from read_records(path, self.name, fields)
 
 
 def _bare(e_tag: str) -> str:

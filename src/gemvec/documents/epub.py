@@ -6,6 +6,7 @@ from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 
 from gemvec.documents.archive import Archive
+from gemvec.documents.content import Content
 from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
 from gemvec.documents.text import UnreadableDocument
@@ -16,7 +17,7 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 _RIGHTS = "META-INF/rights.xml"
 
 
-def read_chapters(data: bytes) -> tuple[list[str], str, dict[str, str], list[Note]]:
+def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[Note]]:
     """Return the chapters as Markdown, the title, the author and language as metadata, and what was left out.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import IO
 
 from gemvec.documents.document import BadDocument, Document, UnreadDocument
 from gemvec.documents.place import Found, explain_unread, make_document, refuse_pointer
-from gemvec.documents.readers import decode, find_reader, read_bytes
+from gemvec.documents.readers import Reader, decode, find_reader, open_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.documents.scope import STANDARD_INPUT_NAME
 from gemvec.documents.text import UnreadableDocument
@@ -47,7 +47,7 @@ class FilePlace:
             self._refuse_pointer()
             yield from read_records(self.path, self.name, fields)
         elif (reader := find_reader(self.path)).is_slow:
-            content = reader.digest(read_bytes(self.path))
+            content = self._digest(reader)
             yield UnreadDocument(
                 id=self.name,
                 source=self.name,
@@ -57,27 +57,39 @@ class FilePlace:
                 read_elsewhere=partial(_parse_equal, FilePlace(self.path.absolute(), self.name), content),
             )
         else:
-            yield make_document(read_bytes(self.path), reader, self.name)
+            with open_file(self.path) as file:
+                document = make_document(file, reader, self.name)
+            yield document
 
     def parse(self) -> Document | BadDocument:
         """Read a file that is one document, whatever its kind."""
         try:
-            return make_document(read_bytes(self.path), find_reader(self.path), self.name)
+            with open_file(self.path) as file:
+                return make_document(file, find_reader(self.path), self.name)
         except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
             return explain_unread(error, self.name)
 
     def _refuse_pointer(self) -> None:
         if 0 < self.size_bytes < _POINTER_BYTES:
-            refuse_pointer(read_bytes(self.path))
+            with open_file(self.path) as file:
+                refuse_pointer(file)
+
+    def _digest(self, reader: Reader) -> str:
+        reader.refuse_large(self.size_bytes)
+        with open_file(self.path) as file:
+            return reader.digest(file)
+
+    def is_equal(self, content: str) -> bool:
+        """Whether the file is here and becomes what it did where `content` was computed."""
+        try:
+            return self._digest(find_reader(self.path)) == content
+        except UnreadableDocument:
+            return False
 
 
 def _parse_equal(place: FilePlace, content: str) -> Document | BadDocument | None:
     """Read a file on another machine; None if there is none of the same content."""
-    try:
-        is_equal = find_reader(place.path).digest(read_bytes(place.path)) == content
-    except UnreadableDocument:
-        return None
-    return place.parse() if is_equal else None
+    return place.parse() if place.is_equal(content) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,12 +69,15 @@ def read_page(data: bytes | str) -> WebPage:
     except ImportError as error:
         raise MissingDependency("HTML needs more packages.", extra="milvus") from error
     data = _close_markup(data)
-    page = _Page()
+    page, reason = _Page(), ""
     try:
         parse_page(data, _MAX_DEPTH, page.add)
     except UnusualPage as error:
+        reason = str(error)
+    if reason:
+        gc.collect()  # the elements so far, which refer to each other
         text, title = read_plain(data)
-        return WebPage(text, _clean(title), (Note(reason=str(error)),))
+        return WebPage(text, _clean(title), (Note(reason=reason),))
     return WebPage("".join(page.parts).strip(), page.title or page.heading)
 
 
@@ -104,6 +108,8 @@ class _Page:
             text = text.removeprefix(NO_HEADER)
         if text:
             self.parts += [self._joint, text] if self.parts else [text]
+        if joint:
+            piece.decompose()  # now, and not when the collector finds that its elements only refer to each other
         self._joint = joint if text else max(joint, self._joint, key=len)
 
 

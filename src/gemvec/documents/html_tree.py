@@ -12,6 +12,7 @@ from typing import Any, cast
 from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString, PageElement
 
+from gemvec.documents.content import refuse_large_page
 from gemvec.documents.html_tables import is_layout
 
 # A start tag that ends an open element without an end tag (`<li>One<li>Two`): the tag, what it ends, and what an open
@@ -41,7 +42,7 @@ _MAX_ITEMS = 200
 # A piece ends where it may once it has this many elements; a page with fewer is one piece.
 _PIECE_ELEMENTS = 10_000
 # More elements that cannot be in different pieces, such as those of one paragraph, take too much memory.
-_MAX_ELEMENTS = 100_000
+_MAX_ELEMENTS = 50_000
 # Elements that only hold others: a piece may end inside of them, if nothing else is open.
 _HOLDERS = frozenset(
     {BeautifulSoup.ROOT_TAG_NAME, "html", "body", "main", "article", "section", "div", "aside", "center", "details"}
@@ -89,6 +90,7 @@ class _Page(BeautifulSoup):
 
     def reset(self) -> None:
         """Start, or start again in another encoding."""
+        refuse_large_page(cast("str", self.markup))
         self._elements, self._next_try = 0, _PIECE_ELEMENTS
         self._skipped: list[bool] = []  # of the `span` elements that are open in code: whether it has no tag
         self._is_code = False

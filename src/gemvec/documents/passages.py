@@ -38,6 +38,8 @@ _STRETCH_CHARACTERS = 50_000
 
 # Texts whose tokens are counted at once: each token takes about 70 bytes meanwhile.
 _TEXTS_PER_COUNT = 1_000
+# A longer text is counted in slices: it is cut anyway, so a few tokens more do not matter.
+_MOST_COUNTED_AT_ONCE = 200_000
 
 _JOINT = " > "  # between headings
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
@@ -247,7 +249,10 @@ class Splitter:
         if whole.is_code:
             yield from self._split_code(whole)
             return
-        for offset, stretch in _cut_roughly(whole.text, _STRETCH_CHARACTERS):
+        stretches = _cut_roughly(whole.text, _STRETCH_CHARACTERS)
+        stretches.reverse()
+        while stretches:  # a long text is in all of them once more
+            offset, stretch = stretches.pop()
             for start, part in self._split_stretch(stretch):
                 yield _Piece(start=whole.start + offset + start, text=part, headings=piece.headings)
 
@@ -295,8 +300,12 @@ class Splitter:
         sizes: list[int] = []
         for start in range(0, len(texts), _TEXTS_PER_COUNT):
             some = texts[start : start + _TEXTS_PER_COUNT]
+            slices = [_slice(text) for text in some]
             # The fast method does not compute the tokens' positions in the text, which is half of the work.
-            sizes += [len(each.ids) for each in self._tokenizer.encode_batch_fast(some, add_special_tokens=False)]
+            if max(map(len, slices)) == 1:
+                sizes += [len(each.ids) for each in self._tokenizer.encode_batch_fast(some, add_special_tokens=False)]
+            else:
+                sizes += [sum(self._count_all([each])[0] for each in text) for text in slices]
         return sizes
 
 
@@ -324,6 +333,11 @@ class _Piece:
         text = self.text.lstrip()
         start = self.start + len(self.text) - len(text)
         return replace(self, start=start, text=text.rstrip())
+
+
+def _slice(text: str) -> list[str]:
+    size = _MOST_COUNTED_AT_ONCE
+    return [text[start : start + size] for start in range(0, max(len(text), 1), size)]
 
 
 def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:

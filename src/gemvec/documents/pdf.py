@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
+from gemvec.documents.content import Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.text import UnreadableDocument, fold, replace_halves
 from gemvec.errors import MissingDependency
@@ -19,6 +20,7 @@ _EDGE_LINES, _MIN_PAGES, _SHARE, _SHARE_OF_BOTH = 2, 4, 0.5, 0.8
 _DEEP_LINES, _NUMBERED_LINES = 4, 60
 _LINE_NUMBER = re.compile(r"[a-z]{0,2}\d{1,4}[a-z]{0,2}")
 _NUMBERS_SHOWN = 10
+_LOOK_BYTES = 1_000
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
 # A hyphen at a line's end. PDFium gives U+FFFE for one that it takes for a soft one, and leaves out the line's end.
 _HYPHEN = re.compile("(?<![^\\W\\d_])([^\\W\\d_]+)(?:(?:-|\u2010|\u00ad|\ufffe)[ \\t]*(\n)[ \\t]*|\ufffe)([^\\W\\d_]+)")
@@ -26,7 +28,7 @@ _COMPOUND = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
 _SOFT = re.compile("[\ufffe\u00ad]")
 
 
-def read_pages(data: bytes) -> tuple[list[str], str, list[Note]]:
+def read_pages(data: Content) -> tuple[list[str], str, list[Note]]:
     """Return the text of each page, the title, and which pages were left out.
 
     Raises:
@@ -54,15 +56,17 @@ def read_pages(data: bytes) -> tuple[list[str], str, list[Note]]:
     return [join_hyphenated(text, compounds) for text in pages], title, notes
 
 
-def _open(data: bytes) -> Any:
+def _open(data: Content) -> Any:
     try:
         import pypdfium2
     except ImportError as error:
         raise MissingDependency("PDF needs more packages.", extra="milvus") from error
-    if not data.strip():
+    file = to_file(data)
+    file.seek(0)
+    if not file.read(_LOOK_BYTES).strip():
         raise UnreadableDocument("it is not a readable PDF: it is empty")
     try:
-        return pypdfium2.PdfDocument(data)
+        return pypdfium2.PdfDocument(data if isinstance(data, bytes) else file)
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) in {_PASSWORD, _SECURITY} or "password" in str(error).lower():
             raise UnreadableDocument("it is protected by a password") from error

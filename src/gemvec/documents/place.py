@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from gemvec.documents.content import Content, measure, refuse_large_text
 from gemvec.documents.document import BadDocument, Document, DocumentFormat, UnreadDocument
 from gemvec.documents.readers import Reader
 from gemvec.documents.records import RecordFields
@@ -45,25 +46,25 @@ class Place(Protocol):
 
 
 def make_document(
-    data: bytes, reader: Reader, source: str, *, content: str = "", size_bytes: int | None = None
+    data: Content, reader: Reader, source: str, *, content: str = "", size_bytes: int | None = None
 ) -> Document:
     """Return the document that the bytes of a file become.
 
     Args:
-        data: the file.
+        data: the file, or its bytes.
         reader: for its kind.
         source: its name, which becomes the id.
         content: what `Document.content` is to be, if anything but the bytes decides it.
-        size_bytes: how much of the sources was read; the number of bytes if None.
+        size_bytes: how much of the sources was read; the size of the file if None.
 
     Raises:
-        UnreadableDocument: it is not of its kind.
+        UnreadableDocument: it is not of its kind, or too large.
     """
     refuse_pointer(data)
-    read = reader.read(data)
+    read = reader.parse(data)
     return Document(
         id=source,
-        text=read.text,
+        text=refuse_large_text(read.text),
         title=read.title or _make_title(source, read.format),
         source=source,
         format=read.format,
@@ -74,7 +75,7 @@ def make_document(
         blocks=read.blocks,
         notes=read.notes,
         content=content or (reader.digest(data) if reader.is_slow else ""),
-        read_bytes=len(data) if size_bytes is None else size_bytes,
+        read_bytes=measure(data) if size_bytes is None else size_bytes,
     )
 
 
@@ -84,12 +85,15 @@ def _make_title(source: str, document_format: DocumentFormat) -> str:
     return "/".join(path.parts[-_PARTS_OF_TITLE:]) if document_format == "code" else path.stem
 
 
-def refuse_pointer(data: bytes) -> None:
+def refuse_pointer(data: Content) -> None:
     """Refuse a file of Git LFS that is not here.
 
     Raises:
         UnreadableDocument: it is one.
     """
+    if not isinstance(data, bytes):
+        data.seek(0)
+        data = data.read(len(_LFS_POINTER))
     if data.startswith(_LFS_POINTER):
         raise UnreadableDocument("its content is not here: it is a pointer of Git LFS (git lfs pull fetches it)")
 

@@ -5,16 +5,18 @@ HTML and reStructuredText become Markdown, so that headings and code blocks of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gemvec.documents.asciidoc import asciidoc_to_markdown
 from gemvec.documents.code_blocks import CodeBlock
+from gemvec.documents.content import Content, measure, refuse_large_file, refuse_large_text
 from gemvec.documents.document import DocumentFormat, Note
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
@@ -33,6 +35,8 @@ from gemvec.documents.slides import read_slides
 from gemvec.documents.subtitles import read_cues
 from gemvec.documents.text import UnreadableDocument, decode_text, fold
 from gemvec.documents.word import read_docx, read_odt
+
+_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ def decode(data: bytes) -> tuple[str, tuple[Note, ...]]:
         UnreadableDocument: it is not text.
     """
     decoded = decode_text(data)
-    return fold(decoded.text), note_guess(decoded.guess)
+    return fold(refuse_large_text(decoded.text)), note_guess(decoded.guess)
 
 
 def note_guess(encoding: str) -> tuple[Note, ...]:
@@ -100,7 +104,7 @@ def read_rst(data: bytes) -> ReadText:
     return ReadText(text=text, title=find_title(text), format="markdown", notes=notes)
 
 
-def read_pdf(data: bytes) -> ReadText:
+def read_pdf(data: Content) -> ReadText:
     """Read the text of a PDF, page by page."""
     pages, title, notes = read_pages(data)
     return _join_pages(pages, (), title=title, notes=tuple(notes))
@@ -169,12 +173,12 @@ def _from_mail(mail: Mail) -> ReadText:
     )
 
 
-def read_word(data: bytes) -> ReadText:
+def read_word(data: Content) -> ReadText:
     """Read a document of Word."""
     return _from_markdown(*read_docx(data))
 
 
-def read_opendocument(data: bytes) -> ReadText:
+def read_opendocument(data: Content) -> ReadText:
     """Read a text of LibreOffice."""
     return _from_markdown(*read_odt(data))
 
@@ -184,14 +188,14 @@ def _from_markdown(text: str, title: str) -> ReadText:
     return ReadText(text=text, title=fold(title) or find_title(text), format="markdown", has_lines=False)
 
 
-def read_presentation(data: bytes) -> ReadText:
+def read_presentation(data: Content) -> ReadText:
     """Read the slides of a presentation, with tables and notes."""
     slides, names, title, notes = read_slides(data)
     pages = [fold(each) for each in slides]
     return _join_pages(pages, names, title=fold(title), format="markdown", has_lines=False, notes=tuple(notes))
 
 
-def read_spreadsheet(data: bytes) -> ReadText:
+def read_spreadsheet(data: Content) -> ReadText:
     """Read the sheets of a spreadsheet as tables."""
     sheets, names, notes = read_sheets(data)
     named = (f"sheet {name}" for name in names)
@@ -199,7 +203,7 @@ def read_spreadsheet(data: bytes) -> ReadText:
     return _join_pages(pages, named, format="markdown", has_lines=False, notes=tuple(notes))
 
 
-def read_book(data: bytes) -> ReadText:
+def read_book(data: Content) -> ReadText:
     """Read the chapters of a book."""
     chapters, title, metadata, notes = read_chapters(data)
     names = (f"chapter {number}" for number in range(1, len(chapters) + 1))
@@ -238,25 +242,53 @@ class Reader:
         position: what the position of a passage names: `line`, `page` or `part`.
         libraries: packages that parse the file, which takes long; their versions decide what the text is.
         extra: the extra of gemvec that brings them.
+        is_opened: whether it reads only parts of a file, which may be of any size.
     """
 
     suffixes: tuple[str, ...]
-    read: Callable[[bytes], ReadText]
+    read: Callable[[Any], ReadText]
     becomes: str
     position: str = "line"
     libraries: tuple[str, ...] = ()
     extra: str = "milvus"
+    is_opened: bool = False
+
+    def parse(self, data: Content) -> ReadText:
+        """Return the text of a file.
+
+        Raises:
+            UnreadableDocument: it is not of its kind, or too large.
+        """
+        self.refuse_large(measure(data))
+        if isinstance(data, bytes):
+            return self.read(data)
+        data.seek(0)
+        return self.read(data if self.is_opened else data.read())
+
+    def refuse_large(self, size: int) -> None:
+        """Refuse a file that would take too much memory.
+
+        Raises:
+            UnreadableDocument: it does.
+        """
+        if not self.is_opened:
+            refuse_large_file(size)
 
     @property
     def is_slow(self) -> bool:
         """Whether parsing takes much longer than reading."""
         return bool(self.libraries)
 
-    def digest(self, data: bytes) -> str:
+    def digest(self, data: Content) -> str:
         """Return a digest of a file that is the same while the file would become the same text."""
         versions = repr((READERS_VERSION, self.suffixes[0], *map(_find_version, self.libraries)))
         digest = blake2b(versions.encode(), digest_size=16)
-        digest.update(data)
+        if isinstance(data, bytes):
+            digest.update(data)
+        else:
+            data.seek(0)
+            for block in iter(partial(data.read, _BLOCK_BYTES), b""):
+                digest.update(block)
         return digest.hexdigest()
 
 
@@ -295,6 +327,7 @@ READERS = (
     Reader(
         suffixes=(".pdf",),
         read=read_pdf,
+        is_opened=True,
         becomes="one document; the text layer, without running heads and page numbers",
         position="page",
         libraries=("pypdfium2",),
@@ -346,6 +379,7 @@ READERS = (
     Reader(
         suffixes=(".docx",),
         read=read_word,
+        is_opened=True,
         becomes="one document, with headings, lists, tables and notes, without pictures, headers and comments",
         position="part",
         libraries=("mammoth",),
@@ -354,6 +388,7 @@ READERS = (
     Reader(
         suffixes=(".odt",),
         read=read_opendocument,
+        is_opened=True,
         becomes="one document, with headings, lists and tables, without pictures and comments",
         position="part",
         libraries=("defusedxml",),
@@ -362,6 +397,7 @@ READERS = (
     Reader(
         suffixes=(".pptx",),
         read=read_presentation,
+        is_opened=True,
         becomes="one document; titles, texts, tables and notes of the slides",
         position="slide",
         libraries=("defusedxml",),
@@ -370,6 +406,7 @@ READERS = (
     Reader(
         suffixes=(".xlsx", ".xlsm"),
         read=read_spreadsheet,
+        is_opened=True,
         becomes="one document; each sheet as a table, values instead of formulas",
         position="sheet",
         libraries=("openpyxl",),
@@ -378,6 +415,7 @@ READERS = (
     Reader(
         suffixes=(".epub",),
         read=read_book,
+        is_opened=True,
         becomes="one document; the chapters of a book, author and language as metadata",
         position="chapter",
         libraries=("defusedxml",),
@@ -411,13 +449,16 @@ def find_reader(path: Path) -> Reader:
     return reader
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
+@contextmanager
+def open_file(path: Path) -> Generator[IO[bytes]]:
+    """Open a file for reading.
 
     Raises:
         UnreadableDocument: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        file = path.open("rb")
     except OSError as error:
         raise UnreadableDocument(f"it cannot be read: {error.strerror}") from error
+    with file:
+        yield file

@@ -8,15 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, AnyStr, cast
 
+from gemvec.documents.content import refuse_large_text
 from gemvec.documents.document import BadDocument, Document, to_json
+from gemvec.documents.json_values import TOO_MANY_VALUES, JsonValues, has_many_values
 from gemvec.documents.readers import note_guess
 from gemvec.documents.tables import TableRow, open_table
-from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, decode_text, find_encoding, fold
+from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding, fold
 from gemvec.errors import MissingDependency
 
 _MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32, little-endian
+
+_WIDTHS = {"utf-16": 2, "utf-32": 4}
 
 # Suffixes of files of records -> what they become, for the documentation.
 RECORD_KINDS = {
@@ -26,8 +30,10 @@ RECORD_KINDS = {
     (".parquet",): "one document for each row",
 }
 RECORD_SUFFIXES = tuple(suffix for suffixes in RECORD_KINDS for suffix in suffixes)
-# A JSON file is read as a whole.
-MAX_JSON_BYTES = 256 * 2**20
+# How much of a JSON file may tell its encoding.
+_LOOK_BYTES = 16 * 2**20
+# A longer line of JSON Lines is left out.
+MAX_LINE_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +64,13 @@ class RecordFields:
         if not text_fields:
             return BadDocument(source=source, place=place, reason=self._say_no_text(record), id=document_id)
         named = {*text_fields, title_field}
+        try:
+            text = fold(refuse_large_text("\n\n".join(str(record[name]) for name in text_fields)))
+        except UnreadableDocument as error:
+            return BadDocument(source=source, place=place, reason=str(error), id=document_id)
         return Document(
             id=document_id or f"{source}#{_hash(record)}",
-            text=fold("\n\n".join(str(record[name]) for name in text_fields)),
+            text=text,
             title=fold(str(record[title_field])) if title_field else "",
             source=source,
             metadata={name: to_json(value) for name, value in record.items() if name not in named},
@@ -109,6 +119,10 @@ def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Itera
     """Yield one document for each line; a line that is not a JSON object is a bad document."""
     lines = _Lines(file)
     for number, (line, guess) in enumerate(lines, start=1):
+        if line is None:
+            reason = f"it has more than {MAX_LINE_BYTES:,} bytes, which would take much memory; split it"
+            yield BadDocument(source=source, place=f"line {number}", reason=reason, read_bytes=lines.read_bytes)
+            continue
         if not line.strip():
             continue
         found = _read_line(line, source=source, place=f"line {number}", fields=fields)
@@ -119,44 +133,39 @@ def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Itera
 
 def _read_json(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
     """Yield the objects of a JSON file; `place` is the number of the object in its list."""
-    size = path.stat().st_size
-    if size > MAX_JSON_BYTES:
-        raise UnreadableDocument(f"it has {size:,} bytes, more than {MAX_JSON_BYTES:,}; use JSON Lines")
-    decoded = decode_text(path.read_bytes())
-    try:
-        found = json.loads(decoded.text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableDocument(f"it is not JSON: {error}") from error
-    notes = note_guess(decoded.guess)
-    if isinstance(found, dict):
-        document = fields.to_document(cast("dict[str, Any]", found), source=source, place="")
-        yield replace(document, notes=notes, read_bytes=size) if isinstance(document, Document) else document
-        return
-    if not isinstance(found, list):
-        raise UnreadableDocument("it is neither a JSON object nor a list of them")
-    records = cast("list[Any]", found)
-    for number, record in enumerate(records, start=1):
-        place = f"record {number}"
-        if not isinstance(record, dict):
-            yield BadDocument(source=source, place=place, reason="it is not a JSON object")
-            continue
-        document = fields.to_document(cast("dict[str, Any]", record), source=source, place=place)
-        document = replace(document, notes=notes) if isinstance(document, Document) and number == 1 else document
-        yield replace(document, read_bytes=size * number // len(records))
+    with path.open("rb") as file:
+        encoding, is_guess = find_encoding(file.read(_LOOK_BYTES))
+        file.seek(0)
+        notes = note_guess(encoding if is_guess else "")
+        # A guess from the start of a file may not fit the rest.
+        errors = "replace" if is_guess else "strict"
+        values = JsonValues(io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=""))
+        is_list = values.is_list
+        for number, record in enumerate(values, start=1):
+            found = _read_value(record, source=source, place=f"record {number}" if is_list else "", fields=fields)
+            if isinstance(record, dict) and number == 1 and isinstance(found, Document):
+                found = replace(found, notes=notes)
+            yield replace(found, read_bytes=file.tell())
 
 
 def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
+    if has_many_values(line):
+        return BadDocument(source=source, place=place, reason=TOO_MANY_VALUES)
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):  # a number with thousands of digits is a ValueError, too
         return BadDocument(source=source, place=place, reason="it is not JSON")
+    return _read_value(record, source=source, place=place, fields=fields)
+
+
+def _read_value(record: Any, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
     if not isinstance(record, dict):
         return BadDocument(source=source, place=place, reason="it is not a JSON object")
     return fields.to_document(cast("dict[str, Any]", record), source=source, place=place)
 
 
 class _Lines:
-    """The lines of a file, each with the encoding that was guessed for it, or an empty one.
+    """The lines of a file, each with the encoding that was guessed for it, or an empty one; None for one too long.
 
     A line that is not UTF-8 is read in the encoding guessed from the whole file, or from the line if the rest is UTF-8.
     """
@@ -167,17 +176,20 @@ class _Lines:
         file.seek(0)
         self.read_bytes = 0
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
+    def __iter__(self) -> Iterator[tuple[str | None, str]]:
         encoding = find_encoding(self._sample)[0] if self._sample[:4].count(0) or self._sample[:2] in _MARKS else ""
         if encoding.startswith(("utf-16", "utf-32")):
             with io.TextIOWrapper(self._file, encoding=encoding, errors="replace") as text:
-                for line in text:
-                    self.read_bytes += len(line.encode(encoding))
+                for line, length in _cut_lines(text, "\n"):
+                    self.read_bytes += length * _WIDTHS[encoding[:6]]
                     yield line, ""
             return
         guess = ""
-        for line in self._file:
-            self.read_bytes += len(line)
+        for line, length in _cut_lines(self._file, b"\n"):
+            self.read_bytes += length
+            if line is None:
+                yield None, ""
+                continue
             try:
                 yield line.decode("utf-8-sig"), ""
             except UnicodeDecodeError:
@@ -193,6 +205,18 @@ class _Lines:
             if is_guess:
                 return encoding
         return ""
+
+
+def _cut_lines(file: IO[AnyStr], end: AnyStr) -> Iterator[tuple[AnyStr | None, int]]:
+    """Yield lines and their lengths; None for one that is too long."""
+    while line := file.readline(MAX_LINE_BYTES):
+        length = len(line)
+        if length < MAX_LINE_BYTES or line.endswith(end):
+            yield line, length
+            continue
+        while not line.endswith(end) and (line := file.readline(SAMPLE_BYTES)):
+            length += len(line)
+        yield None, length
 
 
 def _read_table(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -10,8 +9,9 @@ from datetime import date, datetime, time
 from typing import Any
 
 from gemvec.documents.archive import Archive, find_targets
+from gemvec.documents.content import MAX_TEXT_BYTES, Content, to_file
 from gemvec.documents.document import Note
-from gemvec.documents.markdown_table import MAX_SPAN, Cell, write_table
+from gemvec.documents.markdown_table import MAX_SPAN, Cell, write_rows, write_table
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
@@ -21,7 +21,7 @@ _BOOK = "xl/workbook.xml"
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})["']""")
 
 
-def read_sheets(data: bytes) -> tuple[list[str], list[str], list[Note]]:
+def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
     """Return each sheet that has something in it as Markdown, their names, and what was left out.
 
     Raises:
@@ -37,17 +37,19 @@ def read_sheets(data: bytes) -> tuple[list[str], list[str], list[Note]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about parts that hold no text
         try:
-            book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+            book = load_workbook(to_file(data), read_only=True, data_only=True)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise UnreadableDocument(f"it is not a spreadsheet: {error}") from error
         left = MAX_CELLS
         parts = _find_parts(archive)
         for sheet in book.worksheets:
-            rows = list(_read_rows(sheet, _find_merged(archive, parts.get(sheet.title, "")), left))
+            merged = _find_merged(archive, parts.get(sheet.title, ""))
+            rows = list(_read_rows(sheet, merged, left))
+            table = _write_sheet(rows, is_merged=bool(merged))
             left -= sum(map(len, rows))
             if left <= 0:
                 notes.append(Note(reason=f"its cells after the first {MAX_CELLS:,} are left out", is_loss=True))
-            if table := write_table(rows):
+            if table:
                 texts.append(f"## {sheet.title}\n\n{table}")
                 names.append(sheet.title)
             if left <= 0:
@@ -92,6 +94,7 @@ def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], mo
     """Yield the rows without empty ones and without the empty cells at their ends, up to `most` cells."""
     sheet.reset_dimensions()  # otherwise each row is filled up to the sheet's last column
     taken: dict[int, int] = {}  # the last row of the merged cell that a column is in
+    length = 0
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
         row: list[Cell] = []
         is_covered = any(last >= number for last in taken.values())  # so that the rows of merged cells count
@@ -102,6 +105,9 @@ def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], mo
             columns = min(columns, MAX_SPAN)
             taken.update(dict.fromkeys(range(column, column + columns), number + rows - 1))
             row.append(Cell(_format(value), columns, rows))
+            length += len(row[-1].text)
+        if length > MAX_TEXT_BYTES:  # many cells may share one long text
+            raise UnreadableDocument(f"its cells have more than {MAX_TEXT_BYTES:,} characters; split it")
         while row and not row[-1].text:
             row.pop()
         if row or is_covered:
@@ -109,6 +115,15 @@ def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], mo
             most -= len(row)
         if most <= 0:
             return
+
+
+def _write_sheet(rows: list[list[Cell]], *, is_merged: bool) -> str:
+    if is_merged:
+        return write_table(rows)
+    # Most sheets, and all large ones that programs write, need no places of cells, which take much memory.
+    width = max(map(len, rows), default=0)
+    texts = [[cell.text for cell in row] for row in rows]
+    return write_rows([row + [""] * (width - len(row)) for row in texts[:1]] + texts[1:])
 
 
 def _format(value: Any) -> str:

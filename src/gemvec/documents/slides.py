@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_targets, find_title
+from gemvec.documents.content import Content
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
@@ -22,7 +23,7 @@ _TRUE = frozenset({"1", "true", "on"})
 _PRESENTATION = "ppt/presentation.xml"
 
 
-def read_slides(data: bytes) -> tuple[list[str], list[str], str, list[Note]]:
+def read_slides(data: Content) -> tuple[list[str], list[str], str, list[Note]]:
     """Return the text of each slide as Markdown, their names, the presentation's title, and what was left out.
 
     Raises:

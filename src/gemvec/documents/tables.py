@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ _DELIMITERS = ",;\t|"
 # The first line of a file for Excel may name the delimiter.
 _SAID_DELIMITER = re.compile(r"\ufeff?sep=(.)\r?\n")
 _SAMPLE_ROWS = 200
+# A row of more characters is left out, so that a quote that is never closed does not take the rest of the file.
+_MAX_ROW_CHARACTERS = 8 * 2**20
 _MAX_NAME_CHARACTERS = 64
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
 _TWO_WORDS = re.compile(r"[^\W\d_]+[ \u3000]+[^\W\d_]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
@@ -79,7 +80,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
         UnreadableDocument: it is not text.
     """
     # Passages may be longer than the csv module's default of 128 KiB for a field.
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    csv.field_size_limit(max(2 * _MAX_ROW_CHARACTERS, SAMPLE_BYTES))
     data = file.read(SAMPLE_BYTES)
     file.seek(0)
     encoding, is_guess = find_encoding(data)
@@ -114,12 +115,14 @@ def _read(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str]]:
         raise UnreadableDocument(f"it is not CSV: {error}") from error
 
 
-def _read_lines(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str] | None]:
+def _read_lines(text: io.TextIOWrapper, options: dict[str, Any]) -> Iterator[list[str] | None]:
     """Yield the rows, and None for a line whose quote is never closed: otherwise it would take the rows after it."""
-    lines, ahead, taken = iter(text), deque[str](), list[str]()
+    ahead, taken = deque[str](), list[str]()
 
     def take() -> Iterator[str]:
-        while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
+        length = 0
+        while (not taken or length < _MAX_ROW_CHARACTERS) and (line := ahead.popleft() if ahead else _read_line(text)):
+            length = length + len(line) if taken else len(line)
             taken.append(line)
             yield line
 
@@ -134,6 +137,15 @@ def _read_lines(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[s
         yield None
         ahead.extendleft(reversed(taken[1:]))
         taken.clear()
+
+
+def _read_line(text: io.TextIOWrapper) -> str:
+    line = text.readline(_MAX_ROW_CHARACTERS)
+    if len(line) >= _MAX_ROW_CHARACTERS:
+        raise UnreadableDocument(
+            f"one of its lines has more than {_MAX_ROW_CHARACTERS:,} characters, which would take much memory; split it"
+        )
+    return line
 
 
 def _closes_quotes(row: str, options: dict[str, Any]) -> bool:

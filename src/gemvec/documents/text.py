@@ -66,7 +66,7 @@ def decode_text(data: bytes) -> DecodedText:
         text = data.decode(encoding, errors="replace")  # the sample was right
     if "\0" in text:
         raise UnreadableDocument("it is not text: it holds NUL characters")
-    return DecodedText(re.sub(r"\r\n?", "\n", text), encoding if is_guess else "")
+    return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), encoding if is_guess else "")
 
 
 def find_encoding(data: bytes) -> tuple[str, bool]:

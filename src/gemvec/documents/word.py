@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.archive import Archive, find_title
+from gemvec.documents.content import Content, to_file
 from gemvec.documents.html import read_page
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word_math import spell_formulas
+from gemvec.documents.word_pieces import TEXT_PART, cut_word
 from gemvec.documents.word_styles import map_styles
 from gemvec.errors import MissingDependency
 
@@ -23,12 +24,12 @@ _UNREAD = frozenset({f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT
 _SPACES = frozenset({f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"})
 # Elements that a reader sees on a line of their own, also inside a table's cell.
 _BLOCKS = frozenset({f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}list-item", f"{_TABLE}table-cell"})
-_MAX_EMPTY = 100
+_MAX_EMPTY, _MAX_CELLS = 100, 200_000
 _STYLES = "word/styles.xml"
 _MAX_LEVEL = 6
 
 
-def read_docx(data: bytes) -> tuple[str, str]:
+def read_docx(data: Content) -> tuple[str, str]:
     """Return the text of a Word document as Markdown, and its title.
 
     Raises:
@@ -40,23 +41,26 @@ def read_docx(data: bytes) -> tuple[str, str]:
         raise MissingDependency("Reading DOCX needs more packages.", extra="documents") from error
     archive = Archive(data, "a Word document")
     archive.check_parts()
-    if "word/document.xml" not in archive.names:
+    if TEXT_PART not in archive.names:
         raise UnreadableDocument("it is not a Word document: it has no text part")
     styles = map_styles(archive.read_xml(_STYLES)) if _STYLES in archive.names else []
     converter = cast("Any", mammoth)
-    made = converter.convert_to_html(
-        io.BytesIO(spell_formulas(archive, data)),
-        convert_image=converter.images.img_element(_drop_picture),
-        style_map="\n".join(styles),
-    )
-    return read_page(cast("str", made.value)).text, find_title(archive, "docProps/core.xml")
+    parts: list[str] = []
+    for piece in cut_word(archive, data, spell_formulas(archive.read(TEXT_PART))):
+        made = converter.convert_to_html(
+            to_file(piece),
+            convert_image=converter.images.img_element(_drop_picture),
+            style_map="\n".join(styles),
+        )
+        parts.append(read_page(cast("str", made.value)).text)
+    return "\n\n".join(filter(None, parts)), find_title(archive, "docProps/core.xml")
 
 
 def _drop_picture(_picture: Any) -> dict[str, str]:
     return {}
 
 
-def read_odt(data: bytes) -> tuple[str, str]:
+def read_odt(data: Content) -> tuple[str, str]:
     """Return the text of an OpenDocument text as Markdown, and its title.
 
     Raises:
@@ -106,10 +110,12 @@ def _write_list(element: Element, indent: str) -> list[str]:
 
 def _write_table(table: Element) -> str:
     heads = sum(1 for part in table.iter(f"{_TABLE}table-header-rows") for _ in part.iter(f"{_TABLE}table-row"))
-    rows = [
-        [cell for each in row.iter(f"{_TABLE}table-cell") for cell in _read_cells(each)]
-        for row in table.iter(f"{_TABLE}table-row")
-    ]
+    rows, cells = list[list[Cell]](), 0
+    for row in table.iter(f"{_TABLE}table-row"):
+        rows.append([cell for each in row.iter(f"{_TABLE}table-cell") for cell in _read_cells(each)])
+        cells += len(rows[-1])
+        if cells > _MAX_CELLS:
+            raise UnreadableDocument(f"a table of it has more than {_MAX_CELLS:,} cells; split it")
     return write_table(rows, heads)
 
 

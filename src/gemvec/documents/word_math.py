@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
-from zipfile import ZipFile
 
-from gemvec.documents.archive import Archive
-
-_TEXT_PART = "word/document.xml"
 _FORMULA = re.compile(r"<m:oMath(?:\s[^>]*)?(?<!/)>(.*?)</m:oMath>", re.DOTALL)
 _PARAGRAPH = re.compile(r"<m:oMathParaPr>.*?</m:oMathParaPr>|</?m:oMathPara(?:\s[^>]*)?>", re.DOTALL)
 _PIECE = re.compile(r"<m:t(?:\s[^>]*)?(?<!/)>([^<]*)</m:t>|<m:(den|sup|sub)>")
@@ -16,25 +11,11 @@ _PIECE = re.compile(r"<m:t(?:\s[^>]*)?(?<!/)>([^<]*)</m:t>|<m:(den|sup|sub)>")
 _SIGNS = {"den": "/", "sup": "^", "sub": "_"}
 
 
-def spell_formulas(archive: Archive, data: bytes) -> bytes:
-    """Return a Word document with its formulas as plain text, `r^2`.
-
-    Args:
-        archive: the document; its parts have been checked.
-        data: the same, as bytes, which are returned when there is no formula.
-
-    Raises:
-        UnreadableDocument: the part with the text is damaged.
-    """
-    written = archive.read(_TEXT_PART)
-    if b"<m:oMath" not in written:
-        return data
-    text = _PARAGRAPH.sub("", _FORMULA.sub(_spell, written.decode(errors="replace")))
-    file = io.BytesIO()
-    with ZipFile(file, "w") as spelled:
-        for name in archive.names:
-            spelled.writestr(name, text if name == _TEXT_PART else archive.read(name))
-    return file.getvalue()
+def spell_formulas(text: bytes) -> bytes | None:
+    """Return the text of a Word document, as XML, with its formulas as plain text, `r^2`; None if there are none."""
+    if b"<m:oMath" not in text:
+        return None
+    return _PARAGRAPH.sub("", _FORMULA.sub(_spell, text.decode(errors="replace"))).encode()
 
 
 def _spell(found: re.Match[str]) -> str:

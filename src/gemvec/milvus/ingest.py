@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gemvec.documents.document import BadDocument, Note
-from gemvec.documents.passages import Splitter
+from gemvec.documents.passages import Passage, Splitter
 from gemvec.documents.scope import AnyScope
 from gemvec.documents.sources import Sources
 from gemvec.embedding.ahead import embed_ahead
@@ -97,13 +97,13 @@ class _Group:
     """Passages that go through model and Milvus together; a long document may have several groups.
 
     Attributes:
-        missing: what to embed.
+        missing: what to embed, with the document and the key of each passage.
         finished: documents whose last missing passage is in this group.
         outdated: how many of their rows are written again with the vector they have.
         documents, read_bytes: for `Progress`.
     """
 
-    missing: list[tuple[Work, str]] = field(default_factory=list[tuple[Work, str]])
+    missing: list[tuple[Work, str, Passage]] = field(default_factory=list[tuple[Work, str, Passage]])
     finished: list[Work] = field(default_factory=list[Work])
     outdated: int = 0
     documents: int = 0
@@ -233,7 +233,7 @@ class _Ingest:
                 if group.is_full:
                     yield group
                     group = _Group()
-                group.missing.append((work, key))
+                group.missing.append((work, key, work.hand_out(key)))
             group.finished.append(work)
             group.outdated += len(work.outdated)
             group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
@@ -249,8 +249,9 @@ class _Ingest:
         served = await asyncio.to_thread(lambda: self._served) if group.missing else None
         while served and group.missing:
             group.missing = [item for item in group.missing if item[0] not in self._refused]
-            passages = [work.passages[key] for work, key in group.missing]
-            requests = [make_document_request(served, fingerprint, each.text, each.title) for each in passages]
+            requests = [
+                make_document_request(served, fingerprint, each.text, each.title) for _, _, each in group.missing
+            ]
             try:
                 embeddings = await self._embedder.embed(served, requests, priority=Priority.BATCH)
             except InvalidRequest as error:
@@ -272,13 +273,18 @@ class _Ingest:
     def _write(self, group: _Group, vectors: list[Float32Array]) -> None:
         """Write rows, then delete stale ones of finished documents; runs in a thread."""
         rows = [
-            work.to_row(key, vector)
-            for (work, key), vector in zip(group.missing, vectors, strict=True)
+            work.to_row(key, passage, vector)
+            for (work, key, passage), vector in zip(group.missing, vectors, strict=True)
             if work not in self._refused
         ]
         finished = [work for work in group.finished if work not in self._refused]
-        outdated = self._version.vectors_of([key for work in finished for key in work.outdated])
-        rows.extend(work.to_row(key, outdated[key]) for work in finished for key in work.outdated)
+        outdated = [(work, key) for work in finished for key in work.outdated]
+        for start in range(0, len(outdated), TEXTS_PER_GROUP):
+            some = outdated[start : start + TEXTS_PER_GROUP]
+            known = self._version.vectors_of([key for _, key in some])
+            rows.extend(work.to_row(key, work.passages[key], known[key]) for work, key in some)
+            self._version.upsert(rows)
+            rows = []
         self._version.upsert(rows)
         stale = [key for work in finished for key in work.stale]
         partial = [key for work in group.finished if work in self._refused for key in work.missing]

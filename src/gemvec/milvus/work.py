@@ -6,6 +6,7 @@ has been done, and nothing else has to be kept between runs.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -48,21 +49,38 @@ class Work:
     """One document that is not up to date.
 
     Attributes:
-        document: the document.
+        document: the document, without its text, which the passages have.
         document_hash: what its rows will carry.
-        passages: its passages by key.
+        passages: its passages by key; without those that were handed out.
+        chunks: how many passages it has.
+        missing: keys of passages that have no row and must be embedded.
         states: its rows by key, as they are now.
     """
 
     document: Document
     document_hash: str
     passages: dict[str, Passage]
+    chunks: int
+    missing: tuple[str, ...]
     states: dict[str, RowState]
 
-    @property
-    def missing(self) -> list[str]:
-        """Keys of passages that have no row and must be embedded."""
-        return [key for key in self.passages if key not in self.states]
+    @classmethod
+    def of(
+        cls, document: Document, document_hash: str, passages: dict[str, Passage], states: dict[str, RowState]
+    ) -> Work:
+        """Compare the passages of a document with its rows."""
+        return cls(
+            document=replace(document, text=""),
+            document_hash=document_hash,
+            passages=passages,
+            chunks=len(passages),
+            missing=tuple(key for key in passages if key not in states),
+            states=states,
+        )
+
+    def hand_out(self, key: str) -> Passage:
+        """Return a missing passage, and keep it no longer: a long document has many, which wait in groups."""
+        return self.passages.pop(key)
 
     @property
     def outdated(self) -> list[str]:
@@ -76,9 +94,9 @@ class Work:
         """Keys of rows that no longer belong to a passage."""
         return [key for key in self.states if key not in self.passages]
 
-    def to_row(self, key: str, vector: Float32Array) -> Row:
-        """Return the row of passage `key`."""
-        document, passage = self.document, self.passages[key]
+    def to_row(self, key: str, passage: Passage, vector: Float32Array) -> Row:
+        """Return the row of a passage."""
+        document = self.document
         return Row(
             key=key,
             text=passage.text,
@@ -87,7 +105,7 @@ class Work:
             document_id=document.id,
             document_hash=self.document_hash,
             chunk=passage.number,
-            chunks=len(self.passages),
+            chunks=self.chunks,
             title=document.title,
             heading=passage.heading,
             source=document.source,
@@ -138,13 +156,17 @@ class WorkFinder:
             states = self._look_up([each.id for each in some if not isinstance(each, BadDocument)])
             for each, cut in self._cut_ahead(some, states):
                 self.read_bytes = each.read_bytes
-                if work := self._find_work(each, cut, states.get(each.id, {})):
+                work = self._find_work(each, cut, states.get(each.id, {}))
+                del each, cut  # a long text is not held while its passages are embedded
+                if work:
                     yield work
 
-    def _cut_ahead(self, some: Sequence[Found], states: States) -> Iterator[tuple[Found, CutDocument | None]]:
+    def _cut_ahead(self, some: list[Found], states: States) -> Iterator[tuple[Found, CutDocument | None]]:
         """Yield everything; with it what the cutter has made of it, if the collection may lack it."""
         if self._cutter is None:
-            yield from ((each, None) for each in some)
+            some.reverse()
+            while some:
+                yield some.pop(), None
             return
         lacking = [
             None if isinstance(each, BadDocument) or _is_complete(states.get(each.id, {}), self._hash(each)) else each
@@ -220,7 +242,7 @@ class WorkFinder:
         version = self._splitter.version
         found = cut.passages if cut else self._splitter.split(document)
         passages = {passage.key(document.id, version): passage for passage in found}
-        return Work(document=document, document_hash=document_hash, passages=passages, states=states)
+        return Work.of(document, document_hash, passages, states)
 
     def _note_unknown_script(self, document: Document) -> None:
         """Say once for each script that the model does not know it."""
@@ -275,11 +297,13 @@ def _by_document(states: Iterable[RowState]) -> States:
 def _gather(documents: Iterator[Found]) -> Iterator[list[Found]]:
     some, size = list[Found](), 0
     for document in documents:
-        some.append(document)
-        size += _count_held(document)
-        if len(some) >= _DOCUMENTS_PER_LOOKUP or size >= _BYTES_PER_LOOKUP:
+        held = _count_held(document)
+        if some and (len(some) >= _DOCUMENTS_PER_LOOKUP or size + held > _BYTES_PER_LOOKUP):
             yield some
             some, size = [], 0
+        some.append(document)
+        size += held
+        del document
     if some:
         yield some
 
@@ -288,4 +312,4 @@ def _count_held(found: Found) -> int:
     """Return how much memory something takes until it is worked on, about."""
     if isinstance(found, UnreadDocument):
         return found.held_bytes
-    return len(found.text) if isinstance(found, Document) else 0
+    return sys.getsizeof(found.text) if isinstance(found, Document) else 0

@@ -1,0 +1,131 @@
+"""JSON of any size, value by value: `JsonValues`."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gemvec.documents.text import UnreadableDocument
+
+_BLOCK_CHARACTERS = 2**20
+# One value of a list, or a file that is one value.
+MAX_VALUE_CHARACTERS = 64 * 2**20
+# Numbers, texts and others in one value: each takes up to about a hundred bytes.
+_MAX_VALUES = 1_000_000
+TOO_MANY_VALUES = f"it has more than {_MAX_VALUES:,} values, which would take much memory; split it"
+# An error so near the end of what was read may be that a value goes on behind it; a long text may begin anywhere.
+_LONGEST_TOKEN = 16
+_TEXT_GOES_ON = "Unterminated string"
+_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def has_many_values(text: str) -> bool:
+    """Whether JSON would take much more memory than its text."""
+    return _may_have_many(text) and _may_have_many(_TEXT.sub("", text))
+
+
+def _may_have_many(text: str) -> bool:
+    return len(text) > _MAX_VALUES and sum(map(text.count, ",[{")) > _MAX_VALUES
+
+
+class JsonValues:
+    """The values of a list, or the one value that a file is.
+
+    Args:
+        file: what to read.
+
+    Attributes:
+        is_list: whether the file is a list.
+
+    Raises:
+        UnreadableDocument: it is not text.
+    """
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self._file = file
+        self._text = ""
+        self._place = 0  # of what comes next in `_text`
+        self._left = 0  # characters before `_text`
+        self._is_all = False
+        self.is_list = self._next() == "["
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the values.
+
+        Raises:
+            UnreadableDocument: it is not JSON from here on, neither a list nor an object, or a value is too large.
+        """
+        if not self.is_list:
+            found = self._read()
+            if self._next():
+                raise self._fail("Extra data", self._place)
+            if not isinstance(found, dict):
+                raise UnreadableDocument("it is neither a JSON object nor a list of them")
+            yield found
+            return
+        self._place += 1
+        if self._next() != "]":
+            yield self._read()
+            while self._next() == ",":
+                self._place += 1
+                self._next()
+                yield self._read()
+        if self._next() != "]":
+            raise self._fail("Expecting ',' delimiter", self._place)
+        self._place += 1
+        if self._next():
+            raise self._fail("Extra data", self._place)
+
+    def _next(self) -> str:
+        """Return the next character that is no space; empty at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._place)
+            self._place = found.end() if found else self._place
+            if self._place < len(self._text) or not self._read_more(_BLOCK_CHARACTERS):
+                return self._text[self._place : self._place + 1]
+
+    def _read(self) -> Any:
+        """Read one value; as much more of the file as there is already, until that is enough."""
+        while True:
+            try:
+                value, end = _decode(self._text, self._place)
+            except json.JSONDecodeError as error:
+                is_near = error.pos >= len(self._text) - _LONGEST_TOKEN or error.msg.startswith(_TEXT_GOES_ON)
+                if self._is_all or not is_near:
+                    raise self._fail(error.msg, error.pos) from error
+            except (ValueError, RecursionError) as error:
+                raise UnreadableDocument(f"it is not JSON: {error}") from error
+            else:
+                if end < len(self._text) or self._is_all:  # a number may go on
+                    self._place = end
+                    return value
+            self._read_as_much_again()
+
+    def _read_as_much_again(self) -> None:
+        rest = len(self._text) - self._place
+        if rest > MAX_VALUE_CHARACTERS:
+            raise UnreadableDocument(
+                f"one of its values has more than {MAX_VALUE_CHARACTERS:,} characters, which would take much memory; "
+                "use JSON Lines"
+            )
+        self._read_more(max(_BLOCK_CHARACTERS, rest))
+        if has_many_values(self._text):
+            raise UnreadableDocument(TOO_MANY_VALUES)
+
+    def _read_more(self, characters: int) -> bool:
+        try:
+            more = self._file.read(characters)
+        except UnicodeDecodeError as error:
+            raise UnreadableDocument(f"it is not {error.encoding} text: {error.reason}") from error
+        self._is_all = not more
+        self._text, self._left, self._place = self._text[self._place :] + more, self._left + self._place, 0
+        return bool(more)
+
+    def _fail(self, message: str, place: int) -> UnreadableDocument:
+        return UnreadableDocument(f"it is not JSON: {message} (character {self._left + place + 1:,})")
