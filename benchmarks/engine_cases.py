@@ -154,7 +154,6 @@ def latency(run: Run, precision: str) -> Figures:
     """A short query alone, and behind a bulk job; the latter from the moment it was due, every 50 ms."""
     embedder, _ = open_local(run, precision)
     from gemvec.embedding.embed import EmbedRequest, Priority
-    from gemvec.embedding.task_type import TaskType
 
     name = embedder.list_models()[0].name
     query = [EmbedRequest(text=QUERY)]
