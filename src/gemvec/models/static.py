@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import UnsupportedModel
 from gemvec.models.modules import Module, Normalize, Truncate
+from gemvec.models.tensors import Tensors
 from gemvec.models.vectors import normalise
 
 _TABLES = ("embedding.weight", "embeddings")
@@ -86,9 +87,14 @@ def _read_table(path: Path) -> Float32Array:
     try:
         with safe_open(str(path), framework="numpy") as file:  # pyright: ignore[reportUnknownVariableType] # untyped
             names = cast("list[str]", file.keys())
-            tensors = cast("dict[str, npt.NDArray[Any]]", {name: file.get_tensor(name) for name in names})
+            kinds = {name: cast("Any", file.get_slice(name)).get_dtype() for name in names}
+            known = cast(
+                "dict[str, npt.NDArray[Any]]", {name: file.get_tensor(name) for name in names if kinds[name] != "BF16"}
+            )
     except SafetensorError as error:
         raise UnsupportedModel(f"{path} cannot be read as a table: {error}") from error
+    half = Tensors(path)  # numpy has no bf16
+    tensors = known | {name: half[name] for name, kind in kinds.items() if kind == "BF16"}
     name = next((name for name in _TABLES if name in tensors), None)
     if name is None:
         raise UnsupportedModel(f"{path} has no tensor {' or '.join(_TABLES)}.")

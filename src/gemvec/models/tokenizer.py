@@ -230,6 +230,8 @@ def load_tokenizer(record: ModelRecord, folder: Path) -> Tokenizer:
         UnsupportedModel: its tokenizer.json cannot be read.
     """
     here = folder / record.network_path
+    if record.engine == "static":  # of which sentence-transformers reads tokenizer.json alone
+        return Tokenizer(here / "tokenizer.json", special_tokens=False)
     return Tokenizer(
         here / "tokenizer.json",
         special_tokens=engine_of(record).takes_special_tokens,
