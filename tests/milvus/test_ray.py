@@ -31,6 +31,7 @@ from gemvec.ray.embedder import RayEmbedder
 from gemvec.ray.messages import ClusterSpec
 from gemvec.ray.node import identity
 from gemvec.settings import Settings
+from import_server import running_import_server
 from ray_embedders import SlowEmbedder, open_faulty, open_unless_first
 
 from .conftest import contents
@@ -244,6 +245,26 @@ def test_a_collection_is_moved_to_another_model_on_a_cluster_as_on_one_machine(
     assert [{**row, "vector": None} for row in found["ray"]] == [{**row, "vector": None} for row in found["alone"]]
     vectors = {name: np.array([row["vector"] for row in rows]) for name, rows in found.items()}
     assert np.allclose(vectors["ray"], vectors["alone"], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_milvus_imports_the_rows_of_a_cluster_once_though_the_command_is_killed(cluster, docs, tiny_model, tmp_path):
+    (tmp_path / "server").mkdir()
+    arguments = ["index", "docs", "--model", str(tiny_model), "--embedding-cache-bytes", "0", "--json", "--uri"]
+    with running_import_server(tmp_path / "server") as server:
+        server.is_held.set()
+        on_ray = [*arguments, server.address, "--bulk", str(tmp_path / "place"), "--ray", cluster.address]
+        killed = subprocess.Popen([sys.executable, "-m", "gemvec", *on_ray], stdout=subprocess.PIPE)
+        asyncio.run(until(lambda: server.jobs, seconds=300))
+        killed.kill()
+        killed.communicate()
+        server.is_held.clear()
+        told = json.loads(command(*on_ray).stdout)
+        assert (told["documents"], told["unchanged"], told["embedded"]) == (60, 60, 0)
+        found = rows_of(server.address)
+        assert set(server.imported.values()) == {1}
+    command(*arguments, "alone.db")
+    assert [{**row, "vector": None} for row in found] == [{**row, "vector": None} for row in rows_of("alone.db")]
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ from gemvec.cli.embedder import (
 from gemvec.cli.index_outcome import IndexOutcome, report_left_out, show, to_json
 from gemvec.cli.options import AsJsonOutcome, check_can_be_written, or_none, with_settings
 from gemvec.cli.ray import RAY_SETTINGS, RayAddress, make_cutter
-from gemvec.cli.server import ServerOptions, with_server
+from gemvec.cli.server import ServerOptions, announce, with_server
 from gemvec.cli.watch import watch
 from gemvec.errors import BadSetting, FailedPrecondition, GemvecError, InvalidRequest
 from gemvec.settings import Settings
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from gemvec.documents import Filters, PassageOptions, RecordFields, Remote, Sources, Splitter
     from gemvec.milvus import Collection, CollectionVersion, Fingerprint, IngestPlan, IngestReport
     from gemvec.milvus import Progress as IngestProgress
+    from gemvec.milvus.bulk import BulkImport
     from gemvec.milvus.indexing import Indexing
+    from gemvec.storage.durable import Place
 
 _INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
@@ -124,6 +126,14 @@ def index(
         ),
     ] = False,
     ray: RayAddress = None,
+    bulk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Let a Milvus server import new rows from Parquet files, put here: where in its own bucket, such as "
+            "s3://bucket/gemvec, or a folder that it reads.",
+        ),
+    ] = None,
     as_json: AsJsonOutcome = False,
 ) -> None:
     """Index documents into Milvus, where they can be searched.
@@ -142,6 +152,7 @@ def index(
         gemvec index https://docs.example.com/sitemap.xml --include 'guide/**'
         gemvec index s3://bucket/manuals https://github.com/example/project.git
         gemvec index docs/ --ray 10.0.0.5:6379 --uri http://10.0.0.7:19530
+        gemvec index docs/ --uri http://10.0.0.7:19530 --bulk s3://bucket/gemvec
         cat notes.txt | gemvec index - --uri http://localhost:19530
     """
     from gemvec.documents import Filters
@@ -152,6 +163,7 @@ def index(
     if watching and choice.ray is not None:
         raise BadSetting("--watch and --ray exclude each other: a run on a cluster ends when all is indexed.")
     choice.check(settings)
+    place = _check_bulk(settings, or_none("--bulk", bulk), is_watching=watching)
     named = {"id": id_field, "title": title_field}
     request = IndexRequest(
         settings=settings,
@@ -170,6 +182,7 @@ def index(
         prune=prune,
         dry_run=dry_run,
         error_report=error_report,
+        bulk=place,
         console=Console(stderr=True),
     )
     if watching:
@@ -179,6 +192,25 @@ def index(
     _report(request, outcome, as_json=as_json)
     if not outcome.has_read_anything or (strict and outcome.has_left_anything_out):
         raise typer.Exit(1)
+
+
+def _check_bulk(settings: Settings, text: str | None, *, is_watching: bool) -> Place | None:
+    """Return the place for files that Milvus imports.
+
+    Raises:
+        BadSetting: it is not one, or there is no server to import.
+        MissingDependency: obstore is not installed.
+    """
+    if text is None:
+        return None
+    from gemvec.milvus.bulk import parse_place
+    from gemvec.milvus.connection import is_lite
+
+    if is_lite(settings.uri):
+        raise BadSetting(f"--bulk {text} needs a Milvus server, and --uri {settings.uri} is Milvus Lite.")
+    if is_watching:
+        raise BadSetting("--watch and --bulk exclude each other: files are for many rows at once.")
+    return parse_place(text)
 
 
 def _run(request: IndexRequest) -> IndexOutcome:
@@ -267,6 +299,7 @@ class IndexRequest:
     prune: bool
     dry_run: bool
     error_report: Path | None
+    bulk: Place | None
     console: Console
     is_repeated: bool = False
 
@@ -423,7 +456,7 @@ class IndexRequest:
 
         on_cluster = opened.on_cluster
 
-        with show_progress(self.console, sources) as on_progress:
+        with self._open_bulk() as bulk, show_progress(self.console, sources) as on_progress:
             return await ingest(
                 collection,
                 opened.embedder,
@@ -434,7 +467,23 @@ class IndexRequest:
                 on_progress=on_progress,
                 texts_in_flight=on_cluster.texts_in_flight if on_cluster else TEXTS_IN_FLIGHT,
                 cutter=make_cutter(on_cluster, splitter, opened.tokenizer_file) if on_cluster else None,
+                bulk=bulk,
             )
+
+    @contextmanager
+    def _open_bulk(self) -> Generator[BulkImport | None]:
+        from gemvec.milvus.bulk import BulkImport
+        from gemvec.milvus.import_jobs import ImportJobs
+
+        if self.bulk is None:
+            yield None
+            return
+        settings = self.settings
+        bulk = BulkImport(self.bulk, ImportJobs(settings.uri, settings.token), announce)
+        try:
+            yield bulk
+        finally:
+            bulk.close()
 
 
 @contextmanager

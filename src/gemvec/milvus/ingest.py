@@ -33,6 +33,7 @@ from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.work import Found, Work, WorkFinder
 
 if TYPE_CHECKING:
+    from gemvec.milvus.bulk import BulkImport
     from gemvec.milvus.cluster_cutter import ClusterCutter
 
 
@@ -126,6 +127,7 @@ async def ingest(
     on_progress: Callable[[Progress], None] | None = None,
     texts_in_flight: int = TEXTS_IN_FLIGHT,
     cutter: ClusterCutter | None = None,
+    bulk: BulkImport | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with documents; it is made if it does not exist.
 
@@ -139,6 +141,7 @@ async def ingest(
         on_progress: called after each write, from a thread.
         texts_in_flight: how many passages to give to the embedder beside those that are written next.
         cutter: reads and cuts documents elsewhere; None to do it here.
+        bulk: takes new rows, so that Milvus imports them from files; None to write them.
 
     Returns:
         What was done; everything in the collection is searchable and its indexes are built.
@@ -153,9 +156,15 @@ async def ingest(
     splitter = splitter or Splitter()
     sources = documents if isinstance(documents, Sources) else None
     version = await asyncio.to_thread(_open_version, collection, embedder, fingerprint, splitter, sources)
+    if bulk is not None:
+        await bulk.open(version)
     finder = WorkFinder(version, splitter, cutter)
-    run = _Ingest(version, embedder, finder, collection.name, ahead=math.ceil(texts_in_flight / TEXTS_PER_GROUP))
+    ahead = math.ceil(texts_in_flight / TEXTS_PER_GROUP)
+    run = _Ingest(version, embedder, finder, collection.name, ahead=ahead, bulk=bulk)
     await run.go(finder.find(documents), on_progress or (lambda _: None))
+    if bulk is not None:
+        await bulk.finish()
+        await asyncio.to_thread(run.delete_postponed)
     if prune:
         await asyncio.to_thread(run.prune, prune)
     await asyncio.to_thread(version.finish)
@@ -196,13 +205,22 @@ class _Ingest:
     """One run of `ingest`."""
 
     def __init__(
-        self, version: CollectionVersion, embedder: Embedder, finder: WorkFinder, name: str, *, ahead: int
+        self,
+        version: CollectionVersion,
+        embedder: Embedder,
+        finder: WorkFinder,
+        name: str,
+        *,
+        ahead: int,
+        bulk: BulkImport | None,
     ) -> None:
         self._version = version
         self._ahead = ahead
         self._embedder = embedder
         self._finder = finder
         self._name = name
+        self._bulk = bulk
+        self._postponed: list[str] = []  # keys of rows to delete once the new ones are imported
         self._refused: set[Work] = set()
         self.report = IngestReport()
 
@@ -278,6 +296,9 @@ class _Ingest:
             if work not in self._refused
         ]
         finished = [work for work in group.finished if work not in self._refused]
+        if self._bulk is not None:
+            self._bulk.add(rows)
+            rows = []
         outdated = [(work, key) for work in finished for key in work.outdated]
         for start in range(0, len(outdated), TEXTS_PER_GROUP):
             some = outdated[start : start + TEXTS_PER_GROUP]
@@ -288,11 +309,17 @@ class _Ingest:
         self._version.upsert(rows)
         stale = [key for work in finished for key in work.stale]
         partial = [key for work in group.finished if work in self._refused for key in work.missing]
-        self._version.delete(stale + partial)
+        if self._bulk is not None:
+            self._postponed += stale + partial
+        else:
+            self._version.delete(stale + partial)
         self.report.reused += len(outdated)
         self.report.deleted += len(stale)
         self.report.changed += sum(bool(work.states) for work in finished)
         self.report.added += sum(not work.states for work in finished)
+
+    def delete_postponed(self) -> None:
+        self._version.delete(self._postponed)
 
     def prune(self, scopes: Sequence[AnyScope]) -> None:
         """Delete the documents of `scopes` that were not seen."""

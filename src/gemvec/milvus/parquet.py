@@ -94,15 +94,21 @@ def open_file(path: Path) -> ExportedFile:
 
 @contextmanager
 def open_writer(
-    path: Path, fingerprint: Fingerprint, indexing: Indexing
+    path: Path, fingerprint: Fingerprint, indexing: Indexing, *, fields: Sequence[str] = ROW_FIELDS
 ) -> Generator[Callable[[Sequence[Entity]], None]]:
     """Yield a function that writes a group of rows; the file is complete when the block ends without an error.
+
+    Args:
+        path: the file.
+        fingerprint: what it says about its vectors.
+        indexing: what it says about how documents were named and cut.
+        fields: its columns; an export has all, and a file for Milvus' bulk import those that the collection has.
 
     Raises:
         StorageFull, StorageFailure: it cannot be written; nothing is left behind.
     """
     parquet = _import_parquet()
-    schema = _make_schema(fingerprint, indexing)
+    schema = _make_schema(fingerprint, indexing, fields)
     with replacing(path) as temporary, temporary.open("wb") as file:
         # Keys and vectors are all different: a dictionary would only add bytes.
         with parquet.ParquetWriter(file, schema, use_dictionary=["document_id", "source"]) as writer:
@@ -111,6 +117,16 @@ def open_writer(
         os.fsync(file.fileno())
     with translate_os_errors():
         sync_folder(path.parent)
+
+
+def read_keys(path: Path) -> list[str]:
+    """Return the keys of all rows.
+
+    Raises:
+        InvalidRequest: the file's content is not what `open_writer` writes.
+    """
+    with _readable(path):
+        return _import_parquet().read_table(path, columns=["key"]).column("key").to_pylist()
 
 
 def count_rows_per_group(fingerprint: Fingerprint) -> int:
@@ -135,10 +151,10 @@ def _not_exported(path: Path, reason: str) -> InvalidRequest:
     return InvalidRequest(f"{path} was not written by `gemvec export`: {reason.rstrip('.')}.", field=str(path))
 
 
-def _make_schema(fingerprint: Fingerprint, indexing: Indexing) -> Any:
+def _make_schema(fingerprint: Fingerprint, indexing: Indexing, fields: Sequence[str]) -> Any:
     """Return the columns, with the types of the bulk writer of pymilvus 3.0.2."""
     arrow = _import_arrow()
-    kinds = {name: arrow.int64() if name in _INTEGERS else arrow.string() for name in ROW_FIELDS}
+    kinds = {name: arrow.int64() if name in _INTEGERS else arrow.string() for name in fields}
     kinds["vector"] = arrow.list_(arrow.field("element", arrow.float32()))
     return arrow.schema(
         list(kinds.items()), metadata={PROPERTY: fingerprint.format(), INDEXING_PROPERTY: indexing.format()}
@@ -146,7 +162,7 @@ def _make_schema(fingerprint: Fingerprint, indexing: Indexing) -> Any:
 
 
 def _to_table(rows: Sequence[Entity], schema: Any) -> Any:
-    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in ROW_FIELDS}
+    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in schema.names}
     columns["metadata"] = [json.dumps(each, ensure_ascii=False) for each in columns["metadata"]]
     return _import_arrow().table(columns, schema=schema)
 

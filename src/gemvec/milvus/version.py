@@ -116,6 +116,15 @@ class CollectionVersion:
             found.update({row["key"]: np.asarray(row["vector"], dtype=np.float32) for row in rows})
         return found
 
+    def find_keys(self, keys: Sequence[str]) -> set[str]:
+        """Return those keys that have a row."""
+        found = set[str]()
+        for start in range(0, len(keys), _IDS_PER_FILTER):
+            some = list(keys[start : start + _IDS_PER_FILTER])
+            rows = call_milvus(self.client.get, self.name, ids=some, output_fields=["key"])
+            found.update(row["key"] for row in rows)
+        return found
+
     def scan(self, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield `fields` of every row, in no particular order."""
         return chain.from_iterable(self.scan_groups(fields, _ROWS_PER_SCAN))
