@@ -443,11 +443,21 @@ def test_the_page_on_ray_says_what_a_lost_node_changes_in_a_corpus():
 
 
 def test_the_page_on_ray_says_what_it_costs_and_what_a_lost_node_changes():
-    measured, text = result("ray_batches.json"), page("docs/ray.md")
-    node, killed = measured["one_node"], measured["two_nodes"]
-    more = {case: f"{node['cost'][f'ray_over_{case}']['cpu']:.0%}".replace("%", " %") for case in ("batch", "engine")}
-    took = f"{node['texts']:,} short texts took {more['batch']} more CPU seconds than the same batch without Ray"
-    assert f"{took}, and {more['engine']} more than the engine alone" in text
+    measured, text = result("ray_batches.json"), page("docs/ray.md").replace("\n", " ")
+    passages, sentences, killed = (measured[each] for each in ("one_node_passages", "one_node", "two_nodes"))
+    engine, batch = (passages["cost"][f"ray_over_{case}"] for case in ("engine", "batch"))
+    took = (
+        f"a batch of {passages['texts']:,} texts as long as passages took {engine['cpu'] * 100:.1f} % more CPU seconds"
+    )
+    assert f"{took} than the engine alone, and {engine['wall'] * 100:.0f} % more time" in text
+    assert batch["cpu"] == batch["wall"]
+    assert f"that is {batch['cpu'] * 100:.1f} % more of both than the same batch without Ray" in text
+    engine, batch = (
+        [f"{sentences['cost'][f'ray_over_{case}'][each] * 100:.0f} %" for each in ("cpu", "wall")]
+        for case in ("engine", "batch")
+    )
+    assert f"With {sentences['texts']:,} sentences of 12 tokens it is {' and '.join(engine)} over the engine" in text
+    assert f"{' and '.join(batch)} over the batch without Ray" in text
     assert killed["lines_with_the_same_bytes"] == killed["texts"]
     assert killed["lost_actors"] == 1
     assert f"{killed['texts']:,} texts on two nodes" in text
