@@ -94,7 +94,7 @@ def _read_table(path: Path) -> Float32Array:
     except SafetensorError as error:
         raise UnsupportedModel(f"{path} cannot be read as a table: {error}") from error
     half = Tensors(path)  # numpy has no bf16
-    tensors = known | {name: half[name] for name, kind in kinds.items() if kind == "BF16"}
+    tensors: dict[str, npt.NDArray[Any]] = {**known, **{name: half[name] for name in names if kinds[name] == "BF16"}}
     name = next((name for name in _TABLES if name in tensors), None)
     if name is None:
         raise UnsupportedModel(f"{path} has no tensor {' or '.join(_TABLES)}.")
