@@ -423,9 +423,8 @@ def test_the_page_on_object_stores_says_how_servers_were_killed():
 def test_the_decision_for_urllib3_says_what_it_costs():
     measured = result("compare.json")["after_over_before"]["client"]
     text = page("docs/decisions/0004-one-http-stack-for-the-client.md").replace("\n", " ")
-    assert "one text, or of 100, costs the client as much CPU as with the pool of our own" in text
-    assert measured["1 text, CPU ms"] == pytest.approx(1, abs=0.05)
-    assert measured["100 texts, CPU ms"] == pytest.approx(1, abs=0.05)
+    assert "one text, or of 100, costs the client no more CPU than with the pool of our own" in text
+    assert max(measured["1 text, CPU ms"], measured["100 texts, CPU ms"]) <= 1.05
 
 
 def test_the_readme_says_how_long_the_first_vector_takes():
