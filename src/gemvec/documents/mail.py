@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from email import message_from_bytes
+from email.feedparser import BytesFeedParser
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any, cast
@@ -21,6 +21,7 @@ _SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-sig
 _RAW = re.compile("[\udc80-\udcff]")
 _CHARSET = re.compile(rb"""<meta\s[^<>]*charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _LOOK_BYTES = 2_000
+_BLOCK_BYTES = 2**16
 _USUAL = frozenset({"", "cp1252", "utf-8"})
 _PGP = "-----BEGIN PGP MESSAGE-----"
 
@@ -48,7 +49,7 @@ def read_eml(data: bytes) -> Mail:
     Raises:
         UnreadableDocument: it is not a message, or is encrypted.
     """
-    message = message_from_bytes(data, policy=default)
+    message = _parse(data)
     if not message.keys():
         raise UnreadableDocument("it is not an e-mail: it has no header")
     _refuse_encrypted(message)
@@ -67,6 +68,14 @@ def read_eml(data: bytes) -> Mail:
         headers={name: value for name in HEADERS if (value := read_header(message, name))},
         notes=(*guesses, *note_attachments(names)),
     )
+
+
+def _parse(data: bytes) -> EmailMessage:
+    """Parse a mail block by block: as a whole, the library would hold it with four bytes for each character."""
+    parser = BytesFeedParser(policy=default)
+    for start in range(0, len(data), _BLOCK_BYTES):
+        parser.feed(data[start : start + _BLOCK_BYTES])
+    return cast("EmailMessage", parser.close())
 
 
 def read_header(message: EmailMessage, name: str) -> str:
