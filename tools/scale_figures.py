@@ -148,7 +148,7 @@ def _measured() -> dict[str, Figure]:
         },
         "cores": Figure(
             what="share of its cores that the engine uses",
-            value=engine_cpu / (ingest["cores"] * statistics.median(ingest["seconds"]["engine"])),
+            value=engine_cpu / (ingest["machine"]["cores"] * statistics.median(ingest["seconds"]["engine"])),
             kind=MEASURED,
             source=f"{link('ingest')}: on two cores; that it is so on more is an assumption",
         ),
