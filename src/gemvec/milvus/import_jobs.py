@@ -119,7 +119,7 @@ class ImportJobs:
         except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ValueError) as error:
             raise TransportFailure(f"Bulk import at {self._uri} does not answer: {type(error).__name__}.") from error
         if not isinstance(said, dict):
-            raise StorageFailure(f"Bulk import at {self._uri} gave an answer that is none.")
+            raise StorageFailure(f"Bulk import at {self._uri} gave an answer that is not an object.")
         found = cast("dict[str, Any]", said)
         if found.get("code") != 0 or not isinstance(found.get("data"), dict):
             raise StorageFailure(f"Milvus: {found.get('message') or 'it has refused a bulk import'}")

@@ -11,6 +11,7 @@ the chunks of a batch.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -113,7 +114,7 @@ def _embedded(answer: Answer) -> Embedded:
     return answer
 
 
-class _Search(Generic[_Part]):
+class _Search(ABC, Generic[_Part]):
     """The search for what kills actors in one piece.
 
     Attributes:
@@ -169,12 +170,12 @@ class _Search(Generic[_Part]):
             return
         self._isolation = self._isolation.begin(index).after_crash()
 
-    def _cut(self, first: int, count: int) -> _Part:
-        raise NotImplementedError
+    @abstractmethod
+    def _cut(self, first: int, count: int) -> _Part: ...
 
+    @abstractmethod
     def _find_final(self, failed: Failed, positions: range) -> Failed | None:
         """Return the failure of the whole piece if that of one part decides it."""
-        raise NotImplementedError
 
 
 class _LineSearch(_Search[Lines]):
