@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -505,6 +506,37 @@ def test_a_program_with_errors_of_syntax_loses_nothing(name, data):
         assert join(cut(document, max_tokens)) == squeeze(broken)
 
 
+@pytest.mark.parametrize("max_tokens", SIZES)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.js", "/* One. */ const a = {\n  f() {\n    return 1;\n  },\n};\nfunction b() {\n  return 2;\n}\n"),
+        ("a.java", "/* One. */ class A {\n  void f() {\n    g();\n  }\n}\n@Two\nclass B {\n  int x;\n}\n"),
+        ("a.cs", "/* One. */ namespace A {\n  class B {\n    int x;\n  }\n}\nclass C {\n  int y;\n}\n"),
+        ("a.php", "<?php\n/* One. */ class A {\n  function f() {\n    g();\n  }\n}\nclass B {\n  public $x;\n}\n"),
+        ("a.rs", "/* One. */ mod a {\n  fn f() {\n    g();\n  }\n}\nstruct B {\n  x: u8,\n}\n"),
+    ],
+)
+def test_a_definition_may_stand_behind_a_comment_on_its_line(name, text, max_tokens):
+    document = read(name, text)
+    assert [block.start for block in document.blocks] == sorted(block.start for block in document.blocks)
+    assert document.blocks[name.endswith("php")].headings == (("a",) if name in {"a.js", "a.rs"} else ("A",))
+    assert join(cut(document, max_tokens)) == squeeze(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.rb", "# One.\n{module A\n  class B\n    def f\n      1\n    end\n  end\nend\n# Two.\nmodule C\nend\n"),
+        ("a.js", "/* a */ x; /* b */ const c = {\n f() {\n  1\n },\n};\n/* d */ ) y = {\n g() {\n  2\n }\n}\n"),
+    ],
+)
+def test_a_comment_that_stays_with_nothing_keeps_its_place(name, text):
+    document = read(name, text)
+    assert [block.start for block in document.blocks] == sorted(block.start for block in document.blocks)
+    assert join(cut(document, 5)) == squeeze(text)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_marks_of_encodings_and_line_ends_of_windows_are_understood(encoding):
     document = read("a.py", PYTHON.replace("\n", "\r\n").encode(encoding))
@@ -546,6 +578,13 @@ def test_lines_that_only_programs_write_are_left_out_and_said():
     assert [each.headings for each in document.blocks if each.is_definition] == [("f",), ("g",)]
     with pytest.raises(UnreadableDocument, match="minified or generated"):
         read("a.js", "var a=1;" * 250_000)
+
+
+def test_lines_that_are_nearly_too_long_take_no_longer_than_others():
+    line = "x" * (MAX_LINE_CHARACTERS - 1)
+    start = time.perf_counter()
+    read("a.sh", f"# {line[2:]}\n" * 2_000)
+    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize(

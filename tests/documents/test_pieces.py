@@ -13,6 +13,7 @@ from gemvec.documents.word import read_docx
 from office_files import saved
 
 ROWS = "".join(f"<tr><td>{number}</td><td>cell <b>{number}</b></td></tr>" for number in range(6))
+HIDDEN = "".join(f"<tr hidden><td>{number}</td><td>no</td></tr>" for number in range(12))
 SPANNED = "<tr><td rowspan=2>both</td><td>x</td></tr><tr><td>y</td></tr><tr><td>a</td><td>b</td></tr>"
 LISTS = "<ol start=7><li>one<li><p>two</p><p>more</p><ol><li>in</li><li>it</li></ol></li><li>three</li></ol>"
 BODIES = [
@@ -21,6 +22,7 @@ BODIES = [
     f"<table><thead><tr><th>n</th><th>text</th></tr></thead><tbody>{ROWS}</tbody></table><p>After.</p>",
     f"<p>Before.</p><table><caption>Name</caption>{ROWS}{SPANNED}{ROWS}</table><table>{SPANNED}</table>",
     f"<table><tr><th>a</th><th>b</th></tr>{SPANNED * 3}</table><table role=presentation>{ROWS}</table>",
+    f"<table><tr><th>n</th><th>text</th></tr>{ROWS}{HIDDEN}{ROWS}{HIDDEN}</table><p>After.</p>",
     f"<table><tr><td><h2>Layout</h2></td></tr>{ROWS}</table>",
     "<dl><dt>term</dt><dd>what</dd><dd>it is</dd><dt>a</dt><dt>b</dt><dd><p>both</p><p>x</p></dd></dl>",
     "<pre>\n<span class=k>def</span> <span class=n>f</span>():\n\n    <span hidden>no</span><b>x</b>\n</pre><p>a</p>",

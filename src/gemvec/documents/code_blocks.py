@@ -136,6 +136,11 @@ class _Frame:
     block: _Open | None = None
     pending: tuple[int, int] | None = None
 
+    def open_inner(self, name: str) -> _Frame:
+        """Return what is known in a definition that is no block; comments stay with the first block in it."""
+        pending, self.pending = self.pending, None  # or blocks would not be in order
+        return _Frame(self.depth, _join(self.headings, name), self.block, pending)
+
 
 class _Walk:
     """Walks the tree of a text; only into nodes of several lines, and without recursion."""
@@ -165,7 +170,7 @@ class _Walk:
     def _enter(self, node: Node, frame: _Frame, level: int) -> _Frame | None:
         """Note the block that a node is; return what is known inside, or None if there is nothing to see inside."""
         row, end = node.start_point.row, _find_end(node)
-        is_first = row > self._begun and node.start_point.column == self._indents[row]
+        is_first = self._is_first(node, frame)
         if node.type in _INTRODUCTIONS or "comment" in node.type:
             if is_first:
                 frame.pending = (frame.pending[0] if frame.pending else row, end)
@@ -184,7 +189,13 @@ class _Walk:
         if is_first:
             block = self._add(node, frame, name, level)
             return _Frame(block.depth, block.headings, block)
-        return _Frame(frame.depth, _join(frame.headings, name), block) if name else frame
+        return frame.open_inner(name) if name else frame
+
+    def _is_first(self, node: Node, frame: _Frame) -> bool:
+        """Whether a block may begin with a node: nothing is before it on its line but comments that stay with it."""
+        row = node.start_point.row
+        is_behind_comment = frame.pending is not None and row < frame.pending[1]
+        return is_behind_comment or (row > self._begun and node.start_point.column == self._indents[row])
 
     def _add(self, node: Node, frame: _Frame, name: str, level: int) -> _Open:
         row = node.start_point.row

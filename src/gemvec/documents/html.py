@@ -103,7 +103,9 @@ class _Page:
         text = cast("str", _converter().convert_soup(piece.body or piece))
         text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
         text = re.sub(r"\n{3,}", "\n\n", text).strip("\n")
-        if self._joint == BELOW_ROW:
+        if self._joint == BELOW_ROW and f"{text}\n" == NO_HEADER:  # all rows of the piece are hidden
+            text = ""
+        elif self._joint == BELOW_ROW:
             self._joint = "\n" if text.startswith(NO_HEADER) else "\n\n"
             text = text.removeprefix(NO_HEADER)
         if text:

@@ -13,7 +13,8 @@ from gemvec.documents.text import UnreadableDocument, decode_text, find_codec
 # Nobody writes such a line; it is what a program has made: minified code, data, a picture.
 MAX_LINE_CHARACTERS = 5_000
 
-_LONG_LINE = re.compile(f"[^\n]{{{MAX_LINE_CHARACTERS + 1},}}")
+# Only looked for where a line starts, or each of its characters would be tried.
+_LONG_LINE = re.compile(f"^[^\n]{{{MAX_LINE_CHARACTERS + 1},}}", re.MULTILINE)
 # A declaration of the encoding in the first two lines, as Python, Ruby, Emacs and Vim know it.
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[ \t\f]*(?:#|//|/\*|--)[^\n]*?coding[:=][ \t]*([-\w.]+)")
 _XML = re.compile(r"\s*<(?:\?xml|!DOCTYPE TS)\b", re.IGNORECASE)
