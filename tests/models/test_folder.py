@@ -287,7 +287,7 @@ def test_a_tensor_that_would_be_stretched_is_refused_by_its_name(tmp_path, model
 
 
 def add_token(folder, content, *, special):
-    """Add a token for which the tiny network has no vector."""
+    """Add a token beside the usual words, for which the tiny network has no vector."""
     document = json.loads((folder / "tokenizer.json").read_text())
     token = {"id": 211, "content": content, "single_word": False, "lstrip": False, "rstrip": False}
     document["added_tokens"].append(token | {"normalized": False, "special": special})
@@ -308,14 +308,34 @@ def test_a_text_whose_tokens_are_of_another_type_is_no_single_text(tmp_path):
 
 def test_words_without_a_vector_are_a_reason_to_refuse(tmp_path):
     folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
-    add_token(folder, "London", special=False)
-    with pytest.raises(UnsupportedModel, match="the token 'London', but the network has vectors for 211 tokens"):
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["model"]["vocab"]["london"] = 211
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    add_token(folder, "<picture>", special=True)
+    with pytest.raises(UnsupportedModel, match="token 'london' and 212 tokens in all, but the network has vectors for"):
         open_embedder(Settings.load({}, model=(str(folder),), streams=1))
 
 
-def test_a_text_with_a_special_token_that_has_no_vector_is_refused(tmp_path):
+def test_a_token_without_a_vector_around_each_text_is_a_reason_to_refuse(tmp_path):
     folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
-    add_token(folder, "<picture>", special=True)
+    add_token(folder, "<end>", special=True)
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["post_processor"]["single"].append({"SpecialToken": {"id": "<end>", "type_id": 0}})
+    document["post_processor"]["special_tokens"]["<end>"] = {"id": "<end>", "ids": [211], "tokens": ["<end>"]}
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    with pytest.raises(UnsupportedModel, match="puts the token '<end>' around a text"):
+        open_embedder(Settings.load({}, model=(str(folder),), streams=1))
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("is_in_vocabulary", [True, False])
+def test_a_text_with_a_token_that_has_no_vector_is_refused_and_its_model_is_not(tmp_path, special, is_in_vocabulary):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    add_token(folder, "<picture>", special=special)
+    if is_in_vocabulary:
+        document = json.loads((folder / "tokenizer.json").read_text())
+        document["model"]["vocab"]["<picture>"] = 211
+        (folder / "tokenizer.json").write_text(json.dumps(document))
     embedder = open_embedder(Settings.load({}, model=(str(folder),), streams=1))
     texts = [EmbedRequest(text="dog"), EmbedRequest(text="a <picture> of it")]
     with pytest.raises(InvalidRequest, match=r"'<picture>', for which model has no vector") as refused:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
+from gemvec.errors import EmptyText, InputTooLong, InvalidRequest, UnsupportedModel
 from gemvec.models.local import open_embedder
 from gemvec.models.pairs import cut_pair
 from gemvec.models.reranker import open_reranker
@@ -157,3 +157,19 @@ def test_a_reranker_with_modules_of_its_own_is_refused(folder):
     (folder / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(UnsupportedModel, match="cross-encoder"):
         score(folder, [("a", "b")])
+
+
+@pytest.mark.parametrize(
+    ("pair", "field", "index"), [(("<picture>?", "A dog."), "query", None), (("dog", "A <picture> of it."), "texts", 1)]
+)
+def test_a_token_without_a_vector_is_refused_by_its_field(tmp_path, pair, field, index):
+    folder = shutil.copytree(GOLDEN / "bert", tmp_path / "model")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    rows = json.loads((folder / "config.json").read_text())["vocab_size"]
+    token = {"id": rows, "content": "<picture>", "single_word": False, "lstrip": False, "rstrip": False}
+    tokenizer["added_tokens"].append(token | {"normalized": False, "special": True})
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    query, text = pair
+    with pytest.raises(InvalidRequest, match="'<picture>', for which model has no vector") as refused:
+        score(folder, [(query, "A cat."), (query, text)])
+    assert (refused.value.field, refused.value.index) == (field, index)

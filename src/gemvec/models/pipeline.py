@@ -269,10 +269,8 @@ class Pipeline:
         return token_ids
 
     def _refuse_strangers(self, token_ids: Sequence[Sequence[int]]) -> None:
-        strangers = self.tokenizer.strangers
         for index, ids in enumerate(token_ids):
-            stranger = next((strangers[each] for each in ids if each in strangers), None)
-            if stranger is not None:
+            if (stranger := self.tokenizer.find_stranger(ids)) is not None:
                 raise InvalidRequest(
                     f"{{field}} has the token {stranger!r}, for which {self.own_name.model_id} has no vector.",
                     field="content",

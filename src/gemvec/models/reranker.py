@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.embedding.models import ScoringModel
-from gemvec.errors import EmptyText, InputTooLong, UnsupportedModel
+from gemvec.errors import EmptyText, InputTooLong, InvalidRequest, UnsupportedModel
 from gemvec.figures import Figure
 from gemvec.models.engines import engine_of, warm_up
 from gemvec.models.modules import read_document
@@ -115,6 +115,7 @@ class Reranker:
         Raises:
             EmptyText: the query (`field` is `query`) or a text (`index` says which) is empty.
             InputTooLong: a pair must not be cut and does not fit; `index` says which.
+            InvalidRequest: the network has no vector for a token of the query or of a text.
         """
         _require_text(query, "query", None)
         for index, text in enumerate(texts):
@@ -141,6 +142,8 @@ class Reranker:
     def _prepare(self, query: str, texts: Sequence[str], truncates: bool, max_text_tokens: int | None) -> Pairs:
         query_ids, *text_ids = self._tokenizer.encode([query, *texts], self._window_tokens)
         text_ids = [ids[:max_text_tokens] for ids in text_ids]
+        if self._tokenizer.strangers:
+            self._refuse_strangers(query_ids, text_ids)
         room = self._window_tokens - self._template.tokens
         counts = [len(query_ids) + len(ids) for ids in text_ids]
         truncated = {index: count for index, count in enumerate(counts) if count > room}
@@ -153,6 +156,15 @@ class Reranker:
             )
         inputs = [self._template.fill(query_ids, ids, self._window_tokens) for ids in text_ids]
         return Pairs(inputs=inputs, truncated=truncated)
+
+    def _refuse_strangers(self, query_ids: Sequence[int], text_ids: Sequence[Sequence[int]]) -> None:
+        for index, ids in ((None, query_ids), *enumerate(text_ids)):
+            if (stranger := self._tokenizer.find_stranger(ids)) is not None:
+                raise InvalidRequest(
+                    f"{{field}} has the token {stranger!r}, for which {self.model.name} has no vector.",
+                    field="query" if index is None else "texts",
+                    index=index,
+                )
 
 
 # Room for a token of the query and one of the text.

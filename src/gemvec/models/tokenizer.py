@@ -42,7 +42,8 @@ class Tokenizer:
     Attributes:
         prefix_ids: ids of the special tokens before a text, such as [CLS].
         suffix_ids: ids of the special tokens after it, such as [SEP].
-        strangers: special tokens for which the network has no vector, by their ids, such as that of a picture.
+        strangers: tokens beside the usual words for which the network has no vector, by their ids, such as that of a
+            picture.
     """
 
     def __init__(
@@ -85,6 +86,10 @@ class Tokenizer:
             self._lower_case()
         self._unfamiliar = UnfamiliarTokens(self._tokenizer)
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
+        if (stranger := self.find_stranger((*self.prefix_ids, *self.suffix_ids))) is not None:
+            raise UnsupportedModel(
+                f"{path} puts the token {stranger!r} around a text, but the network has no vector for it."
+            )
 
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
         """Return the ids of each text in the same order, without special tokens.
@@ -124,6 +129,10 @@ class Tokenizer:
         """Return the first id that is not in the vocabulary, or None."""
         size = self._tokenizer.get_vocab_size()
         return next((each for each in ids if not 0 <= each < size), None)
+
+    def find_stranger(self, ids: Sequence[int]) -> str | None:
+        """Return the first of the tokens for which the network has no vector, or None."""
+        return next((self.strangers[each] for each in ids if each in self.strangers), None)
 
     def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts for ids of the vocabulary, without special tokens."""
@@ -177,23 +186,26 @@ class Tokenizer:
 
 
 def _find_strangers(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[int, str]:
-    """Return the special tokens beyond the network's table.
+    """Return the tokens beyond the network's table; few texts have such tokens, and those are refused.
 
     Raises:
-        UnsupportedModel: other tokens are beyond it too, so that usual texts would have wrong vectors.
+        UnsupportedModel: usual words are beyond it too.
     """
     rows: Any = (config.get("text_config") or config).get("vocab_size")
     if not isinstance(rows, int):
         return {}
-    added = {id_: token for id_, token in tokenizer.get_added_tokens_decoder().items() if id_ >= rows}
-    words = [token.content for token in added.values() if not token.special]
+    # Some Qwen3 embedding models have the tokens for thoughts and answers of tools, and no vectors for them.
+    added = {id_: token.content for id_, token in tokenizer.get_added_tokens_decoder().items() if id_ >= rows}
     own = tokenizer.get_vocab_size(with_added_tokens=False)
-    if words or own > rows:
-        found = f"the token {words[0]!r}" if words else f"{own} tokens"
-        raise UnsupportedModel(
-            f"tokenizer.json has {found}, but the network has vectors for {rows} tokens (vocab_size in config.json)."
-        )
-    return {id_: token.content for id_, token in added.items()}
+    if own > rows:
+        words = tokenizer.get_vocab(with_added_tokens=False).items()
+        word = next((word for word, id_ in words if id_ >= rows and id_ not in added), None)
+        if word is not None:
+            raise UnsupportedModel(
+                f"tokenizer.json has the token {word!r} and {own} tokens in all, but the network has vectors for {rows}"
+                " (vocab_size in config.json)."
+            )
+    return added
 
 
 def _tokens_of(encoding: tokenizers.Encoding, text: str) -> list[TextToken]:
