@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,10 @@ def _fail():
     raise StorageFailure("The object store failed: no answer.")
 
 
+def _read_as(name):
+    return replace(_read(), id=f"whole{name}", source=f"whole{name}")
+
+
 def _read():
     return Document(id="whole", source="whole", text="Words that can be read.")
 
@@ -207,6 +212,13 @@ def test_a_document_that_a_store_gives_neither_to_a_node_nor_to_the_command_is_l
     assert [(each.source, each.reason) for each in report.bad] == [
         ("lost", "it cannot be read: The object store failed: no answer.")
     ]
+
+
+def test_documents_that_nodes_can_read_keep_a_run_going_however_many_others_are_lost(tmp_path):
+    documents = [unread(f"lost{number}", _fail) for number in range(8)]
+    among = [each for lost in documents for each in (lost, unread(f"whole{lost.id}", partial(_read_as, lost.id)))]
+    report = index_unread(among, tmp_path)
+    assert (report.added, len(report.bad)) == (8, 8)
 
 
 def test_a_store_that_gives_nothing_any_more_ends_the_run(tmp_path):

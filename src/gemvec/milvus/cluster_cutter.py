@@ -88,7 +88,13 @@ class ClusterCutter:
             if isinstance(each, BadDocument):
                 yield CutDocument(each, [])
             else:
-                yield next(found) or self._cut_here(each)
+                yield self._noted(next(found)) or self._cut_here(each)
+
+    def _noted(self, found: CutDocument | None) -> CutDocument | None:
+        """Return what a node has made of a document; that it has done it is a success."""
+        if found is not None:
+            self._given_up = 0
+        return found
 
     def _cut_here(self, each: _Readable) -> CutDocument:
         try:

@@ -73,7 +73,8 @@ class RayEmbedder(WrapperEmbedder):
         try:
             answer = await self.cluster.run_again(Texts(model=model.name, weights=model.weights, requests=some))
         except TextNotComputed as error:
-            self._given_up += 1
+            # The texts before it in its piece could be embedded.
+            self._given_up = 1 if error.index else self._given_up + 1
             if self._given_up >= _HOPELESS:
                 raise ClusterUnavailable(f"Texts cannot be embedded on the Ray cluster: {error.reason}.") from error
             raise at_positions(error, piece) from error
