@@ -24,6 +24,7 @@ BODIES = [
     f"<table><tr><th>a</th><th>b</th></tr>{SPANNED * 3}</table><table role=presentation>{ROWS}</table>",
     f"<table><tr><th>n</th><th>text</th></tr>{ROWS}{HIDDEN}{ROWS}{HIDDEN}</table><p>After.</p>",
     f"<table><tr><td><h2>Layout</h2></td></tr>{ROWS}</table>",
+    "<p>Before.</p><ul hidden><li>no</li><li>no</li><li>no</li></ul><h2>After</h2>",
     "<dl><dt>term</dt><dd>what</dd><dd>it is</dd><dt>a</dt><dt>b</dt><dd><p>both</p><p>x</p></dd></dl>",
     "<pre>\n<span class=k>def</span> <span class=n>f</span>():\n\n    <span hidden>no</span><b>x</b>\n</pre><p>a</p>",
     "<span><pre><span class=k>a</span> <span>b</pre></span><p>c</p></span></span><p>d</p>",

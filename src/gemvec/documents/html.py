@@ -45,6 +45,8 @@ _MIN_LINKS, _LINK_SHARE = 4, 0.9
 
 # How deep elements may lie in each other: what reads the tree calls itself for every level.
 _MAX_DEPTH = 150
+# How an item of a list starts.
+_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class _Page:
         elif self._joint == BELOW_ROW:
             self._joint = "\n" if text.startswith(NO_HEADER) else "\n\n"
             text = text.removeprefix(NO_HEADER)
+        elif self._joint == "\n" and not _ITEM.match(text):  # the rest of the list is hidden
+            self._joint = "\n\n"
         if text:
             self.parts += [self._joint, text] if self.parts else [text]
         if joint:
