@@ -141,9 +141,7 @@ class _Page(BeautifulSoup):
         joint = self._find_joint(name)
         if not joint:
             if self._elements > _MAX_ELEMENTS:
-                raise UnusualPage(
-                    "it is too large to keep its headings and lists: one of its parts has too many elements"
-                )
+                raise UnusualPage(_TOO_LARGE)
             return
         piece = _cut_off(self.tagStack)
         self._most_recent_element = _find_end(self.tagStack[-1])
