@@ -31,11 +31,20 @@ class OneNode:
         return answer
 
 
-def index(texts, tmp_path):
+class WithBadNode(OneNode):
+    """Another node fails on everything; it is taken wherever that is allowed."""
+
+    async def compute(self, piece, *, shuns=(), **_options):
+        if "bad" not in shuns:
+            return Failed("RuntimeError in a driver", may_pass=False, node="bad")
+        return await super().compute(piece)
+
+
+def index(texts, tmp_path, kind=OneNode):
     documents = [Document(id=name, source=name, text=text) for name, text in texts.items()]
 
     async def run():
-        embedder = RayEmbedder(CountingEmbedder(), OneNode(tmp_path), pieces_in_flight=2)
+        embedder = RayEmbedder(CountingEmbedder(), kind(tmp_path), pieces_in_flight=2)
         with open_collection(str(tmp_path / "ray.db"), "docs") as collection:
             return await ingest(collection, embedder, documents)
 
@@ -47,6 +56,13 @@ def test_texts_that_can_be_embedded_keep_a_run_going_however_many_others_cannot(
     report = index({"first": "The first text."} | broken | {"last": "The last text."}, tmp_path)
     assert report.added == 2
     assert [each.source for each in report.bad] == list(broken)
+
+
+def test_a_text_is_not_blamed_for_what_only_one_node_cannot_do(tmp_path):
+    report = index(
+        {"first": "The first text.", "broken": "This is broken.", "last": "The last."}, tmp_path, WithBadNode
+    )
+    assert (report.added, [each.source for each in report.bad]) == (2, ["broken"])
 
 
 def test_where_no_text_can_be_embedded_the_run_ends(tmp_path):

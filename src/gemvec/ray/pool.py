@@ -321,7 +321,7 @@ class ActorPool:
                 actor = min(free, key=lambda each: each.computing)
                 actor.computing += needed
                 waiter.seat.set_result(actor)
-            elif not waiter.shuns:
+            elif waiter.is_alone or not waiter.shuns:  # who needs all seats of an actor must not be overtaken for ever
                 return
 
     def _fit_for(self, waiter: _Waiter) -> list[_Actor]:

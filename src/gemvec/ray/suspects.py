@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -71,12 +71,12 @@ async def compute_texts(pool: ActorPool, texts: Texts) -> Embedded | Failed:
             return _embedded(answer)
         if answer.error is not None:
             return answer
+        shuns.add(answer.node)
         pause = next(pauses, None)
         if pause is None or not answer.may_pass:
             break
-        shuns.add(answer.node)
         await asyncio.sleep(pause)
-    search = _TextSearch(pool, texts, len(texts.requests))
+    search = _TextSearch(pool, texts, len(texts.requests), shuns)
     if (failed := await search.run()) is not None:
         return failed
     if search.killers:
@@ -123,8 +123,9 @@ class _Search(ABC, Generic[_Part]):
         reason: why it was.
     """
 
-    def __init__(self, pool: ActorPool, whole: _Part, count: int) -> None:
+    def __init__(self, pool: ActorPool, whole: _Part, count: int, shuns: Collection[str] = ()) -> None:
         self._pool = pool
+        self._shuns = {*shuns}  # nodes where a part has failed, which may be the fault of the node
         self._whole = whole
         self._isolation = Isolation(((0, count),))
         self._suspects: set[int] = set()
@@ -144,7 +145,7 @@ class _Search(ABC, Generic[_Part]):
         while (index := self._next()) is not None:
             first, count = self._isolation.ranges[index]
             try:
-                answer = await self._pool.compute(self._cut(first, count), is_alone=True)
+                answer = await self._pool.compute(self._cut(first, count), is_alone=True, shuns=self._shuns)
             except ActorLostError as lost:
                 if lost.is_suspect:
                     self._halve(index, _DEATHS)
@@ -154,6 +155,7 @@ class _Search(ABC, Generic[_Part]):
             elif (final := self._find_final(answer, range(first, first + count))) is not None:
                 return final
             else:
+                self._shuns.add(answer.node)
                 self._halve(index, answer.reason)
         return None
 
