@@ -327,6 +327,21 @@ def test_a_scope_holds_what_its_address_stands_for(tmp_path, source, of, sitemap
     assert not find_scope(".", Root.of(tmp_path)).holds(of if "://" in of else "https://h/")
 
 
+@pytest.mark.parametrize(
+    ("page", "language", "code", "held"),
+    [
+        ("app.py", "Python", None, False),
+        ("app.py", "Python", False, True),
+        ("index.php", None, None, True),  # a page that a program makes
+        ("index.php", "en", None, True),
+    ],
+)
+def test_a_run_that_is_told_nothing_about_code_prunes_no_page_of_code(tmp_path, page, language, code, held):
+    site = "https://h/sitemap.xml"
+    scope = find_scope(site, Root.of(tmp_path), Filters(code=code))
+    assert scope.holds(f"https://h/{page}", {"sitemap": site, "language": language}) is held
+
+
 def test_an_unknown_scheme_is_refused_by_name(remote):
     with pytest.raises(GemvecError, match="ticket://, which is not read"):
         read(remote, "ticket://7")

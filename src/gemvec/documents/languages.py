@@ -62,6 +62,9 @@ LANGUAGES = (
     Language(name="Bash", suffixes=(".sh", ".bash"), package="tree-sitter-bash"),
 )
 CODE_SUFFIXES = frozenset(suffix for language in LANGUAGES for suffix in language.suffixes)
+LANGUAGE_NAMES = frozenset(language.name for language in LANGUAGES)
+# Where the metadata of source code have its language.
+LANGUAGE = "language"
 
 # Why a file of source code is left out that a run was not asked for.
 CODE_NOT_ASKED_FOR = "it is source code, which is read with --code, in Python with Filters(code=True)"

@@ -21,7 +21,7 @@ from gemvec.documents.document import DocumentFormat, Note
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.html import read_page
-from gemvec.documents.languages import LANGUAGES, Language
+from gemvec.documents.languages import LANGUAGE, LANGUAGES, Language
 from gemvec.documents.mail import Mail, read_eml
 from gemvec.documents.markdown import find_title, html_to_markdown, mdx_to_markdown
 from gemvec.documents.notebook import read_cells
@@ -225,7 +225,7 @@ def read_code(data: bytes, language: Language) -> ReadText:
     return ReadText(
         text=program.text,
         format="code",
-        metadata={"language": language.name},
+        metadata={LANGUAGE: language.name},
         blocks=program.blocks,
         notes=program.notes,
     )

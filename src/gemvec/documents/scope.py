@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from gemvec.documents.address import Address, is_address, parse_address
 from gemvec.documents.ignore import Filters
+from gemvec.documents.languages import LANGUAGE, LANGUAGE_NAMES
 from gemvec.documents.root import Root
 
 # Metadata of a page: the sitemap that names it, by which it is found again.
@@ -102,7 +103,10 @@ class AddressScope:
             return True
         if self.address.kind == "web":
             is_named = source.startswith(_WEB) and (metadata or {}).get(SITEMAP) == url
-            return is_named and self.filters.find_reason(path_of(source)) is None
+            path = path_of(source)
+            # A page is code if it was read as code, whatever its address ends in.
+            is_kept = self.filters.keeps(path) and (metadata or {}).get(LANGUAGE) in LANGUAGE_NAMES
+            return is_named and not is_kept and self.filters.find_reason(path) is None
         below = source.removeprefix(f"{url}/")
         if below == source or self.filters.keeps(PurePath(below)):
             return False
