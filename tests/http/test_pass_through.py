@@ -210,7 +210,7 @@ def test_calls_about_embeddings_are_never_passed_on(front, behind):
         f"/v1beta/{name}" for name in ("models/gecko:embedText", "tunedModels/x:embedContent", "models/x:embed;a")
     ]
     for path in paths:
-        assert front.post(path, json={"model": "unknown", "input": "a"}).status_code == 404
+        assert front.post(path, json={"model": "unknown", "input": "a", "texts": ["a"]}).status_code == 404
     assert behind.seen == []
 
 

@@ -37,6 +37,7 @@ class UsageMeter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._new: dict[str, Usage] = {}
 
     def note(self, owner: str, *, calls: int = 0, texts: int = 0, tokens: int = 0) -> None:
@@ -45,22 +46,23 @@ class UsageMeter:
             self._add({owner: Usage(calls=calls, texts=texts, tokens=tokens, last_used_at=utc_now())})
 
     def flush(self) -> None:
-        """Write what was counted to the database.
+        """Write what was counted to the database; if another thread is writing it, wait until it is there.
 
         Raises:
             StorageFailure: it cannot be written; nothing is lost, and this can be called again.
         """
-        with self._lock:
-            new, self._new = self._new, {}
-        if not new:
-            return
-        try:
-            with self._database.write() as connection:
-                for owner, used in sorted(new.items(), key=itemgetter(0)):  # all servers lock rows in one order
-                    add_usage(connection, owner, used)
-        except BaseException:
-            self._add(new)
-            raise
+        with self._flushing:
+            with self._lock:
+                new, self._new = self._new, {}
+            if not new:
+                return
+            try:
+                with self._database.write() as connection:
+                    for owner, used in sorted(new.items(), key=itemgetter(0)):  # all servers lock rows in one order
+                        add_usage(connection, owner, used)
+            except BaseException:
+                self._add(new)
+                raise
 
     def figures(self) -> Iterable[Figure]:
         """Return what every key has used, by its name.
