@@ -39,7 +39,8 @@ def _make(requirements):
     pins = HERE / "requirements" / f"{requirements}.txt"
     folder = _folder(requirements, pins.read_bytes() + sys.version.encode())
     python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
+    # Made by an interpreter that was removed meanwhile, it has none.
+    if not ((folder / "complete").exists() and python.exists()):
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
