@@ -7,6 +7,7 @@ import pytest
 
 from gemvec.errors import BadSetting, CollectionNotFound, FingerprintMismatch
 from gemvec.milvus import Document, ingest, open_collection
+from gemvec.milvus.embed import make_query_request
 from gemvec.models.local import open_embedder
 from gemvec.server.limits import limits_of
 from gemvec.server.services import open_services
@@ -67,10 +68,25 @@ def test_options_have_both_spellings(searching):
     assert ask(searching, hybrid=True).json()["passages"][0]["documentId"] == "refunds"
 
 
+def test_a_query_may_be_one_for_source_code(searching, monkeypatch):
+    made = []
+
+    def record(*arguments):
+        made.append(make_query_request(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("gemvec.milvus.embed.make_query_request", record)
+    bodies = ({}, {"taskType": "CODE_RETRIEVAL_QUERY"}, {"task_type": 0})
+    assert [ask(searching, **body).status_code for body in bodies] == [200] * 3
+    names = [each.task_type.name for each in made]
+    assert names == ["RETRIEVAL_QUERY", "CODE_RETRIEVAL_QUERY", "RETRIEVAL_QUERY"]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         ({"query": " "}, "query"),
+        ({"taskType": "CLUSTERING"}, "task_type is CLUSTERING"),
         ({"limit": 0}, "limit is 0"),
         ({"context": 21}, "context is 21"),
         ({"where": "name ==="}, "where"),

@@ -9,7 +9,7 @@ from typing import cast
 
 from gemvec.client.config import EmbedOptions
 from gemvec.embedding.embed import Embedding, EmbedRequest, truncated_counts
-from gemvec.embedding.task_type import TaskType
+from gemvec.embedding.task_type import QUERY_TASKS, TaskType
 from gemvec.errors import EmptyText, InvalidRequest, TitleNotAllowed
 
 
@@ -35,15 +35,6 @@ class Usage:
         )
 
 
-# The task types for queries; documents then have RETRIEVAL_DOCUMENT.
-_QUERY_TYPES = {
-    TaskType.RETRIEVAL_QUERY,
-    TaskType.QUESTION_ANSWERING,
-    TaskType.FACT_VERIFICATION,
-    TaskType.CODE_RETRIEVAL_QUERY,
-}
-
-
 def document_requests(
     documents: Iterable[str] | str,
     titles: Iterable[str | None] | None,
@@ -64,7 +55,7 @@ def document_requests(
     texts = _read_texts(documents, "documents")
     titles = [None] * len(texts) if titles is None else _read_titles(titles, len(texts))
     usual = TaskType.RETRIEVAL_DOCUMENT
-    if options.task_type is not None and options.task_type not in _QUERY_TYPES:
+    if options.task_type is not None and options.task_type not in QUERY_TASKS:
         usual = options.task_type
     task_type = (task_type or usual) if options.takes_task_type else TaskType.TASK_TYPE_UNSPECIFIED
     takes_titles = task_type is TaskType.RETRIEVAL_DOCUMENT

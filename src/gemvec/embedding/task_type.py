@@ -17,3 +17,12 @@ class TaskType(IntEnum):
     QUESTION_ANSWERING = 6
     FACT_VERIFICATION = 7
     CODE_RETRIEVAL_QUERY = 8
+
+
+# The task types of queries; what they are compared with has RETRIEVAL_DOCUMENT.
+QUERY_TASKS = (
+    TaskType.RETRIEVAL_QUERY,
+    TaskType.QUESTION_ANSWERING,
+    TaskType.FACT_VERIFICATION,
+    TaskType.CODE_RETRIEVAL_QUERY,
+)

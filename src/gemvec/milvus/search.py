@@ -10,7 +10,7 @@ from typing import Any, cast
 from gemvec.documents.text import fold
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.embedder import Embedder
-from gemvec.embedding.task_type import TaskType
+from gemvec.embedding.task_type import QUERY_TASKS, TaskType
 from gemvec.errors import FailedPrecondition, InvalidRequest, StorageFailure
 from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
@@ -26,13 +26,6 @@ _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "positi
 _SEARCH_BREADTH = 128
 MAX_RESULTS = 1_000
 MAX_CONTEXT = 20
-# Task types of queries, each with vectors that are near those of documents (RETRIEVAL_DOCUMENT).
-QUERY_TASKS = (
-    TaskType.RETRIEVAL_QUERY,
-    TaskType.QUESTION_ANSWERING,
-    TaskType.FACT_VERIFICATION,
-    TaskType.CODE_RETRIEVAL_QUERY,
-)
 # How many more passages than documents are looked at, and again if these are not enough.
 _PASSAGES_PER_DOCUMENT = 4
 

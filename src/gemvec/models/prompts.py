@@ -10,15 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gemvec.embedding.task_type import TaskType
+from gemvec.embedding.task_type import QUERY_TASKS, TaskType
 
 _TITLE = "{title}"
-_QUERIES = (
-    TaskType.RETRIEVAL_QUERY,
-    TaskType.QUESTION_ANSWERING,
-    TaskType.FACT_VERIFICATION,
-    TaskType.CODE_RETRIEVAL_QUERY,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ def apply_prompt(prompts: Prompts, text: str, task_type: TaskType, title: str | 
 def _queries_and_documents(
     query: str, document: str, default: str, unspecified: TaskType = TaskType.RETRIEVAL_DOCUMENT
 ) -> Prompts:
-    by_task = dict.fromkeys(_QUERIES, query) | {TaskType.RETRIEVAL_DOCUMENT: document}
+    by_task = dict.fromkeys(QUERY_TASKS, query) | {TaskType.RETRIEVAL_DOCUMENT: document}
     return Prompts(by_task, default, unspecified)
 
 
@@ -89,7 +83,7 @@ EMBEDDINGGEMMA = Prompts(
 
 # Source: the model cards of nomic-ai/nomic-embed-text-v1 and -v1.5.
 NOMIC = Prompts(
-    dict.fromkeys(_QUERIES, "search_query: ")
+    dict.fromkeys(QUERY_TASKS, "search_query: ")
     | {
         TaskType.RETRIEVAL_DOCUMENT: "search_document: ",
         TaskType.CLASSIFICATION: "classification: ",
@@ -156,7 +150,7 @@ def prompts_from_config(named: Mapping[str, str], default_name: str | None = Non
     if by_task.get(TaskType.RETRIEVAL_DOCUMENT) == "title: none | text: ":
         return EMBEDDINGGEMMA
     if TaskType.RETRIEVAL_QUERY in by_task:
-        by_task = dict.fromkeys(_QUERIES, by_task[TaskType.RETRIEVAL_QUERY]) | by_task
+        by_task = dict.fromkeys(QUERY_TASKS, by_task[TaskType.RETRIEVAL_QUERY]) | by_task
     default = named.get(default_name or "", "")
     prompts = Prompts(by_task, default)
     if not default_name:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadSetting, CollectionNotFound, GemvecError, InvalidRequest, StorageFailure
 from gemvec.logs import get_logger
 from gemvec.server.auth import Caller
@@ -77,12 +78,14 @@ async def search(request: Request) -> Response:
         where=asked.where,
         by_document=asked.by_document,
         context=asked.context,
+        task_type=asked.task_type or TaskType.RETRIEVAL_QUERY,
     )
     version = await asyncio.to_thread(collection.resolve)
     query = options.check(asked.query, version, collection.name)
     served = version.fingerprint.find_served(embedder_of(request), collection=collection.name)
     model = use_model(request, served.name)
-    (embedding,) = await embed(request, model, [make_query_request(served, version.fingerprint, query)], "query")
+    wanted = make_query_request(served, version.fingerprint, query, options.task_type)
+    (embedding,) = await embed(request, model, [wanted], "query")
     hits = await asyncio.to_thread(_find_passages, version, embedding.vector, query, options)
     return answer(request, to_wire(SearchResponse(passages=[_to_passage(hit) for hit in hits])))
 

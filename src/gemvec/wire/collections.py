@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from gemvec.embedding.task_type import TaskType
 from gemvec.wire.kinds import NUMBER, STRUCT, TEXT
 from gemvec.wire.message import Field, ProtoMessage
 
@@ -19,6 +20,9 @@ class SearchRequest(ProtoMessage, frozen=True, kw_only=True):
     ] = ""
     by_document: Annotated[bool, Field("Only the best passage of each document.", default=False)] = False
     context: Annotated[int, Field("Passages before and after each one to join to its text.", default=0)] = 0
+    task_type: Annotated[
+        TaskType | None, Field("What the query is: RETRIEVAL_QUERY, or CODE_RETRIEVAL_QUERY to look for source code.")
+    ] = None
 
 
 class Passage(ProtoMessage, frozen=True, kw_only=True):
