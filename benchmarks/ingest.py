@@ -98,7 +98,7 @@ def requests_of(path: Path, splitter: Splitter) -> list[EmbedRequest]:
     return [
         EmbedRequest(text=passage.text, title=passage.title or None, task_type=TaskType.RETRIEVAL_DOCUMENT)
         for work in WorkFinder(None, splitter).find(find_sources(path))
-        for passage in work.passages.values()
+        for passage in work.passages
     ]
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from counting_embedder import CountingEmbedder
-from gemvec.documents import UnreadDocument
+from gemvec.documents import UnreadDocument, packed
 from gemvec.errors import FingerprintMismatch, StorageFailure
-from gemvec.milvus import BadDocument, Document, Fingerprint, PassageOptions, Sources, Splitter, ingest
+from gemvec.milvus import BadDocument, Document, Fingerprint, PassageOptions, Sources, Splitter, ingest, work
 
 from .conftest import contents
 
@@ -98,6 +98,41 @@ def test_changed_metadata_is_written_without_embedding(collection, embedder):
     report = asyncio.run(ingest(collection, embedder, [second]))
     assert (report.reused, report.embedded) == (1, 0)
     assert [row["metadata"] for row in contents(collection)] == [{"lang": "de"}]
+
+
+def test_a_long_document_is_brought_up_to_date_like_a_short_one(collection, embedder, monkeypatch):
+    monkeypatch.setattr(packed, "_MOST_UNPACKED", 4)
+    monkeypatch.setattr(packed, "_PER_PACK", 3)
+    splitter = Splitter(PassageOptions(max_tokens=12, overlap_tokens=0))
+    parts = [f"Part {number} has some words of its own." for number in range(40)]
+    asyncio.run(ingest(collection, embedder, [Document(id="a", text="\n\n".join(parts))], splitter=splitter))
+    first = {row["key"]: row["chunks"] for row in contents(collection)}
+    assert set(first.values()) == {len(first)}
+    del parts[30:]
+    parts[12] = "This part is another one."
+    changed = Document(id="a", text="\n\n".join(parts), metadata={"lang": "en"})
+    report = asyncio.run(ingest(collection, embedder, [changed], splitter=splitter))
+    rows = sorted(contents(collection), key=lambda row: row["chunk"])
+    assert [row["text"] for row in rows] == [each.text for each in splitter.split(changed)]
+    assert {row["chunks"] for row in rows} == {len(rows)}
+    assert {str(row["metadata"]) for row in rows} == {"{'lang': 'en'}"}
+    kept = [row["key"] for row in rows if row["key"] in first]
+    assert (report.changed, report.embedded, report.reused) == (1, len(rows) - len(kept), len(kept))
+    assert report.deleted == len(first) - len(kept)
+    assert asyncio.run(ingest(collection, embedder, [changed], splitter=splitter)).unchanged == 1
+
+
+def test_nothing_is_read_beyond_a_long_document_before_it_is_embedded(monkeypatch):
+    monkeypatch.setattr(work, "_BYTES_PER_LOOKUP", 500)
+    read = []
+
+    def documents():
+        for name in "abc":
+            read.append(name)
+            yield Document(id=name, text=f"Some words of {name}. " * 40)
+
+    found = work.WorkFinder(None, Splitter()).find(documents())
+    assert [(each.document.id, list(read)) for each in found] == [("a", ["a"]), ("b", ["a", "b"]), ("c", [*"abc"])]
 
 
 def test_a_vanished_document_stays_without_prune_and_goes_with_it(collection, embedder, folder):

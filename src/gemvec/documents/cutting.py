@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 
 from gemvec.documents.document import BadDocument, Document, UnreadDocument, settle_document
-from gemvec.documents.passages import Passage, PassageOptions, Splitter
+from gemvec.documents.packed import Passages
+from gemvec.documents.passages import PassageOptions, Splitter
 from gemvec.documents.readers import READERS
 from gemvec.errors import GemvecError
 from gemvec.settings import cache_home
@@ -31,13 +32,13 @@ class CutDocument:
     """A document and its passages; none for one that was left out."""
 
     document: Document | BadDocument
-    passages: list[Passage]
+    passages: Passages
 
 
 def cut_document(found: Document | UnreadDocument, splitter: Splitter) -> CutDocument:
     """Read a document, if that is still to be done, and cut it."""
     document = settle_document(found.read()) if isinstance(found, UnreadDocument) else found
-    return CutDocument(document, [] if isinstance(document, BadDocument) else splitter.split(document))
+    return CutDocument(document, Passages() if isinstance(document, BadDocument) else splitter.split_packed(document))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def _cut_here(each: Document | Callable[[], Document | BadDocument | None], spli
         document = each if isinstance(each, Document) else settle_document(each() or _UNREAD)
     except (GemvecError, OSError, MemoryError):
         return None
-    return None if isinstance(document, BadDocument) else CutDocument(document, splitter.split(document))
+    return None if isinstance(document, BadDocument) else CutDocument(document, splitter.split_packed(document))
 
 
 @cache

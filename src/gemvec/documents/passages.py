@@ -8,6 +8,7 @@ semantic-text-splitter: between paragraphs, then sentences, then words.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from gemvec.documents.blocks import Block, find_blocks
 from gemvec.documents.code_passages import cut_code
 from gemvec.documents.document import Document, DocumentFormat
+from gemvec.documents.packed import Passages
 from gemvec.documents.sections import SCRAP_SHARE, SizedBlock, find_sections, pack
 from gemvec.documents.vocabulary import Vocabulary
 from gemvec.errors import InvalidRequest
@@ -139,21 +141,25 @@ class Splitter:
         Each is a part of its text without surrounding space; a part from the middle of a table has the table's header
         above it. Parts that are only markup, or only a list of links, are left out.
         """
-        pieces = [piece for piece in self._cut(document) if has_words(piece.text, document.format)]
+        return list(self.split_packed(document))
+
+    def split_packed(self, document: Document) -> Passages:
+        """Return the same passages in little memory, also of a long document."""
+        return Passages(self._find(document), has_parts=not document.has_lines or bool(document.place))
+
+    def _find(self, document: Document) -> Iterator[Passage]:
+        """Yield the passages; their positions lack which part of the document they are."""
         line_starts = _find_line_starts(document)
-        passages: list[Passage] = []
+        pieces = (piece for piece in self._cut(document) if has_words(piece.text, document.format))
         for number, piece in enumerate(pieces):
             heading = _JOINT.join(filter(None, piece.headings))  # a picture may be all that a heading has
-            passages.append(
-                Passage(
-                    number=number,
-                    text=piece.text,
-                    heading=heading,
-                    position=_position(document, line_starts, piece.start, number, len(pieces)),
-                    title=join_title(document.title, heading, piece.text),
-                )
+            yield Passage(
+                number=number,
+                text=piece.text,
+                heading=heading,
+                position=_find_place(document, line_starts, piece.start),
+                title=join_title(document.title, heading, piece.text),
             )
-        return passages
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of `text` by the measure that sizes passages."""
@@ -389,22 +395,18 @@ def _is_link_list(text: str) -> bool:
     return bool(lines) and all(_LINK_ITEM.fullmatch(line) for line in lines)
 
 
-def _find_line_starts(document: Document) -> list[int]:
+def _find_line_starts(document: Document) -> array[int]:
     """Return the offset at which each line starts, when positions name lines."""
     if not document.has_lines or document.place or document.page_starts:
-        return []
-    return [0, *(found.end() for found in re.finditer("\n", document.text))]
+        return array("q")
+    return array("q", (0, *(found.end() for found in re.finditer("\n", document.text))))
 
 
-def _position(document: Document, line_starts: Sequence[int], offset: int, number: int, total: int) -> str:
+def _find_place(document: Document, line_starts: Sequence[int], offset: int) -> str:
+    """Return where a passage starts; empty if only its number says that."""
     if document.page_starts:
         page = bisect_right(document.page_starts, offset)
-        where = document.page_names[page - 1] if document.page_names else f"page {page}"
-    elif document.place:
-        where = document.place
-    elif document.has_lines:
-        where = f"line {bisect_right(line_starts, offset)}"
-    else:
-        where = ""
-    part = f"part {number + 1} of {total}" if total > 1 and not (document.has_lines and not document.place) else ""
-    return ", ".join(each for each in (where, part) if each) or "whole"
+        return document.page_names[page - 1] if document.page_names else f"page {page}"
+    if document.place:
+        return document.place
+    return f"line {bisect_right(line_starts, offset)}" if document.has_lines else ""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from gemvec.documents.cutting import CutDocument, CuttingJob, TokenizerFile, cut_document, describe_readers
 from gemvec.documents.document import BadDocument, Document, UnreadDocument, settle_document
+from gemvec.documents.packed import Passages
 from gemvec.documents.passages import Splitter
 from gemvec.errors import StorageFailure
 from gemvec.ray.cluster import Cluster
@@ -86,7 +87,7 @@ class ClusterCutter:
         found = iter(self._wait([each for each in group if not isinstance(each, BadDocument)], answer))
         for each in group:
             if isinstance(each, BadDocument):
-                yield CutDocument(each, [])
+                yield CutDocument(each, Passages())
             else:
                 yield self._noted(next(found)) or self._cut_here(each)
 
@@ -103,7 +104,7 @@ class ClusterCutter:
             self._given_up += 1
             if self._given_up >= _HOPELESS:
                 raise
-            return CutDocument(_refuse(each, failure.message), [])
+            return CutDocument(_refuse(each, failure.message), Passages())
         self._given_up = 0
         return cut
 
@@ -112,7 +113,7 @@ class ClusterCutter:
         returned = answer.result()
         if isinstance(returned, Failed) and returned.is_deadly:
             if len(group) == 1:
-                return [CutDocument(_refuse(group[0], returned.reason), [])]
+                return [CutDocument(_refuse(group[0], returned.reason), Passages())]
             return [found for each in group for found in self._wait([each], self._submit([each]))]
         found: list[CutDocument | None] | str
         if isinstance(returned, Returned):

@@ -67,11 +67,12 @@ def plan_ingest(
     finder = WorkFinder(version, splitter)
     added = changed = passages = tokens = new_passages = new_tokens = 0
     for work in finder.find(documents):
-        counts = {key: _count_tokens(splitter, passage) for key, passage in work.passages.items()}
-        missing = work.missing
         added, changed = added + (not work.states), changed + bool(work.states)
-        passages, tokens = passages + len(counts), tokens + sum(counts.values())
-        new_passages, new_tokens = new_passages + len(missing), new_tokens + sum(counts[key] for key in missing)
+        passages, new_passages = passages + len(work.passages), new_passages + work.missing
+        for key, passage in work.keyed():
+            count = _count_tokens(splitter, passage)
+            tokens += count
+            new_tokens += 0 if key in work.states else count
     return IngestPlan(
         documents=finder.documents,
         unchanged=finder.unchanged,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gemvec.documents.document import BadDocument, Note
@@ -247,13 +248,13 @@ class _Ingest:
         """Yield work in groups of the size that the model takes at once; runs in a thread."""
         group = _Group()
         for work in works:
-            for key in work.missing:
+            for key, passage in work.find_missing():
                 if group.is_full:
                     yield group
                     group = _Group()
-                group.missing.append((work, key, work.hand_out(key)))
+                group.missing.append((work, key, passage))
             group.finished.append(work)
-            group.outdated += len(work.outdated)
+            group.outdated += work.outdated
             group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
             if group.is_full:
                 yield group
@@ -299,21 +300,20 @@ class _Ingest:
         if self._bulk is not None:
             self._bulk.add(rows)
             rows = []
-        outdated = [(work, key) for work in finished for key in work.outdated]
-        for start in range(0, len(outdated), TEXTS_PER_GROUP):
-            some = outdated[start : start + TEXTS_PER_GROUP]
-            known = self._version.vectors_of([key for _, key in some])
-            rows.extend(work.to_row(key, work.passages[key], known[key]) for work, key in some)
+        outdated = ((work, *each) for work in finished for each in work.find_outdated())
+        while some := list(islice(outdated, TEXTS_PER_GROUP)):
+            known = self._version.vectors_of([key for _, key, _ in some])
+            rows.extend(work.to_row(key, passage, known[key]) for work, key, passage in some)
             self._version.upsert(rows)
             rows = []
         self._version.upsert(rows)
         stale = [key for work in finished for key in work.stale]
-        partial = [key for work in group.finished if work in self._refused for key in work.missing]
+        partial = [key for work in group.finished if work in self._refused for key, _ in work.find_missing()]
         if self._bulk is not None:
             self._postponed += stale + partial
         else:
             self._version.delete(stale + partial)
-        self.report.reused += len(outdated)
+        self.report.reused += sum(work.outdated for work in finished)
         self.report.deleted += len(stale)
         self.report.changed += sum(bool(work.states) for work in finished)
         self.report.added += sum(not work.states for work in finished)

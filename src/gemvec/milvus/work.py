@@ -22,6 +22,7 @@ from gemvec.documents.document import (
     refuse_document,
     settle_document,
 )
+from gemvec.documents.packed import Passages
 from gemvec.documents.passages import Passage, Splitter
 from gemvec.documents.sources import Sources
 from gemvec.documents.vocabulary import describe_unknown
@@ -51,48 +52,61 @@ class Work:
     Attributes:
         document: the document, without its text, which the passages have.
         document_hash: what its rows will carry.
-        passages: its passages by key; without those that were handed out.
-        chunks: how many passages it has.
-        missing: keys of passages that have no row and must be embedded.
+        passages: its passages.
+        key_version: what their keys say about how they were cut.
         states: its rows by key, as they are now.
+        missing: how many passages have no row and must be embedded.
+        outdated: how many have a row with the right vector but other fields that differ.
+        stale: keys of rows that no longer belong to a passage.
     """
 
     document: Document
     document_hash: str
-    passages: dict[str, Passage]
-    chunks: int
-    missing: tuple[str, ...]
+    passages: Passages
+    key_version: str
     states: dict[str, RowState]
+    missing: int
+    outdated: int
+    stale: tuple[str, ...]
 
     @classmethod
     def of(
-        cls, document: Document, document_hash: str, passages: dict[str, Passage], states: dict[str, RowState]
+        cls,
+        document: Document,
+        document_hash: str,
+        passages: Passages,
+        states: dict[str, RowState],
+        *,
+        key_version: str,
     ) -> Work:
         """Compare the passages of a document with its rows."""
+        known = {each.key(document.id, key_version) for each in passages} & states.keys() if states else set[str]()
         return cls(
             document=replace(document, text=""),
             document_hash=document_hash,
             passages=passages,
-            chunks=len(passages),
-            missing=tuple(key for key in passages if key not in states),
+            key_version=key_version,
             states=states,
+            missing=len(passages) - len(known),
+            outdated=sum(states[key].document_hash != document_hash for key in known),
+            stale=tuple(key for key in states if key not in known),
         )
 
-    def hand_out(self, key: str) -> Passage:
-        """Return a missing passage, and keep it no longer: a long document has many, which wait in groups."""
-        return self.passages.pop(key)
+    def keyed(self) -> Iterator[tuple[str, Passage]]:
+        """Yield the passages in order, each with its key."""
+        return ((each.key(self.document.id, self.key_version), each) for each in self.passages)
 
-    @property
-    def outdated(self) -> list[str]:
-        """Keys of rows with the right vector but other fields that differ."""
-        return [
-            key for key in self.passages if key in self.states and self.states[key].document_hash != self.document_hash
-        ]
+    def find_missing(self) -> Iterator[tuple[str, Passage]]:
+        """Yield the passages that have no row, with their keys."""
+        if self.missing:
+            yield from ((key, each) for key, each in self.keyed() if key not in self.states)
 
-    @property
-    def stale(self) -> list[str]:
-        """Keys of rows that no longer belong to a passage."""
-        return [key for key in self.states if key not in self.passages]
+    def find_outdated(self) -> Iterator[tuple[str, Passage]]:
+        """Yield the passages with a row that has the right vector but other fields that differ, with their keys."""
+        for key, each in self.keyed() if self.outdated else ():
+            state = self.states.get(key)
+            if state and state.document_hash != self.document_hash:
+                yield key, each
 
     def to_row(self, key: str, passage: Passage, vector: Float32Array) -> Row:
         """Return the row of a passage."""
@@ -105,7 +119,7 @@ class Work:
             document_id=document.id,
             document_hash=self.document_hash,
             chunk=passage.number,
-            chunks=self.chunks,
+            chunks=len(self.passages),
             title=document.title,
             heading=passage.heading,
             source=document.source,
@@ -240,9 +254,8 @@ class WorkFinder:
         self.documents += 1
         self._note_unknown_script(document)
         version = self._splitter.version
-        found = cut.passages if cut else self._splitter.split(document)
-        passages = {passage.key(document.id, version): passage for passage in found}
-        return Work.of(document, document_hash, passages, states)
+        passages = cut.passages if cut else self._splitter.split_packed(document)
+        return Work.of(document, document_hash, passages, states, key_version=version)
 
     def _note_unknown_script(self, document: Document) -> None:
         """Say once for each script that the model does not know it."""
@@ -295,15 +308,15 @@ def _by_document(states: Iterable[RowState]) -> States:
 
 
 def _gather(documents: Iterator[Found]) -> Iterator[list[Found]]:
+    """Yield documents that are looked up together; what comes after them is not read before they are worked on."""
     some, size = list[Found](), 0
     for document in documents:
-        held = _count_held(document)
-        if some and (len(some) >= _DOCUMENTS_PER_LOOKUP or size + held > _BYTES_PER_LOOKUP):
+        some.append(document)
+        size += _count_held(document)
+        del document
+        if len(some) >= _DOCUMENTS_PER_LOOKUP or size >= _BYTES_PER_LOOKUP:
             yield some
             some, size = [], 0
-        some.append(document)
-        size += held
-        del document
     if some:
         yield some
 
