@@ -36,7 +36,7 @@ from gemvec.models.fake import FakeEmbedder
 DIMENSIONALITY, WORDS_PER_PASSAGE, PASSAGES_PER_DOCUMENT = 384, 55, 12
 CASES = ("indexing", "again", "open", "pymilvus")
 PACKAGES = ("gemvec", "milvus-lite", "pymilvus")
-MOST_THROUGH_PYMILVUS = 50_000  # more take gigabytes
+MAX_ROWS_THROUGH_PYMILVUS = 50_000  # more take gigabytes
 
 
 _random = np.random.default_rng(0)  # not a secret
@@ -99,7 +99,7 @@ def measure(rows: int) -> dict[str, Any]:
     """Return the peak of each case."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for case in CASES if rows <= MOST_THROUGH_PYMILVUS else CASES[:-1]:
+        for case in CASES if rows <= MAX_ROWS_THROUGH_PYMILVUS else CASES[:-1]:
             uri = str(Path(folder) / ("pymilvus.db" if case == "pymilvus" else "docs.db"))
             command = [sys.executable, __file__, "--case", case, "--uri", uri, "--rows", str(rows)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)

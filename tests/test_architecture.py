@@ -1,7 +1,9 @@
 """The import rule of the rooms, which `lint-imports` reads from pyproject.toml, holds, and imports have no circles."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,6 +16,23 @@ def test_rooms_import_only_what_stands_to_their_right():
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
     outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def test_the_architecture_page_draws_the_rule_that_is_checked():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    drawing = re.search(r"```\n(.*?─▶.*?)```", (ROOT / "ARCHITECTURE.md").read_text(), re.DOTALL)
+    assert drawing, "the page has a drawing of the rooms"
+    assert [" ".join(each.split()) for each in drawing[1].split("─▶")] == layers
+
+
+def test_every_file_that_the_architecture_page_names_is_there():
+    page = re.sub(r"```.*?```", "", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)
+    rooms = (ROOT / name for name in ("src", "tests", "tools", "docs"))
+    paths = {path.relative_to(ROOT).as_posix() for room in rooms for path in room.rglob("*.*")}
+    named = re.findall(r"`([\w./]+\.(?:py|js|md))`", page)
+    assert named, "the page names files"
+    assert [each for each in named if not any(f"/{path}".endswith(f"/{each}") for path in paths)] == []
 
 
 def test_no_module_imports_itself_by_way_of_others():

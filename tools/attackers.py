@@ -21,7 +21,7 @@ _MODEL = "/v1beta/models/gemini-embedding-001"
 EMBED, MANY, COUNT = f"{_MODEL}:embedContent", f"{_MODEL}:batchEmbedContents", f"{_MODEL}:countTokens"
 BATCH, UPLOAD = f"{_MODEL}:asyncBatchEmbedContent", "/upload/v1beta/files"
 _HONEST_REQUEST = {"content": {"parts": [{"text": "How much wood would a woodchuck chuck?"}]}}
-_PATIENCE_SECONDS = 20.0
+_TIMEOUT_SECONDS = 20.0
 _numbers = count()
 
 
@@ -45,7 +45,7 @@ class Attacker:
         """Send a whole request; return the body of the answer, empty if there is none."""
         answer = b""
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(_PATIENCE_SECONDS), self.connected() as (reader, writer):
+            async with asyncio.timeout(_TIMEOUT_SECONDS), self.connected() as (reader, writer):
                 writer.write(self._head(path, f"Content-Length: {len(body)}", "Connection: close", *lines) + body)
                 answer = await reader.read()
         self.answers[answer[9:12].decode("latin-1") or "closed"] += 1
@@ -66,7 +66,7 @@ class Attacker:
             writer.write(self._head(path, *lines) + start)
             sending = asyncio.create_task(_send(writer, piece, pieces))
             try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
+                async with asyncio.timeout(_TIMEOUT_SECONDS):
                     answer = await reader.read(65536)
                 self.answers[answer[9:12].decode("latin-1") or "closed"] += 1
             except TimeoutError:
@@ -125,7 +125,7 @@ async def idle_connections(attacker: Attacker) -> None:
     """Hold a connection, and send nothing."""
     async with attacker.connected() as (reader, _):
         with contextlib.suppress(TimeoutError, OSError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 attacker.answers[(await reader.read(12))[9:12].decode() or "closed"] += 1
 
 

@@ -34,7 +34,7 @@ from gemvec.server.keys import KeyStore
 from gemvec.storage.database import DATABASE_NAME, open_database
 
 MEMORY_BYTES = 2048 * MIB
-MOST_BYTES = 1229 * MIB  # 1.2 GiB
+MAX_BYTES = 1229 * MIB  # 1.2 GiB
 _HONEST_KEY = "honest"
 _PAUSE_SECONDS = 0.02
 
@@ -134,7 +134,7 @@ async def measure(name: str, lasting_seconds: float) -> tuple[dict[str, Any], li
     faults = [] if is_alive else [f"{name}: the server died"]
     if set(found["honest_calls"]) != {"200"}:
         faults.append(f"{name}: honest calls were answered {found['honest_calls']}")
-    if peak_bytes > MOST_BYTES:
+    if peak_bytes > MAX_BYTES:
         faults.append(f"{name}: the server took {found['peak_memory_mib']} MiB of memory")
     return found, faults
 

@@ -28,14 +28,14 @@ from gemvec.settings import cache_home
 
 CONNECTIONS, TEXTS = 16, 1000
 _SMALL_KEY, _FLOOD_KEY = "small", "flood"
-_MOST_WORDS = 60
+_MAX_WORDS = 60
 
 
 def make_body(seed: int) -> bytes:
     """Return a call with as many different texts as the flood sends at once, of common lengths."""
     chance = random.Random(seed)
     words = [f"{chance.choice(('red', 'old', 'far', 'new'))} word {number}" for number in range(200)]
-    texts = [" ".join(chance.choices(words, k=chance.randint(1, _MOST_WORDS // 3))) for _ in range(TEXTS)]
+    texts = [" ".join(chance.choices(words, k=chance.randint(1, _MAX_WORDS // 3))) for _ in range(TEXTS)]
     return json.dumps({"requests": [{"content": {"parts": [{"text": text}]}} for text in texts]}).encode()
 
 

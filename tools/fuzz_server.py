@@ -33,10 +33,10 @@ HANG_SECONDS = 5.0
 CALLERS = 64  # most of them wait for the server to lose patience with a request that never ends
 CLIENT_TIMEOUT_SECONDS = 0.5  # the server's patience, far below what counts as a hang
 MADE_OF = 20  # one request of so many is made from the document
-MOST_GROWTH_BYTES = 64 * 2**20
+MAX_GROWTH_BYTES = 64 * 2**20
 _OWN_HALT_SECONDS = 0.5
 _SHOWN = 20
-_MOST_LINES = 200
+_MAX_LINES = 200
 _SERVER_ERROR = 500
 _UNKNOWN_CODING = 501
 
@@ -153,7 +153,7 @@ def report(server: Served, findings: Findings, sent: dict[str, int]) -> tuple[di
     has_traceback = any(line.startswith("Traceback") for line in server.log)
     faults = [f"{len(findings.server_errors)} requests were answered with 5xx"] if findings.server_errors else []
     faults += [f"{len(findings.hangs)} requests hung for {HANG_SECONDS:g} s"] if findings.hangs else []
-    faults += ["the server's memory grew"] if findings.growth_bytes > MOST_GROWTH_BYTES else []
+    faults += ["the server's memory grew"] if findings.growth_bytes > MAX_GROWTH_BYTES else []
     faults += ["the log has tracebacks"] if has_traceback else []
     faults += [] if server.is_alive() and httpx.get(server.url + "/readyz").is_success else ["the server is not ready"]
     result = {
@@ -165,7 +165,7 @@ def report(server: Served, findings: Findings, sent: dict[str, int]) -> tuple[di
         "answers": dict(sorted(findings.answers.items())),
         "server_errors": findings.server_errors[:_SHOWN],
         "hangs": findings.hangs[:_SHOWN],
-        "log": server.log[:_MOST_LINES] if has_traceback else [],
+        "log": server.log[:_MAX_LINES] if has_traceback else [],
         "memory_bytes": findings.memory_bytes,
         "memory_growth_bytes": findings.growth_bytes,
         "faults": faults,

@@ -23,7 +23,7 @@ import uvloop
 PATH = "/v1beta/models/gemini-embedding-001:embedContent"
 _BODY = json.dumps({"content": {"parts": [{"text": "How much wood would a woodchuck chuck?"}]}}).encode()
 _PAUSE_SECONDS = 0.02  # between two calls: a steady load, not a flood
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 def _request(method: str, path: str, key: str) -> bytes:
@@ -43,7 +43,7 @@ async def call(host: str, port: int, lasting_seconds: float, request: bytes) -> 
         started = time.perf_counter()
         writer.write(request)
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
                 await reader.readexactly(length)

@@ -42,7 +42,7 @@ TEXTS_IN_A_CALL = (1, 1, 1, 1, 3)
 CLIENTS = 8
 CALLS_AT_ONCE = 8  # of each client
 PATIENCE_SECONDS = 3_600.0  # a call is lost if it is never answered, however busy or stopped the machine is
-LEAST_COSINE = 0.999
+MIN_COSINE = 0.999
 Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
@@ -196,7 +196,7 @@ def run(requests: int) -> dict[str, Any]:
         "answered": len(cosines),
         "lost": requests - len(cosines),
         "why_lost": dict(outcome.errors),
-        "wrong": sum(each < LEAST_COSINE for each in cosines),
+        "wrong": sum(each < MIN_COSINE for each in cosines),
         "lowest_cosine": min(cosines),
         "nearest_two_texts_cosine": {model: nearest_two(vectors) for model, vectors in expected.items()},
         "refused_then_answered": dict(outcome.refused),

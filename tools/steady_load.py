@@ -30,9 +30,9 @@ from served import Served, machine, served
 from gemvec.settings import cache_home
 
 MODEL = "all-minilm-l6-v2"
-MOST_GROWTH_MIB = 20
+MAX_GROWTH_MIB = 20
 MIB = 2**20
-_PATIENCE_SECONDS = 120.0
+_TIMEOUT_SECONDS = 120.0
 _CANCELLED = 0.3  # of the batches
 _WORDS = (
     "a",
@@ -73,7 +73,7 @@ class Caller:
         head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", "Connection: close"]
         answer = b""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_connection(self.host, self.port)
                 writer.write("\r\n".join([*head, *lines, "", ""]).encode() + body)
                 answer = await reader.read()
@@ -184,7 +184,7 @@ async def load(server: Served, seconds: float, seed: int) -> tuple[list[float], 
     while time.monotonic() < until and server.is_alive():
         resident.append(server.memory_bytes() / MIB)
         await asyncio.sleep(1)
-    await asyncio.wait(calling, timeout=_PATIENCE_SECONDS)
+    await asyncio.wait(calling, timeout=_TIMEOUT_SECONDS)
     return resident, answers
 
 
@@ -195,7 +195,7 @@ def judge(resident: list[float], answers: Counter[str], *, is_alive: bool) -> di
     growth = statistics.mean(last) - statistics.mean(before)
     faults = [] if is_alive else ["the server died"]
     faults += [f"answered: {each}" for each in answers if re.search(r" 500$| nothing$", each)]
-    if growth > MOST_GROWTH_MIB:
+    if growth > MAX_GROWTH_MIB:
         faults.append(f"resident memory grew by {growth:.1f} MiB")
     return {
         "minutes": round(len(resident) / 60, 1),

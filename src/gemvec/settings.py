@@ -34,8 +34,8 @@ _CACHE, _DATA, _MILVUS = "Cache", "Files and batches", "Milvus"
 _TESTING, _LOGS = "For testing clients", "Logs and traces"
 
 # A hundred years: clocks and calendars cannot represent moments much further away.
-_LONGEST_SECONDS = 100 * 365.25 * 86_400
-_HIGHEST_PRIORITY = 2**63 - 1  # Google's int64
+_MAX_SECONDS = 100 * 365.25 * 86_400
+_MAX_PRIORITY = 2**63 - 1  # Google's int64
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -78,7 +78,7 @@ def setting(
         flag: its flag, if the name does not give it.
     """
     if unit == "seconds":
-        maximum = min(maximum, _LONGEST_SECONDS)
+        maximum = min(maximum, _MAX_SECONDS)
     metadata = {
         "help": summary,
         "topic": topic,
@@ -266,10 +266,10 @@ class Settings:
         topic=_DATA,
     )
     max_priority: int = setting(
-        _HIGHEST_PRIORITY,
+        _MAX_PRIORITY,
         "The highest priority that one API key may give its batches.",
         minimum=-(2**63),
-        maximum=_HIGHEST_PRIORITY,
+        maximum=_MAX_PRIORITY,
         topic=_DATA,
     )
     max_batch_requests: int = setting(10_000_000, "Most requests in one batch.", minimum=1, topic=_DATA)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from clock import Clock
-from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
+from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Pauses
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_pauses_double_up_to_a_minute(pauses, clock):
         lengths.append(pauses.begin(1))
         clock.now += lengths[-1]
     assert lengths[:3] == [FIRST_PAUSE_SECONDS, 2 * FIRST_PAUSE_SECONDS, 4 * FIRST_PAUSE_SECONDS]
-    assert lengths[-1] == LONGEST_PAUSE_SECONDS
+    assert lengths[-1] == MAX_PAUSE_SECONDS
 
 
 def test_chunks_that_fail_together_count_once(pauses, clock):

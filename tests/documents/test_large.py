@@ -145,7 +145,7 @@ def test_a_long_text_is_counted_in_slices(tmp_path, monkeypatch):
     tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # a token of a text
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    monkeypatch.setattr(passages, "_MOST_COUNTED_AT_ONCE", 500)
+    monkeypatch.setattr(passages, "_MAX_COUNTED_AT_ONCE", 500)
     splitter = Splitter(tokenizer_file=tmp_path / "tokenizer.json")
     assert splitter.count_tokens("word " * 1_000) == 1_000
     assert splitter.count_tokens("") == 0

@@ -21,7 +21,7 @@ from gemvec.logs import get_logger
 
 _BAD_REQUEST = 400
 # A refused chunk is retried this often before it is split in halves, in case it is larger than the queue.
-_PATIENCE = 5
+_TRIES = 5
 
 _log = get_logger("batches")
 
@@ -92,7 +92,7 @@ async def _embed_all(
     if not requests:
         return []
     try:
-        return list(await embed_patiently(embedder, model, requests))
+        return list(await embed_with_retries(embedder, model, requests))
     except Overloaded:
         if len(requests) == 1:
             raise
@@ -107,14 +107,16 @@ async def _embed_all(
     ]
 
 
-async def embed_patiently(embedder: Embedder, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[Embedding]:
+async def embed_with_retries(
+    embedder: Embedder, model: ServedModel, requests: Sequence[EmbedRequest]
+) -> list[Embedding]:
     """Embed texts behind interactive requests, a few times again while too much waits.
 
     Raises:
         Overloaded: too much still waits.
         GemvecError: other errors of the embedder.
     """
-    for _ in range(_PATIENCE - 1):
+    for _ in range(_TRIES - 1):
         try:
             return await embedder.embed(model, requests, priority=Priority.BATCH)
         except Overloaded as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Pauses:
         elif now < last.until:
             pause = last
         else:
-            seconds = min(2 * last.seconds, LONGEST_PAUSE_SECONDS)
+            seconds = min(2 * last.seconds, MAX_PAUSE_SECONDS)
             pause = _Pause(now + seconds, seconds)
         self._pauses[job_number] = pause
         return pause.seconds

@@ -21,7 +21,7 @@ from gemvec.batches.chunk_files import ChunkFiles, estimate_bytes
 from gemvec.batches.executor import Executor, LocalExecutor
 from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
 from gemvec.batches.job import ChunkResult, ChunkTask, Job
-from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pauses
+from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Pauses
 from gemvec.batches.queue import BatchQueue, Claimable, ToDo
 from gemvec.batches.repair import Repairs
 from gemvec.batches.store import BatchStore
@@ -299,7 +299,7 @@ class BatchRunner:
         if self._sweeps() and time.monotonic() >= self._next_sweep_at and not self._repairs.turn.locked():
             self._next_sweep_at = time.monotonic() + _SWEEP_SECONDS
             async with self._repairs.turn:
-                await self._again_and_again(lambda: in_database_thread(self.queue.sweep))
+                await self._retry(lambda: in_database_thread(self.queue.sweep))
         await self._sleep(wake, self._poll_seconds)
 
     def _seconds_left(self, found: ToDo) -> float:
@@ -325,15 +325,15 @@ class BatchRunner:
                 await wake.wait()
 
     async def _durably(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the store in a thread when it is this call's turn, and try again as `_again_and_again` does."""
+        """Call the store in a thread when it is this call's turn, and try again as `_retry` does."""
 
         async def call_in_turn() -> T:
             async with self._store_turn:  # SQLite takes one writer at a time; others would sleep and poll
                 return await in_database_thread(call, *args, **kwargs)
 
-        return await self._again_and_again(call_in_turn)
+        return await self._retry(call_in_turn)
 
-    async def _again_and_again(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call the store, and try again for as long as the database cannot write.
 
         Raises:
@@ -348,7 +348,7 @@ class BatchRunner:
                     raise
                 _log.warning("the store of batches takes nothing", extra={"reason": _detail(error)})
             await asyncio.sleep(seconds)
-            seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
+            seconds = min(2 * seconds, MAX_PAUSE_SECONDS)
 
 
 def _is_lost(error: Exception) -> bool:

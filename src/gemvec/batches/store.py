@@ -53,7 +53,7 @@ _ID_LENGTH = 36
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _JOB_NUMBER = re.compile(r"[0-9]{1,18}")  # int64, however many digits
 _DEFAULT_PAGE_SIZE = 50
-_LARGEST_PAGE_SIZE = 100
+_MAX_PAGE_SIZE = 100
 # The results of a cancelled batch with this many requests left are written in a few tenths of a second.
 _SETTLED_AT_ONCE = 20_000
 # A value of a vector in a result, as JSON, at most.
@@ -263,7 +263,7 @@ class BatchStore:
         Raises:
             InvalidRequest: the page size is negative or the token is not ours.
         """
-        limit = page_size_within(page_size, default=_DEFAULT_PAGE_SIZE, largest=_LARGEST_PAGE_SIZE)
+        limit = page_size_within(page_size, default=_DEFAULT_PAGE_SIZE, largest=_MAX_PAGE_SIZE)
         before = _number_of(page_token) if page_token else None
         with self.database.read() as connection:
             found = rows.list_jobs(connection, owner, limit + 1, before)

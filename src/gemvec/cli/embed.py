@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Texts that are embedded before their vectors are written; an interrupted command loses at most these.
 _TEXTS_AT_ONCE = 1024
-_FEWEST_CHARACTERS, _SHOWN_CHARACTERS, _SHOWN_VALUES = 12, 40, 4
+_MIN_CHARACTERS, _SHOWN_CHARACTERS, _SHOWN_VALUES = 12, 40, 4
 
 _NOTHING_GIVEN = "There is nothing to embed: give texts, --file, or lines on standard input."
 
@@ -225,7 +225,7 @@ def _show(requests: Sequence[EmbedRequest], embeddings: Sequence[Embedding]) -> 
         cut = "" if embedding.truncated_from is None else f", cut from {embedding.truncated_from:,}"
         size = f"{embedding.vector.size} values, {tokens}{cut}"
         room = console.width - len(f"  [{values}, …]  {size}")
-        most = min(max(room, _FEWEST_CHARACTERS), _SHOWN_CHARACTERS)
+        most = min(max(room, _MIN_CHARACTERS), _SHOWN_CHARACTERS)
         text = line if len(line) <= most else line[: most - 1] + "…"
         console.print(
             f"[bold]{escape(text)}[/]  [cyan]\\[{values}, …][/]  [dim]{size}[/]", highlight=False, soft_wrap=True

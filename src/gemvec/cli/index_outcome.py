@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gemvec.milvus import IngestPlan, IngestReport
 
 _SHOWN = 5  # lines shown for each kind of thing that was left out
-_FEWEST_FOR_A_RATE = 100  # with fewer passages, most of the time is that of opening the collection
+_MIN_FOR_A_RATE = 100  # with fewer passages, most of the time is that of opening the collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def show(outcome: IndexOutcome, settings: Settings, console: Console) -> None:
         return
     counts = ("added", "changed", "unchanged", "removed")
     said = ", ".join(f"{getattr(report, name):,} {name}" for name in counts if getattr(report, name))
-    has_rate = report.embedded >= _FEWEST_FOR_A_RATE
+    has_rate = report.embedded >= _MIN_FOR_A_RATE
     rate = f", {report.embedded / report.seconds:,.0f} passages/s" if has_rate else ""
     console.print(
         f"[green]Ready:[/] {_counted(report.documents, 'document')} ({said or 'none'}); "

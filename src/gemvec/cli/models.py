@@ -238,7 +238,7 @@ def _verification_to_json(found: Verification) -> dict[str, Any]:
                 "against": each.against,
                 "texts": each.texts,
                 "lowestCosine": each.lowest_cosine,
-                "leastCosine": each.least_cosine,
+                "leastCosine": each.min_cosine,
                 "largestDifference": each.largest_difference,
                 "isRight": each.is_right,
             }
@@ -256,7 +256,7 @@ def _show_verification(found: Verification, console: Console) -> None:
         mark = "[green]right[/]" if each.is_right else "[red]WRONG[/]"
         console.print(
             f"  {mark}  {escape(each.against)}: {each.texts} texts, lowest cosine {each.lowest_cosine:.6f} (at least"
-            f" {each.least_cosine}), largest difference {each.largest_difference:.2g}",
+            f" {each.min_cosine}), largest difference {each.largest_difference:.2g}",
             highlight=False,
             soft_wrap=True,
         )

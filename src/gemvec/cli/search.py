@@ -85,7 +85,7 @@ def search(
     if as_json:
         typer.echo(json.dumps([_to_json(hit, query) for hit in hits], ensure_ascii=False))
     else:
-        show(hits, query, Console(), most_characters=_PASSAGE_CHARACTERS * (1 + 2 * context))
+        show(hits, query, Console(), max_characters=_PASSAGE_CHARACTERS * (1 + 2 * context))
 
 
 async def _search(settings: Settings, choice: EmbedderChoice, query: str, options: dict[str, Any]) -> list[Hit]:
@@ -135,8 +135,8 @@ def _to_json(hit: Hit, query: str) -> dict[str, Any]:
     return asdict(hit) | {"highlights": find_highlights(query, hit.text)}
 
 
-def show(hits: list[Hit], query: str, console: Console, *, most_characters: int = _PASSAGE_CHARACTERS) -> None:
-    """Print the passages, cut to `most_characters`, with the words of the query underlined."""
+def show(hits: list[Hit], query: str, console: Console, *, max_characters: int = _PASSAGE_CHARACTERS) -> None:
+    """Print the passages, cut to `max_characters`, with the words of the query underlined."""
     from gemvec.milvus.highlights import find_highlights
 
     if not hits:
@@ -149,9 +149,9 @@ def show(hits: list[Hit], query: str, console: Console, *, most_characters: int 
             highlight=False,
             soft_wrap=True,
         )
-        is_cut = len(hit.text) > most_characters
-        passage = Text(hit.text[:most_characters] + (" ..." if is_cut else ""), style="default")
-        for start, end in find_highlights(query, hit.text[:most_characters]):
+        is_cut = len(hit.text) > max_characters
+        passage = Text(hit.text[:max_characters] + (" ..." if is_cut else ""), style="default")
+        for start, end in find_highlights(query, hit.text[:max_characters]):
             passage.stylize("underline", start, end)
         # In a pipe, passages keep their lines.
         console.print(passage, highlight=False, soft_wrap=not console.is_terminal)

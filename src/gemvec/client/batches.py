@@ -34,7 +34,7 @@ from gemvec.wire.operations import Operation, parse_operation, parse_operations
 # Requests up to this size are sent inside the call, larger ones as a file. Google's limit is 20 MB.
 _INLINE_BYTES = 2 * 2**20
 
-_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS, _POLL_GROWTH = 0.1, 10.0, 1.5
+_FIRST_POLL_SECONDS, _MAX_POLL_SECONDS, _POLL_GROWTH = 0.1, 10.0, 1.5
 
 # The largest inline results of a batch, and the longest line of results in a file.
 _MAX_RESULT_BYTES = 2**30
@@ -171,7 +171,7 @@ class BatchClient:
             if give_up_at is not None and time.monotonic() + pause > give_up_at:
                 raise TimeoutError(f"batches/{batch.batch_id} has not ended within {timeout_seconds:g} s.")
             time.sleep(pause)
-            pause = min(pause * _POLL_GROWTH, _LONGEST_POLL_SECONDS)
+            pause = min(pause * _POLL_GROWTH, _MAX_POLL_SECONDS)
 
     def cancel(self, name: str) -> None:
         """Cancel a batch; finished results are kept.

@@ -109,7 +109,7 @@ async def send_with_retries(
         if hint is not None:
             start = max(start, last_answer.at)
         delay = next_delay(policy, attempt=attempt, hint=hint, jitter=draw())
-        if clock() - start + delay >= _patience(policy, outcome):
+        if clock() - start + delay >= _time_limit(policy, outcome):
             return _final(outcome, attempt)
         _logger.info("trying again", extra={"reason": _reason(outcome), "attempt": attempt, "delay_seconds": delay})
         await sleep(delay)
@@ -122,7 +122,7 @@ async def _try(send: Callable[[float], Awaitable[Response]], seconds: float) -> 
         return failure
 
 
-def _patience(policy: RetryPolicy, outcome: Outcome) -> float:
+def _time_limit(policy: RetryPolicy, outcome: Outcome) -> float:
     if isinstance(outcome, TransportFailure) and not outcome.connected:
         return min(policy.timeout_seconds, policy.unreachable_seconds)
     return policy.timeout_seconds

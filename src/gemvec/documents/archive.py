@@ -23,7 +23,7 @@ _ENCRYPTED = 0x1
 _COMPOUND, _LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "EncryptedPackage".encode("utf-16-le")
 # Pictures do not shrink so much; what does is not a picture, whatever its name says.
 _MAX_RATIO_OF_PICTURES = 20
-_BYTES_PER_LOOK, _LONGEST_MARK = 2**20, 32
+_BYTES_PER_LOOK, _MAX_MARK_BYTES = 2**20, 32
 _LOOKED_AT = 64 * 2**20
 _DAMAGES = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _DECLARATIONS = tuple(
@@ -108,7 +108,7 @@ class Archive:
                 while some := part.read(_BYTES_PER_LOOK):
                     if any(mark in end + some for mark in _DECLARATIONS):
                         return name.lower().endswith(_XML)
-                    end = some[-_LONGEST_MARK:]
+                    end = some[-_MAX_MARK_BYTES:]
         except _DAMAGES as error:
             raise UnreadableDocument(f"it is not {self._kind}: its part {name} is damaged") from error
         return False

@@ -35,7 +35,7 @@ _CONNECT_SECONDS = 10.0
 _BLOCK_BYTES = 2**16
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 # Answers that may be others soon.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READ = frozenset({200, 203})
 _PACKED = frozenset({"gzip", "x-gzip"})
@@ -99,16 +99,16 @@ class FetchFailure(Exception):
     Attributes:
         reason: one sentence.
         is_gone: whether the server said that there is no such page.
-        is_passing: whether it may be there later.
+        is_transient: whether it may be there later.
         wait_seconds: how long the server asks to wait; None if it does not.
     """
 
     def __init__(
-        self, reason: str, *, is_gone: bool = False, is_passing: bool = False, wait_seconds: float | None = None
+        self, reason: str, *, is_gone: bool = False, is_transient: bool = False, wait_seconds: float | None = None
     ) -> None:
         self.reason = reason
         self.is_gone = is_gone
-        self.is_passing = is_passing
+        self.is_transient = is_transient
         self.wait_seconds = wait_seconds
         super().__init__(reason)
 
@@ -172,7 +172,7 @@ class Fetcher:
             try:
                 return self._follow(address, known)
             except FetchFailure as failure:
-                if not failure.is_passing or attempt == self.limits.attempts or self.is_closed:
+                if not failure.is_transient or attempt == self.limits.attempts or self.is_closed:
                     raise
                 wanted = pause if failure.wait_seconds is None else failure.wait_seconds
                 self._closing.wait(min(wanted, self.limits.max_pause_seconds))
@@ -293,7 +293,7 @@ class Fetcher:
         if self.is_closed:
             return FetchFailure(_ENDED)
         if hold.is_ended:
-            return FetchFailure(f"it did not come within {self.limits.page_seconds:g} s", is_passing=True)
+            return FetchFailure(f"it did not come within {self.limits.page_seconds:g} s", is_transient=True)
         reasons: dict[type[Exception], str] = {
             ConnectTimeoutError: f"no connection within {min(_CONNECT_SECONDS, hold.seconds):g} s",
             NameResolutionError: "its host has no address",
@@ -302,7 +302,7 @@ class Fetcher:
         }
         kind = next((each for each in reasons if isinstance(error, each)), None)
         said = reasons[kind] if kind else ("the connection broke off" if hold.is_connected else "nothing answers there")
-        return FetchFailure(said, is_passing=True)
+        return FetchFailure(said, is_transient=True)
 
 
 def unpack(data: bytes, max_bytes: int) -> bytes:
@@ -347,6 +347,6 @@ def _explain_status(answer: BaseHTTPResponse) -> FetchFailure:
     return FetchFailure(
         f"the server answered {code} ({name})",
         is_gone=code in _GONE,
-        is_passing=code in _PASSING,
+        is_transient=code in _TRANSIENT,
         wait_seconds=parse_retry_after(answer.headers.get("retry-after", ""), datetime.now(UTC)),
     )

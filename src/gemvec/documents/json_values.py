@@ -17,7 +17,7 @@ MAX_VALUE_CHARACTERS = 64 * 2**20
 _MAX_VALUES = 1_000_000
 TOO_MANY_VALUES = f"it has more than {_MAX_VALUES:,} values, which would take much memory; split it"
 # An error so near the end of what was read may be that a value goes on behind it; a long text may begin anywhere.
-_LONGEST_TOKEN = 16
+_MAX_TOKEN_CHARACTERS = 16
 _TEXT_GOES_ON = "Unterminated string"
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -96,7 +96,7 @@ class JsonValues:
             try:
                 value, end = _decode(self._text, self._place)
             except json.JSONDecodeError as error:
-                is_near = error.pos >= len(self._text) - _LONGEST_TOKEN or error.msg.startswith(_TEXT_GOES_ON)
+                is_near = error.pos >= len(self._text) - _MAX_TOKEN_CHARACTERS or error.msg.startswith(_TEXT_GOES_ON)
                 if self._is_all or not is_near:
                     raise self._fail(error.msg, error.pos) from error
             except (ValueError, RecursionError) as error:

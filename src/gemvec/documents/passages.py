@@ -41,7 +41,7 @@ _STRETCH_CHARACTERS = 50_000
 # Texts whose tokens are counted at once: each token takes about 70 bytes meanwhile.
 _TEXTS_PER_COUNT = 1_000
 # A longer text is counted in slices: it is cut anyway, so a few tokens more do not matter.
-_MOST_COUNTED_AT_ONCE = 200_000
+_MAX_COUNTED_AT_ONCE = 200_000
 
 _JOINT = " > "  # between headings
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
@@ -342,7 +342,7 @@ class _Piece:
 
 
 def _slice(text: str) -> list[str]:
-    size = _MOST_COUNTED_AT_ONCE
+    size = _MAX_COUNTED_AT_ONCE
     return [text[start : start + size] for start in range(0, max(len(text), 1), size)]
 
 

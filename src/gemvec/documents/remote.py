@@ -117,7 +117,7 @@ class Remote:
         except FetchFailure as failure:
             if failure.is_gone:
                 return RemoteSource(is_missing=True)
-            kind = TransportFailure if failure.is_passing else FailedPrecondition
+            kind = TransportFailure if failure.is_transient else FailedPrecondition
             raise kind(f"{address.url} cannot be read: {failure.reason}.") from failure
         except UnreadableDocument as error:
             raise FailedPrecondition(f"{address.url} cannot be read: {error}.") from error

@@ -240,8 +240,8 @@ def _read_robots(fetcher: Fetcher, root: Address, site: str) -> RobotFileParser:
     try:
         fetched = fetcher.get(with_credentials(address, root)) if address else None
     except FetchFailure as failure:
-        if failure.is_passing:
-            raise FetchFailure(f"its site's robots.txt did not come: {failure.reason}", is_passing=True) from failure
+        if failure.is_transient:
+            raise FetchFailure(f"its site's robots.txt did not come: {failure.reason}", is_transient=True) from failure
         fetched = None
     text = fetched.body.decode("utf-8-sig", errors="replace") if fetched else ""
     robots.parse(text.splitlines())

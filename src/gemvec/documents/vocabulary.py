@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Enough of a text to tell; a title or a quotation in another script does not count.
 _SAMPLE_CHARACTERS = 2_000
-_MOST = 0.5
+_UNKNOWN_SHARE = 0.5
 _NAMES = {"Cjk": "Chinese", "Hiragana": "Japanese", "Katakana": "Japanese", "Hangul": "Korean"}
 
 
@@ -35,7 +35,7 @@ class Vocabulary:
             return ""
         sample = text[:_SAMPLE_CHARACTERS]
         ids = self._tokenizer.encode(sample, add_special_tokens=False).ids
-        return _name_script(sample) if self._unfamiliar.count(ids) > _MOST * len(ids) else ""
+        return _name_script(sample) if self._unfamiliar.count(ids) > _UNKNOWN_SHARE * len(ids) else ""
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

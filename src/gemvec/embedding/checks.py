@@ -10,7 +10,7 @@ from gemvec.embedding.task_type import TaskType
 from gemvec.errors import BadDimensionality, EmptyText, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
 
 # The longest vector of Google's models; nobody may ask for a longer one, unless the network's own is longer.
-_LONGEST_VECTOR = 3072
+_MAX_DIMENSIONALITY = 3072
 
 
 def check_request(request: EmbedRequest, served: ServedModel, index: int) -> None:
@@ -44,7 +44,7 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
             field="output_dimensionality",
             index=index,
         )
-    longest = max(_LONGEST_VECTOR, served.native_dim)
+    longest = max(_MAX_DIMENSIONALITY, served.native_dim)
     if not 1 <= wanted <= longest:
         raise BadDimensionality(
             f"{{field}} is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index

@@ -28,7 +28,7 @@ from gemvec.storage.pages import Page, cut_page, page_size_within, parse_page_to
 from gemvec.storage.places import link_or_copy, name_below, remove_files, size_of, stats_of
 from gemvec.storage.timestamps import utc_now
 
-DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 10, 100  # Google's limits for files.list
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 10, 100  # Google's limits for files.list
 
 
 class FileStore:
@@ -172,7 +172,7 @@ class FileStore:
         Raises:
             InvalidRequest: the page size is negative or the token is not ours.
         """
-        limit = page_size_within(page_size, default=DEFAULT_PAGE_SIZE, largest=LARGEST_PAGE_SIZE)
+        limit = page_size_within(page_size, default=DEFAULT_PAGE_SIZE, largest=MAX_PAGE_SIZE)
         before = parse_page_token(page_token) if page_token else None
         with self._database.read() as connection:
             found = rows.list_files(connection, owner, self._clock(), limit + 1, before)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 # The exchange waits when so many blocks wait for a slow caller.
-MOST_WAITING = 2
+MAX_WAITING = 2
 
 
 class Blocks:
@@ -14,7 +14,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._room = threading.Semaphore(MOST_WAITING)
+        self._room = threading.Semaphore(MAX_WAITING)
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def write(self, block: bytes) -> None:

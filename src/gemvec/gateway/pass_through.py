@@ -15,12 +15,12 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from gemvec.client.google import is_google
 from gemvec.client.transport import BLOCK_BYTES, MAX_ERROR_BYTES, Request, Response, Transport
 from gemvec.errors import BadAnswer, InvalidRequest, TransportFailure
-from gemvec.gateway.blocks import MOST_WAITING, Blocks
+from gemvec.gateway.blocks import MAX_WAITING, Blocks
 
 # Models may think for minutes before the first byte of an answer.
 _STEP_SECONDS = 600.0
 # Memory of an answer on its way: what waits, what is being read and what is being sent.
-ANSWER_BYTES = (MOST_WAITING + 2) * BLOCK_BYTES
+ANSWER_BYTES = (MAX_WAITING + 2) * BLOCK_BYTES
 
 # What of a call's headers belongs to the call.
 _PASSED = {

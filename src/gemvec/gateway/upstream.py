@@ -27,8 +27,8 @@ from gemvec.gateway.queue import Call, Item, Queue
 from gemvec.gateway.rate import Rate, RateMeter
 
 # An interactive caller is told at once when it would take longer; a batch waits for as long as it takes.
-_PATIENCE_SECONDS = 60.0
-_SHORTEST_RETRY_SECONDS = 1.0
+_MAX_WAIT_SECONDS = 60.0
+_MIN_RETRY_SECONDS = 1.0
 # Statuses that are not about a single text: no key, no model, too slow, too much.
 _NOT_ABOUT_A_TEXT = {401, 403, 404, 408, 429}
 _REFUSALS = range(400, 500)
@@ -187,9 +187,9 @@ class UpstreamEmbedder:
         waiting = sum(each.tokens for each in self._queues.values())
         seconds = self._rate.seconds_for(len(queue.items), queue.tokens)
         is_full = waiting + sum(each.tokens for each in items) > self._max_waiting_tokens
-        is_late = priority is Priority.INTERACTIVE and seconds > _PATIENCE_SECONDS
+        is_late = priority is Priority.INTERACTIVE and seconds > _MAX_WAIT_SECONDS
         if waiting and (is_full or is_late):
-            raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _PATIENCE_SECONDS))
+            raise Overloaded(retry_after_seconds=min(max(seconds, _MIN_RETRY_SECONDS), _MAX_WAIT_SECONDS))
 
     def _send_what_may_go(self) -> None:
         """Start calls; when the rate allows none now, try again as soon as it does."""

@@ -10,7 +10,7 @@ from gemvec.errors import FailedPrecondition, StorageFailure, TransportFailure
 
 _TIMEOUT_SECONDS = 60.0
 _RETRIES, _PAUSE_SECONDS = 5, 0.5
-_PASSING = (429, 500, 502, 503, 504)
+_TRANSIENT = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ class ImportJobs:
         self._uri = uri.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager()
-        self._patience = urllib3.Retry(
-            total=_RETRIES, backoff_factor=_PAUSE_SECONDS, allowed_methods=None, status_forcelist=_PASSING
+        self._retries = urllib3.Retry(
+            total=_RETRIES, backoff_factor=_PAUSE_SECONDS, allowed_methods=None, status_forcelist=_TRANSIENT
         )
 
     def start(self, collection: str, file: str) -> str:
@@ -108,10 +108,10 @@ class ImportJobs:
         import urllib3
 
         url = f"{self._uri}/v2/vectordb/jobs/import/{action}"
-        patience = self._patience if retries is None else retries
+        allowed = self._retries if retries is None else retries
         try:
             answer = self._pool.request(
-                "POST", url, json=body, headers=self._headers, timeout=_TIMEOUT_SECONDS, retries=patience
+                "POST", url, json=body, headers=self._headers, timeout=_TIMEOUT_SECONDS, retries=allowed
             )
             if answer.status == HTTPStatus.NOT_FOUND:
                 raise FailedPrecondition(f"The Milvus at {self._uri} has no bulk import by REST; 2.4 and later have.")

@@ -38,7 +38,7 @@ _MODEL_CONFIG = "config_sentence_transformers.json"
 
 _SANE_WINDOW = 1_000_000
 # The window of a network without a limit: the largest token limit of any served name.
-_LONGEST_WINDOW = 8192
+_MAX_WINDOW = 8192
 _NAME_IN_CARD = re.compile(r"^\s*-?\s*(?:name|base_model):\s*[\"']?([\w./-]+)", re.MULTILINE)
 # A code, codes in brackets, or a list of codes.
 _LANGUAGES_IN_CARD = re.compile(r"^language:(?P<codes> *[^\n]+|(?:\s*\n *- *[\w'\"-]+)+)", re.MULTILINE)
@@ -324,7 +324,7 @@ class _Folder:
 
     def _cut_tokens(self) -> int:
         """Return the length at which tokenizer.json cuts texts; sentence-transformers uses it for static models."""
-        return min([*_windows(self.cut.max_length), _LONGEST_WINDOW])
+        return min([*_windows(self.cut.max_length), _MAX_WINDOW])
 
     def _require_tokenizer(self) -> None:
         if (self.here / "tokenizer.json").is_file():
@@ -367,7 +367,7 @@ class _Folder:
         if not asked:
             settings = read_document(self.here, "tokenizer_config.json") or {}
             asked = _windows(settings.get("model_max_length"), positions)
-        return min([*asked, *_windows(served)], default=_LONGEST_WINDOW)
+        return min([*asked, *_windows(served)], default=_MAX_WINDOW)
 
 
 def _read_task(root: Path, listed: list[tuple[str, str]]) -> tuple[Path, Mapping[str, Any], Mapping[str, Any], Task]:

@@ -48,7 +48,7 @@ _ADAPTER = "adapter_config.json"
 _GRAPH_FOLDERS = {"onnx", "openvino"}
 _HUB = "huggingface.co"
 # How long to wait for the hub's first answer before trying the next source.
-_PATIENCE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 
 
 def fetch_from_hub(
@@ -95,7 +95,7 @@ class _Repository:
         self._source = source
         with _quiet_hub(self._endpoint):
             info = HfApi(endpoint=self._endpoint, token=token_for(self._endpoint)).model_info(
-                source.repository, revision=source.revision, timeout=_PATIENCE_SECONDS, files_metadata=True
+                source.repository, revision=source.revision, timeout=_TIMEOUT_SECONDS, files_metadata=True
             )
         self._commit = info.sha or source.revision
         inside = (each for each in info.siblings or () if ".." not in PurePosixPath(each.rfilename).parts)
@@ -203,7 +203,7 @@ class _Repository:
                 revision=self._commit,
                 local_dir=self.folder,
                 endpoint=self._endpoint,
-                etag_timeout=_PATIENCE_SECONDS,
+                etag_timeout=_TIMEOUT_SECONDS,
                 token=token_for(self._endpoint),
             )
 

@@ -20,7 +20,7 @@ from gemvec.figures import Figure
 from gemvec.models.engine_choice import EngineChoice, check_device_is_used
 from gemvec.models.engines import engine_of
 from gemvec.models.naming import find_named_record, load_named_model
-from gemvec.models.pipeline import LONGEST_TEXT_TOKENS, Pipeline, describe_model
+from gemvec.models.pipeline import MAX_TEXT_TOKENS, Pipeline, describe_model
 from gemvec.models.progress import Progress
 from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel, put_away
 from gemvec.models.token_pipeline import TokenPipeline
@@ -108,7 +108,7 @@ def _describe(model: LoadedModel, settings: Settings) -> ServedModel | None:
     if not model.record.native_dim or settings.long_text == "truncate":
         return None
     engine_of(model.record).check(model.record, model.folder)
-    return describe_model(model, model.record.native_dim, LONGEST_TEXT_TOKENS)
+    return describe_model(model, model.record.native_dim, MAX_TEXT_TOKENS)
 
 
 class LocalEmbedder:

@@ -25,17 +25,17 @@ from gemvec.models.widths import padded_width
 # Padded tokens in a micro-batch on a processor, where more are slower (4096: by 30 %).
 PROCESSOR_TOKENS = 1024
 # After this many times the time that a call would take alone, later and shorter calls no longer overtake it.
-_PATIENCE = 10
+_DEADLINE_FACTOR = 10
 # The most of the waiting tokens that may be one caller's; the others find room for the rest.
 _CALLER_SHARE = 3 / 4
 # A neighbour may be shorter than the longest text by this share of it, or by this many tokens. More padding would cost
 # more than the millisecond or so of a micro-batch of its own.
-_LARGEST_GAP_SHARE = 8
-_LARGEST_GAP_TOKENS = 16
+_MAX_GAP_SHARE = 8
+_MAX_GAP_TOKENS = 16
 # Longest time of a micro-batch, because a short query may have to wait this long for an idle stream. On a slow machine
 # the budget is halved until it fits, but not below this many tokens, where throughput would suffer.
-_LONGEST_SECONDS = 0.045
-_SMALLEST_BUDGET = 256
+_MAX_SECONDS = 0.045
+_MIN_BUDGET = 256
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
 # Most texts of one call that stand in line at a time: enough to find neighbours of nearly the same length. The next
@@ -43,7 +43,7 @@ _FIRST_GUESS = 15_000.0
 LINED_UP = 2048
 # Half-life of the estimate of speed, in seconds of computing.
 _MEMORY_SECONDS = 0.5
-_SHORTEST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 
 
 class Item(NamedTuple):
@@ -198,8 +198,8 @@ class Queue:
         is_full = self.waiting_tokens and self.waiting_tokens + call.tokens > self._max_waiting_tokens
         if is_full or (own_tokens and own_tokens + call.tokens > self._max_waiting_tokens * _CALLER_SHARE):
             seconds = self.waiting_tokens / (self._speed * self._streams)
-            raise Overloaded(retry_after_seconds=min(max(seconds, _SHORTEST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS))
-        call.arrive(self._serial, now + _PATIENCE * call.tokens / (self._speed * self._streams))
+            raise Overloaded(retry_after_seconds=min(max(seconds, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS))
+        call.arrive(self._serial, now + _DEADLINE_FACTOR * call.tokens / (self._speed * self._streams))
         self._serial += len(call.token_ids)
         self.waiting_tokens += call.tokens
         call.line = self._callers.setdefault((call.priority, call.caller), _Line(self._share[call.priority]))
@@ -260,7 +260,7 @@ class Queue:
         The budget is halved, not fitted exactly, because kernels are compiled for each shape of a micro-batch.
         """
         budget = self._token_budget
-        while budget >= 2 * _SMALLEST_BUDGET and budget > self._speed * _LONGEST_SECONDS:
+        while budget >= 2 * _MIN_BUDGET and budget > self._speed * _MAX_SECONDS:
             budget //= 2
         return budget
 
@@ -301,5 +301,5 @@ class Queue:
 
 
 def _fits(shortest: int, longest: int, rows: int, budget: int) -> bool:
-    gap = max(_LARGEST_GAP_TOKENS, longest // _LARGEST_GAP_SHARE)
+    gap = max(_MAX_GAP_TOKENS, longest // _MAX_GAP_SHARE)
     return longest - shortest <= gap and padded_width(longest) * rows <= budget

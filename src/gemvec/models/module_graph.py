@@ -18,7 +18,7 @@ from gemvec.models.tensors import Tensors
 _untyped: Any = opset  # OpenVINO's decorators hide the signatures of operations without attributes
 _LAST_AXIS = np.array([-1], np.int64)
 _EPSILON = 1e-5  # torch's LayerNorm
-_SHORTEST = 1e-12  # torch's normalize
+_MIN_LENGTH = 1e-12  # torch's normalize
 
 _ACTIVATIONS: Mapping[DenseActivation, Callable[[openvino.Node], openvino.Node]] = {
     "Identity": lambda values: values,
@@ -60,7 +60,7 @@ def _add(module: Module, vectors: openvino.Node, inputs: Inputs, folder: Path) -
         case LayerNorm():
             return _add_layer_norm(vectors, _Weights(folder / module.path))
         case Normalize():
-            return opset.normalize_l2(vectors, _LAST_AXIS, _SHORTEST**2, "max")
+            return opset.normalize_l2(vectors, _LAST_AXIS, _MIN_LENGTH**2, "max")
         case Truncate():
             start, stop, step = (np.array([number], np.int64) for number in (0, module.size, 1))
             return opset.slice(vectors, start, stop, step, _LAST_AXIS)

@@ -25,7 +25,7 @@ PINNED_TEXTS = (
 )
 
 # Rounding alone cannot cause lower cosines: exact gives 1.000000, fast 0.9999 and more.
-LEAST_COSINE: dict[Precision, float] = {"exact": 0.9999, "fast": 0.999}
+MIN_COSINE: dict[Precision, float] = {"exact": 0.9999, "fast": 0.999}
 
 
 def pinned_vectors(weights_sha256: str) -> Float32Array | None:
@@ -53,9 +53,9 @@ def check_pinned_vectors(weights_sha256: str, vectors: Float32Array, precision: 
     if pinned is None:
         return
     cosine = float(np.einsum("ij,ij->i", normalise(vectors), pinned).min())
-    if not cosine >= LEAST_COSINE[precision]:
+    if not cosine >= MIN_COSINE[precision]:
         raise UnsupportedModel(
             f"The weights {weights_sha256[:8]} give wrong vectors on this machine: the cosine is"
-            f" {cosine:.4f}, expected {LEAST_COSINE[precision]} or more. Please report this, with your processor and"
+            f" {cosine:.4f}, expected {MIN_COSINE[precision]} or more. Please report this, with your processor and"
             " the version of openvino. --precision exact, or another version of openvino, may help."
         )

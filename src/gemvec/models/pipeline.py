@@ -24,7 +24,7 @@ from gemvec.errors import EmptyText, InputTooLong, InvalidRequest, UnsupportedMo
 from gemvec.figures import Figure
 from gemvec.models.encoder import TextEncoder
 from gemvec.models.engines import engine_of, warm_up
-from gemvec.models.pinned_vectors import LEAST_COSINE, PINNED_TEXTS, check_pinned_vectors
+from gemvec.models.pinned_vectors import MIN_COSINE, PINNED_TEXTS, check_pinned_vectors
 from gemvec.models.prompts import apply_prompt
 from gemvec.models.scheduler import NOTHING_DONE, Load, Scheduler
 from gemvec.models.tokenizer import Tokenizer, load_tokenizer
@@ -34,9 +34,9 @@ from gemvec.models.windows import Window, mark_prompt, merge_windows
 from gemvec.settings import Settings
 
 # Token limit of a model under its own name if it embeds long texts in windows: the largest of the Gemini names.
-LONGEST_TEXT_TOKENS = 8192
+MAX_TEXT_TOKENS = 8192
 # With a larger window, a text that is too long for it would take too long at each start.
-_LONGEST_CHECKED_TOKENS = 512
+_MAX_CHECKED_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Pipeline:
             self._encoder.close()
             raise
         token_budget = engine.token_budget(settings, self._encoder)
-        described = describe_model(model, self._encoder.native_dim, self._limit(LONGEST_TEXT_TOKENS))
+        described = describe_model(model, self._encoder.native_dim, self._limit(MAX_TEXT_TOKENS))
         self.own_name = replace(described, micro_batch_tokens=token_budget)
         self.scheduler = Scheduler(
             self._encoder,
@@ -156,13 +156,13 @@ class Pipeline:
     def _check_steps(self, encoder: TextEncoder, settings: Settings) -> None:
         """Compare the vectors of texts, of one with a prompt and of one that is too long with the encoder's own."""
         texts: list[str] = [*PINNED_TEXTS]
-        if self._window.window_tokens <= _LONGEST_CHECKED_TOKENS:
+        if self._window.window_tokens <= _MAX_CHECKED_TOKENS:
             texts.append("word " * self._window.window_tokens)
         prompt = next((each for each in self._record.prompts.by_task.values() if each and "{title}" not in each), "")
         for each in dict.fromkeys(["", prompt]):
             ours, theirs = normalise(self.encode_bare(texts, each)), normalise(encoder.encode_texts(texts, each))
             cosine = float(np.einsum("ij,ij->i", ours, theirs).min())
-            if not cosine >= LEAST_COSINE[settings.precision]:
+            if not cosine >= MIN_COSINE[settings.precision]:
                 raise UnsupportedModel(
                     f"{self._record.id} does more with a text than gemvec knows: sentence-transformers gives other"
                     f" vectors for the same texts{f' and the prompt {each!r}' if each else ''} (cosine {cosine:.4f})."

@@ -75,7 +75,7 @@ class Reranker:
         self._tokenizer = load_tokenizer(record, folder)
         self._template = self._tokenizer.pair_template()
         self._window_tokens = record.window_tokens
-        if self._window_tokens - self._template.tokens < _FEWEST_TOKENS:
+        if self._window_tokens - self._template.tokens < _MIN_TOKENS:
             raise UnsupportedModel(f"The window of {folder}, {record.window_tokens} tokens, fits no pair of texts.")
         config = read_document(folder / record.network_path, "config.json") or {}
         self._head = ScoreHead.load(config, loaded.weights_file)
@@ -168,7 +168,7 @@ class Reranker:
 
 
 # Room for a token of the query and one of the text.
-_FEWEST_TOKENS = 2
+_MIN_TOKENS = 2
 
 
 def _require_text(text: str, field: str, index: int | None) -> None:

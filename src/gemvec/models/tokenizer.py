@@ -26,7 +26,7 @@ from gemvec.models.vocabulary import UnfamiliarTokens
 # only as far as needed. A tokenizer needs about 100 bytes of memory per character.
 _CHARACTERS_PER_TOKEN = 16
 # The least of a text that is tokenized as a whole, so that no word that a tokenizer takes as one is cut in it.
-_SHORTEST_PIECE = 4096
+_MIN_PIECE_CHARACTERS = 4096
 # A piece ends before a space that is not farther than this from its end; a text without spaces is cut anywhere.
 _SEARCHED_FOR_A_SPACE = 1000
 _PIECE_CHARACTERS = 131_072
@@ -100,7 +100,7 @@ class Tokenizer:
         """
         if max_tokens is None:
             return [each.ids for each in self._encode(texts)]
-        whole = max(_CHARACTERS_PER_TOKEN * max_tokens, _SHORTEST_PIECE)
+        whole = max(_CHARACTERS_PER_TOKEN * max_tokens, _MIN_PIECE_CHARACTERS)
         if max(map(len, texts), default=0) <= whole:
             return [each.ids for each in self._encode(texts)]
         ends = [_end_of_piece(text, 0, whole) for text in texts]

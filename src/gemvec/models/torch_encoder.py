@@ -31,7 +31,7 @@ _log = get_logger("models")
 
 # The share of a card's free memory that micro-batches may take together; the rest is for other models and for torch.
 _CARD_SHARE = 0.5
-_MOST_CARD_TOKENS = 65_536
+_MAX_CARD_TOKENS = 65_536
 _PROBED_TOKENS = 4096
 _SHOWN_NAMES = 3
 # torch has no figures on free memory for mps, whose memory is the machine's.
@@ -301,4 +301,4 @@ def fitting_tokens(free_bytes: int, bytes_per_token: float, streams: int) -> int
     8192
     """
     fitting = max(1.0, _CARD_SHARE * free_bytes / streams / bytes_per_token)
-    return max(PROCESSOR_TOKENS, min(_MOST_CARD_TOKENS, 2 ** int(np.log2(fitting))))
+    return max(PROCESSOR_TOKENS, min(_MAX_CARD_TOKENS, 2 ** int(np.log2(fitting))))

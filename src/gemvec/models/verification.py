@@ -21,7 +21,7 @@ import numpy as np
 from gemvec.embedding.embed import Float32Array, Priority
 from gemvec.errors import GemvecError, UnsupportedModel
 from gemvec.models.engine_choice import check_device_is_used
-from gemvec.models.pinned_vectors import LEAST_COSINE, PINNED_TEXTS, pinned_vectors
+from gemvec.models.pinned_vectors import MIN_COSINE, PINNED_TEXTS, pinned_vectors
 from gemvec.models.pipeline import Pipeline
 from gemvec.models.vectors import normalise
 from gemvec.models.weights import LoadedModel
@@ -71,19 +71,19 @@ class Comparison:
         texts: how many were compared.
         lowest_cosine: of a text's two vectors.
         largest_difference: of two values, the vectors having length 1.
-        least_cosine: the lowest cosine that rounding explains.
+        min_cosine: the lowest cosine that rounding explains.
     """
 
     against: str
     texts: int
     lowest_cosine: float
     largest_difference: float
-    least_cosine: float
+    min_cosine: float
 
     @property
     def is_right(self) -> bool:
         """Whether the vectors are the same but for rounding."""
-        return self.lowest_cosine >= self.least_cosine
+        return self.lowest_cosine >= self.min_cosine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +219,7 @@ def _compare(against: str, ours: Float32Array, expected: Float32Array, precision
         texts=len(ours),
         lowest_cosine=float(np.einsum("ij,ij->i", ours, expected).min()),
         largest_difference=float(np.abs(ours - expected).max()),
-        least_cosine=LEAST_COSINE[precision],
+        min_cosine=MIN_COSINE[precision],
     )
 
 

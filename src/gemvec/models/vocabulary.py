@@ -16,7 +16,7 @@ _UNKNOWN = ("[UNK]", "<unk>")
 _BYTES = frozenset(f"<0x{number:02X}>" for number in range(0x80, 0x100))  # those below are letters
 # A vocabulary with fewer ideographs than this is of a model that does not read Chinese or Japanese; such a model for
 # Chinese has several thousand.
-_FEWEST_IDEOGRAPHS = 2000
+_MIN_IDEOGRAPHS = 2000
 _IDEOGRAPHS = range(0x4E00, 0xA000)
 
 
@@ -66,7 +66,7 @@ class UnfamiliarTokens:
     @cached_property
     def _has_few_ideographs(self) -> bool:
         found = sum(self._model.token_to_id(chr(each)) is not None for each in _IDEOGRAPHS)
-        return found < _FEWEST_IDEOGRAPHS
+        return found < _MIN_IDEOGRAPHS
 
 
 def _is_inner_letter(piece: str, prefix: str) -> bool:

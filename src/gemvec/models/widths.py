@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # Steps grow with the width: 4 up to 32 tokens, 8 up to 128, 16 beyond.
 _STEPS = ((32, 4), (128, 8))
-_LARGEST_STEP = 16
+_MAX_STEP = 16
 
 
 def padded_width(tokens: int) -> int:
@@ -17,5 +17,5 @@ def padded_width(tokens: int) -> int:
     >>> [padded_width(tokens) for tokens in (3, 33, 129, 250)]
     [4, 40, 144, 256]
     """
-    step = next((step for end, step in _STEPS if tokens <= end), _LARGEST_STEP)
+    step = next((step for end, step in _STEPS if tokens <= end), _MAX_STEP)
     return -(-tokens // step) * step

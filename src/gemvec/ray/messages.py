@@ -19,7 +19,7 @@ AUTO = "auto"
 # While an actor computes one piece for each core, the next ones are on their way. The model computes texts of similar
 # length together, and the more wait, the more are similar. But all of them are lost with the actor.
 _PIECES_A_CORE = 2
-_MOST_PIECES = 16
+_MAX_PIECES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class ClusterSpec:
     @property
     def pieces_each(self) -> int:
         """How many pieces an actor has at a time."""
-        return min(_PIECES_A_CORE * max(1, int(self.cpus)), _MOST_PIECES)
+        return min(_PIECES_A_CORE * max(1, int(self.cpus)), _MAX_PIECES)
 
     @property
     def pieces_in_flight(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gemvec.batches.chunk import embed_each, embed_patiently
+from gemvec.batches.chunk import embed_each, embed_with_retries
 from gemvec.batches.chunk_lines import ChunkLines, Failure
 from gemvec.batches.chunk_process import reason_of, spare_collector
 from gemvec.embedding.embed import Embedding
@@ -131,7 +131,7 @@ class NodeEngine:
 
     async def _embed(self, texts: Texts) -> Embedded:
         model = self._embedder.get_model(texts.model)
-        return Embedded(await embed_patiently(self._embedder, model, texts.requests))
+        return Embedded(await embed_with_retries(self._embedder, model, texts.requests))
 
 
 def _call(call: Call) -> Returned:

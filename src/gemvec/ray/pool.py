@@ -30,7 +30,7 @@ _ROOM_SECONDS = 60.0
 _SAID_SECONDS = 30.0
 # After an actor was lost, another one is asked for after this time; it doubles while no actor becomes ready.
 _FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 _TICK_SECONDS = 1.0
 
 
@@ -177,7 +177,7 @@ class ActorPool:
         if actor not in self._actors:
             return
         self._not_before = time.monotonic() + self._pause_seconds
-        self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
+        self._pause_seconds = min(2 * self._pause_seconds, _MAX_PAUSE_SECONDS)
         self._trouble = f"its actors are lost ({reason})"
         self._end(actor)
         if not actor.node:  # it had no place yet, so nothing was lost with it

@@ -9,9 +9,9 @@ from gemvec.errors import InvalidRequest
 from gemvec.files.limits import OwnerLimits
 from gemvec.server.quota import DAY_SECONDS, MINUTE_SECONDS, Quota, per_key
 
-_LARGEST = 2**63 - 1  # a database's largest integer
+_MAX_LIMIT = 2**63 - 1  # a database's largest integer
 # Others wait for as many chunks at most, so that no key starves.
-_LARGEST_WEIGHT = 100
+_MAX_WEIGHT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class KeyLimits:
         for name, value in self.values().items():
             lowest, highest = bounds_of(name)
             if value is not None and not lowest <= value <= highest:
-                is_below = highest == _LARGEST and value < lowest  # nobody has reached for the end of the range
+                is_below = highest == _MAX_LIMIT and value < lowest  # nobody has reached for the end of the range
                 bounds = f"at least {lowest}" if is_below else f"{lowest} to {highest}"
                 raise InvalidRequest(f"{name} is {value}; it must be {bounds}.", field=name)
 
@@ -87,8 +87,8 @@ KEY_LIMITS = tuple(each.name for each in fields(KeyLimits))
 def bounds_of(name: str) -> tuple[int, int]:
     """Return the lowest and the highest value of a limit."""
     if name == "max_priority":
-        return -(2**63), _LARGEST
-    return 1, _LARGEST_WEIGHT if name == "weight" else _LARGEST
+        return -(2**63), _MAX_LIMIT
+    return 1, _MAX_WEIGHT if name == "weight" else _MAX_LIMIT
 
 
 def _first(own: int | None, usual: int) -> int:

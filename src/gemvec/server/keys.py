@@ -31,7 +31,7 @@ from gemvec.wire.names import parse_model_name
 
 PREFIX = "gv-"
 _MAX_NAME = 128
-_MOST_ALIASES = 100  # they are looked through at each call
+_MAX_ALIASES = 100  # they are looked through at each call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,8 +285,8 @@ def _format_aliases(aliases: Mapping[str, str], models: tuple[str, ...]) -> str 
     Raises:
         InvalidRequest: there are too many, one means another of them, or a model that the key may not use.
     """
-    if len(aliases) > _MOST_ALIASES:
-        raise InvalidRequest(f"A key has {len(aliases)} aliases; the most are {_MOST_ALIASES}.", field="aliases")
+    if len(aliases) > _MAX_ALIASES:
+        raise InvalidRequest(f"A key has {len(aliases)} aliases; at most {_MAX_ALIASES} are allowed.", field="aliases")
     meant: dict[str, str] = {}
     for name, model in ((each.removeprefix("models/"), parse_model_name(aliases[each])) for each in aliases):
         if meant.setdefault(name, model) != model:

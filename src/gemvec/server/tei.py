@@ -49,7 +49,7 @@ from gemvec.wire.tei import (
 # back together: as many as OpenAI takes.
 _USUAL_TEXTS = 2048
 # How many characters are cut into tokens at once, and how many ids are put back into texts.
-_MOST_AT_ONCE = 200_000
+_MAX_AT_ONCE = 200_000
 # Most models want one token before a text and one after it.
 _SPECIAL_TOKENS = 2
 # Measured memory of a token, from the tokenizer's to that of the answer.
@@ -113,8 +113,8 @@ async def tokenize(request: Request) -> Response:
     model = use_model(request, services_of(request).default_model().name)
     _check_size("inputs", len(asked.inputs), sum(map(len, asked.inputs)), "characters")
     # No vocabulary has more tokens for a text than the text has bytes.
-    most_tokens = sum(len(each.encode(errors="surrogatepass")) + _SPECIAL_TOKENS for each in asked.inputs)
-    await reservation_of(request).grow(most_tokens * _TOKEN_BYTES, "tokens")
+    max_tokens = sum(len(each.encode(errors="surrogatepass")) + _SPECIAL_TOKENS for each in asked.inputs)
+    await reservation_of(request).grow(max_tokens * _TOKEN_BYTES, "tokens")
     listing = limiter_of(request).list_tokens(
         request.state.caller,
         model,
@@ -157,7 +157,7 @@ async def decode(request: Request) -> Response:
 
 
 def _check_size(field: str, texts: int, size: int, unit: str) -> None:
-    for count, most, counted in ((texts, _USUAL_TEXTS, "texts"), (size, _MOST_AT_ONCE, unit)):
+    for count, most, counted in ((texts, _USUAL_TEXTS, "texts"), (size, _MAX_AT_ONCE, unit)):
         if count > most:
             raise InvalidRequest(f"{field} have {count} {counted}; up to {most} are taken at once.", field=field)
 

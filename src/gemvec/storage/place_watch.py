@@ -15,7 +15,7 @@ from gemvec.storage.objects import ObjectPath
 # A balancer asks each second, and a store may count requests.
 _FRESH_SECONDS = 10.0
 # A store that is away is asked again for 20 seconds; a balancer waits for a second at most.
-_PATIENCE_SECONDS = 0.5
+_TIMEOUT_SECONDS = 0.5
 
 
 class PlaceWatch:
@@ -40,7 +40,7 @@ class PlaceWatch:
         if self._look is None or (self._look.done() and now - self._begun_at >= _FRESH_SECONDS):
             self._look = asyncio.create_task(self._find_trouble())
             self._begun_at = now
-        done, _ = await asyncio.wait([self._look], timeout=_PATIENCE_SECONDS)
+        done, _ = await asyncio.wait([self._look], timeout=_TIMEOUT_SECONDS)
         return self._look.result() if done else self._no_answer()
 
     async def _find_trouble(self) -> str | None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from gemvec.embedding.embed import Float32Array
 
-_LARGEST = 127
+_MAX_VALUE = 127
 
 
 def to_base64(values: npt.NDArray[Any]) -> str:
@@ -33,12 +33,12 @@ def to_int8(vector: Float32Array) -> npt.NDArray[np.int8]:
     [127, -64, 0]
     """
     largest = float(np.abs(vector).max(initial=0.0))
-    return np.rint(vector * (_LARGEST / largest if largest else 0.0)).astype(np.int8)
+    return np.rint(vector * (_MAX_VALUE / largest if largest else 0.0)).astype(np.int8)
 
 
 def to_uint8(vector: Float32Array) -> npt.NDArray[np.uint8]:
     """Return uint8[dim]: the numbers of `to_int8` plus 128."""
-    return (to_int8(vector).astype(np.int16) + _LARGEST + 1).astype(np.uint8)
+    return (to_int8(vector).astype(np.int16) + _MAX_VALUE + 1).astype(np.uint8)
 
 
 def to_ubinary(vector: Float32Array) -> npt.NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def to_binary(vector: Float32Array) -> npt.NDArray[np.int8]:
     >>> to_binary(np.float32([1, -1, 1, 1, -1, -1, -1, 0])).tolist()
     [48]
     """
-    return (to_ubinary(vector).astype(np.int16) - _LARGEST - 1).astype(np.int8)
+    return (to_ubinary(vector).astype(np.int16) - _MAX_VALUE - 1).astype(np.int8)
 
 
 # None stands for the vector itself, which JSON has as a list of numbers.

@@ -18,7 +18,7 @@ from gemvec.models.runtime import openvino, opset
 from gemvec.models.tensors import TensorSource
 
 _PADDING_ID = 1  # positions start after it, whatever config.json says
-_FURTHEST = 128
+_MAX_DISTANCE = 128
 _POSITIONS = "embeddings.position_embeddings.weight"
 
 
@@ -51,7 +51,7 @@ def build(config: MPNetConfig, inputs: Inputs, tensors: TensorSource) -> openvin
     positions = inputs.positions_after(_PADDING_ID)
     placed = opset.gather(layers.constant(_POSITIONS), positions, np.int64(0))
     hidden = layers.layer_norm(opset.add(layers.embed(), placed), "embeddings.LayerNorm", config.layer_norm_eps)
-    bias = relative_bias(layers, layers.tensor("encoder.relative_attention_bias.weight"), _FURTHEST)
+    bias = relative_bias(layers, layers.tensor("encoder.relative_attention_bias.weight"), _MAX_DISTANCE)
     mask = opset.add(layers.mask(), bias)
     for layer in range(config.num_hidden_layers):
         hidden = _encode(layers, config, hidden, mask, f"encoder.layer.{layer}.")
