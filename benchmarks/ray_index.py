@@ -67,9 +67,9 @@ def write_corpus(folder: Path, count: int) -> None:
 @contextlib.contextmanager
 def calling(when_done: int, act: Callable[[int], None]) -> Generator[None]:
     """Let `gemvec index` call `act` once, when so many documents are done."""
-    from gemvec.cli import index
+    from gemvec.cli import index_request
 
-    shown, acted = index.show_progress, list[int]()
+    shown, acted = index_request.show_progress, list[int]()
 
     @contextlib.contextmanager
     def show(*arguments: Any) -> Generator[Callable[[Any], None]]:
@@ -83,11 +83,11 @@ def calling(when_done: int, act: Callable[[int], None]) -> Generator[None]:
 
             yield notice
 
-    index.show_progress = show
+    index_request.show_progress = show
     try:
         yield
     finally:
-        index.show_progress = shown
+        index_request.show_progress = shown
 
 
 def index_corpus(folder: Path, uri: Path, *flags: str) -> dict[str, Any]:

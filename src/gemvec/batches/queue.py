@@ -111,7 +111,7 @@ class BatchQueue:
 
     @contextmanager
     def _telling(self) -> Generator[None]:
-        """Note that a claim may be committed of which nobody will hear."""
+        """Note that a claim may have been committed without anybody learning of it."""
         try:
             yield
         except StorageFailure:
@@ -124,7 +124,7 @@ class BatchQueue:
         return task
 
     def release_lost(self) -> int:
-        """Give back the chunks whose claim was committed while the news of it was lost; return how many."""
+        """Give back the chunks whose claim was committed without anybody learning of it; return how many."""
         if not self._may_have_lost:
             return 0
         with self._database.write() as connection:

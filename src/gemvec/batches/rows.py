@@ -109,7 +109,7 @@ def delete_job(connection: Connection, job_number: int) -> None:
 
 
 def _is_claimed(by: str | None) -> ColumnElement[bool]:
-    """Return what is true of the chunks that a server has claimed; of all claimed chunks when it shares nothing."""
+    """Return the condition for chunks that the server `by` has claimed; None stands for the only server."""
     is_running = chunks.c.state == ChunkState.RUNNING
     return is_running if by is None else is_running & (chunks.c.claimed_by == by)
 

@@ -275,7 +275,7 @@ class BatchRunner:
         return self._attempts[chunk] >= _ATTEMPTS
 
     async def _keep_time(self) -> None:
-        """Look what there is to do: wake idle slots, end jobs that have expired or are ending; then wait."""
+        """See what there is to do: wake idle slots, end jobs that have expired or are ending; then wait."""
         wake = self._wake
         found = await self._durably(self.queue.look, self._claimable())
         if found.has_work and wake is self._wake:
@@ -346,7 +346,7 @@ class BatchRunner:
             except StorageFailure as error:
                 if _is_lost(error):
                     raise
-                _log.warning("the store of batches takes nothing", extra={"reason": _detail(error)})
+                _log.warning("the store of batches cannot be written", extra={"reason": _detail(error)})
             await asyncio.sleep(seconds)
             seconds = min(2 * seconds, MAX_PAUSE_SECONDS)
 

@@ -20,12 +20,12 @@ from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, est
 from gemvec.client.retries import LastAnswer
 from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
-from gemvec.embedding.checks import refuse_token_ids, refuse_token_vectors, refuse_tokens
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
-from gemvec.embedding.embedder import OnDone, OnSized
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
+from gemvec.embedding.without_tokens import WithoutTokens
 from gemvec.errors import ApiError, BadAnswer, EmptyText, InvalidRequest, ModelNotFound
 from gemvec.figures import Figure
 from gemvec.wire import message
@@ -55,7 +55,7 @@ class _Call:
     last_answer: LastAnswer = field(default_factory=LastAnswer)
 
 
-class RemoteEmbedder:
+class RemoteEmbedder(WithoutTokens):
     """Embeds by asking a server.
 
     Safe to use from several event loops; `close` closes the running loop's connections.
@@ -64,6 +64,8 @@ class RemoteEmbedder:
         weights: the weights that a gemvec server named in its last answer, such as `all-minilm-l6-v2@53aa5117`; None
             before the first answer and for other servers.
     """
+
+    why_without_tokens = "The server gives one vector for each text."
 
     def __init__(
         self,
@@ -151,16 +153,6 @@ class RemoteEmbedder:
         runs = split([len(each) + 1 for each in call.encoded], call.estimates, self._limits)
         return await run_in_order(runs, embed_run, max_concurrency=self._max_concurrency)
 
-    async def embed_tokens(
-        self,
-        model: ServedModel,  # noqa: ARG002 # refused
-        requests: Sequence[EmbedRequest],  # noqa: ARG002
-        *,
-        on_sized: OnSized | None = None,  # noqa: ARG002
-    ) -> list[Embedding]:
-        """Refuse: the network is at the server."""
-        refuse_token_vectors("The server behind gives one vector for a text.")
-
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """Return the requests with their tokens as the server counts them, with one call for each text.
 
@@ -187,20 +179,6 @@ class RemoteEmbedder:
 
         runs = [range(index, index + 1) for index in range(len(texts))]
         return await run_in_order(runs, count, max_concurrency=self._max_concurrency)
-
-    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
-        """Refuse: the vocabulary is at the server."""
-        refuse_token_ids()
-
-    async def list_tokens(
-        self,
-        model: ServedModel,  # noqa: ARG002 # refused
-        texts: Sequence[str],  # noqa: ARG002
-        *,
-        special_tokens: bool = True,  # noqa: ARG002
-    ) -> list[list[TextToken]]:
-        """Refuse: the vocabulary is at the server."""
-        refuse_tokens()
 
     def list_models(self) -> Sequence[ServedModel]:
         """Return every name that is served; ask the server, unless it is Google's, whose names are known."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gemvec.documents.code_names import find_name
@@ -97,27 +97,20 @@ class _Open:
     """A block that is being read.
 
     Attributes:
+        block: what is known of it; its lines are counted from the start of the stretch.
         wrapped: how deep in the tree the definition stands that a wrapper is around; 0 for what is no wrapper.
-        start, core, end, depth, headings, is_definition: those of `CodeBlock`.
     """
 
-    start: int
-    core: int
-    end: int
-    depth: int
-    headings: tuple[str, ...]
-    is_definition: bool
+    block: CodeBlock
     wrapped: int = 0
 
-    def freeze(self, first_line: int) -> CodeBlock:
-        return CodeBlock(
-            start=first_line + self.start,
-            core=first_line + self.core,
-            end=first_line + self.end,
-            depth=self.depth,
-            headings=self.headings,
-            is_definition=self.is_definition,
-        )
+    def takes_name(self, row: int, level: int) -> bool:
+        """Whether a definition in the block, at this line and level, gives it its name."""
+        return not self.block.is_definition and (level == self.wrapped or row == self.block.core)
+
+    def open_inside(self) -> _Frame:
+        """Return what is known inside the block."""
+        return _Frame(self.block.depth, self.block.headings, self)
 
 
 @dataclass(slots=True)
@@ -127,19 +120,19 @@ class _Frame:
     Attributes:
         depth: of the block around it.
         headings: for the blocks in it.
-        block: the block around it.
+        around: the block around it.
         pending: the lines of comments that stay with the next block, first and last plus one; None for none.
     """
 
     depth: int
     headings: tuple[str, ...]
-    block: _Open | None = None
+    around: _Open | None = None
     pending: tuple[int, int] | None = None
 
     def open_inner(self, name: str) -> _Frame:
         """Return what is known in a definition that is no block; comments stay with the first block in it."""
         pending, self.pending = self.pending, None  # or blocks would not be in order
-        return _Frame(self.depth, _join(self.headings, name), self.block, pending)
+        return _Frame(self.depth, _join(self.headings, name), self.around, pending)
 
 
 class _Walk:
@@ -165,7 +158,7 @@ class _Walk:
             while not (is_done or cursor.goto_next_sibling()):
                 self._leave(frames.pop())
                 is_done = not frames or not cursor.goto_parent()
-        return [each.freeze(self._first_line) for each in self._blocks]
+        return [_move(each.block, self._first_line) for each in self._blocks]
 
     def _enter(self, node: Node, frame: _Frame, level: int) -> _Frame | None:
         """Note the block that a node is; return what is known inside, or None if there is nothing to see inside."""
@@ -183,12 +176,11 @@ class _Walk:
         if node.type in _BODIES:
             return frame
         name = find_name(node)
-        block = frame.block
-        if name and block and not block.is_definition and (level == block.wrapped or row == block.core):
-            return self._name(block, frame, name, row)
+        around = frame.around
+        if name and around and around.takes_name(row, level):
+            return self._name(around, frame, name, row)
         if is_first:
-            block = self._add(node, frame, name, level)
-            return _Frame(block.depth, block.headings, block)
+            return self._add(node, frame, name, level).open_inside()
         return frame.open_inner(name) if name else frame
 
     def _is_first(self, node: Node, frame: _Frame) -> bool:
@@ -199,31 +191,39 @@ class _Walk:
 
     def _add(self, node: Node, frame: _Frame, name: str, level: int) -> _Open:
         row = node.start_point.row
-        block = _Open(
+        block = CodeBlock(
             start=frame.pending[0] if frame.pending else row,
             core=row,
             end=_find_end(node),
             depth=frame.depth + 1,
             headings=_join(frame.headings, name),
             is_definition=bool(name),
-            wrapped=level + 1 if node.type in _WRAPPERS else 0,
         )
         frame.pending, self._begun = None, row
-        self._blocks.append(block)
-        return block
+        opened = _Open(block, wrapped=level + 1 if node.type in _WRAPPERS else 0)
+        self._blocks.append(opened)
+        return opened
 
-    def _name(self, block: _Open, frame: _Frame, name: str, row: int) -> _Frame:
+    def _name(self, opened: _Open, frame: _Frame, name: str, row: int) -> _Frame:
         """Give a block the name of the definition in it."""
-        block.headings, block.is_definition, block.core = _join(block.headings, name), True, row
+        headings = _join(opened.block.headings, name)
+        opened.block = replace(opened.block, core=row, headings=headings, is_definition=True)
         frame.pending, self._begun = None, row
-        return _Frame(block.depth, block.headings, block)
+        return opened.open_inside()
 
     def _leave(self, frame: _Frame) -> None:
         """Make a block of comments at the end, which stay with nothing."""
         if frame.pending:
             start, end = frame.pending
-            self._blocks.append(_Open(start, start, end, frame.depth + 1, frame.headings, is_definition=False))
+            self._blocks.append(
+                _Open(CodeBlock(start, start, end, frame.depth + 1, frame.headings, is_definition=False))
+            )
             frame.pending = None
+
+
+def _move(block: CodeBlock, lines: int) -> CodeBlock:
+    """Return a block of a stretch that begins after so many lines of the text."""
+    return replace(block, start=block.start + lines, core=block.core + lines, end=block.end + lines)
 
 
 def _find_end(node: Node) -> int:

@@ -104,7 +104,7 @@ class Filters:
         return bool(self.code) or not is_code(name)
 
     def keeps(self, name: PurePath) -> bool:
-        """Whether what was indexed of a file is none of the run's business, since it may read its kind another time."""
+        """Whether a run leaves alone what was indexed of a file, because another run may read files of its kind."""
         return self.code is None and is_code(name)
 
     def find_reason(self, name: PurePath, *, is_folder: bool = False) -> str | None:

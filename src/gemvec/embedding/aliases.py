@@ -155,7 +155,7 @@ class AliasEmbedder(WrapperEmbedder):
     ) -> tuple[ServedModel, Sequence[EmbedRequest]]:
         """Return the model and the requests for the wrapped embedder, each with the length of its vector.
 
-        The wrapped embedder knows the length of a name of its own, and nothing of the length that an alias promises.
+        The wrapped embedder does not know the length of vectors that an alias promises.
 
         Raises:
             InvalidRequest: a request has options, and the alias takes none.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from gemvec.embedding.embed import EmbedRequest
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
-from gemvec.errors import BadDimensionality, EmptyText, InvalidRequest, TitleNotAllowed, UnsupportedTaskType
+from gemvec.errors import BadDimensionality, EmptyText, TitleNotAllowed, UnsupportedTaskType
 
 # The longest vector of Google's models; nobody may ask for a longer one, unless the network's own is longer.
 _MAX_DIMENSIONALITY = 3072
@@ -49,33 +47,3 @@ def check_request(request: EmbedRequest, served: ServedModel, index: int) -> Non
         raise BadDimensionality(
             f"{{field}} is {wanted}, expected 1 to {longest}.", field="output_dimensionality", index=index
         )
-
-
-def refuse_token_vectors(reason: str) -> NoReturn:
-    """Refuse to embed single tokens.
-
-    Args:
-        reason: why they have no vectors, as a sentence.
-
-    Raises:
-        InvalidRequest: always.
-    """
-    raise InvalidRequest(f"This model has no vectors of single tokens. {reason}")
-
-
-def refuse_tokens() -> NoReturn:
-    """Refuse to list tokens if the model's vocabulary is not available.
-
-    Raises:
-        InvalidRequest: always.
-    """
-    raise InvalidRequest("This model's vocabulary is not available, so its tokens cannot be listed.")
-
-
-def refuse_token_ids() -> NoReturn:
-    """Refuse token ids if the model's vocabulary is not available.
-
-    Raises:
-        InvalidRequest: always.
-    """
-    raise InvalidRequest("{field} has token ids, but this model's vocabulary is not available: send texts instead.")

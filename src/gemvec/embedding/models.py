@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.task_type import TaskType
+from gemvec.errors import ModelNotFound
 
 # The id of the embedder without weights, for tests; it is in no catalogue and no hub.
 FAKE = "fake"
@@ -78,6 +79,22 @@ class ScoringModel:
     def weights(self) -> str:
         """The weights, in the form of `x-gemvec-model`: `bge-reranker-base@8f1c2a3b`."""
         return f"{self.name}@{self.revision}"
+
+
+def find_served(served: Mapping[str, ServedModel], name: str) -> ServedModel:
+    """Return what serves `name`.
+
+    Args:
+        served: every served name.
+        name: what a caller has asked for.
+
+    Raises:
+        ModelNotFound: nothing does.
+    """
+    try:
+        return served[name]
+    except KeyError:
+        raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
 
 
 def relevance_of(logits: Float32Array) -> npt.NDArray[np.float64]:

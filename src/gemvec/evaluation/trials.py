@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from gemvec.embedding.checks import refuse_token_ids, refuse_token_vectors, refuse_tokens
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken
-from gemvec.embedding.embedder import OnDone, OnSized
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.models import ServedModel
+from gemvec.embedding.without_tokens import WithoutTokens
 from gemvec.evaluation.datasets import CorpusDocument
 from gemvec.figures import Figure
 from gemvec.milvus.collection import Collection, open_collection
@@ -73,13 +73,15 @@ class Trial:
         self.collection.drop(self.version)
 
 
-class PrecomputedEmbedder:
+class PrecomputedEmbedder(WithoutTokens):
     """An embedder of queries whose vectors are known.
 
     Args:
         served: the model that made them.
         vectors: float32[native_dim] by query; cut to the dimensionality asked for.
     """
+
+    why_without_tokens = "Nothing is computed."
 
     def __init__(self, served: ServedModel, vectors: Mapping[str, Float32Array]) -> None:
         self._served = served
@@ -107,16 +109,6 @@ class PrecomputedEmbedder:
             on_done(embeddings)
         return embeddings
 
-    async def embed_tokens(
-        self,
-        model: ServedModel,  # noqa: ARG002 # refused
-        requests: Sequence[EmbedRequest],  # noqa: ARG002
-        *,
-        on_sized: OnSized | None = None,  # noqa: ARG002
-    ) -> list[Embedding]:
-        """Refuse: nothing is computed."""
-        refuse_token_vectors("Nothing is computed.")
-
     async def tokenize(
         self,
         model: ServedModel,  # noqa: ARG002 # there is one
@@ -132,20 +124,6 @@ class PrecomputedEmbedder:
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # nothing is computed
         """Return zeros."""
         return [0] * len(texts)
-
-    async def list_tokens(
-        self,
-        model: ServedModel,  # noqa: ARG002 # refused
-        texts: Sequence[str],  # noqa: ARG002
-        *,
-        special_tokens: bool = True,  # noqa: ARG002
-    ) -> list[list[TextToken]]:
-        """Refuse: nothing is computed."""
-        refuse_tokens()
-
-    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
-        """Refuse: nothing is computed."""
-        refuse_token_ids()
 
     async def close(self) -> None:
         """Do nothing."""

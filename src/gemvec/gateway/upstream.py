@@ -16,12 +16,12 @@ from gemvec.client.errors import is_about_the_key
 from gemvec.client.micro_batches import MicroBatchLimits
 from gemvec.client.remote import RemoteEmbedder, estimate_text_tokens
 from gemvec.embedding.checks import check_request
-from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
-from gemvec.embedding.embedder import OnDone, OnSized
+from gemvec.embedding.embed import Embedding, EmbedRequest, Priority
+from gemvec.embedding.embedder import OnDone, WrapperEmbedder
 from gemvec.embedding.gemini_names import find_gemini_name
-from gemvec.embedding.models import ServedModel
+from gemvec.embedding.models import ServedModel, find_served
 from gemvec.embedding.positions import at_positions
-from gemvec.errors import ApiError, InvalidRequest, ModelNotFound, ModelUnavailable, Overloaded, ShuttingDown
+from gemvec.errors import ApiError, InvalidRequest, ModelUnavailable, Overloaded, ShuttingDown
 from gemvec.figures import Figure
 from gemvec.gateway.queue import Call, Item, Queue
 from gemvec.gateway.rate import Rate, RateMeter
@@ -34,7 +34,7 @@ _NOT_ABOUT_A_TEXT = {401, 403, 404, 408, 429}
 _REFUSALS = range(400, 500)
 
 
-class UpstreamEmbedder:
+class UpstreamEmbedder(WrapperEmbedder):
     """An `Embedder` that asks a server on behalf of many callers; belongs to one event loop.
 
     The served names and their weights are fixed when it is made. When the server later answers with other weights, the
@@ -63,6 +63,7 @@ class UpstreamEmbedder:
             ApiError: the server refused.
             TransportFailure: no answer came.
         """
+        super().__init__(remote)
         self._remote = remote
         self._rate = rate
         self._max_waiting_tokens = max_waiting_tokens
@@ -90,15 +91,8 @@ class UpstreamEmbedder:
         return list(self._served.values())
 
     def get_model(self, name: str) -> ServedModel:
-        """Return what serves `name`.
-
-        Raises:
-            ModelNotFound: nothing does.
-        """
-        try:
-            return self._served[name]
-        except KeyError:
-            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
+        """See `Embedder.get_model`."""
+        return find_served(self._served, name)
 
     async def embed(
         self,
@@ -142,30 +136,6 @@ class UpstreamEmbedder:
         if on_done is not None:
             on_done(embeddings)
         return embeddings
-
-    async def embed_tokens(
-        self, model: ServedModel, requests: Sequence[EmbedRequest], *, on_sized: OnSized | None = None
-    ) -> list[Embedding]:
-        """Refuse: the network is at the server."""
-        return await self._remote.embed_tokens(model, requests, on_sized=on_sized)
-
-    async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
-        """Return the requests with their tokens as the server counts them, with one call for each text."""
-        return await self._remote.tokenize(model, requests)
-
-    async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text as the server counts them, with one call for each text."""
-        return await self._remote.count_tokens(model, texts)
-
-    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:
-        """Refuse: the vocabulary is at the server."""
-        return await self._remote.decode(model, token_ids)
-
-    async def list_tokens(
-        self, model: ServedModel, texts: Sequence[str], *, special_tokens: bool = True
-    ) -> list[list[TextToken]]:
-        """Refuse: the vocabulary is at the server."""
-        return await self._remote.list_tokens(model, texts, special_tokens=special_tokens)
 
     async def close(self) -> None:
         """Let calls under way finish, refuse what still waits, and close the connections."""

@@ -144,7 +144,7 @@ class LiteWriter(LiteCollection):
     def _merge_some(self, partition: str) -> bool:
         """Merge some files and delete their indexes; return whether there are fewer files now.
 
-        Of many files with nearly as many rows as a file may have, Lite would merge two at a time into two, for ever.
+        If many files have nearly as many rows as a file may have, Lite would merge two of them into two, endlessly.
         """
         count = len(self._manifest.get_data_files(partition))
         self._merger.maybe_compact(partition, self._manifest, self._delta_index)

@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gemvec.embedding.checks import refuse_token_vectors
 from gemvec.embedding.embed import Float32Array
+from gemvec.embedding.without_tokens import refuse_token_vectors
 from gemvec.errors import UnsupportedModel
 from gemvec.models.cores import count_cores
 from gemvec.models.encoder import Encoder

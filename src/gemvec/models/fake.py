@@ -15,12 +15,13 @@ from hashlib import shake_256
 import numpy as np
 from msgspec import structs
 
-from gemvec.embedding.checks import check_request, refuse_token_ids, refuse_token_vectors, refuse_tokens
-from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, TextToken, Tokens
-from gemvec.embedding.embedder import OnDone, OnSized
+from gemvec.embedding.checks import check_request
+from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
+from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES
-from gemvec.embedding.models import FAKE, ServedModel
-from gemvec.errors import InputTooLong, ModelNotFound
+from gemvec.embedding.models import FAKE, ServedModel, find_served
+from gemvec.embedding.without_tokens import WithoutTokens
+from gemvec.errors import InputTooLong
 from gemvec.figures import Figure
 from gemvec.models.vectors import fit_dimensions, normalise
 
@@ -34,8 +35,10 @@ _OWN_SHARE = 0.2
 _DESCRIPTION = "No model: vectors made from hashes of words, for testing programs."
 
 
-class FakeEmbedder:
+class FakeEmbedder(WithoutTokens):
     """An `Embedder` whose vectors are made from hashes of a text's words; each word counts as a token."""
+
+    why_without_tokens = "Its vectors are made from hashes of words."
 
     def __init__(self) -> None:
         own = ServedModel(
@@ -67,10 +70,7 @@ class FakeEmbedder:
 
     def get_model(self, name: str) -> ServedModel:
         """See `Embedder.get_model`."""
-        try:
-            return self._served[name]
-        except KeyError:
-            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
+        return find_served(self._served, name)
 
     async def embed(
         self,
@@ -86,16 +86,6 @@ class FakeEmbedder:
             on_done(embeddings)
         return embeddings
 
-    async def embed_tokens(
-        self,
-        model: ServedModel,  # noqa: ARG002 # refused
-        requests: Sequence[EmbedRequest],  # noqa: ARG002
-        *,
-        on_sized: OnSized | None = None,  # noqa: ARG002
-    ) -> list[Embedding]:
-        """Refuse: there is no network."""
-        refuse_token_vectors("Its vectors are made from hashes of words.")
-
     async def tokenize(self, model: ServedModel, requests: Sequence[EmbedRequest]) -> list[EmbedRequest]:
         """See `Embedder.tokenize`."""
         return [
@@ -106,20 +96,6 @@ class FakeEmbedder:
     async def count_tokens(self, model: ServedModel, texts: Sequence[str]) -> list[int]:  # noqa: ARG002 # all alike
         """See `Embedder.count_tokens`."""
         return [len(_WORD.findall(text)) for text in texts]
-
-    async def decode(self, model: ServedModel, token_ids: Sequence[Sequence[int]]) -> list[str]:  # noqa: ARG002 # refused
-        """Refuse: a model without weights has no vocabulary."""
-        refuse_token_ids()
-
-    async def list_tokens(
-        self,
-        model: ServedModel,  # noqa: ARG002 # refused
-        texts: Sequence[str],  # noqa: ARG002
-        *,
-        special_tokens: bool = True,  # noqa: ARG002
-    ) -> list[list[TextToken]]:
-        """Refuse: a model without weights has no vocabulary."""
-        refuse_tokens()
 
     def figures(self) -> Iterable[Figure]:
         """Return nothing; see `Embedder.figures`."""

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from gemvec.embedding.embed import Embedding, EmbedRequest, Priority, TextToken
 from gemvec.embedding.embedder import OnDone, OnSized
-from gemvec.embedding.models import ServedModel
-from gemvec.errors import BadSetting, GemvecError, InvalidRequest, ModelNotFound
+from gemvec.embedding.models import ServedModel, find_served
+from gemvec.errors import BadSetting, GemvecError, InvalidRequest
 from gemvec.figures import Figure
 from gemvec.models.engine_choice import EngineChoice, check_device_is_used
 from gemvec.models.engines import engine_of
@@ -131,15 +131,8 @@ class LocalEmbedder:
         return list(self._served.values())
 
     def get_model(self, name: str) -> ServedModel:
-        """Return what serves `name`.
-
-        Raises:
-            ModelNotFound: nothing does.
-        """
-        try:
-            return self._served[name]
-        except KeyError:
-            raise ModelNotFound(f"The model {name!r} is not served here.", name=name) from None
+        """See `Embedder.get_model`."""
+        return find_served(self._served, name)
 
     def figures(self) -> Iterable[Figure]:
         """Return figures on each model and its load."""

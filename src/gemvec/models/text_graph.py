@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gemvec.embedding.checks import refuse_token_vectors
+from gemvec.embedding.without_tokens import refuse_token_vectors
 from gemvec.errors import UnsupportedModel
 from gemvec.models.graph import Graph, Inputs, read_graph
 from gemvec.models.module_graph import add_modules

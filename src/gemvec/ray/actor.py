@@ -1,6 +1,6 @@
 """`ChunkActor`: what runs on a node. Ray sends this class whole, so nothing of gemvec is imported before `open`.
 
-So a node on which gemvec is missing or another one is answers with a sentence instead of a traceback.
+So a node without gemvec, or with another version of it, answers with a sentence instead of a traceback.
 """
 
 from __future__ import annotations

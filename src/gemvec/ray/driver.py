@@ -78,7 +78,7 @@ def _connect(address: str) -> str:
     if address != AUTO:
         try:  # Ray itself would try for minutes
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-        except (OSError, UnicodeError) as error:  # the latter for a name that none can be
+        except (OSError, UnicodeError) as error:  # the latter for what cannot be a host's name
             return f"no Ray cluster answers at {address} ({getattr(error, 'strerror', None) or error})"
     try:
         import_module("ray").init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)

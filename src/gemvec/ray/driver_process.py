@@ -114,7 +114,7 @@ class DriverProcess:
             with suppress(EOFError, OSError):
                 while True:
                     self._take(self._wire.recv())
-        finally:  # also where a message cannot be read: nobody waits for ever
+        finally:  # also where a message cannot be read, so that nobody waits endlessly
             self.is_broken = True
             for number in list(self._waiting):
                 self._settle(number, DriverEndedError())

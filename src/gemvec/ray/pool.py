@@ -104,7 +104,7 @@ class ActorPool:
         )
 
     async def keep(self) -> None:
-        """Start and give back actors as the work asks for it, for ever."""
+        """Start and give back actors as the work requires it, until this is cancelled."""
         while True:
             self._adjust()
             await asyncio.sleep(_TICK_SECONDS)
@@ -321,7 +321,7 @@ class ActorPool:
                 actor = min(free, key=lambda each: each.computing)
                 actor.computing += needed
                 waiter.seat.set_result(actor)
-            elif waiter.is_alone or not waiter.shuns:  # who needs all seats of an actor must not be overtaken for ever
+            elif waiter.is_alone or not waiter.shuns:  # it needs all seats, and must not be overtaken endlessly
                 return
 
     def _fit_for(self, waiter: _Waiter) -> list[_Actor]:

@@ -86,7 +86,7 @@ class Authenticator:
         """Accept `keys` and those of the ring.
 
         Without any, all callers are anonymous, also if they send a key, and only web pages of `origins` and of the
-        server itself may call. If it may not be open, nobody may call then.
+        server itself may call; nobody may call a server that may not be open.
         """
         self._may_be_open = may_be_open
         self._was_needed = False

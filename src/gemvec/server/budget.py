@@ -1,4 +1,4 @@
-"""What requests take of the memory budget (`gemvec/memory.py`): how much, and of whose share; and how large it is."""
+"""How large the memory budget is (`gemvec/memory.py`), how much of it requests take, and whose share that is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_JSON_BYTES = 256 * 2**20
 STREAM_BYTES = 2 * BLOCK_BYTES
 # A vector's value in an answer: a float32, its JSON, and the JSON again in the whole answer.
 ANSWER_VALUE_BYTES = 26
-# What a text takes besides, however short it and its vector are: its request, its tokens, its place in line.
+# What each text takes beside its characters and its vector: its request, its tokens, its place in the queue.
 TEXT_BYTES = 2 * 1024
 
 

@@ -1,8 +1,8 @@
 """How an error is answered: one table from classes to statuses, and the shapes that clients expect.
 
-The clients of each API read errors in its own shape; the route says which. Messages
-of the server's own faults (5xx) are logged and never sent: they may name files of this machine. An error that is not a
-`GemvecError` is INTERNAL, and its message is not even logged, because it may quote the caller's text.
+The clients of each API read errors in its own shape; the route says which. Messages of the server's own faults (5xx)
+are logged and never sent: they may name files of this machine. An error that is not a `GemvecError` is INTERNAL, and
+its message is not even logged, because it may quote the caller's text.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def open_executor(settings: Settings, embedder: Embedder) -> Executor:
         return LocalExecutor(embedder)
     from gemvec.models.local import open_embedder
 
-    open_light = partial(open_embedder, replace(settings, model=light, device=""))  # which is of networks
+    open_light = partial(open_embedder, replace(settings, model=light, device=""))  # --device is for networks only
     return ProcessExecutor(embedder, open_light, weights=fast)
 
 

@@ -21,7 +21,7 @@ _MAX_HEADERS = 100
 _VERSIONS = {"1.0", "1.1"}
 # The scheme and host that a client puts before the path when it thinks the server is a proxy (RFC 9112 section 3.2.2).
 _ORIGIN = re.compile(rb"(https?)://([^/]*)", re.IGNORECASE)
-# Without a name or password before the host, which RFC 9110 section 4.2.4 has servers distrust.
+# Without a name or password before the host, which servers should not trust (RFC 9110 section 4.2.4).
 _HOST = re.compile(rb"(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 
 _STATUS_NAMES = {
@@ -70,7 +70,7 @@ class HeadRules:
 
 
 def _shorten(scope: Scope, origin: re.Match[bytes]) -> None:
-    """Leave the path of an address that began with scheme and host; these count, and the Host header does not."""
+    """Keep only the path of an address that has a scheme and a host; they count instead of the Host header."""
     path = scope["raw_path"][origin.end() :] or b"/"
     scope["raw_path"], scope["path"] = path, unquote(path.decode("ascii"))
     if origin[1].lower() == b"https":  # behind http there may be https, as a proxy says in a header

@@ -65,7 +65,7 @@ class Key:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def state_at(self, now: datetime) -> str:
-        """Return where the key stands at `now`: active, revoked or expired."""
+        """Return the state of the key at `now`: active, revoked or expired."""
         return "revoked" if self.revoked_at else "active" if self.is_usable(now) else "expired"
 
 

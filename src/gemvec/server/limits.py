@@ -104,7 +104,7 @@ class Limiter:
         """Refuse a model's name that the caller's key may not use.
 
         Raises:
-            ModelForbidden: always then.
+            ModelForbidden: it may not.
         """
         if not caller.may_use(name):
             raise _forbidden(name)

@@ -86,8 +86,7 @@ def refuse_foreign_pages(request: HTTPConnection, origins: Collection[str]) -> N
     if _ANY in origins or origin in origins:
         return
     # A public name that leads here may belong to a site that wants the browser to take its page for one of this
-    # server's
-    # (DNS rebinding).
+    # server's pages (DNS rebinding).
     if not _is_private(host) and host not in map(_host_of, origins):
         raise OriginForbidden(
             f"This server asks for no key, so it answers to the public name {shown(host)} only if that is the host "

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scored:
-    """What became of one call.
+    """The result of one call.
 
     Attributes:
         logits: float32[texts], in the order of the texts.

@@ -215,7 +215,7 @@ async def _running(runner: BatchRunner) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _sharing(membership: Membership, queue: BatchQueue) -> AsyncGenerator[None]:
-    """Show the other servers that this one lives, and take over from those that do not; leave at the end."""
+    """Show the other servers that this one is alive, and take over from those that are not; leave at the end."""
     steps = (partial(_beat, membership), partial(_take_over, membership, queue))
     for step in steps:
         await step()
@@ -250,7 +250,7 @@ async def _beat(membership: Membership) -> None:
     try:
         await in_key_thread(membership.beat)
     except StorageFailure as error:
-        log.warning("this server cannot show the others that it lives", extra={"reason": type(error).__name__})
+        log.warning("this server cannot show the others that it is alive", extra={"reason": type(error).__name__})
 
 
 async def _take_over(membership: Membership, queue: BatchQueue) -> None:

@@ -162,7 +162,7 @@ class SharedMeter:
 
     @contextmanager
     def _transaction(self) -> Generator[Connection]:
-        with self._database.join() as connection:  # a server that was taken for dead and lives on counts too
+        with self._database.join() as connection:  # also while the others take this server for dead
             limit_waiting(connection)
             yield connection
 

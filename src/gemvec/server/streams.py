@@ -21,7 +21,7 @@ _EVERY_SECONDS = 1.0
 _TICK_SECONDS = 0.1
 # A proxy closes a connection that says nothing, and a caller who left is only noticed by writing.
 _SILENT_SECONDS = 15.0
-# Then the caller asks again: no stream is for ever.
+# Then the stream ends, and the caller asks again.
 _MAX_SECONDS = 600.0
 MAX_STREAMS = 100
 MAX_STREAMS_OF_OWNER = 10

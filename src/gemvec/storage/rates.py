@@ -18,7 +18,7 @@ _SECOND = 1_000_000  # microseconds
 # A window that ended is kept for so long, in case a server's clock is wrong.
 _KEPT = timedelta(days=1)
 # Rows are held for a few milliseconds, unless the server that holds them was paused. The threads that wait here also
-# show the other servers that this one lives.
+# show the other servers that this one is alive.
 _LOCK_MILLISECONDS = 2000
 
 

@@ -46,14 +46,14 @@ store = Table(
     Column("seen_at", UtcDateTime, nullable=False),  # a moment at which a server ran, a few minutes old at most
 )
 
-# Servers that share the store, see `servers.py`; each has a row for as long as it lives.
+# Servers that share the store, see `servers.py`; each has a row as long as it is alive.
 servers = Table(
     "servers",
     metadata,
     Column("number", _COUNTED, primary_key=True, autoincrement=True),  # the server with the lowest one sweeps
     Column("server_id", String(64), nullable=False),  # in a file of its data folder; stays when it starts again
     Column("token", String(64), nullable=False),  # new whenever it joins
-    Column("beats", BigInteger, nullable=False),  # grows while it lives
+    Column("beats", BigInteger, nullable=False),  # grows while it is alive
     UniqueConstraint("token"),
 )
 

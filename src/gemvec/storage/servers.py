@@ -70,7 +70,7 @@ class Membership:
             connection.execute(insert(servers).values(server_id=self._server_id, token=token, beats=0))
 
     def beat(self) -> None:
-        """Show that this server lives, or join again if the others took it for dead.
+        """Show that this server is alive, or join again if the others took it for dead.
 
         Raises:
             StorageFailure: the database cannot be used.

@@ -154,7 +154,7 @@ class CreateKeyRequest(KeyName, frozen=True, kw_only=True):
     is_admin: Annotated[bool, Field("Whether it may see what concerns all callers.", default=False)] = False
     model: Annotated[str | None, Field("The only served name that it may use; all if absent.")] = None
     limits: Annotated[KeyLimitValues | None, Field("What it may use; as every key if absent.")] = None
-    lifetime_seconds: Annotated[int | None, Field("How long it works; for ever if absent.", kind=INT64)] = None
+    lifetime_seconds: Annotated[int | None, Field("How long it works; without an end if absent.", kind=INT64)] = None
 
 
 class SetKeyRequest(KeyName, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ const SECONDS = { m: 60, h: 3600, d: 86_400, w: 604_800 };
  * @typedef {object} KeyChange
  * @property {string} verb create, set, rotate, revoke or delete
  * @property {string} name of the key
- * @property {string} life how long a new key works, such as 30d; "" for ever
+ * @property {string} life how long a new key works, such as 30d; "" for no end
  * @property {string} overlap how long a replaced key works beside the new one; "" for not at all
  * @property {string} model the only one that it may use; "" for all
  * @property {import("./keylimits.js").Limits} limits of a new key, or all of them from now on
