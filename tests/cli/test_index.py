@@ -92,6 +92,15 @@ def test_documents_left_out_are_printed_and_written_to_the_error_report(docs, ti
         assert told == [json.loads(line)]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_name_that_is_no_text_is_said_and_leaves_the_json_readable(docs, tiny_model):
+    (docs / os.fsdecode(b"bad\xff.md")).write_text("A text.")
+    outcome = run("index", "docs", "--model", tiny_model, "--json")
+    (bad,) = json.loads(outcome.stdout_bytes.decode())["bad"]
+    assert (bad["source"], bad["id"]) == ("docs/bad\ufffd.md", "docs/bad\udcff.md")
+    assert "bytes that are no character" in bad["reason"]
+
+
 def report(*arguments, code=0):
     return json.loads(run("index", *arguments, "--json", code=code).stdout)
 

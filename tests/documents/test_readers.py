@@ -736,6 +736,84 @@ def test_an_encoding_without_a_name_is_guessed_and_the_guess_said(text, encoding
     assert "a guess" in notes[0].reason
 
 
+# A byte of another encoding, a character that is cut off, and half of one as some programs write it in UTF-8.
+BAD_SPOTS = {"byte": b"\xe9 ", "cut": b"\xe6\x97 ", "half": b"\xed\xa0\xbd "}
+
+
+@pytest.mark.parametrize("spot", BAD_SPOTS)
+@pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE, KOREAN, HINDI, JAPANESE])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_bad_spot_in_utf_8_costs_that_spot_and_is_said(text, spot, mark):
+    decoded, notes = decode(mark + text.encode() + BAD_SPOTS[spot] + text.encode())
+    assert decoded == fold(f"{text}\ufffd {text}")
+    assert [each.reason for each in notes] == ["not all of it is utf-8 text: 1 spot is replaced by \ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("before", "encoding", "spot", "after"),
+    [
+        (b"\xff\xfe", "utf-16-le", b"\x3d\xd8", b""),
+        (b"\xfe\xff", "utf-16-be", b"", b"\x20"),
+        (b"\xff\xfe\0\0", "utf-32-le", b"\xff\xff\xff\xff", b""),
+        (b"", "utf-16-le", b"\x3d\xd8", b""),
+    ],
+)
+def test_a_bad_spot_in_wide_text_costs_that_spot(before, encoding, spot, after):
+    decoded, notes = decode(before + GERMAN.encode(encoding) + spot + GERMAN.encode(encoding) + after)
+    assert decoded.replace("\ufffd", "") == GERMAN + GERMAN
+    assert notes
+
+
+def test_a_character_that_is_written_in_two_halves_is_one():
+    halves = "\ud83d\ude00".encode(errors="surrogatepass")
+    assert decode(GERMAN.encode() + halves) == (f"{GERMAN}\U0001f600", ())
+
+
+def test_an_encoding_is_guessed_from_where_it_shows():
+    assert decode(b"word " * 100_000 + GERMAN.encode("cp1252"))[0].endswith(GERMAN)
+
+
+@pytest.mark.parametrize("head", ["", '<meta charset="utf-8">', '<?xml version="1.0" encoding="UTF-8"?><html>'])
+@pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE.strip(), JAPANESE])
+def test_a_bad_spot_in_a_page_costs_that_spot_and_is_said(text, head):
+    page = f"{head}<title>{text}</title><p>{text}".encode() + b"\xe9 </p><p>" + text.encode() + b"</p>"
+    read = read_html(page)
+    assert read.title == fold(text)
+    assert read.text == fold(f"{text}\ufffd\n\n{text}")
+    assert "1 spot is replaced" in read.notes[0].reason
+
+
+@pytest.mark.parametrize(("text", "encoding"), [(RUSSIAN, "koi8-r"), (JAPANESE, "shift_jis"), (CHINESE, "gb2312")])
+def test_a_page_is_read_in_the_encoding_that_it_names(text, encoding):
+    page = f'<meta charset="{encoding}"><p>{text.strip()}</p>'.encode(encoding)
+    read = read_html(page)
+    assert read.text == fold(text.strip().replace("\uff0c", "\uff0c"))
+    assert not read.notes
+
+
+@pytest.mark.parametrize(
+    "page", [b'<?xml version="1.0"?><doc><p>Hello</p></doc>', b"./file/path.html", b"https://a.example/"]
+)
+def test_a_page_that_hardly_looks_like_one_is_read_without_warnings(page):
+    assert read_html(page).text
+
+
+@pytest.mark.parametrize("unseen", ['<?xml version="1.0"?>', "<?php echo 1 ?>", "<!ENTITY a>", "<!-- a -->"])
+def test_what_browsers_take_for_comments_is_no_text(unseen):
+    assert read_html(f"{unseen}<p>Seen {unseen}too</p>".encode()).text == "Seen too"
+
+
+def test_the_title_of_a_page_without_a_head_is_no_text():
+    read = read_html(b"<!doctype html><title>The title</title><p>The text")
+    assert (read.title, read.text) == ("The title", "The text")
+
+
+def test_a_page_in_another_encoding_than_it_names_is_guessed():
+    read = read_html(f'<meta charset="utf-8"><p>{GERMAN}</p>'.encode("cp1252"))
+    assert read.text == GERMAN
+    assert "a guess" in read.notes[0].reason
+
+
 @pytest.mark.parametrize(
     "data", [b"\0\1\2\0\xff", b"PK\x03\x04\0\0\x08\0\xb7", b"text with a \0 NUL", b"a/b.md\0c/d.md\0e\0"]
 )

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gemvec.documents.document import BadDocument, Document
+from gemvec.documents.document import BadDocument, Document, settle_document
 from gemvec.documents.records import RecordFields, read_records
 from gemvec.documents.text import UnreadableDocument
 
@@ -213,3 +213,22 @@ def test_a_line_in_another_encoding_than_the_rest_is_read_by_itself(tmp_path):
     german = "Die Größe der Übung überrascht für einen schönen Tag in München."
     path.write_bytes((line % "plain").encode() + (line % german).encode("cp1252") + (line % "höher").encode())
     assert [document.text for document in read(path)] == ["plain", german, "höher"]
+
+
+@pytest.mark.parametrize("spot", [b"\xe9 ", b"\xe6\x97 ", b"\xed\xa0\xbd "])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_a_bad_spot_costs_that_spot_of_its_record_and_is_said(tmp_path, name, spot):
+    text = "Резервное копирование"
+    line = '{"id": %d, "text": "%s%s"}'
+    row = {"a.csv": "%d,%s%s\n", "a.jsonl": f"{line}\n", "a.json": f"{line},"}[name]
+    rows = [(row % (number, text, "@" * (number == 2))).encode().replace(b"@", spot) for number in range(1, 5)]
+    start, end = {"a.csv": (b"id,text\n", b""), "a.jsonl": (b"", b""), "a.json": (b"[", b'{"text": "end"}]')}[name]
+    (tmp_path / name).write_bytes(start + b"".join(rows) + end)
+    documents = [settle_document(each) for each in read(tmp_path / name)][:4]
+    assert [each.text.rstrip() for each in documents] == [text, f"{text}\ufffd", text, text]
+    assert [bool(each.notes) for each in documents] == [False, True, False, False]
+
+
+def test_a_zero_in_a_row_costs_no_other_row(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"id,text\n1,good one\n2,bad\0 row\n" + b"3,good too\n" * 20)
+    assert [each.text for each in read(tmp_path / "a.csv")][:3] == ["good one", "bad row", "good too"]

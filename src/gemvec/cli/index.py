@@ -209,7 +209,8 @@ def _run(request: IndexRequest) -> IndexOutcome:
 def _report(request: IndexRequest, outcome: IndexOutcome, *, as_json: bool) -> None:
     report_left_out(outcome, request.error_report, request.console)
     if as_json:
-        typer.echo(json.dumps(to_json(outcome), ensure_ascii=False))
+        # In file names, bytes that are no characters are written as JSON writes half a character.
+        typer.echo(json.dumps(to_json(outcome), ensure_ascii=False).encode(errors="backslashreplace"))
     else:
         show(outcome, request.settings, Console())
 

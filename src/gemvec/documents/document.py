@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal, cast
 
 from gemvec.documents.code_blocks import CodeBlock
+from gemvec.documents.text import DecodedText, replace_halves
 
 DocumentFormat = Literal["markdown", "text", "code"]
 
 # Lengths of the collection's fields in bytes (Milvus counts bytes, and refuses a longer value).
 MAX_ID_BYTES = 1024
 MAX_METADATA_BYTES = 65_000
-
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +35,12 @@ class Note:
     source: str = ""
     place: str = ""
     id: str = ""
+
+
+def note_decoding(decoded: DecodedText) -> tuple[Note, ...]:
+    """Return the notes for a text whose encoding was guessed, or which has bad spots."""
+    guess = f"its encoding is a guess: {decoded.guess}" if decoded.guess else ""
+    return tuple(Note(reason=reason) for reason in (guess, decoded.damage) if reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +178,12 @@ def repair_document(document: Document) -> Document:
     metadata = _repair_value(dict(document.metadata))
     if repaired == texts and metadata == document.metadata:
         return document
-    note = Note(reason="it has half a character (a lone surrogate), replaced by \ufffd")
+    note = Note(reason="it has half a character, or bytes that are no character, replaced by \ufffd")
     return replace(document, **repaired, metadata=metadata, notes=(*document.notes, note))
 
 
 def _repair_text(text: str) -> str:
-    return text if text.isascii() else _HALF.sub("\ufffd", text)
+    return text if text.isascii() else replace_halves(text)[0]
 
 
 def _repair_value(value: Any) -> Any:
@@ -198,7 +202,7 @@ def check_id(document_id: str) -> str | None:
     try:
         size = len(document_id.encode())
     except UnicodeEncodeError:
-        return "its id has half a character (a lone surrogate)"
+        return "its id has half a character, or bytes that are no character"
     if not 0 < size <= MAX_ID_BYTES:
         return f"its id must have 1 to {MAX_ID_BYTES} bytes"
     return "its id has control characters" if min(document_id) < " " else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 
@@ -37,8 +38,10 @@ def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[N
     chapters, notes = list[str](), list[Note]()
     for name in spine:
         try:
-            if text := read_page(archive.read(name)).text:
-                chapters.append(text)
+            page = read_page(archive.read(name))
+            notes += [replace(each, place=name) for each in page.notes]
+            if page.text:
+                chapters.append(page.text)
         except UnreadableDocument:
             reason = f"its part {name or 'without a name'} is missing or damaged, and left out"
             notes.append(Note(reason=reason, is_loss=True, place=name))

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, AnyStr, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from gemvec.documents.document import Note
+from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.html_plain import read_plain
+from gemvec.documents.text import DecodedText, decode_as, decode_text, find_codec, is_utf8
 from gemvec.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 # What browsers do not show, and what is there to be clicked and not to be read.
 _UNSEEN = frozenset(
-    {"script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "meta", "link"}
-    | {"nav", "menu", "dialog", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
+    {"script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "title", "meta"}
+    | {"link", "nav", "menu", "dialog", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
 )
 _UNREAD_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "tablist"})
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -45,6 +46,8 @@ _MIN_LINKS, _LINK_SHARE = 4, 0.9
 
 # How deep elements may lie in each other: what reads the tree calls itself for every level.
 _MAX_DEPTH = 150
+# A page in another encoding than it names has more bytes that are no character.
+_MAX_BAD_SHARE = 0.01
 # How an item of a list starts.
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]")
 
@@ -56,7 +59,7 @@ class WebPage:
     Attributes:
         text: Markdown.
         title: the page's title, or its first heading; empty when it has neither.
-        notes: why its structure was not kept.
+        notes: how its encoding was found, and why its structure was not kept.
     """
 
     text: str
@@ -64,23 +67,47 @@ class WebPage:
     notes: tuple[Note, ...] = ()
 
 
+def decode_page(data: bytes) -> DecodedText:
+    """Return the markup of a page in UTF-8, in the encoding that its mark or the page itself names, or by a guess.
+
+    Raises:
+        UnreadableDocument: it is not text.
+    """
+    from bs4.dammit import EncodingDetector
+
+    if not data[:4].count(0) and data.count(0) <= _MAX_BAD_SHARE * len(data):  # browsers pass over single zeros
+        data = data.replace(b"\0", b"")
+    codec = find_codec(EncodingDetector.find_declared_encoding(data, is_html=True) or "")
+    if codec and not codec.startswith("utf") and (data.isascii() or not is_utf8(data)):
+        decoded = decode_as(data, codec)
+        if decoded.text.count("\ufffd") <= _MAX_BAD_SHARE * len(decoded.text):
+            return decoded
+    return decode_text(data)
+
+
 def read_page(data: bytes | str) -> WebPage:
-    """Return the visible text of a page, or of a piece of one, as Markdown."""
+    """Return the visible text of a page, or of a piece of one, as Markdown.
+
+    Raises:
+        UnreadableDocument: it is not text.
+    """
     try:
         from gemvec.documents.html_tree import UnusualPage, parse_page
     except ImportError as error:
         raise MissingDependency("HTML needs more packages.", extra="milvus") from error
-    data = _close_markup(data)
+    decoded = decode_page(data) if isinstance(data, bytes) else DecodedText(data)
+    notes, markup = note_decoding(decoded), _close_markup(decoded.text)
+    del data, decoded
     page, reason = _Page(), ""
     try:
-        parse_page(data, _MAX_DEPTH, page.add)
+        parse_page(markup, _MAX_DEPTH, page.add)
     except UnusualPage as error:
         reason = str(error)
     if reason:
         gc.collect()  # the elements so far, which refer to each other
-        text, title = read_plain(data)
-        return WebPage(text, _clean(title), (Note(reason=reason),))
-    return WebPage("".join(page.parts).strip(), page.title or page.heading)
+        text, title = read_plain(markup)
+        return WebPage(text, _clean(title), (*notes, Note(reason=reason)))
+    return WebPage("".join(page.parts).strip(), page.title or page.heading, notes)
 
 
 class _Page:
@@ -131,26 +158,13 @@ def _fill_tables(page: BeautifulSoup) -> None:
     fill_tables(page)
 
 
-def _close_markup(data: bytes | str) -> bytes | str:
-    """Return `data` with the beginnings of comments and elements that do not end as text: they take long to parse.
-
-    UTF-16 and UTF-32 stay as they are.
-    """
-    if isinstance(data, bytes):
-        if b"\0" in data[:4] or not _is_open(data, b"<!--", b"-->", b"<", b">"):
-            return data
-        return cast("str", _close_markup(data.decode("latin-1"))).encode("latin-1")  # only ASCII characters change
-    if not _is_open(data, "<!--", "-->", "<", ">"):
-        return data
-    start = data.find("<!--", max(data.rfind("-->"), 0))
+def _close_markup(markup: str) -> str:
+    """Return a page with the beginnings of comments and elements that do not end as text: they take long to parse."""
+    start = markup.find("<!--", max(markup.rfind("-->"), 0))
     if start >= 0:  # it may stand in a script or an attribute, so nothing is cut
-        data = data[:start] + data[start:].replace("<!--", "&lt;!--")
-    end = data.rfind(">") + 1
-    return data[:end] + data[end:].replace("<", "&lt;")
-
-
-def _is_open(data: AnyStr, comment: AnyStr, comment_end: AnyStr, start: AnyStr, end: AnyStr) -> bool:
-    return data.find(comment, max(data.rfind(comment_end), 0)) >= 0 or data.find(start, data.rfind(end) + 1) >= 0
+        markup = markup[:start] + markup[start:].replace("<!--", "&lt;!--")
+    end = markup.rfind(">") + 1
+    return markup[:end] + markup[end:].replace("<", "&lt;") if markup.find("<", end) >= 0 else markup
 
 
 def _clean(text: str) -> str:
@@ -158,10 +172,13 @@ def _clean(text: str) -> str:
 
 
 def _drop_unread(page: BeautifulSoup) -> None:
-    from bs4 import Comment
+    from bs4 import CData
+    from bs4.element import PreformattedString
 
-    for comment in page.find_all(string=lambda text: isinstance(text, Comment)):
-        comment.extract()
+    # Comments, also `<?xml ...?>` and `<?php ...?>`, which browsers take for such.
+    for comment in page.find_all(string=lambda text: isinstance(text, PreformattedString)):
+        if not isinstance(comment, CData):
+            comment.extract()
     for tag in list(_find(page, _is_unread)):
         tag.decompose()
     for tag in list(_find(page, _is_furniture)):

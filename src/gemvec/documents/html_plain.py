@@ -12,13 +12,10 @@ _INLINE = frozenset(
 _UNSEEN = frozenset({"script", "style", "noscript", "template", "svg", "iframe", "nav", "menu", "select", "textarea"})
 
 
-def read_plain(data: bytes | str) -> tuple[str, str]:
+def read_plain(markup: str) -> tuple[str, str]:
     """Return the text of a page, a line for each of its blocks, and its title."""
-    from bs4.dammit import UnicodeDammit
-
-    markup = data if isinstance(data, str) else UnicodeDammit(data, is_html=True).unicode_markup
     reader = _Reader()
-    reader.feed(markup or "")
+    reader.feed(markup)
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.parts).split("\n"))
     return "\n".join(line for line in lines if line), "".join(reader.title)

@@ -6,10 +6,11 @@ has copies of the elements that are open where it starts, so that it reads as it
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, Tag, XMLParsedAsHTMLWarning
 from bs4.element import NavigableString, PageElement
 
 from gemvec.documents.content import refuse_large_page
@@ -66,11 +67,11 @@ class UnusualPage(Exception):
     """A page has no tree that can be read; the message says why it has no structure."""
 
 
-def parse_page(data: bytes | str, max_depth: int, take: Callable[[BeautifulSoup, str], None]) -> None:
+def parse_page(markup: str, max_depth: int, take: Callable[[BeautifulSoup, str], None]) -> None:
     """Parse a page, or a piece of one.
 
     Args:
-        data: the page.
+        markup: the page.
         max_depth: how many levels deep elements may lie in each other.
         take: called with the tree of each piece, and what is between its text and that of the next one; `BELOW_ROW`
             where a table goes on, of which the next piece has the rows below `NO_HEADER`.
@@ -78,18 +79,21 @@ def parse_page(data: bytes | str, max_depth: int, take: Callable[[BeautifulSoup,
     Raises:
         UnusualPage: elements lie too deeply in each other, or too many are in one that cannot be divided.
     """
-    pieces = _Page(data, max_depth, take)
+    with warnings.catch_warnings():
+        for each in (MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning):  # it is a page because its name says so
+            warnings.simplefilter("ignore", each)
+        pieces = _Page(markup, max_depth, take)
     pieces.end()
 
 
 class _Page(BeautifulSoup):
-    def __init__(self, data: bytes | str, max_depth: int, take: Callable[[BeautifulSoup, str], None]) -> None:
+    def __init__(self, markup: str, max_depth: int, take: Callable[[BeautifulSoup, str], None]) -> None:
         self._max_depth = max_depth
         self._take = take
-        super().__init__(data, "html.parser")
+        super().__init__(markup, "html.parser")
 
     def reset(self) -> None:
-        """Start, or start again in another encoding."""
+        """Start."""
         refuse_large_page(cast("str", self.markup))
         self._elements, self._next_try = 0, _PIECE_ELEMENTS
         self._skipped: list[bool] = []  # of the `span` elements that are open in code: whether it has no tag

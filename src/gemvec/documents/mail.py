@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.feedparser import BytesFeedParser
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any, cast
 
-from gemvec.documents.document import Note
+from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.html import read_page
 from gemvec.documents.text import DecodedText, UnreadableDocument, decode_text, find_codec
 
@@ -61,12 +61,11 @@ def read_eml(data: bytes) -> Mail:
     text = "\n\n".join(body.text for body in bodies)
     if text.lstrip().startswith(_PGP):
         raise UnreadableDocument("it is encrypted (PGP)")
-    guesses = (Note(reason=f"its encoding is a guess: {body.guess}") for body in bodies if body.guess)
     return Mail(
         text=text,
         subject=read_header(message, "subject"),
         headers={name: value for name in HEADERS if (value := read_header(message, name))},
-        notes=(*guesses, *note_attachments(names)),
+        notes=(*(note for body in bodies for note in note_decoding(body)), *note_attachments(names)),
     )
 
 
@@ -155,7 +154,7 @@ def _read_body(body: EmailMessage) -> DecodedText:
     is_page = body.get_content_type() == "text/html"
     said = _CHARSET.search(payload[:_LOOK_BYTES]) if is_page else None
     decoded = _decode(payload, body.get_content_charset("") or (said[1].decode("ascii") if said else ""))
-    return DecodedText(read_page(decoded.text).text, decoded.guess) if is_page else decoded
+    return replace(decoded, text=read_page(decoded.text).text) if is_page else decoded
 
 
 def _decode(payload: bytes, charset: str) -> DecodedText:

@@ -12,7 +12,7 @@ from email.policy import default
 from struct import Struct
 from typing import TYPE_CHECKING, Any, cast
 
-from gemvec.documents.document import Note
+from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.html import read_page
 from gemvec.documents.mail import HEADERS, Mail, note_attachments, read_eml, read_header
 from gemvec.documents.text import UnreadableDocument, decode_text
@@ -57,8 +57,7 @@ def read_msg(data: bytes) -> Mail:
         return Mail(text=signed.text, subject=subject, headers=headers, notes=signed.notes)
     names = [each.file_name for each in files if not each.is_in_body]
     text = _read_body(message)
-    guesses = dict.fromkeys(message.guesses)
-    notes = (*(Note(reason=f"its encoding is a guess: {guess}") for guess in guesses), *note_attachments(names))
+    notes = (*dict.fromkeys(message.notes), *note_attachments(names))
     return Mail(text=text, subject=subject, headers=headers, notes=notes)
 
 
@@ -87,14 +86,14 @@ class _Item:
     """A message, one of its receivers, or one of its attachments.
 
     Attributes:
-        guesses: the encodings of texts whose encoding was guessed.
+        notes: on texts whose encoding was guessed.
     """
 
     def __init__(self, storage: Storage, offset: int, above: _Item | None = None) -> None:
         self._storage = storage
         self._above = above
         self._values = dict(_PROPERTY.iter_unpack(_cut_properties(storage, offset)))
-        self.guesses: list[str] = above.guesses if above else []
+        self.notes: list[Note] = above.notes if above else []
 
     def find(self, name: str) -> Iterator[_Item]:
         """Yield the items whose names start with `name`."""
@@ -153,8 +152,7 @@ class _Item:
         if encoding:
             return data.decode(encoding, errors="replace")
         decoded = decode_text(data.rstrip(b"\0"))
-        if decoded.guess:
-            self.guesses.append(decoded.guess)
+        self.notes += note_decoding(decoded)
         return decoded.text
 
     def _find_encoding(self, codepage: int) -> str:

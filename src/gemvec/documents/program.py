@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from gemvec.documents.code_blocks import CodeBlock, find_code_blocks
-from gemvec.documents.document import Note
+from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.languages import Language
 from gemvec.documents.text import UnreadableDocument, decode_text, find_codec
 
@@ -46,7 +46,7 @@ def read_program(data: bytes, language: Language) -> Program:
     decoded = decode_text(_recode(data))
     if _XML.match(decoded.text):  # Qt's translations are called `.ts`, too
         raise UnreadableDocument(f"it is XML, although its name says {language.name}")
-    notes = [Note(reason=f"its encoding is a guess: {decoded.guess}")] if decoded.guess else []
+    notes = [*note_decoding(decoded)]
     text = decoded.text
     if long := _LONG_LINE.search(text):
         notes.append(_describe_long_lines(text, long.start()))

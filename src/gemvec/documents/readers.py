@@ -17,7 +17,7 @@ from typing import IO, Any
 from gemvec.documents.asciidoc import asciidoc_to_markdown
 from gemvec.documents.code_blocks import CodeBlock
 from gemvec.documents.content import Content, measure, refuse_large_file, refuse_large_text
-from gemvec.documents.document import DocumentFormat, Note
+from gemvec.documents.document import DocumentFormat, Note, note_decoding
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.html import read_page
@@ -33,7 +33,7 @@ from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.sheets import read_sheets
 from gemvec.documents.slides import read_slides
 from gemvec.documents.subtitles import read_cues
-from gemvec.documents.text import UnreadableDocument, decode_text, fold
+from gemvec.documents.text import DecodedText, UnreadableDocument, decode_text, fold
 from gemvec.documents.word import read_docx, read_odt
 
 _BLOCK_BYTES = 2**20
@@ -55,18 +55,18 @@ class ReadText:
 
 
 def decode(data: bytes) -> tuple[str, tuple[Note, ...]]:
-    """Return the text of a file in plain characters, with a note if its encoding is a guess.
+    """Return the text of a file in plain characters, with notes if its encoding is a guess, or it has bad spots.
 
     Raises:
         UnreadableDocument: it is not text.
     """
     decoded = decode_text(data)
-    return fold(refuse_large_text(decoded.text)), note_guess(decoded.guess)
+    return fold(refuse_large_text(decoded.text)), note_decoding(decoded)
 
 
 def note_guess(encoding: str) -> tuple[Note, ...]:
     """Return the note for an encoding that was guessed; none when `encoding` is empty."""
-    return (Note(reason=f"its encoding is a guess: {encoding}"),) if encoding else ()
+    return note_decoding(DecodedText("", guess=encoding))
 
 
 def read_text(data: bytes) -> ReadText:
@@ -301,7 +301,7 @@ def _find_version(package: str) -> str:
 
 
 # Part of the digest of a file: raise it when a reader would turn the same file into another text.
-READERS_VERSION = 3
+READERS_VERSION = 4
 
 READERS = (
     Reader(

@@ -15,7 +15,7 @@ from gemvec.documents.document import BadDocument, Document, to_json
 from gemvec.documents.json_values import TOO_MANY_VALUES, JsonValues, has_many_values
 from gemvec.documents.readers import note_guess
 from gemvec.documents.tables import TableRow, open_table
-from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding, fold
+from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, find_encoding, fold, is_damaged_utf8
 from gemvec.errors import MissingDependency
 
 _MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32, little-endian
@@ -137,9 +137,7 @@ def _read_json(path: Path, source: str, fields: RecordFields) -> Iterator[Docume
         encoding, is_guess = find_encoding(file.read(_LOOK_BYTES))
         file.seek(0)
         notes = note_guess(encoding if is_guess else "")
-        # A guess from the start of a file may not fit the rest.
-        errors = "replace" if is_guess else "strict"
-        values = JsonValues(io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=""))
+        values = JsonValues(io.TextIOWrapper(file, encoding=encoding, errors=HALVE, newline=""))
         is_list = values.is_list
         for number, record in enumerate(values, start=1):
             found = _read_value(record, source=source, place=f"record {number}" if is_list else "", fields=fields)
@@ -179,7 +177,7 @@ class _Lines:
     def __iter__(self) -> Iterator[tuple[str | None, str]]:
         encoding = find_encoding(self._sample)[0] if self._sample[:4].count(0) or self._sample[:2] in _MARKS else ""
         if encoding.startswith(("utf-16", "utf-32")):
-            with io.TextIOWrapper(self._file, encoding=encoding, errors="replace") as text:
+            with io.TextIOWrapper(self._file, encoding=encoding, errors=HALVE) as text:
                 for line, length in _cut_lines(text, "\n"):
                     self.read_bytes += length * _WIDTHS[encoding[:6]]
                     yield line, ""
@@ -193,8 +191,10 @@ class _Lines:
             try:
                 yield line.decode("utf-8-sig"), ""
             except UnicodeDecodeError:
-                guess = guess or self._guess(line)
-                yield line.decode(guess or "utf-8", errors="replace"), guess
+                is_damaged = is_damaged_utf8(line)
+                guess = guess if guess or is_damaged else self._guess(line)
+                encoding = "" if is_damaged else guess
+                yield line.decode(encoding or "utf-8", errors=HALVE), encoding
 
     def _guess(self, line: bytes) -> str:
         for data in (self._sample, line):

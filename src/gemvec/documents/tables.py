@@ -13,12 +13,13 @@ from typing import IO, Any
 
 from gemvec.documents.document import Note
 from gemvec.documents.readers import note_guess
-from gemvec.documents.text import SAMPLE_BYTES, UnreadableDocument, find_encoding
+from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, find_encoding
 
 _DELIMITERS = ",;\t|"
 # The first line of a file for Excel may name the delimiter.
 _SAID_DELIMITER = re.compile(r"\ufeff?sep=(.)\r?\n")
 _SAMPLE_ROWS = 200
+_MAX_ZERO_SHARE = 0.01
 # A row of more characters is left out, so that a quote that is never closed does not take the rest of the file.
 _MAX_ROW_CHARACTERS = 8 * 2**20
 _MAX_NAME_CHARACTERS = 64
@@ -83,8 +84,10 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     csv.field_size_limit(max(2 * _MAX_ROW_CHARACTERS, SAMPLE_BYTES))
     data = file.read(SAMPLE_BYTES)
     file.seek(0)
-    encoding, is_guess = find_encoding(data)
-    sample = data.decode(encoding, errors="replace")
+    # Exports of databases have single zeros in values.
+    has_few_zeros = not data[:4].count(0) and data.count(0) <= _MAX_ZERO_SHARE * len(data)
+    encoding, is_guess = find_encoding(data.replace(b"\0", b"") if has_few_zeros else data)
+    sample = data.decode(encoding, errors=HALVE).replace("\0", "")
     said = _SAID_DELIMITER.match(sample)
     sample = sample[said.end() :] if said else sample
     options = _sniff(sample, said[1] if said else "\t" if is_tab_separated else _DELIMITERS)
@@ -100,7 +103,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     if rows and not has_header:
         notes.append(Note(reason="it seems to have no header; its columns are called column_1 and so on"))
     # A guess from the start of a file may not fit the rest.
-    text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+    text = io.TextIOWrapper(file, encoding=encoding, errors=HALVE, newline="")
     if said:
         text.readline()
     reader = _read_lines(text, options)
@@ -145,7 +148,7 @@ def _read_line(text: io.TextIOWrapper) -> str:
         raise UnreadableDocument(
             f"one of its lines has more than {_MAX_ROW_CHARACTERS:,} characters, which would take much memory; split it"
         )
-    return line
+    return line.replace("\0", "")
 
 
 def _closes_quotes(row: str, options: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -16,6 +16,14 @@ _MARKS = (
 )
 # How much a guess looks at; more takes seconds and does not help.
 SAMPLE_BYTES = 2**18
+# Text is UTF-8 with bad spots if it has this many good characters beyond ASCII for each bad byte. By chance, texts in
+# other encodings have fewer: 0.6 for Russian in GBK.
+_GOOD_FOR_BAD = 2
+# Text in another encoding than its mark says has more bad spots than this.
+_MAX_BAD_SHARE = 0.05
+# How to decode text that may have bad spots, for `bytes.decode` and the like: each becomes half a character, which
+# `repair_document` replaces and notes.
+HALVE = "gemvec.halve"
 # Used instead of a guess with little confidence: the encoding of most files that are not UTF-8.
 _MIN_CONFIDENCE, _USUAL_ENCODING = 0.06, "cp1252"
 # For code pages of DOS and of old Macs, of which few texts are left.
@@ -32,6 +40,7 @@ _USUAL_SHARE, _ZERO_SHARE = 0.95, 0.6
 _FOLDED_KINDS = frozenset({"wide", "narrow", "font", "initial", "medial", "final", "isolated", "square", "noBreak"})
 # As browsers read these names.
 _AS_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class UnreadableDocument(ValueError):
@@ -43,12 +52,14 @@ class DecodedText:
     """The text of some bytes.
 
     Attributes:
-        text: lines end with a line feed.
+        text: lines end with a line feed; what could not be decoded is U+FFFD.
         guess: the encoding, if it was guessed; otherwise empty.
+        damage: what could not be decoded, as a sentence; empty when everything could.
     """
 
     text: str
     guess: str = ""
+    damage: str = ""
 
 
 def decode_text(data: bytes) -> DecodedText:
@@ -58,15 +69,29 @@ def decode_text(data: bytes) -> DecodedText:
         UnreadableDocument: it is not text.
     """
     encoding, is_guess = find_encoding(data)
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        if not is_guess:
-            raise UnreadableDocument(f"it is not {encoding.removesuffix('-sig')} text: {error.reason}") from error
-        text = data.decode(encoding, errors="replace")  # the sample was right
-    if "\0" in text:
+    decoded = decode_as(data, encoding)
+    if "\0" in decoded.text:
         raise UnreadableDocument("it is not text: it holds NUL characters")
-    return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), encoding if is_guess else "")
+    return replace(decoded, guess=encoding) if is_guess else decoded
+
+
+def decode_as(data: bytes, encoding: str) -> DecodedText:
+    """Return text whose encoding is known, also if it has bad spots.
+
+    Raises:
+        UnreadableDocument: it has a byte order mark, and is not what the mark says.
+    """
+    text, damage = data.decode(encoding, errors=HALVE), ""
+    if not text.isascii():
+        text, bad = replace_halves(text)
+        if bad > max(_MAX_BAD_SHARE * len(text), 1) and data.startswith(tuple(mark for mark, _ in _MARKS)):
+            raise UnreadableDocument(f"it is not {encoding.removesuffix('-sig')} text, although it is marked as that")
+        if bad:
+            name = encoding.removesuffix("-sig")
+            damage = (
+                f"not all of it is {name} text: {bad:,} {'spot is' if bad == 1 else 'spots are'} replaced by \ufffd"
+            )
+    return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), damage=damage)
 
 
 def find_encoding(data: bytes) -> tuple[str, bool]:
@@ -82,14 +107,38 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
         data.decode()
     except UnicodeDecodeError as error:
         # The start of a file may end inside a character.
-        if error.reason == "unexpected end of data" and error.start > len(data) - 4 and len(data) >= SAMPLE_BYTES:
+        is_cut = error.reason == "unexpected end of data" and error.start > len(data) - 4 and len(data) >= SAMPLE_BYTES
+        if is_cut or is_damaged_utf8(data):
             return "utf-8", False
-    else:
-        if escaped := _find_escaped(data):
-            return escaped, True
-        if b"\0" not in data:
-            return "utf-8", False
+        return _guess(_find_sample(data, error.start)), True
+    if escaped := _find_escaped(data):
+        return escaped, True
+    if b"\0" not in data:
+        return "utf-8", False
     return _guess(data[:SAMPLE_BYTES]), True
+
+
+def _find_sample(data: bytes, first_bad: int) -> bytes:
+    """Return what tells the encoding of bytes: their start, or if that is only ASCII, where other letters begin."""
+    start = data[:SAMPLE_BYTES]
+    if first_bad < SAMPLE_BYTES or b"\0" in start:
+        return start
+    return data[first_bad - SAMPLE_BYTES // 2 : first_bad + SAMPLE_BYTES // 2]
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8 text, also if it has bad spots."""
+    return _decodes(data, "utf-8") or is_damaged_utf8(data)
+
+
+def is_damaged_utf8(data: bytes) -> bool:
+    """Whether bytes that cannot be decoded are UTF-8 text with bad spots, such as half a character."""
+    if b"\0" in data:
+        return False
+    text = data.decode(errors=HALVE)
+    bad = len(_HALF.findall(text))
+    good = len(text) - len(text.encode("ascii", errors="ignore")) - bad
+    return good >= _GOOD_FOR_BAD * bad
 
 
 def _guess(sample: bytes) -> str:
@@ -147,7 +196,7 @@ def _is_text(data: bytes, encoding: str, *, is_sure: bool) -> bool:
     sure: pairs of ASCII letters are letters of Chinese, but of no other script.
     """
     try:
-        text = data.decode(encoding)[:10_000]
+        text = data.decode(encoding, errors="replace" if is_sure else "strict")[:10_000]
     except UnicodeDecodeError:
         return False
     usual = _USUAL if is_sure or not _decodes(data, "utf-8") else _USUAL_BEFORE_ASIA
@@ -176,7 +225,28 @@ def fold(text: str) -> str:
 
 def replace_halves(text: str) -> tuple[str, int]:
     """Return `text` with each half of a character (a lone surrogate) replaced by U+FFFD, and how many there were."""
-    return re.subn("[\ud800-\udfff]", "\ufffd", text)
+    return _HALF.subn("\ufffd", text)
+
+
+# Characters beyond the first 65,536 as some programs write them in UTF-8, in two halves; and one half alone.
+_TWO_HALVES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+_ONE_HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+
+
+def _halve(error: UnicodeError) -> tuple[str, int]:
+    """Decode what cannot be decoded as half a character; two halves of UTF-8 as the character that they are."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    if error.encoding == "utf-8":
+        if found := _TWO_HALVES.match(error.object, error.start):
+            halves = found[0].decode(errors="surrogatepass")
+            return halves.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le"), found.end()
+        if found := _ONE_HALF.match(error.object, error.start):
+            return "\udcff", found.end()
+    return "\udcff", error.end
+
+
+codecs.register_error(HALVE, _halve)
 
 
 class _Forms(dict[int, str]):
