@@ -6,13 +6,21 @@ import re
 
 from gemvec.documents.blocks import find_blocks, find_html, find_prose
 from gemvec.documents.html import read_page
+from gemvec.documents.site_markup import shown_values
 
 # A text with this share of HTML lines is a web page that is only called Markdown.
 _PAGE_SHARE = 0.5
 _INLINE_TAG = re.compile(
-    r"</?(?:a|abbr|b|big|br|center|cite|code|del|details|div|em|font|i|img|ins|kbd|mark|p|picture|q|s|small|source|span|"
-    r"strong|sub|summary|sup|u|var|wbr)(?:\s[^<>]*)?/?>|<!--.*?-->",
+    r"</?(?P<name>a|abbr|acronym|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|dd|del|details|dfn|div|dl"
+    r"|dt|em|figcaption|figure|font|h[1-6]|hr|i|img|ins|kbd|li|mark|nobr|ol|p|picture|pre|q|rb|rp|rt|ruby|s|samp|small"
+    r"|source|span|strike|strong|sub|summary|sup|table|tbody|td|tfoot|th|thead|tr|tt|u|ul|var|wbr)"
+    r"(?:\s(?:=\s*\"[^\"]*\"|=\s*'[^']*'|[^<>])*+)?/?>|<!--.*?-->",
     re.IGNORECASE,
+)
+# Tags between words that a reader sees apart.
+_APART = frozenset(
+    {"blockquote", "br", "caption", "dd", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6"}
+    | {"hr", "li", "ol", "p", "pre", "summary", "table", "td", "th", "tr", "ul"}
 )
 _CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 _ANY_TAG = re.compile(r"<[!/a-zA-Z]")
@@ -41,15 +49,25 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
 
 _MODULE_LINE = re.compile(r"^(?:import|export)\b.*(?:from\s+[\"'].*|[\"'];?|[={(].*)$")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
-# Components of MDX, comments, and expressions that are a line by themselves.
+_IMPORT = re.compile(r"^import\s+(?P<names>[\w*{}\s,$]{1,500}?)\s+from\s+[\"'][^\"'\n]+[\"']", re.MULTILINE)
+# Code in a line, which stays; components of MDX, comments, and expressions that are a line by themselves.
 _COMPONENT = re.compile(
-    r"</?[A-Z][\w.]*(?:\s(?:\{(?:[^{}]|\{[^{}]*\})*+\}|=>|[^<>{}])*+)?>|\{/\*.*?\*/\}|^\{[^{}\n]*\}$",
+    r"(?P<mark>`+)(?!`)[^\n]+?(?<!`)(?P=mark)(?!`)|(?P<tag></?[A-Z][\w.]*(?:\s(?:\{(?:[^{}]|\{[^{}]*\})*+\}|=>|[^<>{}])*+)?>)|\{/\*.*?\*/\}|^\{[^{}\n]*\}$",
     re.DOTALL | re.MULTILINE,
 )
 
 
+def is_mdx(text: str) -> bool:
+    """Whether Markdown uses components that it imports, as it does where a generator of sites reads it as MDX."""
+    names = (name for found in _IMPORT.finditer(text) for name in re.findall(r"\b[A-Z]\w*", found["names"]))
+    return any(f"<{name}" in text for name in names)
+
+
 def mdx_to_markdown(text: str) -> str:
-    """Return MDX as Markdown, each line where it was: without imports, exports, components and expressions."""
+    """Return MDX as Markdown, each line where it was: without imports, exports, components and expressions.
+
+    Titles and labels of components stay.
+    """
     made, prose, fence = list[str](), list[str](), ""
     for line in text.split("\n"):
         found = _FENCE.match(line)
@@ -70,8 +88,16 @@ def _strip_program(lines: list[str]) -> list[str]:
         is_open = bool(line.strip()) and (is_open or (is_start and bool(_MODULE_LINE.match(line))))
         is_start = not line.strip() or line == "---"  # also below front matter
         kept.append("" if is_open else line)
-    text = _COMPONENT.sub(lambda found: "\n" * found[0].count("\n"), "\n".join(kept))
+    text = _COMPONENT.sub(_read_component, "\n".join(kept))
     return text.split("\n") if lines else []
+
+
+def _read_component(found: re.Match[str]) -> str:
+    if found["mark"]:
+        return found[0]
+    shown = shown_values(found[0]) if found["tag"] else ""
+    title = f"**{shown}** " if shown else ""
+    return title + "\n" * (found[0].count("\n") - title.count("\n"))
 
 
 def strip_tags(line: str) -> str:
@@ -86,7 +112,9 @@ def strip_tags(line: str) -> str:
 
 
 def _read_tag(found: re.Match[str]) -> str:
-    return " " if found[0].lower().startswith("<br") else ""
+    is_apart = (found["name"] or "").lower() in _APART
+    beside = found.string[max(found.start() - 1, 0) : found.start()], found.string[found.end() : found.end() + 1]
+    return " " if is_apart and not any(each in {"", " "} for each in beside) else ""
 
 
 def find_title(text: str) -> str:

@@ -23,7 +23,7 @@ from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.html import read_page
 from gemvec.documents.languages import LANGUAGE, LANGUAGES, Language
 from gemvec.documents.mail import Mail, read_eml
-from gemvec.documents.markdown import find_title, html_to_markdown, mdx_to_markdown
+from gemvec.documents.markdown import find_title, html_to_markdown, is_mdx, mdx_to_markdown
 from gemvec.documents.notebook import read_cells
 from gemvec.documents.org import org_to_markdown
 from gemvec.documents.outlook import read_msg
@@ -31,6 +31,7 @@ from gemvec.documents.pdf import read_pages
 from gemvec.documents.program import read_program
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.sheets import read_sheets
+from gemvec.documents.site_markup import strip_site_markup
 from gemvec.documents.slides import read_slides
 from gemvec.documents.subtitles import read_cues
 from gemvec.documents.text import DecodedText, UnreadableDocument, decode_text, fold
@@ -78,8 +79,9 @@ def read_text(data: bytes) -> ReadText:
 def read_markdown(data: bytes) -> ReadText:
     """Read Markdown and its HTML; title and metadata come from front matter."""
     decoded, notes = decode(data)
-    body, metadata, more = split_front_matter(decoded)
-    text, has_lines = html_to_markdown(body)
+    written = mdx_to_markdown(decoded) if is_mdx(decoded) else decoded
+    body, metadata, more = split_front_matter(written)
+    text, has_lines = html_to_markdown(strip_site_markup(body, is_template=body != written))
     title = metadata.pop("title", None) or find_title(text)
     return ReadText(
         text=text,
@@ -308,7 +310,8 @@ READERS = (
         suffixes=(".md", ".markdown"),
         read=read_markdown,
         becomes="one document; title from the front matter (YAML, TOML or JSON) or the first `#` heading, other front "
-        "matter is metadata; HTML in it is read as HTML",
+        "matter is metadata; HTML in it is read as HTML, components that it imports as MDX; attributes (`{#id}`), tags "
+        "of templates and the marks of notes and tabs are left out, their titles are kept",
     ),
     Reader(
         suffixes=(".rst",),
@@ -335,7 +338,8 @@ READERS = (
     Reader(
         suffixes=(".mdx",),
         read=read_mdx,
-        becomes="one document, as Markdown; without imports, exports, the tags of components, and expressions",
+        becomes="one document, as Markdown; without imports, exports, expressions, and the tags of components but for "
+        "their titles",
     ),
     Reader(
         suffixes=(".adoc", ".asciidoc"),
