@@ -135,6 +135,30 @@ def test_front_matter_that_would_fill_the_memory_is_left_out_and_the_text_read(f
     assert "front matter" in read.notes[0].reason
 
 
+def test_front_matter_that_is_too_long_for_a_row_keeps_its_title_and_what_fits():
+    keys = "".join(f"key{number}: a value\n" for number in range(20_000))
+    read = read_markdown(f"---\n{keys}title: The title\n---\nThe text\n".encode())
+    assert (read.title, read.text.strip()) == ("The title", "The text")
+    assert read.metadata["key0"] == "a value"
+    assert "left out: key" in read.notes[0].reason
+    assert read.notes[0].is_loss
+
+
+@pytest.mark.parametrize("title", ["No", "1.10", "12:30:45", "0x1F", "007", "1_000", "2024-01-01", ".inf", "on"])
+def test_a_title_is_what_is_written(title):
+    read = read_markdown(f"---\ntitle: {title}\n---\n# Heading\n".encode())
+    assert read.title == title
+
+
+@pytest.mark.parametrize("value", ["no", "yes", "on", "12:30", "007", "1_000", "0o17"])
+def test_words_and_times_in_front_matter_are_no_truth_values_and_numbers(value):
+    assert read_markdown(f"---\nkey: {value}\n---\n# Heading\n".encode()).metadata == {"key": value}
+
+
+def test_a_title_over_several_lines_is_one_line():
+    assert read_markdown(b"---\ntitle: |\n  One\n  title\n---\ntext").title == "One title"
+
+
 def test_front_matter_may_name_a_value_and_use_it_again():
     read = read_markdown(b"---\nauthor: &me [Ada, Alan]\neditor: *me\n---\ntext\n")
     assert read.metadata == {"author": ["Ada", "Alan"], "editor": ["Ada", "Alan"]}

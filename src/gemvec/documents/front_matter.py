@@ -15,7 +15,15 @@ _YAML = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTAL
 _TOML = re.compile(r"\A\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _KEY = re.compile(r"""^(?P<key>[^\s:#\-\[\]{}"'][^:\n]*?|"[^"\n]*"|'[^'\n]*')[ \t]*:(?:[ \t]+(?P<value>.*))?$""")
 _MAX_KEY_CHARACTERS = 60
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_SHOWN_KEYS = 3
+# As YAML 1.2 reads them, and most programs that read front matter: `no` is a word, `12:30` a time and `007` a name.
+_YAML_TYPES = (
+    ("bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
+    ("int", re.compile("^[-+]?(?:0|[1-9][0-9]*)$"), "-+0123456789"),
+    ("float", re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"), "-+.0123456789"),
+)
+_OTHER_TYPES = {f"tag:yaml.org,2002:{name}" for name in ("timestamp", "bool", "int", "float")}
+_NULL = "tag:yaml.org,2002:null"
 
 
 def split_front_matter(text: str) -> tuple[str, dict[str, Any], list[Note]]:
@@ -55,7 +63,24 @@ def _bound(values: dict[str, Any], notes: list[Note]) -> tuple[dict[str, Any], l
     if has_more_values(values, MAX_METADATA_BYTES):
         reason = f"its front matter has more than {MAX_METADATA_BYTES} values, repeated ones counted, and is left out"
         return {}, [*notes, Note(reason=reason, is_loss=True)]
-    return {str(name): to_json(value) for name, value in values.items()}, notes
+    kept, left_out = _fit({str(name): to_json(value) for name, value in values.items()})
+    if left_out:
+        more = f" and {len(left_out) - _SHOWN_KEYS:,} more" if len(left_out) > _SHOWN_KEYS else ""
+        reason = f"its front matter has too much for metadata; left out: {', '.join(left_out[:_SHOWN_KEYS])}{more}"
+        notes = [*notes, Note(reason=reason, is_loss=True)]
+    return kept, notes
+
+
+def _fit(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values that fit into a row together, and the names of the others."""
+    kept, left_out, room = dict[str, Any](), list[str](), MAX_METADATA_BYTES
+    for name, value in sorted(values.items(), key=lambda item: item[0] != "title"):
+        size = len(json.dumps({name: value}, ensure_ascii=False).encode(errors="replace"))
+        if size < room:
+            kept[name], room = value, room - size
+        else:
+            left_out.append(name)
+    return kept, left_out
 
 
 def _parse_toml(block: str) -> tuple[dict[str, Any], list[Note]]:
@@ -95,7 +120,7 @@ def _parse_by_key(block: str) -> tuple[dict[str, Any], list[Note]]:
 
 @cache
 def _load_yaml() -> Callable[[str], Any]:
-    """Return a function that reads YAML; dates stay text, and unknown tags are ignored.
+    """Return a function that reads YAML; dates stay text, a title as it is written, and unknown tags are ignored.
 
     It raises ValueError for text that is not YAML.
     """
@@ -113,15 +138,26 @@ def _load_yaml() -> Callable[[str], Any]:
 
     resolvers = cast("dict[str, list[tuple[str, Any]]]", yaml.SafeLoader.yaml_implicit_resolvers)
     Loader.yaml_implicit_resolvers = {
-        first: [each for each in found if each[0] != "tag:yaml.org,2002:timestamp"]
-        for first, found in resolvers.items()
+        first: [each for each in found if each[0] not in _OTHER_TYPES] for first, found in resolvers.items()
     }
+    for name, pattern, first in _YAML_TYPES:
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", pattern, list(first))
     Loader.add_multi_constructor("", construct_unknown)
 
     def load(block: str) -> Any:
         try:
-            return yaml.load(block, Loader=Loader)  # noqa: S506 # a SafeLoader
+            loader = Loader(block)
+            try:
+                node = cast("Any", loader).get_single_node()
+                values = cast("Any", loader).construct_document(node) if node else None
+            finally:
+                cast("Any", loader).dispose()
         except yaml.YAMLError as error:
             raise ValueError("not YAML") from error
+        return cast("dict[Any, Any]", values) | find_title(node.value) if isinstance(values, dict) else values
+
+    def find_title(pairs: list[tuple[Any, Any]]) -> dict[str, str]:
+        texts = [(key.value, value) for key, value in pairs if isinstance(value, yaml.ScalarNode)]
+        return {key: value.value for key, value in texts if key == "title" and value.tag != _NULL}
 
     return load

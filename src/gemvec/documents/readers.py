@@ -82,10 +82,11 @@ def read_markdown(data: bytes) -> ReadText:
     written = mdx_to_markdown(decoded) if is_mdx(decoded) else decoded
     body, metadata, more = split_front_matter(written)
     text, has_lines = html_to_markdown(strip_site_markup(body, is_template=body != written))
-    title = metadata.pop("title", None) or find_title(text)
+    said = "" if isinstance(metadata.get("title"), list | dict) else metadata.pop("title", None)
+    title = " ".join(str(said or "").split()) or find_title(text)
     return ReadText(
         text=text,
-        title=str(title),
+        title=title,
         format="markdown",
         metadata=metadata,
         has_lines=has_lines,
