@@ -108,7 +108,7 @@ def test_a_request_that_grows_again_and_again_does_not_wait_anew_each_time():
             await held.grow(49, "bodies")
             await memory.grow(1, "bodies")
             for _ in range(100):
-                freeing = asyncio.get_running_loop().call_later(0.03, budget._free, (held._account,), 1)
+                freeing = asyncio.get_running_loop().call_later(0.03, budget._free, (held._share,), 1)
                 try:
                     await memory.grow(1, "bodies")
                 except Overloaded:

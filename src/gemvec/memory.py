@@ -34,15 +34,15 @@ def json_bytes(text: bytes) -> int:
 
 
 @dataclass(slots=True, eq=False)
-class _Account:
+class _Share:
     """Memory held by a caller, or by all batches together."""
 
-    share_bytes: int
+    limit_bytes: int
     used_bytes: int = 0
     holders: int = 0  # open reservations
 
     def has_room(self, size_bytes: int) -> bool:
-        return self.used_bytes + size_bytes <= self.share_bytes
+        return self.used_bytes + size_bytes <= self.limit_bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -50,19 +50,19 @@ class _Claim:
     """A request for memory."""
 
     size_bytes: int
-    accounts: tuple[_Account, ...]
+    shares: tuple[_Share, ...]
     order: tuple[bool, int]  # requests before chunks of batches, then in order of arrival
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
-    def line(self) -> tuple[_Account, bool]:
+    def queue(self) -> tuple[_Share, bool]:
         """The queue that it waits in: a caller's claims are granted one after the other."""
-        return self.accounts[-1], self.order[0]
+        return self.shares[-1], self.order[0]
 
     @property
     def is_due(self) -> bool:
         """Whether there is room for it in every share that it counts against."""
-        return all(account.has_room(self.size_bytes) for account in self.accounts)
+        return all(share.has_room(self.size_bytes) for share in self.shares)
 
 
 class MemoryBudget:
@@ -90,9 +90,9 @@ class MemoryBudget:
         self.used_bytes = 0
         self.refused = 0
         self.wait_seconds = wait_seconds
-        self._batches = _Account(self.batches_bytes)
-        self._callers: dict[str, _Account] = {}
-        self._lines: dict[tuple[_Account, bool], deque[_Claim]] = {}
+        self._batches = _Share(self.batches_bytes)
+        self._callers: dict[str, _Share] = {}
+        self._queues: dict[tuple[_Share, bool], deque[_Claim]] = {}
         self._claims = 0
 
     @contextmanager
@@ -102,12 +102,12 @@ class MemoryBudget:
         Args:
             caller: whose share it counts against.
         """
-        with self._account(caller) as account:
-            reservation = Reservation(self, account)
+        with self._share_of(caller) as share:
+            reservation = Reservation(self, share)
             try:
                 yield reservation
             finally:
-                self._free((account,), reservation.held_bytes)
+                self._free((share,), reservation.held_bytes)
 
     @asynccontextmanager
     async def chunk(self, owner: str, size_bytes: int) -> AsyncGenerator[None]:
@@ -120,25 +120,25 @@ class MemoryBudget:
             size_bytes: what the chunk needs.
         """
         size_bytes = min(size_bytes, self.batches_bytes)
-        with self._account(owner) as caller:
-            accounts = (self._batches, caller) if owner else (self._batches,)
-            await self._take(size_bytes, accounts, wait_seconds=None)
+        with self._share_of(owner) as caller:
+            shares = (self._batches, caller) if owner else (self._batches,)
+            await self._take(size_bytes, shares, wait_seconds=None)
             try:
                 yield
             finally:
-                self._free(accounts, size_bytes)
+                self._free(shares, size_bytes)
 
-    async def take(self, size_bytes: int, account: _Account, wait_seconds: float) -> None:
+    async def take(self, size_bytes: int, share: _Share, wait_seconds: float) -> None:
         """Take memory for a request, after a short wait if there is not enough.
 
         Raises:
             Overloaded: there is still not enough.
         """
         try:
-            await self._take(size_bytes, (account,), wait_seconds=wait_seconds)
+            await self._take(size_bytes, (share,), wait_seconds=wait_seconds)
         except TimeoutError:
             self.refused += 1
-            is_own = not account.has_room(size_bytes)
+            is_own = not share.has_room(size_bytes)
             whose, limit = ("one caller", self.caller_bytes) if is_own else ("requests", self.limit_bytes)
             raise Overloaded(
                 f"The server's memory for {whose} ({limit} bytes) is used up: try again, or send less.",
@@ -147,7 +147,7 @@ class MemoryBudget:
 
     def figures(self) -> Iterable[Figure]:
         """Return the size and the use of the budget, for metrics."""
-        waiting = sum(map(len, self._lines.values()))
+        waiting = sum(map(len, self._queues.values()))
         yield Figure(name="memory_budget_bytes", summary="Memory for everything in flight.", value=self.limit_bytes)
         yield Figure(name="memory_used_bytes", summary="Memory that is taken.", value=self.used_bytes)
         yield Figure(
@@ -164,21 +164,21 @@ class MemoryBudget:
         )
 
     @contextmanager
-    def _account(self, caller: str) -> Generator[_Account]:
-        """Give a caller's account, which is forgotten when nobody uses it."""
-        account = self._callers.setdefault(caller, _Account(self.caller_bytes))
-        account.holders += 1
+    def _share_of(self, caller: str) -> Generator[_Share]:
+        """Give a caller's share, which is forgotten when nobody uses it."""
+        share = self._callers.setdefault(caller, _Share(self.caller_bytes))
+        share.holders += 1
         try:
-            yield account
+            yield share
         finally:
-            account.holders -= 1
-            if not account.holders:
+            share.holders -= 1
+            if not share.holders:
                 del self._callers[caller]
 
-    async def _take(self, size_bytes: int, accounts: tuple[_Account, ...], *, wait_seconds: float | None) -> None:
+    async def _take(self, size_bytes: int, shares: tuple[_Share, ...], *, wait_seconds: float | None) -> None:
         self._claims += 1
-        claim = _Claim(size_bytes, accounts, (wait_seconds is None, self._claims))
-        self._lines.setdefault(claim.line, deque()).append(claim)
+        claim = _Claim(size_bytes, shares, (wait_seconds is None, self._claims))
+        self._queues.setdefault(claim.queue, deque()).append(claim)
         self._grant()
         if claim.turn.done():
             return
@@ -192,35 +192,35 @@ class MemoryBudget:
     def _grant(self) -> None:
         """Grant what is due, in order, for as long as there is room."""
         while (first := self._first()) is not None and self.used_bytes + first.size_bytes <= self.limit_bytes:
-            self._leave_line(first)
+            self._leave_queue(first)
             if not first.turn.done():
-                self._use(first.accounts, first.size_bytes)
+                self._use(first.shares, first.size_bytes)
                 first.turn.set_result(None)
 
     def _first(self) -> _Claim | None:
-        due = [line[0] for line in self._lines.values() if line[0].is_due]
+        due = [queue[0] for queue in self._queues.values() if queue[0].is_due]
         return min(due, key=lambda claim: claim.order, default=None)
 
     def _give_up(self, claim: _Claim) -> None:
         if claim.turn.done() and not claim.turn.cancelled():  # its turn came at the same moment
-            self._free(claim.accounts, claim.size_bytes)
-        elif claim in self._lines.get(claim.line, ()):
-            self._leave_line(claim)
+            self._free(claim.shares, claim.size_bytes)
+        elif claim in self._queues.get(claim.queue, ()):
+            self._leave_queue(claim)
             self._grant()
 
-    def _leave_line(self, claim: _Claim) -> None:
-        line = self._lines[claim.line]
-        line.remove(claim)
-        if not line:
-            del self._lines[claim.line]
+    def _leave_queue(self, claim: _Claim) -> None:
+        queue = self._queues[claim.queue]
+        queue.remove(claim)
+        if not queue:
+            del self._queues[claim.queue]
 
-    def _use(self, accounts: tuple[_Account, ...], size_bytes: int) -> None:
+    def _use(self, shares: tuple[_Share, ...], size_bytes: int) -> None:
         self.used_bytes += size_bytes
-        for account in accounts:
-            account.used_bytes += size_bytes
+        for share in shares:
+            share.used_bytes += size_bytes
 
-    def _free(self, accounts: tuple[_Account, ...], size_bytes: int) -> None:
-        self._use(accounts, -size_bytes)
+    def _free(self, shares: tuple[_Share, ...], size_bytes: int) -> None:
+        self._use(shares, -size_bytes)
         self._grant()
 
 
@@ -231,10 +231,10 @@ class Reservation:
         held_bytes: how much it is.
     """
 
-    def __init__(self, budget: MemoryBudget, account: _Account) -> None:
+    def __init__(self, budget: MemoryBudget, share: _Share) -> None:
         """Begin with nothing; `MemoryBudget.reservation` makes it."""
         self._budget = budget
-        self._account = account
+        self._share = share
         self._wait_seconds = budget.wait_seconds
         self.held_bytes = 0
 
@@ -256,6 +256,6 @@ class Reservation:
                 f"{self._budget.caller_bytes} of this server's {self._budget.limit_bytes}. Send less at once."
             )
         started = time.monotonic()
-        await self._budget.take(more_bytes, self._account, self._wait_seconds)
+        await self._budget.take(more_bytes, self._share, self._wait_seconds)
         self.held_bytes += more_bytes
         self._wait_seconds -= time.monotonic() - started

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gemvec.embedding.embed import Priority
 from gemvec.errors import Overloaded
-from gemvec.models.micro_batches import LINED_UP, Call, Queue
+from gemvec.models.micro_batches import MAX_QUEUED, Call, Queue
 from gemvec.models.widths import padded_width
 
 BUDGET = 64
@@ -92,20 +92,20 @@ def test_a_long_call_is_computed_sorted_by_length():
 
 
 def test_of_a_very_large_call_only_some_texts_stand_in_line_and_each_is_taken_once():
-    queue, call = make_queue(), make_call(*[1 + row % 60 for row in range(5 * LINED_UP)])
+    queue, call = make_queue(), make_call(*[1 + row % 60 for row in range(5 * MAX_QUEUED)])
     queue.add(call, 0.0)
     taken = []
     while items := queue.next_micro_batch():
-        assert len(call.waiting()) <= LINED_UP
+        assert len(call.waiting()) <= MAX_QUEUED
         assert call.waiting() or not call.waiting_tokens
         taken += [item.row for item in items]
-    assert sorted(taken) == list(range(5 * LINED_UP))
+    assert sorted(taken) == list(range(5 * MAX_QUEUED))
     assert queue.waiting_tokens == 0
 
 
 def test_a_very_large_call_that_is_dropped_leaves_nothing_behind():
     queue, other = make_queue(), make_call(8)
-    call = make_call(*[8] * (3 * LINED_UP))
+    call = make_call(*[8] * (3 * MAX_QUEUED))
     queue.add(call, 0.0)
     queue.add(other, 0.0)
     queue.next_micro_batch()

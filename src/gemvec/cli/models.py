@@ -116,6 +116,7 @@ def _as_text(value: Any) -> str:
 def _describe(record: ModelRecord) -> dict[str, Any]:
     """Return how a text is processed: the engine, what follows the network, and the prompts."""
     from gemvec.embedding.task_type import TaskType
+    from gemvec.models.engines import engine_of
 
     named = [task for task in TaskType if task != TaskType.TASK_TYPE_UNSPECIFIED]
     return {
@@ -124,7 +125,7 @@ def _describe(record: ModelRecord) -> dict[str, Any]:
         "ownCode": list(record.code),
         "whyNotOwnEngine": record.refusal or None,
         "weightsPath": record.weights_path,
-        "pooling": None if record.engine == "static" else record.pooling,
+        "pooling": record.pooling if engine_of(record).has_network else None,
         "modules": [getattr(each, "kind", type(each).__name__) for each in record.modules],
         "prompts": {task.name: record.prompts.of(task) for task in named},
         "unspecifiedTaskType": record.prompts.unspecified.name,

@@ -40,8 +40,8 @@ class Engine(Protocol):
     """One way to run weights."""
 
     @property
-    def takes_special_tokens(self) -> bool:
-        """Whether texts get their special tokens, such as [CLS]."""
+    def has_network(self) -> bool:
+        """Whether it runs a network, which gets special tokens such as [CLS]; else rows of a table are averaged."""
         ...
 
     @property
@@ -142,7 +142,7 @@ class _OpenVino:
     read: Callable[[ModelRecord, Path], Graph]
     read_tokens: Callable[[ModelRecord, Path], Graph]
     check_description: Callable[[ModelRecord, Path], None]
-    takes_special_tokens: bool = True
+    has_network: bool = True
     is_light: bool = False
     brings_tokenizer: bool = False
 
@@ -191,7 +191,7 @@ class _OpenVino:
 class _Static:
     """Averages rows of a table: no network, no padding, one stream, large micro-batches."""
 
-    takes_special_tokens: bool = False
+    has_network: bool = False
     is_light: bool = True
     brings_tokenizer: bool = False
 
@@ -228,7 +228,7 @@ class _Static:
 class _Torch:
     """Lets sentence-transformers run a network, on a GPU or on the processor's cores."""
 
-    takes_special_tokens: bool = True
+    has_network: bool = True
     is_light: bool = False
     brings_tokenizer: bool = True
 

@@ -6,8 +6,8 @@ micro-batch begins with a call of the one for whom least was computed. A caller'
 by a deadline: arrival plus a multiple of the time their tokens take. So short calls pass long ones, and a long call
 that has waited its time passes everything that came later: nothing starves. Knows no threads and no clock.
 
-The texts of a very large call line up piece by piece, so that to add one or to drop one takes no longer than for a call
-of a common size.
+The texts of a very large call are queued piece by piece, so that adding or dropping it takes no longer than for a call
+of usual size.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _MAX_SECONDS = 0.045
 _MIN_BUDGET = 256
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
-# Most texts of one call that stand in line at a time: enough to find neighbours of nearly the same length. The next
-# ones follow when half of them have gone.
-LINED_UP = 2048
+# Most texts of one call that are queued at a time: enough to find neighbours of nearly the same length. The next ones
+# follow when half of them have gone.
+MAX_QUEUED = 2048
 # Half-life of the estimate of speed, in seconds of computing.
 _MEMORY_SECONDS = 0.5
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
@@ -72,15 +72,15 @@ class Call:
         token_ids: the ids of each text.
         priority: whether anybody waits for the answer.
         caller: who it is for.
-        line: the calls of that caller that wait; set by the queue.
+        caller_queue: the calls of that caller that wait; set by the queue.
         tokens: how many they are in all.
-        waiting_tokens: how many of them still wait, in line or not.
-        items: the texts that stand in line, shortest first, and some that have gone.
+        waiting_tokens: how many of them still wait, queued or not.
+        items: the texts that are queued, shortest first, and some that have gone.
     """
 
     __slots__ = (
-        "_in_line", "_is_waiting", "_next_row", "caller", "deadline", "first_serial", "items", "line", "priority",
-        "token_ids", "tokens", "waiting_tokens",
+        "_is_waiting", "_next_row", "_queued", "caller", "caller_queue", "deadline", "first_serial", "items",
+        "priority", "token_ids", "tokens", "waiting_tokens",
     )  # fmt: skip
 
     def __init__(self, token_ids: Sequence[Sequence[int]], priority: Priority, caller: str = "") -> None:
@@ -90,9 +90,9 @@ class Call:
         self.tokens = self.waiting_tokens = sum(map(len, token_ids))
         self.deadline: tuple[Priority, float, int] = (priority, 0.0, 0)
         self.items: list[Item] = []
-        self.line = _Line(0.0)
+        self.caller_queue = _CallerQueue(0.0)
         self.first_serial = 0
-        self._next_row = self._in_line = 0
+        self._next_row = self._queued = 0
         self._is_waiting = bytearray(b"\1") * len(token_ids)
 
     def arrive(self, first_serial: int, due_at: float) -> None:
@@ -100,25 +100,25 @@ class Call:
         self.first_serial = first_serial
         self.deadline = (self.priority, due_at, first_serial)
 
-    def line_up(self) -> list[Item]:
-        """Return the texts that stand in line from now on, shortest first; none if enough do."""
-        rows = range(self._next_row, min(len(self.token_ids), self._next_row + LINED_UP - self._in_line))
-        if not rows or self._in_line > LINED_UP // 2:
+    def queue_more(self) -> list[Item]:
+        """Return the texts that are queued from now on, shortest first; none if enough are."""
+        rows = range(self._next_row, min(len(self.token_ids), self._next_row + MAX_QUEUED - self._queued))
+        if not rows or self._queued > MAX_QUEUED // 2:
             return []
         more = sorted(Item(len(self.token_ids[row]), self.first_serial + row, self, row) for row in rows)
         self.items = sorted([*self.waiting(), *more])  # merges two sorted runs
         self._next_row = rows.stop
-        self._in_line += len(rows)
+        self._queued += len(rows)
         return more
 
     def longest(self) -> Item:
-        """Return the longest item that stands in line; there must be one."""
+        """Return the longest item that is queued; there must be one."""
         while not self._is_waiting[self.items[-1].row]:
             self.items.pop()
         return self.items[-1]
 
     def waiting(self) -> list[Item]:
-        """Return the items that stand in line, shortest first."""
+        """Return the items that are queued, shortest first."""
         return [item for item in self.items if self._is_waiting[item.row]]
 
     def take(self, items: Iterable[Item]) -> int:
@@ -126,13 +126,13 @@ class Call:
         tokens = 0
         for item in items:
             self._is_waiting[item.row] = 0
-            self._in_line -= 1
+            self._queued -= 1
             tokens += item.length
         self.waiting_tokens -= tokens
         return tokens
 
-    def leave(self) -> int:
-        """Forget the texts that do not stand in line; return how many tokens they have."""
+    def drop_rest(self) -> int:
+        """Forget the texts that are not queued yet; return how many tokens they have."""
         tokens = sum(len(self.token_ids[row]) for row in range(self._next_row, len(self.token_ids)))
         self._next_row = len(self.token_ids)
         self.waiting_tokens -= tokens
@@ -146,7 +146,7 @@ class _Urgency(NamedTuple):
     call: Call
 
 
-class _Line:
+class _CallerQueue:
     """The calls of one caller and priority that wait.
 
     Attributes:
@@ -176,7 +176,7 @@ class Queue:
         self._streams = streams
         self._token_budget = token_budget
         self._max_waiting_tokens = max_waiting_tokens
-        self._callers: dict[tuple[Priority, str], _Line] = {}
+        self._callers: dict[tuple[Priority, str], _CallerQueue] = {}
         self._share = dict.fromkeys(Priority, 0.0)  # `served` of a caller that was always there
         # Calls that fill several micro-batches have their own lanes, so that their texts do not delay a short call.
         self._lanes: dict[tuple[Priority, bool], list[Item]] = {}  # the shortest first
@@ -202,13 +202,14 @@ class Queue:
         call.arrive(self._serial, now + _DEADLINE_FACTOR * call.tokens / (self._speed * self._streams))
         self._serial += len(call.token_ids)
         self.waiting_tokens += call.tokens
-        call.line = self._callers.setdefault((call.priority, call.caller), _Line(self._share[call.priority]))
-        insort(call.line.calls, _Urgency(call.deadline, call))
-        self._line_up(call)
+        new_queue = _CallerQueue(self._share[call.priority])
+        call.caller_queue = self._callers.setdefault((call.priority, call.caller), new_queue)
+        insort(call.caller_queue.calls, _Urgency(call.deadline, call))
+        self._queue_more(call)
 
     def drop(self, call: Call) -> None:
         """Remove the waiting texts of a call."""
-        self.waiting_tokens -= call.leave()
+        self.waiting_tokens -= call.drop_rest()
         waiting = call.waiting()
         if not waiting:
             return
@@ -228,9 +229,9 @@ class Queue:
         del lane[start:end]
         for call, items in by_call(chosen):
             tokens = self._take(call, items)
-            call.line.served += tokens
+            call.caller_queue.served += tokens
             self._share[anchor.call.priority] += tokens / callers
-            self._line_up(call)
+            self._queue_more(call)
         return chosen
 
     def _next_item(self) -> tuple[int, Item]:
@@ -267,8 +268,8 @@ class Queue:
     def _lane(self, call: Call) -> list[Item]:
         return self._lanes.setdefault((call.priority, call.tokens > self._token_budget), [])
 
-    def _line_up(self, call: Call) -> None:
-        if more := call.line_up():
+    def _queue_more(self, call: Call) -> None:
+        if more := call.queue_more():
             lane = self._lane(call)
             lane += more
             lane.sort()  # merges two sorted runs
@@ -282,7 +283,7 @@ class Queue:
         return tokens
 
     def _forget(self, call: Call) -> None:
-        calls = call.line.calls
+        calls = call.caller_queue.calls
         del calls[bisect_left(calls, _Urgency(call.deadline, call))]
         if not calls:
             del self._callers[call.priority, call.caller]

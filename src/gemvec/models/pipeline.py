@@ -264,15 +264,15 @@ class Pipeline:
         unknown = [request for request, ids in zip(requests, known, strict=True) if ids is None]
         found = iter(self.tokenizer.encode(self._prompted(unknown), served.input_token_limit))
         token_ids = [next(found) if ids is None else ids for ids in known]
-        if self.tokenizer.strangers:
-            self._refuse_strangers(token_ids)
+        if self.tokenizer.without_vector:
+            self._refuse_without_vector(token_ids)
         return token_ids
 
-    def _refuse_strangers(self, token_ids: Sequence[Sequence[int]]) -> None:
+    def _refuse_without_vector(self, token_ids: Sequence[Sequence[int]]) -> None:
         for index, ids in enumerate(token_ids):
-            if (stranger := self.tokenizer.find_stranger(ids)) is not None:
+            if (token := self.tokenizer.find_without_vector(ids)) is not None:
                 raise InvalidRequest(
-                    f"{{field}} has the token {stranger!r}, for which {self.own_name.model_id} has no vector.",
+                    f"{{field}} has the token {token!r}, for which {self.own_name.model_id} has no vector.",
                     field="content",
                     index=index,
                 )

@@ -142,8 +142,8 @@ class Reranker:
     def _prepare(self, query: str, texts: Sequence[str], truncates: bool, max_text_tokens: int | None) -> Pairs:
         query_ids, *text_ids = self._tokenizer.encode([query, *texts], self._window_tokens)
         text_ids = [ids[:max_text_tokens] for ids in text_ids]
-        if self._tokenizer.strangers:
-            self._refuse_strangers(query_ids, text_ids)
+        if self._tokenizer.without_vector:
+            self._refuse_without_vector(query_ids, text_ids)
         room = self._window_tokens - self._template.tokens
         counts = [len(query_ids) + len(ids) for ids in text_ids]
         truncated = {index: count for index, count in enumerate(counts) if count > room}
@@ -157,11 +157,11 @@ class Reranker:
         inputs = [self._template.fill(query_ids, ids, self._window_tokens) for ids in text_ids]
         return Pairs(inputs=inputs, truncated=truncated)
 
-    def _refuse_strangers(self, query_ids: Sequence[int], text_ids: Sequence[Sequence[int]]) -> None:
+    def _refuse_without_vector(self, query_ids: Sequence[int], text_ids: Sequence[Sequence[int]]) -> None:
         for index, ids in ((None, query_ids), *enumerate(text_ids)):
-            if (stranger := self._tokenizer.find_stranger(ids)) is not None:
+            if (token := self._tokenizer.find_without_vector(ids)) is not None:
                 raise InvalidRequest(
-                    f"{{field}} has the token {stranger!r}, for which {self.model.name} has no vector.",
+                    f"{{field}} has the token {token!r}, for which {self.model.name} has no vector.",
                     field="query" if index is None else "texts",
                     index=index,
                 )

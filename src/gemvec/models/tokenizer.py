@@ -42,8 +42,8 @@ class Tokenizer:
     Attributes:
         prefix_ids: ids of the special tokens before a text, such as [CLS].
         suffix_ids: ids of the special tokens after it, such as [SEP].
-        strangers: tokens beside the usual words for which the network has no vector, by their ids, such as that of a
-            picture.
+        without_vector: tokens beside the usual words for which the network has no vector, by their ids, such as that of
+            a picture.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class Tokenizer:
             and any(self._tokenizer.encode("a").type_ids)
         ):
             raise UnsupportedModel(f"{path} gives the tokens of a single text another type than 0.")
-        self.strangers = _find_strangers(self._tokenizer, config or {})
+        self.without_vector = _find_without_vector(self._tokenizer, config or {})
         if lower_cases:
             self._lower_case()
         self._unfamiliar = UnfamiliarTokens(self._tokenizer)
         self.prefix_ids, self.suffix_ids = self._around() if special_tokens else ((), ())
-        if (stranger := self.find_stranger((*self.prefix_ids, *self.suffix_ids))) is not None:
+        if (token := self.find_without_vector((*self.prefix_ids, *self.suffix_ids))) is not None:
             raise UnsupportedModel(
-                f"{path} puts the token {stranger!r} around a text, but the network has no vector for it."
+                f"{path} puts the token {token!r} around a text, but the network has no vector for it."
             )
 
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
@@ -130,9 +130,9 @@ class Tokenizer:
         size = self._tokenizer.get_vocab_size()
         return next((each for each in ids if not 0 <= each < size), None)
 
-    def find_stranger(self, ids: Sequence[int]) -> str | None:
+    def find_without_vector(self, ids: Sequence[int]) -> str | None:
         """Return the first of the tokens for which the network has no vector, or None."""
-        return next((self.strangers[each] for each in ids if each in self.strangers), None)
+        return next((self.without_vector[each] for each in ids if each in self.without_vector), None)
 
     def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the texts for ids of the vocabulary, without special tokens."""
@@ -185,7 +185,7 @@ class Tokenizer:
         )
 
 
-def _find_strangers(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[int, str]:
+def _find_without_vector(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[int, str]:
     """Return the tokens beyond the network's table; few texts have such tokens, and those are refused.
 
     Raises:
@@ -242,11 +242,10 @@ def load_tokenizer(record: ModelRecord, folder: Path) -> Tokenizer:
         UnsupportedModel: its tokenizer.json cannot be read.
     """
     here = folder / record.network_path
-    if record.engine == "static":  # of which sentence-transformers reads tokenizer.json alone
+    if not engine_of(record).has_network:  # of a table, sentence-transformers reads tokenizer.json alone
         return Tokenizer(here / "tokenizer.json", special_tokens=False)
     return Tokenizer(
         here / "tokenizer.json",
-        special_tokens=engine_of(record).takes_special_tokens,
         lower_cases=record.lower_cases,
         settings=read_document(here, "tokenizer_config.json"),
         config=read_document(here, "config.json"),

@@ -98,7 +98,7 @@ def open_services(
 
     batches = BatchRunner(store, served, executor, memory=memory, sweeps=sweeps)
     usage = UsageMeter(database)
-    meter = SharedMeter(database) if membership else QuotaMeter()
+    shared_meter = SharedMeter(database) if membership else None
     closing: list[Lifespan] = [] if embedder else [partial(_closing, served)]
     if reranker:
         closing.append(partial(_closing, reranker))
@@ -114,7 +114,7 @@ def open_services(
         database=database,
         place_watch=PlaceWatch(place, read_store_id(database)),
         limits=limits_of(settings),
-        meter=meter,
+        meter=shared_meter or QuotaMeter(),
         memory=memory,
         collections=collections,
         usage=usage,
@@ -122,7 +122,7 @@ def open_services(
             partial(_closing_storage, storage),
             *closing,
             *([partial(_sharing, membership, batches.queue)] if membership else []),
-            *([partial(_counting, meter)] if isinstance(meter, SharedMeter) else []),
+            *([partial(_counting, shared_meter)] if shared_meter else []),
             usage.flushing,
             partial(_sweeping, files, database, store, sweeps),
             partial(_running, batches),
