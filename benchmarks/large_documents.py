@@ -53,13 +53,13 @@ class Case:
 
 
 def paragraphs() -> Iterator[str]:
-    """Yield paragraphs for ever."""
+    """Yield paragraphs endlessly."""
     for number in count():
         yield _TEXTS[number % PARAGRAPHS]
 
 
 def sections(mark: Callable[[str], str], paragraph: Callable[[str], str]) -> Iterator[str]:
-    """Yield sections for ever, each with its heading."""
+    """Yield sections endlessly, each with its heading."""
     texts = paragraphs()
     for number in count():
         body = "".join(paragraph(next(texts)) for _ in range(PARAGRAPHS_PER_SECTION))

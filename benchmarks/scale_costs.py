@@ -34,18 +34,18 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from batch_steps import new  # noqa: E402 - found through the line above
-from databases import running_postgresql  # noqa: E402 - likewise
-from gemvec.batches.job import ChunkResult  # noqa: E402 - likewise
-from gemvec.batches.lines import CHUNK_REQUESTS  # noqa: E402 - likewise
-from gemvec.batches.queue import BatchQueue, Claimable  # noqa: E402 - likewise
-from gemvec.batches.store import BatchStore  # noqa: E402 - likewise
-from gemvec.client import find_target  # noqa: E402 - likewise
-from gemvec.client.batches import BatchClient  # noqa: E402 - likewise
-from gemvec.files.store import FileStore  # noqa: E402 - likewise
-from gemvec.storage.database import open_database  # noqa: E402 - likewise
-from gemvec.storage.servers import Membership  # noqa: E402 - likewise
-from object_stores import environment_of, make_bucket, running_s3  # noqa: E402 - likewise
-from shared_servers import SharedServers  # noqa: E402 - likewise
+from databases import running_postgresql  # noqa: E402 - as above
+from gemvec.batches.job import ChunkResult  # noqa: E402 - as above
+from gemvec.batches.lines import CHUNK_REQUESTS  # noqa: E402 - as above
+from gemvec.batches.queue import BatchQueue, Claimable  # noqa: E402 - as above
+from gemvec.batches.store import BatchStore  # noqa: E402 - as above
+from gemvec.client import find_target  # noqa: E402 - as above
+from gemvec.client.batches import BatchClient  # noqa: E402 - as above
+from gemvec.files.store import FileStore  # noqa: E402 - as above
+from gemvec.storage.database import open_database  # noqa: E402 - as above
+from gemvec.storage.servers import Membership  # noqa: E402 - as above
+from object_stores import environment_of, make_bucket, running_s3  # noqa: E402 - as above
+from shared_servers import SharedServers  # noqa: E402 - as above
 
 PACKAGES = ("gemvec", "sqlalchemy", "psycopg", "obstore", "moto")
 BATCH_CHUNKS = 64

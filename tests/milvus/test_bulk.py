@@ -155,6 +155,6 @@ def test_the_command_imports_and_says_what_it_cannot(folder, server, tiny_model,
 def test_a_server_without_bulk_import_is_named_before_anything_is_embedded(folder, server, tmp_path):
     server.has_jobs = False
     embedder = CountingEmbedder()
-    with pytest.raises(FailedPrecondition, match=r"has no bulk import by REST; 2\.4 and later have"):
+    with pytest.raises(FailedPrecondition, match=r"has no bulk import by REST, as 2\.4 and later have"):
         index(server.address, tmp_path / "place", embedder=embedder)
     assert embedder.embedded_texts == 0

@@ -29,7 +29,7 @@ class Failure:
     message: str
 
 
-# Of a request that ended the process that worked on it, again and again.
+# For a request that ended the process that worked on it several times.
 KILLER = Failure("INTERNAL", "The server died whenever it worked on this request.")
 
 

@@ -200,7 +200,7 @@ def _configured_name(settings: Settings) -> str | None:
 
 
 def _is_same_model(target: Target, name: str, settings: Settings) -> bool:
-    """Whether a server means by `name` what the settings do: an id does everywhere, an operator's own name need not."""
+    """Whether `name` means the same to a server as to the settings: an id does, an operator's own name may not."""
     from gemvec.client.background import run
     from gemvec.client.target import open_remote
     from gemvec.models.engine_choice import EngineChoice

@@ -39,7 +39,7 @@ _OBJECT_HOLDERS = frozenset({"variable_declarator", "assignment_expression"})
 
 
 def find_name(node: Node) -> str:
-    """Return the name of the definition that a node is; empty if it is none, or has no name."""
+    """Return the name of the definition that a node is; empty if it is no definition, or has no name."""
     kind = node.type
     if kind == "impl_item":
         return _name_implementation(node)

@@ -141,7 +141,7 @@ def _find_parts(blocks: Sequence[CodeBlock], total: int, measure: _Measure) -> I
 
 
 def _cut_head(block: CodeBlock, stop: int, measure: _Measure) -> Iterator[_Part]:
-    """Yield what of a block stands before the blocks in it: comments and decorators with the line that they are for."""
+    """Yield the parts of a block before the blocks in it: comments and decorators with the line that they are for."""
     ends = (end for end in (stop, min(block.core + 1, stop)) if measure.fits(block.start, end))
     if end := next(ends, None):
         yield _Part(start=block.start, stop=end, headings=block.headings)

@@ -35,7 +35,7 @@ class FilePlace:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the file; 0 when it cannot be asked, of which reading it says why."""
+        """The size of the file; 0 when it is not known; reading the file then says why."""
         try:
             return self.path.stat().st_size
         except OSError:

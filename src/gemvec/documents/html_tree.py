@@ -74,7 +74,7 @@ def parse_page(markup: str, max_depth: int, take: Callable[[BeautifulSoup, str],
         markup: the page.
         max_depth: how many levels deep elements may lie in each other.
         take: called with the tree of each piece, and what is between its text and that of the next one; `BELOW_ROW`
-            where a table goes on, of which the next piece has the rows below `NO_HEADER`.
+            where a table goes on; then the next piece has its rows below `NO_HEADER`.
 
     Raises:
         UnusualPage: elements lie too deeply in each other, or too many are in one that cannot be divided.

@@ -158,7 +158,7 @@ def _read_body(body: EmailMessage) -> DecodedText:
 
 
 def _decode(payload: bytes, charset: str) -> DecodedText:
-    """Return the text of a part in the encoding that it names; by a guess if that is none, or wrong."""
+    """Return the text of a part in the encoding that it names, or in a guessed one if that is wrong."""
     codec = find_codec(charset)
     # Programs name the usual ones when they do not know.
     codecs = ["utf-8"] if codec in _USUAL and not payload.isascii() else []

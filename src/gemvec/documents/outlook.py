@@ -1,4 +1,4 @@
-"""Messages of Outlook (`.msg`): `read_msg`. What they hold is told by numbers, see MS-OXPROPS."""
+"""Messages of Outlook (`.msg`): `read_msg`. Their properties have numbers, see MS-OXPROPS."""
 
 from __future__ import annotations
 

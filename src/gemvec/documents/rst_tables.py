@@ -127,7 +127,7 @@ def _find_simple(lines: Sequence[str]) -> tuple[int, Rows] | None:
 
 
 def find_simple_end(lines: Sequence[str]) -> int:
-    """Return how many of the lines are a table between rules of equals signs; 0 if it is none, or has no end."""
+    """Return how many of the lines are a table between rules of equals signs; 0 if there is none, or it has no end."""
     if not lines or not _SIMPLE_RULE.match(lines[0]):
         return 0
     rules = [place for place, line in enumerate(lines) if _SIMPLE_RULE.match(line)]

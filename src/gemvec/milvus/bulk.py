@@ -1,7 +1,7 @@
 """Rows that Milvus imports by itself, from Parquet files that are put where it reads: `BulkImport`.
 
 A file is written, its import is started and watched, and the file is removed when its rows are there. Nothing else is
-kept: the files that are left say what an earlier run has not brought to its end, and Milvus says which of them it has
+kept: the files that are left say what an earlier run has not finished, and Milvus says which of them it has
 imported. No row is imported twice: a file without a job that Milvus remembers is compared with the rows.
 """
 
@@ -67,7 +67,7 @@ class BulkImport:
         self._under_way: list[_Import] = []
 
     async def open(self, version: CollectionVersion) -> None:
-        """Bring to its end what earlier runs have left; then rows can be added.
+        """Finish what earlier runs have left; then rows can be added.
 
         Raises:
             FailedPrecondition: this Milvus has no bulk import.

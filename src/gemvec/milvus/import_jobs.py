@@ -114,7 +114,9 @@ class ImportJobs:
                 "POST", url, json=body, headers=self._headers, timeout=_TIMEOUT_SECONDS, retries=allowed
             )
             if answer.status == HTTPStatus.NOT_FOUND:
-                raise FailedPrecondition(f"The Milvus at {self._uri} has no bulk import by REST; 2.4 and later have.")
+                raise FailedPrecondition(
+                    f"The Milvus at {self._uri} has no bulk import by REST, as 2.4 and later have."
+                )
             said = answer.json()
         except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ValueError) as error:
             raise TransportFailure(f"Bulk import at {self._uri} does not answer: {type(error).__name__}.") from error

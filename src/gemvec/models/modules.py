@@ -257,7 +257,7 @@ def _unknown(folder: Path, kind: str) -> UnsupportedModel:
 
 
 def _refuse_shared_names(folder: Path, listed: list[dict[str, Any]]) -> None:
-    """Refuse two modules of one name, of which sentence-transformers runs only the last, in the first one's place."""
+    """Refuse two modules of one name: sentence-transformers runs only the last one, in the place of the first."""
     names = [str(each.get("name", place)) for place, each in enumerate(listed)]
     shared = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if shared is not None:

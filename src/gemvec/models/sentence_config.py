@@ -119,7 +119,7 @@ class SentenceConfig:
 
 
 def _check_modalities(modalities: Mapping[str, Any], task: Task, file: Path) -> None:
-    """Refuse a network of which something else is taken for texts than its last layer, or its scores."""
+    """Refuse a network that gives something else for texts than its last layer or its scores."""
     text: Mapping[str, Any] = modalities.get("text") or {}
     if any(text.get(key) != value for key, value in _TEXT_OUTPUTS[task].items()):
         raise UnsupportedModel(

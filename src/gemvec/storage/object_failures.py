@@ -80,7 +80,7 @@ def explain_credentials(url: str) -> str:
 
 
 def is_without_bucket(error: Exception) -> bool:
-    """Return whether the store says that it has no such bucket. An answer to HEAD has no words to tell it by."""
+    """Return whether the store says that it has no such bucket. An answer to HEAD does not say it."""
     told = str(error)
     return any(code in told for code in _NO_BUCKET_CODES)
 

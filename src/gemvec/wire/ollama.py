@@ -36,7 +36,7 @@ class OllamaEmbedRequest(TaskNames, frozen=True, kw_only=True):
     model: _Model
     inputs: Annotated[
         list[str] | None,
-        Field("A text, or texts; one empty text is none.", name="input", kind=_TEXTS_OR_NONE, is_indexed=True),
+        Field("A text, or texts; one empty text counts as none.", name="input", kind=_TEXTS_OR_NONE, is_indexed=True),
     ] = None
     prompt: Annotated[str | None, Field("Refused without `input`: it belongs to /api/embeddings.")] = None
     truncate: _Truncate = True

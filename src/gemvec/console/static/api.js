@@ -199,6 +199,6 @@ function failureOf(code, text, headers) {
     if (typeof error === "string") return new Failure(error, { code, requestId });
     return new Failure(error.message.replace(/^\* /, "").trim(), { code, ...error, requestId });
   } catch {
-    return new Failure(`The server answered ${code} without words.`, { code, requestId });
+    return new Failure(`The server answered ${code} without a message.`, { code, requestId });
   }
 }

@@ -8,7 +8,7 @@ import { createLive } from "./live.js";
 import { createNewBatch } from "./newbatch.js";
 import { say } from "./notice.js";
 import { arrange, createPager } from "./pager.js";
-import { MOST_ERRORS, findErrors, saveResults } from "./results.js";
+import { MAX_ERRORS, findErrors, saveResults } from "./results.js";
 
 /**
  * @typedef {object} Batch
@@ -244,8 +244,8 @@ function errorTable({ errors, count }) {
   const rows = errors.map(({ line, key, message }) => make("tr", {},
     make("td", { class: "number" }, whole(line)), make("td", {}, key), make("td", {}, message)));
   return make("div", {},
-    count > MOST_ERRORS && make("p", { class: "soft" },
-      `The first ${MOST_ERRORS} of ${whole(count)} errors; the download has all of them.`),
+    count > MAX_ERRORS && make("p", { class: "soft" },
+      `The first ${MAX_ERRORS} of ${whole(count)} errors; the download has all of them.`),
     make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Errors" },
       make("table", { class: "plain" },
         make("thead", {}, make("tr", {}, ...["Line", "Key", "Error"].map((name) =>

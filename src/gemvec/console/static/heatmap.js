@@ -4,8 +4,8 @@ import { make } from "./elements.js";
 import { decimals } from "./format.js";
 
 /** The most texts that are still readable in one map. */
-export const MOST_ROWS = 60;
-const MOST_ROWS_WITH_NUMBERS = 14;
+export const MAX_ROWS = 60;
+const MAX_ROWS_WITH_NUMBERS = 14;
 
 /**
  * Make the map. Arrow keys move through its cells; the cell in focus, or under the pointer, is spelled out below it.
@@ -16,7 +16,7 @@ const MOST_ROWS_WITH_NUMBERS = 14;
  * @returns {HTMLElement}
  */
 export function heatMap(matrix, texts, caption) {
-  const count = Math.min(matrix.length, MOST_ROWS);
+  const count = Math.min(matrix.length, MAX_ROWS);
   const shown = matrix.slice(0, count).map((row) => row.slice(0, count));
   const floor = Math.min(0.999, ...shown.flat());
   const readout = make("p", { class: "readout", "aria-live": "polite" }, "Point at a cell, or move with the arrow keys.");
@@ -25,10 +25,10 @@ export function heatMap(matrix, texts, caption) {
     style: { "--share": String(Math.max(0, (score - floor) / (1 - floor))) },
     data: { first: String(first), second: String(second) },
     "aria-label": `${first + 1} and ${second + 1}: ${decimals(score, 2)}`,
-  }, count <= MOST_ROWS_WITH_NUMBERS ? decimals(score, 2) : "")));
+  }, count <= MAX_ROWS_WITH_NUMBERS ? decimals(score, 2) : "")));
   const heading = (/** @type {number} */ index, /** @type {string} */ scope) =>
     make("th", { scope, title: texts[index] }, index + 1);
-  const table = make("table", { class: count > MOST_ROWS_WITH_NUMBERS ? "heat dense" : "heat", role: "grid" },
+  const table = make("table", { class: count > MAX_ROWS_WITH_NUMBERS ? "heat dense" : "heat", role: "grid" },
     make("caption", { class: "hidden" }, caption),
     make("thead", {}, make("tr", {},
       make("th", { scope: "col" }, make("span", { class: "hidden" }, "Text")), ...shown.map((row, index) => heading(index, "col")))),

@@ -3,7 +3,7 @@
 import { ask, askJson, linesOf, save, saveBlob } from "./api.js";
 
 /** The most errors that are listed; all are counted. */
-export const MOST_ERRORS = 200;
+export const MAX_ERRORS = 200;
 
 /**
  * @typedef {object} LineError the error of one request
@@ -37,7 +37,7 @@ export async function findErrors(batch) {
     if (!error) return;
     count += 1;
     const label = key ?? (metadata ? JSON.stringify(metadata) : "");
-    if (errors.length < MOST_ERRORS) errors.push({ line, key: String(label), message: error.message });
+    if (errors.length < MAX_ERRORS) errors.push({ line, key: String(label), message: error.message });
   };
   if (batch.responsesFile) {
     for await (const text of linesOf(await ask(`v1beta/${batch.responsesFile}:download?alt=media`))) {
