@@ -195,6 +195,18 @@ def test_html_keeps_everything_that_is_seen():
     assert "Send" not in read.text
 
 
+def test_text_that_looks_like_a_heading_of_markdown_is_none():
+    page = (
+        "<h1>Start</h1><p># => Now browse</p><ul><li># first<li>#tag</ul><p>Words<br>===<br>end</p><hr>"
+        "<pre># comment\n---</pre><h2>Next</h2><p>Text.</p>"
+    )
+    read = read_html(page.encode())
+    headings = [block.headings[-1] for block in find_blocks(read.text) if block.level]
+    assert headings == ["Start", "Next"]
+    assert "```\n# comment\n---\n```" in read.text
+    assert "\n\n---\n\n" in read.text
+
+
 def test_html_beside_an_empty_main_is_read():
     page = b"<html><title>SPA</title><body><main></main><div id=c><p>The real text is here.</p></div></body></html>"
     assert read_html(page).text == "The real text is here."

@@ -4,7 +4,7 @@ import pytest
 
 from gemvec.documents import Splitter
 from gemvec.documents.document import Document
-from gemvec.documents.readers import read_markdown, read_mdx
+from gemvec.documents.readers import read_html, read_markdown, read_mdx
 from gemvec.documents.site_markup import strip_site_markup
 
 
@@ -126,3 +126,10 @@ def test_tags_in_a_line_are_markup_and_words_beside_them_stay_apart():
     table = f"| a | b | c |\n| --- | --- | --- |\n{row}"
     line = read(table).text.split("\n")[2]
     assert " ".join(line.split()) == "| A term | One Two | x<name> |"
+
+
+def test_a_page_with_front_matter_is_one_of_a_site_that_is_not_made_yet():
+    page = "---\ntitle: Showcase\nlayout: page\n---\n<p>Powers {% for a in b %}<b>{{ a }}</b>{% endfor %} sites.</p>\n"
+    made = read_html(page.encode())
+    assert (made.title, made.text, made.metadata) == ("Showcase", "Powers **{{ a }}** sites.", {"layout": "page"})
+    assert read_html(b"--- <p>Text.</p>").text == "---\n\nText."

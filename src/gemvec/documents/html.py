@@ -48,6 +48,12 @@ _MIN_LINKS, _LINK_SHARE = 4, 0.9
 _MAX_DEPTH = 150
 # A page in another encoding than it names has more bytes that are no character.
 _MAX_BAD_SHARE = 0.01
+# In the headings of the page, until all that only looks like one is escaped.
+_HEADING_MARK = "\x02"
+_LIKE_HEADING = re.compile(
+    r"(?P<start>[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]+)*)"
+    rf"(?:(?P<mark>#{{1,6}})(?=[ \t](?!{_HEADING_MARK})|$)|(?:=+|-+)[ \t]*$)"
+)
 # How an item of a list starts.
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]")
 
@@ -129,7 +135,8 @@ class _Page:
         _fill_tables(piece)
         if not self.heading and (heading := piece.find("h1")):
             self.heading = _clean(heading.get_text(" "))
-        text = cast("str", _converter().convert_soup(piece.body or piece))
+        _mark_headings(piece)
+        text = _escape_marks(cast("str", _converter().convert_soup(piece.body or piece)))
         text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
         text = re.sub(r"\n{3,}", "\n\n", text).strip("\n")
         if self._joint == BELOW_ROW and f"{text}\n" == NO_HEADER:  # all rows of the piece are hidden
@@ -236,6 +243,27 @@ def _is_link_list(tag: Tag) -> bool:
 
 def _own_text(tag: Tag) -> str:
     return "".join(str(each) for each in tag.find_all(string=True) if each.find_parent("a") is None)
+
+
+def _mark_headings(page: BeautifulSoup) -> None:
+    """Put a mark into headings, so that text that looks like one is told apart."""
+    for tag in _find(page, ["h1", "h2", "h3", "h4", "h5", "h6"]):
+        tag.insert(0, _HEADING_MARK)
+
+
+def _escape_marks(text: str) -> str:
+    """Return Markdown in which only headings of the page look like headings, and no text like the rule below one."""
+    made: list[str] = []
+    is_code, above = False, ""
+    for line in text.split("\n"):
+        is_code = is_code != line.lstrip().startswith("```")
+        found = None if is_code else _LIKE_HEADING.match(line)
+        if found and (found["mark"] or above.strip()):
+            made.append(f"{found['start']}\\{line[found.end('start') :]}")
+        else:
+            made.append(line)
+        above = line
+    return re.sub(f"{_HEADING_MARK} ?", "", "\n".join(made))
 
 
 @cache

@@ -20,7 +20,7 @@ from gemvec.documents.content import Content, measure, refuse_large_file, refuse
 from gemvec.documents.document import DocumentFormat, Note, note_decoding
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
-from gemvec.documents.html import read_page
+from gemvec.documents.html import WebPage, read_page
 from gemvec.documents.languages import LANGUAGE, LANGUAGES, Language
 from gemvec.documents.mail import Mail, read_eml
 from gemvec.documents.markdown import find_title, html_to_markdown, is_mdx, mdx_to_markdown
@@ -31,7 +31,7 @@ from gemvec.documents.pdf import read_pages
 from gemvec.documents.program import read_program
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.sheets import read_sheets
-from gemvec.documents.site_markup import strip_site_markup
+from gemvec.documents.site_markup import strip_site_markup, strip_template_tags
 from gemvec.documents.slides import read_slides
 from gemvec.documents.subtitles import read_cues
 from gemvec.documents.text import DecodedText, UnreadableDocument, decode_text, fold
@@ -95,8 +95,21 @@ def read_markdown(data: bytes) -> ReadText:
 
 
 def read_html(data: bytes) -> ReadText:
-    """Read a web page as Markdown: what a reader sees, without navigation."""
-    page = read_page(data)
+    """Read a web page as Markdown: what a reader sees, without navigation.
+
+    One with front matter is a page of a site that is not made yet: title and metadata come from there.
+    """
+    if data.startswith((b"---", b"+++")):
+        decoded, notes = decode(data)
+        body, metadata, more = split_front_matter(decoded)
+        if body != decoded:
+            read = _from_page(read_page(strip_template_tags(body)))
+            title = str(metadata.pop("title", None) or read.title)
+            return replace(read, title=title, metadata=metadata, notes=(*notes, *more, *read.notes))
+    return _from_page(read_page(data))
+
+
+def _from_page(page: WebPage) -> ReadText:
     return ReadText(text=fold(page.text), title=fold(page.title), format="markdown", has_lines=False, notes=page.notes)
 
 
@@ -323,7 +336,8 @@ READERS = (
     Reader(
         suffixes=(".html", ".htm"),
         read=read_html,
-        becomes="one document; what a reader of the page sees, without navigation, form controls and scripts",
+        becomes="one document; what a reader of the page sees, without navigation, form controls and scripts; front "
+        "matter is read as that of Markdown",
         position="part",
         libraries=("beautifulsoup4", "markdownify"),
     ),

@@ -66,6 +66,11 @@ def strip_site_markup(text: str, *, is_template: bool) -> str:
     return "\n".join(_Translation(text.split("\n"), is_template=is_template).run())
 
 
+def strip_template_tags(text: str) -> str:
+    """Return a page without tags of templates; what they show stays."""
+    return _TAG.sub(_read_tag, text)
+
+
 def shown_values(markup: str) -> str:
     """Return what readers see of the parameters of a tag or component, such as its title."""
     return " ".join(found["double"] or found["single"] or "" for found in _SHOWN.finditer(markup)).strip()
