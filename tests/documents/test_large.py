@@ -2,9 +2,12 @@
 
 import io
 import json
+import random
 import zipfile
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -149,3 +152,15 @@ def test_a_long_text_is_counted_in_slices(tmp_path, monkeypatch):
     splitter = Splitter(tokenizer_file=tmp_path / "tokenizer.json")
     assert splitter.count_tokens("word " * 1_000) == 1_000
     assert splitter.count_tokens("") == 0
+
+
+def test_rows_of_parquet_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_ROWS_BYTES", 1_000_000)
+    path = tmp_path / "a.parquet"
+    texts = [random.randbytes(10_000).hex() for _ in range(1_000)]
+    parquet.write_table(pa.table({"text": texts}), path, write_batch_size=10)  # one group of rows
+    before, held = pa.total_allocated_bytes(), []
+    for found, text in zip(read_records(path, path.name, RecordFields()), texts, strict=True):
+        assert found.text == text
+        held.append(pa.total_allocated_bytes() - before)
+    assert max(held) < sum(map(len, texts)) / 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -272,3 +273,34 @@ def test_a_document_of_nothing_but_links_is_left_out_and_said_each_time(collecti
         report = run(collection, embedder)
         assert [(bad.id, bad.reason) for bad in report.bad] == [("docs/links.md", "it has only markup or links")]
         assert report.documents == 3
+
+
+LONG = "Some words of a long text. " * 60_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", LONG),
+        ("a.md", LONG),
+        ("a.html", f"<p>{LONG}"),
+        ("a.jsonl", f'{{"text": "{LONG}"}}\n'),
+        ("a.json", f'[{{"text": "{LONG}"}}]'),
+        ("a.csv", f'id,text\n1,"{LONG}"\n'),
+    ],
+)
+def test_a_long_text_is_not_in_memory_while_its_passages_are_embedded(tmp_path, monkeypatch, name, text):
+    monkeypatch.setattr(packed, "_MOST_UNPACKED", 10)
+    monkeypatch.setattr(packed, "_PER_PACK", 10)
+    (tmp_path / name).write_text(text)
+    (tmp_path / "z.txt").write_text("The next document.")
+    splitter = Splitter(PassageOptions(max_tokens=2_000))
+    assert list(work.WorkFinder(None, splitter).find(Sources([str(tmp_path)])))  # everything that stays is loaded
+    tracemalloc.start()
+    found = work.WorkFinder(None, splitter).find(Sources([str(tmp_path)]))
+    first = next(found)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(first.passages) > 100
+    assert held < len(LONG) / 2
+    assert len(list(found)) == 1

@@ -1,12 +1,14 @@
 """Rows written to a Lite file without its engine are those that the engine would have, whatever is open or killed."""
 
 import asyncio
+import random
 import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -112,6 +114,43 @@ def test_merging_ends_when_all_files_have_as_many_rows_as_a_file_may_have(uri, m
         version.finish()
         assert version.count() == 80
         assert len(data_files(uri)) == 8
+
+
+def test_merging_has_a_piece_of_the_files_in_memory(uri, monkeypatch):
+    writer = sys.modules["gemvec.milvus.lite_writer"]
+    monkeypatch.setattr(writer, "_PIECE_BYTES", 2**19)
+    monkeypatch.setattr(writer, "_ROWS_PER_BATCH", 100)
+    held, take = [], writer._take
+
+    def note(batches):
+        held.append(pa.total_allocated_bytes())
+        return take(batches)
+
+    monkeypatch.setattr(writer, "_take", note)
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        before = pa.total_allocated_bytes()
+        for start in range(0, 12_000, 3_000):
+            version.upsert([make_row(number, random.randbytes(500).hex()) for number in range(start, start + 3_000)])
+        assert len(data_files(uri)) == 1
+    assert len(held) > 10
+    assert max(held) - before < sum(each.stat().st_size for each in data_files(uri)) / 2
+
+
+@pytest.mark.parametrize(("rows_per_file", "files"), [(3, {10, 9, 6}), (6, {6})])
+def test_files_whose_index_would_take_much_memory_are_not_merged(uri, monkeypatch, rows_per_file, files):
+    writer = sys.modules["gemvec.milvus.lite_writer"]
+    monkeypatch.setattr(writer, "_ROWS_PER_BATCH", 1)
+    monkeypatch.setattr(writer, "_PIECE_BYTES", 1)
+    monkeypatch.setattr(writer, "_MOST_VECTOR_BYTES", 10 * FINGERPRINT.dimensionality * 4)
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        for start in range(0, 60, rows_per_file):
+            version.upsert([make_row(number) for number in range(start, start + rows_per_file)])
+        version.finish()
+        assert {parquet.ParquetFile(each).metadata.num_rows for each in data_files(uri)} <= files
+    with open_collection(uri, "docs") as collection:
+        assert {row["key"] for row in contents(collection)} == {f"k{number}" for number in range(60)}
 
 
 def test_rows_that_are_only_in_the_log_are_read_and_can_be_deleted(uri):

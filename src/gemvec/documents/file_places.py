@@ -58,8 +58,7 @@ class FilePlace:
             )
         else:
             with open_file(self.path) as file:
-                document = make_document(file, reader, self.name)
-            yield document
+                yield make_document(file, reader, self.name)
 
     def parse(self) -> Document | BadDocument:
         """Read a file that is one document, whatever its kind."""

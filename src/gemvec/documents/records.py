@@ -34,6 +34,8 @@ RECORD_SUFFIXES = tuple(suffix for suffixes in RECORD_KINDS for suffix in suffix
 _LOOK_BYTES = 16 * 2**20
 # A longer line of JSON Lines is left out.
 MAX_LINE_BYTES = 32 * 2**20
+# Rows of a Parquet file read at once, and their bytes if they are long; and how much of a file is read ahead.
+_ROWS_AT_ONCE, _ROWS_BYTES, _READ_AHEAD_BYTES = 1_024, 8 * 2**20, 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,18 +249,30 @@ def _read_parquet(path: Path, source: str, fields: RecordFields) -> Iterator[Doc
     except ImportError as error:
         raise MissingDependency("Parquet needs more packages.", extra="milvus") from error
     try:
-        with parquet.ParquetFile(path) as file:
+        # Ahead of its rows, a whole group of them would be read, which may be the whole file.
+        with parquet.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False) as file:
             said = cast("dict[bytes, bytes]", file.schema_arrow.metadata or {})
             if any(name.startswith(b"gemvec.") for name in said):
                 raise UnreadableDocument("it is an export of a collection; `gemvec import` reads it")
             done, total, size = 0, max(cast("int", file.metadata.num_rows), 1), path.stat().st_size
-            for rows in cast("Iterator[Any]", file.iter_batches(batch_size=1024)):
-                for record in cast("list[dict[str, Any]]", rows.to_pylist()):
+            for rows in cast("Iterator[Any]", file.iter_batches(batch_size=_count_rows_at_once(file.metadata))):
+                for record in rows.to_pylist() if rows.nbytes < _ROWS_BYTES else _one_by_one(rows):
                     done += 1
                     found = fields.to_document(record, source=source, place=f"row {done}")
                     yield replace(found, read_bytes=size * done // total)
     except cast("type[Exception]", pa.ArrowInvalid) as error:
         raise UnreadableDocument(f"it is not Parquet: {error}") from error
+
+
+def _count_rows_at_once(metadata: Any) -> int:
+    """Return how many rows of a Parquet file to read at once: fewer where they are long."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(_ROWS_AT_ONCE, _ROWS_BYTES // max(longest, 1)))
+
+
+def _one_by_one(rows: Any) -> Iterator[dict[str, Any]]:
+    return (rows.slice(number, 1).to_pylist()[0] for number in range(rows.num_rows))
 
 
 def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

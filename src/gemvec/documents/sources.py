@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -117,8 +118,8 @@ class Sources:
             yield BadDocument(source=source, reason=f"{what} cannot be read: {error.strerror}")
         yield from self._refused
         for place in self._places.values():
-            for found in self._read(place):
-                yield replace(found, read_bytes=done + found.read_bytes) if done else found
+            # No name here may hold a document, which may be large, while its passages are embedded.
+            yield from map(partial(_count_from, done), self._read(place))
             done += place.size_bytes
 
     def _add(self, source: str) -> None:
@@ -194,3 +195,8 @@ class Sources:
             yield from place.read(self._fields)
         except Exception as error:  # noqa: BLE001 # a broken document fails anywhere inside the library that reads it
             yield explain_unread(error, place.name)
+
+
+def _count_from(start: int, found: Found) -> Found:
+    """Return what was found in a place that starts after so many bytes of the sources."""
+    return replace(found, read_bytes=start + found.read_bytes) if start else found

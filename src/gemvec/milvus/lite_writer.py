@@ -39,9 +39,11 @@ compute: Any = pyarrow.compute
 parquet: Any = pyarrow.parquet
 
 # Rows read from a file at once, and how much of it is read ahead.
-_ROWS_PER_BATCH, _READ_AHEAD_BYTES = 4_096, 2**20
+_ROWS_PER_BATCH, _READ_AHEAD_BYTES = 1_024, 2**20
 # A merged file is written in pieces of this size.
-_PIECE_BYTES = 16 * 2**20
+_PIECE_BYTES = 8 * 2**20
+# The vectors of a merged file: its index is made in memory, with a copy of them.
+_MOST_VECTOR_BYTES = 64 * 2**20
 _KEY, _ORDER = "key", "_seq"
 # The suffix of an index, or a merged file, that is not written to its end.
 _HALF = ".part"
@@ -59,10 +61,13 @@ class LiteWriter(LiteCollection):
     """
 
     def __init__(self, folder: Path) -> None:
+        # Arrow's own pool keeps several times what is used at once.
+        arrow.set_memory_pool(arrow.system_memory_pool())
         name, schema = load_schema(str(folder / "schema.json"))
         self._merger = _Merger(str(folder), schema)
         super().__init__(name, str(folder), schema)
         self._memtable = _LogRows.take_over(self._memtable, schema)
+        self._merge()
 
     def upsert(self, records: list[dict[str, Any]], partition_name: str = "_default") -> list[Any]:
         """Write rows that have all their fields; a row with a known key is replaced."""
@@ -109,6 +114,7 @@ class LiteWriter(LiteCollection):
             ScalarInvertedIndex.build(table, spec.field_name, dtype).save(str(beside))
         else:
             faiss.write_index(_build_graph(_FileRows(path), spec), str(beside))
+            _give_back()
         _replace_durably(beside, file)
 
     def _open_rows(self) -> list[_Rows]:
@@ -134,8 +140,13 @@ class LiteWriter(LiteCollection):
     def _trigger_flush(self) -> None:
         super()._trigger_flush()
         self._memtable = _LogRows(self.schema)
+        _give_back()
+        self._merge()
 
     def _schedule_bg_maintenance(self) -> None:
+        """Leave the merging of files to `_merge`: here, the rows that were put into a file are still in memory."""
+
+    def _merge(self) -> None:
         """Merge files now, so that nothing else changes them while they are read."""
         for partition in self._manifest.list_partitions():
             while self._merge_some(partition):
@@ -175,7 +186,25 @@ class _LogRows(MemTable):
 
 
 class _Merger(CompactionManager):
-    """Merges the files that Lite would merge, with a piece of them in memory."""
+    """Merges files as Lite would, but with a piece of them in memory, and into smaller ones where vectors are long."""
+
+    @property
+    def _most_rows(self) -> int:
+        """How many rows a file may have."""
+        sizes = [4 * field.dim for field in self._schema.fields if field.dim]
+        return min(MAX_SEGMENT_ROWS, max(_ROWS_PER_BATCH, _MOST_VECTOR_BYTES // max(sum(sizes), 1)))
+
+    def _select_target(  # pyright: ignore[reportIncompatibleMethodOverride] # Lite calls it as a method, too
+        self, buckets: list[list[tuple[str, int]]], total_files: int, partition_dir: str
+    ) -> list[str] | None:
+        """Choose files to merge; one that is more than half full stays as it is."""
+        del total_files
+        half = self._most_rows // 2
+        growing = [
+            [each for each in bucket if parquet.ParquetFile(Path(partition_dir, each[0])).metadata.num_rows <= half]
+            for bucket in buckets
+        ]
+        return super()._select_target(growing, sum(map(len, growing)), partition_dir)
 
     def _compact_files(
         self, partition: str, partition_dir: str, files_to_compact: list[str], manifest: Any, delta_index: Any
@@ -185,19 +214,19 @@ class _Merger(CompactionManager):
         rows = [_FileRows(folder / name) for name in names]
         live = _find_live(rows, delta_index.snapshot)
         batches = (batch for some, mask in zip(rows, live, strict=True) for batch in some.filtered(mask))
-        merged = list(self._write(folder, _gather(batches)))
+        merged = list(self._write(folder, _gather(batches, self._most_rows)))
         manifest.remove_data_files(partition, names)
         for name in merged:
             manifest.add_data_file(partition, name)
         manifest.save()
-        arrow.default_memory_pool().release_unused()
+        _give_back()
         kept = snapshot_references(self._data_dir)[0].get(partition, set())
         for name in set(names) - kept:
             with suppress(OSError):  # Lite removes it when it opens the collection
                 (folder / name).unlink()
 
     def _write(self, folder: Path, pieces: Iterator[Any]) -> Iterator[str]:
-        """Write files of at most as many rows as Lite's own, and yield their names."""
+        """Write files of at most as many rows as one may have, and yield their names."""
         beside = folder / "data" / f"merged{_HALF}"  # Lite removes files that it does not know
         piece: Any = next(pieces, None)
         while piece is not None:
@@ -205,7 +234,7 @@ class _Merger(CompactionManager):
             rows = 0
             schema = cast("Any", self._data_schema)
             with parquet.ParquetWriter(beside, schema) as writer:
-                while piece is not None and rows + piece.num_rows <= MAX_SEGMENT_ROWS:
+                while piece is not None and rows + piece.num_rows <= self._most_rows:
                     writer.write_table(piece)
                     rows += piece.num_rows
                     found = compute.min_max(piece.column(_ORDER)).as_py()
@@ -218,6 +247,11 @@ class _Merger(CompactionManager):
             yield f"data/{name}"
 
 
+def _give_back() -> None:
+    """Give memory that is free back to the system."""
+    arrow.default_memory_pool().release_unused()
+
+
 def _replace_durably(file: Path, target: Path) -> None:
     """Give a file its name when its bytes are on the disk: after a power cut, half of one would be read as whole."""
     with file.open("rb+") as written:
@@ -227,6 +261,11 @@ def _replace_durably(file: Path, target: Path) -> None:
 
 class _Rows(ABC):
     """Rows that are read in batches."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """How many there are."""
 
     @abstractmethod
     def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
@@ -249,7 +288,11 @@ class _Rows(ABC):
 
 class _FileRows(_Rows):
     def __init__(self, path: Path) -> None:
-        self._file = parquet.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES)
+        self._file = parquet.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
+
+    @property
+    def count(self) -> int:
+        return self._file.metadata.num_rows
 
     def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
         return self._read(names)
@@ -271,6 +314,10 @@ class _FileRows(_Rows):
 class _TableRows(_Rows):
     def __init__(self, table: Any) -> None:
         self._table = table
+
+    @property
+    def count(self) -> int:
+        return self._table.num_rows
 
     def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
         return iter((self._table.select(list(names)) if names else self._table).to_batches(_ROWS_PER_BATCH))
@@ -303,11 +350,11 @@ def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
     return np.split(live, ends[:-1])
 
 
-def _gather(batches: Iterator[Any]) -> Iterator[Any]:
+def _gather(batches: Iterator[Any], most_rows: int) -> Iterator[Any]:
     """Yield tables of about `_PIECE_BYTES`, never of more rows than a file may have; keeps none of them."""
     some, size, rows = list[Any](), 0, 0
     for batch in batches:
-        if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > MAX_SEGMENT_ROWS):
+        if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > most_rows):
             yield _take(some)
             size, rows = 0, 0
         some.append(batch)
@@ -333,8 +380,16 @@ def _build_graph(rows: _Rows, spec: Any) -> Any:
         if graph is None:
             empty: Any = FaissHnswIndex.build(vectors[:0], spec.metric_type, spec.build_params)
             graph = empty._index  # noqa: SLF001 # Lite's own settings, which it has no other way to tell
+            _reserve(graph, rows.count)
         graph.add(np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32))
     return graph
+
+
+def _reserve(graph: Any, rows: int) -> None:
+    """Make room for the vectors: where it grows, the old room and the new one are there together."""
+    storage: Any = faiss.downcast_index(graph.storage)
+    storage.codes.resize(rows * storage.code_size)
+    storage.codes.resize(0)
 
 
 def open_writer(engine: Any, uri: str, name: str) -> LiteWriter:
