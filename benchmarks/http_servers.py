@@ -62,10 +62,7 @@ def serve(name: str, port: int, folder: str) -> None:
         from gemvec.server.protocol import bounded_protocol
 
         protocol: Any = bounded_protocol(settings) if name == "gemvec" else name.partition("-")[2]
-        most = settings.max_header_bytes
-        uvicorn.run(
-            app, port=port, http=protocol, h11_max_incomplete_event_size=most, access_log=False, log_level="error"
-        )
+        uvicorn.run(app, port=port, http=protocol, access_log=False, log_level="error")
     elif name == "hypercorn":
         from hypercorn.asyncio import serve as hypercorn_serve
         from hypercorn.config import Config

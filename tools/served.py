@@ -23,7 +23,7 @@ from typing import IO, Any
 from make_tiny_model import write_tiny_model
 
 _numbers = count()
-_PACKAGES = ("gemvec", "uvicorn", "h11", "starlette", "uvloop")
+_PACKAGES = ("gemvec", "uvicorn", "httptools", "starlette", "uvloop")
 
 
 @dataclass

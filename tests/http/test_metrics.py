@@ -89,7 +89,8 @@ def test_files_and_batches_are_counted(http):
 def test_nothing_a_caller_writes_becomes_a_label(http):
     http.request("GET", "/canary?canary=canary", headers={"canary": "canary"})
     http.request("PROPFIND", "/v1/models")
-    http.request("CANARY", "/v1/models")
+    http.request("MKCOL", "/v1/models")
+    assert http.request("CANARY", "/v1/models").status_code == 400, "no method of HTTP"
     http.post("/v1beta/models/canary:embedContent", json={"canary": 1})
     http.post("/v1/embeddings", json={"input": "canary", "model": "canary", "user": "canary"})
     samples = scrape(http)

@@ -1,13 +1,14 @@
 """Heads of requests: those that are refused, beyond what the HTTP parser refuses, and those with a whole address.
 
-h11 bounds a head that is still arriving, but not one that came whole in a single read. It also takes a body with both a
-length and a transfer coding, and two servers in a row may disagree about the end of such a body (request smuggling, RFC
-9112 section 6.1).
+The parser bounds a head that is still arriving, but not one that came whole in a single read. It also takes transfer
+codings that this server does not know, and some that HTTP/1.0 does not have, and two servers in a row may disagree
+about the end of such a body (request smuggling, RFC 9112 section 6.1).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -66,7 +67,7 @@ class HeadRules:
         origin = _ORIGIN.match(scope["raw_path"])
         if origin and not _HOST.fullmatch(origin[2]):
             return HTTPStatus.BAD_REQUEST, "The host in the request's address is not valid."
-        return _find_framing_fault(scope["http_version"], {name for name, _ in headers})
+        return _find_fault_of_version(scope["http_version"], headers)
 
 
 def _shorten(scope: Scope, origin: re.Match[bytes]) -> None:
@@ -79,13 +80,19 @@ def _shorten(scope: Scope, origin: re.Match[bytes]) -> None:
     scope["headers"] = [(b"host", origin[2]), *others]
 
 
-def _find_framing_fault(version: str, names: set[bytes]) -> tuple[HTTPStatus, str] | None:
+def _find_fault_of_version(version: str, headers: Sequence[tuple[bytes, bytes]]) -> tuple[HTTPStatus, str] | None:
     if version not in _VERSIONS:
         return HTTPStatus.BAD_REQUEST, f"HTTP/{version} is not supported; use HTTP/1.1."
-    if b"transfer-encoding" not in names:
-        return None
-    if b"content-length" in names:
-        return HTTPStatus.BAD_REQUEST, "The request has both Content-Length and Transfer-Encoding; send one."
-    if version == "1.0":
+    hosts, codings = 0, 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding":
+            codings += 1
+            if value.lower() != b"chunked":
+                return HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding is supported as chunked only."
+    if hosts > 1 or (not hosts and version == "1.1"):
+        return HTTPStatus.BAD_REQUEST, f"The request has {hosts} Host headers; send one."
+    if codings and version == "1.0":
         return HTTPStatus.BAD_REQUEST, "Transfer-Encoding is not a header of HTTP/1.0."
     return None

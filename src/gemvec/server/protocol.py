@@ -1,32 +1,27 @@
-"""Timeouts, limits and refusals for HTTP/1.1, which uvicorn and h11 parse.
+"""Timeouts, limits and refusals for HTTP/1.1.
 
-h11 bounds heads, chunk sizes and trailers, and refuses what the standard forbids. This module adds: a client that must
-send or read has to move some bytes in every period, or its connection is closed, so that a slow client costs only a
-connection; the number of connections is bounded; what is read after an answer is bounded; a client that still sends can
-read its answer before its connection is closed (`lingering.py`); and refusals have the API's shape. Time in which the
-server is slow (a full queue, a slow disk) never counts against a client.
-
-Only public names of uvicorn's `H11Protocol` and of h11 are used, which every version that pyproject.toml allows has.
+A client that must send or read has to move some bytes in every period, or its connection is closed, so that a slow
+client costs only a connection; the number of connections is bounded; what is read after an answer is bounded; a client
+that still sends can read its answer before its connection is closed (`lingering.py`); and refusals have the API's
+shape. Time in which the server is slow (a full queue, a slow disk) never counts against a client.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
-import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from gemvec.logs import get_logger
 from gemvec.server.heads import refusal_body
 from gemvec.server.joining import JoiningTransport
 from gemvec.server.lingering import LingeringTransport
+from gemvec.server.parsing import ParsingProtocol, Phase
 from gemvec.settings import Settings
 
 log = get_logger("server")
@@ -46,20 +41,26 @@ class Bounds:
 
     Attributes:
         max_connections: most connections at a time.
+        max_head_bytes: how long the head of a request may be.
         timeout_seconds: how long a client may keep the server waiting.
     """
 
     max_connections: int
+    max_head_bytes: int
     timeout_seconds: float
 
 
 def bounded_protocol(settings: Settings) -> type[asyncio.Protocol]:
     """Return what uvicorn makes a connection of, for `uvicorn.Config(http=...)`."""
-    bounds = Bounds(max_connections=settings.max_connections, timeout_seconds=settings.client_timeout_seconds)
+    bounds = Bounds(
+        max_connections=settings.max_connections,
+        max_head_bytes=settings.max_header_bytes,
+        timeout_seconds=settings.client_timeout_seconds,
+    )
     return cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=bounds))
 
 
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(ParsingProtocol):
     """One connection."""
 
     def __init__(
@@ -71,8 +72,9 @@ class BoundedProtocol(H11Protocol):
         *,
         bounds: Bounds,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state, _loop, max_head_bytes=bounds.max_head_bytes)
         self._bounds = bounds
+        self._refusal: tuple[HTTPStatus, str] | None = None  # of what follows requests that are not answered yet
         self._ignored_bytes = 0  # since the last request began
         self._watch: asyncio.TimerHandle | None = None
         self._received_bytes = 0  # since the watch was set
@@ -88,13 +90,14 @@ class BoundedProtocol(H11Protocol):
         self.transport = cast("asyncio.Transport", self._lingering)
         if len(self.connections) > self._bounds.max_connections:
             log.warning("too many connections", extra={"connections": len(self.connections)})
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections; try again in a second.")
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections; try again in a second.")
             return
         self._watch_or_rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._rest()
+        self._stop_answering()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -104,11 +107,11 @@ class BoundedProtocol(H11Protocol):
             if self._lingering.is_lingering:
                 self._ignore(data)
             return
-        if self._has_no_request():
-            data = data.lstrip(b"\r\n")  # empty lines are allowed before a request line, but h11 refuses them
+        if self.phase is not Phase.BODY:
             self._ignored_bytes = 0
-        if data:
-            super().data_received(data)
+        self.parse(data)
+        if self.phase is Phase.WHOLE and not self.unanswered and self.timeout_keep_alive_task is None:
+            self.phase = Phase.NOTHING  # bytes that begin no request have ended uvicorn's watch over idle connections
         if self._is_ignoring():
             self._ignore(data)
         self._watch_or_rest()
@@ -138,25 +141,25 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()
         if self._lingering.is_lingering:
             self.flow.resume_reading()
+        if self._refusal and not self.transport.is_closing():
+            self.refuse(*self._refusal)
         self._rest()
         self._watch_or_rest()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what h11 has just refused, with its status and its reason."""
-        error = sys.exc_info()[1]
-        code = HTTPStatus.BAD_REQUEST
-        if isinstance(error, h11.RemoteProtocolError):
-            code, msg = HTTPStatus(error.error_status_hint), f"The request is not valid HTTP/1.1: {error}."
-        if code is HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            msg = f"The request's head is larger than {self.config.h11_max_incomplete_event_size} bytes."
-        self._refuse(code, msg)
-
     # Refusing
 
-    def _refuse(self, code: HTTPStatus, message: str) -> None:
-        """Answer the request that is arriving, and close; only close if an answer would spoil another one."""
-        if self.cycle and not self.cycle.response_complete and (self.cycle.response_started or not self._is_reading()):
+    def refuse(self, code: HTTPStatus, message: str) -> None:
+        """Answer the request that is arriving, and close; only close if an answer would spoil another one.
+
+        Requests before it get their answers first.
+        """
+        self.stop_parsing()
+        is_answering_it = self.phase is Phase.BODY and not self.cycle.response_complete
+        if is_answering_it and self.cycle.response_started:
             self._break_off()
+            return
+        if len(self.unanswered) > is_answering_it:
+            self._refusal = code, message
             return
         body = refusal_body(code, message)
         head = (
@@ -173,40 +176,31 @@ class BoundedProtocol(H11Protocol):
 
     def _stop_answering(self) -> None:
         """Tell the application that its caller is gone, before it writes to a closed connection."""
-        if self.cycle and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        for cycle in self.unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     # State of the request
 
     def _is_arriving(self) -> bool:
         """Whether more of a request's body is on its way."""
-        return self.conn.their_state is h11.SEND_BODY
-
-    def _has_no_request(self) -> bool:
-        return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
-
-    def _is_reading(self) -> bool:
-        """Whether the body that is arriving, or was when h11 refused it, belongs to the request being answered."""
-        return self.cycle.more_body
+        return self.phase is Phase.BODY
 
     def _is_ignoring(self) -> bool:
         """Whether the arriving bytes belong to a request that was already answered."""
-        return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
+        return self.phase is Phase.BODY and self.cycle.response_complete
 
     # Watching
 
     def _has_to_take(self) -> bool:
         """Whether an answer waits for the client to read: it is complete, or cannot go on before the client reads."""
-        is_complete = not self.cycle or self.cycle.response_complete
+        is_complete = not self.unanswered
         return self.flow.write_paused or (is_complete and self.transport.get_write_buffer_size() > 0)
 
     def _has_to_send(self) -> bool:
         if self.transport.is_closing():
             return self._lingering.is_lingering
-        is_between = self.timeout_keep_alive_task is not None  # uvicorn itself watches idle connections
-        state = self.conn.their_state
-        return state is h11.SEND_BODY or (state is h11.IDLE and not (is_between and self._has_no_request()))
+        return self.phase is not Phase.WHOLE  # uvicorn itself watches idle connections
 
     def _watch_or_rest(self) -> None:
         if not (self._has_to_take() or self._has_to_send()):
@@ -244,7 +238,7 @@ class BoundedProtocol(H11Protocol):
             if has_to_take:
                 self._break_off()
             else:
-                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")
+                self.refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")
 
     def _may_go_silently(self) -> bool:
-        return self._lingering.is_lingering or self._has_no_request()
+        return self._lingering.is_lingering or self.phase is Phase.NOTHING

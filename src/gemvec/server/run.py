@@ -107,7 +107,6 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=bounded_protocol(services.settings),
-                h11_max_incomplete_event_size=services.settings.max_header_bytes,
                 lifespan="on",
                 ws="none",
                 log_config=None,
