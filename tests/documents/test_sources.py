@@ -148,6 +148,21 @@ def test_a_scope_above_the_root_holds_what_is_named_from_the_root(tree):
     assert scope.holds(str(tree / "elsewhere.md"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows refuses such names")
+@pytest.mark.parametrize("name", ["b*.md", "b?.md", "[ab].md"])
+def test_a_file_that_is_called_like_a_glob_stands_for_itself(tree, name):
+    (tree / "docs" / name).write_text("A text.")
+    (scope,) = Sources([f"docs/{name}"]).scopes
+    assert [scope.holds(each) for each in (f"docs/{name}", "docs/b.md", "docs/b1.md")] == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["link", "link.md"])
+def test_a_link_to_nowhere_is_named_as_what_it_is(tree, name):
+    (tree / name).symlink_to("nowhere")
+    (bad,) = Sources([name])
+    assert bad.reason == "it is a link to something that does not exist"
+
+
 @pytest.mark.parametrize("how", ["inside", "link", "link to the file", "absolute"])
 def test_a_file_has_one_name_however_its_path_is_written(tree, monkeypatch, how):
     (tree / "link").symlink_to("docs")

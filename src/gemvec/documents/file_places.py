@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class FilePlace:
 
     def read(self, fields: RecordFields) -> Iterator[Found]:
         """Yield its documents; one that takes long to parse is not parsed yet."""
+        if os.path.islink(self.path) and not os.path.exists(self.path):  # noqa: PTH110, PTH114 # a path may be too long
+            raise UnreadableDocument("it is a link to something that does not exist")
         if self.path.suffix.lower() in RECORD_SUFFIXES:
             self._refuse_pointer()
             yield from read_records(self.path, self.name, fields)

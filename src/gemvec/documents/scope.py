@@ -31,11 +31,13 @@ class Scope:
         path: a file, a folder with everything below it, or a glob: absolute, or `standard input`.
         root: the folder that document names are relative to.
         filters: which files below the source are meant.
+        is_glob: whether `path` is a glob; a file or folder may be called like one.
     """
 
     path: str
     root: Root
     filters: Filters = field(default_factory=Filters)
+    is_glob: bool = False
 
     @classmethod
     def of(cls, source: str, root: Root, filters: Filters | None = None) -> Scope:
@@ -48,7 +50,8 @@ class Scope:
             return cls(path=str(root.locate(root.name(path))), root=root, filters=rules)
         fixed = find_fixed_part(path)
         # Links are followed in the part before the first wildcard.
-        return cls(path=str(Path(fixed).resolve() / path.relative_to(fixed)), root=root, filters=rules)
+        pattern = Path(fixed).resolve() / path.relative_to(fixed)
+        return cls(path=str(pattern), root=root, filters=rules, is_glob=True)
 
     @property
     def needs_metadata(self) -> bool:
@@ -66,7 +69,7 @@ class Scope:
             return True
         if located.is_relative_to(self.path):
             return self._takes(located, PurePath(self.path))
-        if not glob.has_magic(self.path) or not _matches(located.parts, PurePath(self.path).parts):
+        if not self.is_glob or not _matches(located.parts, PurePath(self.path).parts):
             return False
         return self._takes(located, find_fixed_part(PurePath(self.path)))
 
