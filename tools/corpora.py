@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gemvec.documents import BadDocument, Document, Sources, Splitter
+from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.text import fold
 from gemvec.models.weights import load_model
 from gemvec.settings import Settings
@@ -50,6 +51,7 @@ _MARKUP = re.compile(
     re.DOTALL,
 )
 _WORD = re.compile(r"\w+")
+_PAGE = re.compile(r"\s*<(?=.*</h[12]>)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ def find_reference(suffix: str) -> tuple[str, Callable[[Path], str]] | None:
             return None
         return "trafilatura", lambda path: trafilatura.extract(path.read_text(errors="replace")) or ""
     if suffix in PANDOC_FORMATS and shutil.which("pandoc"):
-        return "pandoc", lambda path: read_with_pandoc(path, PANDOC_FORMATS[suffix])
+        return "pandoc", read_with_pandoc
     return None
 
 
@@ -128,10 +130,18 @@ def read_with_pdfium(path: Path) -> str:
     return re.sub("\ufffe|(?<=\\w)-\r?\n", "", text)
 
 
-def read_with_pandoc(path: Path, written: str) -> str:
-    """Return the text of a file as pandoc writes it."""
-    command = ["pandoc", "--from", written, "--to", "plain", "--wrap", "none", "--ipynb-output", "none", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=REFERENCE_SECONDS)
+def read_with_pandoc(path: Path) -> str:
+    """Return the text of a file as pandoc writes it, also of a page that is called Markdown, as translations are.
+
+    Pandoc takes the code in such pages for Markdown, and writes its tags.
+    """
+    written, page = PANDOC_FORMATS[path.suffix.lower()], ""
+    if path.suffix.lower() == ".md":
+        body, _, _ = split_front_matter(path.read_text(errors="replace"))
+        written, page = ("html", body) if _PAGE.match(body) else (written, "")
+    command = ["pandoc", "--from", written, "--to", "plain", "--wrap", "none", "--ipynb-output", "none"]
+    command += [] if page else [str(path)]
+    done = subprocess.run(command, input=page, capture_output=True, text=True, check=False, timeout=REFERENCE_SECONDS)
     return done.stdout if done.returncode == 0 else ""
 
 

@@ -371,6 +371,26 @@ Wise words.
     assert "comment" not in made.text
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("- item\n  # no heading\n  more", "- item\n\n  more"),
+        ("Text\n-----\nmore", "Text\n***\nmore"),
+        ("See [[*Some\n heading]] and [[#here][this]].", "See Some\n heading and this."),
+        ("Press {{{kbd(C-c C-c)}}}, in {{{version}}} {{{var(a\\, b)}}}.", "Press C-c C-c, in  a, b."),
+        ("Word[fn:1] and more[fn:: a\nnote] here[fn:b: this].", "Word and more [a\nnote] here [this]."),
+        ("[fn:1] The note.", " The note."),
+        ("| =+;%.1f= | Like =+=, as =%.1f=. | a=b=c |", "| `+;%.1f` | Like `+`, as `%.1f`. | a=b=c |"),
+        ("@@html:<b>@@bold@@html:</b>@@", "bold"),
+        (": # no heading\n: * none\n:\nText", "    # no heading\n    * none\n    \nText"),
+        ("#+begin_example\n,* a\n ,#+b\n,c\n#+end_example", "```\n* a\n #+b\n,c\n```"),
+        ("#+begin_src c\n[[x]] =y= {{{z}}}\n#+end_src", "```c\n[[x]] =y= {{{z}}}\n```"),
+    ],
+)
+def test_org_is_read_as_it_is_exported(read, written, shown):
+    assert read("a.org", written).text == shown
+
+
 def test_expressions_in_the_tags_of_components_end_no_tag(read):
     source = "<Tab label={`x > y`} f={() => {a > b}} g={{c: '>'}}>Words\n</Tab>\n\n<Open a={ 1 < 2 and text\n"
     assert read("a.mdx", source).text == "Words\n\n\n<Open a={ 1 < 2 and text\n"

@@ -13,8 +13,19 @@ _BEGIN = re.compile(r"^\s*#\+begin_(?P<kind>\w+)(?:[ \t]+(?P<said>\S+))?", re.IG
 _DRAWER = re.compile(r"^\s*:[\w-]+:\s*$")
 _PLANNING = re.compile(r"^\s*(?:SCHEDULED|DEADLINE|CLOSED|CLOCK):")
 _RULE_OF_TABLE = re.compile(r"^\s*\|[-+]+\|\s*$")
-_LINK = re.compile(r"\[\[(?P<target>[^\]]+)\](?:\[(?P<text>[^\]]+)\])?\]")
-_MARK = re.compile(r"(?<![\w~=])([~=])(?P<text>\S(?:[^\n]*?\S)?)\1(?![\w~=])")
+_COMMENT = re.compile(r"^\s*#(?:\s|$)")
+_RULE = re.compile(r"^\s*-{5,}\s*$")
+# A line of an example: `: text`.
+_LITERAL = re.compile(r"^(?P<indent>\s*):(?: (?P<text>.*))?$")
+# A comma keeps a line of an example from being read as Org.
+_ESCAPED = re.compile(r"^(\s*),(?=,*(?:\*|#\+))")
+_LINK = re.compile(r"\[\[(?P<target>[^\[\]]+)\](?:\[(?P<text>[^\[\]]+)\])?\]")
+_MARK = re.compile(r"(?<![^\s\-('\"{|])([~=])(?P<text>\S|\S[^\n]*?\S)\1(?=[\s\-.,;:!?'\")}\[|\\]|$)", re.MULTILINE)
+_MACRO = re.compile(r"\{\{\{[A-Za-z][\w-]*(?:\((?P<said>(?:[^)]|\)(?!\}\}\}))*+)\))?\}\}\}")
+_SNIPPET = re.compile(r"@@[\w-]+:.*?@@")
+_NOTE = re.compile(r"\[fn:[\w-]+\]")
+# A note inside the text, of which only the start is marked here: its end may be lines below.
+_NOTE_INSIDE = re.compile(r"\[fn:[\w-]*:\s*")
 _CODE, _UNREAD = frozenset({"src", "example", "export"}), frozenset({"comment"})
 _MAX_LEVEL = 6
 
@@ -34,7 +45,17 @@ class _Translation:
         self._metadata: dict[str, str] = {}
 
     def run(self, lines: list[str]) -> tuple[str, str, dict[str, str]]:
-        made = [self._translate(line.rstrip()) for line in lines]
+        made: list[str] = []
+        paragraph: list[str] = []  # links and the like may go over line ends
+        for each in lines:
+            was_code = self._block in _CODE
+            line = self._translate(each.rstrip())
+            if was_code or self._block in _CODE or not line.strip():
+                made += [*_translate_paragraph(paragraph), line]
+                paragraph = []
+            else:
+                paragraph.append(line)
+        made += _translate_paragraph(paragraph)
         if self._block in _CODE:
             made.append("```")
         return "\n".join(made), self._title, self._metadata
@@ -58,7 +79,7 @@ class _Translation:
             return "```" if is_code else ""
         if self._block in _UNREAD:
             return ""
-        return line if self._block in _CODE else _translate_inline(line)
+        return _ESCAPED.sub(r"\1", line) if self._block in _CODE else line
 
     def _open(self, begin: re.Match[str]) -> str:
         self._block = begin["kind"].lower()
@@ -70,12 +91,14 @@ class _Translation:
             return ""
         if heading := _HEADING.match(line):
             level = min(len(heading["stars"]), _MAX_LEVEL)
-            return f"{'#' * level} {_translate_inline(heading['name'])}" if heading["name"] else ""
-        if line.startswith("# ") or line == "#" or _PLANNING.match(line):
+            return f"{'#' * level} {heading['name']}" if heading["name"] else ""
+        if _COMMENT.match(line) or _PLANNING.match(line):
             return ""
+        if literal := _LITERAL.match(line):
+            return f"    {literal['indent']}{literal['text'] or ''}"
         if _RULE_OF_TABLE.match(line):
             return re.sub(r"\+", "|", line)
-        return _translate_inline(line)
+        return _RULE.sub("***", line)
 
     def _note(self, name: str, value: str) -> None:
         if name == "title":
@@ -84,6 +107,20 @@ class _Translation:
             self._metadata[name] = value
 
 
-def _translate_inline(line: str) -> str:
-    line = _LINK.sub(lambda found: found["text"] or found["target"], line)
-    return _MARK.sub(r"`\g<text>`", line)
+def _translate_paragraph(lines: list[str]) -> list[str]:
+    text = _LINK.sub(_read_link, "\n".join(lines))
+    text = _SNIPPET.sub("", _MACRO.sub(_read_macro, text))
+    text = _NOTE_INSIDE.sub(" [", _NOTE.sub("", text))
+    return _MARK.sub(r"`\g<text>`", text).split("\n") if lines else []
+
+
+def _read_link(found: re.Match[str]) -> str:
+    """Return the text of a link, with as many line ends as it has."""
+    shown = found["text"] or found["target"].lstrip("*#")
+    return shown + "\n" * (found[0].count("\n") - shown.count("\n"))
+
+
+def _read_macro(found: re.Match[str]) -> str:
+    """Return what a macro is given, which nearly all of them show."""
+    shown = (found["said"] or "").replace("\\,", ",")
+    return shown + "\n" * (found[0].count("\n") - shown.count("\n"))
