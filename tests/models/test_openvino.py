@@ -159,6 +159,7 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.getaddrinfo = refuse
 import gemvec.models.openvino
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules), "telemetry is loaded"
+assert "openvino.tools.ovc" not in sys.modules, "the tools are loaded"
 import openvino_telemetry  # what gemvec hid, others may still import
 """
 
@@ -170,3 +171,18 @@ def test_openvino_neither_phones_home_nor_writes_files(tmp_path):
     outcome = subprocess.run([sys.executable, "-c", PROBE], env=environ, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_openvinos_tools_are_there_for_others_when_they_are_called(tmp_path):
+    probe = """
+import gemvec.models.openvino, openvino
+try:
+    openvino.convert_model("missing.onnx")
+except Exception as error:
+    print(type(error).__module__, openvino.convert_model.__module__)
+"""
+    environ = {**os.environ, "HOME": str(tmp_path)}
+    printed = subprocess.run([sys.executable, "-c", probe], env=environ, capture_output=True, text=True, check=False)
+    raised_by, module = printed.stdout.split()
+    assert raised_by.startswith("openvino.tools.ovc."), printed.stderr
+    assert module == "openvino.tools.ovc.convert"

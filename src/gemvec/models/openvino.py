@@ -99,7 +99,9 @@ class OpenVinoEncoder:
 
     def _encode(self, token_ids: Sequence[Sequence[int]], stream: int) -> Float32Array:
         request, inputs = self._requests[stream], self._pad(token_ids)
-        request.infer(inputs, share_inputs=True, share_outputs=True)
+        for place, each in enumerate(inputs):  # as arguments of `infer` they would take 0.1 ms more
+            request.set_input_tensor(place, openvino.Tensor(each, shared_memory=True))
+        request.infer(share_outputs=True)
         return self._take_vectors(request, inputs)
 
     def _pad(self, token_ids: Sequence[Sequence[int]]) -> list[_Int32Array]:
