@@ -64,9 +64,9 @@ class StoredPassage:
     position: str
 
 
-def read_around(version: CollectionVersion, document_id: str, chunk: int, count: int) -> list[StoredPassage]:
+def read_around(version: CollectionVersion, document_id: str, number: int, count: int) -> list[StoredPassage]:
     """Return a passage with the `count` ones before and after it, in the order of the document; [] for no document."""
-    near = f"chunk >= {chunk - count} and chunk <= {chunk + count}"
+    near = f"chunk >= {number - count} and chunk <= {number + count}"
     rows = call_milvus(
         version.client.query,
         version.name,

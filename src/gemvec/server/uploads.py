@@ -1,7 +1,7 @@
-"""media.upload: resumable in chunks, multipart, or raw; bytes go to disk as they arrive.
+"""media.upload: resumable in pieces, multipart, or raw; bytes go to disk as they arrive.
 
 A resumable upload goes on at a URL that is itself the secret: those requests have no key. Every answer to them has the
-state of the upload in `X-Goog-Upload-Status`. An answer without it makes Google's SDKs send the same chunk again, which
+state of the upload in `X-Goog-Upload-Status`. An answer without it makes Google's SDKs send the same piece again, which
 is harmless and, after a temporary error, just right.
 """
 
@@ -52,7 +52,7 @@ async def start_upload(request: Request) -> Response:
 
 
 async def continue_upload(request: Request) -> Response:
-    """Take a chunk, finish, query or cancel, depending on the request's command."""
+    """Take a piece, finish, query or cancel, depending on the request's command."""
     try:
         await check_owner(request, request.path_params["upload"])
         return await _continue(request, request.path_params["upload"])
@@ -140,7 +140,7 @@ async def _continue(request: Request, upload_id: str) -> Response:
     elif "upload" in commands:
         offset = _header_number(request, "X-Goog-Upload-Offset")
         if offset is None:
-            raise InvalidRequest("X-Goog-Upload-Offset must say where the chunk belongs.", field="X-Goog-Upload-Offset")
+            raise InvalidRequest("X-Goog-Upload-Offset must say where the piece belongs.", field="X-Goog-Upload-Offset")
         await write_body(uploads, upload_id, offset, request.stream())
     body: dict[str, Any] = {}
     if "finalize" in commands:

@@ -1,6 +1,6 @@
 """Networks whose graph is built from safetensors: the registry of families, and `build_network`.
 
-To add a family, write a module with `build(config, inputs, tensors)` and add its `model_type`s to `FAMILIES`. A
+To add a family, write a module with `read_config` and `build`, and add its `model_type`s to `FAMILIES`. A
 family's module, which needs OpenVINO, is imported only when such a network is built or checked.
 """
 
