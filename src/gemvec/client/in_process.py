@@ -6,10 +6,10 @@ import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 
-from gemvec.client.micro_batches import run_in_order
 from gemvec.embedding.embed import Embedding, EmbedRequest
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.gemini_names import find_gemini_name
+from gemvec.embedding.in_order import run_in_order
 from gemvec.embedding.positions import at_positions
 from gemvec.errors import InvalidRequest, MissingDependency
 from gemvec.models.progress import Progress

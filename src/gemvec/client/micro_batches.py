@@ -1,15 +1,11 @@
-"""Many texts in few calls: divided into micro-batches by count, tokens and bytes, several sent at a time."""
+"""Many texts in few calls: divided into micro-batches by count, tokens and bytes."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from gemvec.errors import BadSetting
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,29 +66,3 @@ def check_concurrency(max_concurrency: int) -> None:
     """
     if max_concurrency < 1:
         raise BadSetting(f"max_concurrency has value {max_concurrency!r}: must be at least 1.")
-
-
-async def run_in_order(
-    runs: Sequence[range], work: Callable[[range], Awaitable[list[T]]], *, max_concurrency: int
-) -> list[T]:
-    """Call `work` with each run, at most `max_concurrency` at a time; return all results in the order of the runs.
-
-    The first error cancels everything that is still running, and is raised.
-    """
-    if len(runs) == 1:
-        return await work(runs[0])
-    results: list[list[T]] = [[] for _ in runs]
-    positions = iter(range(len(runs)))
-
-    async def take_turns() -> None:
-        for position in positions:
-            results[position] = await work(runs[position])
-
-    workers = [asyncio.create_task(take_turns()) for _ in range(min(max_concurrency, len(runs)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-    return [item for result in results for item in result]

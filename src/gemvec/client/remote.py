@@ -16,13 +16,14 @@ from gemvec.client.api import ApiClient, read
 from gemvec.client.background import run
 from gemvec.client.embed import decode_answer, encode_request, join_requests
 from gemvec.client.google import fit_to_google, is_google
-from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, run_in_order, split
+from gemvec.client.micro_batches import MicroBatchLimits, check_concurrency, estimate_tokens, split
 from gemvec.client.retries import LastAnswer
 from gemvec.client.retry_policy import RetryPolicy
 from gemvec.client.transport import Request, Response, Transport
 from gemvec.embedding.embed import Embedding, EmbedRequest, Float32Array, Priority, Tokens
 from gemvec.embedding.embedder import OnDone
 from gemvec.embedding.gemini_names import GEMINI_NAMES, GeminiName, find_gemini_name
+from gemvec.embedding.in_order import run_in_order
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.positions import at_positions
 from gemvec.embedding.without_tokens import WithoutTokens

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 from msgspec import structs
 
-from gemvec.client.micro_batches import run_in_order
 from gemvec.embedding.embed import EmbedRequest, Float32Array, Priority
 from gemvec.embedding.embedder import Embedder
+from gemvec.embedding.in_order import run_in_order
 from gemvec.embedding.models import ServedModel
 from gemvec.embedding.task_type import TaskType
 from gemvec.errors import InvalidRequest
