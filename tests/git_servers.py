@@ -20,7 +20,7 @@ class GitSite(ThreadingHTTPServer):
 
     Attributes:
         authorization: what a request must have as its Authorization; None for nothing.
-        redirects: where to send whoever asks for a path that begins so, by that beginning.
+        redirects: where to send requests for a path, by how the path begins.
         asked: the paths that were asked for.
         authorizations: what each request had as its Authorization.
     """

@@ -627,7 +627,7 @@ def test_a_damaged_part_of_a_cancelled_batch_is_an_error_at_its_place(store, emb
 
 
 def test_a_loop_that_ends_as_a_batch_is_announced_ends_the_runner_too(store, embedder):
-    """A process whose loop waits for ever for a cancelled task never ends."""
+    """A process whose loop waits endlessly for a cancelled task never ends."""
 
     async def steps():
         runner = BatchRunner(store, embedder)

@@ -245,7 +245,7 @@ def test_an_upload_of_which_the_server_says_nonsense_is_a_bad_answer(server, con
         files.upload(content)
 
 
-@pytest.mark.parametrize("headers", [{}, {"location": "/v1beta/files/f:download"}], ids=["nowhere", "for ever"])
+@pytest.mark.parametrize("headers", [{}, {"location": "/v1beta/files/f:download"}], ids=["nowhere", "endless"])
 def test_a_redirect_that_leads_nowhere_is_no_content(server, headers):
     server.script = [Answer(302, b"moved", headers) for _ in range(1000)]
     with FileClient(find_target(server.url), retries=HURRIED) as files, pytest.raises((ApiError, TransportFailure)):

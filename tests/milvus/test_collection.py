@@ -142,7 +142,7 @@ def test_what_milvus_refuses_becomes_our_error(collection):
 
 
 class RecordedServer:
-    """Answers as Milvus 2.3.5 did to `describe_index`, one answer after another; the last one for ever."""
+    """Answers as Milvus 2.3.5 did to `describe_index`, one answer after another; then always the last one."""
 
     def __init__(self, *figures):
         self._figures = list(figures)

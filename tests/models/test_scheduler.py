@@ -1,4 +1,4 @@
-"""Every text is answered once, in its own place, whoever calls, fails or leaves meanwhile.
+"""Every text is answered once, in its own place, whatever other callers do meanwhile.
 
 The encoder here is a real second one: it writes each text's length and first id into its vector, so that a mixed-up
 answer shows.

@@ -160,7 +160,7 @@ def test_a_store_in_a_bucket_that_does_not_exist_is_refused_by_name(store_url, d
         take_store(database, place)
 
 
-# As obstore says it on a machine that is none of the cloud's.
+# As obstore says it on a machine outside the cloud.
 WITHOUT_CREDENTIALS = {
     "s3://b/a": "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1.25ms - HTTP error",
     "gs://b/a": "Generic GCS error: Error performing token request: Error performing GET http://169.254.169.254/compute",

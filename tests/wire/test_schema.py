@@ -142,7 +142,7 @@ def scalars(schema):
     }[schema["type"]]
 
 
-# To JSON Schema 0.0 is an integer; to most readers, and as a token id, it is none.
+# To JSON Schema 0.0 is an integer; to most readers, and as a token id, it is not.
 WITH_INTEGERS = jsonschema.validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
