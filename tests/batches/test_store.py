@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from batch_steps import file_answers, inline_answers, line, new
+from gemvec.batches import results
 from gemvec.batches.job import ChunkResult
 from gemvec.batches.queue import BatchQueue, Claimable, ToDo
 from gemvec.batches.store import BatchStore
@@ -297,6 +298,22 @@ def test_the_responses_of_a_batch_that_is_deleted_meanwhile_are_whole_chunks_and
         list(blocks)
     with pytest.raises(BatchNotFound):
         any_store.inline_output(job)
+
+
+def test_a_batch_that_is_deleted_while_its_results_are_checked_is_not_lost_but_gone(any_store, monkeypatch):
+    job = any_store.create_inline(new(), [line("a")])
+    work_off(any_store)
+    is_whole = results.is_whole
+
+    def check_and_delete(part, chunk):
+        whole = is_whole(part, chunk)
+        any_store.delete(job.batch_id, "")
+        return whole
+
+    blocks = any_store.inline_output(any_store.get(job.batch_id, ""))()
+    monkeypatch.setattr(results, "is_whole", check_and_delete)
+    with pytest.raises(BatchNotFound):
+        list(blocks)
 
 
 def test_a_second_cancel_changes_nothing(any_store):

@@ -124,7 +124,11 @@ def _responses(folder: BatchFolder, job: Job, chunk: Chunk, check: Callable[[], 
         with translate_os_errors():
             has_all = is_whole(part, chunk)
         if has_all:
-            yield from _with_commas(part)
+            try:
+                yield from _with_commas(part)
+            except DataLost:
+                check()
+                raise
         else:
             check()
             yield b",".join(_errors(folder, job, chunk))
