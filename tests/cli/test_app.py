@@ -1,10 +1,14 @@
 """The `gemvec` process: it starts with what its command needs, and ends at once but in order."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from gemvec.cli import app
 
 FULL = Path("/dev/full")
 
@@ -63,3 +67,15 @@ def test_an_output_that_is_full_gets_an_error_and_no_traceback(arguments):
         outcome = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert outcome.returncode == 1
     assert outcome.stderr == "error: There is no space left to write to.\n"
+
+
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_that_may_not_be_used_gets_an_error_and_no_traceback(monkeypatch, capsys, reason):
+    def list_all(self):
+        raise OSError(reason, os.strerror(reason), str(self))
+
+    monkeypatch.setattr(Path, "is_dir", list_all)
+    monkeypatch.setenv("GEMVEC_CACHE_DIR", "/others/cache")
+    monkeypatch.setattr(sys, "argv", ["gemvec", "embed", "text", "--model", "wordllama-256"])
+    assert app.run() == 1
+    assert capsys.readouterr().err.endswith(f"cannot be used: {os.strerror(reason)}.\n")

@@ -110,10 +110,19 @@ def run() -> int:
             raise
         return _failed(f"This command needs {error.name}. {how_to_install('all')}")
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        return _failed("There is no space left to write to.")
+        if said := _explain(error):
+            return _failed(said)
+        raise
     return 0
+
+
+def _explain(error: OSError) -> str:
+    """Return what to tell the user about a fault of the system; empty if it is likely ours."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "There is no space left to write to."
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS} and error.filename:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return ""
 
 
 def _failed(message: str, status: int = 1) -> int:
