@@ -7,6 +7,7 @@ import pytest
 from counting_embedder import CountingEmbedder
 from gemvec.errors import InvalidRequest
 from gemvec.milvus import Document, PassageOptions, Splitter, ingest, search
+from gemvec.milvus.context import read_document
 from gemvec.milvus.highlights import find_highlights
 
 LONG = "\n\n".join(
@@ -60,6 +61,26 @@ def test_what_a_passage_repeats_of_the_one_before_comes_once(collection, embedde
     asyncio.run(ingest(collection, embedder, [Document(id="a", text=words)], splitter=splitter))
     (hit, *_) = ask(collection, "word20", limit=1, context=20)
     assert hit.text == words
+
+
+REPEATS = {  # a line that the source has twice, at the end of one passage and at the start of the next one
+    "lines": Document(
+        id="a",
+        text="First words of the whole talk here.\nYes, I agree with that.\n\nYes, I agree with that.\nLast words.",
+    ),
+    "no overlap": Document(
+        id="a", text="First words of the whole talk.\n\nYes, I agree.\n\nYes, I agree.\n\nLast words.", has_lines=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPEATS)
+def test_a_line_that_the_source_has_twice_comes_twice(collection, embedder, name):
+    document = REPEATS[name]
+    options = PassageOptions(max_tokens=12, overlap_tokens=0 if name == "no overlap" else 6)
+    asyncio.run(ingest(collection, embedder, [document], splitter=Splitter(options)))
+    assert read_document(collection.resolve(), "a").text.split() == document.text.split()
+    assert ask(collection, "words", limit=1, context=20)[0].text.split() == document.text.split()
 
 
 def test_an_id_with_quotes_finds_its_neighbours(collection, embedder):

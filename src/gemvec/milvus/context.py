@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -14,6 +15,8 @@ from gemvec.milvus.version import CollectionVersion, format_list
 
 # A passage may repeat the end of the one before it; a shorter match is more likely chance.
 _MIN_REPEATED, _MAX_REPEATED = 12, 2_000
+_JOINED = ("chunk", "text", "position")
+_LINE = re.compile(r"line (\d+)")
 
 
 def join_neighbours(version: CollectionVersion, hits: Sequence[Hit], count: int) -> list[Hit]:
@@ -31,7 +34,7 @@ def join_neighbours(version: CollectionVersion, hits: Sequence[Hit], count: int)
         version.client.query,
         version.name,
         filter=" or ".join(near),
-        output_fields=["document_id", "chunk", "text", "position"],
+        output_fields=["document_id", *_JOINED],
     )
     known = {(row["document_id"], row["chunk"]): row for row in cast("list[dict[str, Any]]", rows)}
     shown: set[tuple[str, int]] = set()
@@ -42,8 +45,8 @@ def join_neighbours(version: CollectionVersion, hits: Sequence[Hit], count: int)
         places = [(hit.document_id, chunk) for chunk in range(hit.chunk - count, hit.chunk + count + 1)]
         found = [place for place in places if place in known]
         shown.update(found)
-        texts = [known[place]["text"] for place in found]
-        joined.append(replace(hit, text=_join(texts), position=known[found[0]]["position"]) if found else hit)
+        text = _join([known[place] for place in found], version)
+        joined.append(replace(hit, text=text, position=known[found[0]]["position"]) if found else hit)
     return joined
 
 
@@ -102,7 +105,7 @@ def read_document(version: CollectionVersion, document_id: str) -> StoredDocumen
     Raises:
         InvalidRequest: there is none with this id.
     """
-    fields = ["chunk", "text", "title", "source", "metadata"]
+    fields = [*_JOINED, "title", "source", "metadata"]
     rows = call_milvus(
         version.client.query, version.name, filter=f"document_id == {_quote(document_id)}", output_fields=fields
     )
@@ -114,7 +117,7 @@ def read_document(version: CollectionVersion, document_id: str) -> StoredDocumen
         id=document_id,
         title=first["title"],
         source=first["source"],
-        text=_join([row["text"] for row in ordered]),
+        text=_join(ordered, version),
         metadata=first["metadata"],
     )
 
@@ -127,12 +130,23 @@ def _within(hit: Hit, count: int) -> str:
     return f"chunk >= {hit.chunk - count} and chunk <= {hit.chunk + count}"
 
 
-def _join(texts: Sequence[str]) -> str:
-    parts = [texts[0]]
-    for before, text in pairwise(texts):
-        repeated = _count_repeated(before, text)
-        parts.append(text[repeated:] if repeated else f"\n\n{text}")
+def _join(rows: Sequence[dict[str, Any]], version: CollectionVersion) -> str:
+    """Return the text of passages that follow each other, without what the later ones repeat."""
+    parts = [row["text"] for row in rows[:1]]
+    for before, row in pairwise(rows):
+        may_repeat = version.indexing.overlap_tokens != 0 and _may_overlap(before, row)
+        repeated = _count_repeated(before["text"], row["text"]) if may_repeat else 0
+        parts.append(row["text"][repeated:] if repeated else f"\n\n{row['text']}")
     return "".join(parts)
+
+
+def _may_overlap(before: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Whether a passage may repeat the end of the one before it; otherwise the source itself has the text twice.
+
+    Where lines are known, only passages that share one overlap.
+    """
+    first, second = (_LINE.fullmatch(each["position"]) for each in (before, row))
+    return not (first and second) or int(second[1]) <= int(first[1]) + before["text"].count("\n")
 
 
 def _count_repeated(before: str, text: str) -> int:
