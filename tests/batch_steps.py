@@ -5,8 +5,10 @@ import contextlib
 
 import orjson
 
+from gemvec.batches.executor import LocalExecutor
 from gemvec.batches.job import NewBatch
 from gemvec.batches.runner import BatchRunner
+from gemvec.memory import MemoryBudget
 from hash_embedder import NAME
 
 WEIGHTS = "hash@12345678"
@@ -23,9 +25,12 @@ def new(**fields):
 
 
 @contextlib.asynccontextmanager
-async def running(store, embedder, **options):
-    """Run a runner for the length of a block."""
-    runner = BatchRunner(store, embedder, **options)
+async def running(store, embedder, executor=None, *, memory=None, chunks_in_flight=None, **options):
+    """Run a runner for the length of a block; in this process and without a limit, where nothing else is said."""
+    executor = executor or LocalExecutor(embedder)
+    if chunks_in_flight:
+        executor.chunks_in_flight = chunks_in_flight
+    runner = BatchRunner(store, embedder, executor, memory=memory or MemoryBudget(), **options)
     await runner.start()
     try:
         yield runner

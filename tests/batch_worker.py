@@ -25,6 +25,7 @@ from gemvec.batches.runner import BatchRunner
 from gemvec.batches.store import BatchStore
 from gemvec.errors import BatchNotCancellable, BatchNotFound
 from gemvec.files.store import FileStore
+from gemvec.memory import MemoryBudget
 from gemvec.storage.database import open_database
 from gemvec.storage.lock import FolderLock
 from gemvec.storage.objects import parse_storage
@@ -194,7 +195,7 @@ async def work(options):
         else LocalExecutor(embedder, hook=death.reach)
     )
     executor = JournalledExecutor(inner, data_dir / "journal", death, options.pause_seconds)
-    runner = BatchRunner(store, embedder, executor)
+    runner = BatchRunner(store, embedder, executor, memory=MemoryBudget())
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     death.haunt()

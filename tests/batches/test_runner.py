@@ -101,7 +101,7 @@ class EndlessSweepQueue(BatchQueue):
 
 def test_batches_do_not_wait_for_a_sweep(store, embedder):
     async def steps():
-        runner = BatchRunner(store, embedder)
+        runner = BatchRunner(store, embedder, LocalExecutor(embedder), memory=MemoryBudget())
         runner.queue = EndlessSweepQueue(store)
         await runner.start()
         try:
@@ -630,7 +630,7 @@ def test_a_loop_that_ends_as_a_batch_is_announced_ends_the_runner_too(store, emb
     """A process whose loop waits endlessly for a cancelled task never ends."""
 
     async def steps():
-        runner = BatchRunner(store, embedder)
+        runner = BatchRunner(store, embedder, LocalExecutor(embedder), memory=MemoryBudget())
         await runner.start()
         await asyncio.sleep(0.1)
         runner.notify()

@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 
 from gemvec.batches.chunk import run_isolated
 from gemvec.batches.chunk_files import ChunkFiles, estimate_bytes
-from gemvec.batches.executor import Executor, LocalExecutor
+from gemvec.batches.executor import Executor
 from gemvec.batches.isolation import SUSPECT_CRASHES, Isolation
 from gemvec.batches.job import ChunkResult, ChunkTask, Job
 from gemvec.batches.pauses import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Pauses
@@ -64,10 +64,9 @@ class BatchRunner:
         self,
         store: BatchStore,
         embedder: Embedder,
-        executor: Executor | None = None,
+        executor: Executor,
         *,
-        memory: MemoryBudget | None = None,
-        chunks_in_flight: int | None = None,
+        memory: MemoryBudget,
         sweeps: Callable[[], bool] = lambda: True,
     ) -> None:
         """Prepare to run; `start` starts.
@@ -75,18 +74,17 @@ class BatchRunner:
         Args:
             store: what to work on.
             embedder: says what is served.
-            executor: where chunks run; None for this process.
-            memory: what chunks take their memory from; None for no limit.
-            chunks_in_flight: how many at once; None for as many as the executor says.
+            executor: where chunks run, and how many at once.
+            memory: what chunks take their memory from.
             sweeps: whether this runner is the one that ends and removes what is old; asked now and then.
         """
         self.store = store
         self.queue = BatchQueue(store)
         self._embedder = embedder
-        self._executor = executor or LocalExecutor(embedder)
+        self._executor = executor
         self._weights = sorted({model.weights for model in embedder.list_models()})
-        self._memory = memory or MemoryBudget()
-        self._slots = chunks_in_flight or self._executor.chunks_in_flight
+        self._memory = memory
+        self._slots = executor.chunks_in_flight
         self._sweeps = sweeps
         self._repairs = Repairs(store, self.queue, self._run)
         self._pauses = Pauses()
