@@ -45,7 +45,8 @@ _FREE_BYTES = 8192 * ANSWER_VALUE_BYTES
 async def embed_content(request: Request) -> Response:
     """Embed one content."""
     asked = await read_body(request, EmbedContentRequest)
-    model = use_model(request, _model_named(request, asked.model, []))
+    name = _model_named(request, asked.model, [])
+    model = use_model(request, name)
     embeddings = await embed(request, model, [asked.to_embed_request()])
     vectors = await write_vectors([each.vector for each in embeddings])
     return answer(request, to_wire(EmbedContentResponse.of(vectors[0], embeddings[0])))
