@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gemvec.documents import BadDocument, Document, Sources, Splitter
+from gemvec.documents.document import settle_document
 from gemvec.documents.front_matter import split_front_matter
 from gemvec.documents.text import fold
 from gemvec.models.weights import load_model
@@ -89,9 +90,10 @@ def read_corpus(folder: Path, splitter: Splitter) -> tuple[dict[str, Tally], lis
     documents = iter(Sources([str(folder)], root=folder))
     while True:
         started = time.process_time()
-        document = next(documents, None)
-        if document is None:
+        found = next(documents, None)
+        if found is None:
             return tallies, bad
+        document = settle_document(found)
         if isinstance(document, BadDocument):
             bad.append(document)
             continue

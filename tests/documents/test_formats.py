@@ -115,7 +115,7 @@ def test_word_styles_with_a_level_or_the_name_of_a_heading_are_headings():
     for name in names:
         document.add_paragraph(f"In {name}", style=name)
     document.add_paragraph("  more();", style="Code")
-    text, _ = read_docx(saved(document))
+    text, *_ = read_docx(saved(document))
     assert text == (
         "# In ChapterTitle\n\n## In HeadA\n\n### In Abschnitt\n\n### In Unterart\n\n```\nIn Code\n  more();\n```"
     )
@@ -459,6 +459,12 @@ FIRST_PARTS = {
 }
 
 
+def unpack(data):
+    """Return the parts of an archive by their names."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def rewrite(data, change):
     """Return an archive with each part replaced by what `change` makes of its name and content."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -510,6 +516,70 @@ def test_a_sheet_with_one_cell_far_away_costs_nothing(read):
     book.active["A1"] = "near"
     made = read("a.xlsx", saved(book))
     assert "near" in made.text
+
+
+def damage(data, name):
+    """Return an archive in which the bytes of one part are wrong."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        found = archive.getinfo(name)
+        start = found.header_offset + 30 + len(name.encode())
+        end = start + min(found.compress_size, 20)
+    return data[:start] + bytes(255 - each for each in data[start:end]) + data[end:]
+
+
+def test_a_damaged_sheet_costs_that_sheet_and_is_said(read):
+    book = openpyxl.Workbook()
+    book.active["A1"] = "lost"
+    book.create_sheet("Second")["A1"] = "kept"
+    made = read("a.xlsx", damage(make_archive(unpack(saved(book))), "xl/worksheets/sheet1.xml"))
+    assert ("kept" in made.text, "lost" in made.text) == (True, False)
+    assert [each.reason for each in made.notes] == ["its part xl/worksheets/sheet1.xml is damaged and left out"]
+
+
+def test_a_sheet_that_is_cut_off_keeps_the_rows_before(read):
+    book = openpyxl.Workbook()
+    book.active.append(["kept"])
+    book.active.append(["lost"])
+    parts = unpack(saved(book))
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    parts["xl/worksheets/sheet1.xml"] = sheet[: sheet.rindex(b"</row>")] + b"</bad>"
+    made = read("a.xlsx", make_archive(parts))
+    assert ("kept" in made.text, "lost" in made.text) == (True, False)
+    assert [each.is_loss for each in made.notes] == [True]
+
+
+def test_a_spreadsheet_whose_styles_are_not_understood_is_read(read):
+    parts = unpack(make_xlsx())
+    parts["xl/styles.xml"] = parts["xl/styles.xml"].replace(b"<cellStyle ", b'<cellStyle odd="1" ')
+    made = read("a.xlsx", make_archive(parts))
+    assert "Tea" in made.text
+    assert "styles are not understood" in made.notes[0].reason
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".docx"])
+def test_the_strict_form_of_office_files_is_read(read, suffix):
+    def be_strict(_name, data):
+        for name in (b"spreadsheetml", b"wordprocessingml", b"officeDocument", b"drawingml"):
+            data = data.replace(
+                b"http://schemas.openxmlformats.org/%s/2006/" % name, b"http://purl.oclc.org/ooxml/%s/" % name
+            )
+        return data
+
+    made = read(f"a{suffix}", rewrite(ARCHIVES[suffix](), be_strict))
+    assert made.text == read(f"a{suffix}", ARCHIVES[suffix]()).text
+    assert "Tea" in made.text
+
+
+def test_damaged_styles_and_pictures_of_word_cost_no_text(read):
+    parts = unpack(make_docx())
+    parts["word/media/picture.png"] = b"a picture" * 10
+    picture = read("a.docx", damage(make_archive(parts), "word/media/picture.png"))
+    styles = read("a.docx", damage(make_archive(parts), "word/styles.xml"))
+    parts["word/styles.xml"] = parts["word/styles.xml"].replace(b' w:type="paragraph"', b"", 1)
+    odd = read("a.docx", make_archive(parts))
+    assert all("A batch is a durable job." in each.text for each in (picture, styles, odd))
+    assert (picture.text, picture.notes) == (read("a.docx", make_docx()).text, ())
+    assert all(each.notes[0].is_loss for each in (styles, odd))
 
 
 @pytest.mark.parametrize("bad", [None, b"<p:sld", b""], ids=["missing", "cut off", "empty"])

@@ -752,6 +752,7 @@ JAPANESE = "この製品は自動バックアップに対応しています。�
         (RUSSIAN, "cp1251"),
         (CHINESE, "gbk"),
         (JAPANESE, "shift_jis"),
+        ("名前,年齢,住所\n佐藤太郎,30,東京\n髙橋淳,35,名古屋\n", "cp932"),
         (GERMAN, "utf-16-le"),
         (CHINESE * 3, "utf-16-be"),
         (GERMAN, "utf-32-le"),

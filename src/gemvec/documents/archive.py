@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
 import zlib
+from collections.abc import Collection, Iterable
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from gemvec.documents.content import Content, to_file
+from gemvec.documents.document import Note
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
@@ -26,6 +30,9 @@ _MAX_RATIO_OF_PICTURES = 20
 _BYTES_PER_LOOK, _MAX_MARK_BYTES = 2**20, 32
 _LOOKED_AT = 64 * 2**20
 _DAMAGES = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+# Names of elements and relationships in the strict form of Office's standard, and in the form that is usual.
+_STRICT_NAME = b"http://purl.oclc.org/ooxml/"
+_STRICT, _LOOSE = re.compile(_STRICT_NAME + rb"(\w+)/"), rb"http://schemas.openxmlformats.org/\1/2006/"
 _DECLARATIONS = tuple(
     mark.encode(encoding) for mark in ("<!DOCTYPE", "<!ENTITY") for encoding in ("ascii", "utf-16-le", "utf-16-be")
 )
@@ -91,27 +98,59 @@ class Archive:
         except (ParseError, ValueError, LookupError) as error:
             raise UnreadableDocument(f"it is not {self._kind}: its part {name} is not XML") from error
 
-    def check_parts(self) -> None:
-        """Check all parts before they are read by a library without limits.
+    def check_parts(self) -> list[str]:
+        """Check all parts before they are read by a library without limits; return those that are damaged.
 
         Raises:
-            UnreadableDocument: a part is damaged, is longer than it is said to be, or declares entities.
+            UnreadableDocument: a part declares entities.
         """
+        damaged: list[str] = []
         for name in self.names:
-            if self._declares_entities(name):
+            try:
+                declares_entities = self._declares_entities(name)
+            except _DAMAGES:
+                damaged.append(name)
+                continue
+            if declares_entities:
                 raise UnreadableDocument(f"its part {name} declares entities, which could fill the memory")
+        return damaged
 
     def _declares_entities(self, name: str) -> bool:
         end = b""
-        try:
-            with self._zip.open(name) as part:
-                while some := part.read(_BYTES_PER_LOOK):
-                    if any(mark in end + some for mark in _DECLARATIONS):
-                        return name.lower().endswith(_XML)
-                    end = some[-_MAX_MARK_BYTES:]
-        except _DAMAGES as error:
-            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is damaged") from error
+        with self._zip.open(name) as part:
+            while some := part.read(_BYTES_PER_LOOK):
+                if any(mark in end + some for mark in _DECLARATIONS):
+                    return name.lower().endswith(_XML)
+                end = some[-_MAX_MARK_BYTES:]
         return False
+
+    def is_strict(self, name: str) -> bool:
+        """Whether a part is written by the strict form of Office's standard, whose elements have other names."""
+        return name in self.names and _STRICT_NAME in self.read(name)
+
+    def pack(self, without: Collection[str], *, is_loose: bool = False) -> bytes:
+        """Return the archive without some parts and without pictures.
+
+        Args:
+            without: parts that are left out.
+            is_loose: whether names of the strict form become those that all libraries know.
+        """
+        file = io.BytesIO()
+        with ZipFile(file, "w", ZIP_DEFLATED) as packed:
+            for name in dict.fromkeys(self.names):
+                if name not in without and name.lower().endswith(_XML):
+                    part = self.read(name)
+                    packed.writestr(name, _STRICT.sub(_LOOSE, part) if is_loose else part)
+        return file.getvalue()
+
+
+def note_damage(names: Iterable[str]) -> list[Note]:
+    """Return notes for damaged parts that are left out; none for pictures, which are not read."""
+    return [
+        Note(reason=f"its part {name} is damaged and left out", is_loss=True)
+        for name in names
+        if name.lower().endswith(_XML)
+    ]
 
 
 def _find_other_kind(data: Content) -> str:

@@ -191,7 +191,8 @@ def _from_mail(mail: Mail) -> ReadText:
 
 def read_word(data: Content) -> ReadText:
     """Read a document of Word."""
-    return _from_markdown(*read_docx(data))
+    text, title, notes = read_docx(data)
+    return replace(_from_markdown(text, title), notes=tuple(notes))
 
 
 def read_opendocument(data: Content) -> ReadText:

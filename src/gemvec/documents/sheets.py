@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-from gemvec.documents.archive import Archive, find_targets
+from gemvec.documents.archive import Archive, find_targets, note_damage
 from gemvec.documents.content import MAX_TEXT_BYTES, Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import MAX_SPAN, Cell, write_rows, write_table
@@ -17,7 +17,13 @@ from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
+_KIND = "a spreadsheet"
 _BOOK = "xl/workbook.xml"
+_STYLES = ("xl/styles.xml", "xl/theme/theme1.xml")
+# What openpyxl raises for parts that it does not understand.
+_BAD_PARTS = (KeyError, ValueError, TypeError, AttributeError)
+# Over how many columns and rows a cell goes, by its row and column.
+_Merged = Mapping[tuple[int, int], tuple[int, int]]
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})["']""")
 
 
@@ -27,36 +33,66 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
     Raises:
         UnreadableDocument: it is not a spreadsheet, or is empty.
     """
-    try:
-        from openpyxl import load_workbook
-    except ImportError as error:
-        raise MissingDependency("Reading XLSX needs more packages.", extra="documents") from error
-    archive = Archive(data, "a spreadsheet")
-    archive.check_parts()
-    texts, names, notes = list[str](), list[str](), list[Note]()
+    texts, names = list[str](), list[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about parts that hold no text
-        try:
-            book = load_workbook(to_file(data), read_only=True, data_only=True)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise UnreadableDocument(f"it is not a spreadsheet: {error}") from error
+        book, archive, notes = _open_book(data)
         left = MAX_CELLS
         parts = _find_parts(archive)
         for sheet in book.worksheets:
             merged = _find_merged(archive, parts.get(sheet.title, ""))
-            rows = list(_read_rows(sheet, merged, left))
+            rows, damage = _read_sheet(sheet, merged, left)
+            notes += damage
             table = _write_sheet(rows, is_merged=bool(merged))
             left -= sum(map(len, rows))
-            if left <= 0:
-                notes.append(Note(reason=f"its cells after the first {MAX_CELLS:,} are left out", is_loss=True))
             if table:
                 texts.append(f"## {sheet.title}\n\n{table}")
                 names.append(sheet.title)
             if left <= 0:
+                notes.append(Note(reason=f"its cells after the first {MAX_CELLS:,} are left out", is_loss=True))
                 break
     if not texts:
-        raise UnreadableDocument("it has no cells with content")
+        raise UnreadableDocument(notes[0].reason if notes else "it has no cells with content")
     return texts, names, notes
+
+
+def _open_book(data: Content) -> tuple[Any, Archive, list[Note]]:
+    """Return the book, the archive that it is in, and what was left out: damaged parts, or styles."""
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise MissingDependency("Reading XLSX needs more packages.", extra="documents") from error
+    archive = Archive(data, _KIND)
+    damaged = archive.check_parts()
+    if _BOOK in damaged:
+        raise UnreadableDocument(f"it is not {_KIND}: its part {_BOOK} is damaged")
+    notes = note_damage(damaged)
+    is_strict = archive.is_strict(_BOOK)
+    if damaged or is_strict:
+        data = archive.pack(damaged, is_loose=is_strict)
+        archive = Archive(data, _KIND)
+    try:
+        return load_workbook(to_file(data), read_only=True, data_only=True), archive, notes
+    except _BAD_PARTS:
+        data = archive.pack(_STYLES)
+    try:
+        book = load_workbook(to_file(data), read_only=True, data_only=True)
+    except _BAD_PARTS as error:
+        raise UnreadableDocument(f"it is not a spreadsheet: {error}") from error
+    return book, archive, [*notes, Note(reason="its styles are not understood, so its dates are numbers", is_loss=True)]
+
+
+def _read_sheet(sheet: Any, merged: _Merged, most: int) -> tuple[list[list[Cell]], list[Note]]:
+    """Return the rows of a sheet up to the first that is damaged, and a note about that."""
+    rows: list[list[Cell]] = []
+    try:
+        for row in _read_rows(sheet, merged, most):
+            rows.append(row)  # noqa: PERF402 - those before a damage are kept
+    except (SyntaxError, IndexError, *_BAD_PARTS) as error:
+        if isinstance(error, UnreadableDocument):
+            raise
+        return rows, [Note(reason=f"its sheet {sheet.title} is damaged after row {len(rows)}", is_loss=True)]
+    return rows, []
 
 
 def _find_parts(archive: Archive) -> dict[str, str]:
@@ -90,7 +126,7 @@ def _count_columns(letters: bytes) -> int:
     return number
 
 
-def _read_rows(sheet: Any, merged: Mapping[tuple[int, int], tuple[int, int]], most: int) -> Iterator[list[Cell]]:
+def _read_rows(sheet: Any, merged: _Merged, most: int) -> Iterator[list[Cell]]:
     """Yield the rows without empty ones and without the empty cells at their ends, up to `most` cells."""
     sheet.reset_dimensions()  # otherwise each row is filled up to the sheet's last column
     taken: dict[int, int] = {}  # the last row of the merged cell that a column is in

@@ -26,6 +26,8 @@ _MAX_BAD_SHARE = 0.05
 HALVE = "gemvec.halve"
 # Used instead of a guess with little confidence: the encoding of most files that are not UTF-8.
 _MIN_CONFIDENCE, _USUAL_ENCODING = 0.06, "cp1252"
+# Taken with less confidence where the usual encoding cannot be right: a few words of these say little about themselves.
+_OF_ASIA = frozenset({"cp932", "shift_jis_2004", "euc-jp", "gb18030", "big5", "big5-hkscs", "cp949", "euc-kr"})
 # For code pages of DOS and of old Macs, of which few texts are left.
 _MIN_CONFIDENCE_OF_OLD = 0.2
 _ESCAPED = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_3")
@@ -155,6 +157,10 @@ def _guess(sample: bytes) -> str:
         found = chardet.detect(sample, encoding_era=era)
         if found["encoding"] and found["confidence"] >= least:
             return found["encoding"].lower()
+    if not _decodes(sample, _USUAL_ENCODING):
+        name = (chardet.detect(sample, encoding_era=chardet.EncodingEra.MODERN_WEB)["encoding"] or "").lower()
+        if name in _OF_ASIA and _is_text(sample, name, is_sure=False):
+            return name
     return _USUAL_ENCODING
 
 

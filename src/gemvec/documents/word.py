@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from gemvec.documents.archive import Archive, find_title
+from gemvec.documents.archive import Archive, find_title, note_damage
 from gemvec.documents.content import Content, to_file
+from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
@@ -25,12 +28,16 @@ _SPACES = frozenset({f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"})
 # Elements that a reader sees on a line of their own, also inside a table's cell.
 _BLOCKS = frozenset({f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}list-item", f"{_TABLE}table-cell"})
 _MAX_EMPTY, _MAX_CELLS = 100, 200_000
+_KIND = "a Word document"
 _STYLES = "word/styles.xml"
+_STYLE_PARTS = (_STYLES, "word/stylesWithEffects.xml", "word/numbering.xml")
+# What mammoth raises for parts that it does not understand.
+_BAD_PARTS = (KeyError, TypeError, AttributeError, IndexError)
 _MAX_LEVEL = 6
 
 
-def read_docx(data: Content) -> tuple[str, str]:
-    """Return the text of a Word document as Markdown, and its title.
+def read_docx(data: Content) -> tuple[str, str, list[Note]]:
+    """Return the text of a Word document as Markdown, its title, and what was left out.
 
     Raises:
         UnreadableDocument: it is not one.
@@ -39,21 +46,33 @@ def read_docx(data: Content) -> tuple[str, str]:
         import mammoth
     except ImportError as error:
         raise MissingDependency("Reading DOCX needs more packages.", extra="documents") from error
-    archive = Archive(data, "a Word document")
-    archive.check_parts()
+    archive = Archive(data, _KIND)
+    notes: list[Note] = []
+    if damaged := archive.check_parts():
+        notes += note_damage(damaged)
+        data = archive.pack(damaged)
+        archive = Archive(data, _KIND)
     if TEXT_PART not in archive.names:
-        raise UnreadableDocument("it is not a Word document: it has no text part")
+        raise UnreadableDocument("it is not a Word document: it has no text part, or a damaged one")
+    convert = partial(
+        cast("Any", mammoth).convert_to_html, convert_image=cast("Any", mammoth).images.img_element(_drop_picture)
+    )
+    try:
+        text = _convert(archive, data, convert)
+    except _BAD_PARTS:  # in a style or a list
+        data = archive.pack(_STYLE_PARTS)
+        text = _convert(Archive(data, _KIND), data, convert)
+        notes.append(Note(reason="its styles are not understood, so it has no headings", is_loss=True))
+    return text, find_title(archive, "docProps/core.xml"), notes
+
+
+def _convert(archive: Archive, data: Content, convert: Callable[..., Any]) -> str:
     styles = map_styles(archive.read_xml(_STYLES)) if _STYLES in archive.names else []
-    converter = cast("Any", mammoth)
     parts: list[str] = []
     for piece in cut_word(archive, data, spell_formulas(archive.read(TEXT_PART))):
-        made = converter.convert_to_html(
-            to_file(piece),
-            convert_image=converter.images.img_element(_drop_picture),
-            style_map="\n".join(styles),
-        )
+        made = convert(to_file(piece), style_map="\n".join(styles))
         parts.append(read_page(cast("str", made.value)).text)
-    return "\n\n".join(filter(None, parts)), find_title(archive, "docProps/core.xml")
+    return "\n\n".join(filter(None, parts))
 
 
 def _drop_picture(_picture: Any) -> dict[str, str]:
