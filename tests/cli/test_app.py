@@ -59,6 +59,15 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
     assert process.returncode != 0
 
 
+def test_letters_that_an_output_does_not_take_are_shown_by_number():
+    arguments = ["search", "\u6771", "--uri", "\u6771.db"]
+    code = f"import sys; sys.argv = ['gemvec', *{arguments}]; from gemvec.cli import main; main()"
+    environ = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ)
+    assert r"the Milvus Lite file \u6771.db does not exist" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, a disk that is always full")
 @pytest.mark.parametrize("arguments", [("--help",), ("models", "list"), ("models", "list", "--json")])
 def test_an_output_that_is_full_gets_an_error_and_no_traceback(arguments):

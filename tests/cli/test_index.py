@@ -220,6 +220,7 @@ def test_a_search_that_cannot_be_made_is_refused_before_its_model_is_opened(docs
     run("index", "docs", "--model", model)
     shutil.rmtree(model)
     assert fail("search", " ") == "The query is empty."
+    assert "no UTF-8 text" in fail("search", "half \udcff")
     assert "model" in fail("search", "cancel a batch")
 
 

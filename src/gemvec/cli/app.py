@@ -7,6 +7,7 @@ and Milvus are loaded inside the command. Exit status: 0 done, 1 failed, 2 wrong
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from functools import cache
 from importlib import import_module
@@ -94,6 +95,7 @@ def __getattr__(name: str) -> Any:
 def run() -> int:
     """Run the command line and return its exit status."""
     called = [name for name in sys.argv[1:2] if name in _COMMANDS]
+    _show_all_letters()
     try:
         make_app(*called)()
     except SystemExit as end:
@@ -114,6 +116,13 @@ def run() -> int:
             return _failed(said)
         raise
     return 0
+
+
+def _show_all_letters() -> None:
+    """Show letters that an output does not take by their numbers: a pipe on Windows takes few."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _explain(error: OSError) -> str:

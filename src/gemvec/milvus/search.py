@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from gemvec.documents.text import fold
+from gemvec.documents.text import fold, replace_halves
 from gemvec.embedding.embed import Float32Array
 from gemvec.embedding.embedder import Embedder
 from gemvec.embedding.task_type import QUERY_TASKS, TaskType
@@ -104,11 +104,13 @@ class SearchOptions:
             name: the collection's name, for messages.
 
         Raises:
-            InvalidRequest: the query is empty, or a number is out of range.
+            InvalidRequest: the query is empty or no text, or a number is out of range.
             FailedPrecondition: the search is hybrid, and the collection has no words.
         """
         if not query.strip():
             raise InvalidRequest("The query is empty.", field="query")
+        if replace_halves(query)[1]:
+            raise InvalidRequest("The query has half a character, or bytes that are no UTF-8 text.", field="query")
         if not 1 <= self.limit <= MAX_RESULTS:
             raise InvalidRequest(f"limit is {self.limit}; it must be 1 to {MAX_RESULTS}.", field="limit")
         if not 0 <= self.context <= MAX_CONTEXT:
