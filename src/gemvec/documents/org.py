@@ -24,7 +24,7 @@ _MARK = re.compile(r"(?<![^\s\-('\"{|])([~=])(?P<text>\S|\S[^\n]*?\S)\1(?=[\s\-.
 _MACRO = re.compile(r"\{\{\{[A-Za-z][\w-]*(?:\((?P<said>(?:[^)]|\)(?!\}\}\}))*+)\))?\}\}\}")
 _SNIPPET = re.compile(r"@@[\w-]+:.*?@@")
 _NOTE = re.compile(r"\[fn:[\w-]+\]")
-# A note inside the text, of which only the start is marked here: its end may be lines below.
+# The start of a note inside the text; its end may be lines below.
 _NOTE_INSIDE = re.compile(r"\[fn:[\w-]*:\s*")
 _CODE, _UNREAD = frozenset({"src", "example", "export"}), frozenset({"comment"})
 _MAX_LEVEL = 6
