@@ -344,6 +344,20 @@ def test_asciidoc_tables_that_are_not_understood_are_read_row_by_row(read, table
     assert not any(each in text for each in ("| --- |", "hidden"))
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("(((branches, switching)))\nSwitch to a branch.(((git)))", "\nSwitch to a branch."),
+        ("A ((branch)) is (so ((they))) said.", "A branch is (so they) said."),
+        ('The "`SSH keys`" and \'`it\'s`\' and `"code"`.', 'The "SSH keys" and \'it\'s\' and `"code"`.'),
+        ("C{plus}{plus} and{nbsp}{empty}more, \\{plus} {name}", "C++ and more, \\{plus} {name}"),
+        ("----\n(((x))) {plus}\n----", "```\n(((x))) {plus}\n```"),
+    ],
+)
+def test_terms_of_an_index_quotes_and_named_characters_of_asciidoc_are_read(read, written, shown):
+    assert read("a.adoc", written).text == shown
+
+
 def test_org_keeps_headings_and_code_line_by_line(read):
     source = """#+TITLE: Notes
 #+AUTHOR: Me
@@ -389,6 +403,17 @@ Wise words.
 )
 def test_org_is_read_as_it_is_exported(read, written, shown):
     assert read("a.org", written).text == shown
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [
+        *((".org", start) for start in ("=a ", "{{{a(", "@@a:", "[[a", "[fn:a")),
+        *((".adoc", start) for start in ('"`a ', "(((a", "((a", "{nbsp")),
+    ],
+)
+def test_marks_that_do_not_end_are_read_in_time_that_grows_with_their_length(read, suffix, start):
+    assert read(f"a{suffix}", start * 50_000).text
 
 
 def test_expressions_in_the_tags_of_components_end_no_tag(read):

@@ -30,6 +30,13 @@ _LINK = re.compile(
 )
 _URL = re.compile(r"(?P<url>https?://[^\s\[\]]+)\[(?P<text>[^\],^]*)[^\]]*\]")
 _INLINE_MACRO = re.compile(r"\b(?:kbd|btn|menu|footnote|pass|icon):[^\s\[\]]*\[(?P<text>[^\]]*)\]")
+# Entries of an index, which are not shown, or shown where they are.
+_HIDDEN_TERM = re.compile(r"\(\(\([^()\n]*\)\)\)")
+_SHOWN_TERM = re.compile(r"\(\((?P<text>[^()\n]*)\)\)")
+# Quotation marks, `"`so written`"`.
+_CURVED = re.compile(r"""(?<!\w)(?P<mark>["'])`(?=\S)(?P<text>[^\n]{0,500}?\S)`(?P=mark)(?!\w)""")
+_CHARACTERS = {"nbsp": " ", "empty": "", "blank": "", "sp": " ", "plus": "+", "apos": "'", "quot": '"', "amp": "&"}
+_CHARACTER = re.compile(rf"(?<!\\)\{{({'|'.join(_CHARACTERS)})\}}")
 _COLUMNS = re.compile(r"""\bcols\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^,\]]+))""")
 # More digits than these would be more columns than a table has cells.
 _REPEATED = re.compile(r"(\d{1,9})\d*\*")
@@ -201,6 +208,12 @@ def _translate_row(line: str) -> str:
 
 def _translate_inline(line: str) -> str:
     line = _ANCHOR.sub("", line)
+    if "((" in line:
+        line = _SHOWN_TERM.sub(r"\g<text>", _HIDDEN_TERM.sub("", line))
+    if "`" in line:
+        line = _CURVED.sub(r"\g<mark>\g<text>\g<mark>", line)
+    if "{" in line:
+        line = _CHARACTER.sub(lambda found: _CHARACTERS[found[1]], line)
     line = _LINK.sub(lambda found: found["text"] or found["named"] or found["target"], line)
     line = _URL.sub(lambda found: found["text"] or found["url"], line)
     return _INLINE_MACRO.sub(r"\g<text>", line)

@@ -20,9 +20,11 @@ _LITERAL = re.compile(r"^(?P<indent>\s*):(?: (?P<text>.*))?$")
 # A comma keeps a line of an example from being read as Org.
 _ESCAPED = re.compile(r"^(\s*),(?=,*(?:\*|#\+))")
 _LINK = re.compile(r"\[\[(?P<target>[^\[\]]+)\](?:\[(?P<text>[^\[\]]+)\])?\]")
-_MARK = re.compile(r"(?<![^\s\-('\"{|])([~=])(?P<text>\S|\S[^\n]*?\S)\1(?=[\s\-.,;:!?'\")}\[|\\]|$)", re.MULTILINE)
-_MACRO = re.compile(r"\{\{\{[A-Za-z][\w-]*(?:\((?P<said>(?:[^)]|\)(?!\}\}\}))*+)\))?\}\}\}")
-_SNIPPET = re.compile(r"@@[\w-]+:.*?@@")
+_MARK = re.compile(
+    r"(?<![^\s\-('\"{|])([~=])(?P<text>\S|\S[^\n]{0,500}?\S)\1(?=[\s\-.,;:!?'\")}\[|\\]|$)", re.MULTILINE
+)
+_MACRO = re.compile(r"\{\{\{[A-Za-z][\w-]*(?:\((?P<said>(?:[^)]|\)(?!\}\}\})){0,1000}+)\))?\}\}\}")
+_SNIPPET = re.compile(r"@@[\w-]{1,50}:.*?@@")
 _NOTE = re.compile(r"\[fn:[\w-]+\]")
 # The start of a note inside the text; its end may be lines below.
 _NOTE_INSIDE = re.compile(r"\[fn:[\w-]*:\s*")
