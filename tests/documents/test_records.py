@@ -232,3 +232,19 @@ def test_a_bad_spot_costs_that_spot_of_its_record_and_is_said(tmp_path, name, sp
 def test_a_zero_in_a_row_costs_no_other_row(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"id,text\n1,good one\n2,bad\0 row\n" + b"3,good too\n" * 20)
     assert [each.text for each in read(tmp_path / "a.csv")][:3] == ["good one", "bad row", "good too"]
+
+
+def test_objects_that_follow_each_other_in_a_json_file_are_documents(tmp_path):
+    (tmp_path / "a.json").write_text('{"id": 1, "text": "one"}\n{"id": 2, "text": "two"}{"id": 3, "text": "three"}\n')
+    assert [each.text for each in read(tmp_path / "a.json")] == ["one", "two", "three"]
+
+
+def test_what_follows_an_object_and_is_none_is_said(tmp_path):
+    (tmp_path / "a.json").write_text('{"text": "one"} 2')
+    with pytest.raises(UnreadableDocument, match="Extra data"):
+        read(tmp_path / "a.json")
+
+
+def test_commas_in_a_table_of_one_column_are_part_of_its_texts(tmp_path):
+    (tmp_path / "a.csv").write_text('text\nno comma here\none, two, three\n"quoted, too"\n')
+    assert [each.text for each in read(tmp_path / "a.csv")] == ["no comma here", "one, two, three", "quoted, too"]

@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from gemvec.documents.text import UnreadableDocument
 
@@ -35,7 +35,7 @@ def _may_have_many(text: str) -> bool:
 
 
 class JsonValues:
-    """The values of a list, or the one value that a file is.
+    """The values of a list, or the one value that a file is, or objects that follow each other.
 
     Args:
         file: what to read.
@@ -62,12 +62,7 @@ class JsonValues:
             UnreadableDocument: it is not JSON from here on, neither a list nor an object, or a value is too large.
         """
         if not self.is_list:
-            found = self._read()
-            if self._next():
-                raise self._fail("Extra data", self._place)
-            if not isinstance(found, dict):
-                raise UnreadableDocument("it is neither a JSON object nor a list of them")
-            yield found
+            yield from self._read_objects()
             return
         self._place += 1
         if self._next() != "]":
@@ -81,6 +76,19 @@ class JsonValues:
         self._place += 1
         if self._next():
             raise self._fail("Extra data", self._place)
+
+    def _read_objects(self) -> Iterator[dict[str, Any]]:
+        """Yield the one object, or several that follow each other: JSON Lines are also called `.json`."""
+        is_first = True
+        while is_first or self._next():
+            place = self._place
+            found = self._read()
+            if not isinstance(found, dict) and is_first:
+                raise UnreadableDocument("it is neither a JSON object nor a list of them")
+            if not isinstance(found, dict):
+                raise self._fail("Extra data", place)
+            yield cast("dict[str, Any]", found)
+            is_first = False
 
     def _next(self) -> str:
         """Return the next character that is no space; empty at the end."""

@@ -25,7 +25,7 @@ _WIDTHS = {"utf-16": 2, "utf-32": 4}
 # Suffixes of files of records -> what they become, for the documentation.
 RECORD_KINDS = {
     (".jsonl", ".ndjson"): "one document for each line, a JSON object",
-    (".json",): "one document for each object of a list, or one for the object that the file is",
+    (".json",): "one document for each object of a list or of JSON Lines, or one for the object that the file is",
     (".csv", ".tsv"): "one document for each row; delimiter, quotes and header are detected",
     (".parquet",): "one document for each row",
 }
@@ -73,7 +73,7 @@ class RecordFields:
         return Document(
             id=document_id or f"{source}#{_hash(record)}",
             text=text,
-            title=fold(str(record[title_field])) if title_field else "",
+            title=fold(str(record[title_field])).strip() if title_field else "",
             source=source,
             metadata={name: to_json(value) for name, value in record.items() if name not in named},
             place=place,
@@ -142,7 +142,9 @@ def _read_json(path: Path, source: str, fields: RecordFields) -> Iterator[Docume
         values = JsonValues(io.TextIOWrapper(file, encoding=encoding, errors=HALVE, newline=""))
         is_list = values.is_list
         for number, record in enumerate(values, start=1):
-            found = _read_value(record, source=source, place=f"record {number}" if is_list else "", fields=fields)
+            found = _read_value(
+                record, source=source, place=f"record {number}" if is_list or number > 1 else "", fields=fields
+            )
             if isinstance(record, dict) and number == 1 and isinstance(found, Document):
                 found = replace(found, notes=notes)
             yield replace(found, read_bytes=file.tell())

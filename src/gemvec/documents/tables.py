@@ -45,6 +45,7 @@ class Table:
     Attributes:
         text: what `reader` reads; detach it from the file, or it would close the file.
         reader: the rows' values; None for a line whose quote is never closed.
+        delimiter: what is between values.
         names: of the columns.
         text_names: columns that are used as text when no column is called text; otherwise empty.
         notes: what was guessed.
@@ -52,6 +53,7 @@ class Table:
 
     text: io.TextIOWrapper
     reader: Iterator[list[str] | None]
+    delimiter: str
     names: Sequence[str]
     text_names: tuple[str, ...]
     notes: tuple[Note, ...]
@@ -63,6 +65,8 @@ class Table:
                 yield TableRow(reason="it opens a quote that is never closed")
             elif not any(values):
                 continue
+            elif len(values) > len(self.names) == 1:  # a text with commas, and nothing that it could be cut into
+                yield TableRow(values={self.names[0]: self.delimiter.join(values)})
             elif len(values) > len(self.names):
                 yield TableRow(reason=f"it has {len(values)} values, and the table {len(self.names)} columns")
             else:
@@ -108,7 +112,14 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
         text.readline()
     reader = _read_lines(text, options)
     next(reader if has_header else iter(()), None)
-    return Table(text=text, reader=reader, names=names, text_names=text_names, notes=tuple(notes))
+    return Table(
+        text=text,
+        reader=reader,
+        delimiter=options["delimiter"],
+        names=names,
+        text_names=text_names,
+        notes=tuple(notes),
+    )
 
 
 def _read(text: Iterable[str], options: dict[str, Any]) -> Iterator[list[str]]:
