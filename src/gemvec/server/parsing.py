@@ -172,6 +172,8 @@ class ParsingProtocol(HttpToolsProtocol):
         path, _, query = target.partition(b"?")
         scope = self.scope
         scope["path"], scope["raw_path"], scope["query_string"] = unquote(path.decode("ascii")), path, query
+        if not self.parser.should_keep_alive():  # of "close" among other words, not every uvicorn knows
+            self.cycle.keep_alive = False
         self.phase = Phase.BODY
         self._has_begun, self._unbound_bytes = False, 0
         self.unanswered.append(self.cycle)
