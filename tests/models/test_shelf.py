@@ -1,4 +1,4 @@
-"""Models are loaded at their first use and put away when room is short; no call is lost or answered wrongly."""
+"""Models are loaded at their first use and unloaded when room is short; no call is lost or answered wrongly."""
 
 import asyncio
 import json

@@ -22,7 +22,7 @@ from gemvec.models.engines import engine_of
 from gemvec.models.naming import find_named_record, load_named_model
 from gemvec.models.pipeline import MAX_TEXT_TOKENS, Pipeline, describe_model
 from gemvec.models.progress import Progress
-from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel, put_away
+from gemvec.models.shelf import UNLIMITED, Shelf, ShelvedModel, unload
 from gemvec.models.token_pipeline import TokenPipeline
 from gemvec.models.weights import LoadedModel
 from gemvec.settings import Settings
@@ -39,7 +39,7 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
     """Load the first of the models in the settings, and prepare the others to be loaded at their first use.
 
     The files of all are fetched and checked now. A model whose files do not say what its vectors are like is loaded to
-    find out, and put away again if there is no room for it.
+    find out, and unloaded again if there is no room for it.
 
     Args:
         settings: `model`, `engine`, `device`, `trust_remote_code`, `model_memory`, `precision`, `long_text`, `streams`,
@@ -67,7 +67,7 @@ def open_embedder(settings: Settings, *, progress: Progress | None = None) -> Lo
         shelved[model.record.id] = here = _shelve(model, settings, opened)
         shelved |= _shelve_tokens(model, settings)
         if opened and sum(each.size_bytes for each in shelved.values() if each.pipeline) > limit_bytes:
-            put_away(here)
+            unload(here)
     return LocalEmbedder(served, Shelf(shelved, limit_bytes=limit_bytes))
 
 

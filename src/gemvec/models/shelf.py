@@ -1,6 +1,6 @@
-"""Which models are in memory: `Shelf` loads a model at its first use, and puts others away when room is short.
+"""Which models are in memory: `Shelf` loads a model at its first use, and unloads others when room is short.
 
-A model in use is never put away. If there is no room for the next model, the one that was longest unused goes; if all
+A model in use is never unloaded. If there is no room for the next model, the one that was longest unused goes; if all
 are in use, calls of every model wait in the order in which they came, until one is free. When a model is there, all
 calls that wait for it go on together, so that models do not change places more often than needed.
 """
@@ -32,7 +32,7 @@ class ShelvedModel:
         pipeline: the model, while it is in memory.
         users: calls that use it now.
         used_at: when it was last taken or given back, on the shelf's own count.
-        counts: what it had counted when it was put away.
+        counts: what it had counted when it was unloaded.
         loads: how often it was loaded.
         is_extra: whether there are figures on it only after it was loaded.
     """
@@ -217,7 +217,7 @@ class Shelf:
                 waiter.has_model = False
 
     def _make_room(self, size_bytes: int) -> list[Pipeline] | None:
-        """Take models off the shelf until there is room; None if that must wait for one in use."""
+        """Detach models, to be closed, until there is room; None if that must wait for one in use."""
         loaded = [model for model in self._models.values() if model.pipeline]
         used_bytes = sum(model.size_bytes for model in loaded)
         leaving: list[ShelvedModel] = []
@@ -230,7 +230,7 @@ class Shelf:
         is_alone = len(leaving) == len(loaded)
         if used_bytes + size_bytes > self._limit_bytes and not is_alone:
             return None
-        return [_take_off(model) for model in leaving]
+        return [_detach(model) for model in leaving]
 
     def _start_loading(self, name: str, leaving: list[Pipeline]) -> None:
         self._is_loading = True
@@ -256,9 +256,9 @@ class Shelf:
             self._advance()
 
 
-def put_away(model: ShelvedModel) -> None:
+def unload(model: ShelvedModel) -> None:
     """Free a model that is in memory and that nobody uses."""
-    leaving = [_take_off(model)]
+    leaving = [_detach(model)]
     thread = threading.Thread(target=_free, args=(leaving,), name="gemvec-free")  # the caller's may run an event loop
     thread.start()
     thread.join()
@@ -274,7 +274,7 @@ def _free(pipelines: list[Pipeline]) -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _take_off(model: ShelvedModel) -> Pipeline:
+def _detach(model: ShelvedModel) -> Pipeline:
     assert model.pipeline is not None
     model.counts = model.pipeline.counts  # first, because figures are read without the lock
     pipeline, model.pipeline = model.pipeline, None
