@@ -8,6 +8,9 @@ as long as it takes. No caller can hold the whole budget, so that the others fin
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Iterable
@@ -31,6 +34,18 @@ def json_bytes(text: bytes) -> int:
     """Estimate the memory of JSON as objects; brackets and commas inside strings make the estimate too large."""
     containers = text.count(b"{") + text.count(b"[")
     return len(text) + containers * _CONTAINER_BYTES + text.count(b",") * _VALUE_BYTES
+
+
+def give_back() -> None:
+    """Give memory that is free back to the system, which the C library of Linux does not do by itself.
+
+    It takes tenths of a second, so it is for after something large.
+    """
+    gc.collect()  # trees of elements that refer to each other
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
 
 
 @dataclass(slots=True, eq=False)

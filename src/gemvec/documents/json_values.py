@@ -51,7 +51,7 @@ class JsonValues:
         self._file = file
         self._text = ""
         self._place = 0  # of what comes next in `_text`
-        self._left = 0  # characters before `_text`
+        self._left: int = 0  # characters before `_text`
         self._is_all = False
         self.is_list = self._next() == "["
 
@@ -81,13 +81,13 @@ class JsonValues:
         """Yield the one object, or several that follow each other: JSON Lines are also called `.json`."""
         is_first = True
         while is_first or self._next():
-            place = self._place
-            found = self._read()
-            if not isinstance(found, dict) and is_first:
+            place = self._left + self._place
+            found = [self._read()]
+            if not isinstance(found[0], dict) and is_first:
                 raise UnreadableDocument("it is neither a JSON object nor a list of them")
-            if not isinstance(found, dict):
-                raise self._fail("Extra data", place)
-            yield cast("dict[str, Any]", found)
+            if not isinstance(found[0], dict):
+                raise self._fail("Extra data", place - self._left)
+            yield cast("dict[str, Any]", found.pop())  # which may be large, and is not held here
             is_first = False
 
     def _next(self) -> str:
@@ -112,6 +112,8 @@ class JsonValues:
             else:
                 if end < len(self._text) or self._is_all:  # a number may go on
                     self._place = end
+                    if end > _BLOCK_CHARACTERS:  # a large value is not held beside its text
+                        self._text, self._left, self._place = self._text[end:], self._left + end, 0
                     return value
             self._read_as_much_again()
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, AnyStr, cast
 
@@ -120,17 +121,22 @@ def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Docu
 def read_json_lines(file: IO[bytes], source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
     """Yield one document for each line; a line that is not a JSON object is a bad document."""
     lines = _Lines(file)
-    for number, (line, guess) in enumerate(lines, start=1):
+
+    def read(number: int, found: tuple[str | None, str]) -> Document | BadDocument | None:
+        line, guess = found
+        place = f"line {number}"
         if line is None:
             reason = f"it has more than {MAX_LINE_BYTES:,} bytes, which would take much memory; split it"
-            yield BadDocument(source=source, place=f"line {number}", reason=reason, read_bytes=lines.read_bytes)
-            continue
+            return BadDocument(source=source, place=place, reason=reason, read_bytes=lines.read_bytes)
         if not line.strip():
-            continue
-        found = _read_line(line, source=source, place=f"line {number}", fields=fields)
-        if guess and isinstance(found, Document):
-            found = replace(found, notes=note_guess(guess))
-        yield replace(found, read_bytes=lines.read_bytes)
+            return None
+        document = _read_line(line, source=source, place=place, fields=fields)
+        if guess and isinstance(document, Document):
+            document = replace(document, notes=note_guess(guess))
+        return replace(document, read_bytes=lines.read_bytes)
+
+    # No name here may hold a record, which may be large, while its passages are embedded.
+    yield from filter(None, map(read, count(1), lines))
 
 
 def _read_json(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
@@ -141,13 +147,16 @@ def _read_json(path: Path, source: str, fields: RecordFields) -> Iterator[Docume
         notes = note_guess(encoding if is_guess else "")
         values = JsonValues(io.TextIOWrapper(file, encoding=encoding, errors=HALVE, newline=""))
         is_list = values.is_list
-        for number, record in enumerate(values, start=1):
+
+        def read(number: int, record: Any) -> Document | BadDocument:
             found = _read_value(
                 record, source=source, place=f"record {number}" if is_list or number > 1 else "", fields=fields
             )
             if isinstance(record, dict) and number == 1 and isinstance(found, Document):
                 found = replace(found, notes=notes)
-            yield replace(found, read_bytes=file.tell())
+            return replace(found, read_bytes=file.tell())
+
+        yield from map(read, count(1), values)
 
 
 def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
@@ -177,6 +186,7 @@ class _Lines:
         self._sample = file.read(SAMPLE_BYTES)
         file.seek(0)
         self.read_bytes = 0
+        self._guessed = ""
 
     def __iter__(self) -> Iterator[tuple[str | None, str]]:
         encoding = find_encoding(self._sample)[0] if self._sample[:4].count(0) or self._sample[:2] in _MARKS else ""
@@ -186,19 +196,20 @@ class _Lines:
                     self.read_bytes += length * _WIDTHS[encoding[:6]]
                     yield line, ""
             return
-        guess = ""
-        for line, length in _cut_lines(self._file, b"\n"):
-            self.read_bytes += length
-            if line is None:
-                yield None, ""
-                continue
-            try:
-                yield line.decode("utf-8-sig"), ""
-            except UnicodeDecodeError:
-                is_damaged = is_damaged_utf8(line)
-                guess = guess if guess or is_damaged else self._guess(line)
-                encoding = "" if is_damaged else guess
-                yield line.decode(encoding or "utf-8", errors=HALVE), encoding
+        yield from map(self._decode, _cut_lines(self._file, b"\n"))
+
+    def _decode(self, found: tuple[bytes | None, int]) -> tuple[str | None, str]:
+        line, length = found
+        self.read_bytes += length
+        if line is None:
+            return None, ""
+        try:
+            return line.decode("utf-8-sig"), ""
+        except UnicodeDecodeError:
+            is_damaged = is_damaged_utf8(line)
+            self._guessed = self._guessed if self._guessed or is_damaged else self._guess(line)
+            encoding = "" if is_damaged else self._guessed
+            return line.decode(encoding or "utf-8", errors=HALVE), encoding
 
     def _guess(self, line: bytes) -> str:
         for data in (self._sample, line):
@@ -212,15 +223,19 @@ class _Lines:
 
 
 def _cut_lines(file: IO[AnyStr], end: AnyStr) -> Iterator[tuple[AnyStr | None, int]]:
-    """Yield lines and their lengths; None for one that is too long."""
-    while line := file.readline(MAX_LINE_BYTES):
+    """Return the lines and their lengths; None for one that is too long."""
+
+    def read() -> tuple[AnyStr | None, int] | None:
+        if not (line := file.readline(MAX_LINE_BYTES)):
+            return None
         length = len(line)
         if length < MAX_LINE_BYTES or line.endswith(end):
-            yield line, length
-            continue
+            return line, length
         while not line.endswith(end) and (line := file.readline(SAMPLE_BYTES)):
             length += len(line)
-        yield None, length
+        return None, length
+
+    return iter(read, None)
 
 
 def _read_table(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:

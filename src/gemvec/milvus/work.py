@@ -27,6 +27,7 @@ from gemvec.documents.passages import Passage, Splitter
 from gemvec.documents.sources import Sources
 from gemvec.documents.vocabulary import describe_unknown
 from gemvec.embedding.embed import Float32Array
+from gemvec.memory import give_back
 from gemvec.milvus.schema import Row, RowState
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import WORDS_VERSION, index_words
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from gemvec.milvus.cluster_cutter import ClusterCutter
 
 # Documents looked up in one call to Milvus, and their bytes held in memory meanwhile.
-_DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 32 * 2**20
+_DOCUMENTS_PER_LOOKUP, _BYTES_PER_LOOKUP = 2_000, 16 * 2**20
+# Passages of a document whose reader has taken much memory.
+_LONG_DOCUMENT = 2_000
 # When most rows of a collection are needed, all are read at once, up to this many (about 50 MB).
 _MAX_ROWS_READ_AT_ONCE = 100_000
 _ROWS_PER_ASKED_DOCUMENT = 4
@@ -172,6 +175,8 @@ class WorkFinder:
                 self.read_bytes = each.read_bytes
                 work = self._find_work(each, cut, states.get(each.id, {}))
                 del each, cut  # a long text is not held while its passages are embedded
+                if work and len(work.passages) > _LONG_DOCUMENT:
+                    give_back()  # what its reader has left
                 if work:
                     yield work
 
