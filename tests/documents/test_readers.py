@@ -840,6 +840,12 @@ def test_what_browsers_take_for_comments_is_no_text(unseen):
     assert read_html(f"{unseen}<p>Seen {unseen}too</p>".encode()).text == "Seen too"
 
 
+def test_the_title_of_an_icon_is_not_that_of_the_page():
+    icon = b"<svg><title>Icon</title></svg>"
+    assert read_html(b"<body>" + icon + b"<h1>Heading</h1><p>Text").title == "Heading"
+    assert read_html(b"<body>" + icon + b"<title>Page</title><p>Text").title == "Page"
+
+
 def test_the_title_of_a_page_without_a_head_is_no_text():
     read = read_html(b"<!doctype html><title>The title</title><p>The text")
     assert (read.title, read.text) == ("The title", "The text")
@@ -867,6 +873,7 @@ def test_bytes_that_are_no_text_are_refused(data):
         ("ﾊﾞｯｸｱｯﾌﾟ", "バックアップ"),
         ("\u0065\u0301", "é"),
         ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth"),
+        ("\u200fright\u200e \u202bto\u202c \u2068left\u2069", "right to left"),
         ("x² + ½ and 10\u00a0€", "x² + ½ and 10 €"),
         ("\U0001d41b\U0001d428\U0001d425\U0001d41d", "bold"),
     ],

@@ -128,8 +128,9 @@ class _Page:
         """Read a piece; `joint` is between it and the next one."""
         from gemvec.documents.html_tree import BELOW_ROW, NO_HEADER
 
-        if not self.title and piece.title:
-            self.title = _clean(piece.title.get_text(" "))
+        titles = (title for title in _find(piece, "title") if not title.find_parent("svg"))  # each icon may have one
+        if not self.title and (title := next(titles, None)):
+            self.title = _clean(title.get_text(" "))
         _drop_unread(piece)
         _name_blocks(piece)
         _fill_tables(piece)

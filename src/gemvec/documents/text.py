@@ -31,8 +31,9 @@ _OF_ASIA = frozenset({"cp932", "shift_jis_2004", "euc-jp", "gb18030", "big5", "b
 # For code pages of DOS and of old Macs, of which few texts are left.
 _MIN_CONFIDENCE_OF_OLD = 0.2
 _ESCAPED = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_3")
-# Byte order marks in the middle of a text, spaces without width, and hyphens that only show at the end of a line.
-_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+# Byte order marks in the middle of a text, spaces without width, hyphens that only show at the end of a line, and marks
+# for the direction of writing.
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 # Letters, signs and spaces of living scripts; not the rare ones that come from a wrong encoding.
 _USUAL = re.compile(
     "[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
