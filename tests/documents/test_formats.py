@@ -654,3 +654,12 @@ def test_json_is_a_list_of_records_or_one_record(tmp_path, monkeypatch):
         ("c.json", ""),
     ]
     assert found[0].metadata == {"id": 1, "lang": "en"}
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.pptx", make_pptx), ("a.docx", make_docx)])
+def test_a_damaged_title_costs_the_title(read, name, make):
+    with zipfile.ZipFile(io.BytesIO(make())) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    whole = read(name, make())
+    damaged = read(name, make_archive(parts | {"docProps/core.xml": b"<damaged"}))
+    assert damaged.text == whole.text

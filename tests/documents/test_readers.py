@@ -840,6 +840,12 @@ def test_what_browsers_take_for_comments_is_no_text(unseen):
     assert read_html(f"{unseen}<p>Seen {unseen}too</p>".encode()).text == "Seen too"
 
 
+def test_a_zero_in_a_page_is_passed_over_and_what_is_packed_is_no_page():
+    assert read_html(b"<p>One\0 word</p>").text == "One word"
+    with pytest.raises(UnreadableDocument, match="NUL"):
+        read_html(b"%PDF-1.4 " + bytes(range(256)) * 8)
+
+
 def test_the_title_of_an_icon_is_not_that_of_the_page():
     icon = b"<svg><title>Icon</title></svg>"
     assert read_html(b"<body>" + icon + b"<h1>Heading</h1><p>Text").title == "Heading"

@@ -172,10 +172,16 @@ def _counts(member: ZipInfo) -> bool:
 
 
 def find_title(archive: Archive, name: str) -> str:
-    """Return the title in a part with Dublin Core's elements, such as `docProps/core.xml`; empty when there is none."""
+    """Return the title in a part with Dublin Core's elements, such as `docProps/core.xml`; empty when there is none.
+
+    A damaged part costs only the title.
+    """
     if name not in archive.names:
         return ""
-    found = archive.read_xml(name).find(".//{http://purl.org/dc/elements/1.1/}title")
+    try:
+        found = archive.read_xml(name).find(".//{http://purl.org/dc/elements/1.1/}title")
+    except UnreadableDocument:
+        return ""
     return " ".join("".join(found.itertext()).split()) if found is not None else ""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.html_plain import read_plain
-from gemvec.documents.text import DecodedText, decode_as, decode_text, find_codec, is_utf8
+from gemvec.documents.text import DecodedText, decode_as, decode_text, drop_single_zeros, find_codec, is_utf8
 from gemvec.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def decode_page(data: bytes) -> DecodedText:
     """
     from bs4.dammit import EncodingDetector
 
-    if not data[:4].count(0) and data.count(0) <= _MAX_BAD_SHARE * len(data):  # browsers pass over single zeros
-        data = data.replace(b"\0", b"")
+    data = drop_single_zeros(data)  # browsers pass over them
     codec = find_codec(EncodingDetector.find_declared_encoding(data, is_html=True) or "")
     if codec and not codec.startswith("utf") and (data.isascii() or not is_utf8(data)):
         decoded = decode_as(data, codec)

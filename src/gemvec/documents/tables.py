@@ -13,13 +13,12 @@ from typing import IO, Any
 
 from gemvec.documents.document import Note
 from gemvec.documents.readers import note_guess
-from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, find_encoding
+from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, drop_single_zeros, find_encoding
 
 _DELIMITERS = ",;\t|"
 # The first line of a file for Excel may name the delimiter.
 _SAID_DELIMITER = re.compile(r"\ufeff?sep=(.)\r?\n")
 _SAMPLE_ROWS = 200
-_MAX_ZERO_SHARE = 0.01
 # A row of more characters is left out, so that a quote that is never closed does not take the rest of the file.
 _MAX_ROW_CHARACTERS = 8 * 2**20
 _MAX_NAME_CHARACTERS = 64
@@ -88,9 +87,7 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     csv.field_size_limit(max(2 * _MAX_ROW_CHARACTERS, SAMPLE_BYTES))
     data = file.read(SAMPLE_BYTES)
     file.seek(0)
-    # Exports of databases have single zeros in values.
-    has_few_zeros = not data[:4].count(0) and data.count(0) <= _MAX_ZERO_SHARE * len(data)
-    encoding, is_guess = find_encoding(data.replace(b"\0", b"") if has_few_zeros else data)
+    encoding, is_guess = find_encoding(drop_single_zeros(data))
     sample = data.decode(encoding, errors=HALVE).replace("\0", "")
     said = _SAID_DELIMITER.match(sample)
     sample = sample[said.end() :] if said else sample

@@ -21,6 +21,8 @@ SAMPLE_BYTES = 2**18
 _GOOD_FOR_BAD = 2
 # Text in another encoding than its mark says has more bad spots than this.
 _MAX_BAD_SHARE = 0.05
+# Text with more zero bytes than this is none; what is packed has four times as many.
+_MAX_ZERO_SHARE = 0.001
 # How to decode text that may have bad spots, for `bytes.decode` and the like: each becomes half a character, which
 # `repair_document` replaces and notes.
 HALVE = "gemvec.halve"
@@ -119,6 +121,12 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
     if b"\0" not in data:
         return "utf-8", False
     return _guess(data[:SAMPLE_BYTES]), True
+
+
+def drop_single_zeros(data: bytes) -> bytes:
+    """Return bytes without zeros if these are so few that it may be text, as exports of databases have them."""
+    count = 0 if data[:4].count(0) else data.count(0)
+    return data.replace(b"\0", b"") if 0 < count <= max(1, _MAX_ZERO_SHARE * len(data)) else data
 
 
 def _find_sample(data: bytes, first_bad: int) -> bytes:
