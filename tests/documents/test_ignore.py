@@ -107,3 +107,21 @@ def test_what_a_build_has_made_is_left_out_and_a_folder_of_that_name_is_not(tree
     sources = Sources(["docs"])
     assert f"docs/{folder}/made.md" not in [each.id for each in sources]
     assert [each.reason for each in sources.left_out.folders] == ["what a build has made"]
+
+
+def test_an_ignore_file_may_begin_with_a_byte_order_mark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.log.md").write_text("A log.")
+    (tmp_path / "b.md").write_text("A text.")
+    (tmp_path / ".gitignore").write_bytes(b"\xef\xbb\xbf*.log.md\r\n")
+    assert [each.id for each in Sources(["."])] == ["b.md"]
+
+
+def test_what_several_sources_leave_out_is_counted_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs" / "node_modules").mkdir(parents=True)
+    for name in ("a.md", "b.xyz", ".hidden", "c.txt"):
+        (tmp_path / "docs" / name).write_text("A text.")
+    sources = Sources([".", "docs", "docs/../docs", "docs/*.txt"], filters=Filters(exclude=["*.txt"]))
+    assert (sources.left_out.files, sources.left_out.ignored) == ({".xyz": 1, "hidden": 1}, {"--exclude": 1})
+    assert [each.source for each in sources.left_out.folders] == ["docs/node_modules"]

@@ -66,7 +66,7 @@ class IgnoreFiles:
 
     def _read_lines(self, file: Path) -> list[str]:
         try:
-            return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            return file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         except OSError as error:
             self.errors.append(error)
             return []

@@ -99,6 +99,7 @@ class Sources:
         """What was found in folders and not read."""
         found = self._walk.left_out
         folders = [replace(each, source=self._name_folder(Path(each.source))) for each in found.folders]
+        folders = list(dict.fromkeys(folders))  # several sources may hold one
         whole = LeftOut(files=found.files.copy(), ignored=found.ignored.copy(), folders=folders)
         for each in self._remote_left_out:
             whole.add(each)

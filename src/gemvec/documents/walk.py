@@ -82,6 +82,7 @@ class Walk:
         self._own = frozenset(own)
         self._filters = filters or Filters()
         self.left_out = LeftOut()
+        self._counted: set[str] = set()
         self.errors: list[OSError] = []
 
     def find(self, folder: Path) -> Iterator[Path]:
@@ -97,7 +98,7 @@ class Walk:
                 if path.is_file() or not path.exists():
                     yield path
                 else:
-                    self.left_out.files[NO_FILE] += 1
+                    self._count(self.left_out.files, NO_FILE, path)
         self.errors.extend(rules.ignore_files.errors)
 
     def find_owner(self, path: Path) -> str | None:
@@ -116,7 +117,7 @@ class Walk:
         for path in paths:
             whole = Path(os.path.abspath(path))  # noqa: PTH100 # the same
             if reason := self._filters.find_reason(whole.relative_to(base)):
-                self.left_out.ignored[reason] += 1
+                self._count(self.left_out.ignored, reason, path)
             else:
                 yield path
 
@@ -140,20 +141,26 @@ class Walk:
 
     def _reads(self, path: Path, rules: _Rules) -> bool:
         if path.name.startswith("."):
-            self.left_out.files[HIDDEN] += 1
+            self._count(self.left_out.files, HIDDEN, path)
             return False
         if Path(os.path.realpath(path)) in self._own:
             return False
         if reason := rules.find_reason(path):
-            self.left_out.ignored[reason] += 1
+            self._count(self.left_out.ignored, reason, path)
             return False
         if path.suffix.lower() not in SUFFIXES or not self._filters.reads(path):
-            self.left_out.files[path.suffix.lower() or NO_SUFFIX] += 1
+            self._count(self.left_out.files, path.suffix.lower() or NO_SUFFIX, path)
             return False
         if is_code(path) and _is_empty(path):  # such as most `__init__.py`
-            self.left_out.ignored[EMPTY] += 1
+            self._count(self.left_out.ignored, EMPTY, path)
             return False
         return True
+
+    def _count(self, counts: Counter[str], name: str, path: Path) -> None:
+        """Count a file, but only once if several sources hold it."""
+        if (whole := os.path.abspath(path)) not in self._counted:  # noqa: PTH100 # resolve() would follow links
+            self._counted.add(whole)
+            counts[name] += 1
 
 
 def _is_empty(path: Path) -> bool:
