@@ -188,7 +188,12 @@ def test_what_is_not_read_is_said(docs, tiny_model):
     outcome = run("index", "docs", "--model", tiny_model)
     assert "not read: files of other formats: 1 .key" in outcome.stderr
     assert "not read: folder docs/node_modules: packages of Node.js" in outcome.stderr
-    told = report("docs")["left_out"]
+    told = report("docs", "--error-report", "left.jsonl")["left_out"]
+    lines = [json.loads(line) for line in Path("left.jsonl").read_text().splitlines()]
+    assert [(each["source"], each["reason"]) for each in lines] == [
+        ("docs/node_modules", "packages of Node.js"),
+        ("", "files of other formats: 1 .key"),
+    ]
     assert told["files"] == {".key": 1}
     assert told["folders"] == [{"source": "docs/node_modules", "reason": "packages of Node.js"}]
 

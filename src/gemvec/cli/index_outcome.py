@@ -56,7 +56,7 @@ def report_left_out(outcome: IndexOutcome, path: Path | None, console: Console) 
     """Report what was left out and why: the first ones on the terminal, everything in the file `path`."""
     report = outcome.report
     if path is not None:
-        lines = [*map(_describe, report.bad), *map(_describe, report.notes), *_describe_folders(outcome.left_out)]
+        lines = [*map(_describe, report.bad), *map(_describe, report.notes), *_describe_left_out(outcome.left_out)]
         path.write_text("".join(json.dumps(each) + "\n" for each in lines))
     _print_some("left out", report.bad, path, console)
     _print_some("note", report.notes, path, console)
@@ -107,8 +107,14 @@ def _describe(each: BadDocument | Note) -> dict[str, str]:
     return {name: getattr(each, name) for name in ("source", "place", "id", "reason")}
 
 
-def _describe_folders(left_out: LeftOut) -> list[dict[str, str]]:
-    return [{"source": each.source, "place": "", "id": "", "reason": each.reason} for each in left_out.folders]
+def _describe_left_out(left_out: LeftOut) -> list[dict[str, str]]:
+    """Describe folders by their names; files, which may be very many, by their number."""
+    folders = [(each.source, each.reason) for each in left_out.folders]
+    files = [("", f"files of other formats: {count:,} {name}") for name, count in left_out.files.most_common()]
+    ignored = [("", f"files left out: {count:,} by {rule}") for rule, count in left_out.ignored.most_common()]
+    return [
+        {"source": source, "place": "", "id": "", "reason": reason} for source, reason in (*folders, *files, *ignored)
+    ]
 
 
 def to_json(outcome: IndexOutcome) -> dict[str, Any]:
