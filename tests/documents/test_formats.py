@@ -607,6 +607,23 @@ def test_damaged_styles_and_pictures_of_word_cost_no_text(read):
     assert all(each.notes[0].is_loss for each in (styles, odd))
 
 
+@pytest.mark.parametrize(
+    ("written", "chosen"),
+    [
+        *((made, "") for made in ("PowerPoint Presentation", "Présentation PowerPoint", "Presentación de PowerPoint")),
+        *((made, "") for made in ("Slide 1", "Diapositive 12", "Word Document", "Document1", "Normal.dot", "Untitled")),
+        ("Microsoft Word - The plan.doc", "The plan.doc"),
+        ("Presentation of results", "Presentation of results"),
+        ("Document 12 of the treaty", "Document 12 of the treaty"),
+    ],
+)
+def test_a_title_that_a_program_has_written_is_none(read, written, chosen):
+    presentation = pptx.Presentation()
+    presentation.core_properties.title = written
+    presentation.slides.add_slide(presentation.slide_layouts[0]).shapes.title.text = "Welcome"
+    assert read("a.pptx", saved(presentation)).title == chosen
+
+
 @pytest.mark.parametrize("bad", [None, b"<p:sld", b""], ids=["missing", "cut off", "empty"])
 def test_one_bad_slide_costs_one_slide_and_is_said(read, bad):
     parts = {}

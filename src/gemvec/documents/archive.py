@@ -13,6 +13,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 from gemvec.documents.content import Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.titles import choose_title
 from gemvec.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def find_title(archive: Archive, name: str) -> str:
         found = archive.read_xml(name).find(".//{http://purl.org/dc/elements/1.1/}title")
     except UnreadableDocument:
         return ""
-    return " ".join("".join(found.itertext()).split()) if found is not None else ""
+    return choose_title("".join(found.itertext())) if found is not None else ""
 
 
 def find_targets(archive: Archive, name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from gemvec.documents.content import Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.text import UnreadableDocument, fold, replace_halves
+from gemvec.documents.titles import choose_title
 from gemvec.errors import MissingDependency
 
 # PDFium's reasons for not opening a file (FPDF_ERR_*).
@@ -36,7 +37,7 @@ def read_pages(data: Content) -> tuple[list[str], str, list[Note]]:
     """
     document = _open(data)
     try:
-        title = fold(cast("str", document.get_metadata_value("Title") or "")).strip()
+        title = choose_title(fold(cast("str", document.get_metadata_value("Title") or "")))
         found = [_read_page(document, number) for number in range(len(document))]
     finally:
         document.close()
