@@ -80,6 +80,12 @@ def test_documents_are_deleted_by_source(indexed, sources, deleted):
     assert ask("stats")["documents"] == 4 - sum(deleted.values())
 
 
+def test_an_empty_source_deletes_nothing(indexed):
+    outcome = runner.invoke(app, ["collections", "delete", "--source", "docs/a.md", "--source", ""])
+    assert "A source is empty" in outcome.exception.message
+    assert ask("stats")["documents"] == 4
+
+
 def test_a_source_that_is_gone_can_be_deleted_and_one_that_never_was_is_refused(indexed):
     (indexed / "docs" / "a.md").unlink()
     assert ask("delete", "--source", indexed / "docs" / "a.md")

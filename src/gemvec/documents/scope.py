@@ -15,6 +15,7 @@ from gemvec.documents.address import Address, is_address, parse_address
 from gemvec.documents.ignore import Filters
 from gemvec.documents.languages import LANGUAGE, LANGUAGE_NAMES
 from gemvec.documents.root import Root
+from gemvec.errors import InvalidRequest
 
 # Metadata of a page: the sitemap that names it, by which it is found again.
 SITEMAP = "sitemap"
@@ -41,7 +42,13 @@ class Scope:
 
     @classmethod
     def of(cls, source: str, root: Root, filters: Filters | None = None) -> Scope:
-        """Return the scope of a source as a user names it; it need not exist."""
+        """Return the scope of a source as a user names it; it need not exist.
+
+        Raises:
+            InvalidRequest: it is empty.
+        """
+        if not source:  # as a path, it would be the current folder
+            raise InvalidRequest("A source is empty. The current folder is `.`.", field="source")
         rules = filters or Filters()
         if source == STANDARD_INPUT:
             return cls(path=STANDARD_INPUT_NAME, root=root, filters=rules)
@@ -123,7 +130,7 @@ def find_scope(source: str, root: Root, filters: Filters | None = None) -> AnySc
     """Return the scope of a source as a user names it; it need not exist.
 
     Raises:
-        InvalidRequest: it is an address of a kind that is not read.
+        InvalidRequest: it is empty, or an address of a kind that is not read.
     """
     if is_address(source) and not os.path.lexists(source):
         return AddressScope(address=parse_address(source), filters=filters or Filters())

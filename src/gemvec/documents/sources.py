@@ -124,8 +124,6 @@ class Sources:
             done += place.size_bytes
 
     def _add(self, source: str) -> None:
-        if not source:  # as a path, it would be the current folder
-            raise InvalidRequest("A source is empty. The current folder is `.`.", field="source")
         scope = find_scope(source, self._root, self.filters)
         if isinstance(scope, AddressScope):
             self._add_address(scope)
