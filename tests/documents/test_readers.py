@@ -195,6 +195,30 @@ def test_html_keeps_everything_that_is_seen():
     assert "Send" not in read.text
 
 
+def test_how_words_are_read_is_not_among_them():
+    ruby = "<ruby>遮<rp>(</rp><rt>さえぎ</rt><rp>)</rp></ruby>られて"
+    assert read_html(f"<p>{ruby}</p>".encode()).text == "遮られて"
+    assert read_markdown(f"文は{ruby}、<ruby>屋<rt>や</ruby>の".encode()).text == "文は遮られて、屋の"
+
+
+@pytest.mark.parametrize(
+    ("formula", "spelled"),
+    [
+        ("<msub>\n <mi>x</mi>\n <mrow><mi>n</mi><mo>+</mo><mn>1</mn></mrow>\n</msub>", "x_(n+1)"),
+        ("<mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mn>2</mn></mfrac>", "(a+b)/2"),
+        ("<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup><msqrt><mi>y</mi></msqrt>", "x_i^2√y"),
+        (
+            "<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr><mtr><mtd><mn>2</mn></mtd></mtr></mtable>",
+            "1, 0; 2",
+        ),
+        ("<semantics><mi>z</mi><annotation encoding='application/x-tex'>z</annotation></semantics>", "z"),
+    ],
+)
+def test_formulas_of_pages_are_on_one_line(formula, spelled):
+    page = f"<p>So\n<math>\n{formula}\n</math>\nholds.</p>"
+    assert " ".join(read_html(page.encode()).text.split(" ")).split() == ["So", *spelled.split(), "holds."]
+
+
 def test_text_that_looks_like_a_heading_of_markdown_is_none():
     page = (
         "<h1>Start</h1><p># => Now browse</p><ul><li># first<li>#tag</ul><p>Words<br>===<br>end</p><hr>"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.html_plain import read_plain
+from gemvec.documents.mathml import spell_formula
 from gemvec.documents.text import DecodedText, decode_as, decode_text, drop_single_zeros, find_codec, is_utf8
 from gemvec.errors import MissingDependency
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # What browsers do not show, and what is there to be clicked and not to be read.
 _UNSEEN = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "title", "meta"}
+    | {"rt", "rtc", "rp"}  # how the words below are read: with that among them, no word could be found
     | {"link", "nav", "menu", "dialog", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
 )
 _UNREAD_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "tablist"})
@@ -188,6 +190,8 @@ def _drop_unread(page: BeautifulSoup) -> None:
             comment.extract()
     for tag in list(_find(page, _is_unread)):
         tag.decompose()
+    for tag in list(_find(page, ["math", "m:math", "mml:math"])):
+        tag.replace_with(f" {spell_formula(tag)} ")
     for tag in list(_find(page, _is_furniture)):
         tag.decompose()
 

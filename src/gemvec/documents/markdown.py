@@ -17,6 +17,8 @@ _INLINE_TAG = re.compile(
     r"(?:\s(?:=\s*\"[^\"]*\"|=\s*'[^']*'|[^<>])*+)?/?>|<!--.*?-->",
     re.IGNORECASE,
 )
+# How words above it are read.
+_READING = re.compile(r"<(?P<name>rt|rp)\b[^<>]*>[^<]*(?:</(?P=name)>)?", re.IGNORECASE)
 # Tags between words that a reader sees apart.
 _APART = frozenset(
     {"blockquote", "br", "caption", "dd", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6"}
@@ -104,6 +106,7 @@ def strip_tags(line: str) -> str:
     """Return a line of prose without inline HTML; code between backticks stays."""
     if "<" not in line:
         return line
+    line = _READING.sub("", line) if "<ruby" in line else line
     made, end = list[str](), 0
     for code in _CODE_SPAN.finditer(line):
         made += [_INLINE_TAG.sub(_read_tag, line[end : code.start()]), code[0]]
