@@ -80,6 +80,13 @@ def test_documents_are_deleted_by_source(indexed, sources, deleted):
     assert ask("stats")["documents"] == 4 - sum(deleted.values())
 
 
+@pytest.mark.parametrize("command", [["drop", "", "--yes"], ["delete", "", "--source", "docs"], ["show", ""]])
+def test_an_empty_name_is_not_the_usual_collection(indexed, command):
+    outcome = runner.invoke(app, ["collections", *command])
+    assert "The collection name is ''" in outcome.exception.message
+    assert ask("stats")["documents"] == 4
+
+
 def test_an_empty_source_deletes_nothing(indexed):
     outcome = runner.invoke(app, ["collections", "delete", "--source", "docs/a.md", "--source", ""])
     assert "A source is empty" in outcome.exception.message

@@ -153,6 +153,12 @@ def test_a_root_can_be_set_and_a_moved_folder_keeps_its_names(indexed, tmp_path,
     assert run("index", "docs", "--uri", "../gemvec.db").stderr == ""
 
 
+@pytest.mark.parametrize("root", ["", "nowhere"])
+def test_a_root_that_is_no_folder_is_refused_also_an_empty_one(indexed, root):
+    outcome = run("index", "docs", "--root", root, "--prune", code=2)
+    assert f"there is no folder '{root}'" in outcome.stderr
+
+
 def test_a_source_that_is_gone_is_pruned_and_one_that_never_was_refused(two_folders):
     shutil.rmtree(two_folders / "other")
     assert "'other'" in fail("index", "other")

@@ -175,7 +175,8 @@ def drop(
 def _opened(settings: Settings, name: str | None) -> Generator[Collection]:
     from gemvec.milvus import open_collection
 
-    with open_collection(settings.uri, name or settings.collection, token=settings.token, must_exist=True) as found:
+    name = settings.collection if name is None else name  # an empty one is refused, as of a variable without a value
+    with open_collection(settings.uri, name, token=settings.token, must_exist=True) as found:
         yield found
 
 

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 
+def _parse_folder(text: str) -> Path:
+    """Return a folder; an empty text is none, although as a path it would be the current folder."""
+    if not text or not Path(text).is_dir():
+        raise typer.BadParameter(f"there is no folder {text!r}.")
+    return Path(text)
+
+
 @with_settings("uri", "collection", "token", *EMBEDDER_SETTINGS, *RAY_SETTINGS)
 @with_server
 def index(
@@ -52,8 +59,8 @@ def index(
     root: Annotated[
         Path | None,
         typer.Option(
-            file_okay=False,
-            exists=True,
+            parser=_parse_folder,
+            metavar="DIRECTORY",
             help="Folder that document names are relative to. [default: the one recorded in the collection]",
         ),
     ] = None,
