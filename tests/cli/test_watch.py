@@ -71,6 +71,34 @@ def sees_a_change(changes):
     return any(next(changes) for _ in range(4))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("source", ["link", "link/a.md", "a.md"])
+def test_what_a_link_leads_to_is_watched(docs, source):
+    (docs.parent / "link").symlink_to("docs")
+    (docs.parent / "a.md").symlink_to("docs/a.md")
+    changes = watch([source], [])
+    next(changes)
+    (docs / "a.md").write_text("Second text.")
+    assert sees_a_change(changes)
+    changes.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that is watched cannot be moved")
+@pytest.mark.parametrize("source", ["docs", "docs/a.md", "link"])
+def test_a_folder_that_takes_the_place_of_a_watched_one_is_watched(docs, source):
+    (docs.parent / "link").symlink_to("docs")
+    changes = watch([source], [])
+    next(changes)
+    docs.rename(docs.parent / "old")
+    assert sees_a_change(changes)
+    assert not sees_a_change(changes)
+    docs.mkdir()
+    assert sees_a_change(changes)
+    (docs / "a.md").write_text("New text.")
+    assert sees_a_change(changes)
+    changes.close()
+
+
 @pytest.mark.parametrize(
     ("source", "changed"),
     [

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gemvec.errors import InvalidRequest, MissingDependency
 
@@ -35,16 +39,19 @@ def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
     except ImportError as error:
         raise MissingDependency("Watching needs more packages.", extra="milvus") from error
     places = [_find_place(source) for source in sources]
+    files = (path for source in sources if (path := Path(source).expanduser()).is_file())
+    places += [path.resolve().parent for path in files if path.is_symlink()]
     ours, named = ([Path(each).expanduser().resolve() for each in paths] for paths in (own, sources))
 
     def concerns(_: Change, name: str) -> bool:
-        path = Path(name)
+        written = Path(name)
+        path = written.parent.resolve() / written.name  # a source may be a link
         if any(path.is_relative_to(each) for each in ours):
             return False
         return path in named or _may_be_read(path, places)
 
-    found = watch_files(
-        *places,
+    watch_places = partial(
+        watch_files,
         watch_filter=concerns,
         debounce=_DEBOUNCE_MS,
         step=_STEP_MS,
@@ -53,7 +60,36 @@ def watch(sources: Sequence[str], own: Collection[Path]) -> Iterator[bool]:
         raise_interrupt=True,
         recursive=any(Path(source).expanduser().is_dir() or glob.has_magic(source) for source in sources),
     )
-    return (bool(changes) for changes in found)
+    return _follow(places, watch_places)
+
+
+def _follow(places: Sequence[Path], watch_places: Callable[..., Generator[set[Any]]]) -> Iterator[bool]:
+    """Watch the folders that have these names: one may be removed or replaced, and its watch would go with it."""
+    has_moved = False
+    while True:
+        watched = [_identify(place) for place in places]
+        here = [place for place, identity in zip(places, watched, strict=True) if identity]
+        with closing(watch_places(*here) if here else _wait()) as found:
+            for changes in found:
+                yield bool(changes) or has_moved
+                has_moved = [_identify(place) for place in places] != watched
+                if has_moved:
+                    break
+
+
+def _wait() -> Generator[set[Any]]:
+    while True:
+        time.sleep(_PAUSE_MS / 1_000)
+        yield set()
+
+
+def _identify(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one of its name; None if there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _may_be_read(path: Path, places: Sequence[Path]) -> bool:
