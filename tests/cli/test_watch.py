@@ -56,6 +56,27 @@ def test_changes_and_deletions_are_indexed_while_it_watches_and_ctrl_c_ends_it(d
     assert [hit["text"] for hit in json.loads(found.stdout)] == ["Another text."]
 
 
+def test_a_failure_that_lasts_is_said_once_and_ends_when_its_cause_does(docs, tiny_model):
+    (docs / "a.md").unlink()
+    (docs.parent / "b.md").write_text("A text.")
+    words = ["index", "docs", "b.md", "--watch", "--json", "--model", str(tiny_model)]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert next_outcome(process)["added"] == 1
+            docs.rmdir()  # a source without a document, so that it may be a mistake
+            time.sleep(4)
+            docs.mkdir()
+            (docs / "c.md").write_text("Another text.")
+            assert next_outcome(process)["added"] == 1
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert said.count("There is no file, folder or match for 'docs'") == 1
+
+
 def test_a_change_right_after_the_watching_has_begun_is_not_missed(docs):
     changes = watch(["docs"], [])
     next(changes)

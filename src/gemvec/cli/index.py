@@ -227,15 +227,21 @@ def _watch(request: IndexRequest, *, as_json: bool) -> None:
     if request.dry_run:
         raise BadSetting("--watch and --dry-run exclude each other.")
     with suppress(KeyboardInterrupt):
-        is_first = is_due = True
+        is_first, failure = True, ""
         for has_changed in watch(request.sources, request.list_own()):
-            if is_due or has_changed:
-                is_due = not _index_again(request, as_json=as_json, is_first=is_first)
+            if is_first or failure or has_changed:
+                failure = _index_again(request, as_json=as_json, is_first=is_first, said=failure)
                 is_first = False
 
 
-def _index_again(request: IndexRequest, *, as_json: bool, is_first: bool) -> bool:
-    """Do one run of a watch; return whether it succeeded.
+def _index_again(request: IndexRequest, *, as_json: bool, is_first: bool, said: str) -> str:
+    """Do one run of a watch; return why it failed, or an empty text.
+
+    Args:
+        request: what to do.
+        as_json: how to report it.
+        is_first: whether it is the first run.
+        said: why the run before failed, which is not said each time that it is tried again.
 
     Raises:
         GemvecError: the first run failed.
@@ -248,14 +254,15 @@ def _index_again(request: IndexRequest, *, as_json: bool, is_first: bool) -> boo
     except GemvecError as error:
         if is_first:
             raise
-        request.console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-        return False
+        if error.message != said:
+            request.console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+        return error.message
     if is_first or outcome.has_changed:
         _report(request, outcome, as_json=as_json)
         sys.stdout.flush()
     if is_first:
         request.console.print("Watching for changes; Ctrl-C ends.", style="dim")
-    return True
+    return ""
 
 
 def _read_standard_input() -> IO[bytes]:
