@@ -70,6 +70,7 @@ class ParsingProtocol(HttpToolsProtocol):
         self._is_offer = False  # the head that is being parsed offers an upgrade
         self._has_begun = False  # a request began in this piece
         self._unbound_bytes = 0  # of a head, or since the last piece of a body
+        self._body_bytes = 0  # still to come, where that was said
         self._unparsed = b""
 
     def refuse(self, code: HTTPStatus, message: str) -> None:
@@ -94,7 +95,7 @@ class ParsingProtocol(HttpToolsProtocol):
             data = self._unparsed + data
         place, size = 0, min(_PIECE_BYTES, self.max_head_bytes)
         while place < len(data) and not (self.pipeline or self._is_over):
-            piece = data[place : place + size]
+            piece = data[place : place + max(size, self._body_bytes)]
             place += len(piece)
             self._has_begun = False
             self._feed(piece)
@@ -176,11 +177,13 @@ class ParsingProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         self.phase = Phase.BODY
         self._has_begun, self._unbound_bytes = False, 0
+        self._body_bytes = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
         self.unanswered.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._unbound_bytes = 0
+        self._unbound_bytes = -len(body)  # which are counted with the piece that they are in
+        self._body_bytes -= min(len(body), self._body_bytes)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
