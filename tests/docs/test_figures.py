@@ -222,6 +222,15 @@ def test_the_page_on_milvus_says_how_much_memory_an_index_into_lite_takes():
     assert f"({plain} MiB through pymilvus; [lite_memory.json]" in text
 
 
+def test_the_page_on_indexing_says_how_much_memory_a_large_document_takes():
+    most = max(result("index_memory.json")["cases"], key=lambda case: case["peak_mib"])
+    text = page("docs/indexing.md")
+    assert most["case"] == "DOCX"
+    assert most["peak_mib"] < 600
+    said = f"at most {most['peak_mib']} MiB, for a Word document of {most['megabytes']} MB of XML that has "
+    assert f"{said}{most['passages']:,} passages" in text
+
+
 def test_the_page_on_indexing_says_how_fast_pdf_files_are_read():
     measured = result("pdf.json")
     ours, other = (f"{measured['readers'][name]['cpu_seconds']:.1f}" for name in ("gemvec (PDFium)", "pypdf"))
