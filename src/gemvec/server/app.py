@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemvec.server.auth import Authenticator, open_authenticator
 from gemvec.server.budget import STREAM_BYTES
 from gemvec.server.context import Services
-from gemvec.server.errors import Dialect, error_response
+from gemvec.server.errors import Dialect
 from gemvec.server.heads import HeadRules
 from gemvec.server.injection import FaultInjection, parse_faults
 from gemvec.server.key_ring import KeyRing
@@ -49,15 +47,14 @@ def create_app(services: Services) -> Starlette:
     tracing = open_tracing(settings.otlp_endpoint) if settings.otlp_endpoint else None
     authenticator = open_authenticator(settings, KeyRing(KeyStore(services.database)))
     layers = _layers(services, gate, limiter, tracing, authenticator)
-    app = Starlette(
-        routes=[_EveryPath(Router([(route, layers(route)) for route in ROUTES], _open_rest(services, layers)))],
+    app = _App(
+        Router([(route, layers(route)) for route in ROUTES], _open_rest(services, layers)),
         middleware=[
             Middleware(Observed, metrics=metrics),
             Middleware(HeadRules, max_bytes=settings.max_header_bytes),
             *answer_browsers(settings.allow_origin),
             Middleware(ErrorAnswers),
         ],
-        exception_handlers={HTTPException: _answer_router},
         lifespan=_lifespan,
     )
     app.state.services, app.state.gate, app.state.routes = services, gate, ROUTES
@@ -102,17 +99,25 @@ def _open_rest(services: Services, layers: Callable[[Route], ASGIApp]) -> Rest |
     return Rest(takes=takes, route=REST, app=layers(REST))
 
 
-class _EveryPath(BaseRoute):
-    """Starlette's route to the router, which takes every path as it is."""
+class _App(Starlette):
+    """Starlette's application with our layers and our router, without its own, which every request would pass too."""
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
+    def __init__(self, router: Router, **options: Any) -> None:
+        super().__init__(**options)
+        self._own_router = router
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002 - the router looks at it
-        return Match.FULL, {}
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the layers around the router."""
+        app: ASGIApp = self._route
+        for layer in reversed(self.user_middleware):
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return app
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._router(scope, receive, send)
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._own_router(scope, receive, send)
+        else:
+            await self.router(scope, receive, send)
 
 
 class _Handled:
@@ -124,10 +129,6 @@ class _Handled:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._handler(Request(scope, receive, send))
         await response(scope, receive, send)
-
-
-def _answer_router(request: Request, error: Exception) -> Response:
-    return error_response(error, request.scope)
 
 
 @asynccontextmanager

@@ -78,14 +78,19 @@ class Metrics:
             ["model"],
             registry=self.registry,
         )
+        self._of_models: dict[str, tuple[Counter, ...]] = {}
         self.registry.register(Gauges(services))
         ProcessCollector(registry=self.registry)
 
     def note_texts(self, model: str, texts: int, tokens: int, *, truncated: int) -> None:
         """Count texts that a model embedded or scored."""
-        self.texts.labels(model).inc(texts)
-        self.tokens.labels(model).inc(tokens)
-        self.truncated.labels(model).inc(truncated)
+        of_model = self._of_models.get(model)
+        if of_model is None:  # to find them by their label takes longer than to count
+            counters = (self.texts, self.tokens, self.truncated)
+            of_model = self._of_models[model] = tuple(each.labels(model) for each in counters)
+        for counter, count in zip(of_model, (texts, tokens, truncated), strict=True):
+            if count:
+                counter.inc(count)
 
     def note_request(self, scope: Scope, seconds: float) -> None:
         """Count a request that is over."""
