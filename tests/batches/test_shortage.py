@@ -21,7 +21,7 @@ from hash_embedder import vector_of
 SERVER = Path(__file__).parent.parent / "batch_server.py"
 COUNT = 20_000
 PARKED = "a batch is parked"
-STORE_FAILS = "the store of batches takes nothing"
+STORE_FAILS = "the store of batches cannot be written"
 
 pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of other processes are Linux's")
 
