@@ -1,5 +1,7 @@
 """Servers share one PostgreSQL and one object store; see `shared_servers` for what must hold, and tools/servers.py."""
 
+import time
+
 import pytest
 
 from shared_servers import Kill, Killer, SharedServers, check_rest, run_batches
@@ -17,7 +19,8 @@ def test_servers_are_lost_and_nothing_is_lost_nothing_twice_and_all_in_order(
         with Killer(servers, KILLS, pause_seconds=0.2) as killer:
             run_batches(servers, killer, batches=2, requests=600, clients=2)
         assert set(killer.made) == set(Kill)
-        assert "took this one for dead; it joins again" in servers.log()
+        while "took this one for dead; it joins again" not in servers.log():  # the pause may be the last that happens
+            time.sleep(0.05)
     check_rest(postgresql_url, far_url)
 
 
