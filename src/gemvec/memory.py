@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import sys
 import time
 from collections import deque
@@ -37,11 +36,7 @@ def json_bytes(text: bytes) -> int:
 
 
 def give_back() -> None:
-    """Give memory that is free back to the system, which the C library of Linux does not do by itself.
-
-    It takes tenths of a second, so it is for after something large.
-    """
-    gc.collect()  # trees of elements that refer to each other
+    """Give memory that is free back to the system, which the C library of Linux does not do by itself."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:

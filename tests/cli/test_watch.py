@@ -9,6 +9,7 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+from gemvec.cli import watch as watching
 from gemvec.cli.app import app
 from gemvec.cli.watch import watch
 from gemvec.errors import InvalidRequest
@@ -151,3 +152,21 @@ def test_what_no_run_would_read_is_not_watched(docs, folder):
 def test_what_cannot_be_watched_is_refused(docs, source, message):
     with pytest.raises(InvalidRequest, match=message):
         watch([source], [])
+
+
+def test_a_folder_that_is_removed_just_before_its_watch_begins_is_waited_for(docs, monkeypatch):
+    identify, removed = watching._identify, []
+
+    def identify_and_remove(folder):
+        identity = identify(folder)
+        if not removed:
+            removed.append(docs.rename(docs.with_name("elsewhere")))
+        return identity
+
+    monkeypatch.setattr(watching, "_identify", identify_and_remove)
+    found = watch(["docs"], [])
+    assert next(found), "the documents are gone"
+    removed[0].rename(docs)
+    while not next(found):
+        pass
+    found.close()

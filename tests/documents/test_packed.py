@@ -27,7 +27,7 @@ TABLE = "| name | size |\n| --- | --- |\n" + "".join(f"| thing {row} | {row} |\n
 def test_packed_passages_are_the_same(document, per_pack, monkeypatch):
     expected = SPLITTER.split(document)
     assert len(expected) > 10
-    monkeypatch.setattr(packed, "_MOST_UNPACKED", 5)
+    monkeypatch.setattr(packed, "_MAX_UNPACKED", 5)
     monkeypatch.setattr(packed, "_PER_PACK", per_pack)
     passages = SPLITTER.split_packed(document)
     assert list(passages) == expected

@@ -16,6 +16,7 @@ from google import genai
 from google.genai import errors
 
 from file_server import file_server
+from gemvec.files.content import FileContent
 from gemvec.server.keys import KeyStore
 from gemvec.storage.database import open_database
 
@@ -585,3 +586,15 @@ def test_an_upload_begun_with_a_key_that_is_revoked_since_cannot_be_finished(tmp
         refused = http.post(path, headers={"X-Goog-Upload-Command": "finalize"})
         database.close()
     assert (refused.status_code, refused.headers["x-goog-upload-status"]) == (404, "cancelled")
+
+
+def test_a_file_that_is_deleted_while_its_download_begins_is_not_lost_but_gone(http, monkeypatch):
+    name = upload(http, b"some bytes")["name"]
+    check = FileContent.check
+
+    def delete_and_check(content):
+        http.delete(f"/v1beta/{name}")
+        check(content)
+
+    monkeypatch.setattr(FileContent, "check", delete_and_check)
+    assert http.get(f"/v1beta/{name}:download").status_code == http.get(f"/v1beta/{name}").status_code == 404

@@ -103,7 +103,7 @@ def test_changed_metadata_is_written_without_embedding(collection, embedder):
 
 
 def test_a_long_document_is_brought_up_to_date_like_a_short_one(collection, embedder, monkeypatch):
-    monkeypatch.setattr(packed, "_MOST_UNPACKED", 4)
+    monkeypatch.setattr(packed, "_MAX_UNPACKED", 4)
     monkeypatch.setattr(packed, "_PER_PACK", 3)
     splitter = Splitter(PassageOptions(max_tokens=12, overlap_tokens=0))
     parts = [f"Part {number} has some words of its own." for number in range(40)]
@@ -290,7 +290,7 @@ LONG = "Some words of a long text. " * 60_000
     ],
 )
 def test_a_long_text_is_not_in_memory_while_its_passages_are_embedded(tmp_path, monkeypatch, name, text):
-    monkeypatch.setattr(packed, "_MOST_UNPACKED", 10)
+    monkeypatch.setattr(packed, "_MAX_UNPACKED", 10)
     monkeypatch.setattr(packed, "_PER_PACK", 10)
     monkeypatch.setattr(work, "_BYTES_PER_LOOKUP", 1_000)
     monkeypatch.setattr(work, "_LONG_DOCUMENT", 10)

@@ -142,7 +142,7 @@ def test_files_whose_index_would_take_much_memory_are_not_merged(uri, monkeypatc
     writer = sys.modules["gemvec.milvus.lite_writer"]
     monkeypatch.setattr(writer, "_ROWS_PER_BATCH", 1)
     monkeypatch.setattr(writer, "_PIECE_BYTES", 1)
-    monkeypatch.setattr(writer, "_MOST_VECTOR_BYTES", 10 * FINGERPRINT.dimensionality * 4)
+    monkeypatch.setattr(writer, "_MAX_VECTOR_BYTES", 10 * FINGERPRINT.dimensionality * 4)
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = replace(collection.create(FINGERPRINT), seal_bytes=1)
         for start in range(0, 60, rows_per_file):

@@ -69,12 +69,15 @@ def _follow(places: Sequence[Path], watch_places: Callable[..., Generator[set[An
     while True:
         watched = [_identify(place) for place in places]
         here = [place for place, identity in zip(places, watched, strict=True) if identity]
-        with closing(watch_places(*here) if here else _wait()) as found:
-            for changes in found:
-                yield bool(changes) or has_moved
-                has_moved = [_identify(place) for place in places] != watched
-                if has_moved:
-                    break
+        try:
+            with closing(watch_places(*here) if here else _wait()) as found:
+                for changes in found:
+                    yield bool(changes) or has_moved
+                    has_moved = [_identify(place) for place in places] != watched
+                    if has_moved:
+                        break
+        except FileNotFoundError:  # a folder was removed just before its watch began
+            has_moved = True
 
 
 def _wait() -> Generator[set[Any]]:

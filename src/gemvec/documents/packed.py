@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gemvec.documents.passages import Passage
 
 # Passages that are kept as they are; beyond them, all of a document are packed, so many at a time.
-_MOST_UNPACKED, _PER_PACK = 1_024, 256
+_MAX_UNPACKED, _PER_PACK = 1_024, 256
 # Packing takes about a hundredth of the time of embedding.
 _FASTEST = 1
 
@@ -37,7 +37,7 @@ class Passages:
         for passage in found:
             self._count += 1
             self._rest.append(passage)
-            if self._count > _MOST_UNPACKED and len(self._rest) >= _PER_PACK:
+            if self._count > _MAX_UNPACKED and len(self._rest) >= _PER_PACK:
                 self._pack()
 
     def _pack(self) -> None:
@@ -56,4 +56,5 @@ class Passages:
 
     def _placed(self, passage: Passage) -> Passage:
         part = f"part {passage.number + 1} of {self._count}" if self._has_parts and self._count > 1 else ""
-        return replace(passage, position=", ".join(filter(None, (passage.position, part))) or "whole")
+        position = ", ".join(filter(None, (passage.position, part))) or "whole"
+        return passage if position == passage.position else replace(passage, position=position)

@@ -82,7 +82,7 @@ class Walk:
         self._own = frozenset(own)
         self._filters = filters or Filters()
         self.left_out = LeftOut()
-        self._counted: set[str] = set()
+        self._counted: set[int] = set()  # hashes of paths, which may be very many
         self.errors: list[OSError] = []
 
     def find(self, folder: Path) -> Iterator[Path]:
@@ -158,7 +158,7 @@ class Walk:
 
     def _count(self, counts: Counter[str], name: str, path: Path) -> None:
         """Count a file, but only once if several sources hold it."""
-        if (whole := os.path.abspath(path)) not in self._counted:  # noqa: PTH100 # resolve() would follow links
+        if (whole := hash(os.path.abspath(path))) not in self._counted:  # noqa: PTH100 # resolve() would follow links
             self._counted.add(whole)
             counts[name] += 1
 

@@ -43,7 +43,7 @@ _ROWS_PER_BATCH, _READ_AHEAD_BYTES = 1_024, 2**20
 # A merged file is written in pieces of this size.
 _PIECE_BYTES = 8 * 2**20
 # The vectors of a merged file: its index is made in memory, with a copy of them.
-_MOST_VECTOR_BYTES = 64 * 2**20
+_MAX_VECTOR_BYTES = 64 * 2**20
 _KEY, _ORDER = "key", "_seq"
 # The suffix of an index, or a merged file, that is not written to its end.
 _HALF = ".part"
@@ -189,19 +189,19 @@ class _Merger(CompactionManager):
     """Merges files as Lite would, but with a piece of them in memory, and into smaller ones where vectors are long."""
 
     @property
-    def _most_rows(self) -> int:
+    def _max_rows(self) -> int:
         """How many rows a file may have."""
         sizes = [4 * field.dim for field in self._schema.fields if field.dim]
-        return min(MAX_SEGMENT_ROWS, max(_ROWS_PER_BATCH, _MOST_VECTOR_BYTES // max(sum(sizes), 1)))
+        return min(MAX_SEGMENT_ROWS, max(_ROWS_PER_BATCH, _MAX_VECTOR_BYTES // max(sum(sizes), 1)))
 
     def _select_target(  # pyright: ignore[reportIncompatibleMethodOverride] # Lite calls it as a method, too
         self, buckets: list[list[tuple[str, int]]], total_files: int, partition_dir: str
     ) -> list[str] | None:
         """Choose files to merge; one that is more than half full stays as it is."""
         del total_files
-        half = self._most_rows // 2
+        half = self._max_rows // 2
         growing = [
-            [each for each in bucket if parquet.ParquetFile(Path(partition_dir, each[0])).metadata.num_rows <= half]
+            [each for each in bucket if parquet.read_metadata(Path(partition_dir, each[0])).num_rows <= half]
             for bucket in buckets
         ]
         return super()._select_target(growing, sum(map(len, growing)), partition_dir)
@@ -214,7 +214,7 @@ class _Merger(CompactionManager):
         rows = [_FileRows(folder / name) for name in names]
         live = _find_live(rows, delta_index.snapshot)
         batches = (batch for some, mask in zip(rows, live, strict=True) for batch in some.filtered(mask))
-        merged = list(self._write(folder, _gather(batches, self._most_rows)))
+        merged = list(self._write(folder, _gather(batches, self._max_rows)))
         manifest.remove_data_files(partition, names)
         for name in merged:
             manifest.add_data_file(partition, name)
@@ -234,7 +234,7 @@ class _Merger(CompactionManager):
             rows = 0
             schema = cast("Any", self._data_schema)
             with parquet.ParquetWriter(beside, schema) as writer:
-                while piece is not None and rows + piece.num_rows <= self._most_rows:
+                while piece is not None and rows + piece.num_rows <= self._max_rows:
                     writer.write_table(piece)
                     rows += piece.num_rows
                     found = compute.min_max(piece.column(_ORDER)).as_py()
@@ -350,11 +350,11 @@ def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
     return np.split(live, ends[:-1])
 
 
-def _gather(batches: Iterator[Any], most_rows: int) -> Iterator[Any]:
+def _gather(batches: Iterator[Any], max_rows: int) -> Iterator[Any]:
     """Yield tables of about `_PIECE_BYTES`, never of more rows than a file may have; keeps none of them."""
     some, size, rows = list[Any](), 0, 0
     for batch in batches:
-        if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > most_rows):
+        if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > max_rows):
             yield _take(some)
             size, rows = 0, 0
         some.append(batch)

@@ -6,6 +6,7 @@ has been done, and nothing else has to be kept between runs.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -176,7 +177,8 @@ class WorkFinder:
                 work = self._find_work(each, cut, states.get(each.id, {}))
                 del each, cut  # a long text is not held while its passages are embedded
                 if work and len(work.passages) > _LONG_DOCUMENT:
-                    give_back()  # what its reader has left
+                    gc.collect()  # trees of elements that refer to each other, which its reader has left
+                    give_back()
                 if work:
                     yield work
 

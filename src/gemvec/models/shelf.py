@@ -8,8 +8,6 @@ calls that wait for it go on together, so that models do not change places more 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +15,7 @@ from dataclasses import dataclass, field
 
 from gemvec.errors import ModelUnavailable
 from gemvec.figures import Figure
+from gemvec.memory import give_back
 from gemvec.models.pipeline import Counts, Pipeline
 
 UNLIMITED = 2**62
@@ -270,8 +269,7 @@ def _free(pipelines: list[Pipeline]) -> None:
         return
     while pipelines:
         asyncio.run(pipelines.pop().close())
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # other C libraries have no such function
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()
 
 
 def _detach(model: ShelvedModel) -> Pipeline:

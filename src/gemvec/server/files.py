@@ -81,6 +81,7 @@ async def download_file(request: Request) -> Response:
     try:
         await in_file_thread(content.check)
     except DataLost:
+        await in_database_thread(store.get, file_id, owner)  # it may have been deleted meanwhile
         await repair_results(request, file_id)
         raise
     # The name of a batch's results is only used once, but damaged ones may have been computed again.

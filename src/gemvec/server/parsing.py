@@ -11,6 +11,7 @@ Only public names of uvicorn's `HttpToolsProtocol` are used, which every version
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -51,7 +52,7 @@ class _HoldingFlow(FlowControl):
             super().resume_reading()
 
 
-class ParsingProtocol(HttpToolsProtocol):
+class ParsingProtocol(HttpToolsProtocol, ABC):
     """The requests of one connection.
 
     Attributes:
@@ -73,9 +74,9 @@ class ParsingProtocol(HttpToolsProtocol):
         self._body_bytes = 0  # still to come, where that was said
         self._unparsed = b""
 
+    @abstractmethod
     def refuse(self, code: HTTPStatus, message: str) -> None:
         """Refuse what arrives, after `stop_parsing`."""
-        raise NotImplementedError
 
     def stop_parsing(self) -> None:
         """Leave what arrives from now on unread."""
