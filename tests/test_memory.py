@@ -1,13 +1,11 @@
 """One budget of memory: what does not fit waits, a request briefly and a chunk as long as it takes; none has it all."""
 
 import asyncio
-import gc
-import weakref
 
 import pytest
 
 from gemvec.errors import InvalidRequest, Overloaded
-from gemvec.memory import MemoryBudget, give_back
+from gemvec.memory import MemoryBudget
 
 
 def figures_of(budget):
@@ -194,19 +192,3 @@ def test_the_chunks_of_a_caller_count_against_its_share_and_those_of_others_go_o
         return order
 
     assert asyncio.run(go()) == ["a", "chunk of b", "chunk of a"]
-
-
-def test_what_refers_to_itself_is_given_back():
-    class Tree:
-        pass
-
-    tree = Tree()
-    tree.itself = tree
-    gone = weakref.ref(tree)
-    gc.disable()
-    try:
-        del tree
-        give_back()
-        assert gone() is None
-    finally:
-        gc.enable()

@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import gc
 import tracemalloc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -135,6 +137,27 @@ def test_nothing_is_read_beyond_a_long_document_before_it_is_embedded(monkeypatc
 
     found = work.WorkFinder(None, Splitter()).find(documents())
     assert [(each.document.id, list(read)) for each in found] == [("a", ["a"]), ("b", ["a", "b"]), ("c", [*"abc"])]
+
+
+def test_what_the_reader_of_a_long_document_left_is_gone_before_it_is_embedded(monkeypatch):
+    monkeypatch.setattr(work, "_LONG_DOCUMENT", 1)
+    left = []
+
+    class Tree:
+        def __init__(self):
+            self.itself = self
+            left.append(weakref.ref(self))
+
+    def documents():
+        Tree()
+        yield Document(id="a", text="Some words. " * 1_000)
+
+    gc.disable()
+    try:
+        next(work.WorkFinder(None, Splitter()).find(documents()))
+        assert [each() for each in left] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_vanished_document_stays_without_prune_and_goes_with_it(collection, embedder, folder):
