@@ -177,6 +177,22 @@ def test_title_and_headings_are_joined_without_saying_anything_twice(title, head
     assert join_title(title, heading, text) == joined
 
 
+@pytest.mark.parametrize("word", ["word", "слово", "向量"])
+def test_headings_that_are_too_long_to_be_said_with_each_passage_are_shortened_and_stay_text(word):
+    heading = " ".join(f"{word}{number}" for number in range(3_000))
+    passages = split(f"# {heading}\n\nOne.\n\n## Part\n\n" + "Some text. " * 50)
+    assert max(len(passage.title.encode()) for passage in passages) < 600
+    assert heading.replace(" ", "") in "".join("".join(each.text.split()) for each in passages)
+    assert passages[-1].heading.endswith("… > Part")
+
+
+def test_of_many_long_headings_the_innermost_ones_are_said():
+    levels = [f"{'#' * level} Level {level} {'long ' * 30}" for level in range(1, 7)]
+    passage = split("\n\n".join([*levels, "text " * 40]), title="")[-1]
+    assert len(passage.title.encode()) < 600
+    assert "Level 6" in passage.heading
+
+
 def test_estimates_count_every_character_of_chinese():
     assert estimate_tokens("向量数据库") == 5
     assert estimate_tokens("internationalisation, please") == 7

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from gemvec.documents.code_blocks import CodeBlock
 from gemvec.documents.text import DecodedText, replace_halves
+from gemvec.documents.titles import shorten_title
 
 DocumentFormat = Literal["markdown", "text", "code"]
 
@@ -227,11 +228,31 @@ def check_document(document: Document) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None) or check_id(document.id)
 
 
+def settle_title(document: Document) -> Document:
+    """Return `document` with a title that is not too long to be embedded with every passage.
+
+    One that is too long is shortened, and is the first paragraph of the text if the text does not have it.
+    """
+    title = shorten_title(document.title)
+    if title == document.title or document.format == "code":  # the title of code is its path, whose end says most
+        return document
+    text, page_starts = document.text, document.page_starts
+    if document.title not in text:
+        # What is above the text of a file with lines is blank there, so its lines keep their numbers.
+        joint = "" if text.startswith("\n\n") else "\n\n"
+        moved = len(document.title) + len(joint)
+        text = f"{document.title}{joint}{text}"
+        page_starts = (0, *(start + moved for start in page_starts[1:])) if page_starts else ()
+    reason = f"its title has {len(document.title):,} characters; it is shortened, and all of it is read as text"
+    notes = (*document.notes, Note(reason=reason))
+    return replace(document, title=title, text=text, page_starts=page_starts, notes=notes)
+
+
 def settle_document(each: Document | BadDocument) -> Document | BadDocument:
     """Return a document as it is indexed, or why it cannot be."""
     if isinstance(each, BadDocument):
         return each
-    document = repair_document(each)
+    document = settle_title(repair_document(each))
     reason = check_document(document)
     return document if reason is None else refuse_document(document, reason)
 

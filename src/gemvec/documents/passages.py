@@ -23,6 +23,7 @@ from gemvec.documents.code_passages import cut_code
 from gemvec.documents.document import Document, DocumentFormat
 from gemvec.documents.packed import Passages
 from gemvec.documents.sections import SCRAP_SHARE, SizedBlock, find_sections, pack
+from gemvec.documents.titles import MAX_TITLE_BYTES, shorten_title
 from gemvec.documents.vocabulary import Vocabulary
 from gemvec.errors import InvalidRequest
 
@@ -152,7 +153,7 @@ class Splitter:
         line_starts = _find_line_starts(document)
         pieces = (piece for piece in self._cut(document) if has_words(piece.text, document.format))
         for number, piece in enumerate(pieces):
-            heading = _JOINT.join(filter(None, piece.headings))  # a picture may be all that a heading has
+            heading = join_headings(piece.headings)
             yield Passage(
                 number=number,
                 text=piece.text,
@@ -352,13 +353,22 @@ def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:
     return [(0, text)] if len(text) <= max_characters else TextSplitter(max_characters).chunk_indices(text)
 
 
+def join_headings(headings: Sequence[str]) -> str:
+    """Return headings as one, such as `Batches > Cancel`; the outermost are left out where all are too long."""
+    kept = [shorten_title(each) for each in headings if each]  # a picture may be all that a heading has
+    while len(kept) > 1 and len(_JOINT.join(kept).encode(errors="surrogatepass")) > 2 * MAX_TITLE_BYTES:
+        del kept[0]
+    return _JOINT.join(kept)
+
+
 def join_title(title: str, heading: str, text: str) -> str:
     """Return the title that a passage is embedded with: the document's title, then the headings above it.
 
     A heading at the start of `text` itself is left out, and so is a title that equals the first heading.
     """
     own = _HEADING.match(text.split("\n", 1)[0])
-    above = f"{_JOINT}{heading}".removesuffix(f"{_JOINT}{own[2]}") if own else f"{_JOINT}{heading}"
+    above = f"{_JOINT}{heading}"
+    above = above.removesuffix(f"{_JOINT}{shorten_title(own[2])}") if own else above
     above = above.removeprefix(_JOINT)
     if not title or above == title or above.startswith(title + _JOINT):
         return above

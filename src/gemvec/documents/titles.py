@@ -1,4 +1,4 @@
-"""Titles in the properties of files that a program has written and nobody has chosen: `choose_title`."""
+"""Which titles are used: none that only a program has chosen (`choose_title`), and none endless (`shorten_title`)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ _KIND = (
     r"presentazione|apresentação|презентация|do[ck]umento?|book|workbook)"
     r"(?: (?:de |do |di )?powerpoint)?\s*\d*"
 )
+# A title and each heading are embedded with every passage below them: about fifty tokens in most scripts.
+MAX_TITLE_BYTES = 240
+_CUT = "…"
 _MADE = re.compile(rf"(?:{_SLIDE}|{_KIND}|untitled|(?:no|enter) title|title|normal(?:\.dotm?)?)", re.IGNORECASE)
 
 
@@ -19,3 +22,13 @@ def choose_title(written: str) -> str:
     """Return a title of a file's properties; empty for one such as `PowerPoint Presentation` or `Slide 1`."""
     title = _PROGRAM.sub("", " ".join(written.split()))
     return "" if _MADE.fullmatch(title) else title
+
+
+def shorten_title(title: str) -> str:
+    """Return a title of at most `MAX_TITLE_BYTES`, cut between words if it is longer; `…` at its end says so."""
+    if len(title) * 4 <= MAX_TITLE_BYTES or len(title.encode(errors="surrogatepass")) <= MAX_TITLE_BYTES:
+        return title
+    start = title[:MAX_TITLE_BYTES].encode(errors="surrogatepass")[: MAX_TITLE_BYTES - len(_CUT.encode())]
+    kept = start.decode(errors="ignore")
+    words = kept.rpartition(" ")[0]
+    return (words if len(words) * 2 > len(kept) else kept).rstrip() + _CUT
