@@ -2,11 +2,11 @@
 
 import docx
 import pytest
-from office_files import saved
 
 from gemvec.documents import Document, Sources, Splitter
 from gemvec.documents.document import settle_document
 from gemvec.documents.titles import MAX_TITLE_BYTES, shorten_title
+from office_files import saved
 
 LONG = " ".join(f"word{number}" for number in range(3_000))
 
