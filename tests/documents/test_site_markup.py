@@ -133,3 +133,42 @@ def test_a_page_with_front_matter_is_one_of_a_site_that_is_not_made_yet():
     made = read_html(page.encode())
     assert (made.title, made.text, made.metadata) == ("Showcase", "Powers **{{ a }}** sites.", {"layout": "page"})
     assert read_html(b"--- <p>Text.</p>").text == "---\n\nText."
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~", "````"])
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("@{note} A title\n:class: tip\nA **note**.\n@\nText.", "**A title**\n\nA **note**.\n\nText."),
+        ("@{note}\n---\nclass: tip\n---\nA note.\n@", "**Note**\n\n\n\nA note.\n"),
+        ("@{versionadded} 2.0\nThe option.\n@", "**Versionadded: 2.0**\nThe option.\n"),
+        ("@{figure} a.png\n:alt: A chart\n\nCaption.\n@", "A chart\n\n\nCaption.\n"),
+        ("@{prf:theorem} Of Euler\nTrue.\n@", "**Of Euler**\nTrue.\n"),
+        ("- Item\n  @{tip}\n  Words.\n  @", "- Item\n  **Tip**\n  Words.\n"),
+        ("@{toctree}\n:maxdepth: 2\nguide\n@", "\n\n\n"),
+        ("@{code-block} python\n:linenos:\nx = 1\n@", "@python\n\nx = 1\n@"),
+        ("@{r echo=FALSE}\nx <- 1\n@", "@{r echo=FALSE}\nx <- 1\n@"),
+        ("@{.python #id}\nx = 1\n@", "@{.python #id}\nx = 1\n@"),
+        ("@md\n@{note}\nSeen as code.\n@", "@md\n@{note}\nSeen as code.\n@"),
+    ],
+)
+def test_directives_of_myst_are_prose_and_only_their_code_is_code(written, shown, fence):
+    assert strip_site_markup(written.replace("@", fence), is_template=False) == shown.replace("@", fence)
+
+
+def test_a_directive_in_another_one_is_read_and_words_in_both_stay_in_order():
+    written = "````{admonition} Outer\n```{warning}\nInner.\n```\nRest.\n````\n\n# Below\n"
+    assert read(written).text == "**Outer**\n**Warning**\nInner.\n\nRest.\n\n\n# Below\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("See {ref}`the guide <guide-target>` and {doc}`install`.", "See the guide and install."),
+        ("(target)=\n# Heading", "\n# Heading"),
+        ("Call {py:func}`~a.b` with `{name}` and `x`.", "Call a.b with `{name}` and `x`."),
+        ("A ${name}`x` stays, and f(x)= too.", "A ${name}`x` stays, and f(x)= too."),
+    ],
+)
+def test_roles_and_targets_of_myst_are_read_as_they_are_shown(written, shown):
+    assert strip_site_markup(written, is_template=False) == shown

@@ -326,7 +326,7 @@ READERS = (
         read=read_markdown,
         becomes="one document; title from the front matter (YAML, TOML or JSON) or the first `#` heading, other front "
         "matter is metadata; HTML in it is read as HTML, components that it imports as MDX; attributes (`{#id}`), tags "
-        "of templates and the marks of notes and tabs are left out, their titles are kept",
+        "of templates and the marks of notes and tabs, also those of MyST, are left out, their titles are kept",
     ),
     Reader(
         suffixes=(".rst",),

@@ -1,13 +1,16 @@
 """What makers of web sites add to Markdown, as plain Markdown: `strip_site_markup`. Lines keep their numbers.
 
 Attributes of headings and blocks (`{#id}`, `{: .wide}`), tags of templates (`{% if %}`, `{{< figure >}}`) and the marks
-of notes and tabs (`:::tip`, `/// note`, `!!! note`, `=== "Linux"`) are no text. Titles in them are.
+of notes and tabs (`:::tip`, `/// note`, `!!! note`, `=== "Linux"`, and those of `myst.py`) are no text. Titles in them
+are.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+
+from gemvec.documents.myst import has_directives, strip_directives
 
 _ANY = re.compile(r"\{[%{#:.*< \w-]|^[ \t]*(?:!!!|\?\?\?|===|:::|///|--8<--|\[TOC\])", re.MULTILINE | re.IGNORECASE)
 _FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})")
@@ -61,6 +64,8 @@ def strip_site_markup(text: str, *, is_template: bool) -> str:
         is_template: whether tags of templates are read in it, and not shown, wherever they are; otherwise only those on
             lines of their own are taken for tags.
     """
+    if has_directives(text):
+        text = "\n".join(strip_directives(text.split("\n"), _write_title))
     if not _ANY.search(text):
         return text
     return "\n".join(_Translation(text.split("\n"), is_template=is_template).run())
