@@ -358,6 +358,71 @@ def test_terms_of_an_index_quotes_and_named_characters_of_asciidoc_are_read(read
     assert read("a.adoc", written).text == shown
 
 
+def test_headings_of_asciidoc_may_have_a_line_below_them(read):
+    text = """git-log(1)
+==========
+
+[[name]]
+NAME
+----
+git-log - Show `logs`
+
+A line:
+----
+no heading
+----
+Sub part
+~~~~~~~~
+[verse]
+Words
+"""
+    document = read("git-log.adoc", text)
+    assert [line for line in document.text.split("\n") if line.startswith("#")] == [
+        "# git-log(1)",
+        "## NAME",
+        "### Sub part",
+    ]
+    assert document.title == "git-log(1)"
+    assert document.text.count("\n") == text.count("\n")
+    assert "```\nno heading\n```" in document.text
+
+
+@pytest.mark.parametrize("mark", ["= Guide", "[[start]]", ":toc:", "Guide\n-----", "[source,ruby]\n----\nx\n----"])
+def test_asc_is_asciidoc_if_it_has_a_mark_of_it(read, mark):
+    document = read("guide.asc", f"{mark}\n\nSee link:a.html[the words].\n".encode())
+    assert "See the words." in document.text
+    assert document.format == "markdown"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("-----BEGIN PGP SIGNATURE-----\n\niQIzBAAB\n-----END PGP SIGNATURE-----\n", "it is a signature of PGP"),
+        ("\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBF\n", "it is a key of PGP"),
+        ("-----BEGIN PGP MESSAGE-----\n\nhQIMA\n", "it is encrypted or packed"),
+        ("ncols 4\nnrows 6\n1.5 2.5 3.5\n", "it has no mark of AsciiDoc"),
+    ],
+)
+def test_asc_that_is_no_text_is_named(read, text, reason):
+    with pytest.raises(UnreadableDocument, match=reason):
+        read("file.asc", text.encode())
+
+
+def test_a_text_that_pgp_signs_is_read_without_its_signature(read):
+    signed = """-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA256
+
+The announcement.
+- -- dashes
+
+-----BEGIN PGP SIGNATURE-----
+
+iQIzBAAB
+-----END PGP SIGNATURE-----
+"""
+    assert read("news.asc", signed.encode()).text == "\n\n\nThe announcement.\n-- dashes\n"
+
+
 def test_org_keeps_headings_and_code_line_by_line(read):
     source = """#+TITLE: Notes
 #+AUTHOR: Me

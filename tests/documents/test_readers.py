@@ -245,6 +245,12 @@ def test_html_without_a_title_takes_its_first_heading_and_leaves_out_what_is_not
     assert (read.title, read.text) == ("Title", "# Title\n\nShown.")
 
 
+def test_a_dialog_is_read_if_it_is_open_and_what_pops_up_is_not():
+    page = b"""<p>Before.</p><dialog open><p>Shown words.</p><button>OK</button></dialog><dialog><p>Closed.</p></dialog>
+    <div popover>Popping up.</div><p>After.</p>"""
+    assert read_html(page).text.split() == ["Before.", "Shown", "words.", "After."]
+
+
 HTML_IN_MARKDOWN = b"""<h1 id="Ops" class="anchor">Operations<button data-href="#Ops"><svg viewBox="0 0 16 16">
 <path d="M4 9h1v1H4c-1.5 0-3-1.69-3-3.5"></path></svg></button></h1><h2 id="x">How to resize a pool</h2>
 <p>Set <code>pool.size</code> to <strong>16</strong>.</p>

@@ -10,6 +10,10 @@ from itertools import takewhile
 from gemvec.documents.markdown_table import Cell, fill_rows, read_span, write_rows
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(?P<name>\S.*?)(?:[ \t]+=+)?$")
+# A line that makes a heading of the one above, if it is as long, and what may be one.
+_UNDERLINE = re.compile(r"^([=\-~^+])\1+$")
+_LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4, "+": 5}
+_TITLE = re.compile(r"^(?![-*.=+|\[/]+(?:\s|$))\S.*\w")
 _FENCE = re.compile(r"^(-{4,}|\.{4,}|`{3,}\w*)$")
 _COMMENT_FENCE = re.compile(r"^/{4,}$")
 # Example, sidebar, quote, open and pass blocks: only their content counts.
@@ -18,6 +22,9 @@ _TABLE = re.compile(r"^[|,:!]={3,}$")
 _ATTRIBUTE = re.compile(r"^:!?[\w-]+!?:(?:[ \t].*)?$")
 _BLOCK_ATTRIBUTES = re.compile(r"^\[(?P<said>[^\]]*)\]$")
 _LANGUAGE = re.compile(r"^(?:source|,)[^,]*,\s*([\w+#-]+)")
+_ANCHOR_LINE = re.compile(r"^\[\[[^\]]*\]\]$")
+# Lines below which a paragraph begins.
+_NO_TEXT = (_BLOCK_ATTRIBUTES, _ANCHOR_LINE, _FENCE, _TABLE)
 _BLOCK_TITLE = re.compile(r"^\.(?P<name>[^\s.].*)$")
 # Attributes, an anchor or a title.
 _ABOVE_TABLE = re.compile(r"^(?:\[.*\]|\.[^\s.].*)$")
@@ -48,6 +55,19 @@ _CELL = re.compile(rf"(?:^|\s){_SPECIFICATION.replace('?P<times>', '?:')}\|")
 _BAR = re.compile(rf"(?:(?<!\S){_SPECIFICATION})?(?<!\\)\|")
 
 
+# What a text has that is AsciiDoc: a heading, an attribute, an anchor, a block's attributes, or a block macro.
+_ANY_MARK = re.compile(
+    r"^(?:={1,6} \S|:[\w-]+:(?: |$)|\[\[[^\]\n]+\]\]$|\[(?:source|NOTE|TIP|#|\.|role|cols|quote|options|horizontal)"
+    r"|(?:include|image|toc)::|\S.*\n[-=~^]{4,}$|-{4,}$|\|===$)",
+    re.MULTILINE,
+)
+
+
+def is_asciidoc(text: str) -> bool:
+    """Whether a text has any mark of AsciiDoc."""
+    return _ANY_MARK.search(text) is not None
+
+
 def asciidoc_to_markdown(text: str) -> str:
     """Return the text as Markdown, each line where it was."""
     return _Translation(text.split("\n")).run()
@@ -67,6 +87,11 @@ class _Translation:
         made = list[str]()
         opened = 0
         for place, line in enumerate(self._lines):
+            if len(made) > place:  # the line below a heading
+                continue
+            if level := self._find_underlined(place):
+                made += [f"{'#' * level} {_translate_inline(line).strip()}", ""]
+                continue
             was_table = self._is_table
             made.append(self._translate(line))
             if self._is_table and not was_table:
@@ -76,6 +101,16 @@ class _Translation:
         if self._fence and not self._is_comment:
             made.append("```")
         return "\n".join(made)
+
+    def _find_underlined(self, place: int) -> int:
+        """Return the level of the heading that the next line makes of a line; 0 if it makes none."""
+        if self._fence or self._is_table or place + 1 >= len(self._lines):
+            return 0
+        line, below = self._lines[place], self._lines[place + 1]
+        if not _UNDERLINE.match(below) or not _TITLE.match(line) or abs(len(line) - len(below)) > 1:
+            return 0
+        above = self._lines[place - 1] if place else ""
+        return _LEVELS[below[0]] if not above or _is_unread(above) or any(each.match(above) for each in _NO_TEXT) else 0
 
     def _translate(self, line: str) -> str:
         if self._fence:

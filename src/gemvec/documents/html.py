@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNSEEN = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "title", "meta"}
     | {"rt", "rtc", "rp"}  # how the words below are read: with that among them, no word could be found
-    | {"link", "nav", "menu", "dialog", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
+    | {"link", "nav", "menu", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
 )
 _UNREAD_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "tablist"})
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -36,7 +36,21 @@ _NOTE_MARK = re.compile(r"\[\w{1,4}\]")
 # What makes a list a choice of languages.
 _LANGUAGE = ("hreflang", "lang")
 _BLOCKS = frozenset(
-    {"address", "aside", "center", "details", "dir", "fieldset", "figure", "form", "hgroup", "legend", "main", "search"}
+    {
+        "address",
+        "aside",
+        "center",
+        "details",
+        "dialog",
+        "dir",
+        "fieldset",
+        "figure",
+        "form",
+        "hgroup",
+        "legend",
+        "main",
+        "search",
+    }
     | {"summary"}
 )
 _SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
@@ -204,7 +218,9 @@ def _is_unread(tag: Tag) -> bool:
     if tag.name in _UNSEEN:
         return True
     attributes = tag.attrs
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+    if "hidden" in attributes or "popover" in attributes or attributes.get("aria-hidden") == "true":
+        return True
+    if tag.name == "dialog" and "open" not in attributes:
         return True
     if attributes.get("role") in _UNREAD_ROLES or _HIDDEN_STYLE.search(str(attributes.get("style", ""))):
         return True

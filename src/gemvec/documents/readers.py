@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from gemvec.documents.asciidoc import asciidoc_to_markdown
+from gemvec.documents.asciidoc import asciidoc_to_markdown, is_asciidoc
 from gemvec.documents.code_blocks import CodeBlock
 from gemvec.documents.content import Content, measure, refuse_large_file, refuse_large_text
 from gemvec.documents.document import DocumentFormat, Note, note_decoding
@@ -28,6 +28,7 @@ from gemvec.documents.notebook import read_cells
 from gemvec.documents.org import org_to_markdown
 from gemvec.documents.outlook import read_msg
 from gemvec.documents.pdf import read_pages
+from gemvec.documents.pgp import find_signed_text
 from gemvec.documents.program import read_program
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.sheets import read_sheets
@@ -145,6 +146,21 @@ def read_asciidoc(data: bytes) -> ReadText:
     decoded, notes = decode(data)
     text = asciidoc_to_markdown(decoded)
     return ReadText(text=text, title=find_title(text), format="markdown", notes=notes)
+
+
+def read_asc(data: bytes) -> ReadText:
+    """Read a file that may be AsciiDoc or anything of PGP.
+
+    Raises:
+        UnreadableDocument: it is neither AsciiDoc nor a signed text.
+    """
+    text, notes = decode(data)
+    signed = find_signed_text(text)
+    if signed is not None:
+        return ReadText(text=signed, notes=notes)
+    if not is_asciidoc(text):
+        raise UnreadableDocument("it has no mark of AsciiDoc, and no other files called .asc are read")
+    return read_asciidoc(data)
 
 
 def read_org(data: bytes) -> ReadText:
@@ -361,6 +377,12 @@ READERS = (
         suffixes=(".adoc", ".asciidoc"),
         read=read_asciidoc,
         becomes="one document, with headings, lists, code and tables, without comments, attributes and includes",
+    ),
+    Reader(
+        suffixes=(".asc",),
+        read=read_asc,
+        becomes="one document, as AsciiDoc if it is that, or the text that is signed by PGP; signatures and keys are "
+        "left out",
     ),
     Reader(
         suffixes=(".org",),
