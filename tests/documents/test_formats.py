@@ -375,6 +375,21 @@ Sub part
 ~~~~~~~~
 [verse]
 Words
+
+[TIP]
+====
+A tip.
+====
+
+.Sides
+======
+An example.
+======
+
+* one
+-----
+x
+-----
 """
     document = read("git-log.adoc", text)
     assert [line for line in document.text.split("\n") if line.startswith("#")] == [
@@ -388,7 +403,7 @@ Words
 
 
 @pytest.mark.parametrize("mark", ["= Guide", "[[start]]", ":toc:", "Guide\n-----", "[source,ruby]\n----\nx\n----"])
-def test_asc_is_asciidoc_if_it_has_a_mark_of_it(read, mark):
+def test_asc_is_asciidoc(read, mark):
     document = read("guide.asc", f"{mark}\n\nSee link:a.html[the words].\n".encode())
     assert "See the words." in document.text
     assert document.format == "markdown"
@@ -400,7 +415,7 @@ def test_asc_is_asciidoc_if_it_has_a_mark_of_it(read, mark):
         ("-----BEGIN PGP SIGNATURE-----\n\niQIzBAAB\n-----END PGP SIGNATURE-----\n", "it is a signature of PGP"),
         ("\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBF\n", "it is a key of PGP"),
         ("-----BEGIN PGP MESSAGE-----\n\nhQIMA\n", "it is encrypted or packed"),
-        ("ncols 4\nnrows 6\n1.5 2.5 3.5\n", "it has no mark of AsciiDoc"),
+        ("ncols 4\nnrows 6\n1.5 2.5 3.5\n", "it is not AsciiDoc"),
     ],
 )
 def test_asc_that_is_no_text_is_named(read, text, reason):

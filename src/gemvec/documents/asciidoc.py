@@ -13,7 +13,7 @@ _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(?P<name>\S.*?)(?:[ \t]+=+)?$")
 # A line that makes a heading of the one above, if it is as long, and what may be one.
 _UNDERLINE = re.compile(r"^([=\-~^+])\1+$")
 _LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4, "+": 5}
-_TITLE = re.compile(r"^(?![-*.=+|\[/]+(?:\s|$))\S.*\w")
+_TITLE = re.compile(r"^(?!\.|\[|//|[-*+|=]+\s)\S.*\w")
 _FENCE = re.compile(r"^(-{4,}|\.{4,}|`{3,}\w*)$")
 _COMMENT_FENCE = re.compile(r"^/{4,}$")
 # Example, sidebar, quote, open and pass blocks: only their content counts.
@@ -55,17 +55,15 @@ _CELL = re.compile(rf"(?:^|\s){_SPECIFICATION.replace('?P<times>', '?:')}\|")
 _BAR = re.compile(rf"(?:(?<!\S){_SPECIFICATION})?(?<!\\)\|")
 
 
-# What a text has that is AsciiDoc: a heading, an attribute, an anchor, a block's attributes, or a block macro.
-_ANY_MARK = re.compile(
-    r"^(?:={1,6} \S|:[\w-]+:(?: |$)|\[\[[^\]\n]+\]\]$|\[(?:source|NOTE|TIP|#|\.|role|cols|quote|options|horizontal)"
-    r"|(?:include|image|toc)::|\S.*\n[-=~^]{4,}$|-{4,}$|\|===$)",
-    re.MULTILINE,
-)
+# What is no text in a file that may be one: numbers and codes.
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD_SHARE = 0.5
 
 
-def is_asciidoc(text: str) -> bool:
-    """Whether a text has any mark of AsciiDoc."""
-    return _ANY_MARK.search(text) is not None
+def is_prose(text: str) -> bool:
+    """Whether most of what stands between spaces are words, as in AsciiDoc; files of measurements are numbers."""
+    parts = text.split()
+    return sum(map(bool, map(_WORD.search, parts))) > _WORD_SHARE * len(parts)
 
 
 def asciidoc_to_markdown(text: str) -> str:
@@ -107,7 +105,9 @@ class _Translation:
         if self._fence or self._is_table or place + 1 >= len(self._lines):
             return 0
         line, below = self._lines[place], self._lines[place + 1]
-        if not _UNDERLINE.match(below) or not _TITLE.match(line) or abs(len(line) - len(below)) > 1:
+        if not _UNDERLINE.match(below) or abs(len(line) - len(below)) > 1:
+            return 0
+        if not _TITLE.match(line) or _is_unread(line):
             return 0
         above = self._lines[place - 1] if place else ""
         return _LEVELS[below[0]] if not above or _is_unread(above) or any(each.match(above) for each in _NO_TEXT) else 0

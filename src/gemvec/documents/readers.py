@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from gemvec.documents.asciidoc import asciidoc_to_markdown, is_asciidoc
+from gemvec.documents.asciidoc import asciidoc_to_markdown, is_prose
 from gemvec.documents.code_blocks import CodeBlock
 from gemvec.documents.content import Content, measure, refuse_large_file, refuse_large_text
 from gemvec.documents.document import DocumentFormat, Note, note_decoding
@@ -158,8 +158,8 @@ def read_asc(data: bytes) -> ReadText:
     signed = find_signed_text(text)
     if signed is not None:
         return ReadText(text=signed, notes=notes)
-    if not is_asciidoc(text):
-        raise UnreadableDocument("it has no mark of AsciiDoc, and no other files called .asc are read")
+    if not is_prose(text):
+        raise UnreadableDocument("it is not AsciiDoc: it has more numbers and signs than words")
     return read_asciidoc(data)
 
 
@@ -381,8 +381,8 @@ READERS = (
     Reader(
         suffixes=(".asc",),
         read=read_asc,
-        becomes="one document, as AsciiDoc if it is that, or the text that is signed by PGP; signatures and keys are "
-        "left out",
+        becomes="one document, as AsciiDoc, or the text that is signed by PGP; signatures, keys and files of "
+        "measurements are left out",
     ),
     Reader(
         suffixes=(".org",),
