@@ -192,6 +192,36 @@ def test_a_notebook_gives_text_and_code_and_not_what_was_printed(read):
     assert read("a.ipynb", json.dumps(old)).text == "## Old"
 
 
+def test_text_of_a_notebook_is_read_as_markdown_with_html_is(read):
+    cells = [
+        {
+            "cell_type": "markdown",
+            "source": ["<h1 align='center'>Title &amp; more</h1>\n", "\n", "Words<br>apart &lt;x&gt;.\n"],
+        },
+        {"cell_type": "markdown", "source": "```{note}\nA **note**.\n```"},
+        {"cell_type": "code", "source": "x = '<b>&amp;</b>'"},
+    ]
+    document = read("a.ipynb", json.dumps({"cells": cells, "nbformat": 4}))
+    assert document.title == "Title & more"
+    assert document.text.split() == [
+        "#",
+        "Title",
+        "&",
+        "more",
+        "Words",
+        "apart",
+        "<x>.",
+        "**Note**",
+        "A",
+        "**note**.",
+        "```",
+        "x",
+        "=",
+        "'<b>&amp;</b>'",
+        "```",
+    ]
+
+
 def test_an_email_gives_subject_body_and_headers_and_names_its_attachments(read):
     message = EmailMessage()
     message["Subject"] = "Größe der Bücher"
@@ -356,6 +386,13 @@ def test_asciidoc_tables_that_are_not_understood_are_read_row_by_row(read, table
 )
 def test_terms_of_an_index_quotes_and_named_characters_of_asciidoc_are_read(read, written, shown):
     assert read("a.adoc", written).text == shown
+
+
+def test_entities_of_asciidoc_are_read_as_they_are_shown(read):
+    assert (
+        read("a.adoc", "Q&amp;A&nbsp;&#8212; AT&T\n\n----\n&amp;\n----\n").text
+        == "Q&A \u2014 AT&T\n\n```\n&amp;\n```\n"
+    )
 
 
 def test_headings_of_asciidoc_may_have_a_line_below_them(read):

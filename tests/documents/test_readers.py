@@ -282,6 +282,29 @@ def test_html_among_markdown_is_read_and_lines_keep_their_numbers():
     assert not [line for line in lines if "<p a" in line or "details" in line]
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Tom&nbsp;&amp;&nbsp;Jerry &lt;3 &copy; &#169;&#x2014;&hellip;", "Tom & Jerry <3 © ©—…"),
+        (
+            "`&amp;` and ``a ` &lt;`` &gt; stay &notanentity; AT&T \\&amp;",
+            "`&amp;` and ``a ` &lt;`` > stay &notanentity; AT&T \\&amp;",
+        ),
+        ("One&shy;word, &amp;lt; is written so", "Oneword, &lt; is written so"),
+        ("&#35; no heading\n\n- &lt;!-- no comment", "\\# no heading\n\n- \\<!-- no comment"),
+        ("    code &amp; block\n\n```\n&amp;\n```", "    code &amp; block\n\n```\n&amp;\n```"),
+        ("| a &amp; b | c &#124; d |\n| - | - |\n| &lt; | e |", "| a & b | c \\| d |\n| - | - |\n| < | e |"),
+        ("<p>A &lt;b&gt; and &amp;lt; &amp; c</p>\n\nwords\n\nwords", "A <b> and &lt; & c\n\nwords\n\nwords"),
+    ],
+)
+def test_entities_in_markdown_are_read_as_they_are_shown(written, shown):
+    assert read_markdown(written.encode()).text == shown
+
+
+def test_entities_in_a_heading_are_read_in_the_title():
+    assert read_markdown(b"# Q&amp;A &ndash; more\n\nText.\n").title == "Q&A \u2013 more"
+
+
 def test_a_title_is_a_heading_and_no_comment_in_code():
     text = "Getting started\n===============\n\nRun this.\n\n```bash\n# install the tool\npip install tool\n```\n"
     assert read_markdown(text.encode()).title == "Getting started"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
+from gemvec.documents.entities import ENTITY, read_entity
 from gemvec.documents.markdown_table import Cell, fill_rows, read_span, write_rows
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(?P<name>\S.*?)(?:[ \t]+=+)?$")
@@ -249,6 +250,8 @@ def _translate_inline(line: str) -> str:
         line = _CURVED.sub(r"\g<mark>\g<text>\g<mark>", line)
     if "{" in line:
         line = _CHARACTER.sub(lambda found: _CHARACTERS[found[1]], line)
+    if "&" in line:
+        line = ENTITY.sub(read_entity, line)
     line = _LINK.sub(lambda found: found["text"] or found["named"] or found["target"], line)
     line = _URL.sub(lambda found: found["text"] or found["url"], line)
     return _INLINE_MACRO.sub(r"\g<text>", line)

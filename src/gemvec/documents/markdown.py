@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from gemvec.documents.blocks import find_blocks, find_html, find_prose
+from gemvec.documents.entities import ENTITY, read_entity
 from gemvec.documents.html import read_page
 from gemvec.documents.site_markup import shown_values
 
@@ -26,11 +28,16 @@ _APART = frozenset(
 )
 _CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 _ANY_TAG = re.compile(r"<[!/a-zA-Z]")
+# In text that came from HTML, where a reader sees what looks like a tag or an entity; and back.
+_SEEN = str.maketrans({"<": "\ufdd0", "&": "\ufdd1"})
+_AS_SEEN = str.maketrans({"\ufdd0": "<", "\ufdd1": "&"})
+# What would mean something else in Markdown: a mark where a line starts, and the end of a table's cell.
+_MARKS = frozenset("#>-+*=`~<&|_:")
 
 
 def html_to_markdown(text: str) -> tuple[str, bool]:
     """Return `text` with its HTML as Markdown, and whether its lines have kept their numbers."""
-    if not _ANY_TAG.search(text):
+    if not _ANY_TAG.search(text) and not ENTITY.search(text):
         return text, True
     lines = text.split("\n")
     spans = find_html(text)
@@ -40,13 +47,14 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
         return read_page(text).text, False
     has_numbers = True
     for start, end in reversed(spans):
-        made = read_page("\n".join(lines[start:end])).text.split("\n")
+        made = read_page("\n".join(lines[start:end])).text.translate(_SEEN).split("\n")
         has_numbers = has_numbers and len(made) <= end - start
         lines[start:end] = made + [""] * (end - start - len(made))
     lines = "\n".join(lines).split("\n")  # as Markdown that came from HTML makes them
     for place in find_prose("\n".join(lines)):
         lines[place] = strip_tags(lines[place])
-    return "\n".join(lines), has_numbers
+    made = "\n".join(lines)
+    return made.translate(_AS_SEEN) if spans else made, has_numbers
 
 
 _MODULE_LINE = re.compile(r"^(?:import|export)\b.*(?:from\s+[\"'].*|[\"'];?|[={(].*)$")
@@ -103,15 +111,28 @@ def _read_component(found: re.Match[str]) -> str:
 
 
 def strip_tags(line: str) -> str:
-    """Return a line of prose without inline HTML; code between backticks stays."""
-    if "<" not in line:
+    """Return a line of prose without inline HTML and entities; code between backticks stays."""
+    if "<" not in line and "&" not in line:
         return line
     line = _READING.sub("", line) if "<ruby" in line else line
     made, end = list[str](), 0
     for code in _CODE_SPAN.finditer(line):
-        made += [_INLINE_TAG.sub(_read_tag, line[end : code.start()]), code[0]]
+        made += [_read_markup(line[end : code.start()], is_start=not end), code[0]]
         end = code.end()
-    return "".join([*made, _INLINE_TAG.sub(_read_tag, line[end:])])
+    return "".join([*made, _read_markup(line[end:], is_start=not end)])
+
+
+def _read_markup(text: str, *, is_start: bool) -> str:
+    if "<" in text:
+        text = _INLINE_TAG.sub(_read_tag, text)
+    return ENTITY.sub(partial(_read_entity, is_start=is_start), text) if "&" in text else text
+
+
+def _read_entity(found: re.Match[str], *, is_start: bool) -> str:
+    """Return the character that an entity is, escaped where it would be a mark of Markdown."""
+    character = read_entity(found)
+    is_first = is_start and not found.string[: found.start()].strip(" \t>*+-#0123456789.)")
+    return f"\\{character}" if character == "|" or (is_first and character in _MARKS) else character
 
 
 def _read_tag(found: re.Match[str]) -> str:

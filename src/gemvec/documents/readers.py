@@ -173,7 +173,7 @@ def read_org(data: bytes) -> ReadText:
 def read_notebook(data: bytes) -> ReadText:
     """Read the text and the code of a notebook, without what the code has printed."""
     decoded, notes = decode(data)
-    text = read_cells(decoded)
+    text, _ = html_to_markdown(strip_site_markup(read_cells(decoded), is_template=False))
     return ReadText(text=text, title=find_title(text), format="markdown", has_lines=False, notes=notes)
 
 
