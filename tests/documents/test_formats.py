@@ -11,6 +11,7 @@ import docx
 import openpyxl
 import pptx
 import pytest
+import xlsxwriter
 from docx.enum.style import WD_STYLE_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
@@ -157,6 +158,63 @@ def test_a_spreadsheet_is_read_sheet_by_sheet_as_tables(read):
         "| Coffee | 2.5 |\n\n## More\n\n| Only | this |\n| --- | --- |"
     )
     assert made.page_names == ("sheet Prices", "sheet More")
+
+
+def make_sheet_with_drawings():
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet("Data")
+    sheet.write_row(0, 0, ["Name", "Value"])
+    sheet.write_row(1, 0, ["alpha", 3])
+    sheet.insert_textbox("D2", "Text in a box.\nIts second line.")
+    sheet.write_comment("B2", "A comment on three.")
+    chart = book.add_chart({"type": "line"})
+    chart.add_series({"values": "=Data!$B$2"})
+    chart.set_title({"name": "Sales of a year"})
+    sheet.insert_chart("D9", chart)
+    book.add_worksheet("Only a box").insert_textbox("A1", "Alone.")
+    hidden = book.add_worksheet("Lists")
+    hidden.write("A1", "kept")
+    hidden.hide()
+    book.close()
+    return file.getvalue()
+
+
+def test_boxes_charts_comments_and_hidden_sheets_of_a_spreadsheet_are_read(read):
+    document = read("a.xlsx", make_sheet_with_drawings())
+    assert document.text.split("\n\n") == [
+        *("## Data", "| Name | Value |\n| --- | --- |\n| alpha | 3 |", "Text in a box.\nIts second line."),
+        *("Sales of a year", "Comment on B2: A comment on three.", "## Only a box", "Alone."),
+        *("## Lists", "| kept |\n| --- |"),
+    ]
+    assert [note.reason for note in document.notes] == ["sheets of it that are hidden are read, too: Lists"]
+
+
+def test_an_answered_comment_of_a_spreadsheet_is_read_once_with_its_answers(read):
+    parts = unpack(make_sheet_with_drawings())
+    parts["xl/comments1.xml"] = (
+        parts["xl/comments1.xml"]
+        .replace(b"<author></author>", b"<author>tc={1}</author>")
+        .replace(b"A comment", b"[Threaded comment] Your version of Excel ... A comment")
+    )
+    relations = "xl/worksheets/_rels/sheet1.xml.rels"
+    more = b'<Relationship Id="rId9" Type="x" Target="../threadedComments/threadedComment1.xml"/></Relationships>'
+    parts[relations] = parts[relations].replace(b"</Relationships>", more)
+    parts["xl/threadedComments/threadedComment1.xml"] = (
+        '<ThreadedComments xmlns="x"><threadedComment ref="B2"><text>Why three?</text></threadedComment>'
+        '<threadedComment ref="B2"><text>Because.</text></threadedComment></ThreadedComments>'
+    )
+    text = read("a.xlsx", make_archive(parts)).text
+    assert "Comment on B2: Why three?\n\nComment on B2: Because." in text
+    assert "Threaded" not in text
+
+
+def test_damaged_drawings_of_a_spreadsheet_cost_only_themselves(read):
+    parts = unpack(make_sheet_with_drawings())
+    parts["xl/drawings/drawing1.xml"] = b"<broken"
+    document = read("a.xlsx", make_archive(parts))
+    assert "| alpha | 3 |" in document.text
+    assert any("beside the cells of its sheet Data is damaged" in note.reason for note in document.notes)
 
 
 def test_a_book_is_read_in_the_order_of_its_spine(read):

@@ -449,7 +449,8 @@ READERS = (
         suffixes=(".xlsx", ".xlsm"),
         read=read_spreadsheet,
         is_opened=True,
-        becomes="one document; each sheet as a table, values instead of formulas",
+        becomes="one document; each sheet, also a hidden one, as a table, values instead of formulas; below it the "
+        "text of boxes and charts, and comments",
         position="sheet",
         libraries=("openpyxl",),
         extra="documents",

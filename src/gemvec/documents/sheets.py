@@ -12,11 +12,13 @@ from gemvec.documents.archive import Archive, find_targets, note_damage
 from gemvec.documents.content import MAX_TEXT_BYTES, Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import MAX_SPAN, Cell, write_rows, write_table
+from gemvec.documents.sheet_drawings import read_drawings
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
+_SHOWN_NAMES = 5
 _KIND = "a spreadsheet"
 _BOOK = "xl/workbook.xml"
 _STYLES = ("xl/styles.xml", "xl/theme/theme1.xml")
@@ -33,7 +35,7 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
     Raises:
         UnreadableDocument: it is not a spreadsheet, or is empty.
     """
-    texts, names = list[str](), list[str]()
+    texts, names, hidden = list[str](), list[str](), list[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about parts that hold no text
         book, archive, notes = _open_book(data)
@@ -43,16 +45,24 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
             merged = _find_merged(archive, parts.get(sheet.title, ""))
             rows, damage = _read_sheet(sheet, merged, left)
             notes += damage
-            table = _write_sheet(rows, is_merged=bool(merged))
+            beside, damage = _read_beside(archive, sheet.title, parts)
+            notes += damage
+            text = "\n\n".join(filter(None, [_write_sheet(rows, is_merged=bool(merged)), *beside]))
             left -= sum(map(len, rows))
-            if table:
-                texts.append(f"## {sheet.title}\n\n{table}")
+            if text:
+                texts.append(f"## {sheet.title}\n\n{text}")
                 names.append(sheet.title)
+                hidden += [sheet.title] if sheet.sheet_state != "visible" else []
             if left <= 0:
                 notes.append(Note(reason=f"its cells after the first {MAX_CELLS:,} are left out", is_loss=True))
                 break
     if not texts:
         raise UnreadableDocument(notes[0].reason if notes else "it has no cells with content")
+    if hidden:
+        more = f" and {len(hidden) - _SHOWN_NAMES:,} more" if len(hidden) > _SHOWN_NAMES else ""
+        notes.append(
+            Note(reason=f"sheets of it that are hidden are read, too: {', '.join(hidden[:_SHOWN_NAMES])}{more}")
+        )
     return texts, names, notes
 
 
@@ -93,6 +103,15 @@ def _read_sheet(sheet: Any, merged: _Merged, most: int) -> tuple[list[list[Cell]
             raise
         return rows, [Note(reason=f"its sheet {sheet.title} is damaged after row {len(rows)}", is_loss=True)]
     return rows, []
+
+
+def _read_beside(archive: Archive, title: str, parts: Mapping[str, str]) -> tuple[list[str], list[Note]]:
+    """Return what stands beside the cells of a sheet, and a note if that is damaged."""
+    try:
+        return read_drawings(archive, parts.get(title, "")), []
+    except UnreadableDocument:
+        reason = f"what stands beside the cells of its sheet {title} is damaged and left out"
+        return [], [Note(reason=reason, is_loss=True)]
 
 
 def _find_parts(archive: Archive) -> dict[str, str]:

@@ -1,0 +1,64 @@
+"""What stands on a sheet of Excel beside its cells: `read_drawings`, the text of boxes and charts, and of comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gemvec.documents.archive import Archive, find_targets
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+# A form of the element before it for older programs.
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+# What Excel writes as the author of a comment that is there once more, with its answers.
+_THREADED = "tc="
+
+
+def read_drawings(archive: Archive, part: str) -> list[str]:
+    """Return the texts of boxes, shapes and charts on a sheet, and of the comments on its cells.
+
+    Raises:
+        UnreadableDocument: a part of them is damaged.
+    """
+    parts = [name for name in find_targets(archive, part).values() if name.lower().endswith(".xml")]
+    texts = list[str]()
+    for name in parts:
+        if "/drawings/" in name:
+            texts += _read_shapes(archive.read_xml(name))
+            charts = (chart for chart in find_targets(archive, name).values() if "/charts/chart" in chart)
+            texts += filter(None, (" ".join(_read_paragraphs(archive.read_xml(chart))) for chart in charts))
+    for name in parts:
+        if "comments" in name.lower():
+            texts += _read_comments(archive.read_xml(name))
+    return texts
+
+
+def _read_shapes(element: Element) -> Iterator[str]:
+    if element.tag.endswith("}txBody"):
+        if text := "\n".join(_read_paragraphs(element)):
+            yield text
+        return
+    for each in element:
+        if each.tag != _FALLBACK:
+            yield from _read_shapes(each)
+
+
+def _read_paragraphs(element: Element) -> list[str]:
+    texts = ("".join(each.text or "" for each in paragraph.iter(f"{_A}t")) for paragraph in element.iter(f"{_A}p"))
+    return [" ".join(text.split()) for text in texts if text.strip()]
+
+
+def _read_comments(root: Element) -> Iterator[str]:
+    """Yield each comment with the cell that it is on; threads have a part of their own."""
+    authors = [each.text or "" for each in root.iter() if each.tag.endswith("}author")]
+    for comment in root.iter():
+        if not comment.tag.endswith(("}comment", "}threadedComment")):
+            continue
+        author = comment.get("authorId", "")
+        is_again = author.isdecimal() and int(author) < len(authors) and authors[int(author)].startswith(_THREADED)
+        text = "".join(each.text or "" for each in comment.iter() if each.tag.endswith(("}t", "}text")))
+        if text.strip() and not is_again:
+            yield f"Comment on {comment.get('ref', '')}: {' '.join(text.split())}"
