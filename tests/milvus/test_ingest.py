@@ -126,8 +126,8 @@ def test_a_long_document_is_brought_up_to_date_like_a_short_one(collection, embe
     assert asyncio.run(ingest(collection, embedder, [changed], splitter=splitter)).unchanged == 1
 
 
-def test_nothing_is_read_beyond_a_long_document_before_it_is_embedded(monkeypatch):
-    monkeypatch.setattr(work, "_BYTES_PER_LOOKUP", 500)
+def reads_of(version):
+    """Return each document that a finder hands out, with what had been read by then."""
     read = []
 
     def documents():
@@ -135,8 +135,32 @@ def test_nothing_is_read_beyond_a_long_document_before_it_is_embedded(monkeypatc
             read.append(name)
             yield Document(id=name, text=f"Some words of {name}. " * 40)
 
-    found = work.WorkFinder(None, Splitter()).find(documents())
-    assert [(each.document.id, list(read)) for each in found] == [("a", ["a"]), ("b", ["a", "b"]), ("c", [*"abc"])]
+    return [(each.document.id, "".join(read)) for each in work.WorkFinder(version, Splitter()).find(documents())]
+
+
+def test_documents_of_a_new_collection_are_embedded_as_they_are_read(collection):
+    version = collection.create(Fingerprint(model="m", weights="w", dimensionality=4))
+    assert reads_of(None) == reads_of(version) == [("a", "a"), ("b", "ab"), ("c", "abc")]
+
+
+def test_the_first_groups_are_small_so_that_the_model_starts_soon(collection, monkeypatch):
+    sizes = []
+
+    class Noting(CountingEmbedder):
+        async def embed(self, model, requests, **options):
+            sizes.append(len(requests))
+            return await super().embed(model, requests, **options)
+
+    documents = [Document(id=str(number), text=f"Number {number}.") for number in range(1_500)]
+    asyncio.run(ingest(collection, Noting(), documents))
+    assert sizes == [64, 128, 256, 512, 512, 28]
+
+
+def test_nothing_is_read_beyond_a_long_document_before_it_is_embedded(collection, embedder, monkeypatch):
+    asyncio.run(ingest(collection, embedder, [Document(id="z", text="Some words.")]))
+    assert reads_of(collection.resolve()) == [("a", "abc"), ("b", "abc"), ("c", "abc")]
+    monkeypatch.setattr(work, "_BYTES_PER_LOOKUP", 500)
+    assert reads_of(collection.resolve()) == [("a", "a"), ("b", "ab"), ("c", "abc")]
 
 
 def test_what_the_reader_of_a_long_document_left_is_gone_before_it_is_embedded(monkeypatch):

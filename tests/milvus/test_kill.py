@@ -27,7 +27,7 @@ import asyncio, sys
 sys.path.insert(0, sys.argv[1])
 from counting_embedder import CountingEmbedder
 import gemvec.milvus as milvus
-sys.modules["gemvec.milvus.ingest"].TEXTS_PER_GROUP = 20
+vars(sys.modules["gemvec.milvus.ingest"]).update(TEXTS_PER_GROUP=20, _FIRST_TEXTS=20)
 splitter = milvus.Splitter(milvus.PassageOptions(max_tokens=30, overlap_tokens=0))
 sources = milvus.Sources(["docs"])
 with milvus.open_collection("killed.db", "docs", is_only_client=True) as collection:

@@ -66,6 +66,21 @@ def test_the_same_rows_are_stored_and_found_as_through_pymilvus(tmp_path):
     assert found[0] == found[1]
 
 
+def test_rows_are_refused_as_lite_would_refuse_them(uri):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = collection.create(FINGERPRINT)
+        for row, reason in (
+            (replace(make_row(1), vector=np.zeros(3, np.float32)), "expected 4"),
+            (replace(make_row(1), position="x" * 300), "position"),
+        ):
+            with pytest.raises(StorageFailure, match=reason):
+                version.upsert([make_row(0), row])
+        version.upsert([make_row(2)])
+        version.finish()
+    with open_collection(uri, "docs") as collection:
+        assert [row["key"] for row in contents(collection)] == ["k2"]
+
+
 def test_merged_files_have_the_newest_rows_and_no_deleted_ones(uri):
     expected = {}
     with open_collection(uri, "docs", is_only_client=True) as collection:
@@ -234,7 +249,8 @@ def test_a_collection_that_is_open_to_be_searched_stays_open_when_its_rows_are_c
 
 
 def test_many_documents_of_which_only_metadata_changed_are_written_in_groups(uri, monkeypatch):
-    monkeypatch.setattr(sys.modules["gemvec.milvus.ingest"], "TEXTS_PER_GROUP", 20)
+    for name in ("TEXTS_PER_GROUP", "_FIRST_TEXTS"):
+        monkeypatch.setattr(sys.modules["gemvec.milvus.ingest"], name, 20)
     written = []
     with open_collection(uri, "docs", is_only_client=True) as collection:
         for title in ("old", "new"):

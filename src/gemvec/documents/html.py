@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -53,6 +52,11 @@ _BLOCKS = frozenset(
     }
     | {"summary"}
 )
+_TITLE = frozenset({"title"})
+_FORMULAS = frozenset({"math", "m:math", "mml:math"})
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+# What may belong to the page and not to its text.
+_FURNITURE, _FURNITURE_ROLES = frozenset({"header", "footer", "ul", "ol"}), frozenset({"banner", "contentinfo"})
 _SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
 # A page footer with fewer words than this is only a legal line and links.
 _MIN_FOOT_WORDS = 12
@@ -143,7 +147,7 @@ class _Page:
         """Read a piece; `joint` is between it and the next one."""
         from gemvec.documents.html_tree import BELOW_ROW, NO_HEADER
 
-        titles = (title for title in _find(piece, "title") if not title.find_parent("svg"))  # each icon may have one
+        titles = (title for title in _find(piece, _TITLE) if not title.find_parent("svg"))  # each icon may have one
         if not self.title and (title := next(titles, None)):
             self.title = _clean(title.get_text(" "))
         _drop_unread(piece)
@@ -171,7 +175,7 @@ class _Page:
 
 def _name_blocks(page: BeautifulSoup) -> None:
     """Call all blocks by a name that the converter knows: it joins the words of others with those beside them."""
-    for tag in _find(page, list(_BLOCKS)):
+    for tag in _find(page, _BLOCKS):
         tag.name = "div"
 
 
@@ -199,19 +203,24 @@ def _drop_unread(page: BeautifulSoup) -> None:
     from bs4.element import PreformattedString
 
     # Comments, also `<?xml ...?>` and `<?php ...?>`, which browsers take for such.
-    for comment in page.find_all(string=lambda text: isinstance(text, PreformattedString)):
+    marked = [each for each in page.descendants if isinstance(each, PreformattedString)]
+    for comment in marked:
         if not isinstance(comment, CData):
             comment.extract()
-    for tag in list(_find(page, _is_unread)):
+    for tag in [each for each in _find(page) if _is_unread(each)]:
         tag.decompose()
-    for tag in list(_find(page, ["math", "m:math", "mml:math"])):
+    for tag in _find(page, _FORMULAS):
         tag.replace_with(f" {spell_formula(tag)} ")
-    for tag in list(_find(page, _is_furniture)):
+    for tag in [each for each in _find(page) if _is_furniture(each)]:
         tag.decompose()
 
 
-def _find(page: BeautifulSoup, matches: Any) -> Iterator[Tag]:
-    return iter(page.find_all(matches))
+def _find(page: BeautifulSoup, names: frozenset[str] | None = None) -> list[Tag]:
+    """Return the elements with one of the names, or all of them; a fifth of the time that `find_all` takes."""
+    from bs4 import Tag
+
+    tags = (each for each in page.descendants if isinstance(each, Tag))
+    return [each for each in tags if names is None or each.name in names]
 
 
 def _is_unread(tag: Tag) -> bool:
@@ -246,11 +255,12 @@ def _is_mark(link: Tag) -> bool:
 
 def _is_furniture(tag: Tag) -> bool:
     """Whether a part belongs to the page and not to its text: a header without a heading, a short footer, a menu."""
-    if tag.decomposed or tag.find_parent(_SECTIONING) is not None:
+    role = tag.get("role")
+    if (tag.name not in _FURNITURE and role not in _FURNITURE_ROLES) or tag.find_parent(_SECTIONING) is not None:
         return False
-    if tag.name == "header" or tag.get("role") == "banner":
+    if tag.name == "header" or role == "banner":
         return tag.find(["h1", "h2", "h3", "p"]) is None
-    if tag.name == "footer" or tag.get("role") == "contentinfo":
+    if tag.name == "footer" or role == "contentinfo":
         return len(_own_text(tag).split()) < _MIN_FOOT_WORDS
     return tag.name in {"ul", "ol"} and _is_link_list(tag)
 
@@ -267,7 +277,7 @@ def _own_text(tag: Tag) -> str:
 
 def _mark_headings(page: BeautifulSoup) -> None:
     """Put a mark into headings, so that text that looks like one is told apart."""
-    for tag in _find(page, ["h1", "h2", "h3", "h4", "h5", "h6"]):
+    for tag in _find(page, _HEADINGS):
         tag.insert(0, _HEADING_MARK)
 
 

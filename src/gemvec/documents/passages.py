@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -41,6 +41,8 @@ _STRETCH_CHARACTERS = 50_000
 
 # Texts whose tokens are counted at once: each token takes about 70 bytes meanwhile.
 _TEXTS_PER_COUNT = 1_000
+# Space around a block may count as so many tokens, and not where the block stands among others.
+_TOKENS_PER_JOINT = 2
 # A longer text is counted in slices: it is cut anyway, so a few tokens more do not matter.
 _MAX_COUNTED_AT_ONCE = 200_000
 
@@ -200,13 +202,18 @@ class Splitter:
             return
         text = document.text
         if document.format == "text":
-            yield from self._split_text(_Piece.of(text, ()))
-        elif self._fits(text.strip()):
-            yield from self._split_text(_Piece.of(text, list(find_blocks(text))))
-        else:
-            for section in find_sections(self._size(text), self.options.max_tokens):
-                for some in pack(text, section, self.options.max_tokens):
-                    yield from self._split_blocks(text, some)
+            yield from self._split_text(_Piece.of(text, []))
+            return
+        blocks: Iterable[SizedBlock] = self._size(text)
+        if len(text.strip()) <= MAX_PASSAGE_CHARACTERS:
+            blocks = list(blocks)
+            whole = _Piece.of(text, blocks).stripped()
+            if self._fits(whole):
+                yield from [whole] if whole.text else []
+                return
+        for section in find_sections(blocks, self.options.max_tokens):
+            for some in pack(text, section, self.options.max_tokens):
+                yield from self._split_blocks(text, some)
 
     def _size(self, text: str) -> Iterator[SizedBlock]:
         """Yield the blocks of Markdown, each with its tokens."""
@@ -230,17 +237,17 @@ class Splitter:
             start, text = offsets[each.start], document.text[offsets[each.start] : offsets[each.stop]]
             body = text.lstrip("\n")
             run = _Piece(start=start + len(text) - len(body), text=body.rstrip(), headings=each.headings)
-            if not run.text or self._fits(run.text) or "\n" in run.text:
+            if not run.text or self._fits(run) or "\n" in run.text:
                 yield run
                 continue
             for offset, part in self._line_splitter.chunk_indices(run.text):
                 yield replace(run, start=run.start + offset, text=part)
 
-    def _split_blocks(self, text: str, blocks: Sequence[Block]) -> Iterator[_Piece]:
+    def _split_blocks(self, text: str, blocks: Sequence[SizedBlock]) -> Iterator[_Piece]:
         """Yield the pieces that some blocks make up; rows of a table have its header above them."""
-        body = next((block for block in blocks if not block.level), blocks[0])
+        body = _find_body(blocks)
         header = text[body.header[0] : body.header[1]] if body.header else ""
-        if self.count_tokens(header) * 2 > self.options.max_tokens:
+        if header and self.count_tokens(header) * 2 > self.options.max_tokens:
             header = ""  # there would be no room for rows
         for piece in self._split_text(_Piece.of(text, blocks)):
             yield replace(piece, text=header + piece.text) if header else piece
@@ -250,7 +257,7 @@ class Splitter:
         whole = piece.stripped()
         if not whole.text:
             return
-        if self._fits(whole.text):
+        if self._fits(whole):
             yield whole
             return
         if whole.is_code:
@@ -279,8 +286,8 @@ class Splitter:
     def _split_run(self, piece: _Piece, start: int, end: int) -> Iterator[_Piece]:
         text = piece.text[start:end]
         is_one_line = "\n" not in text.strip("\n")
-        run = replace(piece, start=piece.start + start, text=text.strip("\n"), is_code=False)
-        run = replace(run, start=run.start + len(text) - len(text.lstrip("\n")))
+        offset = start + len(text) - len(text.lstrip("\n"))
+        run = _Piece(start=piece.start + offset, text=text.strip("\n"), headings=piece.headings)
         if not run.text.strip():
             return
         yield from self._split_text(run) if is_one_line else [run]
@@ -297,9 +304,16 @@ class Splitter:
                 yield start + inner, bounded
             start = None
 
-    def _fits(self, text: str) -> bool:
+    def _fits(self, piece: _Piece) -> bool:
+        """Whether a piece may be a passage; its tokens are counted unless those of its blocks decide."""
+        if len(piece.text) > MAX_PASSAGE_CHARACTERS:
+            return False
         limit = self.options.max_tokens * (1 + SCRAP_SHARE)
-        return len(text) <= MAX_PASSAGE_CHARACTERS and self.count_tokens(text) <= limit
+        if piece.tokens and piece.tokens[1] <= self.options.max_tokens:
+            return True
+        if piece.tokens and piece.tokens[0] > limit:
+            return False
+        return self.count_tokens(piece.text) <= limit
 
     def _count_all(self, texts: list[str]) -> list[int]:
         if self._tokenizer is None:
@@ -310,7 +324,7 @@ class Splitter:
             slices = [_slice(text) for text in some]
             # The fast method does not compute the tokens' positions in the text, which is half of the work.
             if max(map(len, slices)) == 1:
-                sizes += [len(each.ids) for each in self._tokenizer.encode_batch_fast(some, add_special_tokens=False)]
+                sizes += map(len, self._tokenizer.encode_batch_fast(some, add_special_tokens=False))
             else:
                 sizes += [sum(self._count_all([each])[0] for each in text) for text in slices]
         return sizes
@@ -318,28 +332,48 @@ class Splitter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """A piece of a document's text that starts at character `start`."""
+    """A piece of a document's text.
+
+    Attributes:
+        start: the character of the document's text at which it starts.
+        text: it, with space around it unless it is `stripped`.
+        headings: those above it, outermost first.
+        tokens: about how many they are at least and at most, from those of its blocks; None if unknown.
+        is_code: whether it is code.
+    """
 
     start: int
     text: str
     headings: tuple[str, ...]
+    tokens: tuple[int, int] | None = None
     is_code: bool = False
 
     @classmethod
-    def of(cls, text: str, blocks: Sequence[Block]) -> _Piece:
+    def of(cls, text: str, blocks: Sequence[SizedBlock]) -> _Piece:
         """Return the part of `text` that `blocks` make up; all of it when there are none."""
         if not blocks:
             return cls(start=0, text=text, headings=())
-        first = next((block for block in blocks if not block.level), blocks[0])
-        is_code = all(block.is_code or block.level for block in blocks) and first.is_code
-        stretch = text[blocks[0].start : blocks[-1].end]
-        return cls(start=blocks[0].start, text=stretch, headings=first.headings, is_code=is_code)
+        first, (last, _) = _find_body(blocks), blocks[-1]
+        start = blocks[0][0].start
+        tokens = sum(each for _, each in blocks)
+        return cls(
+            start=start,
+            text=text[start : last.end],
+            headings=first.headings,
+            tokens=(tokens - _TOKENS_PER_JOINT * len(blocks), tokens),
+            is_code=first.is_code and all(block.is_code or block.level for block, _ in blocks),
+        )
 
     def stripped(self) -> _Piece:
         """Return the piece without surrounding space."""
         text = self.text.lstrip()
         start = self.start + len(self.text) - len(text)
         return replace(self, start=start, text=text.rstrip())
+
+
+def _find_body(blocks: Sequence[SizedBlock]) -> Block:
+    """Return the first block that is no heading, or the first one."""
+    return next((block for block, _ in blocks if not block.level), blocks[0][0])
 
 
 def _slice(text: str) -> list[str]:

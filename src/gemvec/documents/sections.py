@@ -35,7 +35,7 @@ def _goes_on(held: list[SizedBlock], heading: Block, short_tokens: float) -> boo
     return heading.headings[: len(above)] == above and sum(size for _, size in held) < short_tokens
 
 
-def pack(text: str, section: list[SizedBlock], max_tokens: int) -> Iterator[list[Block]]:
+def pack(text: str, section: list[SizedBlock], max_tokens: int) -> Iterator[list[SizedBlock]]:
     """Yield runs of blocks of about the same size; a run is longer only if one of its blocks is."""
     limit = max_tokens * (1 + SCRAP_SHARE)
     total = sum(size for _, size in section)
@@ -47,10 +47,10 @@ def pack(text: str, section: list[SizedBlock], max_tokens: int) -> Iterator[list
         if is_full and _has_content(held):
             # A line that introduces what follows, `like this:`, stays with it.
             kept = held[-1:] if _introduces(text, held[-1][0]) and _has_content(held[:-1]) else []
-            yield [each for each, _ in held[: len(held) - len(kept)]]
+            yield held[: len(held) - len(kept)]
             held = kept
         held.append((block, size))
-    yield [each for each, _ in held]
+    yield held
 
 
 def _has_content(held: list[SizedBlock]) -> bool:

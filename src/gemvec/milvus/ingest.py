@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from gemvec.milvus.bulk import BulkImport
     from gemvec.milvus.cluster_cutter import ClusterCutter
 
+# Passages of the first group.
+_FIRST_TEXTS = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -99,12 +102,14 @@ class _Group:
     """Passages that go through model and Milvus together; a long document may have several groups.
 
     Attributes:
+        max_texts: how many missing ones make it full.
         missing: what to embed, with the document and the key of each passage.
         finished: documents whose last missing passage is in this group.
         outdated: how many of their rows are written again with the vector they have.
         documents, read_bytes: for `Progress`.
     """
 
+    max_texts: int
     missing: list[tuple[Work, str, Passage]] = field(default_factory=list[tuple[Work, str, Passage]])
     finished: list[Work] = field(default_factory=list[Work])
     outdated: int = 0
@@ -114,7 +119,11 @@ class _Group:
     @property
     def is_full(self) -> bool:
         """Whether it is as much as the model, or Milvus, takes at once."""
-        return len(self.missing) >= TEXTS_PER_GROUP or self.outdated >= TEXTS_PER_GROUP
+        return len(self.missing) >= self.max_texts or self.outdated >= TEXTS_PER_GROUP
+
+    def next(self) -> _Group:
+        """Return the group that comes after this one: larger, up to what the model takes at once."""
+        return _Group(max_texts=min(2 * self.max_texts, TEXTS_PER_GROUP))
 
 
 async def ingest(
@@ -245,20 +254,20 @@ class _Ingest:
         await embed_ahead(self._group(works), self._embed, write, ahead=self._ahead)
 
     def _group(self, works: Iterator[Work]) -> Iterator[_Group]:
-        """Yield work in groups of the size that the model takes at once; runs in a thread."""
-        group = _Group()
+        """Yield work in groups, first small ones so that the model starts soon; runs in a thread."""
+        group = _Group(max_texts=_FIRST_TEXTS)
         for work in works:
             for key, passage in work.find_missing():
                 if group.is_full:
                     yield group
-                    group = _Group()
+                    group = group.next()
                 group.missing.append((work, key, passage))
             group.finished.append(work)
             group.outdated += work.outdated
             group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
             if group.is_full:
                 yield group
-                group = _Group()
+                group = group.next()
         group.documents, group.read_bytes = self._finder.documents, self._finder.read_bytes
         yield group
 

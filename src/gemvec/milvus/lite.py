@@ -119,8 +119,7 @@ class LiteClient:
 
     def upsert(self, name: str, data: Sequence[dict[str, Any]]) -> None:
         """Write rows that have all their fields; a row with a known key is replaced."""
-        rows = [row | {"vector": row["vector"].tolist()} for row in data]
-        self._write(name, lambda writer: writer.upsert(rows))
+        self._write(name, lambda writer: writer.upsert(data))
 
     def delete(self, name: str, *, ids: list[str]) -> None:
         """Delete rows by key."""

@@ -10,6 +10,7 @@ import gc
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -170,7 +171,7 @@ class WorkFinder:
     def find(self, documents: Iterable[Found]) -> Iterator[Work]:
         """Yield the documents that are not up to date, in order; files that take long to parse only if they must be."""
         unread = documents.unread() if isinstance(documents, Sources) else documents
-        for some in _gather(map(_screened, unread)):
+        for some in _gather(map(_screened, unread), self._gathered):
             states = self._look_up([each.id for each in some if not isinstance(each, BadDocument)])
             for each, cut in self._cut_ahead(some, states):
                 self.read_bytes = each.read_bytes
@@ -238,11 +239,21 @@ class WorkFinder:
             return False
         return any(str(path) in self.unreadable_sources for path in (source, *PurePosixPath(source).parents))
 
+    @cached_property
+    def _rows(self) -> int:
+        """How many rows there were at first."""
+        return self._version.count() if self._version else 0
+
+    @property
+    def _gathered(self) -> int:
+        """How many documents to gather; one where there is nothing to look up, so that the model starts at once."""
+        return _DOCUMENTS_PER_LOOKUP if self._rows or self._cutter else 1
+
     def _look_up(self, document_ids: Sequence[str]) -> States:
-        if self._version is None:
+        if self._version is None or not self._rows:
             return {}
         if self._knows_all is None:
-            self._knows_all = _will_need_all(self._version.count(), len(document_ids))
+            self._knows_all = _will_need_all(self._rows, len(document_ids))
             self._states = _by_document(self._version.states()) if self._knows_all else {}
         if self._knows_all:
             return self._states
@@ -314,14 +325,14 @@ def _by_document(states: Iterable[RowState]) -> States:
     return found
 
 
-def _gather(documents: Iterator[Found]) -> Iterator[list[Found]]:
+def _gather(documents: Iterator[Found], max_documents: int) -> Iterator[list[Found]]:
     """Yield documents that are looked up together; what comes after them is not read before they are worked on."""
     some, size = list[Found](), 0
     for document in documents:
         some.append(document)
         size += _count_held(document)
         del document
-        if len(some) >= _DOCUMENTS_PER_LOOKUP or size >= _BYTES_PER_LOOKUP:
+        if len(some) >= max_documents or size >= _BYTES_PER_LOOKUP:
             yield some
             some, size = [], 0
     if some:
