@@ -192,11 +192,36 @@ def test_a_page_below_its_pictures_is_read():
     assert read_eml(message.as_bytes()).text.strip() == "The words of the page."
 
 
-def test_mail_whose_parts_cannot_be_told_apart_is_said_to_be_left_out():
+def test_mail_whose_parts_cannot_be_told_apart_is_read_as_it_is_and_said():
     mail = read_eml(b"Subject: a\nContent-Type: multipart/mixed\n\nWords without a boundary.\n")
-    assert [(each.reason, each.is_loss) for each in mail.notes] == [
-        ("its attachment 'multipart/mixed' is left out", True)
+    assert mail.text == "Words without a boundary.\n"
+    assert reasons(mail) == ["its parts cannot be told apart, so all of its body is read as text"]
+
+
+@pytest.mark.parametrize("said", ["", '; boundary="other"', "; boundary"])
+def test_parts_of_mail_are_found_without_their_right_boundary_and_that_is_said(said):
+    outer = MIMEMultipart("mixed", _subparts=[MIMEText("Größe der Bücher", "plain", "utf-8"), MIMEImage(b"x", "png")])
+    outer["Subject"] = "S"
+    written = outer.as_bytes()
+    boundary = outer.get_boundary()
+    assert boundary
+    mail = read_eml(written.replace(f'; boundary="{boundary}"'.encode(), said.encode()))
+    assert mail.text.strip() == "Größe der Bücher"
+    assert reasons(mail) == [
+        "the mark between its parts is missing or wrong; the parts were told apart by what looks like one",
+        "its attachment 'image/png' is left out",
     ]
+
+
+def test_of_alternatives_without_their_boundary_the_best_one_is_read():
+    outer = MIMEMultipart("alternative", _subparts=[MIMEText("Plain words."), MIMEText("<p>Of a page.</p>", "html")])
+    written = outer.as_bytes().replace(f'; boundary="{outer.get_boundary()}"'.encode(), b"")
+    assert read_eml(b"Subject: S\n" + written).text.strip() == "Plain words."
+
+
+def test_parts_in_each_other_without_boundaries_are_parsed_in_bounded_time():
+    mail = read_eml(b"Subject: S\n" + b"Content-Type: multipart/mixed\n\n--x\n" * 100_000 + b"\nThe words.")
+    assert mail.text.endswith("The words.")
 
 
 def test_an_attachment_inside_an_alternative_is_named():

@@ -24,6 +24,13 @@ _LOOK_BYTES = 2_000
 _BLOCK_BYTES = 2**16
 _USUAL = frozenset({"", "cp1252", "utf-8"})
 _PGP = "-----BEGIN PGP MESSAGE-----"
+# The line before a part, and the first header of the part.
+_BOUNDARY = re.compile(
+    rb"^--(?P<name>[^\s<>\"]{1,70})[ \t]*\r?\n(?=Content-[\w-]+:|MIME-Version:)", re.MULTILINE | re.IGNORECASE
+)
+_MAX_DIVIDED = 20  # parts in each other; each is parsed once more
+_NO_BOUNDARY = "the mark between its parts is missing or wrong; the parts were told apart by what looks like one"
+_NO_PARTS = "its parts cannot be told apart, so all of its body is read as text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,8 @@ def read_eml(data: bytes) -> Mail:
     if not message.keys():
         raise UnreadableDocument("it is not an e-mail: it has no header")
     _refuse_encrypted(message)
-    parts = list(_find_parts(message))
+    notes: list[Note] = []
+    parts = list(_find_parts(message, notes))
     # The body may have a name if nothing else is one.
     shown = list(filter(_is_shown, parts)) or list(filter(_is_text, parts[:1]))
     names = [_find_name(each) for each in parts if each not in shown and each.get_content_type() not in _SIGNATURES]
@@ -65,7 +73,11 @@ def read_eml(data: bytes) -> Mail:
         text=text,
         subject=read_header(message, "subject"),
         headers={name: value for name in HEADERS if (value := read_header(message, name))},
-        notes=(*(note for body in bodies for note in note_decoding(body)), *note_attachments(names)),
+        notes=(
+            *dict.fromkeys(notes),
+            *(note for body in bodies for note in note_decoding(body)),
+            *note_attachments(names),
+        ),
     )
 
 
@@ -106,25 +118,40 @@ def _refuse_encrypted(message: EmailMessage) -> None:
         )
 
 
-def _find_parts(message: EmailMessage) -> Iterator[EmailMessage]:
+def _find_parts(message: EmailMessage, notes: list[Note]) -> Iterator[EmailMessage]:
     """Yield texts and attachments: of alternatives the best one, and no pictures that a page shows."""
+    if message.get_content_maintype() == "multipart" and not message.is_multipart():
+        message = _divide(message, notes)
     kind = message.get_content_type()
     parts = cast("list[EmailMessage]", list(message.iter_parts()))
-    if message.get_content_maintype() != "multipart" or not message.is_multipart():  # the latter has no boundary
+    if message.get_content_maintype() != "multipart":
         yield message
     elif kind == "multipart/alternative":
         found = [message.get_body((each,)) for each in ("plain", "html")]
         bodies = [cast("EmailMessage", each) for each in found if each is not None]
         yield from ([each for each in bodies if _has_text(each)] or bodies)[:1]
-        inside = (each for part in parts for each in _find_parts(part))
+        inside = (each for part in parts for each in _find_parts(part, notes))
         yield from (each for each in inside if each.get_content_maintype() != "text" or each.is_attachment())
     elif kind == "multipart/related":
         root = next((each for each in parts if each.get_content_maintype() in {"text", "multipart"}), None)
-        yield from _find_parts(root) if root is not None else ()
+        yield from _find_parts(root, notes) if root is not None else ()
         yield from (each for each in parts if each is not root and each.is_attachment())
     else:
         for each in parts:
-            yield from _find_parts(each)
+            yield from _find_parts(each, notes)
+
+
+def _divide(message: EmailMessage, notes: list[Note]) -> EmailMessage:
+    """Return a message whose parts nothing divides as one with parts, or if there are no signs of them, as a text."""
+    body = cast("bytes", message.get_payload(decode=True) or b"")
+    found = _BOUNDARY.search(body) if len(notes) < _MAX_DIVIDED else None
+    kind, reason = "text/plain", _NO_PARTS
+    if found is not None:
+        boundary = found["name"].decode(errors="replace")
+        kind, reason = f'{message.get_content_type()}; boundary="{boundary}"', _NO_BOUNDARY
+    divided = _parse(f"Content-Type: {kind}\n\n".encode() + body)
+    notes.append(Note(reason=reason))
+    return divided
 
 
 def _is_shown(part: EmailMessage) -> bool:
