@@ -1,6 +1,9 @@
 """One budget of memory: what does not fit waits, a request briefly and a chunk as long as it takes; none has it all."""
 
 import asyncio
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -192,3 +195,48 @@ def test_the_chunks_of_a_caller_count_against_its_share_and_those_of_others_go_o
         return order
 
     assert asyncio.run(go()) == ["a", "chunk of b", "chunk of a"]
+
+
+# Many threads allocate at the same time, so that each would have a heap of its own; then the C library lists its heaps.
+HEAPS = """
+import ctypes, re, sys, threading
+from pathlib import Path
+from gemvec.memory import sparing_memory
+
+with sparing_memory():
+    together = threading.Barrier(16)
+    allocate = lambda: (together.wait(), bytearray(100_000), together.wait())
+    threads = [threading.Thread(target=allocate) for _ in range(16)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    library = ctypes.CDLL(None)
+    library.fopen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(library.fopen(sys.argv[1].encode(), b"w"))
+    library.malloc_info(0, file)
+    library.fclose(file)
+print(len(re.findall("<heap nr", Path(sys.argv[1]).read_text())))
+"""
+
+
+def run_alone(program, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has a heap for each thread")
+def test_threads_of_a_sparing_command_share_two_heaps(tmp_path):
+    assert int(run_alone(HEAPS, str(tmp_path / "heaps.xml"))) <= 2
+    assert int(run_alone(HEAPS.replace("with sparing_memory()", "if True"), str(tmp_path / "b"))) > 2
+
+
+def test_arrow_takes_the_memory_of_a_sparing_command_from_the_heap_of_all():
+    program = """
+from gemvec.memory import sparing_memory
+with sparing_memory():
+    import pyarrow
+print(pyarrow.default_memory_pool().backend_name)
+"""
+    assert run_alone(program).strip() == "system"

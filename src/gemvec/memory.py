@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from gemvec.errors import InvalidRequest, Overloaded
 from gemvec.figures import Figure
+from gemvec.settings import default_variable
 
 UNLIMITED = 2**62
 
@@ -27,6 +28,9 @@ _WAIT_SECONDS = 2.0
 _RETRY_SECONDS = 2.0
 # Measured memory of JSON as Python objects: each object or list, and each value after the first.
 _CONTAINER_BYTES, _VALUE_BYTES = 240, 64
+# What glibc calls the number of its heaps, and how many all threads share; each of its usual eight per processor keeps
+# free memory.
+_M_ARENA_MAX, _HEAPS = -8, 2
 
 
 def json_bytes(text: bytes) -> int:
@@ -41,6 +45,18 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:
             trim(0)
+
+
+@contextmanager
+def sparing_memory() -> Generator[None]:
+    """Let the C libraries of this process keep little free memory: for a command, before it starts threads.
+
+    Arrow, when it is first loaded meanwhile, uses the heap that everything else uses; its own keeps what was free.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
+        mallopt(_M_ARENA_MAX, _HEAPS)
+    with default_variable("ARROW_DEFAULT_MEMORY_POOL", "system"):
+        yield
 
 
 @dataclass(slots=True, eq=False)

@@ -22,6 +22,7 @@ from gemvec.cli.ray import RAY_SETTINGS, RayAddress
 from gemvec.cli.server import ServerOptions, with_server
 from gemvec.cli.watch import watch
 from gemvec.errors import BadSetting, GemvecError
+from gemvec.memory import sparing_memory
 from gemvec.settings import Settings
 
 if TYPE_CHECKING:
@@ -207,7 +208,8 @@ def _check_bulk(settings: Settings, text: str | None, *, is_watching: bool) -> P
 
 def _run(request: IndexRequest) -> IndexOutcome:
     try:
-        return request.run()
+        with sparing_memory():
+            return request.run()
     except KeyboardInterrupt:
         request.console.print("Everything done so far is kept; run the same command again to continue.")
         raise
