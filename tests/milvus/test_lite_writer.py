@@ -101,6 +101,36 @@ def test_merged_files_have_the_newest_rows_and_no_deleted_ones(uri):
         assert {row["key"]: row["text"] for row in contents(collection)} == expected
 
 
+@pytest.mark.parametrize("hashes", [2**62, 3, 1])
+def test_rows_are_told_apart_by_their_keys_also_where_the_hashes_of_keys_are_equal(uri, monkeypatch, hashes):
+    writer = sys.modules["gemvec.milvus.lite_writer"]
+    monkeypatch.setattr(writer, "_KEYS_PER_COMPARISON", 2)
+    monkeypatch.setattr(writer, "_hash_all", lambda keys: np.array([int(key[1:]) % hashes for key in keys], np.int64))
+    chosen, expected = random.Random(5), {}
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        for step in range(12):
+            rows = [make_row(number, f"text {step}") for number in chosen.sample(range(40), 7)]
+            gone = [f"k{number}" for number in chosen.sample(range(40), 3)]
+            version.upsert(rows)
+            version.delete(gone)
+            expected = {
+                key: text
+                for key, text in (expected | {each.key: each.text for each in rows}).items()
+                if key not in gone
+            }
+            assert {row["key"]: row["text"] for row in version.scan(["key", "text"])} == expected
+            assert version.count() == len(expected)
+
+
+def test_counting_reads_no_keys_to_compare_where_each_has_one_row(uri, monkeypatch):
+    with open_collection(uri, "docs", is_only_client=True) as collection:
+        version = replace(collection.create(FINGERPRINT), seal_bytes=1)
+        version.upsert([make_row(number) for number in range(50)])
+        monkeypatch.delattr(sys.modules["gemvec.milvus.lite_writer"], "_find_newest")
+        assert version.count() == 50
+
+
 def test_only_the_parts_of_a_file_that_have_the_rows_are_read(uri, monkeypatch):
     monkeypatch.setattr(sys.modules["gemvec.milvus.lite_writer"], "_PIECE_BYTES", 1)
     with open_collection(uri, "docs", is_only_client=True) as collection:

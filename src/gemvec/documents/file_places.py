@@ -24,15 +24,26 @@ _POINTER_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class FilePlace:
-    """One file.
+    """One file; as there may be very many, its path is kept as a text, a third of the size of a `Path`.
 
     Attributes:
-        path: where it is.
+        where: its path.
         name: see `Place`.
     """
 
-    path: Path
+    where: str
     name: str
+
+    @classmethod
+    def of(cls, path: Path, name: str) -> FilePlace:
+        """Return the place of a file; most often, its path and its name are one text."""
+        where = str(path)
+        return cls(name if where == name else where, name)
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.where)
 
     @property
     def size_bytes(self) -> int:
@@ -57,7 +68,7 @@ class FilePlace:
                 content=content,
                 read=self.parse,
                 read_bytes=self.size_bytes,
-                read_elsewhere=partial(_parse_equal, FilePlace(self.path.absolute(), self.name), content),
+                read_elsewhere=partial(_parse_equal, FilePlace.of(self.path.absolute(), self.name), content),
             )
         else:
             with open_file(self.path) as file:

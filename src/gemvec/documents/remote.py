@@ -105,7 +105,7 @@ class Remote:
     def _open_repository(self, address: Address, filters: Filters) -> RemoteSource:
         clone = fetch_repository(address, self._cache_dir / "repositories", self._closing)
         files, left_out = find_files(clone, filters)
-        places = [FilePlace(path, f"{address.url}/{path.relative_to(clone).as_posix()}") for path in files]
+        places = [FilePlace.of(path, f"{address.url}/{path.relative_to(clone).as_posix()}") for path in files]
         left_out.folders = [
             LeftOutFolder(source=f"{address.url}/{each.source}", reason=each.reason) for each in left_out.folders
         ]

@@ -168,7 +168,7 @@ class Sources:
 
     def _add_file(self, path: Path) -> None:
         name = self._root.name(path)
-        self._places[name] = FilePlace(path, name)
+        self._places[name] = FilePlace.of(path, name)
 
     def _add_folder(self, path: Path) -> None:
         if reason := self._walk.find_owner(path):

@@ -49,11 +49,14 @@ _ROWS_PER_BATCH, _READ_AHEAD_BYTES = 1_024, 2**20
 _PIECE_BYTES = 8 * 2**20
 # The vectors of a merged file: its index is made in memory, with a copy of them.
 _MAX_VECTOR_BYTES = 64 * 2**20
-_KEY, _ORDER = "key", "_seq"
+_VERSION = _KEY, _ORDER = "key", "_seq"
+# Keys of which several rows, or a deletion, are compared at once.
+_KEYS_PER_COMPARISON = 100_000
 # The suffix of an index, or a merged file, that is not written to its end.
 _HALF = ".part"
 
 Mask = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.int64]
 
 
 class LiteWriter(LiteCollection):
@@ -294,6 +297,11 @@ class _Rows(ABC):
         parts = [batch.column(name) for batch in self.batches([name])]
         return arrow.concat_arrays(parts) if parts else arrow.array([], arrow.string())
 
+    def hash_keys(self) -> Hashes:
+        """Return a hash of the key of each row."""
+        hashes = [_hash_all(batch.column(_KEY).to_pylist()) for batch in self.batches([_KEY])]
+        return np.concatenate([*hashes, np.array([], np.int64)])
+
     def find(self, name: str, values: Collection[str]) -> Mask:
         """Return which rows have one of `values` in column `name`."""
         wanted = arrow.array(list(values), arrow.string())
@@ -351,21 +359,58 @@ def _filter(batches: Iterator[Any], chosen: Mask) -> Iterator[Any]:
 
 
 def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
-    """Return, for each of `rows`, which are the newest of their key and were not deleted later."""
-    keys = [each.column(_KEY) for each in rows]
-    orders = [each.column(_ORDER).to_numpy(zero_copy_only=False).astype(np.int64) for each in rows]
-    ends = list(accumulate(map(len, keys)))
-    table = arrow.table({_KEY: arrow.concat_arrays(keys), _ORDER: np.concatenate(orders)})
+    """Return, for each of `rows`, which are the newest of their key and were not deleted later.
+
+    Nearly all keys have one row and were not deleted, which their hashes show; only the others are read to be compared.
+    """
+    hashes = [each.hash_keys() for each in rows]
+    live = [np.ones(len(each), dtype=np.bool_) for each in hashes]
+    doubtful = _find_doubtful(hashes, deleted)
+    for start in range(0, len(doubtful), _KEYS_PER_COMPARISON):
+        some = doubtful[start : start + _KEYS_PER_COMPARISON]
+        chosen = [_is_in(each, some) for each in hashes]
+        batches = [batch for each, mask in zip(rows, chosen, strict=True) for batch in each.filtered(mask, _VERSION)]
+        if not batches:  # the rows of what was deleted are gone
+            continue
+        ends = list(accumulate(int(mask.sum()) for mask in chosen))
+        newest = np.split(_find_newest(batches, deleted), ends[:-1])
+        for mask, places, found in zip(live, chosen, newest, strict=True):
+            mask[places] = found
+    return live
+
+
+def _find_doubtful(hashes: Sequence[Hashes], deleted: Collection[str]) -> Hashes:
+    """Return the hashes that several keys have, or one that was deleted, in ascending order."""
+    in_order = np.concatenate([*hashes, np.array([], np.int64)])
+    in_order.sort()
+    repeated = in_order[1:][in_order[1:] == in_order[:-1]]
+    return np.unique(np.concatenate((repeated, _hash_all(deleted))))
+
+
+def _hash_all(keys: Collection[str]) -> Hashes:
+    return np.fromiter(map(hash, keys), np.int64, len(keys))
+
+
+def _is_in(hashes: Hashes, wanted: Hashes) -> Mask:
+    """Return which hashes are among some that are in ascending order."""
+    places = np.searchsorted(wanted, hashes)
+    places[places == len(wanted)] = 0
+    return wanted[places] == hashes
+
+
+def _find_newest(batches: Sequence[Any], deleted: Mapping[str, int]) -> Mask:
+    """Return which rows of all batches are the newest of their key and were not deleted later."""
+    keys, orders = (arrow.concat_arrays([batch.column(name) for batch in batches]) for name in _VERSION)
+    table = arrow.table({_KEY: keys, _ORDER: orders})
     newest_first = compute.sort_indices(table, [(_KEY, "ascending"), (_ORDER, "descending")])
-    sorted_keys = table.column(_KEY).take(newest_first)
-    is_older = compute.equal(sorted_keys[1:], sorted_keys[:-1]).to_numpy()
+    sorted_keys = keys.take(newest_first)
+    is_older = compute.equal(sorted_keys[1:], sorted_keys[:-1]).to_numpy(zero_copy_only=False)
     live = np.ones(len(table), dtype=np.bool_)
     live[newest_first.to_numpy()[1:][is_older.astype(np.bool_)]] = False
-    if deleted:
-        candidates = compute.is_in(table.column(_KEY), arrow.array(list(deleted), arrow.string())).to_numpy()
-        for place in np.flatnonzero(candidates):
-            live[place] &= deleted[table.column(_KEY)[place].as_py()] <= table.column(_ORDER)[place].as_py()
-    return np.split(live, ends[:-1])
+    for place, key in enumerate(keys.to_pylist() if deleted else ()):
+        if key in deleted:
+            live[place] &= deleted[key] <= orders[place].as_py()
+    return live
 
 
 def _gather(batches: Iterator[Any], max_rows: int) -> Iterator[Any]:

@@ -30,6 +30,7 @@ from gemvec.documents.sources import Sources
 from gemvec.documents.vocabulary import describe_unknown
 from gemvec.embedding.embed import Float32Array
 from gemvec.memory import give_back
+from gemvec.milvus.ids import IdSet
 from gemvec.milvus.schema import Row, RowState
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import WORDS_VERSION, index_words
@@ -161,7 +162,7 @@ class WorkFinder:
         self.unchanged = 0
         self.bad: list[BadDocument] = []
         self.notes: list[Note] = []
-        self.seen: set[str] = set()
+        self.seen = IdSet()
         self.unreadable_sources: set[str] = set()
         self.read_bytes = 0
         self._unknown_scripts: set[str] = set()
