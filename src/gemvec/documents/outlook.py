@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.message import EmailMessage
@@ -25,7 +25,7 @@ _CLASS, _SUBJECT, _HEADERS = 0x001A, 0x0037, 0x007D
 _SENT, _DELIVERED = 0x0039, 0x0E06
 _SENDER, _SENDER_ADDRESS, _SENDER_SMTP, _SENT_FOR = 0x0C1A, 0x0C1F, 0x5D01, 0x0042
 _BODY, _RTF, _HTML = 0x1000, 0x1009, 0x1013
-_MESSAGE_CODEPAGE, _BODY_CODEPAGE = 0x3FFD, 0x3FDE
+_MESSAGE_CODEPAGE, _BODY_CODEPAGE, _LOCALE = 0x3FFD, 0x3FDE, 0x3FF1
 _NAME, _ADDRESS, _SMTP, _RECEIVER_KIND = 0x3001, 0x3003, 0x39FE, 0x0C15
 _FILE, _SHORT_FILE, _LONG_FILE, _FILE_KIND = 0x3701, 0x3704, 0x3707, 0x370E
 _FILE_FLAGS, _IS_IN_BODY, _HIDDEN = 0x3714, 0x4, 0x7FFE
@@ -37,6 +37,25 @@ _PROPERTY = Struct("<2xH4x8s")
 _EPOCH, _TICKS_PER_SECOND = datetime(1601, 1, 1, tzinfo=UTC), 10_000_000
 # Where the list of properties starts in the messages, receivers and attachments of a file.
 _MESSAGE_OFFSET, _PART_OFFSET = 32, 8
+# The code pages of Windows by language, of those that have not the one of Western Europe.
+_TAIWAN, _LANGUAGE_BITS = frozenset({0x0404, 0x0C04, 0x1404}), 0x3FF
+_CODEPAGES = {
+    0x04: 936,
+    0x11: 932,
+    0x12: 949,
+    0x08: 1253,
+    0x0D: 1255,
+    0x2A: 1258,
+    0x1E: 874,
+    **dict.fromkeys((0x02, 0x19, 0x22, 0x23, 0x2F), 1251),  # Bulgarian, Russian, Ukrainian, Belarusian, Macedonian
+    **dict.fromkeys((0x05, 0x0E, 0x15, 0x18, 0x1A, 0x1B, 0x1C, 0x24), 1250),  # languages of Central Europe
+    **dict.fromkeys((0x1F, 0x2C), 1254),
+    **dict.fromkeys((0x01, 0x20, 0x29), 1256),
+    **dict.fromkeys((0x25, 0x26, 0x27), 1257),
+}
+_WESTERN = 1252
+# What programs name when they do not know.
+_USUAL = frozenset({"cp1252", "iso8859-1", "ascii"})
 _DAMAGES = (OSError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
@@ -120,9 +139,9 @@ class _Item:
 
     def html(self) -> bytes | str:
         """Return the body as HTML; as bytes if only the HTML itself tells its encoding."""
-        data = self.data(_HTML)
-        encoding = self._find_encoding(_BODY_CODEPAGE)
-        return data.decode(encoding, errors="replace") if data and encoding else data or self.text(_HTML)
+        if data := self.data(_HTML):
+            return _decode(data, self._find_encodings(_BODY_CODEPAGE)[:1]) or data
+        return self.text(_HTML, _BODY_CODEPAGE)
 
     def number(self, number: int) -> int:
         """Return an integer or a truth value; 0 when there is no such property."""
@@ -148,17 +167,34 @@ class _Item:
         return bool(self.number(_HIDDEN) or self.number(_FILE_FLAGS) & _IS_IN_BODY)
 
     def _decode(self, data: bytes, codepage: int) -> str:
-        encoding = self._find_encoding(codepage)
-        if encoding:
-            return data.decode(encoding, errors="replace")
-        decoded = decode_text(data.rstrip(b"\0"))
+        data = data.rstrip(b"\0")
+        text = _decode(data, self._find_encodings(codepage))
+        if text is not None:
+            return text
+        decoded = decode_text(data)
         self.notes += note_decoding(decoded)
         return decoded.text
 
-    def _find_encoding(self, codepage: int) -> str:
-        """Return the encoding that a property of the message names; empty when it names none."""
+    def _find_encodings(self, codepage: int) -> list[str]:
+        """Return the encodings that properties of the message name, the most likely first."""
         message = self._above or self
-        return _name_encoding(message.number(codepage) or message.number(_MESSAGE_CODEPAGE))
+        pages = [message.number(codepage), message.number(_MESSAGE_CODEPAGE)]
+        if locale := message.number(_LOCALE):
+            language = locale & _LANGUAGE_BITS
+            pages.append(950 if locale in _TAIWAN else _CODEPAGES.get(language, _WESTERN))
+        pages.append(message.number(_BODY_CODEPAGE))
+        return list(filter(None, (_name_encoding(page) for page in dict.fromkeys(pages) if page)))
+
+
+def _decode(data: bytes, encodings: Sequence[str]) -> str | None:
+    """Return a text in the first of some encodings that it can be in; None if it can be in none of them."""
+    is_unsure = bool(encodings) and encodings[0] in _USUAL and not data.isascii()
+    for encoding in ["utf-8", *encodings] if is_unsure else encodings:
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
 
 
 def _cut_properties(storage: Storage, offset: int) -> bytes:
