@@ -72,9 +72,10 @@ def measure(case: Case) -> dict[str, Any]:
         folder = Path(name)
         path = folder / (f"document.{case.suffix}" if case.suffix else "documents")
         case.write(path, case.megabytes * MB)
-        size = sum(each.stat().st_size for each in ([path] if path.is_file() else path.iterdir()))
+        files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+        size = sum(each.stat().st_size for each in files)
         command = [sys.executable, "-m", "gemvec", "index", path.name, "--uri", str(folder / "a.db"), "--json"]
-        peak, seconds, outcome = run([*command, "--base-url", "local"], folder)
+        peak, seconds, outcome = run([*command, "--base-url", "local", *case.options], folder)
     return {
         "case": case.name,
         "megabytes": case.megabytes,

@@ -44,12 +44,14 @@ class Case:
         suffix: of its file.
         megabytes: about how large it is; of an archive, what it unpacks to.
         write: writes it to a file.
+        options: of `gemvec index`, more than the usual ones.
     """
 
     name: str
     suffix: str
     megabytes: int
     write: Callable[[Path, int], None]
+    options: tuple[str, ...] = ()
 
 
 def paragraphs() -> Iterator[str]:
@@ -494,6 +496,31 @@ def write_folder(path: Path, size: int) -> None:
         writers[kind](path / f"{number:05}.{suffixes[kind]}", int(_random.triangular(1_000, 40_000, 4_000)))
 
 
+def write_small_documents(path: Path, size: int) -> None:
+    """Write a folder of documents of a few words each, in many folders."""
+    length = 0
+    for number, text in enumerate(paragraphs()):
+        if length >= size:
+            return
+        folder = path / f"part-{number % 200}"
+        folder.mkdir(parents=True, exist_ok=True)
+        length += (folder / f"document-{number}.md").write_text(f"# Note {number}\n\n{text[:180]}\n")
+
+
+def write_code(path: Path, size: int) -> None:
+    """Write a module of many classes with methods."""
+
+    def method(step: int, text: str) -> str:
+        body = f'        """{text[:90]}"""\n        return value + {step}  # {text[90:150]}\n\n'
+        return f"    def step_{step}(self, value):\n{body}"
+
+    parts = (
+        f"class Thing{number}:\n" + "".join(method(step, text) for step in range(6))
+        for number, text in enumerate(paragraphs())
+    )
+    fill(path, parts, size, '"""A module."""\n\n')
+
+
 CASES = (
     Case(name="text, many lines", suffix="txt", megabytes=50, write=write_text),
     Case(name="text, one line", suffix="txt", megabytes=50, write=write_line),
@@ -506,6 +533,13 @@ CASES = (
     Case(name="HTML, one block of code", suffix="html", megabytes=20, write=write_page_code),
     Case(name="HTML, one paragraph", suffix="html", megabytes=20, write=write_page_inline),
     Case(name="Markdown", suffix="md", megabytes=50, write=write_markdown),
+    Case(
+        name="Markdown, nothing in the cache",
+        suffix="md",
+        megabytes=4,
+        write=write_markdown,
+        options=("--embedding-cache-bytes", "0"),
+    ),
     Case(name="Markdown, list items", suffix="md", megabytes=20, write=write_markdown_lists),
     Case(name="Markdown with HTML", suffix="md", megabytes=20, write=write_markdown_html),
     Case(name="reStructuredText", suffix="rst", megabytes=20, write=write_rst),
@@ -532,5 +566,7 @@ CASES = (
     Case(name="EPUB, one chapter", suffix="epub", megabytes=20, write=write_book),
     Case(name="PDF, 3,000 pages", suffix="pdf", megabytes=10, write=write_pdf),
     Case(name="PDF, one picture", suffix="pdf", megabytes=300, write=write_pdf_picture),
+    Case(name="Python", suffix="py", megabytes=20, write=write_code, options=("--code",)),
     Case(name="a folder of 4,000 documents", suffix="", megabytes=48, write=write_folder),
+    Case(name="a folder of 50,000 small documents", suffix="", megabytes=10, write=write_small_documents),
 )

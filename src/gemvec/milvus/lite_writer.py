@@ -103,10 +103,10 @@ class LiteWriter(LiteCollection):
     ) -> Iterator[dict[str, Any]]:
         """Yield `fields` of every row, or of those whose `column` has one of `values`."""
         rows = self._open_rows()
+        chosen = [some.find(column, values) for some in rows] if column else None
         encoded = [field.name for field in self.schema.fields if field.dtype.name == "JSON" and field.name in fields]
-        for some, live in zip(rows, self._find_live(rows), strict=True):
-            chosen = live & some.find(column, values) if column else live
-            for batch in some.filtered(chosen, fields):
+        for some, mask in zip(rows, self._find_live(rows, chosen), strict=True):
+            for batch in some.filtered(mask, fields):
                 for row in batch.to_pylist():
                     yield row | {name: json.loads(row[name]) for name in encoded}
 
@@ -147,11 +147,11 @@ class LiteWriter(LiteCollection):
         ]
         return [*files, _TableRows(self._memtable.to_arrow_table())]
 
-    def _find_live(self, rows: Sequence[_Rows]) -> list[Mask]:
+    def _find_live(self, rows: Sequence[_Rows], chosen: Sequence[Mask] | None = None) -> list[Mask]:
         deleted = self._delta_index.snapshot
         for key, (order, _) in self._memtable.delete_index_snapshot().items():
             deleted[key] = max(order, deleted.get(key, -1))
-        return _find_live(rows, deleted)
+        return _find_live(rows, deleted, chosen)
 
     # What the engine calls after rows have been put into a file.
 
@@ -358,33 +358,43 @@ def _filter(batches: Iterator[Any], chosen: Mask) -> Iterator[Any]:
             yield batch if some.all() else batch.filter(arrow.array(some))
 
 
-def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int]) -> list[Mask]:
-    """Return, for each of `rows`, which are the newest of their key and were not deleted later.
+def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int], chosen: Sequence[Mask] | None = None) -> list[Mask]:
+    """Return, for each of `rows`, which of those that are chosen are the newest of their key and not deleted later.
 
     Nearly all keys have one row and were not deleted, which their hashes show; only the others are read to be compared.
+
+    Args:
+        rows: all that there are.
+        deleted: when keys were deleted.
+        chosen: which rows to return at most; None for all.
     """
     hashes = [each.hash_keys() for each in rows]
-    live = [np.ones(len(each), dtype=np.bool_) for each in hashes]
-    doubtful = _find_doubtful(hashes, deleted)
+    live = [mask.copy() for mask in chosen] if chosen else [np.ones(len(each), dtype=np.bool_) for each in hashes]
+    doubtful = _find_doubtful(hashes, deleted, chosen)
     for start in range(0, len(doubtful), _KEYS_PER_COMPARISON):
         some = doubtful[start : start + _KEYS_PER_COMPARISON]
-        chosen = [_is_in(each, some) for each in hashes]
-        batches = [batch for each, mask in zip(rows, chosen, strict=True) for batch in each.filtered(mask, _VERSION)]
+        places = [_is_in(each, some) for each in hashes]
+        batches = [batch for each, mask in zip(rows, places, strict=True) for batch in each.filtered(mask, _VERSION)]
         if not batches:  # the rows of what was deleted are gone
             continue
-        ends = list(accumulate(int(mask.sum()) for mask in chosen))
+        ends = list(accumulate(int(mask.sum()) for mask in places))
         newest = np.split(_find_newest(batches, deleted), ends[:-1])
-        for mask, places, found in zip(live, chosen, newest, strict=True):
-            mask[places] = found
+        for mask, place, found in zip(live, places, newest, strict=True):
+            mask[place] &= found
     return live
 
 
-def _find_doubtful(hashes: Sequence[Hashes], deleted: Collection[str]) -> Hashes:
-    """Return the hashes that several keys have, or one that was deleted, in ascending order."""
-    in_order = np.concatenate([*hashes, np.array([], np.int64)])
+def _find_doubtful(hashes: Sequence[Hashes], deleted: Collection[str], chosen: Sequence[Mask] | None) -> Hashes:
+    """Return the hashes of chosen rows that other rows have, too, or a key that was deleted, in ascending order."""
+    gone = _hash_all(deleted)
+    if chosen is not None:
+        asked = np.unique(np.concatenate([each[mask] for each, mask in zip(hashes, chosen, strict=True)]))
+        hashes = [each[_is_in(each, asked)] for each in hashes]
+        gone = gone[_is_in(gone, asked)]
+    in_order = np.concatenate(hashes)
     in_order.sort()
     repeated = in_order[1:][in_order[1:] == in_order[:-1]]
-    return np.unique(np.concatenate((repeated, _hash_all(deleted))))
+    return np.unique(np.concatenate((repeated, gone)))
 
 
 def _hash_all(keys: Collection[str]) -> Hashes:
@@ -393,6 +403,8 @@ def _hash_all(keys: Collection[str]) -> Hashes:
 
 def _is_in(hashes: Hashes, wanted: Hashes) -> Mask:
     """Return which hashes are among some that are in ascending order."""
+    if not len(wanted):
+        return np.zeros(len(hashes), dtype=np.bool_)
     places = np.searchsorted(wanted, hashes)
     places[places == len(wanted)] = 0
     return wanted[places] == hashes
