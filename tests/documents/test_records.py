@@ -234,6 +234,53 @@ def test_a_zero_in_a_row_costs_no_other_row(tmp_path):
     assert [each.text for each in read(tmp_path / "a.csv")][:3] == ["good one", "bad row", "good too"]
 
 
+GOOD = [
+    json.dumps({"id": number, "text": f"text {number} {{[", "inner": [{"text": "x"}, {"text": "y"}]})
+    for number in range(3)
+]
+
+
+@pytest.mark.parametrize("joint", [",", ",\n", " ,\n  "])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"id": 9,, "text": "two commas"}',
+        '{"id": 9, "text": "no colon", "inner" [{"text": "x"}, {"text": "y"}]}',
+        "{'id': 9, 'text': 'other quotes'}",
+        '{"id": 9, "text": undefined, "inner": [{"text": "x"}, {"text": "y"}]}',
+        '{"id": 9, "text": "a comma behind",}',
+        '{"id": 9, "text": "he said "yes, no" and left"}',
+        '{"id": 9, "text": "a \\q wrong escape", "inner": {"text": "}"}}',
+        '{"id": ' + "9" * 5_000 + ', "text": "a number without end"}',
+    ],
+)
+def test_an_object_of_a_list_that_is_not_json_costs_only_itself(tmp_path, bad, joint):
+    path = tmp_path / "a.json"
+    path.write_text("[" + joint.join([*GOOD[:2], bad, GOOD[2]]) + "]")
+    found = read(path)
+    assert [each.id for each in found if isinstance(each, Document)] == ["a.json#0", "a.json#1", "a.json#2"]
+    (left_out,) = [each for each in found if isinstance(each, BadDocument)]
+    assert left_out.place == "record 3"
+    assert left_out.reason.startswith("it is not JSON: ")
+    path.write_text("[" + joint.join([bad, GOOD[0], bad]) + "]")
+    assert [type(each) for each in read(path)] == [BadDocument, Document, BadDocument]
+
+
+@pytest.mark.parametrize(
+    "bad", ['{"text": "never closed"', '{"text": [1}', '"text', '{"text": "one quote"too"}', '{"text": "a\nb } c"}']
+)
+def test_what_follows_a_value_whose_end_is_not_sure_is_left_out_and_said(tmp_path, bad):
+    (tmp_path / "a.json").write_text(f"[{GOOD[0]}, {bad}, {GOOD[1]}]")
+    with pytest.raises(UnreadableDocument, match="it is not JSON: "):
+        read(tmp_path / "a.json")
+
+
+def test_an_object_that_is_not_json_and_long_costs_only_itself(tmp_path):
+    bad = '{"text": "' + "word " * 500_000 + '",, "id": 9}'
+    (tmp_path / "a.json").write_text("[" + ",".join([GOOD[0], bad, GOOD[1]] * 2) + "]")
+    assert [type(each) for each in read(tmp_path / "a.json")] == [Document, BadDocument, Document] * 2
+
+
 def test_objects_that_follow_each_other_in_a_json_file_are_documents(tmp_path):
     (tmp_path / "a.json").write_text('{"id": 1, "text": "one"}\n{"id": 2, "text": "two"}{"id": 3, "text": "three"}\n')
     assert [each.text for each in read(tmp_path / "a.json")] == ["one", "two", "three"]

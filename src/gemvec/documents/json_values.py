@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from gemvec.documents.text import UnreadableDocument
@@ -21,6 +22,10 @@ _MAX_TOKEN_CHARACTERS = 16
 _TEXT_GOES_ON = "Unterminated string"
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _SPACE = re.compile(r"[ \t\n\r]*")
+# Brackets outside of texts; a text that does not end ends with its line, as no text of JSON goes over one.
+_BRACKET = re.compile(r'"(?:[^"\\\n]|\\.)*+(?:"|(?=\n)|\Z)|[\[\]{}]')
+_OPENING, _CLOSING = frozenset("{["), frozenset("}]")
+_BELOW = re.compile(r"[ \t\n\r]*(?:,[ \t\n\r]*(?P<next>[^ \t\n\r])|(?P<end>\]))")
 
 _decode = json.JSONDecoder().raw_decode
 
@@ -32,6 +37,13 @@ def has_many_values(text: str) -> bool:
 
 def _may_have_many(text: str) -> bool:
     return len(text) > _MAX_VALUES and sum(map(text.count, ",[{")) > _MAX_VALUES
+
+
+@dataclass(frozen=True, slots=True)
+class BadValue:
+    """An element of a list that is not JSON, and why."""
+
+    reason: str
 
 
 class JsonValues:
@@ -56,7 +68,7 @@ class JsonValues:
         self.is_list = self._next() == "["
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the values.
+        """Yield the values; a `BadValue` for an object of a list that is not JSON, if it is sure where it ends.
 
         Raises:
             UnreadableDocument: it is not JSON from here on, neither a list nor an object, or a value is too large.
@@ -66,11 +78,11 @@ class JsonValues:
             return
         self._place += 1
         if self._next() != "]":
-            yield self._read()
+            yield self._read_element()
             while self._next() == ",":
                 self._place += 1
                 self._next()
-                yield self._read()
+                yield self._read_element()
         if self._next() != "]":
             raise self._fail("Expecting ',' delimiter", self._place)
         self._place += 1
@@ -97,6 +109,30 @@ class JsonValues:
             self._place = found.end() if found else self._place
             if self._place < len(self._text) or not self._read_more(_BLOCK_CHARACTERS):
                 return self._text[self._place : self._place + 1]
+
+    def _read_element(self) -> Any:
+        try:
+            return self._read()
+        except UnreadableDocument as error:
+            if not self._skip_object():
+                raise
+            return BadValue(str(error))
+
+    def _skip_object(self) -> bool:
+        """Go to the end of an object that is not JSON; return whether another object, or the list's end, is below."""
+        while self._text.startswith("{", self._place):
+            end = _find_end(self._text, self._place)
+            below = _BELOW.match(self._text, end) if end else None
+            if below is not None:
+                self._place = end
+                return below["end"] is not None or below["next"] == "{"
+            if self._is_all or (end and self._text[end:].strip(" \t\n\r,")):
+                return False
+            try:
+                self._read_as_much_again()
+            except UnreadableDocument:
+                return False
+        return False
 
     def _read(self) -> Any:
         """Read one value; as much more of the file as there is already, until that is enough."""
@@ -139,3 +175,16 @@ class JsonValues:
 
     def _fail(self, message: str, place: int) -> UnreadableDocument:
         return UnreadableDocument(f"it is not JSON: {message} (character {self._left + place + 1:,})")
+
+
+def _find_end(text: str, start: int) -> int:
+    """Return where the bracket at `start` is closed; 0 if it is not."""
+    depth = 0
+    for found in _BRACKET.finditer(text, start):
+        if found[0] in _OPENING:
+            depth += 1
+        elif found[0] in _CLOSING:
+            depth -= 1
+            if not depth:
+                return found.end()
+    return 0

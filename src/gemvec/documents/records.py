@@ -13,7 +13,7 @@ from typing import IO, Any, AnyStr, cast
 
 from gemvec.documents.content import refuse_large_text
 from gemvec.documents.document import BadDocument, Document, to_json
-from gemvec.documents.json_values import TOO_MANY_VALUES, JsonValues, has_many_values
+from gemvec.documents.json_values import TOO_MANY_VALUES, BadValue, JsonValues, has_many_values
 from gemvec.documents.readers import note_guess
 from gemvec.documents.tables import TableRow, open_table
 from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, find_encoding, fold, is_damaged_utf8
@@ -170,6 +170,8 @@ def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> D
 
 
 def _read_value(record: Any, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
+    if isinstance(record, BadValue):
+        return BadDocument(source=source, place=place, reason=record.reason)
     if not isinstance(record, dict):
         return BadDocument(source=source, place=place, reason="it is not a JSON object")
     return fields.to_document(cast("dict[str, Any]", record), source=source, place=place)
