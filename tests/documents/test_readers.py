@@ -282,6 +282,30 @@ def test_html_among_markdown_is_read_and_lines_keep_their_numbers():
     assert not [line for line in lines if "<p a" in line or "details" in line]
 
 
+def test_blank_lines_in_the_code_of_html_in_markdown_do_not_end_it():
+    page = """<div><pre><code><span class="k">def</span> f():
+
+    <span class="k">return</span> &quot;x&quot;
+
+</code></pre>
+<h2>Below</h2></div>
+
+## Markdown
+
+More words of it.
+
+And others.
+
+- One
+- Two
+- Three
+"""
+    text = read_markdown(page.encode()).text
+    assert 'def f():\n\n    return "x"' in text
+    assert "## Below\n" in text
+    assert "## Markdown\n\nMore words" in text
+
+
 @pytest.mark.parametrize(
     ("written", "shown"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from functools import partial
 
 from gemvec.documents.blocks import find_blocks, find_html, find_prose
@@ -40,7 +41,7 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
     if not _ANY_TAG.search(text) and not ENTITY.search(text):
         return text, True
     lines = text.split("\n")
-    spans = find_html(text)
+    spans = _close_code(find_html(text), lines)
     written = sum(bool(line.strip()) for line in lines)
     in_html = sum(bool(line.strip()) for start, end in spans for line in lines[start:end])
     if in_html > _PAGE_SHARE * written:
@@ -55,6 +56,23 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
         lines[place] = strip_tags(lines[place])
     made = "\n".join(lines)
     return made.translate(_AS_SEEN) if spans else made, has_numbers
+
+
+def _close_code(spans: list[tuple[int, int]], lines: list[str]) -> list[tuple[int, int]]:
+    """Return blocks of HTML with the rest of their code, which a blank line would end in Markdown."""
+    ends = [place for place, line in enumerate(lines) if "</pre>" in line]
+    closed: list[tuple[int, int]] = []
+    for start, found in spans:
+        end = found
+        if closed and start < closed[-1][1]:
+            continue
+        block = "\n".join(lines[start:end])
+        if block.rfind("<pre") > block.rfind("</pre>") and (below := bisect_left(ends, end)) < len(ends):
+            end = ends[below] + 1
+            while end < len(lines) and lines[end].strip():
+                end += 1
+        closed.append((start, end))
+    return closed
 
 
 _MODULE_LINE = re.compile(r"^(?:import|export)\b.*(?:from\s+[\"'].*|[\"'];?|[={(].*)$")
