@@ -51,7 +51,9 @@ _MARKUP = re.compile(
     r"!\[\[[^\]]*\]\]|!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])|</?[A-Za-z][^<>]*>|<!--.*?-->|https?://\S+|&\w+;",
     re.DOTALL,
 )
-_WORD = re.compile(r"\w+")
+# Each character of a script without spaces: its words go on behind a mark of emphasis, which pandoc does not write.
+_WITHOUT_SPACES = "\u0e01-\u0eff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_WITHOUT_SPACES}]|[^\W{_WITHOUT_SPACES}]+")
 _PAGE = re.compile(r"\s*<(?=.*</h[12]>)", re.DOTALL)
 
 
