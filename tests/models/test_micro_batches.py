@@ -29,7 +29,7 @@ def make_queue(**limits):
 
 def drain(queue):
     """Return the micro-batches left, in order."""
-    return list(iter(queue.next_micro_batch, []))
+    return list(iter(lambda: queue.next_micro_batch(0.0), []))
 
 
 class Line(RuleBasedStateMachine):
@@ -55,7 +55,7 @@ class Line(RuleBasedStateMachine):
 
     @rule()
     def take(self):
-        items = self.queue.next_micro_batch()
+        items = self.queue.next_micro_batch(self.now)
         assert bool(items) == bool(self.waiting)
         for item in items:
             assert item.token_ids is item.call.token_ids[item.row]
@@ -95,7 +95,7 @@ def test_of_a_very_large_call_only_some_texts_stand_in_line_and_each_is_taken_on
     queue, call = make_queue(), make_call(*[1 + row % 60 for row in range(5 * MAX_QUEUED)])
     queue.add(call, 0.0)
     taken = []
-    while items := queue.next_micro_batch():
+    while items := queue.next_micro_batch(0.0):
         assert len(call.waiting()) <= MAX_QUEUED
         assert call.waiting() or not call.waiting_tokens
         taken += [item.row for item in items]
@@ -108,8 +108,8 @@ def test_a_very_large_call_that_is_dropped_leaves_nothing_behind():
     call = make_call(*[8] * (3 * MAX_QUEUED))
     queue.add(call, 0.0)
     queue.add(other, 0.0)
-    queue.next_micro_batch()
-    queue.next_micro_batch()
+    queue.next_micro_batch(0.0)
+    queue.next_micro_batch(0.0)
     queue.drop(call)
     assert queue.waiting_tokens == 0
     assert drain(queue) == []
@@ -133,7 +133,7 @@ def test_a_short_call_passes_a_long_one_and_is_not_filled_up_with_its_texts():
     queue.add(make_call(*[8] * 100), 0.0)
     query = make_call(8)
     queue.add(query, 0.01)
-    assert [item.call for item in queue.next_micro_batch()] == [query]
+    assert [item.call for item in queue.next_micro_batch(0.0)] == [query]
 
 
 def test_an_interactive_call_passes_a_batch_job_however_long_that_has_waited():
@@ -151,7 +151,7 @@ def test_a_long_call_that_has_waited_its_time_passes_later_short_ones():
     for now in count():  # short calls keep coming, faster than they are computed
         for _ in range(10):
             queue.add(make_call(8), now / 10)
-        if queue.next_micro_batch()[0].call is bulk:
+        if queue.next_micro_batch(0.0)[0].call is bulk:
             break
         assert now < 1000, "the long call starves"
 
@@ -171,7 +171,7 @@ def test_a_caller_does_not_make_up_for_turns_when_it_asked_for_nothing():
     queue = make_queue()
     queue.add(make_call(*[8] * 800, caller="steady"), 0.0)
     for _ in range(50):
-        queue.next_micro_batch()
+        queue.next_micro_batch(0.0)
     queue.add(make_call(*[8] * 800, caller="late"), 0.1)
     turns = [micro_batch[0].call.caller for micro_batch in drain(queue)][:20]
     assert 9 <= turns.count("steady") <= 11
@@ -185,7 +185,7 @@ def test_a_stream_of_new_callers_does_not_starve_an_old_one():
         queue.add(make_call(*[8] * 8, caller=f"first {number}"), 0.1)
     for number in range(400):
         queue.add(make_call(*[8] * 8, caller=str(number)), 0.1)
-        queue.next_micro_batch()
+        queue.next_micro_batch(0.0)
     assert old.waiting_tokens < 0.8 * old.tokens, "although the new ones alone keep the model busy"
 
 
@@ -204,8 +204,8 @@ def test_a_faster_machine_makes_a_long_call_wait_less():
     for queue in (slow, fast):
         queue.add(make_call(*[8] * 100), 0.0)
         queue.add(make_call(8), 0.5)
-    assert len(slow.next_micro_batch()) == 1
-    assert len(fast.next_micro_batch()) == 8
+    assert len(slow.next_micro_batch(0.0)) == 1
+    assert len(fast.next_micro_batch(0.0)) == 8
 
 
 @pytest.mark.parametrize(
@@ -216,14 +216,28 @@ def test_a_slower_machine_computes_smaller_micro_batches(tokens_a_second, budget
     for _ in range(100):
         queue.note_speed(tokens_a_second, 1.0)
     queue.add(make_call(*[8] * 1000), 0.0)
-    assert sum(item.length for item in queue.next_micro_batch()) == budget
+    assert sum(item.length for item in queue.next_micro_batch(0.0)) == budget
+
+
+@pytest.mark.parametrize(("asked_at", "budget"), [(None, 1024), (0.0, 1024), (85.0, 1024), (95.0, 512), (100.0, 512)])
+def test_micro_batches_of_batch_jobs_are_larger_while_nobody_asks(asked_at, budget):
+    queue = make_queue(token_budget=1024)
+    for _ in range(100):
+        queue.note_speed(12_000, 1.0)
+    if asked_at is not None:
+        queue.add(make_call(8), asked_at)
+        queue.next_micro_batch(asked_at)
+    queue.add(make_call(*[8] * 1000, priority=Priority.BATCH), 90.0)
+    assert sum(item.length for item in queue.next_micro_batch(100.0)) == budget
+    queue.add(make_call(*[8] * 1000), 100.0)
+    assert sum(item.length for item in queue.next_micro_batch(100.0)) == 512
 
 
 def test_a_small_budget_is_kept_however_slow_the_machine():
     queue = make_queue(token_budget=300)
     queue.note_speed(10, 1000.0)
     queue.add(make_call(*[10] * 1000), 0.0)
-    assert len(queue.next_micro_batch()) == 300 // 12
+    assert len(queue.next_micro_batch(0.0)) == 300 // 12
 
 
 def test_short_queries_count_little_in_the_estimate_of_speed():
@@ -232,7 +246,7 @@ def test_short_queries_count_little_in_the_estimate_of_speed():
         queue.note_speed(50_000, 1.0)
         queue.note_speed(1, 0.001)
     queue.add(make_call(*[8] * 1000), 0.0)
-    assert sum(item.length for item in queue.next_micro_batch()) == 1024
+    assert sum(item.length for item in queue.next_micro_batch(0.0)) == 1024
 
 
 def test_too_many_waiting_tokens_are_refused_until_they_are_taken():
@@ -242,7 +256,7 @@ def test_too_many_waiting_tokens_are_refused_until_they_are_taken():
         queue.add(make_call(60), 0.0)
     assert refusal.value.retry_after_seconds >= 1
     assert queue.waiting_tokens == 60
-    queue.next_micro_batch()
+    queue.next_micro_batch(0.0)
     queue.add(make_call(60), 0.0)
 
 
@@ -257,14 +271,14 @@ def test_the_longer_the_line_the_later_to_retry():
 def test_a_call_beyond_the_limit_is_taken_when_nothing_waits():
     queue = make_queue(max_waiting_tokens=10)
     queue.add(make_call(40), 0.0)
-    assert queue.next_micro_batch()
+    assert queue.next_micro_batch(0.0)
 
 
 def test_dropping_a_call_that_is_all_taken_changes_nothing():
     queue = make_queue()
     call = make_call(8)
     queue.add(call, 0.0)
-    queue.next_micro_batch()
+    queue.next_micro_batch(0.0)
     queue.drop(call)
     assert queue.waiting_tokens == 0
-    assert queue.next_micro_batch() == []
+    assert queue.next_micro_batch(0.0) == []

@@ -20,6 +20,8 @@ async def embed_ahead(
 ) -> None:
     """Embed and write groups in order; while one is read or written, the model works on others.
 
+    The next group is read before it is needed: those in flight share micro-batches, so all may end at the same time.
+
     Args:
         groups: what to embed; advanced in a thread.
         embed: starts the model on a group.
@@ -31,18 +33,24 @@ async def embed_ahead(
     """
     in_flight: deque[tuple[Group, asyncio.Future[Vectors]]] = deque()
 
-    async def write_first() -> None:
-        group, vectors = in_flight[0]
-        await asyncio.to_thread(write, group, await vectors)
-        in_flight.popleft()
+    async def read() -> Group | None:
+        return await asyncio.to_thread(next, groups, None)
+
+    def start(group: Group) -> None:
+        in_flight.append((group, asyncio.ensure_future(embed(group))))
 
     try:
-        while (group := await asyncio.to_thread(next, groups, None)) is not None:
-            in_flight.append((group, asyncio.ensure_future(embed(group))))
-            if len(in_flight) > ahead or in_flight[0][1].done():
-                await write_first()
-        while in_flight:
-            await write_first()
+        upcoming = await read()
+        while in_flight or upcoming is not None:
+            while upcoming is not None and len(in_flight) <= ahead and not (in_flight and in_flight[0][1].done()):
+                start(upcoming)
+                upcoming = await read()
+            vectors = await in_flight[0][1]
+            group, _ = in_flight.popleft()
+            if upcoming is not None:  # the model does not wait for what is written
+                start(upcoming)
+            await asyncio.to_thread(write, group, vectors)
+            upcoming = None if upcoming is None else await read()
     finally:
         for _, vectors in in_flight:
             vectors.cancel()

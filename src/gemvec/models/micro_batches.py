@@ -12,6 +12,7 @@ of usual size.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -36,6 +37,8 @@ _MAX_GAP_TOKENS = 16
 # the budget is halved until it fits, but not below this many tokens, where throughput would suffer.
 _MAX_SECONDS = 0.045
 _MIN_BUDGET = 256
+# The same for batch jobs when nobody has asked for so long: small micro-batches cost them up to a tenth of their rate.
+_UNHURRIED_SECONDS, _QUIET_SECONDS = 0.09, 10.0
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
 # Most texts of one call that are queued at a time: enough to find neighbours of nearly the same length. The next ones
@@ -182,6 +185,7 @@ class Queue:
         self._lanes: dict[tuple[Priority, bool], list[Item]] = {}  # the shortest first
         self._serial = 0
         self._speed = _FIRST_GUESS
+        self._asked_at = -math.inf  # when the last interactive call came
         self.waiting_tokens = 0
 
     def add(self, call: Call, now: float) -> None:
@@ -199,6 +203,8 @@ class Queue:
         if is_full or (own_tokens and own_tokens + call.tokens > self._max_waiting_tokens * _CALLER_SHARE):
             seconds = self.waiting_tokens / (self._speed * self._streams)
             raise Overloaded(retry_after_seconds=min(max(seconds, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS))
+        if call.priority is Priority.INTERACTIVE:
+            self._asked_at = now
         call.arrive(self._serial, now + _DEADLINE_FACTOR * call.tokens / (self._speed * self._streams))
         self._serial += len(call.token_ids)
         self.waiting_tokens += call.tokens
@@ -218,13 +224,19 @@ class Queue:
             del lane[bisect_left(lane, item)]
         self._take(call, waiting)
 
-    def next_micro_batch(self) -> list[Item]:
-        """Take the next micro-batch, shortest text first; it is empty if nothing waits."""
+    def next_micro_batch(self, now: float) -> list[Item]:
+        """Take the next micro-batch, shortest text first; it is empty if nothing waits.
+
+        Args:
+            now: seconds on the clock of `add`.
+        """
         if not self._callers:
             return []
         callers, anchor = self._next_item()
         lane = self._lane(anchor.call)
-        start, end = self._neighbours(lane, bisect_left(lane, anchor))
+        is_hurried = anchor.call.priority is Priority.INTERACTIVE or now - self._asked_at < _QUIET_SECONDS
+        budget = self._budget(_MAX_SECONDS if is_hurried else _UNHURRIED_SECONDS)
+        start, end = _neighbours(lane, bisect_left(lane, anchor), budget)
         chosen = lane[start:end]
         del lane[start:end]
         for call, items in by_call(chosen):
@@ -255,13 +267,13 @@ class Queue:
         share = seconds / (seconds + _MEMORY_SECONDS)
         self._speed += share * (tokens / max(seconds, 1e-6) - self._speed)
 
-    def _budget(self) -> int:
+    def _budget(self, max_seconds: float) -> int:
         """Return how many tokens, with padding, a micro-batch may have at the current speed.
 
         The budget is halved, not fitted exactly, because kernels are compiled for each shape of a micro-batch.
         """
         budget = self._token_budget
-        while budget >= 2 * _MIN_BUDGET and budget > self._speed * _MAX_SECONDS:
+        while budget >= 2 * _MIN_BUDGET and budget > self._speed * max_seconds:
             budget //= 2
         return budget
 
@@ -288,17 +300,17 @@ class Queue:
         if not calls:
             del self._callers[call.priority, call.caller]
 
-    def _neighbours(self, lane: Sequence[Item], anchor: int) -> tuple[int, int]:
-        """Return the range of the lane around the item at `anchor`: shorter items, then longer ones that fit."""
-        budget = self._budget()
-        start, end = anchor, anchor + 1
-        shortest = longest = lane[anchor].length
-        while start and _fits(lane[start - 1].length, longest, end - start + 1, budget):
-            start -= 1
-            shortest = lane[start].length
-        while end < len(lane) and _fits(shortest, lane[end].length, end - start + 1, budget):
-            end += 1
-        return start, end
+
+def _neighbours(lane: Sequence[Item], anchor: int, budget: int) -> tuple[int, int]:
+    """Return the range of the lane around the item at `anchor`: shorter items, then longer ones that fit."""
+    start, end = anchor, anchor + 1
+    shortest = longest = lane[anchor].length
+    while start and _fits(lane[start - 1].length, longest, end - start + 1, budget):
+        start -= 1
+        shortest = lane[start].length
+    while end < len(lane) and _fits(shortest, lane[end].length, end - start + 1, budget):
+        end += 1
+    return start, end
 
 
 def _fits(shortest: int, longest: int, rows: int, budget: int) -> bool:

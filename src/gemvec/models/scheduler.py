@@ -222,7 +222,7 @@ class Scheduler:
         """Wait for work; an empty list means that there will be none."""
         with self._changed:
             while not self._is_abandoned:
-                items = self._queue.next_micro_batch()
+                items = self._queue.next_micro_batch(time.monotonic())
                 _note_start(items)
                 if items or self._is_closing:
                     return items
