@@ -1,8 +1,10 @@
 """Passages with their neighbours, one passage a document, and the places of a query's words."""
 
 import asyncio
+import re
 
 import pytest
+from msgspec import structs
 
 from counting_embedder import CountingEmbedder
 from gemvec.errors import InvalidRequest
@@ -115,3 +117,22 @@ def test_a_wrong_context_is_refused(indexed, context):
 )
 def test_the_words_of_a_query_are_found_in_a_text(query, text, found):
     assert [text[start:end] for start, end in find_highlights(query, text)] == found
+
+
+class _KnowsOnlyEnglish(CountingEmbedder):
+    async def embed(self, model, requests, **options):
+        read = [structs.replace(each, text=re.sub(r"[^\x00-\x7f]+", "unk", each.text)) for each in requests]
+        return await super().embed(model, read, **options)
+
+
+def test_words_decide_a_hybrid_search_in_a_script_that_the_model_does_not_know(collection):
+    embedder = _KnowsOnlyEnglish()
+    documents = [Document(id="other", text="unk"), Document(id="named", text="The capital is ከተማ as all say.")]
+    asyncio.run(ingest(collection, embedder, documents))
+
+    def find(knows_script):
+        hits = asyncio.run(search(collection, embedder, "ከተማ", hybrid=True, knows_script=knows_script))
+        return [hit.document_id for hit in hits]
+
+    assert find(knows_script=True) == ["other", "named"]
+    assert find(knows_script=False) == ["named", "other"]

@@ -108,8 +108,9 @@ async def _search(settings: Settings, choice: EmbedderChoice, query: str, option
                 wanted = await asyncio.to_thread(opened.get_fingerprint, stored.dimensionality)
                 stored.check(wanted, collection=collection.name)
             if script := Vocabulary(opened.tokenizer_file).find_unknown_script(query):
-                announce(f"Note: {describe_unknown(script, 'the query')}.")
-            return await search_collection(collection, opened.embedder, query, **options)
+                by_words = "; the passages are ordered by the words of the query" if options["hybrid"] else ""
+                announce(f"Note: {describe_unknown(script, 'the query')}{by_words}.")
+            return await search_collection(collection, opened.embedder, query, **options, knows_script=not script)
 
 
 async def _rerank(settings: Settings, query: str, hits: list[Hit]) -> list[Hit]:

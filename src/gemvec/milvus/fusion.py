@@ -17,6 +17,9 @@ DENSE_SHARE = 0.7
 DOCUMENT_DENSE_SHARE = 0.5
 # The same for a query that names something by its exact name, which a model cuts into pieces and hardly knows.
 IDENTIFIER_DENSE_SHARE = 0.5
+# The same for a query in a script that the model does not know: its vector is the same for all such queries, and near
+# those of all texts in such scripts.
+UNKNOWN_DENSE_SHARE = 0.1
 # Names are told by their signs alone: words that look like names (`YouTube`, `example.com`) count as names, and names
 # that look like words (`kebab-case`, `ENOENT`) do not.
 _IDENTIFIER = re.compile(

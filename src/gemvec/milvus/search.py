@@ -16,7 +16,7 @@ from gemvec.milvus.collection import Collection
 from gemvec.milvus.connection import call_milvus
 from gemvec.milvus.context import join_neighbours
 from gemvec.milvus.embed import embed_query
-from gemvec.milvus.fusion import count_candidates, find_dense_share, fuse
+from gemvec.milvus.fusion import UNKNOWN_DENSE_SHARE, count_candidates, find_dense_share, fuse
 from gemvec.milvus.hit import Hit
 from gemvec.milvus.version import CollectionVersion
 from gemvec.milvus.words import query_words
@@ -41,6 +41,7 @@ async def search(
     by_document: bool = False,
     context: int = 0,
     task_type: TaskType = TaskType.RETRIEVAL_QUERY,
+    knows_script: bool = True,
 ) -> list[Hit]:
     """Return the passages nearest to a query, best first.
 
@@ -58,6 +59,7 @@ async def search(
         context: join this many passages before and after each one to its text; passages that stand in the text of a
             better one are left out.
         task_type: what the query is, one of `QUERY_TASKS`; CODE_RETRIEVAL_QUERY asks for source code.
+        knows_script: whether the model knows the script of the query; if not, a hybrid search goes by its words.
 
     Raises:
         FailedPrecondition: the search is hybrid, and the collection has no words.
@@ -66,7 +68,13 @@ async def search(
         StorageFailure: Milvus failed, or does not understand `where`.
     """
     options = SearchOptions(
-        limit=limit, hybrid=hybrid, where=where, by_document=by_document, context=context, task_type=task_type
+        limit=limit,
+        hybrid=hybrid,
+        where=where,
+        by_document=by_document,
+        context=context,
+        task_type=task_type,
+        knows_script=knows_script,
     )
     version = await asyncio.to_thread(collection.resolve)
     query = options.check(query, version, collection.name)
@@ -94,6 +102,7 @@ class SearchOptions:
     by_document: bool = False
     context: int = 0
     task_type: TaskType = TaskType.RETRIEVAL_QUERY
+    knows_script: bool = True
 
     def check(self, query: str, version: CollectionVersion, name: str) -> str:
         """Return the query in the form that documents have.
@@ -184,8 +193,12 @@ def _search_hybrid(
     sparse = search_sparse(version, query, wanted, options.where)
     hits = {hit.key: hit for hit in (*dense, *sparse)}
     lists = ([(hit.key, hit.score) for hit in each] for each in (dense, sparse))
-    joined = fuse(*lists, share=find_dense_share(query, by_document=options.by_document))
+    joined = fuse(*lists, share=_find_share(query, options))
     return [replace(hits[key], score=score) for key, score in joined[:limit]]
+
+
+def _find_share(query: str, options: SearchOptions) -> float:
+    return find_dense_share(query, by_document=options.by_document) if options.knows_script else UNKNOWN_DENSE_SHARE
 
 
 def _ask(
