@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import zipfile
 from datetime import date
@@ -131,6 +132,31 @@ def test_formulas_of_word_are_spelled():
     document.add_paragraph("The area ")._p.append(inline)
     document.add_paragraph()._p.append(parse_xml(f"<m:oMathPara {space}><m:oMath>{fraction}</m:oMath></m:oMathPara>"))
     assert read_docx(saved(document))[0] == "The area A=πr^2\n\na/b"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ('RUN(Figure )<w:fldSimple w:instr=" SEQ Figure ">RUN(12)</w:fldSimple>RUN( shows)', "Figure 12 shows"),
+        ('RUN(Say )<w:bdo w:val="rtl">RUN(this)</w:bdo><w:dir w:val="rtl">RUN( too)</w:dir>', "Say this too"),
+        (
+            "<w:r><w:ruby><w:rubyPr/><w:rt>RUN(さえぎ)</w:rt><w:rubyBase>RUN(遮)</w:rubyBase></w:ruby></w:r>RUN(られて)",
+            "遮られて",
+        ),
+        ('RUN(See )<w:hyperlink r:id="rId999" w:history="1">RUN(the page)</w:hyperlink>RUN(.)', "See the page."),
+    ],
+)
+def test_fields_directions_readings_and_broken_links_of_word_cost_no_words(read, written, shown):
+    runs = re.sub(r"RUN\((.*?)\)", r'<w:r><w:t xml:space="preserve">\1</w:t></w:r>', written)
+    parts = unpack(make_docx())
+    parts["word/document.xml"] = re.sub(
+        rb"(<w:body>).*(</w:body>)",
+        rf"\g<1><w:p>{runs}</w:p>\g<2>".encode(),
+        parts["word/document.xml"],
+        flags=re.DOTALL,
+    )
+    document = read("a.docx", make_archive(parts))
+    assert (document.text, document.notes) == (shown, ())
 
 
 def test_blocks_in_a_cell_of_an_opendocument_table_are_apart(read):

@@ -186,11 +186,20 @@ def find_title(archive: Archive, name: str) -> str:
     return choose_title("".join(found.itertext())) if found is not None else ""
 
 
+def find_ids(archive: Archive, name: str) -> set[str]:
+    """Return the ids of all relationships of a part, also of those to addresses."""
+    return set(_find_relationships(archive, name))
+
+
 def find_targets(archive: Archive, name: str) -> dict[str, str]:
     """Return the parts that a part refers to, by the ids of its relationships."""
+    found = _find_relationships(archive, name)
+    parts = {each: normpath(join(dirname(name), target)).lstrip("/") for each, target in found.items()}
+    return {each: part for each, part in parts.items() if part in archive.names}
+
+
+def _find_relationships(archive: Archive, name: str) -> dict[str, str]:
     file = f"{dirname(name)}/_rels/{name.rpartition('/')[2]}.rels"
     if file not in archive.names:
         return {}
-    found = {each.get("Id", ""): each.get("Target", "") for each in archive.read_xml(file)}
-    parts = {each: normpath(join(dirname(name), target)).lstrip("/") for each, target in found.items()}
-    return {each: part for each, part in parts.items() if part in archive.names}
+    return {each.get("Id", ""): each.get("Target", "") for each in archive.read_xml(file)}

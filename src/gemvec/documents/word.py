@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from gemvec.documents.archive import Archive, find_title, note_damage
+from gemvec.documents.archive import Archive, find_ids, find_title, note_damage
 from gemvec.documents.content import Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
+from gemvec.documents.word_markup import open_markup
 from gemvec.documents.word_math import spell_formulas
 from gemvec.documents.word_pieces import TEXT_PART, cut_word
 from gemvec.documents.word_styles import map_styles
@@ -69,7 +70,9 @@ def read_docx(data: Content) -> tuple[str, str, list[Note]]:
 def _convert(archive: Archive, data: Content, convert: Callable[..., Any]) -> str:
     styles = map_styles(archive.read_xml(_STYLES)) if _STYLES in archive.names else []
     parts: list[str] = []
-    for piece in cut_word(archive, data, spell_formulas(archive.read(TEXT_PART))):
+    written = archive.read(TEXT_PART)
+    opened = open_markup(spell_formulas(written) or written, find_ids(archive, TEXT_PART))
+    for piece in cut_word(archive, data, opened if opened != written else None):
         made = convert(to_file(piece), style_map="\n".join(styles))
         parts.append(read_page(cast("str", made.value)).text)
     return "\n\n".join(filter(None, parts))
