@@ -16,6 +16,8 @@ import xlsxwriter
 from docx.enum.style import WD_STYLE_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 
 from gemvec.documents import BadDocument, Sources, Splitter
 from gemvec.documents.archive import MAX_XML_BYTES
@@ -175,6 +177,67 @@ def test_a_presentation_is_read_slide_by_slide_with_tables_and_notes(read):
     assert second.startswith("## Prices\n\n- All prices\n\n| Name | Price |\n| --- | --- |\n| Tea | 3 |")
     assert "Say this aloud." in second
     assert made.page_names == ("slide 1", "slide 2")
+
+
+def make_charted_slide():
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[5])
+    slide.shapes.title.text = "Sales"
+    data = CategoryChartData()
+    data.categories = ["East", "West"]
+    data.add_series("Units sold", (1, 2))
+    chart = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, 0, 0, 10_000, 10_000, data).chart
+    chart.has_title = True
+    chart.chart_title.text_frame.text = "A year of sales"
+    slide._element.set("show", "0")
+    return saved(presentation)
+
+
+def test_words_of_charts_and_hidden_slides_of_a_presentation_are_read(read):
+    document = read("a.pptx", make_charted_slide())
+    assert document.text == "## Sales\n\nA year of sales\nUnits sold\nEast, West"
+    assert [note.reason for note in document.notes] == ["slides of it that are hidden are read, too: 1"]
+
+
+def test_a_damaged_chart_costs_the_chart_and_is_said(read):
+    parts = unpack(make_charted_slide())
+    chart = next(name for name in parts if name.startswith("ppt/charts/chart"))
+    document = read("a.pptx", make_archive(parts | {chart: b"<broken"}))
+    assert document.text == "## Sales"
+    assert document.notes[0].reason == "a chart or diagram on slide 1 is damaged and left out"
+
+
+DIAGRAM = (
+    '<d:dataModel xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+    'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><a:p><a:r><a:t>Plan &amp; do</a:t></a:r></a:p>'
+    "<a:p/><a:p><a:r><a:t>Check</a:t></a:r></a:p></d:dataModel>"
+)
+
+
+@pytest.mark.parametrize(
+    ("diagram", "text", "reasons"),
+    [
+        (DIAGRAM, "Plan & do\nCheck", []),
+        ("<broken", "", ["a chart or diagram (word/diagrams/data1.xml) is damaged and left out"]),
+    ],
+)
+def test_words_of_diagrams_of_word_are_read_in_their_place(read, diagram, text, reasons):
+    parts = unpack(make_docx())
+    relations = "word/_rels/document.xml.rels"
+    more = b'<Relationship Id="rId77" Type="x" Target="diagrams/data1.xml"/></Relationships>'
+    parts[relations] = parts[relations].replace(b"</Relationships>", more)
+    parts["word/diagrams/data1.xml"] = diagram
+    start, _, rest = parts["word/document.xml"].partition(b"<w:body>")
+    drawing = (
+        '<w:p><w:r><w:drawing><a:graphicData xmlns:a="a"><dgm:relIds xmlns:dgm="d" xmlns:r="http://schemas.'
+        'openxmlformats.org/officeDocument/2006/relationships" r:dm="rId77" r:lo="rId78"/></a:graphicData></w:drawing>'
+        "</w:r></w:p>"
+    )
+    parts["word/document.xml"] = start + b"<w:body>" + drawing.encode() + rest
+    document = read("a.docx", make_archive(parts))
+    assert " ".join(document.text.split()).startswith(" ".join(text.split()))
+    assert [note.reason for note in document.notes] == reasons
+    assert "A batch" in document.text or text in document.text
 
 
 def test_a_spreadsheet_is_read_sheet_by_sheet_as_tables(read):

@@ -8,6 +8,7 @@ from gemvec.documents.archive import Archive, find_targets, find_title
 from gemvec.documents.content import Content
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import Cell, read_span, write_table
+from gemvec.documents.office_drawings import read_drawing
 from gemvec.documents.text import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _TITLES = frozenset({"title", "ctrTitle"})
 # Placeholders that repeat on every slide.
 _FURNITURE = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
 _TRUE = frozenset({"1", "true", "on"})
+_FALSE = frozenset({"0", "false", "off"})
+_SHOWN_NUMBERS = 10
 _PRESENTATION = "ppt/presentation.xml"
 
 
@@ -31,31 +34,49 @@ def read_slides(data: Content) -> tuple[list[str], list[str], str, list[Note]]:
     """
     archive = Archive(data, "a presentation")
     targets = find_targets(archive, _PRESENTATION)
-    texts, names, notes = list[str](), list[str](), list[Note]()
+    texts, names, notes, hidden = list[str](), list[str](), list[Note](), list[str]()
     for number, slide in enumerate(archive.read_xml(_PRESENTATION).iter(f"{_P}sldId"), start=1):
         name = f"slide {number}"
+        part = targets.get(slide.get(f"{_R}id", ""), "")
         try:
-            texts.append(_read_slide(archive, targets.get(slide.get(f"{_R}id", ""), "")))
+            root = archive.read_xml(part)
+            text, is_damaged = _read_slide(archive, part, root)
+            texts.append(text)
             names.append(name)
+            if is_damaged:
+                reason = f"a chart or diagram on {name} is damaged and left out"
+                notes.append(Note(reason=reason, is_loss=True, place=name))
+            hidden += [str(number)] if root.get("show") in _FALSE else []
         except UnreadableDocument:
             notes.append(Note(reason=f"{name} is missing or damaged, and left out", is_loss=True, place=name))
     if not texts:
         raise UnreadableDocument("none of its slides can be read" if notes else "it has no slides")
+    if hidden:
+        more = f" and {len(hidden) - _SHOWN_NUMBERS:,} more" if len(hidden) > _SHOWN_NUMBERS else ""
+        notes.append(
+            Note(reason=f"slides of it that are hidden are read, too: {', '.join(hidden[:_SHOWN_NUMBERS])}{more}")
+        )
     return texts, names, find_title(archive, "docProps/core.xml"), notes
 
 
-def _read_slide(archive: Archive, name: str) -> str:
-    title, parts = "", list[str]()
-    for shape in _find_shapes(archive.read_xml(name)):
+def _read_slide(archive: Archive, name: str, root: Element) -> tuple[str, bool]:
+    """Return the text of a slide, and whether a chart or diagram on it is damaged."""
+    title, parts, targets = "", list[str](), find_targets(archive, name)
+    is_damaged = False
+    for shape in _find_shapes(root):
         kind = _get_kind(shape)
-        text = _read_shape(shape)
+        try:
+            text = _read_shape(shape) or read_drawing(archive, shape, targets)
+        except UnreadableDocument:
+            is_damaged = True
+            continue
         if kind in _TITLES and not title:
             title = " ".join(text.split())
         elif text and kind not in _FURNITURE:
             parts.append(text)
-    notes = [part for part in find_targets(archive, name).values() if "/notesSlides/" in part]
+    notes = [part for part in targets.values() if "/notesSlides/" in part]
     spoken = [_read_notes(archive, part) for part in notes]
-    return "\n\n".join([*([f"## {title}"] if title else []), *parts, *(each for each in spoken if each)])
+    return "\n\n".join([*([f"## {title}"] if title else []), *parts, *(each for each in spoken if each)]), is_damaged
 
 
 def _read_notes(archive: Archive, name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from xml.sax.saxutils import escape
 
 # Elements around text: fields whose value is saved, and text whose direction is set.
 _AROUND = re.compile(rb"</?w:(?:fldSimple|bdo|dir)(?:\s[^>]*)?>")
@@ -11,6 +12,27 @@ _AROUND = re.compile(rb"</?w:(?:fldSimple|bdo|dir)(?:\s[^>]*)?>")
 _READING = re.compile(rb"<w:(rt|rubyPr)(?:\s[^>]*)?(?<!/)>.*?</w:\1>", re.DOTALL)
 _RUBY = re.compile(rb"</?w:(?:ruby|rubyBase)(?:\s[^>]*)?>")
 _LINK = re.compile(rb"""(?P<start><w:hyperlink\b[^>]*?)\sr:id=(?P<mark>["'])(?P<id>[^"'>]*)(?P=mark)""")
+
+
+_DRAWING = re.compile(rb"<w:drawing(?:\s[^>]*)?>.*?</w:drawing>", re.DOTALL)
+_MARK = re.compile(rb"""<(?:c:chart|dgm:relIds)\b[^>]*?\sr:(?:id|dm)=["']([^"'>]*)""")
+
+
+def find_drawings(text: bytes) -> set[str]:
+    """Return the ids of the charts and diagrams in the text of a Word document, as XML."""
+    return {found[1].decode(errors="replace") for found in _MARK.finditer(text)}
+
+
+def write_drawings(text: bytes, words: Mapping[str, str]) -> bytes:
+    """Return the text with the words of charts and diagrams, by id, in their places."""
+
+    def write(found: re.Match[bytes]) -> bytes:
+        marks = (each[1].decode(errors="replace") for each in _MARK.finditer(found[0]))
+        lines = [line for mark in marks for line in words.get(mark, "").split("\n")]
+        written = "<w:br/>".join(f"<w:t>{escape(line)}</w:t>" for line in lines if line)
+        return written.encode() or found[0]
+
+    return _DRAWING.sub(write, text) if words else text
 
 
 def open_markup(text: bytes, targets: Collection[str]) -> bytes:
