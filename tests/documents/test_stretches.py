@@ -3,7 +3,7 @@
 import pytest
 
 from gemvec.documents import stretches
-from gemvec.documents.blocks import find_blocks, find_html, find_prose
+from gemvec.documents.blocks import find_blocks, find_lines
 
 TABLE = "| a | b |\n| --- | :-: |\n" + "".join(f"| {number} | x\u2028y |\n" for number in range(200))
 PARTS = [
@@ -26,7 +26,7 @@ TEXTS += [TEXTS[-2].replace("\n", end) for end in ("\r\n", "\r")] + [TEXTS[-2].r
 
 @pytest.mark.parametrize("characters", [1, 60, 700, 2_500])
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("find", [find_blocks, find_html, find_prose])
+@pytest.mark.parametrize("find", [find_blocks, find_lines])
 def test_stretches_have_the_blocks_of_the_whole(text, characters, find, monkeypatch):
     whole = list(find(text))
     monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", characters)

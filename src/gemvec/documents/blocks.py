@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gemvec.documents.stretches import cut_stretches
 
@@ -80,22 +80,27 @@ def find_blocks(text: str) -> Iterator[Block]:
             start, found = end, after
 
 
-def find_html(text: str) -> list[tuple[int, int]]:
-    """Return the first line of each block of HTML, and the line after its last one."""
-    return list(_find_spans(text, "html_block"))
+class Lines(NamedTuple):
+    """Lines of Markdown.
+
+    Attributes:
+        html: the first line of each block of HTML, and the line after its last one.
+        prose: the lines that are text and not code or HTML.
+    """
+
+    html: list[tuple[int, int]]
+    prose: list[int]
 
 
-def find_prose(text: str) -> list[int]:
-    """Return the lines that are text and not code or HTML."""
-    return sorted({line for start, end in _find_spans(text, "inline") for line in range(start, end)})
-
-
-def _find_spans(text: str, kind: str) -> Iterator[tuple[int, int]]:
+def find_lines(text: str) -> Lines:
+    """Return which lines of Markdown are HTML, and which are text."""
+    spans: dict[str, list[tuple[int, int]]] = {"html_block": [], "inline": []}
     for stretch in cut_stretches(text):
         for token in _parser().parse(stretch.text):
-            if token.type == kind and token.map:
+            if token.type in spans and token.map:
                 start = stretch.find_line(token.map[0])
-                yield start, start + token.map[1] - token.map[0]
+                spans[token.type].append((start, start + token.map[1] - token.map[0]))
+    return Lines(spans["html_block"], sorted({line for span in spans["inline"] for line in range(*span)}))
 
 
 def _find_starts(text: str) -> Iterator[_Start]:

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from functools import partial
 
-from gemvec.documents.blocks import find_blocks, find_html, find_prose
+from gemvec.documents.blocks import find_blocks, find_lines
 from gemvec.documents.entities import ENTITY, read_entity
 from gemvec.documents.html import read_page
 from gemvec.documents.site_markup import shown_values
@@ -41,7 +41,8 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
     if not _ANY_TAG.search(text) and not ENTITY.search(text):
         return text, True
     lines = text.split("\n")
-    spans = _close_code(find_html(text), lines)
+    html, prose = find_lines(text)
+    spans = _close_code(html, lines)
     written = sum(bool(line.strip()) for line in lines)
     in_html = sum(bool(line.strip()) for start, end in spans for line in lines[start:end])
     if in_html > _PAGE_SHARE * written:
@@ -51,8 +52,10 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
         made = read_page("\n".join(lines[start:end])).text.translate(_SEEN).split("\n")
         has_numbers = has_numbers and len(made) <= end - start
         lines[start:end] = made + [""] * (end - start - len(made))
-    lines = "\n".join(lines).split("\n")  # as Markdown that came from HTML makes them
-    for place in find_prose("\n".join(lines)):
+    if not has_numbers or spans != html:
+        lines = "\n".join(lines).split("\n")  # as Markdown that came from HTML makes them
+        prose = find_lines("\n".join(lines)).prose
+    for place in prose:
         lines[place] = strip_tags(lines[place])
     made = "\n".join(lines)
     return made.translate(_AS_SEEN) if spans else made, has_numbers
