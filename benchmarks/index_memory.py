@@ -4,8 +4,8 @@
 
 Each case (`large_documents.py`) is made, and indexed by the whole command with the default model into a new Milvus Lite
 file. Reported is the peak of the memory that is resident, VmHWM, of the command and of all processes that it starts. A
-case that was measured before is kept in the output, and replaced if it is measured again. A document that is left out,
-because it would take too much, says so in `left_out`. `nothing` is an empty document.
+case that was measured before is kept in the output, with its commit, and replaced if it is measured again. A document
+that is left out, because it would take too much, says so in `left_out`. `nothing` is an empty document.
 """
 
 from __future__ import annotations
@@ -103,13 +103,12 @@ def main() -> None:
     for case in CASES:
         if options.cases and not any(case.name.startswith(name) for name in options.cases):
             continue
-        figures = measure(case)
+        described = describe_run(PACKAGES)
+        figures = measure(case) | {"commit": described["commit"]}
         print(figures, file=sys.stderr, flush=True)
         found[f"{case.name} {case.megabytes}"] = figures
         if options.output:
-            options.output.write_text(
-                json.dumps(describe_run(PACKAGES) | {"cases": list(found.values())}, indent=2) + "\n"
-            )
+            options.output.write_text(json.dumps(described | {"cases": list(found.values())}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
