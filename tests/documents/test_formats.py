@@ -535,6 +535,13 @@ def test_terms_of_an_index_quotes_and_named_characters_of_asciidoc_are_read(read
     assert read("a.adoc", written).text == shown
 
 
+def test_attributes_of_asciidoc_are_read_where_they_are_named(read):
+    text = ":name: Acme Corp\n\n= About {name}\n\nBy {name} and {other} \\{name}.\n\n----\n{name}\n----\n"
+    made = read("a.adoc", text).text
+    assert "# About Acme Corp\n\nBy Acme Corp and {other} \\{name}.\n\n```\n{name}\n```" in made
+    assert made.count("\n") == text.count("\n")
+
+
 def test_entities_of_asciidoc_are_read_as_they_are_shown(read):
     assert (
         read("a.adoc", "Q&amp;A&nbsp;&#8212; AT&T\n\n----\n&amp;\n----\n").text

@@ -454,6 +454,32 @@ def test_rst_is_read_as_a_reader_sees_it():
     assert not any(mark in text for mark in ("a-target", "comment", "=====", "toctree", "header-rows", "x.png"))
 
 
+def test_rst_formulas_and_what_stands_for_names_are_read():
+    text = """.. |product| replace:: The *Acme*
+   suite
+.. |logo| image:: x.png
+
+About |product|
+===============
+
+|product| is |not known|, ``|product|``.
+
+.. math:: E = m c^2
+   :label: energy
+
+.. math::
+
+   a^2 + b^2 = c^2
+
+A | B | C
+"""
+    read = read_rst(text.encode())
+    assert read.title == "About The *Acme* suite"
+    for shown in ("The *Acme* suite is |not known|, `|product|`.", "E = m c^2", "a^2 + b^2 = c^2", "A | B | C"):
+        assert shown in read.text
+    assert read.text.count("\n") == text.count("\n")
+
+
 def test_rst_headings_become_markdown_and_lines_keep_their_numbers():
     read = read_rst(b"=====\nTitle\n=====\n\nText with :ref:`a name <target>` and ``code``.\n\nPart\n----\n\nMore.\n")
     assert read.title == "Title"

@@ -21,6 +21,8 @@ _COMMENT_FENCE = re.compile(r"^/{4,}$")
 _FRAME = re.compile(r"^(={4,}|\*{4,}|_{4,}|--|\+{4,})$")
 _TABLE = re.compile(r"^[|,:!]={3,}$")
 _ATTRIBUTE = re.compile(r"^:!?[\w-]+!?:(?:[ \t].*)?$")
+_DEFINITION = re.compile(r"^:(?P<name>\w[\w-]*):[ \t]+(?P<value>[^{}]+)$")
+_REFERENCE = re.compile(r"(?<![\\$+{])\{(?P<name>\w[\w-]*)\}(?!\})")
 _BLOCK_ATTRIBUTES = re.compile(r"^\[(?P<said>[^\]]*)\]$")
 _LANGUAGE = re.compile(r"^(?:source|,)[^,]*,\s*([\w+#-]+)")
 _ANCHOR_LINE = re.compile(r"^\[\[[^\]]*\]\]$")
@@ -81,6 +83,7 @@ class _Translation:
         self._is_comment = False
         self._is_table = False
         self._language = ""
+        self._attributes: dict[str, str] = {}
 
     def run(self) -> str:
         made = list[str]()
@@ -149,6 +152,10 @@ class _Translation:
         return "" if self._is_comment else f"```{language}"
 
     def _translate_line(self, line: str) -> str:
+        if found := _DEFINITION.match(line):
+            self._attributes[found["name"]] = found["value"].strip()
+        if "{" in line and self._attributes:
+            line = _REFERENCE.sub(lambda found: self._attributes.get(found["name"], found[0]), line)
         if attributes := _BLOCK_ATTRIBUTES.match(line):
             found = _LANGUAGE.match(attributes["said"])
             self._language = found[1] if found else ""

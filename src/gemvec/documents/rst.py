@@ -20,6 +20,8 @@ _LINK = re.compile(r"(?<!`)`([^`<]+)<[^`>]*>`__?")
 _REFERENCE = re.compile(r"(?<!`)`([^`]+)`__?(?!\w)")
 _LITERAL = re.compile(r"(``.+?``(?!`))", re.DOTALL)
 _ITEM = re.compile(r"(?:[-*+•]|#\.|\(?(?:\d+|[a-zA-Z])[.)])[ ]+")
+_SUBSTITUTION = re.compile(r"^[ \t]*\.\.[ ]+\|(?P<name>[^|\n]+)\|[ ]+replace::(?P<text>.*)$")
+_NAME = re.compile(r"``.+?``|\|(?P<name>[^|\s](?:[^|\n]*[^|\s])?)\|_{0,2}")
 _TARGET = re.compile(r"^\.\.[ ]+(?:_[^:]+:|__:|__ )|^__[ ]")
 _DIRECTIVE = re.compile(r"^\.\.[ ]+(?:\|[^|]+\|[ ]+)?(?P<name>[A-Za-z][\w:.+-]*?)::(?:[ ]+(?P<said>.*))?$")
 _NOTE = re.compile(r"^\.\.[ ]+\[[^\]]+\][ ]")
@@ -29,7 +31,7 @@ _RULE_OF_TABLE = re.compile(r"^\s*(?:=+(?:\s+=+)+|\+(?:[-=]+\+)+)\s*$")
 # domain, such as `py:class` and `rst:role`, and their content is text.
 _CODE = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "prompt", "ipython", "doctest", "testcode"})
 _UNREAD = frozenset(
-    {"toctree", "contents", "index", "highlight", "currentmodule", "include", "literalinclude", "raw", "meta", "math"}
+    {"toctree", "contents", "index", "highlight", "currentmodule", "include", "literalinclude", "raw", "meta"}
     | {"default-role", "role", "sectnum", "tabularcolumns", "graphviz", "digraph", "plot", "autosummary"}
     | {"program-output", "sectionauthor", "codeauthor"}
     | {"replace", "unicode", "date"}
@@ -58,11 +60,27 @@ class _Translation:
         self._made = [""] * len(self._lines)
         self._prose: set[int] = set()  # lines whose inline markup is still to be translated
         self._levels: dict[str, int] = {}
+        self._substitutes: dict[str, str] = {}
 
     def run(self) -> str:
+        self._find_substitutions()
         self._translate(0, len(self._lines), 0)
         self._translate_prose()
         return "\n".join(self._made)
+
+    def _find_substitutions(self) -> None:
+        """Note the texts that stand for names between bars (`.. |name| replace:: text`)."""
+        for place, line in enumerate(self._lines):
+            if found := _SUBSTITUTION.match(line):
+                first, last = self._find_block(place + 1, len(self._lines), _count_indent(line))
+                more = (each.strip() for each in self._lines[first:last])
+                self._substitutes[found["name"]] = " ".join(filter(None, [found["text"].strip(), *more]))
+
+    def _read_inline(self, text: str) -> str:
+        """Return text without inline markup, with what stands for names between bars in their places."""
+        if self._substitutes and "|" in text:
+            text = _NAME.sub(lambda found: self._substitutes.get(found["name"] or "", found[0]), text)
+        return _translate_inline(text)
 
     def _translate(self, start: int, end: int, indent: int) -> None:
         """Translate lines that are indented by `indent` or more, as in lists, and remove that indentation."""
@@ -123,7 +141,7 @@ class _Translation:
             last = first
             while last in self._prose:
                 last += 1
-            self._made[first:last] = _translate_inline("\n".join(self._made[first:last])).split("\n")
+            self._made[first:last] = self._read_inline("\n".join(self._made[first:last])).split("\n")
 
     def _translate_heading(self, place: int) -> int:
         """Write a heading if one starts at `place`; return the line after it, or 0."""
@@ -138,7 +156,7 @@ class _Translation:
         else:
             return 0
         level = self._levels.setdefault(mark, min(len(self._levels) + 1, 6))
-        self._made[written] = f"{'#' * level} {_translate_inline(heading)}"
+        self._made[written] = f"{'#' * level} {self._read_inline(heading)}"
         return last + 1
 
     def _translate_literal(self, place: int, end: int, indent: int, line: str) -> int:
