@@ -106,6 +106,9 @@ def find_lines(text: str) -> Lines:
 def _find_starts(text: str) -> Iterator[_Start]:
     """Yield where blocks start; a table's first row stays with the table's head."""
     for stretch in cut_stretches(text):
+        if not stretch.line:
+            yield from _find_starts_in(stretch.text)
+            continue
         for start in _find_starts_in(stretch.text):
             if stretch.header and start.line == 0:  # the head that is repeated, and the first row with it
                 yield _Start(line=stretch.line, header=stretch.header)

@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import accumulate, islice
 from pathlib import Path
@@ -43,6 +43,8 @@ _STRETCH_CHARACTERS = 50_000
 _TEXTS_PER_COUNT = 1_000
 # Space around a block may count as so many tokens, and not where the block stands among others.
 _TOKENS_PER_JOINT = 2
+# Counts that are kept while a text is cut.
+_KEPT_COUNTS = 64
 # A longer text is counted in slices: it is cut anyway, so a few tokens more do not matter.
 _MAX_COUNTED_AT_ONCE = 200_000
 
@@ -191,10 +193,9 @@ class Splitter:
     def _make_splitter(self, overlap_tokens: int) -> TextSplitter:
         from semantic_text_splitter import TextSplitter
 
-        sizes = (self.options.max_tokens, overlap_tokens)
-        if self._tokenizer is None:
-            return TextSplitter.from_callback(estimate_tokens, *sizes)
-        return TextSplitter.from_huggingface_tokenizer(self._tokenizer, *sizes)
+        # The splitter asks for a third of the parts of a text again, most of them soon.
+        count = lru_cache(_KEPT_COUNTS)(self.count_tokens)
+        return TextSplitter.from_callback(count, self.options.max_tokens, overlap_tokens)
 
     def _cut(self, document: Document) -> Iterator[_Piece]:
         if document.format == "code":
@@ -415,6 +416,7 @@ _LINK = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _LINK_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+" + _LINK.pattern + r"\s*")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\[\]]+\]:[ \t]*\S+[^\n]*$", re.MULTILINE)
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^>]*-->|https?://\S+")
+_MAY_BE_MARKUP = re.compile(r"[\[<]|https?:")
 _LETTER = re.compile(r"[^\W_]")
 # This many links without a word between them are a list of links.
 _MIN_LINKS = 3
@@ -425,6 +427,8 @@ def has_words(text: str, document_format: DocumentFormat) -> bool:
     if document_format == "code":  # of code everything is kept, also a line of brackets
         return bool(text)
     if document_format == "text":
+        return _LETTER.search(text) is not None
+    if not _MAY_BE_MARKUP.search(text):
         return _LETTER.search(text) is not None
     rest = _PICTURE.sub("", _MARKUP.sub("", _DEFINITION.sub("", text)))
     unlinked, links = _LINK.subn("", rest)
