@@ -226,11 +226,12 @@ def test_the_page_on_indexing_says_how_much_memory_a_large_document_takes():
     cases = result("index_memory.json")["cases"]
     found = {f"{each['case']} {each['megabytes']}": each for each in cases}
     most, files = max(each["peak_mib"] for each in cases), found["a folder of 50,000 small documents 10"]
-    cold = found["Markdown, nothing in the cache 4"]
+    cold, word = found["Markdown, nothing in the cache 4"], found["DOCX 60"]
     text = page("docs/indexing.md")
     assert most < 600
     assert f"at most {most} MiB" in text
     assert f"{files['documents']:,} small files take {files['peak_mib']} MiB" in text
+    assert f"{word['megabytes']} MB of XML with {word['passages']:,} passages {word['peak_mib']} MiB" in text
     assert f"{cold['passages']:,} passages that are all embedded take {cold['peak_mib']} MiB" in text
 
 
