@@ -1,10 +1,13 @@
 """Passages are stretches of their document: nothing is lost, nothing invented, and each says where it stands."""
 
+import gc
 import re
+import weakref
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS, estimate_tokens, join_title
 from gemvec.documents.rst import rst_to_markdown
@@ -154,6 +157,35 @@ def test_sizes_are_in_tokens_of_the_model(tiny_model):
     passages = splitter.split(Document(id="a", text="the model reads many words in one sentence " * 20))
     assert len(passages) > 1
     assert all(splitter.count_tokens(passage.text) <= 18 for passage in passages)
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n", "\n\n\n\n"])
+def test_passages_of_many_short_blocks_fit_also_where_lines_between_blocks_count_as_more_than_lines_at_an_end(
+    tmp_path, between
+):
+    newline = "Ċ"  # how byte-level tokenizers write it
+    pieces = [newline * count for count in (1, 2, 4)]
+    vocabulary = sorted({*pre_tokenizers.ByteLevel.alphabet(), *pieces})
+    merges = [(newline, newline), (newline * 2, newline * 2)]
+    tokenizer = Tokenizer(models.BPE({piece: place for place, piece in enumerate(vocabulary)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    splitter = Splitter(PassageOptions(max_tokens=32, overlap_tokens=0), tmp_path / "tokenizer.json")
+    for text in (between.join(f"- {number}" for number in range(90)), between.join(["a", "***"] * 60)):
+        passages = splitter.split(Document(id="a", text=text, format="markdown"))
+        assert max(splitter.count_tokens(passage.text) for passage in passages) <= 36
+
+
+@pytest.mark.parametrize("has_tokenizer", [False, True])
+def test_a_splitter_is_freed_after_use(tiny_model, has_tokenizer):
+    splitter = Splitter(
+        PassageOptions(max_tokens=5, overlap_tokens=0), tiny_model / "tokenizer.json" if has_tokenizer else None
+    )
+    assert len(splitter.split(Document(id="a", text="some words and more of them " * 9))) > 1
+    freed = weakref.ref(splitter)
+    del splitter
+    gc.collect()
+    assert freed() is None
 
 
 @pytest.mark.parametrize("options", [{"max_tokens": 0}, {"max_tokens": 5, "overlap_tokens": 5}, {"overlap_tokens": -1}])

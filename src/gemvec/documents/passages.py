@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from hashlib import blake2b
 from itertools import accumulate, islice
 from pathlib import Path
@@ -41,7 +41,7 @@ _STRETCH_CHARACTERS = 50_000
 
 # Texts whose tokens are counted at once: each token takes about 70 bytes meanwhile.
 _TEXTS_PER_COUNT = 1_000
-# Space around a block may count as so many tokens, and not where the block stands among others.
+# Space around a block may count as so many tokens more, or fewer, where the block stands among others.
 _TOKENS_PER_JOINT = 2
 # Counts that are kept while a text is cut.
 _KEPT_COUNTS = 64
@@ -168,7 +168,7 @@ class Splitter:
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of `text` by the measure that sizes passages."""
-        return self._count_all([text])[0]
+        return _count(self._tokenizer, text)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer | None:
@@ -193,8 +193,9 @@ class Splitter:
     def _make_splitter(self, overlap_tokens: int) -> TextSplitter:
         from semantic_text_splitter import TextSplitter
 
-        # The splitter asks for a third of the parts of a text again, most of them soon.
-        count = lru_cache(_KEPT_COUNTS)(self.count_tokens)
+        # The splitter asks for a third of the parts of a text again, most of them soon. What it calls must not refer to
+        # it: it cannot tell that to the garbage collector, so neither would ever be freed.
+        count = lru_cache(_KEPT_COUNTS)(partial(_count, self._tokenizer))
         return TextSplitter.from_callback(count, self.options.max_tokens, overlap_tokens)
 
     def _cut(self, document: Document) -> Iterator[_Piece]:
@@ -310,25 +311,14 @@ class Splitter:
         if len(piece.text) > MAX_PASSAGE_CHARACTERS:
             return False
         limit = self.options.max_tokens * (1 + SCRAP_SHARE)
-        if piece.tokens and piece.tokens[1] <= self.options.max_tokens:
+        if piece.tokens and piece.tokens[1] <= limit:
             return True
         if piece.tokens and piece.tokens[0] > limit:
             return False
         return self.count_tokens(piece.text) <= limit
 
     def _count_all(self, texts: list[str]) -> list[int]:
-        if self._tokenizer is None:
-            return [estimate_tokens(text) for text in texts]
-        sizes: list[int] = []
-        for start in range(0, len(texts), _TEXTS_PER_COUNT):
-            some = texts[start : start + _TEXTS_PER_COUNT]
-            slices = [_slice(text) for text in some]
-            # The fast method does not compute the tokens' positions in the text, which is half of the work.
-            if max(map(len, slices)) == 1:
-                sizes += map(len, self._tokenizer.encode_batch_fast(some, add_special_tokens=False))
-            else:
-                sizes += [sum(self._count_all([each])[0] for each in text) for text in slices]
-        return sizes
+        return _count_all(self._tokenizer, texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,12 +346,12 @@ class _Piece:
             return cls(start=0, text=text, headings=())
         first, (last, _) = _find_body(blocks), blocks[-1]
         start = blocks[0][0].start
-        tokens = sum(each for _, each in blocks)
+        tokens, joints = sum(each for _, each in blocks), _TOKENS_PER_JOINT * len(blocks)
         return cls(
             start=start,
             text=text[start : last.end],
             headings=first.headings,
-            tokens=(tokens - _TOKENS_PER_JOINT * len(blocks), tokens),
+            tokens=(tokens - joints, tokens + joints),
             is_code=first.is_code and all(block.is_code or block.level for block, _ in blocks),
         )
 
@@ -375,6 +365,25 @@ class _Piece:
 def _find_body(blocks: Sequence[SizedBlock]) -> Block:
     """Return the first block that is no heading, or the first one."""
     return next((block for block, _ in blocks if not block.level), blocks[0][0])
+
+
+def _count(tokenizer: Tokenizer | None, text: str) -> int:
+    return _count_all(tokenizer, [text])[0]
+
+
+def _count_all(tokenizer: Tokenizer | None, texts: list[str]) -> list[int]:
+    if tokenizer is None:
+        return [estimate_tokens(text) for text in texts]
+    sizes: list[int] = []
+    for start in range(0, len(texts), _TEXTS_PER_COUNT):
+        some = texts[start : start + _TEXTS_PER_COUNT]
+        slices = [_slice(text) for text in some]
+        # The fast method does not compute the tokens' positions in the text, which is half of the work.
+        if max(map(len, slices)) == 1:
+            sizes += map(len, tokenizer.encode_batch_fast(some, add_special_tokens=False))
+        else:
+            sizes += [sum(_count(tokenizer, each) for each in text) for text in slices]
+    return sizes
 
 
 def _slice(text: str) -> list[str]:
