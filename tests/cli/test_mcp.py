@@ -60,11 +60,32 @@ def check(answers):
     assert "'docs/nope.md'" in wrong.content[0].text
 
 
-def test_an_assistant_searches_and_fetches_over_standard_input_and_output(indexed):
-    command = StdioServerParameters(
-        command=sys.executable, args=["-c", PROGRAM, "mcp"], env=dict(os.environ), cwd=str(indexed)
+def command_in(folder):
+    return StdioServerParameters(
+        command=sys.executable, args=["-c", PROGRAM, "mcp"], env=dict(os.environ), cwd=str(folder)
     )
-    check(asyncio.run(use(command)))
+
+
+def test_an_assistant_searches_and_fetches_over_standard_input_and_output(indexed):
+    check(asyncio.run(use(command_in(indexed))))
+
+
+def test_an_assistant_is_told_that_words_decide_where_the_model_does_not_know_the_script_of_a_query(
+    indexed, tiny_model
+):
+    for name, text in {"other": "备份", "named": "The capital is 城市 as all say."}.items():
+        (indexed / "docs" / f"{name}.txt").write_text(text)
+    assert CliRunner().invoke(app, ["index", "docs", "--model", str(tiny_model)]).exit_code == 0
+
+    async def search():
+        async with Client(command_in(indexed)) as client:
+            found = await client.call_tool("search", {"query": "城市"})
+        return json.loads(found.content[0].text)
+
+    found = asyncio.run(search())
+    assert found["results"][0]["id"] == "docs/named.txt"
+    assert "(Chinese)" in found["note"]
+    assert "ordered by the words" in found["note"]
 
 
 def test_an_assistant_searches_and_fetches_over_http(indexed, free_port):

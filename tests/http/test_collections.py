@@ -16,10 +16,10 @@ from gemvec.settings import Settings
 TEXTS = {"refunds": "Refunds take three days.", "shipping": "We ship on weekdays.", "hours": "We open at nine."}
 
 
-async def fill(uri, settings):
+async def fill(uri, settings, texts=TEXTS):
     embedder = open_embedder(settings)
     with open_collection(uri, "docs") as collection:
-        documents = [Document(id=name, text=text, metadata={"name": name}) for name, text in TEXTS.items()]
+        documents = [Document(id=name, text=text, metadata={"name": name}) for name, text in texts.items()]
         await ingest(collection, embedder, documents)
     await embedder.close()
 
@@ -80,6 +80,21 @@ def test_a_query_may_be_one_for_source_code(searching, monkeypatch):
     assert [ask(searching, **body).status_code for body in bodies] == [200] * 3
     names = [each.task_type.name for each in made]
     assert names == ["RETRIEVAL_QUERY", "CODE_RETRIEVAL_QUERY", "RETRIEVAL_QUERY"]
+
+
+def test_words_decide_a_hybrid_search_in_a_script_that_the_model_does_not_know(running_whole, tiny_folder, tmp_path):
+    uri = str(tmp_path / "my.db")
+    texts = {"other": "备份", "named": "The capital is 城市 as all say."}
+    asyncio.run(fill(uri, Settings(model=(str(tiny_folder),), streams=1), texts))
+    with running_whole(tmp_path / "own", served_collection=f"docs={uri}") as client:
+
+        def find(**body):
+            found = ask(client, **body).json()
+            return [each["documentId"] for each in found["passages"]], found.get("orderedByWords", False)
+
+        assert find(query="城市", hybrid=True) == (["named", "other"], True)
+        assert find(query="城市") == (["other", "named"], False)
+        assert find(query="the dog and the cat 城市", hybrid=True)[1] is False
 
 
 @pytest.mark.parametrize(

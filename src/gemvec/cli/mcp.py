@@ -20,6 +20,7 @@ from gemvec.settings import Settings
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
+    from gemvec.documents.vocabulary import Vocabulary
     from gemvec.embedding.embedder import Embedder
     from gemvec.milvus import Fingerprint, Hit
 
@@ -58,11 +59,13 @@ def mcp(
 
 
 async def _serve(settings: Settings, choice: EmbedderChoice, *, http: bool) -> None:
+    from gemvec.documents.vocabulary import Vocabulary
+
     fingerprint = await asyncio.to_thread(_read_fingerprint, settings)
     resolved = choice.or_model(fingerprint.model).resolve(settings)
     refuse_other_model(settings, resolved, fingerprint, collection=settings.collection)
     async with open_embedder(settings, resolved) as opened:
-        served = make_server(CollectionTools(settings, opened.embedder))
+        served = make_server(CollectionTools(settings, opened.embedder, Vocabulary(opened.tokenizer_file)))
         if http:
             announce(f"Serving collection {settings.collection} at http://{settings.host}:{settings.port}/mcp")
             await served.run_streamable_http_async(host=settings.host, port=settings.port)
@@ -99,16 +102,22 @@ class CollectionTools:
 
     settings: Settings
     embedder: Embedder
+    vocabulary: Vocabulary
 
-    async def search(self, query: str, limit: int, where: str) -> list[dict[str, Any]]:
-        """Return passages, best first."""
+    async def search(self, query: str, limit: int, where: str) -> dict[str, Any]:
+        """Return passages, best first, and a note if the model does not know the script of the query."""
+        from gemvec.documents.vocabulary import describe_unknown
         from gemvec.milvus import open_collection, search
 
         settings = self.settings
+        script = await asyncio.to_thread(self.vocabulary.find_unknown_script, query)
         with open_collection(settings.uri, settings.collection, token=settings.token, is_only_client=True) as found:
             hybrid = (await asyncio.to_thread(found.resolve)).indexing.has_words
-            hits = await search(found, self.embedder, query, limit=limit, hybrid=hybrid, where=where)
-        return [_describe(hit) for hit in hits]
+            hits = await search(
+                found, self.embedder, query, limit=limit, hybrid=hybrid, where=where, knows_script=not script
+            )
+        results = {"results": [_describe(hit) for hit in hits]}
+        return results | {"note": f"{describe_unknown(script, 'the query', by_words=hybrid)}."} if script else results
 
     async def fetch(self, document_id: str) -> dict[str, Any]:
         """Return a whole document."""
@@ -150,10 +159,7 @@ def make_server(tools: CollectionTools) -> MCPServer:
             raise ToolError(error.message) from error
 
     async def search(query: str, limit: int = 5, where: str = "") -> dict[str, Any]:
-        async def find() -> dict[str, Any]:
-            return {"results": await tools.search(query, min(limit, _MAX_PASSAGES), where)}
-
-        return await said(find())
+        return await said(tools.search(query, min(limit, _MAX_PASSAGES), where))
 
     async def fetch(id: str) -> dict[str, Any]:  # noqa: A002 # the tool's usual word
         return await said(tools.fetch(id))

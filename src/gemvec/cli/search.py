@@ -108,8 +108,7 @@ async def _search(settings: Settings, choice: EmbedderChoice, query: str, option
                 wanted = await asyncio.to_thread(opened.get_fingerprint, stored.dimensionality)
                 stored.check(wanted, collection=collection.name)
             if script := Vocabulary(opened.tokenizer_file).find_unknown_script(query):
-                by_words = "; the passages are ordered by the words of the query" if options["hybrid"] else ""
-                announce(f"Note: {describe_unknown(script, 'the query')}{by_words}.")
+                announce(f"Note: {describe_unknown(script, 'the query', by_words=options['hybrid'])}.")
             return await search_collection(collection, opened.embedder, query, **options, knows_script=not script)
 
 

@@ -53,11 +53,18 @@ class Vocabulary:
         return UnfamiliarTokens(self._tokenizer)
 
 
-def describe_unknown(script: str, what: str) -> str:
-    """Return what is said about a text in a script that the model does not know."""
+def describe_unknown(script: str, what: str, *, by_words: bool = False) -> str:
+    """Return what is said about a text in a script that the model does not know.
+
+    Args:
+        script: its name.
+        what: the text.
+        by_words: whether it is a query whose passages are ordered by its words.
+    """
+    order = "; the passages are ordered by the words of the query" if by_words else ""
     return (
         f"the model does not know most characters of {what} ({script}), so it can hardly compare their meaning; a "
-        f"multilingual model such as multilingual-e5-small-q4 knows them"
+        f"multilingual model such as multilingual-e5-small-q4 knows them{order}"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -27,8 +28,9 @@ from gemvec.wire.console import NearPassage, NearPassages, NearQuery, ServedColl
 from gemvec.wire.message import to_wire
 
 if TYPE_CHECKING:
-    from gemvec.embedding.embed import Float32Array
+    from gemvec.embedding.embed import Embedding, Float32Array
     from gemvec.embedding.embedder import Embedder
+    from gemvec.embedding.models import ServedModel
     from gemvec.milvus import Collection, CollectionVersion, Hit
     from gemvec.milvus.search import SearchOptions
 
@@ -86,8 +88,18 @@ async def search(request: Request) -> Response:
     model = use_model(request, served.name)
     wanted = make_query_request(served, version.fingerprint, query, options.task_type)
     (embedding,) = await embed(request, model, [wanted], "query")
+    options = replace(options, knows_script=await _knows_script(embedder_of(request), served, query, embedding))
     hits = await asyncio.to_thread(_find_passages, version, embedding.vector, query, options)
-    return answer(request, to_wire(SearchResponse(passages=[_to_passage(hit) for hit in hits])))
+    by_words = options.hybrid and not options.knows_script
+    return answer(request, to_wire(SearchResponse(passages=list(map(_to_passage, hits)), ordered_by_words=by_words)))
+
+
+async def _knows_script(embedder: Embedder, served: ServedModel, query: str, embedding: Embedding) -> bool:
+    """Whether the model knows at least half of a query, of whose tokens those of its prompt are no part."""
+    if not embedding.unknown_count:
+        return True
+    (tokens,) = await embedder.count_tokens(served, [query])
+    return 2 * embedding.unknown_count <= tokens
 
 
 async def list_collections(request: Request) -> Response:

@@ -45,3 +45,7 @@ class SearchResponse(ProtoMessage, frozen=True, kw_only=True):
     """What was found."""
 
     passages: Annotated[list[Passage], Field("Best first.")]
+    ordered_by_words: Annotated[
+        bool,
+        Field("Whether the search was hybrid, and went by words because the model does not know the query's script."),
+    ] = False

@@ -60,7 +60,7 @@ export function createSearchPage() {
     run.setAttribute("aria-busy", "true");
     try {
       const started = performance.now();
-      const { passages = [] } = await askJson(`v1/collections/${encodeURIComponent(name)}:search`, {
+      const { passages = [], orderedByWords = false } = await askJson(`v1/collections/${encodeURIComponent(name)}:search`, {
         method: "POST", signal,
         json: {
           query: query.value, limit: Number(limit.value), hybrid: how.value === "hybrid", where: where.value.trim(),
@@ -69,7 +69,9 @@ export function createSearchPage() {
       });
       const seconds = (performance.now() - started) / 1000;
       hits.replaceChildren(...passages.map((/** @type {Passage} */ each) => hitOf(name, each)));
-      outcome.textContent = passages.length ? `${counted(passages.length, "passage")} in ${duration(seconds)}` : "Nothing found.";
+      const order = orderedByWords ? ", ordered by words: the model does not know the script of the query" : "";
+      const found = `${counted(passages.length, "passage")} in ${duration(seconds)}${order}`;
+      outcome.textContent = passages.length ? found : "Nothing found.";
       say(trouble, null);
     } catch (failure) {
       say(trouble, failure);
