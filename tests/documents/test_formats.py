@@ -4,6 +4,7 @@ import io
 import json
 import re
 import struct
+import time
 import zipfile
 from datetime import date
 from email.message import EmailMessage
@@ -24,6 +25,7 @@ from gemvec.documents.archive import MAX_XML_BYTES
 from gemvec.documents.readers import READERS, find_reader
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word import read_docx
+from gemvec.documents.word_markup import find_drawings, open_markup, write_drawings
 from office_files import make_archive, make_odt, saved
 from outlook_files import make_ole
 
@@ -214,6 +216,23 @@ DIAGRAM = (
 )
 
 
+FRAME = (
+    '<w:r><w:drawing><a:graphicData xmlns:a="a"><dgm:relIds xmlns:dgm="d" xmlns:r="http://schemas.openxmlformats.org/'
+    'officeDocument/2006/relationships" r:dm="rId77" r:lo="rId78"/></a:graphicData></w:drawing></w:r>'
+)
+
+
+def make_diagrammed_docx(paragraphs, diagram=DIAGRAM):
+    parts = unpack(make_docx())
+    relations = "word/_rels/document.xml.rels"
+    more = b'<Relationship Id="rId77" Type="x" Target="diagrams/data1.xml"/></Relationships>'
+    parts[relations] = parts[relations].replace(b"</Relationships>", more)
+    parts["word/diagrams/data1.xml"] = diagram
+    start, _, rest = parts["word/document.xml"].partition(b"<w:body>")
+    parts["word/document.xml"] = start + b"<w:body>" + paragraphs.encode() + rest
+    return make_archive(parts)
+
+
 @pytest.mark.parametrize(
     ("diagram", "text", "reasons"),
     [
@@ -222,22 +241,43 @@ DIAGRAM = (
     ],
 )
 def test_words_of_diagrams_of_word_are_read_in_their_place(read, diagram, text, reasons):
-    parts = unpack(make_docx())
-    relations = "word/_rels/document.xml.rels"
-    more = b'<Relationship Id="rId77" Type="x" Target="diagrams/data1.xml"/></Relationships>'
-    parts[relations] = parts[relations].replace(b"</Relationships>", more)
-    parts["word/diagrams/data1.xml"] = diagram
-    start, _, rest = parts["word/document.xml"].partition(b"<w:body>")
-    drawing = (
-        '<w:p><w:r><w:drawing><a:graphicData xmlns:a="a"><dgm:relIds xmlns:dgm="d" xmlns:r="http://schemas.'
-        'openxmlformats.org/officeDocument/2006/relationships" r:dm="rId77" r:lo="rId78"/></a:graphicData></w:drawing>'
-        "</w:r></w:p>"
-    )
-    parts["word/document.xml"] = start + b"<w:body>" + drawing.encode() + rest
-    document = read("a.docx", make_archive(parts))
+    document = read("a.docx", make_diagrammed_docx(f"<w:p>{FRAME}</w:p>", diagram))
     assert " ".join(document.text.split()).startswith(" ".join(text.split()))
     assert [note.reason for note in document.notes] == reasons
     assert "A batch" in document.text or text in document.text
+
+
+def test_a_diagram_in_a_text_box_of_word_is_read_in_the_form_for_older_programs(read):
+    paragraph = (
+        '<w:p><w:r><mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+        'xmlns:wps="wps" xmlns:v="urn:schemas-microsoft-com:vml"><mc:Choice Requires="wps"><w:drawing><wps:txbx>'
+        f"<w:txbxContent><w:p>{FRAME}</w:p></w:txbxContent></wps:txbx></w:drawing></mc:Choice><mc:Fallback><w:pict>"
+        f"<v:shape><v:textbox><w:txbxContent><w:p>{FRAME}</w:p></w:txbxContent></v:textbox></v:shape></w:pict>"
+        "</mc:Fallback></mc:AlternateContent></w:r></w:p>"
+    )
+    document = read("a.docx", make_diagrammed_docx(paragraph))
+    assert document.text.startswith("Plan & do\nCheck\n")
+    assert document.text.count("Plan & do") == 1
+
+
+def test_a_diagram_that_word_refers_to_very_often_does_not_fill_the_memory(read):
+    document = read("a.docx", make_diagrammed_docx(f"<w:p>{FRAME}</w:p>" * 50))
+    assert document.text.count("Plan & do") == 2
+
+
+@pytest.mark.parametrize("tag", [b"<w:rt>", b"<w:rt ", b"<w:dir ", b"<w:hyperlink "])
+def test_marks_of_word_without_an_end_take_linear_time(tag):
+    start = time.process_time()
+    assert open_markup(b"<w:ruby>" + tag * 100_000, set()) == tag * 100_000
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("tag", [b"<w:drawing>", b"<c:chart "])
+def test_drawings_of_word_without_an_end_take_linear_time(tag):
+    start = time.process_time()
+    assert not find_drawings(tag * 100_000)
+    assert write_drawings(tag * 100_000, {"rId1": "words"}) == tag * 100_000
+    assert time.process_time() - start < 5
 
 
 def test_a_spreadsheet_is_read_sheet_by_sheet_as_tables(read):

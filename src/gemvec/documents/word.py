@@ -72,9 +72,9 @@ def _read_drawings(archive: Archive, ids: set[str], notes: list[Note]) -> dict[s
     """Return the words of charts and diagrams by their ids, and note those that are damaged."""
     if not ids:
         return {}
-    found = {mark: part for mark, part in find_targets(archive, TEXT_PART).items() if mark in ids}
+    marks = {part: mark for mark, part in find_targets(archive, TEXT_PART).items() if mark in ids}
     words: dict[str, str] = {}
-    for mark, part in found.items():
+    for part, mark in marks.items():
         try:
             words[mark] = read_part(archive, part)
         except UnreadableDocument:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from xml.sax.saxutils import escape
 
 # Elements around text: fields whose value is saved, and text whose direction is set.
-_AROUND = re.compile(rb"</?w:(?:fldSimple|bdo|dir)(?:\s[^>]*)?>")
+_AROUND = re.compile(rb"</?w:(?:fldSimple|bdo|dir)(?:\s[^<>]*)?>")
 # How the words below it are read, and what is around the words.
-_READING = re.compile(rb"<w:(rt|rubyPr)(?:\s[^>]*)?(?<!/)>.*?</w:\1>", re.DOTALL)
-_RUBY = re.compile(rb"</?w:(?:ruby|rubyBase)(?:\s[^>]*)?>")
-_LINK = re.compile(rb"""(?P<start><w:hyperlink\b[^>]*?)\sr:id=(?P<mark>["'])(?P<id>[^"'>]*)(?P=mark)""")
+_READING = re.compile(rb"<w:(rt|rubyPr)(?:\s[^<>]*)?(?<!/)>[^<]*+(?:<(?!/?w:\1[\s>])[^<]*+)*+</w:\1>")
+_RUBY = re.compile(rb"</?w:(?:ruby|rubyBase)(?:\s[^<>]*)?>")
+_LINK = re.compile(rb"""(?P<start><w:hyperlink\b[^<>]*?)\sr:id=(?P<mark>["'])(?P<id>[^"'<>]*)(?P=mark)""")
 
-
-_DRAWING = re.compile(rb"<w:drawing(?:\s[^>]*)?>.*?</w:drawing>", re.DOTALL)
-_MARK = re.compile(rb"""<(?:c:chart|dgm:relIds)\b[^>]*?\sr:(?:id|dm)=["']([^"'>]*)""")
+# A drawing that holds none: one with a text box may hold others.
+_DRAWING = re.compile(rb"<w:drawing(?:\s[^<>]*)?>[^<]*+(?:<(?!/?w:drawing[\s>])[^<]*+)*+</w:drawing>")
+_MARK = re.compile(rb"""<(?:c:chart|dgm:relIds)\b[^<>]*?\sr:(?:id|dm)=["']([^"'<>]*)""")
+# A text box is written once more for older programs; more often, the words of a small file could fill the memory.
+_MOST_TIMES = 2
 
 
 def find_drawings(text: bytes) -> set[str]:
@@ -25,10 +28,13 @@ def find_drawings(text: bytes) -> set[str]:
 
 def write_drawings(text: bytes, words: Mapping[str, str]) -> bytes:
     """Return the text with the words of charts and diagrams, by id, in their places."""
+    times: Counter[str] = Counter()
 
     def write(found: re.Match[bytes]) -> bytes:
-        marks = (each[1].decode(errors="replace") for each in _MARK.finditer(found[0]))
-        lines = [line for mark in marks for line in words.get(mark, "").split("\n")]
+        marks = [each[1].decode(errors="replace") for each in _MARK.finditer(found[0])]
+        times.update(marks)
+        shown = [words[mark] for mark in marks if mark in words and times[mark] <= _MOST_TIMES]
+        lines = [line for each in shown for line in each.split("\n")]
         written = "<w:br/>".join(f"<w:t>{escape(line)}</w:t>" for line in lines if line)
         return written.encode() or found[0]
 
