@@ -237,6 +237,22 @@ def test_parts_of_mail_are_found_without_their_right_boundary_and_that_is_said(s
     ]
 
 
+@pytest.mark.parametrize("boundary", [b"a\\b", b"a\xffb", "ä".encode()])
+def test_a_boundary_that_no_header_can_name_still_tells_parts_apart(boundary):
+    part = b"Content-Type: text/plain\n\nWords of a part.\n"
+    mail = read_eml(
+        b"Subject: S\nContent-Type: multipart/mixed\n\n--" + boundary + b"\n" + part + b"--" + boundary + b"--\n"
+    )
+    assert mail.text.strip() == "Words of a part."
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
+def test_an_encoding_of_mail_around_parts_without_a_boundary_does_not_count(encoding):
+    head = f"Subject: S\nContent-Type: multipart/mixed\nContent-Transfer-Encoding: {encoding}\n\n"
+    mail = read_eml(f"{head}--x\nContent-Type: text/plain\n\nAs a=3D b.\n--x--\n".encode())
+    assert mail.text.strip() == "As a=3D b."
+
+
 def test_of_alternatives_without_their_boundary_the_best_one_is_read():
     outer = MIMEMultipart("alternative", _subparts=[MIMEText("Plain words."), MIMEText("<p>Of a page.</p>", "html")])
     written = outer.as_bytes().replace(f'; boundary="{outer.get_boundary()}"'.encode(), b"")

@@ -28,6 +28,7 @@ _PGP = "-----BEGIN PGP MESSAGE-----"
 _BOUNDARY = re.compile(
     rb"^--(?P<name>[^\s<>\"]{1,70})[ \t]*\r?\n(?=Content-[\w-]+:|MIME-Version:)", re.MULTILINE | re.IGNORECASE
 )
+_NEW_MARK = "part-of-the-mail"
 _MAX_DIVIDED = 20  # parts in each other; each is parsed once more
 _NO_BOUNDARY = "the mark between its parts is missing or wrong; the parts were told apart by what looks like one"
 _NO_PARTS = "its parts cannot be told apart, so all of its body is read as text"
@@ -143,15 +144,18 @@ def _find_parts(message: EmailMessage, notes: list[Note]) -> Iterator[EmailMessa
 
 def _divide(message: EmailMessage, notes: list[Note]) -> EmailMessage:
     """Return a message whose parts nothing divides as one with parts, or if there are no signs of them, as a text."""
+    decoded = cast("bytes", message.get_payload(decode=True) or b"")
+    del message["Content-Transfer-Encoding"]  # which only a part may have, or what is all of the body
     body = cast("bytes", message.get_payload(decode=True) or b"")
     found = _BOUNDARY.search(body) if len(notes) < _MAX_DIVIDED else None
-    kind, reason = "text/plain", _NO_PARTS
-    if found is not None:
-        boundary = found["name"].decode(errors="replace")
-        kind, reason = f'{message.get_content_type()}; boundary="{boundary}"', _NO_BOUNDARY
-    divided = _parse(f"Content-Type: {kind}\n\n".encode() + body)
-    notes.append(Note(reason=reason))
-    return divided
+    if found is None:
+        notes.append(Note(reason=_NO_PARTS))
+        return _parse(b"Content-Type: text/plain\n\n" + decoded)
+    notes.append(Note(reason=_NO_BOUNDARY))
+    # The mark may have characters that no header can name.
+    marks = re.compile(rb"^--" + re.escape(found["name"]) + rb"(?=(?:--)?[ \t]*\r?$)", re.MULTILINE)
+    head = f'Content-Type: {message.get_content_type()}; boundary="{_NEW_MARK}"\n\n'
+    return _parse(head.encode() + marks.sub(f"--{_NEW_MARK}".encode(), body))
 
 
 def _is_shown(part: EmailMessage) -> bool:
