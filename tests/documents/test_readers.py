@@ -480,6 +480,18 @@ A | B | C
     assert read.text.count("\n") == text.count("\n")
 
 
+@pytest.mark.parametrize(
+    ("translate", "written", "name"),
+    [(rst_to_markdown, ".. |x| replace:: {}\n\n{}\n", "|x|"), (asciidoc_to_markdown, ":x: {}\n\n{}\n", "{x}")],
+)
+def test_a_long_text_that_is_named_very_often_does_not_fill_the_memory(translate, written, name):
+    data = written.format("y" * 50_000, " ".join([name] * 1_000))
+    text = translate(data)
+    assert text.count("y" * 50_000) >= 2
+    assert name in text
+    assert len(text) <= 2 * len(data) + 100_000
+
+
 def test_rst_headings_become_markdown_and_lines_keep_their_numbers():
     read = read_rst(b"=====\nTitle\n=====\n\nText with :ref:`a name <target>` and ``code``.\n\nPart\n----\n\nMore.\n")
     assert read.title == "Title"

@@ -23,6 +23,8 @@ _TABLE = re.compile(r"^[|,:!]={3,}$")
 _ATTRIBUTE = re.compile(r"^:!?[\w-]+!?:(?:[ \t].*)?$")
 _DEFINITION = re.compile(r"^:(?P<name>\w[\w-]*):[ \t]+(?P<value>[^{}]+)$")
 _REFERENCE = re.compile(r"(?<![\\$+{])\{(?P<name>\w[\w-]*)\}(?!\})")
+# A short text may become longer by so much where its attributes are named.
+_MORE_CHARACTERS = 100_000
 _BLOCK_ATTRIBUTES = re.compile(r"^\[(?P<said>[^\]]*)\]$")
 _LANGUAGE = re.compile(r"^(?:source|,)[^,]*,\s*([\w+#-]+)")
 _ANCHOR_LINE = re.compile(r"^\[\[[^\]]*\]\]$")
@@ -84,6 +86,8 @@ class _Translation:
         self._is_table = False
         self._language = ""
         self._attributes: dict[str, str] = {}
+        # Characters that may still be written for attributes: a long text, named very often, could fill the memory.
+        self._room = _MORE_CHARACTERS + sum(map(len, lines))
 
     def run(self) -> str:
         made = list[str]()
@@ -155,7 +159,7 @@ class _Translation:
         if found := _DEFINITION.match(line):
             self._attributes[found["name"]] = found["value"].strip()
         if "{" in line and self._attributes:
-            line = _REFERENCE.sub(lambda found: self._attributes.get(found["name"], found[0]), line)
+            line = _REFERENCE.sub(self._read_attribute, line)
         if attributes := _BLOCK_ATTRIBUTES.match(line):
             found = _LANGUAGE.match(attributes["said"])
             self._language = found[1] if found else ""
@@ -167,6 +171,13 @@ class _Translation:
         if title := _BLOCK_TITLE.match(line):
             return f"{_translate_inline(title['name'])}:"
         return _translate_inline(_LIST.sub(_translate_mark, line))
+
+    def _read_attribute(self, found: re.Match[str]) -> str:
+        value = self._attributes.get(found["name"])
+        if value is None or len(value) > self._room:
+            return found[0]
+        self._room -= len(value)
+        return value
 
 
 def _is_unread(line: str) -> bool:

@@ -40,6 +40,8 @@ _PICTURES = frozenset({"image", "figure"})
 _TABLES = {"list-table": read_list_table, "csv-table": read_csv_table}
 # A longer drawn table is read line by line, so that text with many rules takes linear time.
 _MAX_TABLE_LINES = 1_000
+# A short text may become longer by so much where names stand for its words.
+_MORE_CHARACTERS = 100_000
 # Directives whose name is a label of their content; others only contain it.
 _SPOKEN = frozenset(
     {"note", "warning", "tip", "important", "caution", "danger", "attention", "hint", "error", "seealso"}
@@ -61,6 +63,8 @@ class _Translation:
         self._prose: set[int] = set()  # lines whose inline markup is still to be translated
         self._levels: dict[str, int] = {}
         self._substitutes: dict[str, str] = {}
+        # Characters that may still be written for names: a long text, named very often, could fill the memory.
+        self._room = _MORE_CHARACTERS + sum(map(len, lines))
 
     def run(self) -> str:
         self._find_substitutions()
@@ -70,8 +74,9 @@ class _Translation:
 
     def _find_substitutions(self) -> None:
         """Note the texts that stand for names between bars (`.. |name| replace:: text`)."""
+        last = 0
         for place, line in enumerate(self._lines):
-            if found := _SUBSTITUTION.match(line):
+            if place >= last and (found := _SUBSTITUTION.match(line)):
                 first, last = self._find_block(place + 1, len(self._lines), _count_indent(line))
                 more = (each.strip() for each in self._lines[first:last])
                 self._substitutes[found["name"]] = " ".join(filter(None, [found["text"].strip(), *more]))
@@ -79,8 +84,15 @@ class _Translation:
     def _read_inline(self, text: str) -> str:
         """Return text without inline markup, with what stands for names between bars in their places."""
         if self._substitutes and "|" in text:
-            text = _NAME.sub(lambda found: self._substitutes.get(found["name"] or "", found[0]), text)
+            text = _NAME.sub(self._substitute, text)
         return _translate_inline(text)
+
+    def _substitute(self, found: re.Match[str]) -> str:
+        text = self._substitutes.get(found["name"] or "")
+        if text is None or len(text) > self._room:
+            return found[0]
+        self._room -= len(text)
+        return text
 
     def _translate(self, start: int, end: int, indent: int) -> None:
         """Translate lines that are indented by `indent` or more, as in lists, and remove that indentation."""
