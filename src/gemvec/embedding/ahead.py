@@ -29,7 +29,8 @@ async def embed_ahead(
         ahead: how many groups may be embedded beside the one that is written next.
 
     Raises:
-        What the three raise; groups before the failing one are written.
+        What the three raise. Groups before one that cannot be embedded or written are written; before one that cannot
+        be read, those in flight are lost.
     """
     in_flight: deque[tuple[Group, asyncio.Future[Vectors]]] = deque()
 
