@@ -1,9 +1,12 @@
 """What generators of sites read in Markdown is no text: attributes, tags of templates, marks of notes and tabs."""
 
+import time
+
 import pytest
 
 from gemvec.documents import Splitter
 from gemvec.documents.document import Document
+from gemvec.documents.markdown import strip_tags
 from gemvec.documents.readers import read_html, read_markdown, read_mdx
 from gemvec.documents.site_markup import strip_site_markup
 
@@ -168,7 +171,17 @@ def test_a_directive_in_another_one_is_read_and_words_in_both_stay_in_order():
         ("(target)=\n# Heading", "\n# Heading"),
         ("Call {py:func}`~a.b` with `{name}` and `x`.", "Call a.b with `{name}` and `x`."),
         ("A ${name}`x` stays, and f(x)= too.", "A ${name}`x` stays, and f(x)= too."),
+        ("Write {file}`.env`, {math}`-1` or {math}`x`.", "Write .env, -1 or x."),
+        ("Use `code\n{of}` and `two`.", "Use `code\n{of}` and `two`."),
+        ("Use `code\n{of}`, `two`.", "Use `code\n{of}`, `two`."),
     ],
 )
 def test_roles_and_targets_of_myst_are_read_as_they_are_shown(written, shown):
     assert strip_site_markup(written, is_template=False) == shown
+
+
+def test_thousands_of_marks_of_code_without_an_end_take_linear_time():
+    written = "`" * 20_000 + " {ref}`x` <b>" + " {{ x" * 20_000
+    start = time.process_time()
+    strip_tags(strip_site_markup(written, is_template=True))
+    assert time.process_time() - start < 5

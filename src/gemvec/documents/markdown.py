@@ -27,7 +27,7 @@ _APART = frozenset(
     {"blockquote", "br", "caption", "dd", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6"}
     | {"hr", "li", "ol", "p", "pre", "summary", "table", "td", "th", "tr", "ul"}
 )
-_CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)")
 _ANY_TAG = re.compile(r"<[!/a-zA-Z]")
 # In text that came from HTML, where a reader sees what looks like a tag or an entity; and back.
 _SEEN = str.maketrans({"<": "\ufdd0", "&": "\ufdd1"})

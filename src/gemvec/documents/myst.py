@@ -44,9 +44,10 @@ _UNREAD = frozenset(
     | {"highlight", "currentmodule", "meta"}
 )
 _MAX_OPTIONS = 50
+# A role touches its text: a space behind its mark is that behind code which began on the line above.
 _ROLE = re.compile(
-    r"(?P<code>(?P<mark>`+)(?!`).+?(?<!`)(?P=mark)(?!`))"
-    r"|(?<![\w$}\\])\{[A-Za-z][\w:+-]*\}`[~!]?(?P<said>[^`\n<]+)(?:<[^`<>\n]*>)?`(?!`)"
+    r"(?P<code>(?<!`)(?P<mark>`+)(?!`).+?(?<!`)(?P=mark)(?!`))"
+    r"|(?<![\w$}\\])\{[A-Za-z][\w:+-]*\}`(?!\W?\s)[~!]?(?P<said>[^`\n<]+)(?:<[^`<>\n]*>)?`(?!`)"
 )
 _TARGET = re.compile(r"\([\w:. -]+\)=[ \t]*")
 

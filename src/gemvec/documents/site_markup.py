@@ -43,7 +43,7 @@ _SHOWN = re.compile(
 )
 _LIQUID = r"\{%[-~+]?(?P<liquid>(?:[^%{]|%(?!\})|\{(?!%))*+)%\}"
 _SHORTCODE = r"\{\{[<%](?!/\*)(?P<shortcode>(?:[^>%{]|[>%](?!\}\})|\{(?!\{[<%]))*+)[>%]\}\}"
-_CODE_SPAN = r"(?P<mark>`+)(?!`).+?(?<!`)(?P=mark)(?!`)"
+_CODE_SPAN = r"(?<!`)(?P<mark>`+)(?!`).+?(?<!`)(?P=mark)(?!`)"
 _SPAN_ATTRIBUTES = re.compile(rf"(?P<code>{_CODE_SPAN})(?:{_ATTRIBUTES})?|(?<=[)\]]){_ATTRIBUTES}")
 _TAG = re.compile(f"{_LIQUID}|{_SHORTCODE}", re.DOTALL)
 _TAG_OR_CODE = re.compile(f"{_CODE_SPAN}|{_LIQUID}|{_SHORTCODE}", re.DOTALL)
