@@ -654,6 +654,10 @@ def test_asc_that_is_no_text_is_named(read, text, reason):
         read("file.asc", text.encode())
 
 
+def test_an_empty_asc_file_has_no_text_and_no_wrong_reason(read):
+    assert not read("file.asc", b"\n").text.strip()
+
+
 def test_a_text_that_pgp_signs_is_read_without_its_signature(read):
     signed = """-----BEGIN PGP SIGNED MESSAGE-----
 Hash: SHA256

@@ -158,7 +158,7 @@ def read_asc(data: bytes) -> ReadText:
     signed = find_signed_text(text)
     if signed is not None:
         return ReadText(text=signed, notes=notes)
-    if not is_prose(text):
+    if text.strip() and not is_prose(text):
         raise UnreadableDocument("it is not AsciiDoc: it has more numbers and signs than words")
     return read_asciidoc(data)
 
