@@ -319,6 +319,16 @@ def test_boxes_charts_comments_and_hidden_sheets_of_a_spreadsheet_are_read(read)
     assert [note.reason for note in document.notes] == ["sheets of it that are hidden are read, too: Lists"]
 
 
+@pytest.mark.parametrize("drawing", [b"<broken", b"<a>" * 3_000 + b"</a>" * 3_000])
+def test_a_damaged_or_endless_drawing_costs_only_what_stands_beside_the_cells(read, drawing):
+    parts = unpack(make_sheet_with_drawings())
+    name = next(name for name in parts if name.startswith("xl/drawings/drawing"))
+    document = read("a.xlsx", make_archive(parts | {name: drawing}))
+    assert "| alpha | 3 |" in document.text
+    assert document.notes[0].is_loss
+    assert document.notes[0].reason.startswith("what stands beside the cells of its sheet")
+
+
 def test_an_answered_comment_of_a_spreadsheet_is_read_once_with_its_answers(read):
     parts = unpack(make_sheet_with_drawings())
     parts["xl/comments1.xml"] = (

@@ -109,7 +109,7 @@ def _read_beside(archive: Archive, title: str, parts: Mapping[str, str]) -> tupl
     """Return what stands beside the cells of a sheet, and a note if that is damaged."""
     try:
         return read_drawings(archive, parts.get(title, "")), []
-    except UnreadableDocument:
+    except (UnreadableDocument, RecursionError):  # the latter: groups in each other without end
         reason = f"what stands beside the cells of its sheet {title} is damaged and left out"
         return [], [Note(reason=reason, is_loss=True)]
 
