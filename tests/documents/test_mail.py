@@ -106,6 +106,7 @@ def test_text_that_is_not_unicode_is_read_in_its_code_page(codepage):
         ({LOCALE: 1045}, "cp1250", "zażółć gęślą"),
         ({CODEPAGE: 1252, BODY_CODEPAGE: 1252}, "utf-8", "Größe der Bücher"),
         ({CODEPAGE: 1252, BODY_CODEPAGE: 20127}, "cp1252", "Größe der Bücher"),
+        ({CODEPAGE: 1200}, "utf-16-le", "Words"),
     ],
 )
 def test_text_is_read_in_the_first_encoding_that_a_message_names_and_it_can_be_in(properties, encoding, text):

@@ -167,11 +167,10 @@ class _Item:
         return bool(self.number(_HIDDEN) or self.number(_FILE_FLAGS) & _IS_IN_BODY)
 
     def _decode(self, data: bytes, codepage: int) -> str:
-        data = data.rstrip(b"\0")
         text = _decode(data, self._find_encodings(codepage))
         if text is not None:
             return text
-        decoded = decode_text(data)
+        decoded = decode_text(data.rstrip(b"\0"))
         self.notes += note_decoding(decoded)
         return decoded.text
 
