@@ -18,7 +18,7 @@ _LINK = re.compile(rb"""(?P<start><w:hyperlink\b[^<>]*?)\sr:id=(?P<mark>["'])(?P
 _DRAWING = re.compile(rb"<w:drawing(?:\s[^<>]*)?>[^<]*+(?:<(?!/?w:drawing[\s>])[^<]*+)*+</w:drawing>")
 _MARK = re.compile(rb"""<(?:c:chart|dgm:relIds)\b[^<>]*?\sr:(?:id|dm)=["']([^"'<>]*)""")
 # A text box is written once more for older programs; more often, the words of a small file could fill the memory.
-_MOST_TIMES = 2
+_MAX_TIMES = 2
 
 
 def find_drawings(text: bytes) -> set[str]:
@@ -33,7 +33,7 @@ def write_drawings(text: bytes, words: Mapping[str, str]) -> bytes:
     def write(found: re.Match[bytes]) -> bytes:
         marks = [each[1].decode(errors="replace") for each in _MARK.finditer(found[0])]
         times.update(marks)
-        shown = [words[mark] for mark in marks if mark in words and times[mark] <= _MOST_TIMES]
+        shown = [words[mark] for mark in marks if mark in words and times[mark] <= _MAX_TIMES]
         lines = [line for each in shown for line in each.split("\n")]
         written = "<w:br/>".join(f"<w:t>{escape(line)}</w:t>" for line in lines if line)
         return written.encode() or found[0]
