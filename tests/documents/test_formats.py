@@ -348,6 +348,19 @@ def test_an_answered_comment_of_a_spreadsheet_is_read_once_with_its_answers(read
     assert "Threaded" not in text
 
 
+def test_diagrams_of_a_spreadsheet_are_read(read):
+    parts = unpack(make_sheet_with_drawings())
+    relations = "xl/drawings/_rels/drawing1.xml.rels"
+    more = b'<Relationship Id="rId90" Type="x" Target="../diagrams/data1.xml"/></Relationships>'
+    parts[relations] = parts[relations].replace(b"</Relationships>", more)
+    parts["xl/diagrams/data1.xml"] = (
+        '<dgm:dataModel xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><a:p><a:r><a:t>Plan</a:t></a:r></a:p>'
+        "<a:p><a:r><a:t>Build it</a:t></a:r></a:p></dgm:dataModel>"
+    )
+    assert "Sales of a year\n\nPlan\nBuild it\n\nComment on B2" in read("a.xlsx", make_archive(parts)).text
+
+
 def test_damaged_drawings_of_a_spreadsheet_cost_only_themselves(read):
     parts = unpack(make_sheet_with_drawings())
     parts["xl/drawings/drawing1.xml"] = b"<broken"

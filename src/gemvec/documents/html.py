@@ -35,22 +35,8 @@ _NOTE_MARK = re.compile(r"\[\w{1,4}\]")
 # What makes a list a choice of languages.
 _LANGUAGE = ("hreflang", "lang")
 _BLOCKS = frozenset(
-    {
-        "address",
-        "aside",
-        "center",
-        "details",
-        "dialog",
-        "dir",
-        "fieldset",
-        "figure",
-        "form",
-        "hgroup",
-        "legend",
-        "main",
-        "search",
-    }
-    | {"summary"}
+    {"address", "aside", "center", "details", "dialog", "dir", "fieldset", "figure", "form", "hgroup", "legend", "main"}
+    | {"search", "summary"}
 )
 _TITLE = frozenset({"title"})
 _FORMULAS = frozenset({"math", "m:math", "mml:math"})

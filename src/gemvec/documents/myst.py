@@ -30,18 +30,8 @@ _UNTITLED = frozenset({"container", "div", "grid", "tab-set", "panels", "solutio
 _PICTURES = frozenset({"figure", "image", "figure-md", "subfigure"})
 _CODE = frozenset({"code-block", "code", "sourcecode", "code-cell", "parsed-literal", "prompt"})
 _UNREAD = frozenset(
-    {
-        "toctree",
-        "tableofcontents",
-        "contents",
-        "index",
-        "include",
-        "literalinclude",
-        "bibliography",
-        "raw",
-        "autosummary",
-    }
-    | {"highlight", "currentmodule", "meta"}
+    {"toctree", "tableofcontents", "contents", "index", "include", "literalinclude", "bibliography", "raw"}
+    | {"autosummary", "highlight", "currentmodule", "meta"}
 )
 _MAX_OPTIONS = 50
 # A role touches its text: a space behind its mark is that behind code which began on the line above.

@@ -45,11 +45,11 @@ def read_part(archive: Archive, name: str) -> str:
         UnreadableDocument: the part is damaged.
     """
     root = archive.read_xml(name)
-    return "\n".join(dict.fromkeys(_read_chart(root) if root.tag == f"{_C}chartSpace" else _read_paragraphs(root)))
+    return "\n".join(dict.fromkeys(_read_chart(root) if root.tag == f"{_C}chartSpace" else read_paragraphs(root)))
 
 
 def _read_chart(root: Element) -> Iterator[str]:
-    yield from _read_paragraphs(root)  # titles of the chart and its axes
+    yield from read_paragraphs(root)  # titles of the chart and its axes
     for names in root.iter():
         if names.tag in _NAMES:
             values = (each.text or "" for each in names.iter(f"{_C}v"))
@@ -57,6 +57,7 @@ def _read_chart(root: Element) -> Iterator[str]:
                 yield text
 
 
-def _read_paragraphs(element: Element) -> list[str]:
+def read_paragraphs(element: Element) -> list[str]:
+    """Return the paragraphs of text in an element, those without a character left out."""
     texts = ("".join(each.text or "" for each in paragraph.iter(f"{_A}t")) for paragraph in element.iter(f"{_A}p"))
     return [" ".join(text.split()) for text in texts if text.strip()]

@@ -435,9 +435,7 @@ def has_words(text: str, document_format: DocumentFormat) -> bool:
     """Whether a passage has anything to read: words that are not markup, an address, or part of a list of links."""
     if document_format == "code":  # of code everything is kept, also a line of brackets
         return bool(text)
-    if document_format == "text":
-        return _LETTER.search(text) is not None
-    if not _MAY_BE_MARKUP.search(text):
+    if document_format == "text" or not _MAY_BE_MARKUP.search(text):
         return _LETTER.search(text) is not None
     rest = _PICTURE.sub("", _MARKUP.sub("", _DEFINITION.sub("", text)))
     unlinked, links = _LINK.subn("", rest)

@@ -451,7 +451,7 @@ READERS = (
         read=read_spreadsheet,
         is_opened=True,
         becomes="one document; each sheet, also a hidden one, as a table, values instead of formulas; below it the "
-        "text of boxes and charts, and comments",
+        "text of boxes, charts and diagrams, and comments",
         position="sheet",
         libraries=("openpyxl",),
         extra="documents",

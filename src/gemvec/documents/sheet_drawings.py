@@ -1,4 +1,4 @@
-"""What stands on a sheet of Excel beside its cells: `read_drawings`, the text of boxes and charts, and of comments."""
+"""What stands on a sheet of Excel beside its cells, boxes, charts, diagrams and comments: `read_drawings`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_targets
+from gemvec.documents.office_drawings import read_paragraphs, read_part
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 # A form of the element before it for older programs.
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 # What Excel writes as the author of a comment that is there once more, with its answers.
@@ -18,7 +18,9 @@ _THREADED = "tc="
 
 
 def read_drawings(archive: Archive, part: str) -> list[str]:
-    """Return the texts of boxes, shapes and charts on a sheet, and of the comments on its cells.
+    """Return the texts of boxes, shapes, charts and diagrams on a sheet, and of the comments on its cells.
+
+    Of charts these are their titles: the names of what they show stand in cells.
 
     Raises:
         UnreadableDocument: a part of them is damaged.
@@ -28,8 +30,10 @@ def read_drawings(archive: Archive, part: str) -> list[str]:
     for name in parts:
         if "/drawings/" in name:
             texts += _read_shapes(archive.read_xml(name))
-            charts = (chart for chart in find_targets(archive, name).values() if "/charts/chart" in chart)
-            texts += filter(None, (" ".join(_read_paragraphs(archive.read_xml(chart))) for chart in charts))
+            shown = find_targets(archive, name).values()
+            charts = (" ".join(read_paragraphs(archive.read_xml(each))) for each in shown if "/charts/chart" in each)
+            diagrams = (read_part(archive, each) for each in shown if "/diagrams/data" in each)
+            texts += filter(None, (*charts, *diagrams))
     for name in parts:
         if "comments" in name.lower():
             texts += _read_comments(archive.read_xml(name))
@@ -38,17 +42,12 @@ def read_drawings(archive: Archive, part: str) -> list[str]:
 
 def _read_shapes(element: Element) -> Iterator[str]:
     if element.tag.endswith("}txBody"):
-        if text := "\n".join(_read_paragraphs(element)):
+        if text := "\n".join(read_paragraphs(element)):
             yield text
         return
     for each in element:
         if each.tag != _FALLBACK:
             yield from _read_shapes(each)
-
-
-def _read_paragraphs(element: Element) -> list[str]:
-    texts = ("".join(each.text or "" for each in paragraph.iter(f"{_A}t")) for paragraph in element.iter(f"{_A}p"))
-    return [" ".join(text.split()) for text in texts if text.strip()]
 
 
 def _read_comments(root: Element) -> Iterator[str]:
