@@ -289,6 +289,31 @@ def test_a_spreadsheet_is_read_sheet_by_sheet_as_tables(read):
     assert made.page_names == ("sheet Prices", "sheet More")
 
 
+def test_numbers_of_a_spreadsheet_are_read_as_they_are_shown(read):
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet("Data")
+    sheet.write_row(0, 0, ["Share", "Price", "Since", "Took", "Kept", "Code"])
+    formats = ["0.0%", '#,##0.00 "€"', "d/m/yy", "[h]:mm", "General", "00000"]
+    for column, (value, code) in enumerate(zip([0.256, 1234.5, 45413, 1.5, 0.1, 1234], formats, strict=True)):
+        sheet.write_number(1, column, value, book.add_format({"num_format": code}))
+    sheet.write_number(2, 2, 45413, book.add_format({"num_format": 57}))  # known by its number, in East Asia
+    sheet.write_boolean(2, 3, True, book.add_format({"num_format": "0.0%"}))
+    book.close()
+    assert read("a.xlsx", file.getvalue()).text.split("\n")[4:] == [
+        "| 25.6% | 1,234.50 € | 2024-05-01 | 36:00:00 | 0.1 | 01234 |",
+        "|  |  | 2024-05-01 | True |",
+    ]
+
+
+def test_numbers_of_a_spreadsheet_without_their_styles_are_read_as_they_are(read):
+    parts = unpack(make_xlsx())
+    del parts["xl/styles.xml"]
+    parts["xl/worksheets/sheet1.xml"] = re.sub(rb' s="\d+"', b"", parts["xl/worksheets/sheet1.xml"])
+    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(b'<c r="B2"', b'<c r="B2" s="9"')
+    assert "| 3 |" in read("a.xlsx", make_archive(parts)).text
+
+
 def make_sheet_with_drawings():
     file = io.BytesIO()
     book = xlsxwriter.Workbook(file)

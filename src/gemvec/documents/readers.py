@@ -334,7 +334,7 @@ def _find_version(package: str) -> str:
 
 
 # Part of the digest of a file: raise it when a reader would turn the same file into another text.
-READERS_VERSION = 5
+READERS_VERSION = 6
 
 READERS = (
     Reader(
@@ -450,8 +450,8 @@ READERS = (
         suffixes=(".xlsx", ".xlsm"),
         read=read_spreadsheet,
         is_opened=True,
-        becomes="one document; each sheet, also a hidden one, as a table, values instead of formulas; below it the "
-        "text of boxes, charts and diagrams, and comments",
+        becomes="one document; each sheet, also a hidden one, as a table, values instead of formulas, numbers as they "
+        "are shown, dates in ISO 8601; below it the text of boxes, charts and diagrams, and comments",
         position="sheet",
         libraries=("openpyxl",),
         extra="documents",

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time
-from typing import Any
+from datetime import date, datetime, time, timedelta
+from typing import Any, cast
 
 from gemvec.documents.archive import Archive, find_targets, note_damage
 from gemvec.documents.content import MAX_TEXT_BYTES, Content, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import MAX_SPAN, Cell, write_rows, write_table
 from gemvec.documents.sheet_drawings import read_drawings
+from gemvec.documents.sheet_numbers import write_number, write_plain
 from gemvec.documents.text import UnreadableDocument
 from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
 _SHOWN_NAMES = 5
+# Formats of dates that a file names by these numbers only.
+_DATE_FORMATS = frozenset({*range(27, 32), 36, *range(50, 55), 57, 58})
 _KIND = "a spreadsheet"
 _BOOK = "xl/workbook.xml"
 _STYLES = ("xl/styles.xml", "xl/theme/theme1.xml")
@@ -150,16 +153,16 @@ def _read_rows(sheet: Any, merged: _Merged, most: int) -> Iterator[list[Cell]]:
     sheet.reset_dimensions()  # otherwise each row is filled up to the sheet's last column
     taken: dict[int, int] = {}  # the last row of the merged cell that a column is in
     length = 0
-    for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
         row: list[Cell] = []
         is_covered = any(last >= number for last in taken.values())  # so that the rows of merged cells count
-        for column, value in enumerate(values, start=1):
+        for column, cell in enumerate(cells, start=1):
             if taken.get(column, 0) >= number:
                 continue
             columns, rows = merged.get((number, column), (1, 1))
             columns = min(columns, MAX_SPAN)
             taken.update(dict.fromkeys(range(column, column + columns), number + rows - 1))
-            row.append(Cell(_format(value), columns, rows))
+            row.append(Cell(_format(cell), columns, rows))
             length += len(row[-1].text)
         if length > MAX_TEXT_BYTES:  # many cells may share one long text
             raise UnreadableDocument(f"its cells have more than {MAX_TEXT_BYTES:,} characters; split it")
@@ -181,13 +184,41 @@ def _write_sheet(rows: list[list[Cell]], *, is_merged: bool) -> str:
     return write_rows([row + [""] * (width - len(row)) for row in texts[:1]] + texts[1:])
 
 
-def _format(value: Any) -> str:
+def _format(cell: Any) -> str:
+    """Return the value of a cell as a reader sees it, dates and times in ISO 8601."""
+    value = cell.value
     if value is None:
         return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _write_number(cell, value)
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ", timespec="minutes")
     if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return _write_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def _write_number(cell: Any, value: float) -> str:
+    try:
+        code, number = cell.number_format, cell.style_array.numFmtId
+    except IndexError:  # its style is not there
+        return write_plain(value)
+    return _write_date(cell, value) if number in _DATE_FORMATS else write_number(value, code)
+
+
+def _write_date(cell: Any, value: float) -> str:
+    """Return a date whose format has a number and no text, as programs of East Asia write them."""
+    from openpyxl.utils.datetime import from_excel
+
+    try:
+        moment = cast("Any", from_excel)(value, cell.parent.parent.epoch)
+    except (ValueError, OverflowError):
+        return write_plain(value)
+    return moment.date().isoformat() if isinstance(moment, datetime) else str(moment)
+
+
+def _write_duration(value: timedelta) -> str:
+    """Return hours, minutes and seconds; more than a day has more than 24 hours."""
+    seconds = round(value.total_seconds())
+    sign, seconds = "-" if seconds < 0 else "", abs(seconds)
+    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
