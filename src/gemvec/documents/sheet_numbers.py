@@ -95,27 +95,47 @@ def _cut_sections(code: str) -> list[str]:
 
 
 def _read_section(code: str) -> _Section | None:
-    whole, rest, places = list[tuple[str, bool]](), list[str](), ""
-    commas, is_grouped, is_after_point, percents = 0, False, False, 0
-    for token in _TOKEN.finditer(code):
-        if token["unknown"]:
+    tokens = list(_TOKEN.finditer(code))
+    return None if any(token["unknown"] for token in tokens) else _Reading().read(tokens)
+
+
+class _Reading:
+    """Goes once through the tokens of a section."""
+
+    def __init__(self) -> None:
+        self._whole: list[tuple[str, bool]] = []
+        self._places, self._rest = "", ""
+        self._is_after_point = self._is_grouped = False
+        self._commas = self._percents = 0
+
+    def read(self, tokens: list[re.Match[str]]) -> _Section | None:
+        for token in tokens:
+            if token["digit"]:
+                self._add_digit(token["digit"])
+            elif token["text"] == _POINT and not self._is_after_point:
+                self._is_after_point = True
+            elif token["text"] == _COMMA:
+                self._commas += 1
+            else:
+                self._percents += token["text"] == _PERCENT
+                self._add_text(_read_text(token))
+        if _GENERAL in "".join(text for text, _ in self._whole).lower() or len(self._places) > _MAX_PLACES:
             return None
-        if token["digit"]:
-            if is_after_point and not rest:
-                places += token["digit"]
-                continue
-            is_grouped, commas = is_grouped or bool(commas), 0
-            whole.append((token["digit"], True))
-        elif token["text"] == _POINT and not is_after_point:
-            is_after_point = True
-        elif token["text"] == _COMMA and (whole or is_after_point):
-            commas += 1
-        elif text := _read_text(token):
-            percents += token["text"] == _PERCENT
-            (rest.append(text) if is_after_point else whole.append((text, False)))
-    if _GENERAL in "".join(text for text, _ in whole).lower() or len(places) > _MAX_PLACES:
-        return None
-    return _Section(tuple(whole), places, "".join(rest), is_grouped, 2 * percents - 3 * commas)
+        power = 2 * self._percents - 3 * self._commas  # commas that no digit follows stand for thousands
+        return _Section(tuple(self._whole), self._places, self._rest, self._is_grouped, power)
+
+    def _add_digit(self, mark: str) -> None:
+        if self._is_after_point:
+            self._places += mark
+            return
+        self._is_grouped, self._commas = self._is_grouped or bool(self._commas), 0
+        self._whole.append((mark, True))
+
+    def _add_text(self, text: str) -> None:
+        if self._is_after_point:
+            self._rest += text
+        elif text:
+            self._whole.append((text, False))
 
 
 def _read_text(token: re.Match[str]) -> str:
@@ -146,10 +166,12 @@ def _write_whole(digits: str, section: _Section, point: str) -> str:
     left = len(marks)
     texts = [point]
     for text, is_digit in reversed(section.whole):
-        if is_digit:
-            left -= 1
-            # What is more than the marks stands at the first of them.
-            cut = 0 if not left or section.is_grouped else max(len(digits) - 1, 0)
-            digits, text = digits[:cut], digits[cut:]
-        texts.append(text)
+        if not is_digit:
+            texts.append(text)
+            continue
+        left -= 1
+        # What is more than the marks stands at the first of them.
+        cut = 0 if not left or section.is_grouped else max(len(digits) - 1, 0)
+        texts.append(digits[cut:])
+        digits = digits[:cut]
     return "".join(reversed(texts))

@@ -208,10 +208,10 @@ def _write_number(cell: Any, value: float) -> str:
 
 def _write_date(cell: Any, value: float) -> str:
     """Return a date whose format has a number and no text, as programs of East Asia write them."""
-    from openpyxl.utils.datetime import from_excel
+    from openpyxl.utils import datetime as dates
 
     try:
-        moment = cast("Any", from_excel)(value, cell.parent.parent.epoch)
+        moment = cast("Any", dates).from_excel(value, cell.parent.parent.epoch)
     except (ValueError, OverflowError):
         return write_plain(value)
     return moment.date().isoformat() if isinstance(moment, datetime) else str(moment)
