@@ -251,6 +251,31 @@ def test_a_dialog_is_read_if_it_is_open_and_what_pops_up_is_not():
     assert read_html(page).text.split() == ["Before.", "Shown", "words.", "After."]
 
 
+def test_questions_that_are_buttons_and_answers_that_they_fold_away_are_read():
+    page = b"""<h2><button aria-expanded="false">How to reset?</button></h2><div><p>Hold it.</p></div>
+    <h3><button aria-controls="a">Which oil?</button></h3><div id="a" role="region" aria-labelledby="q" hidden>SAE
+    30.</div>
+    <h3><span aria-expanded="false">How much?</span></h3><div style="display:none">Two litres.</div>
+    <h3>Where? <button>Copy</button></h3><div hidden>Unseen.</div><p hidden="until-found">In the tank.</p>"""
+    assert read_html(page).text == (
+        "## How to reset?\n\nHold it.\n\n### Which oil?\n\nSAE\n30.\n\n### How much?\n\nTwo litres.\n\n### Where?\n\n"
+        "In the tank."
+    )
+
+
+def test_all_tabs_are_read_and_a_page_behind_a_dialog():
+    page = b"""<div aria-hidden="true"><main><h1>Install</h1><div role="tabpanel"><p>npm install</p></div>
+    <div role="tabpanel" hidden><p>yarn add</p></div><i aria-hidden="true">menu_icon</i></main></div>
+    <div class="modal" aria-hidden="true"><p>Sure?</p></div>"""
+    assert read_html(page).text == "# Install\n\nnpm install\n\nyarn add"
+
+
+def test_a_heading_in_a_list_is_a_heading():
+    page = b"""<ul><li><section><h2>Methods</h2><ul><li><h3>flush</h3><p>Flushes at once.</p></li></ul></section></li>
+    </ul>    <dl><dt><h3>Oil?</h3></dt><dd>SAE 30.</dd></dl><ul><li>An item</li></ul>"""
+    assert read_html(page).text == "## Methods\n\n### flush\n\nFlushes at once.\n\n### Oil?\n\nSAE 30.\n\n* An item"
+
+
 HTML_IN_MARKDOWN = b"""<h1 id="Ops" class="anchor">Operations<button data-href="#Ops"><svg viewBox="0 0 16 16">
 <path d="M4 9h1v1H4c-1.5 0-3-1.69-3-3.5"></path></svg></button></h1><h2 id="x">How to resize a pool</h2>
 <p>Set <code>pool.size</code> to <strong>16</strong>.</p>

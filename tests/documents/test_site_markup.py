@@ -93,6 +93,22 @@ def test_tags_are_read_inside_a_line_only_where_front_matter_says_that_a_site_is
     assert read('{% hint style="info" %}\nText.\n{% endhint %}\n').text == "\nText.\n\n"
 
 
+def test_the_words_that_a_page_of_jekyll_gives_to_an_included_note_are_read():
+    text = """---
+title: Pumps
+---
+{% include note.html content="Never pump *dry*, see [oil]({{ site.baseurl }}/oil)." %}
+
+{% include tip.html
+   content='Use
+   SAE 30.' %}
+"""
+    lines = read(text).text.split("\n")
+    assert lines[3] == "Never pump *dry*, see [oil]({{ site.baseurl }}/oil)."
+    assert "\n".join(lines[5:8]).split() == ["Use", "SAE", "30."]
+    assert len(lines) == len(text.split("\n"))
+
+
 def test_a_passage_of_tags_only_is_not_made():
     text = read("---\ntitle: Site\n---\n\n{% include nav.html %}\n\n{{< toc >}}\n").text
     assert Splitter().split(Document(id="a", text=text, format="markdown")) == []

@@ -24,6 +24,8 @@ _UNSEEN = frozenset(
     | {"link", "nav", "menu", "button", "select", "datalist", "input", "textarea", "video", "audio", "map"}
 )
 _UNREAD_ROLES = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "tablist"})
+# What is read when a tab or a heading above it is chosen.
+_PANEL_ROLES = frozenset({"tabpanel", "region"})
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 # Links beside headings that lead to the headings themselves, and links past the navigation.
 _MARK_CLASSES = frozenset(
@@ -41,6 +43,10 @@ _BLOCKS = frozenset(
 _TITLE = frozenset({"title"})
 _FORMULAS = frozenset({"math", "m:math", "mml:math"})
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_LISTS, _ITEMS = ["ul", "ol", "dl"], ["li", "dt", "dd"]
+_QUESTIONS = _HEADINGS | {"dt"}
+# What a page as a whole has, also while a dialog in front of it hides it from screen readers.
+_WHOLE = ["h1", "main", "article"]
 # What may belong to the page and not to its text.
 _FURNITURE, _FURNITURE_ROLES = frozenset({"header", "footer", "ul", "ol"}), frozenset({"banner", "contentinfo"})
 _SECTIONING = ["article", "main", "section", "aside", "blockquote", "figure", "details", "td"]
@@ -163,6 +169,10 @@ def _name_blocks(page: BeautifulSoup) -> None:
     """Call all blocks by a name that the converter knows: it joins the words of others with those beside them."""
     for tag in _find(page, _BLOCKS):
         tag.name = "div"
+    for heading in _find(page, _HEADINGS):
+        for part in heading.find_parents(_LISTS):  # a heading is one only where a line begins
+            for tag in [part, *part.find_all(_ITEMS, recursive=False)]:
+                tag.name = "div"
 
 
 def _fill_tables(page: BeautifulSoup) -> None:
@@ -211,17 +221,40 @@ def _find(page: BeautifulSoup, names: frozenset[str] | None = None) -> list[Tag]
 
 def _is_unread(tag: Tag) -> bool:
     if tag.name in _UNSEEN:
-        return True
+        return tag.name != "button" or not _is_question(tag)
     attributes = tag.attrs
-    if "hidden" in attributes or "popover" in attributes or attributes.get("aria-hidden") == "true":
+    if "popover" in attributes or (tag.name == "dialog" and "open" not in attributes):
         return True
-    if tag.name == "dialog" and "open" not in attributes:
-        return True
-    if attributes.get("role") in _UNREAD_ROLES or _HIDDEN_STYLE.search(str(attributes.get("style", ""))):
+    if attributes.get("role") in _UNREAD_ROLES or (_is_hidden(tag) and not _is_panel(tag)):
         return True
     if tag.name == "sup":
         return tag.find("a") is not None and _NOTE_MARK.fullmatch(_clean(tag.get_text())) is not None
     return (tag.name == "a" and _is_mark(tag)) or (tag.name == "ul" and _is_language_list(tag))
+
+
+def _is_hidden(tag: Tag) -> bool:
+    attributes = tag.attrs
+    if attributes.get("aria-hidden") == "true" and tag.find(_WHOLE) is None:
+        return True
+    if "hidden" in attributes and attributes["hidden"] != "until-found":
+        return True
+    return _HIDDEN_STYLE.search(str(attributes.get("style", ""))) is not None
+
+
+def _is_panel(tag: Tag) -> bool:
+    """Whether what is hidden is text for readers, which they open: a tab, or what a heading folds away."""
+    if tag.get("role") in _PANEL_ROLES:
+        return tag.has_attr("aria-labelledby") or tag["role"] == "tabpanel"
+    above = tag.find_previous_sibling()
+    return above is not None and above.name in _QUESTIONS and bool(above.select("[aria-expanded]"))
+
+
+def _is_question(button: Tag) -> bool:
+    """Whether a button is the text of a heading, which folds away what is below it."""
+    heading = button.find_parent(_QUESTIONS)
+    if heading is None:
+        return False
+    return button.has_attr("aria-expanded") or _clean(button.get_text()) == _clean(heading.get_text())
 
 
 def _is_language_list(tag: Tag) -> bool:

@@ -41,6 +41,8 @@ _SHOWN = re.compile(
     r"(?<![\w-])(?:title|text|caption|label|summary|description|heading|header|figcaption)="
     r"(?:\"(?P<double>[^\"{}]*)\"|'(?P<single>[^'{}]*)')"
 )
+# The words that a page gives to a note that it includes, as themes of Jekyll have them.
+_INCLUDED = re.compile(r"(?<![\w-])content[ \t\n]*=[ \t\n]*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)')")
 _LIQUID = r"\{%[-~+]?(?P<liquid>(?:[^%{]|%(?!\})|\{(?!%))*+)%\}"
 _SHORTCODE = r"\{\{[<%](?!/\*)(?P<shortcode>(?:[^>%{]|[>%](?!\}\})|\{(?!\{[<%]))*+)[>%]\}\}"
 _CODE_SPAN = r"(?<!`)(?P<mark>`+)(?!`).+?(?<!`)(?P=mark)(?!`)"
@@ -243,7 +245,9 @@ def _read_tag(found: re.Match[str]) -> str:
     shown = shown_values(tag)
     if not shown and not tag.lstrip().startswith("/"):
         name, _, rest = tag.strip().partition(" ")
-        if name == "data":  # a word of the sentence, of which only the name is here
+        if name == "include" and (content := _INCLUDED.search(rest)):
+            shown = (content["double"] or content["single"] or "").strip()
+        elif name == "data":  # a word of the sentence, of which only the name is here
             shown = rest.strip()
         elif found["shortcode"] is not None and "ref" not in name and "include" not in name:
             shown = " ".join(each["text"] for each in _QUOTED.finditer(rest))
