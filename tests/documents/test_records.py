@@ -186,6 +186,24 @@ def test_a_value_of_several_lines_may_have_spaces_after_its_quote(tmp_path):
     assert [each.text.split() for each in read(path)] == [["one,", '"two"', "three"], ["four", "five"]]
 
 
+@pytest.mark.parametrize(
+    "above",
+    ["# exported on Monday\n", "# exported by Ada, Bob\n", "Pumps of 2024\n\n", "Pumps,,,\nMade by,Ada,,\n,,,\n"],
+)
+def test_what_stands_above_a_table_is_left_out_and_said(tmp_path, above):
+    rows = "id,text,kind,year\n1,One pump,a,2023\n2,Two pumps,b,2024\n"
+    (tmp_path / "pumps.csv").write_text(above + rows)
+    found = read(tmp_path / "pumps.csv")
+    assert [(each.id, each.text) for each in found] == [("pumps.csv#1", "One pump"), ("pumps.csv#2", "Two pumps")]
+    assert "above its table" in found[0].notes[0].reason
+
+
+def test_a_table_whose_rows_have_gaps_begins_with_its_first_row(tmp_path):
+    (tmp_path / "gaps.csv").write_text("text,,\nOne pump,,\nTwo pumps,a,b\n")
+    found = read(tmp_path / "gaps.csv")
+    assert [each.text for each in found] == ["One pump", "Two pumps"]
+
+
 def test_a_malformed_row_costs_that_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,text\n1,good\n2,a, b, c\n3,good too\n")

@@ -25,6 +25,8 @@ _MAX_NAME_CHARACTERS = 64
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
 _TWO_WORDS = re.compile(r"[^\W\d_]+[ \u3000]+[^\W\d_]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
 _LETTER = re.compile(r"[^\W\d_]")
+# More lines with one value are rows of a table, and not a title above it.
+_MAX_LINES_ABOVE = 20
 # A column is text when this share of its values have more than one word.
 _TEXT_SHARE = 0.5
 
@@ -95,10 +97,14 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     rows = list(islice(_read(io.StringIO(sample, newline=""), options), _SAMPLE_ROWS))
     if len(data) == SAMPLE_BYTES and len(rows) > 1:
         rows.pop()  # may be cut
+    above = 0 if names_text(rows[0] if rows else ()) else _count_lines_above(rows)
+    del rows[:above]
     has_header = bool(rows) and _is_header(rows, names_text)
     names = _name_columns(rows[0] if has_header else [""] * _width(rows))
     text_names = () if names_text(names) else _find_text_columns(names, rows[has_header:])
     notes = [*note_guess(encoding if is_guess else "")]
+    if above:
+        notes.append(Note(reason=f"what stands above its table was left out: lines before row {above + 1}"))
     if text_names:
         notes.append(Note(reason=f"no column is called text; used as text: {', '.join(text_names)}"))
     if rows and not has_header:
@@ -108,7 +114,8 @@ def open_table(file: IO[bytes], names_text: Callable[[Iterable[str]], bool], *, 
     if said:
         text.readline()
     reader = _read_lines(text, options)
-    next(reader if has_header else iter(()), None)
+    for _ in range(above + has_header):
+        next(reader, None)
     return Table(
         text=text,
         reader=reader,
@@ -191,6 +198,18 @@ def _find_quote(sample: str, delimiter: str) -> str:
     edges = rf"(?:^|{re.escape(delimiter)}){{0}}[^{{0}}\n]*{{0}}(?={re.escape(delimiter)}|\r?$)"
     double, single = (len(re.findall(edges.format(mark), sample, re.MULTILINE)) for mark in "\"'")
     return "'" if single > double else '"'
+
+
+def _count_lines_above(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many rows are above the table: its title, comments, empty lines."""
+    widths = Counter(len(row) for row in rows if row)
+    width = widths.most_common(1)[0][0] if widths else 0
+    for place, row in enumerate(rows[:_MAX_LINES_ABOVE]):
+        values = sum(bool(value.strip()) for value in row)
+        is_full = len(row) >= width > 1 and values >= max(2, width - 1)
+        if is_full or (not place and values > 1 and not row[0].startswith("#")):
+            return place
+    return 0
 
 
 def _is_header(rows: Sequence[Sequence[str]], names_text: Callable[[Iterable[str]], bool]) -> bool:
