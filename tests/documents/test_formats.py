@@ -457,6 +457,27 @@ def test_text_of_a_notebook_is_read_as_markdown_with_html_is(read):
     ]
 
 
+def test_code_without_an_end_in_a_cell_does_not_go_on_in_the_next_one(read):
+    cells = [
+        {"cell_type": "markdown", "source": "```python\nx = 1"},
+        {"cell_type": "markdown", "source": "<b>Words</b> after it."},
+        {"cell_type": "code", "source": "````\nticks\n````"},
+        {"cell_type": "markdown", "source": "# A heading"},
+    ]
+    made = read("a.ipynb", json.dumps({"cells": cells}))
+    assert made.text == "```python\nx = 1\n```\n\nWords after it.\n\n`````\n````\nticks\n````\n`````\n\n# A heading"
+    assert made.title == "A heading"
+
+
+def test_the_front_matter_of_a_notebook_is_no_text(read):
+    cells = [
+        {"cell_type": "raw", "source": "---\ntitle: Pumps\nauthor: Ada\n---"},
+        {"cell_type": "markdown", "source": "Words."},
+    ]
+    made = read("a.ipynb", json.dumps({"cells": cells}))
+    assert (made.title, made.text.strip(), made.metadata) == ("Pumps", "Words.", {"author": "Ada"})
+
+
 def test_an_email_gives_subject_body_and_headers_and_names_its_attachments(read):
     message = EmailMessage()
     message["Subject"] = "Größe der Bücher"
@@ -496,6 +517,14 @@ def test_text_below_a_blank_line_belongs_to_the_subtitle_above(read):
 def test_an_office_file_of_another_kind_is_named(read, name, data, reason):
     with pytest.raises(UnreadableDocument, match=reason):
         read(name, data)
+
+
+def test_subtitles_without_a_blank_line_between_them_are_told_apart(read):
+    srt = (
+        "1\n00:00:01,000 --> 00:00:02,000\nOne\n2\n00:00:03,000 --> 00:00:04,000\nTwo\n00:00:05,000 --> 00:00:06,000\n3"
+    )
+    made = read("a.srt", srt)
+    assert (made.text, made.page_names) == ("One\nTwo\n3", ("00:00:01", "00:00:03", "00:00:05"))
 
 
 def test_subtitles_give_words_at_their_times(read):

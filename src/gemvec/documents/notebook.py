@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
+from gemvec.documents.site_markup import follow_fence
 from gemvec.documents.text import UnreadableDocument
 
 
 def read_cells(text: str) -> str:
-    """Return the cells of a notebook as Markdown.
+    """Return the cells of a notebook as Markdown, with front matter where the first one is that.
 
     Raises:
         UnreadableDocument: it is not a notebook of format 3 or later.
@@ -50,12 +52,20 @@ def _to_markdown(cell: dict[str, Any], language: str) -> str:
     if not source.strip():
         return ""
     if kind == "code":
-        fence = "````" if "```" in source else "```"
+        fence = "`" * max((len(ticks) + 1 for ticks in re.findall("`{3,}", source)), default=3)
         return f"{fence}{language}\n{source}\n{fence}"
     if kind == "heading":  # format 3
         level = cell.get("level", 1)
         return f"{'#' * (level if isinstance(level, int) and 1 <= level <= 6 else 1)} {source}"  # noqa: PLR2004 # levels
-    return source
+    return _close_code(source)
+
+
+def _close_code(source: str) -> str:
+    """Return Markdown in which no code goes on after its end, as it would in the cells that follow."""
+    fence = ""
+    for line in source.split("\n"):
+        fence = follow_fence(fence, line)
+    return f"{source}\n{fence}" if fence else source
 
 
 def _join(source: Any) -> str:

@@ -173,8 +173,12 @@ def read_org(data: bytes) -> ReadText:
 def read_notebook(data: bytes) -> ReadText:
     """Read the text and the code of a notebook, without what the code has printed."""
     decoded, notes = decode(data)
-    text, _ = html_to_markdown(strip_site_markup(read_cells(decoded), is_template=False))
-    return ReadText(text=text, title=find_title(text), format="markdown", has_lines=False, notes=notes)
+    body, metadata, more = split_front_matter(read_cells(decoded))
+    text, _ = html_to_markdown(strip_site_markup(body, is_template=False))
+    title = str(metadata.pop("title", None) or "") or find_title(text)
+    return ReadText(
+        text=text, title=title, format="markdown", metadata=metadata, has_lines=False, notes=(*notes, *more)
+    )
 
 
 def read_subtitles(data: bytes) -> ReadText:

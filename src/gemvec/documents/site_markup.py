@@ -116,7 +116,7 @@ class _Translation:
         opened, found = 0, None
         fence = ""
         for place, line in enumerate(self._lines):
-            fence = _follow_fence(fence, line) if found is None else fence
+            fence = follow_fence(fence, line) if found is None else fence
             if found is None and not fence and (start := _CODE_TAG.fullmatch(line)) and "/" not in start["rest"]:
                 opened, found = place, start
             elif found is not None and _is_end(line, found["name"]):
@@ -143,7 +143,7 @@ class _Translation:
     def _is_code(self, line: str) -> bool:
         """Whether a line is one of a fenced block, its fences included."""
         was_open = bool(self._fence)
-        self._fence = _follow_fence(self._fence, line)
+        self._fence = follow_fence(self._fence, line)
         return was_open or bool(self._fence)
 
     def _translate(self, place: int, line: str) -> str:
@@ -197,7 +197,7 @@ def _fill_html(written: Sequence[str], read: list[str]) -> list[str]:
     return read
 
 
-def _follow_fence(fence: str, line: str) -> str:
+def follow_fence(fence: str, line: str) -> str:
     """Return the fence of the code that goes on below a line; empty for none."""
     found = _FENCE.match(line)
     if not found:

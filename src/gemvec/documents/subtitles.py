@@ -32,7 +32,7 @@ def read_cues(text: str) -> tuple[list[str], list[str]]:
 
 def _find_cues(text: str) -> Iterator[tuple[str, str]]:
     time, shown = "", list[str]()
-    for block in re.split(r"\n[ \t]*\n", text):
+    for block in _find_blocks(text):
         lines = block.strip("\n").split("\n")
         start = next((place for place, line in enumerate(lines[:2]) if _TIME.match(line)), None)
         found = _TIME.match(lines[start]) if start is not None else None
@@ -45,3 +45,19 @@ def _find_cues(text: str) -> Iterator[tuple[str, str]]:
         words = lines if start is None else lines[start + 1 :]
         shown += filter(None, (unescape(_TAG.sub("", line)).strip() for line in words))
     yield time, "\n".join(shown)
+
+
+def _find_blocks(text: str) -> Iterator[str]:
+    """Yield what blank lines part, and cues without one between them."""
+    for block in re.split(r"\n[ \t]*\n", text):
+        lines = block.strip("\n").split("\n")
+        begin, has_time = 0, False
+        for place, line in enumerate(lines):
+            if not _TIME.match(line):
+                continue
+            if has_time:
+                first = place - 1 if lines[place - 1].strip().isdigit() else place
+                yield "\n".join(lines[begin:first])
+                begin = first
+            has_time = True
+        yield "\n".join(lines[begin:])
