@@ -24,11 +24,15 @@ def make_archive(parts):
 
 def make_odt(body, **more):
     """Return an OpenDocument text with this body."""
-    names = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
+    return make_archive({"content.xml": write_opendocument("text", body)} | more)
+
+
+def write_opendocument(kind, body, styles="", root="document-content"):
+    """Return the XML of an OpenDocument: a `text`, a `spreadsheet` or a `presentation`."""
+    names = ("office", "text", "table", "style", "presentation", "chart")
+    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in names)
+    return (
+        f'<office:{root} {spaces} xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f"{styles}<office:body><office:{kind}>{body}</office:{kind}></office:body></office:{root}>"
     )
-    content = (
-        f"<office:document-content {names}><office:body><office:text>{body}</office:text></office:body>"
-        "</office:document-content>"
-    )
-    return make_archive({"content.xml": content} | more)

@@ -191,10 +191,10 @@ def test_a_command_without_its_packages_names_one_and_the_extra(install, words, 
 
 
 def test_a_file_that_needs_an_extra_is_left_out_and_the_extra_named(tmp_path):
-    for name in ("a.docx", "b.odt", "c.pptx", "d.xlsx", "e.epub"):
+    for name in ("a.docx", "b.odt", "c.pptx", "d.xlsx", "e.epub", "f.ods", "g.odp"):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("content.xml", "<a/>")
-    (tmp_path / "f.txt").write_text("Text.")
+    (tmp_path / "z.txt").write_text("Text.")
     source = f"""{only_what_comes_with("milvus")}
 from gemvec.documents import Document, Sources
 for each in Sources([{str(tmp_path)!r}]):
@@ -202,9 +202,9 @@ for each in Sources([{str(tmp_path)!r}]):
 """
     done = run(source)
     *office, text = done.stdout.splitlines()
-    assert len(office) == 5, done.stderr
+    assert len(office) == 7, done.stderr
     assert all("needs more packages" in line and how_to_install("documents") in line for line in office)
-    assert text == "/f.txt read"
+    assert text == "/z.txt read"
 
 
 def test_a_bucket_without_the_package_for_it_is_refused_and_the_extra_named():

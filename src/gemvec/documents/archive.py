@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterable
 from posixpath import dirname, join, normpath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from gemvec.documents.content import Content, to_file
@@ -30,7 +30,8 @@ _COMPOUND, _LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "EncryptedPackage".enc
 _MAX_RATIO_OF_PICTURES = 20
 _BYTES_PER_LOOK, _MAX_MARK_BYTES = 2**20, 32
 _LOOKED_AT = 64 * 2**20
-_DAMAGES = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+# What the library raises for a damaged part.
+BAD_PARTS = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 # Names of elements and relationships in the strict form of Office's standard, and in the form that is usual.
 _STRICT_NAME = b"http://purl.oclc.org/ooxml/"
 _STRICT, _LOOSE = re.compile(_STRICT_NAME + rb"(\w+)/"), rb"http://schemas.openxmlformats.org/\1/2006/"
@@ -75,11 +76,22 @@ class Archive:
         try:
             with self._zip.open(name) as part:
                 data = part.read(MAX_XML_BYTES + 1)  # without a limit, what follows a wrong size would be unpacked, too
-        except (KeyError, *_DAMAGES) as error:
+        except (KeyError, *BAD_PARTS) as error:
             raise UnreadableDocument(f"it is not {self._kind}: its part {name} is missing or damaged") from error
         if len(data) > MAX_XML_BYTES:
             raise UnreadableDocument(f"its part {name} has more than {MAX_XML_BYTES:,} bytes")
         return data
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a part, to read it piece by piece; it has no more bytes than the archive says.
+
+        Raises:
+            UnreadableDocument: it is not there, or damaged.
+        """
+        try:
+            return self._zip.open(name)
+        except (KeyError, *BAD_PARTS) as error:
+            raise UnreadableDocument(f"it is not {self._kind}: its part {name} is missing or damaged") from error
 
     def read_xml(self, name: str) -> Element:
         """Return the root of a part.
@@ -109,7 +121,7 @@ class Archive:
         for name in self.names:
             try:
                 declares_entities = self._declares_entities(name)
-            except _DAMAGES:
+            except BAD_PARTS:
                 damaged.append(name)
                 continue
             if declares_entities:

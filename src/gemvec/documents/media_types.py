@@ -30,6 +30,8 @@ _SUFFIXES = {
     "application/x-pdf": ".pdf",
     "application/epub+zip": ".epub",
     "application/vnd.oasis.opendocument.text": ".odt",
+    "application/vnd.oasis.opendocument.presentation": ".odp",
+    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
@@ -41,7 +43,7 @@ _UNKNOWN = frozenset(
     {"", "application/octet-stream", "binary/octet-stream", "application/zip", "application/x-download"}
 )
 # A page of HTML in the place of such a file is a login, an error or a notice.
-_BINARY = frozenset({".pdf", ".docx", ".odt", ".pptx", ".xlsx", ".xlsm", ".epub", ".parquet", ".msg"})
+_BINARY = frozenset({".pdf", ".docx", ".odt", ".odp", ".ods", ".pptx", ".xlsx", ".xlsm", ".epub", ".parquet", ".msg"})
 _PROGRAMS = frozenset({".zip", ".7z", ".rar", ".exe", ".dmg", ".iso", ".jar", ".js", ".css", ".wasm"})
 _HTML_STARTS = (b"<!doctype html", b"<html")
 _LOOK_BYTES = 1_000

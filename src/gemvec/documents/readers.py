@@ -25,6 +25,9 @@ from gemvec.documents.languages import LANGUAGE, LANGUAGES, Language
 from gemvec.documents.mail import Mail, read_eml
 from gemvec.documents.markdown import find_title, html_to_markdown, is_mdx, mdx_to_markdown
 from gemvec.documents.notebook import read_cells
+from gemvec.documents.opendocument import read_odt
+from gemvec.documents.opendocument_sheets import read_ods
+from gemvec.documents.opendocument_slides import read_odp
 from gemvec.documents.org import org_to_markdown
 from gemvec.documents.outlook import read_msg
 from gemvec.documents.pdf import read_pages
@@ -36,7 +39,7 @@ from gemvec.documents.site_markup import strip_site_markup, strip_template_tags
 from gemvec.documents.slides import read_slides
 from gemvec.documents.subtitles import read_cues
 from gemvec.documents.text import DecodedText, UnreadableDocument, decode_text, fold
-from gemvec.documents.word import read_docx, read_odt
+from gemvec.documents.word import read_docx
 
 _BLOCK_BYTES = 2**20
 
@@ -217,7 +220,8 @@ def read_word(data: Content) -> ReadText:
 
 def read_opendocument(data: Content) -> ReadText:
     """Read a text of LibreOffice."""
-    return _from_markdown(*read_odt(data))
+    text, title, notes = read_odt(data)
+    return replace(_from_markdown(text, title), notes=tuple(notes))
 
 
 def _from_markdown(text: str, title: str) -> ReadText:
@@ -227,7 +231,15 @@ def _from_markdown(text: str, title: str) -> ReadText:
 
 def read_presentation(data: Content) -> ReadText:
     """Read the slides of a presentation, with tables and notes."""
-    slides, names, title, notes = read_slides(data)
+    return _join_slides(*read_slides(data))
+
+
+def read_opendocument_presentation(data: Content) -> ReadText:
+    """Read the slides of a presentation of LibreOffice, with tables and notes."""
+    return _join_slides(*read_odp(data))
+
+
+def _join_slides(slides: list[str], names: list[str], title: str, notes: list[Note]) -> ReadText:
     pages = [fold(each) for each in slides]
     return _join_pages(pages, names, title=fold(title), format="markdown", has_lines=False, notes=tuple(notes))
 
@@ -235,9 +247,18 @@ def read_presentation(data: Content) -> ReadText:
 def read_spreadsheet(data: Content) -> ReadText:
     """Read the sheets of a spreadsheet as tables."""
     sheets, names, notes = read_sheets(data)
+    return _join_sheets(sheets, names, "", notes)
+
+
+def read_opendocument_spreadsheet(data: Content) -> ReadText:
+    """Read the sheets of a spreadsheet of LibreOffice as tables."""
+    return _join_sheets(*read_ods(data))
+
+
+def _join_sheets(sheets: list[str], names: list[str], title: str, notes: list[Note]) -> ReadText:
     named = (f"sheet {name}" for name in names)
     pages = [fold(each) for each in sheets]
-    return _join_pages(pages, named, format="markdown", has_lines=False, notes=tuple(notes))
+    return _join_pages(pages, named, title=fold(title), format="markdown", has_lines=False, notes=tuple(notes))
 
 
 def read_book(data: Content) -> ReadText:
@@ -433,11 +454,31 @@ READERS = (
         extra="documents",
     ),
     Reader(
-        suffixes=(".odt",),
+        suffixes=(".odt", ".fodt"),
         read=read_opendocument,
         is_opened=True,
-        becomes="one document, with headings, lists and tables, without pictures and comments",
+        becomes="one document, with headings, lists and tables, without pictures, charts and comments",
         position="part",
+        libraries=("defusedxml",),
+        extra="documents",
+    ),
+    Reader(
+        suffixes=(".odp", ".fodp"),
+        read=read_opendocument_presentation,
+        is_opened=True,
+        becomes="one document; titles, texts, tables, charts and notes of the slides, also of hidden ones, without "
+        "comments",
+        position="slide",
+        libraries=("defusedxml",),
+        extra="documents",
+    ),
+    Reader(
+        suffixes=(".ods", ".fods"),
+        read=read_opendocument_spreadsheet,
+        is_opened=True,
+        becomes="one document; each sheet, also a hidden one, as a table, values as they are shown, dates in ISO 8601; "
+        "below it the text of boxes, titles of charts, and comments",
+        position="sheet",
         libraries=("defusedxml",),
         extra="documents",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
@@ -50,7 +50,7 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
             notes += damage
             beside, damage = _read_beside(archive, sheet.title, parts)
             notes += damage
-            text = "\n\n".join(filter(None, [_write_sheet(rows, is_merged=bool(merged)), *beside]))
+            text = "\n\n".join(filter(None, [write_sheet(rows, is_merged=bool(merged)), *beside]))
             left -= sum(map(len, rows))
             if text:
                 texts.append(f"## {sheet.title}\n\n{text}")
@@ -61,12 +61,14 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
                 break
     if not texts:
         raise UnreadableDocument(notes[0].reason if notes else "it has no cells with content")
-    if hidden:
-        more = f" and {len(hidden) - _SHOWN_NAMES:,} more" if len(hidden) > _SHOWN_NAMES else ""
-        notes.append(
-            Note(reason=f"sheets of it that are hidden are read, too: {', '.join(hidden[:_SHOWN_NAMES])}{more}")
-        )
-    return texts, names, notes
+    return texts, names, [*notes, *note_hidden(hidden)]
+
+
+def note_hidden(names: Sequence[str]) -> list[Note]:
+    """Return a note about sheets that a reader does not see at once; none if there are none."""
+    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    reason = f"sheets of it that are hidden are read, too: {', '.join(names[:_SHOWN_NAMES])}{more}"
+    return [Note(reason=reason)] if names else []
 
 
 def _open_book(data: Content) -> tuple[Any, Archive, list[Note]]:
@@ -175,7 +177,8 @@ def _read_rows(sheet: Any, merged: _Merged, most: int) -> Iterator[list[Cell]]:
             return
 
 
-def _write_sheet(rows: list[list[Cell]], *, is_merged: bool) -> str:
+def write_sheet(rows: list[list[Cell]], *, is_merged: bool) -> str:
+    """Return the rows of a sheet as a table of Markdown."""
     if is_merged:
         return write_table(rows)
     # Most sheets, and all large ones that programs write, need no places of cells, which take much memory.

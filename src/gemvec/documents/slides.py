@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_targets, find_title
@@ -51,12 +52,14 @@ def read_slides(data: Content) -> tuple[list[str], list[str], str, list[Note]]:
             notes.append(Note(reason=f"{name} is missing or damaged, and left out", is_loss=True, place=name))
     if not texts:
         raise UnreadableDocument("none of its slides can be read" if notes else "it has no slides")
-    if hidden:
-        more = f" and {len(hidden) - _SHOWN_NUMBERS:,} more" if len(hidden) > _SHOWN_NUMBERS else ""
-        notes.append(
-            Note(reason=f"slides of it that are hidden are read, too: {', '.join(hidden[:_SHOWN_NUMBERS])}{more}")
-        )
-    return texts, names, find_title(archive, "docProps/core.xml"), notes
+    return texts, names, find_title(archive, "docProps/core.xml"), [*notes, *note_hidden(hidden)]
+
+
+def note_hidden(numbers: Sequence[str]) -> list[Note]:
+    """Return a note about slides that are not shown; none if there are none."""
+    more = f" and {len(numbers) - _SHOWN_NUMBERS:,} more" if len(numbers) > _SHOWN_NUMBERS else ""
+    reason = f"slides of it that are hidden are read, too: {', '.join(numbers[:_SHOWN_NUMBERS])}{more}"
+    return [Note(reason=reason)] if numbers else []
 
 
 def _read_slide(archive: Archive, name: str, root: Element) -> tuple[str, bool]:
