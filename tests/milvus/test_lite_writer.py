@@ -103,9 +103,9 @@ def test_merged_files_have_the_newest_rows_and_no_deleted_ones(uri):
 
 @pytest.mark.parametrize("hashes", [2**62, 3, 1])
 def test_rows_are_told_apart_by_their_keys_also_where_the_hashes_of_keys_are_equal(uri, monkeypatch, hashes):
-    writer = sys.modules["gemvec.milvus.lite_writer"]
-    monkeypatch.setattr(writer, "_KEYS_PER_COMPARISON", 2)
-    monkeypatch.setattr(writer, "_hash_all", lambda keys: np.array([int(key[1:]) % hashes for key in keys], np.int64))
+    module = sys.modules["gemvec.milvus.lite_rows"]
+    monkeypatch.setattr(module, "_KEYS_PER_COMPARISON", 2)
+    monkeypatch.setattr(module, "_hash_all", lambda keys: np.array([int(key[1:]) % hashes for key in keys], np.int64))
     chosen, expected = random.Random(5), {}
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = replace(collection.create(FINGERPRINT), seal_bytes=1)
@@ -127,12 +127,12 @@ def test_counting_reads_no_keys_to_compare_where_each_has_one_row(uri, monkeypat
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = replace(collection.create(FINGERPRINT), seal_bytes=1)
         version.upsert([make_row(number) for number in range(50)])
-        monkeypatch.delattr(sys.modules["gemvec.milvus.lite_writer"], "_find_newest")
+        monkeypatch.delattr(sys.modules["gemvec.milvus.lite_rows"], "_find_newest")
         assert version.count() == 50
 
 
 def test_only_the_parts_of_a_file_that_have_the_rows_are_read(uri, monkeypatch):
-    monkeypatch.setattr(sys.modules["gemvec.milvus.lite_writer"], "_PIECE_BYTES", 1)
+    monkeypatch.setattr(sys.modules["gemvec.milvus.lite_rows"], "_PIECE_BYTES", 1)
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = replace(collection.create(FINGERPRINT), seal_bytes=1)
         for number in range(4):
@@ -162,16 +162,16 @@ def test_merging_ends_when_all_files_have_as_many_rows_as_a_file_may_have(uri, m
 
 
 def test_merging_has_a_piece_of_the_files_in_memory(uri, monkeypatch):
-    writer = sys.modules["gemvec.milvus.lite_writer"]
-    monkeypatch.setattr(writer, "_PIECE_BYTES", 2**19)
-    monkeypatch.setattr(writer, "_ROWS_PER_BATCH", 100)
-    held, take = [], writer._take
+    module = sys.modules["gemvec.milvus.lite_rows"]
+    monkeypatch.setattr(module, "_PIECE_BYTES", 2**19)
+    monkeypatch.setattr(module, "ROWS_PER_BATCH", 100)
+    held, take = [], module._take
 
     def note(batches):
         held.append(pa.total_allocated_bytes())
         return take(batches)
 
-    monkeypatch.setattr(writer, "_take", note)
+    monkeypatch.setattr(module, "_take", note)
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = replace(collection.create(FINGERPRINT), seal_bytes=1)
         before = pa.total_allocated_bytes()
@@ -184,9 +184,10 @@ def test_merging_has_a_piece_of_the_files_in_memory(uri, monkeypatch):
 
 @pytest.mark.parametrize(("rows_per_file", "files"), [(3, {10, 9, 6}), (6, {6})])
 def test_files_whose_index_would_take_much_memory_are_not_merged(uri, monkeypatch, rows_per_file, files):
-    writer = sys.modules["gemvec.milvus.lite_writer"]
-    monkeypatch.setattr(writer, "_ROWS_PER_BATCH", 1)
-    monkeypatch.setattr(writer, "_PIECE_BYTES", 1)
+    rows_module, writer = (sys.modules[f"gemvec.milvus.{name}"] for name in ("lite_rows", "lite_writer"))
+    for module in (rows_module, writer):
+        monkeypatch.setattr(module, "ROWS_PER_BATCH", 1)
+    monkeypatch.setattr(rows_module, "_PIECE_BYTES", 1)
     monkeypatch.setattr(writer, "_MAX_VECTOR_BYTES", 10 * FINGERPRINT.dimensionality * 4)
     with open_collection(uri, "docs", is_only_client=True) as collection:
         version = replace(collection.create(FINGERPRINT), seal_bytes=1)

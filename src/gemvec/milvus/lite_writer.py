@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 import pyarrow  # noqa: ICN001 # its parts have names below
 import pyarrow.compute
 import pyarrow.parquet
@@ -37,26 +34,18 @@ from milvus_lite.storage.data_file import parse_seq_range
 from milvus_lite.storage.memtable import MemTable
 from milvus_lite.storage.snapshots import snapshot_references
 
+from gemvec.milvus.lite_rows import KEY, ORDER, ROWS_PER_BATCH, FileRows, Mask, Rows, TableRows, find_live, gather
+
 # They come without types, or with some that are unknown.
 arrow: Any = pyarrow
 compute: Any = pyarrow.compute
 parquet: Any = pyarrow.parquet
 validation: Any = lite_validation
 
-# Rows read from a file at once, and how much of it is read ahead.
-_ROWS_PER_BATCH, _READ_AHEAD_BYTES = 1_024, 2**20
-# A merged file is written in pieces of this size.
-_PIECE_BYTES = 8 * 2**20
 # The vectors of a merged file: its index is made in memory, with a copy of them.
 _MAX_VECTOR_BYTES = 64 * 2**20
-_VERSION = _KEY, _ORDER = "key", "_seq"
-# Keys of which several rows, or a deletion, are compared at once.
-_KEYS_PER_COMPARISON = 100_000
 # The suffix of an index, or a merged file, that is not written to its end.
 _HALF = ".part"
-
-Mask = npt.NDArray[np.bool_]
-Hashes = npt.NDArray[np.int64]
 
 
 class LiteWriter(LiteCollection):
@@ -92,7 +81,7 @@ class LiteWriter(LiteCollection):
         self._apply(InsertOp(partition=partition_name, batch=batch))
         if self._should_flush():
             self._trigger_flush()
-        return [row[_KEY] for row in rows]
+        return [row[KEY] for row in rows]
 
     def count_rows(self) -> int:
         """Return how many rows there are."""
@@ -134,24 +123,24 @@ class LiteWriter(LiteCollection):
             table = parquet.read_table(path, columns=[spec.field_name])
             ScalarInvertedIndex.build(table, spec.field_name, dtype).save(str(beside))
         else:
-            faiss.write_index(_build_graph(_FileRows(path), spec), str(beside))
+            faiss.write_index(_build_graph(FileRows(path), spec), str(beside))
             _give_back()
         _replace_durably(beside, file)
 
-    def _open_rows(self) -> list[_Rows]:
+    def _open_rows(self) -> list[Rows]:
         """Return the rows of every file, and those that are only in the log."""
         files = [
-            _FileRows(Path(self.data_dir, "partitions", partition, name))
+            FileRows(Path(self.data_dir, "partitions", partition, name))
             for partition, names in self._manifest.get_all_data_files().items()
             for name in names
         ]
-        return [*files, _TableRows(self._memtable.to_arrow_table())]
+        return [*files, TableRows(self._memtable.to_arrow_table())]
 
-    def _find_live(self, rows: Sequence[_Rows], chosen: Sequence[Mask] | None = None) -> list[Mask]:
+    def _find_live(self, rows: Sequence[Rows], chosen: Sequence[Mask] | None = None) -> list[Mask]:
         deleted = self._delta_index.snapshot
         for key, (order, _) in self._memtable.delete_index_snapshot().items():
             deleted[key] = max(order, deleted.get(key, -1))
-        return _find_live(rows, deleted, chosen)
+        return find_live(rows, deleted, chosen)
 
     # What the engine calls after rows have been put into a file.
 
@@ -213,7 +202,7 @@ class _Merger(CompactionManager):
     def _max_rows(self) -> int:
         """How many rows a file may have."""
         sizes = [4 * field.dim for field in self._schema.fields if field.dim]
-        return min(MAX_SEGMENT_ROWS, max(_ROWS_PER_BATCH, _MAX_VECTOR_BYTES // max(sum(sizes), 1)))
+        return min(MAX_SEGMENT_ROWS, max(ROWS_PER_BATCH, _MAX_VECTOR_BYTES // max(sum(sizes), 1)))
 
     def _select_target(  # pyright: ignore[reportIncompatibleMethodOverride] # Lite calls it as a method, too
         self, buckets: list[list[tuple[str, int]]], total_files: int, partition_dir: str
@@ -232,10 +221,10 @@ class _Merger(CompactionManager):
     ) -> None:
         folder = Path(partition_dir)
         names = sorted(files_to_compact, key=parse_seq_range)
-        rows = [_FileRows(folder / name) for name in names]
-        live = _find_live(rows, delta_index.snapshot)
+        rows = [FileRows(folder / name) for name in names]
+        live = find_live(rows, delta_index.snapshot)
         batches = (batch for some, mask in zip(rows, live, strict=True) for batch in some.filtered(mask))
-        merged = list(self._write(folder, _gather(batches, self._max_rows)))
+        merged = list(self._write(folder, gather(batches, self._max_rows)))
         manifest.remove_data_files(partition, names)
         for name in merged:
             manifest.add_data_file(partition, name)
@@ -258,7 +247,7 @@ class _Merger(CompactionManager):
                 while piece is not None and rows + piece.num_rows <= self._max_rows:
                     writer.write_table(piece)
                     rows += piece.num_rows
-                    found = compute.min_max(piece.column(_ORDER)).as_py()
+                    found = compute.min_max(piece.column(ORDER)).as_py()
                     orders += [found["min"], found["max"]]
                     piece = None  # not two of them at once
                     piece = next(pieces, None)
@@ -280,178 +269,13 @@ def _replace_durably(file: Path, target: Path) -> None:
     file.replace(target)
 
 
-class _Rows(ABC):
-    """Rows that are read in batches."""
-
-    @property
-    @abstractmethod
-    def count(self) -> int:
-        """How many there are."""
-
-    @abstractmethod
-    def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
-        """Yield the columns `names`, or all of them."""
-
-    def column(self, name: str) -> Any:
-        """Return one column."""
-        parts = [batch.column(name) for batch in self.batches([name])]
-        return arrow.concat_arrays(parts) if parts else arrow.array([], arrow.string())
-
-    def hash_keys(self) -> Hashes:
-        """Return a hash of the key of each row."""
-        hashes = [_hash_all(batch.column(_KEY).to_pylist()) for batch in self.batches([_KEY])]
-        return np.concatenate([*hashes, np.array([], np.int64)])
-
-    def find(self, name: str, values: Collection[str]) -> Mask:
-        """Return which rows have one of `values` in column `name`."""
-        wanted = arrow.array(list(values), arrow.string())
-        return compute.is_in(self.column(name), wanted).to_numpy(zero_copy_only=False)
-
-    def filtered(self, chosen: Mask, names: Sequence[str] | None = None) -> Iterator[Any]:
-        """Yield the columns `names` of the rows that are chosen, or all columns."""
-        return _filter(self.batches(names), chosen)
-
-
-class _FileRows(_Rows):
-    def __init__(self, path: Path) -> None:
-        self._file = parquet.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-
-    @property
-    def count(self) -> int:
-        return self._file.metadata.num_rows
-
-    def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
-        return self._read(names)
-
-    def filtered(self, chosen: Mask, names: Sequence[str] | None = None) -> Iterator[Any]:
-        """Yield what is chosen, without reading the row groups of the file in which nothing is."""
-        start = 0
-        for group in range(self._file.num_row_groups):
-            end = start + self._file.metadata.row_group(group).num_rows
-            if chosen[start:end].any():
-                yield from _filter(self._read(names, [group]), chosen[start:end])
-            start = end
-
-    def _read(self, names: Sequence[str] | None, groups: list[int] | None = None) -> Iterator[Any]:
-        columns = list(names) if names else None
-        return self._file.iter_batches(_ROWS_PER_BATCH, row_groups=groups, columns=columns)
-
-
-class _TableRows(_Rows):
-    def __init__(self, table: Any) -> None:
-        self._table = table
-
-    @property
-    def count(self) -> int:
-        return self._table.num_rows
-
-    def batches(self, names: Sequence[str] | None = None) -> Iterator[Any]:
-        return iter((self._table.select(list(names)) if names else self._table).to_batches(_ROWS_PER_BATCH))
-
-
-def _filter(batches: Iterator[Any], chosen: Mask) -> Iterator[Any]:
-    start = 0
-    for batch in batches:
-        some = chosen[start : start + batch.num_rows]
-        start += batch.num_rows
-        if some.any():
-            yield batch if some.all() else batch.filter(arrow.array(some))
-
-
-def _find_live(rows: Sequence[_Rows], deleted: Mapping[str, int], chosen: Sequence[Mask] | None = None) -> list[Mask]:
-    """Return, for each of `rows`, which of those that are chosen are the newest of their key and not deleted later.
-
-    Nearly all keys have one row and were not deleted, which their hashes show; only the others are read to be compared.
-
-    Args:
-        rows: all that there are.
-        deleted: when keys were deleted.
-        chosen: which rows to return at most; None for all.
-    """
-    hashes = [each.hash_keys() for each in rows]
-    live = [mask.copy() for mask in chosen] if chosen else [np.ones(len(each), dtype=np.bool_) for each in hashes]
-    doubtful = _find_doubtful(hashes, deleted, chosen)
-    for start in range(0, len(doubtful), _KEYS_PER_COMPARISON):
-        some = doubtful[start : start + _KEYS_PER_COMPARISON]
-        places = [_is_in(each, some) for each in hashes]
-        batches = [batch for each, mask in zip(rows, places, strict=True) for batch in each.filtered(mask, _VERSION)]
-        if not batches:  # the rows of what was deleted are gone
-            continue
-        ends = list(accumulate(int(mask.sum()) for mask in places))
-        newest = np.split(_find_newest(batches, deleted), ends[:-1])
-        for mask, place, found in zip(live, places, newest, strict=True):
-            mask[place] &= found
-    return live
-
-
-def _find_doubtful(hashes: Sequence[Hashes], deleted: Collection[str], chosen: Sequence[Mask] | None) -> Hashes:
-    """Return the hashes of chosen rows that other rows have, too, or a key that was deleted, in ascending order."""
-    gone = _hash_all(deleted)
-    if chosen is not None:
-        asked = np.unique(np.concatenate([each[mask] for each, mask in zip(hashes, chosen, strict=True)]))
-        hashes = [each[_is_in(each, asked)] for each in hashes]
-        gone = gone[_is_in(gone, asked)]
-    in_order = np.concatenate(hashes)
-    in_order.sort()
-    repeated = in_order[1:][in_order[1:] == in_order[:-1]]
-    return np.unique(np.concatenate((repeated, gone)))
-
-
-def _hash_all(keys: Collection[str]) -> Hashes:
-    return np.fromiter(map(hash, keys), np.int64, len(keys))
-
-
-def _is_in(hashes: Hashes, wanted: Hashes) -> Mask:
-    """Return which hashes are among some that are in ascending order."""
-    if not len(wanted):
-        return np.zeros(len(hashes), dtype=np.bool_)
-    places = np.searchsorted(wanted, hashes)
-    places[places == len(wanted)] = 0
-    return wanted[places] == hashes
-
-
-def _find_newest(batches: Sequence[Any], deleted: Mapping[str, int]) -> Mask:
-    """Return which rows of all batches are the newest of their key and were not deleted later."""
-    keys, orders = (arrow.concat_arrays([batch.column(name) for batch in batches]) for name in _VERSION)
-    table = arrow.table({_KEY: keys, _ORDER: orders})
-    newest_first = compute.sort_indices(table, [(_KEY, "ascending"), (_ORDER, "descending")])
-    sorted_keys = keys.take(newest_first)
-    is_older = compute.equal(sorted_keys[1:], sorted_keys[:-1]).to_numpy(zero_copy_only=False)
-    live = np.ones(len(table), dtype=np.bool_)
-    live[newest_first.to_numpy()[1:][is_older.astype(np.bool_)]] = False
-    for place, key in enumerate(keys.to_pylist() if deleted else ()):
-        if key in deleted:
-            live[place] &= deleted[key] <= orders[place].as_py()
-    return live
-
-
-def _gather(batches: Iterator[Any], max_rows: int) -> Iterator[Any]:
-    """Yield tables of about `_PIECE_BYTES`, never of more rows than a file may have; keeps none of them."""
-    some, size, rows = list[Any](), 0, 0
-    for batch in batches:
-        if some and (size + batch.nbytes > _PIECE_BYTES or rows + batch.num_rows > max_rows):
-            yield _take(some)
-            size, rows = 0, 0
-        some.append(batch)
-        size += batch.nbytes
-        rows += batch.num_rows
-    if some:
-        yield _take(some)
-
-
-def _take(batches: list[Any]) -> Any:
-    table = arrow.Table.from_batches(batches)
-    batches.clear()
-    return table
-
-
-def _build_graph(rows: _Rows, spec: Any) -> Any:
+def _build_graph(rows: Rows, spec: Any) -> Any:
     """Return Lite's HNSW index of the vectors; it has a copy of them, so they are added in pieces.
 
     Each piece begins with work for one core, so small ones take a fifth more time.
     """
     graph: Any = None
-    for piece in _gather(rows.batches([spec.field_name]), rows.count):
+    for piece in gather(rows.batches([spec.field_name]), rows.count):
         column = piece.column(spec.field_name).combine_chunks()
         vectors = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
