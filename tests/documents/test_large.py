@@ -8,11 +8,8 @@ import zipfile
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 
-from gemvec.documents import Document, Sources, Splitter, content, json_values, passages, records, tables
+from gemvec.documents import Document, Sources, content, json_values, records, tables
 from gemvec.documents.records import RecordFields, read_records
 from office_files import make_archive
 
@@ -142,16 +139,6 @@ def test_a_quote_that_is_never_closed_takes_one_row_and_not_the_rest(tmp_path, m
     bad, *rows = read_rows(path)
     assert bad.reason == "it opens a quote that is never closed"
     assert [each.id for each in rows] == [f"a.csv#{number}" for number in range(2, 60)]
-
-
-def test_a_long_text_is_counted_in_slices(tmp_path, monkeypatch):
-    tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # a token of a text
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    monkeypatch.setattr(passages, "_MAX_COUNTED_AT_ONCE", 500)
-    splitter = Splitter(tokenizer_file=tmp_path / "tokenizer.json")
-    assert splitter.count_tokens("word " * 1_000) == 1_000
-    assert splitter.count_tokens("") == 0
 
 
 def test_rows_of_parquet_are_read_a_few_at_a_time(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS, estimate_tokens, join_title
+from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS, join_title
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.errors import InvalidRequest
 from gemvec.milvus import Document, PassageOptions, Splitter
@@ -223,11 +223,6 @@ def test_of_many_long_headings_the_innermost_ones_are_said():
     passage = split("\n\n".join([*levels, "text " * 40]), title="")[-1]
     assert len(passage.title.encode()) < 600
     assert "Level 6" in passage.heading
-
-
-def test_estimates_count_every_character_of_chinese():
-    assert estimate_tokens("向量数据库") == 5
-    assert estimate_tokens("internationalisation, please") == 7
 
 
 TEXTS = st.text(st.sampled_from("ab #\n`~.x中é\t"), max_size=300)

@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from hashlib import blake2b
 from itertools import accumulate, islice
 from pathlib import Path
@@ -24,12 +24,12 @@ from gemvec.documents.document import Document, DocumentFormat
 from gemvec.documents.packed import Passages
 from gemvec.documents.sections import SCRAP_SHARE, SizedBlock, find_sections, pack
 from gemvec.documents.titles import MAX_TITLE_BYTES, shorten_title
+from gemvec.documents.token_counter import TokenCounter
 from gemvec.documents.vocabulary import Vocabulary
 from gemvec.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from semantic_text_splitter import TextSplitter
-    from tokenizers import Tokenizer
 
 # Part of every key: raise it when the same options would cut the same document differently.
 SPLITTER_VERSION = 4
@@ -39,20 +39,12 @@ MAX_PASSAGE_CHARACTERS = 8_000
 # For each passage the splitter looks through the whole rest of a text, so a long text is first cut into pieces.
 _STRETCH_CHARACTERS = 50_000
 
-# Texts whose tokens are counted at once: each token takes about 70 bytes meanwhile.
-_TEXTS_PER_COUNT = 1_000
+# Blocks whose tokens are counted at once.
+_BLOCKS_PER_COUNT = 1_000
 # Space around a block may count as so many tokens more, or fewer, where the block stands among others.
 _TOKENS_PER_JOINT = 2
-# Counts that are kept while a text is cut.
-_KEPT_COUNTS = 64
-# A longer text is counted in slices: it is cut anyway, so a few tokens more do not matter.
-_MAX_COUNTED_AT_ONCE = 200_000
-
 _JOINT = " > "  # between headings
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
-# A character of Chinese, Japanese or Korean is about one token; in other languages about five characters are.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
-_CHARACTERS_PER_TOKEN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +99,6 @@ class Passage:
         return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-def estimate_tokens(text: str) -> int:
-    """Return the estimated number of tokens in `text`, for models whose tokenizer is not here."""
-    return sum(-(-len(word) // _CHARACTERS_PER_TOKEN) for word in _WORD.findall(text))
-
-
 class Splitter:
     """Cuts documents into passages.
 
@@ -124,6 +111,7 @@ class Splitter:
     def __init__(self, options: PassageOptions | None = None, tokenizer_file: Path | None = None) -> None:
         self.options = options or PassageOptions()
         self._tokenizer_file = tokenizer_file
+        self._counter = TokenCounter(tokenizer_file)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -168,19 +156,7 @@ class Splitter:
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of `text` by the measure that sizes passages."""
-        return _count(self._tokenizer, text)
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer | None:
-        if self._tokenizer_file is None:
-            return None
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self._tokenizer_file))
-        # A tokenizer file may ask to cut or pad at the model's window, which would hide the length of a text.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+        return self._counter.count(text)
 
     @cached_property
     def _splitter(self) -> TextSplitter:
@@ -193,10 +169,8 @@ class Splitter:
     def _make_splitter(self, overlap_tokens: int) -> TextSplitter:
         from semantic_text_splitter import TextSplitter
 
-        # The splitter asks for a third of the parts of a text again, most of them soon. What it calls must not refer to
-        # it: it cannot tell that to the garbage collector, so neither would ever be freed.
-        count = lru_cache(_KEPT_COUNTS)(partial(_count, self._tokenizer))
-        return TextSplitter.from_callback(count, self.options.max_tokens, overlap_tokens)
+        # What it calls must not refer to it: it cannot tell that to the garbage collector, so neither would be freed.
+        return TextSplitter.from_callback(self._counter.count, self.options.max_tokens, overlap_tokens)
 
     def _cut(self, document: Document) -> Iterator[_Piece]:
         if document.format == "code":
@@ -220,8 +194,10 @@ class Splitter:
     def _size(self, text: str) -> Iterator[SizedBlock]:
         """Yield the blocks of Markdown, each with its tokens."""
         blocks = find_blocks(text)
-        while some := list(islice(blocks, _TEXTS_PER_COUNT)):
-            yield from zip(some, self._count_all([text[block.start : block.end] for block in some]), strict=True)
+        while some := list(islice(blocks, _BLOCKS_PER_COUNT)):
+            yield from zip(
+                some, self._counter.count_all([text[block.start : block.end] for block in some]), strict=True
+            )
 
     def _cut_code(self, document: Document) -> Iterator[_Piece]:
         """Yield runs of whole lines; only a line that is too long by itself is cut, and nothing is repeated."""
@@ -230,7 +206,7 @@ class Splitter:
         offsets = [0, *accumulate(map(len, lines))]
         found = cut_code(
             lines,
-            self._count_all(lines),
+            self._counter.count_all(lines),
             document.blocks,
             max_tokens=self.options.max_tokens,
             max_characters=MAX_PASSAGE_CHARACTERS,
@@ -275,7 +251,7 @@ class Splitter:
     def _split_code(self, piece: _Piece) -> Iterator[_Piece]:
         """Yield runs of whole lines; a line that is too long by itself is cut like text."""
         lines = piece.text.splitlines(keepends=True)
-        sizes = self._count_all(lines)
+        sizes = self._counter.count_all(lines)
         start = offset = tokens = 0
         for line, size in zip(lines, sizes, strict=True):
             is_full = tokens + size > self.options.max_tokens or offset + len(line) - start > MAX_PASSAGE_CHARACTERS
@@ -316,9 +292,6 @@ class Splitter:
         if piece.tokens and piece.tokens[0] > limit:
             return False
         return self.count_tokens(piece.text) <= limit
-
-    def _count_all(self, texts: list[str]) -> list[int]:
-        return _count_all(self._tokenizer, texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,30 +338,6 @@ class _Piece:
 def _find_body(blocks: Sequence[SizedBlock]) -> Block:
     """Return the first block that is no heading, or the first one."""
     return next((block for block, _ in blocks if not block.level), blocks[0][0])
-
-
-def _count(tokenizer: Tokenizer | None, text: str) -> int:
-    return _count_all(tokenizer, [text])[0]
-
-
-def _count_all(tokenizer: Tokenizer | None, texts: list[str]) -> list[int]:
-    if tokenizer is None:
-        return [estimate_tokens(text) for text in texts]
-    sizes: list[int] = []
-    for start in range(0, len(texts), _TEXTS_PER_COUNT):
-        some = texts[start : start + _TEXTS_PER_COUNT]
-        slices = [_slice(text) for text in some]
-        # The fast method does not compute the tokens' positions in the text, which is half of the work.
-        if max(map(len, slices)) == 1:
-            sizes += map(len, tokenizer.encode_batch_fast(some, add_special_tokens=False))
-        else:
-            sizes += [sum(_count(tokenizer, each) for each in text) for text in slices]
-    return sizes
-
-
-def _slice(text: str) -> list[str]:
-    size = _MAX_COUNTED_AT_ONCE
-    return [text[start : start + size] for start in range(0, max(len(text), 1), size)]
 
 
 def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:
