@@ -5,6 +5,15 @@ import pypdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pypdf.generic import (
+    ArrayObject,
+    BooleanObject,
+    DictionaryObject,
+    NameObject,
+    NumberObject,
+    StreamObject,
+    TextStringObject,
+)
 
 from gemvec.documents.asciidoc import asciidoc_to_markdown
 from gemvec.documents.blocks import find_blocks
@@ -832,6 +841,87 @@ def test_a_pdf_that_asks_for_a_password_is_named_as_protected():
 def test_a_pdf_without_text_is_named_as_scanned():
     with pytest.raises(UnreadableDocument, match="scanned"):
         read_pdf(make_pdf("", ""))
+
+
+def write_on(data, *annotations, form="", files=()):
+    """Return a PDF with annotations on its first page; those with a type of field are its form."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    made = ArrayObject()
+    for kind, values in annotations:
+        entries = {"/Type": NameObject("/Annot"), "/Subtype": NameObject(kind)}
+        entries["/Rect"] = ArrayObject(map(NumberObject, (10, 10, 90, 30)))
+        for name, value in values.items():
+            kinds = {int: NumberObject, str: NameObject if str(value).startswith("/") else TextStringObject}
+            entries[name] = kinds[type(value)](value)
+        made.append(writer._add_object(DictionaryObject({NameObject(name): each for name, each in entries.items()})))
+    writer.pages[0][NameObject("/Annots")] = made
+    fields = ArrayObject(each for each in made if "/FT" in each.get_object())
+    entries = DictionaryObject({NameObject("/Fields"): fields})
+    if form:
+        entries[NameObject("/XFA")] = writer._add_object(
+            StreamObject.initialize_from_dictionary({"__streamdata__": form})
+        )
+        writer.root_object[NameObject("/NeedsRendering")] = BooleanObject(True)
+    writer.root_object[NameObject("/AcroForm")] = entries
+    for name in files:
+        writer.add_attachment(name, b"bytes")
+    written = io.BytesIO()
+    writer.write(written)
+    return written.getvalue()
+
+
+def test_what_people_have_written_into_a_pdf_is_read():
+    field = {"/FT": "/Tx", "/F": 4}
+    data = write_on(
+        make_pdf("Application", "Second page"),
+        ("/Widget", {**field, "/T": "f1", "/TU": "Last name:", "/V": "Lovelace"}),
+        ("/Widget", {**field, "/T": "f2", "/V": "Two\r\rlines"}),
+        ("/Widget", {**field, "/T": "f3", "/V": "secret", "/Ff": 1 << 13}),
+        ("/Widget", {**field, "/T": "f4", "/V": "unseen", "/F": 2}),
+        ("/Widget", {**field, "/T": "f5"}),
+        ("/FreeText", {"/Contents": "Approved."}),
+        ("/Text", {"/Contents": "A comment."}),
+    )
+    read = read_pdf(data)
+    assert read.text == "Application\nLast name: Lovelace\nTwo\nlines\nApproved.\n\nSecond page"
+    assert read.text[read.page_starts[1] :] == "Second page"
+    assert not read.notes
+
+
+def test_a_page_with_nothing_but_what_people_wrote_is_not_empty():
+    assert read_pdf(write_on(make_pdf(""), ("/FreeText", {"/Contents": "Approved."}))).text == "Approved."
+
+
+def test_files_that_are_attached_to_a_pdf_are_said_to_be_left_out():
+    (note,) = read_pdf(write_on(make_pdf("First page"), files=["a.txt", "b.txt"])).notes
+    assert (note.reason, note.is_loss) == ("2 files are attached to it, and left out", True)
+
+
+def test_a_form_of_which_only_a_notice_is_there_is_named():
+    with pytest.raises(UnreadableDocument, match="only programs of Adobe"):
+        read_pdf(write_on(make_pdf("Please wait... You need Adobe Reader 8."), form=b"<xdp/>"))
+
+
+def test_a_pdf_without_pages_is_not_said_to_be_protected_as_the_one_before():
+    empty = io.BytesIO()
+    pypdf.PdfWriter().write(empty)
+    with pytest.raises(UnreadableDocument, match="protected"):
+        read_pdf(encrypt(make_pdf("First page here"), user_password="secret"))
+    with pytest.raises(UnreadableDocument, match="not a readable PDF"):
+        read_pdf(empty.getvalue())
+
+
+def test_lines_in_fonts_that_do_not_name_their_characters_are_left_out_and_said():
+    noise, words = "0SVIQ\\004MTWYQ\\004HSPSV\\004WMX\\004EQIX", "Words that are read"
+    read = read_pdf(make_pdf(words, f"{words}) Tj 0 -20 Td ({noise}"))
+    assert read.text == f"{words}\n\n{words}"
+    (note,) = read.notes
+    assert note.is_loss
+    assert note.reason.startswith("page 2 is partly in fonts that do not say")
+    with pytest.raises(UnreadableDocument, match="fonts do not say"):
+        read_pdf(make_pdf(noise))
+    formula = "the sum \\020 of all parts of a long sentence \\021"
+    assert "parts" in read_pdf(make_pdf(f"{words} {words} {words} {formula}")).text
 
 
 def test_words_that_a_line_end_has_cut_are_whole_again():

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from gemvec.documents.content import Content, to_file
 from gemvec.documents.document import Note
+from gemvec.documents.pdf_fields import close_form, is_xfa, open_form, read_written
 from gemvec.documents.text import UnreadableDocument, fold, replace_halves
 from gemvec.documents.titles import choose_title
 from gemvec.errors import MissingDependency
@@ -22,10 +23,17 @@ _DEEP_LINES, _NUMBERED_LINES = 4, 60
 _LINE_NUMBER = re.compile(r"[a-z]{0,2}\d{1,4}[a-z]{0,2}")
 _NUMBERS_SHOWN = 10
 _LOOK_BYTES = 1_000
+# What a form has in place of its pages, for programs that cannot make them.
+_ADOBE_ONLY = re.compile(r"Adobe\s+Reader", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
 # A hyphen at a line's end. PDFium gives U+FFFE for one that it takes for a soft one, and leaves out the line's end.
 _HYPHEN = re.compile("(?<![^\\W\\d_])([^\\W\\d_]+)(?:(?:-|\u2010|\u00ad|\ufffe)[ \\t]*(\n)[ \\t]*|\ufffe)([^\\W\\d_]+)")
 _COMPOUND = re.compile(r"(?<![^\W\d_])[^\W\d_]+-[^\W\d_]+")
+# Numbers of shapes in a font, where their characters should be.
+_NAMELESS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_NAMELESS_ON_PAGE, _NAMELESS_IN_LINE = 0.04, 0.08
+# Small capitals and old-style digits, as Adobe's list of glyphs numbers them.
+_ADOBE_FORMS = {0xF700 + ord(letter): letter for letter in "0123456789abcdefghijklmnopqrstuvwxyz"}
 _SOFT = re.compile("[\ufffe\u00ad]")
 
 
@@ -36,13 +44,25 @@ def read_pages(data: Content) -> tuple[list[str], str, list[Note]]:
         UnreadableDocument: it is not a PDF, it is protected, or no page has text.
     """
     document = _open(data)
+    form = open_form(document)
     try:
         title = choose_title(fold(cast("str", document.get_metadata_value("Title") or "")))
-        found = [_read_page(document, number) for number in range(len(document))]
+        read = [_read_page(document, number, form) for number in range(len(document))]
+        has_xfa = is_xfa(document)
+        attached = document.count_attachments()
     finally:
+        close_form(form)
         document.close()
+    found, written = [drop_nameless(text) if text else text for text, _ in read], [lines for _, lines in read]
+    nameless = [number for number, (text, _) in enumerate(read, start=1) if text != found[number - 1]]
+    if has_xfa and any(text and _ADOBE_ONLY.search(text) for text in found):
+        raise UnreadableDocument("it is a form (XFA) that only programs of Adobe can show")
     damaged = [number for number, text in enumerate(found, start=1) if text is None]
-    empty = [number for number, text in enumerate(found, start=1) if text is not None and not text.strip()]
+    empty = [
+        number for number, (text, lines) in enumerate(read, start=1) if text is not None and not (text + lines).strip()
+    ]
+    if nameless and not any(written) and not any(text and text.strip() for text in found):
+        raise UnreadableDocument("its fonts do not say which characters they show; it would need OCR")
     if len(damaged) == len(found):
         raise UnreadableDocument("it is not a readable PDF: all of its pages are damaged")
     if len(damaged) + len(empty) == len(found):
@@ -52,9 +72,16 @@ def read_pages(data: Content) -> tuple[list[str], str, list[Note]]:
         for pages, what in ((damaged, "damaged"), (empty, "without text (empty or scanned)"))
         if pages
     ]
+    if nameless:
+        what = "partly in fonts that do not say which characters they show"
+        notes.append(Note(reason=f"{_name_pages(nameless)} {what}; these lines are left out", is_loss=True))
+    if attached:
+        files = "a file is" if attached == 1 else f"{attached} files are"
+        notes.append(Note(reason=f"{files} attached to it, and left out", is_loss=True))
     pages = drop_running_lines([text or "" for text in found])
     compounds = {found for text in pages for found in _COMPOUND.findall(text)}
-    return [join_hyphenated(text, compounds) for text in pages], title, notes
+    joined = [join_hyphenated(text, compounds) for text in pages]
+    return ["\n".join(filter(None, both)) for both in zip(joined, written, strict=True)], title, notes
 
 
 def _open(data: Content) -> Any:
@@ -66,6 +93,8 @@ def _open(data: Content) -> Any:
     file.seek(0)
     if not file.read(_LOOK_BYTES).strip():
         raise UnreadableDocument("it is not a readable PDF: it is empty")
+    # PDFium gives no reason for a file without pages, and would name that of the file before.
+    pypdfium2.raw.FPDF_LoadMemDocument64(b"-", 1, None)
     try:
         return pypdfium2.PdfDocument(data if isinstance(data, bytes) else file)
     except pypdfium2.PdfiumError as error:
@@ -76,23 +105,39 @@ def _open(data: Content) -> Any:
         ) from error
 
 
-def _read_page(document: Any, number: int) -> str | None:
-    """Return a page's text; None when it is damaged."""
+def _read_page(document: Any, number: int, form: Any) -> tuple[str | None, str]:
+    """Return a page's text, None when it is damaged, and what people have written on it."""
     import pypdfium2
 
     try:
         page = document[number]
         text_page = page.get_textpage()
         text = cast("str", text_page.get_text_range(errors="replace"))
+        written = "\n".join(read_written(page, form))
     except (pypdfium2.PdfiumError, ValueError, OSError):
-        return None
-    return replace_halves(re.sub(r"\r\n?", "\n", text).replace("\0", ""))[0]
+        return None, ""
+    text = re.sub(r"\r\n?", "\n", text).replace("\0", "").translate(_ADOBE_FORMS)
+    return replace_halves(text)[0], replace_halves(written)[0]
 
 
 def _name_pages(numbers: Sequence[int]) -> str:
     more = len(numbers) - _NUMBERS_SHOWN
     shown = ", ".join(map(str, numbers[:_NUMBERS_SHOWN])) + (f" and {more} more" if more > 0 else "")
     return f"page {shown} is" if len(numbers) == 1 else f"pages {shown} are"
+
+
+def drop_nameless(text: str) -> str:
+    """Return a page without lines in fonts that do not say which characters they show: what is read of them is noise.
+
+    A page with a few such characters is left as it is: they are signs in a formula.
+    """
+    if _count_nameless(text) <= _NAMELESS_ON_PAGE * len(text):
+        return text
+    return "\n".join(line for line in text.split("\n") if _count_nameless(line) <= _NAMELESS_IN_LINE * len(line))
+
+
+def _count_nameless(text: str) -> int:
+    return len(_NAMELESS.findall(text))
 
 
 def drop_running_lines(pages: Sequence[str]) -> list[str]:

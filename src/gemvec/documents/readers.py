@@ -388,7 +388,8 @@ READERS = (
         suffixes=(".pdf",),
         read=read_pdf,
         is_opened=True,
-        becomes="one document; the text layer, without running heads and page numbers",
+        becomes="one document; the text layer and the values of forms, without running heads, page numbers and "
+        "comments",
         position="page",
         libraries=("pypdfium2",),
     ),
