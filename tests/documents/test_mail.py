@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gemvec.documents import BadDocument, Sources
+from gemvec.documents import BadDocument, Sources, mail
 from gemvec.documents.mail import read_eml
 from gemvec.documents.readers import find_reader
 from gemvec.documents.text import UnreadableDocument
@@ -318,3 +318,11 @@ def test_mail_without_a_right_name_of_its_encoding_loses_no_letter(raw, title, t
     made = read("a.eml", raw)
     assert (made.title, made.text[: len(text)]) == (title, text)
     assert any("encoding is a guess" in reason for reason in reasons(made)) == guess
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_mail_of_very_many_lines_is_refused_before_each_takes_memory(monkeypatch, end):
+    monkeypatch.setattr(mail, "_MAX_LINES", 100)
+    assert read("a.eml", f"Subject: S{end}{end}" + f"x{end}" * 90).title == "S"
+    with pytest.raises(UnreadableDocument, match="it has 202 lines, more than 100"):
+        read("a.eml", f"Subject: S{end}{end}" + f"x{end}" * 200)

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from gemvec.documents.address import Address
-from gemvec.documents.document import BadDocument, Document, UnreadDocument
+from gemvec.documents.document import BadDocument, Document, UnreadDocument, explain_unread
 from gemvec.documents.ignore import Filters
 from gemvec.documents.languages import CODE_NOT_ASKED_FOR
-from gemvec.documents.place import Found, digest_of, explain_unread, make_document
+from gemvec.documents.place import Found, digest_of, make_document
 from gemvec.documents.readers import find_reader, open_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_records
 from gemvec.documents.text import UnreadableDocument

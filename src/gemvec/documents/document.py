@@ -10,8 +10,9 @@ from hashlib import blake2b
 from typing import Any, Literal, cast
 
 from gemvec.documents.code_blocks import CodeBlock
-from gemvec.documents.text import DecodedText, replace_halves
+from gemvec.documents.text import DecodedText, UnreadableDocument, replace_halves
 from gemvec.documents.titles import shorten_title
+from gemvec.errors import GemvecError, MissingDependency
 
 DocumentFormat = Literal["markdown", "text", "code"]
 
@@ -140,6 +141,16 @@ class BadDocument:
     id: str = ""
     read_bytes: int = 0
     is_gone: bool = False
+
+
+def explain_unread(error: Exception, source: str, document_id: str = "") -> BadDocument:
+    """Return why something is left out; raise what concerns more than this document."""
+    if isinstance(error, UnreadableDocument | MissingDependency):
+        return BadDocument(source=source, reason=str(error), id=document_id)
+    if isinstance(error, GemvecError):
+        raise error
+    reason = f"it cannot be read: {str(error) or type(error).__name__}"
+    return BadDocument(source=source, reason=reason, id=document_id)
 
 
 def to_json(value: Any) -> Any:

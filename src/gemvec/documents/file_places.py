@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from gemvec.documents.document import BadDocument, Document, UnreadDocument
-from gemvec.documents.place import Found, explain_unread, make_document, refuse_pointer
+from gemvec.documents.document import BadDocument, Document, UnreadDocument, explain_unread
+from gemvec.documents.place import Found, make_document, refuse_pointer
 from gemvec.documents.readers import Reader, decode, find_reader, open_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.documents.scope import STANDARD_INPUT_NAME

@@ -22,6 +22,8 @@ _RAW = re.compile("[\udc80-\udcff]")
 _CHARSET = re.compile(rb"""<meta\s[^<>]*charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _LOOK_BYTES = 2_000
 _BLOCK_BYTES = 2**16
+# The library makes an object of each line; a mail of 64 MiB with attachments has a million.
+_MAX_LINES = 1_500_000
 _USUAL = frozenset({"", "cp1252", "utf-8"})
 _PGP = "-----BEGIN PGP MESSAGE-----"
 # The line before a part, and the first header of the part.
@@ -55,8 +57,12 @@ def read_eml(data: bytes) -> Mail:
     """Return the message in an `.eml` file.
 
     Raises:
-        UnreadableDocument: it is not a message, or is encrypted.
+        UnreadableDocument: it is not a message, is encrypted, or has too many lines.
     """
+    if (lines := max(data.count(b"\n"), data.count(b"\r"))) > _MAX_LINES:
+        raise UnreadableDocument(
+            f"it has {lines:,} lines, more than {_MAX_LINES:,}, which would take much memory; split it"
+        )
     message = _parse(data)
     if not message.keys():
         raise UnreadableDocument("it is not an e-mail: it has no header")

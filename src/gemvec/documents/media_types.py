@@ -37,6 +37,7 @@ _SUFFIXES = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
     "application/vnd.apache.parquet": ".parquet",
     "message/rfc822": ".eml",
+    "application/mbox": ".mbox",
     "application/vnd.ms-outlook": ".msg",
 }
 _UNKNOWN = frozenset(
@@ -92,8 +93,8 @@ def _find_unnamed(media_type: str, named: str, body: bytes) -> str:
 
 
 def is_text(suffix: str) -> bool:
-    """Whether files of this suffix are text in one encoding. An e-mail names an encoding for each of its parts."""
-    return suffix not in _BINARY and suffix != ".eml"
+    """Whether files of this suffix are text in one encoding. An e-mail names one for each of its parts."""
+    return suffix not in _BINARY and suffix not in {".eml", ".mbox"}
 
 
 def is_no_document(name: str, *, reads_code: bool = False) -> bool:

@@ -12,7 +12,6 @@ from gemvec.documents.document import BadDocument, Document, DocumentFormat, Unr
 from gemvec.documents.readers import Reader
 from gemvec.documents.records import RecordFields
 from gemvec.documents.text import UnreadableDocument
-from gemvec.errors import GemvecError, MissingDependency
 
 Found = Document | BadDocument | UnreadDocument
 
@@ -96,16 +95,6 @@ def refuse_pointer(data: Content) -> None:
         data = data.read(len(_LFS_POINTER))
     if data.startswith(_LFS_POINTER):
         raise UnreadableDocument("its content is not here: it is a pointer of Git LFS (git lfs pull fetches it)")
-
-
-def explain_unread(error: Exception, source: str, document_id: str = "") -> BadDocument:
-    """Return why something is left out; raise what concerns more than this document."""
-    if isinstance(error, UnreadableDocument | MissingDependency):
-        return BadDocument(source=source, reason=str(error), id=document_id)
-    if isinstance(error, GemvecError):
-        raise error
-    reason = f"it cannot be read: {str(error) or type(error).__name__}"
-    return BadDocument(source=source, reason=reason, id=document_id)
 
 
 def digest_of(*parts: object) -> bytes:

@@ -1,4 +1,7 @@
-"""Files with many documents: JSON Lines, JSON, CSV and Parquet, one document for each record. `tables.py` reads CSV."""
+"""Files with many documents: JSON Lines, JSON, CSV and Parquet, one document for each record.
+
+`tables.py` reads CSV, and `mailbox.py` mailboxes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import IO, Any, AnyStr, cast
 from gemvec.documents.content import refuse_large_text
 from gemvec.documents.document import BadDocument, Document, to_json
 from gemvec.documents.json_values import TOO_MANY_VALUES, BadValue, JsonValues, has_many_values
+from gemvec.documents.mailbox import read_mailbox
 from gemvec.documents.readers import note_guess
 from gemvec.documents.tables import TableRow, open_table
 from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, find_encoding, fold, is_damaged_utf8
@@ -29,6 +33,7 @@ RECORD_KINDS = {
     (".json",): "one document for each object of a list or of JSON Lines, or one for the object that the file is",
     (".csv", ".tsv"): "one document for each row; delimiter, quotes and header are detected",
     (".parquet",): "one document for each row",
+    (".mbox",): "one document for each e-mail, as `.eml`; the id is its Message-ID",
 }
 RECORD_SUFFIXES = tuple(suffix for suffixes in RECORD_KINDS for suffix in suffixes)
 # How much of a JSON file may tell its encoding.
@@ -111,6 +116,8 @@ def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Docu
             yield from _read_table(path, source, fields)
         elif kind == ".json":
             yield from _read_json(path, source, fields)
+        elif kind == ".mbox":
+            yield from read_mailbox(path, source)
         else:
             with path.open("rb") as file:
                 yield from read_json_lines(file, source, fields)

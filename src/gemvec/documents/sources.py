@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from gemvec.documents.document import BadDocument, Document, UnreadDocument
+from gemvec.documents.document import BadDocument, Document, UnreadDocument, explain_unread
 from gemvec.documents.file_places import FilePlace, StandardInput
 from gemvec.documents.ignore import IGNORE_FILES, Filters
 from gemvec.documents.languages import CODE_NOT_ASKED_FOR
-from gemvec.documents.place import Found, Place, explain_unread
+from gemvec.documents.place import Found, Place
 from gemvec.documents.records import RecordFields
 from gemvec.documents.remote import Remote
 from gemvec.documents.root import Root

@@ -11,13 +11,13 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from gemvec.documents.address import Address
-from gemvec.documents.document import BadDocument, Document, UnreadDocument
+from gemvec.documents.document import BadDocument, Document, UnreadDocument, explain_unread
 from gemvec.documents.fetch import Fetched, Fetcher, FetchFailure
 from gemvec.documents.ignore import Filters
 from gemvec.documents.languages import CODE_SUFFIXES, is_code
 from gemvec.documents.media_types import find_suffix, is_text, to_utf8
 from gemvec.documents.page_notes import PageNote, PageNotes
-from gemvec.documents.place import Found, digest_of, explain_unread, make_document
+from gemvec.documents.place import Found, digest_of, make_document
 from gemvec.documents.readers import READERS_BY_SUFFIX
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_records
 from gemvec.documents.scope import SITEMAP
