@@ -401,6 +401,42 @@ def test_a_book_is_read_in_the_order_of_its_spine(read):
     assert made.page_names == ("chapter 1", "chapter 2")
 
 
+def test_a_chapter_without_a_heading_is_called_what_the_table_of_contents_calls_it(read):
+    ncx = (
+        '<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint><navLabel><text>The storm</text>'
+        '</navLabel><content src="one.xhtml#top"/></navPoint></navMap></ncx>'
+    )
+    nav = (
+        '<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body>'
+        '<nav epub:type="landmarks"><a href="one.xhtml">Begin reading</a></nav>'
+        '<nav epub:type="toc"><a href="one.xhtml">The storm</a><a href="two%20.xhtml">Other</a></nav></body></html>'
+    )
+    items = {
+        '<item id="n" href="toc.ncx" media-type="application/x-dtbncx+xml"/>': {"OPS/toc.ncx": ncx},
+        '<item id="n" href="toc.xhtml" properties="nav"/>': {"OPS/toc.xhtml": nav},
+    }
+    for item, part in items.items():
+        package = PACKAGE.replace("</manifest>", f"{item}</manifest>")
+        for page in ("<p>It rained.</p>", "<p><b>The Storm</b></p><p>It rained.</p>"):
+            made = read("a.epub", make_epub(**{"OPS/book.opf": package, "OPS/one.xhtml": page}, **part))
+            assert made.text == "# The storm\n\nIt rained.\n\n# Two\n\nText of two."
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (' xmlns="http://www.idpf.org/2007/opf"', ""),
+        ("one.xhtml", "ONE.xhtml#top"),
+        ('<spine><itemref idref="a"/><itemref idref="b"/></spine>', ""),
+    ],
+)
+def test_a_book_whose_package_is_odd_is_read(read, old, new):
+    package = PACKAGE.replace(old, new).replace('.xhtml"', '.xhtml" media-type="application/xhtml+xml"')
+    made = read("a.epub", make_epub(**{"OPS/book.opf": package}))
+    assert "Text of one." in made.text
+    assert "Text of two." in made.text
+
+
 def test_an_opendocument_text_keeps_headings_lists_and_tables(read):
     body = (
         '<text:h text:outline-level="2">Batches</text:h><text:p>A <text:span>durable</text:span><text:s/>job.</text:p>'
@@ -1041,6 +1077,19 @@ def test_one_missing_chapter_costs_one_chapter_and_is_said(read, bad):
 def test_a_protected_archive_is_named_as_protected(read):
     with pytest.raises(UnreadableDocument, match="protected"):
         read("a.epub", make_epub(**{"META-INF/rights.xml": "<rights/>"}))
+
+
+def test_only_chapters_of_a_book_that_are_encrypted_are_left_out(read):
+    def lock(*names):
+        places = "".join(f'<e:CipherReference xmlns:e="urn:e" URI="{name}"/>' for name in names)
+        return {"META-INF/encryption.xml": f"<encryption>{places}</encryption>"}
+
+    assert not read("a.epub", make_epub(**lock("OPS/font.otf"))).notes
+    made = read("a.epub", make_epub(**lock("OPS/font.otf", "OPS/two%20.xhtml")))
+    assert made.text == "# One\n\nText of one."
+    assert [(note.place, note.is_loss) for note in made.notes] == [("OPS/two .xhtml", True)]
+    with pytest.raises(UnreadableDocument, match="DRM"):
+        read("a.epub", make_epub(**lock("OPS/one.xhtml", "OPS/two%20.xhtml")))
 
 
 def test_lists_of_opendocument_that_are_nested_too_deeply_are_left_out_and_said(tmp_path):

@@ -279,6 +279,13 @@ def test_all_tabs_are_read_and_a_page_behind_a_dialog():
     assert read_html(page).text == "# Install\n\nnpm install\n\nyarn add"
 
 
+def test_the_number_of_a_footnote_belongs_to_no_word():
+    page = """<p>Pumps<sup id="r1"><a href="#n1">1</a></sup> need<a epub:type="noteref" href="n#2">2</a> oil<a
+    role="doc-noteref" href="#n3"><sup>3</sup></a><sup><a href="#n4">*</a></sup>, 10<sup>3</sup> litres.</p>
+    <p>A note. <a href="#r1">↩︎</a></p>"""
+    assert read_html(page.encode()).text == "Pumps need oil, 103 litres.\n\nA note."
+
+
 def test_a_heading_in_a_list_is_a_heading():
     page = b"""<ul><li><section><h2>Methods</h2><ul><li><h3>flush</h3><p>Flushes at once.</p></li></ul></section></li>
     </ul>    <dl><dt><h3>Oil?</h3></dt><dd>SAE 30.</dd></dl><ul><li>An item</li></ul>"""

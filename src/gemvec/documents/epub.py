@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from posixpath import dirname, join, normpath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from gemvec.documents.archive import Archive
@@ -12,10 +15,14 @@ from gemvec.documents.document import Note
 from gemvec.documents.html import read_page
 from gemvec.documents.text import UnreadableDocument
 
-_CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
-_OPF = "{http://www.idpf.org/2007/opf}"
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 _DC = "{http://purl.org/dc/elements/1.1/}"
-_RIGHTS = "META-INF/rights.xml"
+_TYPE = "{http://www.idpf.org/2007/ops}type"
+_RIGHTS, _ENCRYPTION = "META-INF/rights.xml", "META-INF/encryption.xml"
+_PAGE, _NCX = "html", "application/x-dtbncx+xml"
+_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 
 
 def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[Note]]:
@@ -25,23 +32,28 @@ def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[N
         UnreadableDocument: it is not a book, or is protected.
     """
     archive = Archive(data, "an EPUB")
-    root = archive.read_xml("META-INF/container.xml").find(f".//{_CONTAINER}rootfile")
+    root = archive.read_xml("META-INF/container.xml").find(".//{*}rootfile")
     package_name = root.get("full-path", "") if root is not None else ""
     package = archive.read_xml(package_name)
-    places = {
-        each.get("id", ""): normpath(join(dirname(package_name), unquote(each.get("href", ""))))
-        for each in package.iter(f"{_OPF}item")
-    }
-    spine = [places.get(each.get("idref", ""), "") for each in package.iter(f"{_OPF}itemref")]
-    if _RIGHTS in archive.names:
+    items = list(package.findall(".//{*}item"))
+    places = {each.get("id", ""): _find_place(archive, package_name, each.get("href", "")) for each in items}
+    spine = [places.get(each.get("idref", ""), "") for each in package.findall(".//{*}itemref")]
+    if not spine:
+        spine = [places[each.get("id", "")] for each in items if _PAGE in each.get("media-type", "")]
+    locked = _find_locked(archive).intersection(spine)
+    if _RIGHTS in archive.names or (locked and locked.issuperset(spine)):
         raise UnreadableDocument("it is protected (DRM)")
+    labels = _find_labels(archive, items, places)
     chapters, notes = list[str](), list[Note]()
     for name in spine:
+        if name in locked:
+            notes.append(Note(reason=f"its part {name} is protected (DRM), and left out", is_loss=True, place=name))
+            continue
         try:
             page = read_page(archive.read(name))
             notes += [replace(each, place=name) for each in page.notes]
             if page.text:
-                chapters.append(page.text)
+                chapters.append(_add_heading(page.text, labels.get(name, "")))
         except UnreadableDocument:
             reason = f"its part {name or 'without a name'} is missing or damaged, and left out"
             notes.append(Note(reason=reason, is_loss=True, place=name))
@@ -51,3 +63,61 @@ def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[N
     said = {name: " ".join((package.findtext(f".//{_DC}{name}") or "").split()) for name in names}
     title = said.pop("title")
     return chapters, title, {name: value for name, value in said.items() if value}, notes
+
+
+def _find_place(archive: Archive, base: str, address: str) -> str:
+    """Return the name of the part that an address in another part leads to."""
+    place = normpath(join(dirname(base), unquote(address.partition("#")[0])))
+    if place in archive.names:
+        return place
+    return next((name for name in archive.names if name.casefold() == place.casefold()), place)
+
+
+def _find_locked(archive: Archive) -> set[str]:
+    """Return the parts that are encrypted."""
+    if _ENCRYPTION not in archive.names:
+        return set()
+    found = archive.read_xml(_ENCRYPTION).findall(".//{*}CipherReference")
+    return {normpath(unquote(each.get("URI", ""))) for each in found}
+
+
+def _find_labels(archive: Archive, items: Iterable[Element], places: Mapping[str, str]) -> dict[str, str]:
+    """Return what the table of contents calls each part; nothing if it cannot be read."""
+    labels = dict[str, str]()
+    for item in items:
+        name = places[item.get("id", "")]
+        try:
+            if item.get("media-type") == _NCX:
+                found = list(_read_ncx(archive.read_xml(name)))
+            elif "nav" in item.get("properties", "").split():
+                found = list(_read_nav(archive.read_xml(name)))
+            else:
+                continue
+        except UnreadableDocument:
+            continue
+        for address, label in found:
+            labels.setdefault(_find_place(archive, name, address), " ".join("".join(label.itertext()).split()))
+    return labels
+
+
+def _read_ncx(root: Element) -> Iterator[tuple[str, Element]]:
+    for point in root.findall(".//{*}navPoint"):
+        link, label = point.find("{*}content"), point.find("{*}navLabel")
+        if link is not None and label is not None:
+            yield link.get("src", ""), label
+
+
+def _read_nav(root: Element) -> Iterator[tuple[str, Element]]:
+    for menu in root.findall(".//{*}nav"):
+        if menu.get(_TYPE, "toc") == "toc":
+            yield from ((link.get("href", ""), link) for link in menu.findall(".//{*}a"))
+
+
+def _add_heading(text: str, label: str) -> str:
+    """Return a chapter with a heading: what the table of contents calls it, if it has none itself."""
+    if not label or _HEADING.search(text):
+        return text
+    first, _, rest = text.partition("\n")
+    if first.strip(" *").casefold() == label.casefold():
+        return f"# {label}\n{rest}"
+    return f"# {label}\n\n{text}"

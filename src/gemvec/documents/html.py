@@ -31,9 +31,10 @@ _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 _MARK_CLASSES = frozenset(
     {"headerlink", "hash-link", "header-anchor", "anchor", "anchorjs-link", "heading-anchor", "skip-link", "sr-only"}
 )
-_MARKS = frozenset("#¶§🔗")
+_MARKS = frozenset("#¶§🔗↩\ufe0e\ufe0f")
 # The mark of a footnote, `[12]`: a link in the middle of a sentence that is no part of it.
-_NOTE_MARK = re.compile(r"\[\w{1,4}\]")
+_NOTE_MARK = re.compile(r"\[\w{1,4}\]|\(?\d{1,3}\)?|[*†‡]{1,3}")
+_NOTE_ROLES = frozenset({"doc-noteref", "noteref"})
 # What makes a list a choice of languages.
 _LANGUAGE = ("hreflang", "lang")
 _BLOCKS = frozenset(
@@ -227,8 +228,8 @@ def _is_unread(tag: Tag) -> bool:
         return True
     if attributes.get("role") in _UNREAD_ROLES or (_is_hidden(tag) and not _is_panel(tag)):
         return True
-    if tag.name == "sup":
-        return tag.find("a") is not None and _NOTE_MARK.fullmatch(_clean(tag.get_text())) is not None
+    if tag.name == "sup" or attributes.get("role", attributes.get("epub:type")) in _NOTE_ROLES:
+        return _is_note_mark(tag)
     return (tag.name == "a" and _is_mark(tag)) or (tag.name == "ul" and _is_language_list(tag))
 
 
@@ -255,6 +256,12 @@ def _is_question(button: Tag) -> bool:
     if heading is None:
         return False
     return button.has_attr("aria-expanded") or _clean(button.get_text()) == _clean(heading.get_text())
+
+
+def _is_note_mark(tag: Tag) -> bool:
+    """Whether a link, or something in or around one, only leads to a footnote: its number belongs to no word."""
+    link = tag if tag.name == "a" else tag.find("a") or tag.find_parent("a")
+    return link is not None and _NOTE_MARK.fullmatch(_clean(tag.get_text())) is not None
 
 
 def _is_language_list(tag: Tag) -> bool:
