@@ -161,7 +161,9 @@ def create_indexes(client: Any, name: str, *, has_words: bool) -> None:
     """Make those indexes that collection `name` does not have yet: HNSW over vectors, BM25 over texts, document ids."""
     existing = call_milvus(client.list_indexes, name)
     if "vector" not in existing:
-        params = {"M": 16, "efConstruction": 200}
+        # More candidates when the graph is built make its building slower; more of them in a search (`search.py`) find
+        # as much and cost less (`benchmarks/graph.py`).
+        params = {"M": 16, "efConstruction": 128}
         _create_index(client, name, "vector", index_type="HNSW", metric_type="COSINE", params=params)
     if has_words and "sparse" not in existing:
         _create_index(client, name, "sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")

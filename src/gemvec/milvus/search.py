@@ -23,7 +23,7 @@ from gemvec.milvus.words import query_words
 
 _FIELDS = ("text", "document_id", "chunk", "title", "heading", "source", "position", "metadata")
 # HNSW's candidate list; recall against exact search is near 1 from here on.
-_SEARCH_BREADTH = 128
+_SEARCH_BREADTH = 192
 MAX_RESULTS = 1_000
 MAX_CONTEXT = 20
 # How many more passages than documents are looked at, and again if these are not enough.
