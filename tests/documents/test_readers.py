@@ -1014,6 +1014,24 @@ def test_an_encoding_without_a_name_is_guessed_and_the_guess_said(text, encoding
 BAD_SPOTS = {"byte": b"\xe9 ", "cut": b"\xe6\x97 ", "half": b"\xed\xa0\xbd "}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Przed wymianą oleju wyłącz zasilanie i sprawdź uszczelkę, żeby nie było przecieków.",
+        "Před výměnou oleje vypněte napájení a zkontrolujte těsnění, šroub, žárovku a tašku.",
+        "Olajcsere előtt kapcsolja ki az áramot, és ellenőrizze a tömítést.",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["cp1250", "iso8859-2"])
+def test_the_two_encodings_of_central_europe_are_told_apart(text, encoding):
+    assert decode(f"{text}\n".encode(encoding))[0] == f"{text}\n"
+
+
+def test_utf_16_without_a_mark_is_found_where_letters_are_beyond_those_of_europe():
+    text = "Máy bơm vận chuyển nước. Hãy tắt nguồn điện trước."
+    assert decode(text.encode("utf-16-le"))[0] == text
+
+
 @pytest.mark.parametrize("spot", BAD_SPOTS)
 @pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE, KOREAN, HINDI, JAPANESE])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

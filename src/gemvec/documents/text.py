@@ -28,6 +28,11 @@ _MAX_ZERO_SHARE = 0.001
 HALVE = "gemvec.halve"
 # Used instead of a guess with little confidence: the encoding of most files that are not UTF-8.
 _MIN_CONFIDENCE, _USUAL_ENCODING = 0.06, "cp1252"
+# Bytes in words: letters in ISO 8859-2 that are signs in Windows' code page for Central Europe; what is the letter `š`
+# in one and `ą` in the other; and letters that only Polish has, which are the same in both.
+_OF_WINDOWS, _C1 = frozenset({"windows-1250"}), re.compile(b"[\x80-\x9f]")
+_SIGNS = re.compile(b"(?<=[A-Za-z])[\xa6\xa9\xab\xac\xae\xb1\xb6\xbb](?=[a-z])|(?<=[a-z])[\xb1\xb6\xbc](?![a-z])")
+_S_OR_A, _POLISH = re.compile(b"(?<=[a-z])\xb9|\xb9(?=[a-z])"), re.compile(b"[\xb3\xbf\xea]")
 # Taken with less confidence where the usual encoding cannot be right: a few words of these say little about themselves.
 _OF_ASIA = frozenset({"cp932", "shift_jis_2004", "euc-jp", "gb18030", "big5", "big5-hkscs", "cp949", "euc-kr"})
 # For code pages of DOS and of old Macs, of which few texts are left.
@@ -38,7 +43,7 @@ _ESCAPED = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_3")
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 # Letters, signs and spaces of living scripts; not the rare ones that come from a wrong encoding.
 _USUAL = re.compile(
-    "[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
+    "[\t\n\r\x20-\x7e\xa0-\u06ff\u0900-\u0e7f\u10a0-\u10ff\u1e00-\u1fff\u2010-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
 _USUAL_BEFORE_ASIA = re.compile("[\t\n\r\x20-\x7e\xa0-\u052f\u0590-\u06ff\u0900-\u0e7f\u2010-\u201f\u2026]")
 _USUAL_SHARE, _ZERO_SHARE = 0.95, 0.6
@@ -165,12 +170,21 @@ def _guess(sample: bytes) -> str:
     ):
         found = chardet.detect(sample, encoding_era=era)
         if found["encoding"] and found["confidence"] >= least:
-            return found["encoding"].lower()
+            name = found["encoding"].lower()
+            return "iso8859-2" if name in _OF_WINDOWS and _is_latin_2(sample) else name
     if not _decodes(sample, _USUAL_ENCODING):
         name = (chardet.detect(sample, encoding_era=chardet.EncodingEra.MODERN_WEB)["encoding"] or "").lower()
         if name in _OF_ASIA and _is_text(sample, name, is_sure=False):
             return name
     return _USUAL_ENCODING
+
+
+def _is_latin_2(sample: bytes) -> bool:
+    """Whether letters of Central Europe are where ISO 8859-2 has them, which is hardly told from Windows' code page."""
+    if _C1.search(sample):  # letters of Windows' code page
+        return False
+    signs, letters = len(_SIGNS.findall(sample)), len(_S_OR_A.findall(sample))
+    return signs > letters if _POLISH.search(sample) else bool(signs or letters)
 
 
 def _find_escaped(data: bytes) -> str:
