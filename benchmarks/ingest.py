@@ -24,8 +24,9 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,15 @@ def requests_of(path: Path, splitter: Splitter) -> list[EmbedRequest]:
     ]
 
 
-async def measure(settings: Settings, path: Path, folder: Path, splitter: Splitter, rounds: int) -> dict[str, Any]:
-    """Return the seconds of each way, in turns, and those of all cores added up, which other programs disturb less."""
+async def measure(
+    settings: Settings, path: Path, folder: Path, make_splitter: Callable[[], Splitter], rounds: int
+) -> dict[str, Any]:
+    """Return the seconds of each way, in turns, and those of all cores added up, which other programs disturb less.
+
+    Each ingest has a splitter that does not know the words of the documents yet.
+    """
     embedder = open_embedder(settings)
-    requests = requests_of(path, splitter)
+    requests = requests_of(path, make_splitter())
     seconds: dict[str, list[float]] = {"engine": [], "ingest": [], "second_ingest": []}
     cpu_seconds: dict[str, list[float]] = {name: [] for name in seconds}
     tokens = 0
@@ -120,7 +126,7 @@ async def measure(settings: Settings, path: Path, folder: Path, splitter: Splitt
             with open_collection(str(folder / f"{number}.db"), "docs", is_only_client=True) as collection:
                 for name in ("ingest", "second_ingest"):
                     cpu_started = time.process_time()
-                    report = await ingest(collection, embedder, find_sources(path), splitter=splitter)
+                    report = await ingest(collection, embedder, find_sources(path), splitter=make_splitter())
                     seconds[name].append(report.seconds)
                     cpu_seconds[name].append(time.process_time() - cpu_started)
                     assert report.embedded == (len(requests) if name == "ingest" else 0)
@@ -159,18 +165,20 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings.load(model=(MODEL,))
     loaded = load_model(MODEL, settings.cache_dir)
-    splitter = Splitter(PassageOptions(), loaded.folder / "tokenizer.json")
+    tokenizer_file, sizes = loaded.folder / "tokenizer.json", PassageOptions()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = options.folder or collect(folder, loaded.folder / "tokenizer.json", options.passages)
-        measured = asyncio.run(measure(settings, path, folder, splitter, options.rounds))
+        path = options.folder or collect(folder, tokenizer_file, options.passages)
+        measured = asyncio.run(
+            measure(settings, path, folder, partial(Splitter, sizes, tokenizer_file), options.rounds)
+        )
         commands = time_commands(path, folder / "command.db", folder)
     medians = {name: statistics.median(times) for name, times in measured["seconds"].items()}
     cpu_medians = {name: statistics.median(times) for name, times in measured["cpu_seconds"].items()}
     result = {
         **describe_run(PACKAGES),
         **({"corpus": options.corpus} if options.folder else {}),
-        "settings": {"model": MODEL, "precision": settings.precision, "passages": asdict(splitter.options)},
+        "settings": {"model": MODEL, "precision": settings.precision, "passages": asdict(sizes)},
         **measured,
         "engine_texts_per_second": round(measured["texts"] / medians["engine"], 1),
         "ingest_texts_per_second": round(measured["texts"] / medians["ingest"], 1),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 _LINE_END = re.compile(r"\r\n?|\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(NamedTuple):
     """A heading, a paragraph, a list item, a table's row, a code block: what is not cut unless it is too long.
 
     Attributes:
@@ -43,8 +41,7 @@ class Block:
     is_code: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Start:
+class _Start(NamedTuple):
     """Where a block starts, and what it is. `header` is in lines."""
 
     line: int = 0
@@ -115,7 +112,7 @@ def _find_starts(text: str) -> Iterator[_Start]:
                 continue
             top = stretch.find_line(start.header[0]) if start.header else 0
             header = (top, top + 2) if start.header else None
-            yield replace(start, line=stretch.find_line(start.line), header=header)
+            yield start._replace(line=stretch.find_line(start.line), header=header)
 
 
 def _find_starts_in(text: str) -> Iterator[_Start]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from functools import partial
+from functools import lru_cache, partial
 
 from gemvec.documents.blocks import find_blocks, find_lines
 from gemvec.documents.entities import ENTITY, read_entity
@@ -13,6 +13,8 @@ from gemvec.documents.site_markup import shown_values
 
 # A text with this share of HTML lines is a web page that is only called Markdown.
 _PAGE_SHARE = 0.5
+# Characters of a block of HTML that may come again in other pages of a site, such as one that opens a note.
+_SHORT_BLOCK = 300
 _INLINE_TAG = re.compile(
     r"</?(?P<name>a|abbr|acronym|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|dd|del|details|dfn|div|dl"
     r"|dt|em|figcaption|figure|font|h[1-6]|hr|i|img|ins|kbd|li|mark|nobr|ol|p|picture|pre|q|rb|rp|rt|ruby|s|samp|small"
@@ -49,7 +51,7 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
         return read_page(text).text, False
     has_numbers = True
     for start, end in reversed(spans):
-        made = read_page("\n".join(lines[start:end])).text.translate(_SEEN).split("\n")
+        made = _read_block("\n".join(lines[start:end])).translate(_SEEN).split("\n")
         has_numbers = has_numbers and len(made) <= end - start
         lines[start:end] = made + [""] * (end - start - len(made))
     if not has_numbers or spans != html:
@@ -59,6 +61,15 @@ def html_to_markdown(text: str) -> tuple[str, bool]:
         lines[place] = strip_tags(lines[place])
     made = "\n".join(lines)
     return made.translate(_AS_SEEN) if spans else made, has_numbers
+
+
+def _read_block(block: str) -> str:
+    return _read_short_block(block) if len(block) <= _SHORT_BLOCK else read_page(block).text
+
+
+@lru_cache(maxsize=256)
+def _read_short_block(block: str) -> str:
+    return read_page(block).text
 
 
 def _close_code(spans: list[tuple[int, int]], lines: list[str]) -> list[tuple[int, int]]:

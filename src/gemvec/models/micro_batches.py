@@ -37,8 +37,9 @@ _MAX_GAP_TOKENS = 16
 # the budget is halved until it fits, but not below this many tokens, where throughput would suffer.
 _MAX_SECONDS = 0.045
 _MIN_BUDGET = 256
-# The same for batch jobs when nobody has asked for so long: small micro-batches cost them up to a tenth of their rate.
-_UNHURRIED_SECONDS, _QUIET_SECONDS = 0.09, 10.0
+# The same for batch jobs when nobody has asked for so long: small micro-batches cost them up to a tenth of their rate,
+# and streams are a third slower while documents are read beside them.
+_UNHURRIED_SECONDS, _QUIET_SECONDS = 0.12, 10.0
 # Tokens a second of one stream, until some have been computed.
 _FIRST_GUESS = 15_000.0
 # Most texts of one call that are queued at a time: enough to find neighbours of nearly the same length. The next ones
