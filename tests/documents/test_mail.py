@@ -326,3 +326,18 @@ def test_a_mail_of_very_many_lines_is_refused_before_each_takes_memory(monkeypat
     assert read("a.eml", f"Subject: S{end}{end}" + f"x{end}" * 90).title == "S"
     with pytest.raises(UnreadableDocument, match="it has 202 lines, more than 100"):
         read("a.eml", f"Subject: S{end}{end}" + f"x{end}" * 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "page", "read"),
+    [
+        ("This mail needs a program for HTML.", "<p>The pump is down until Friday. </p>" * 8, "The pump is down"),
+        ("The pump is down.", "<p>The <b>pump</b> is down.</p><p>Sent from Ada's phone</p>", "The pump is down.\n"),
+    ],
+)
+def test_a_notice_in_place_of_a_page_is_not_taken_for_the_text_of_a_mail(text, page, read):
+    message = EmailMessage()
+    message["Subject"] = "Pumps"
+    message.set_content(text)
+    message.add_alternative(page, subtype="html")
+    assert read_eml(message.as_bytes()).text.startswith(read)

@@ -201,3 +201,9 @@ def test_a_cell_that_says_it_goes_over_everything_costs_little(name):
     text = read(name, data)
     assert text.count("wide") >= 250
     assert len(text) < 1_000_000
+
+
+def test_a_table_of_one_column_without_a_header_is_a_frame_around_text():
+    page = "<table><tbody><tr><td><p>Dear Ada,</p><p>it is sent.</p></td></tr><tr><td>Bye</td></tr></tbody></table>"
+    assert read("a.html", page) == "Dear Ada,\n\nit is sent.\n\nBye"
+    assert read("a.html", "<table><tr><th>Host</th></tr><tr><td>p1</td></tr></table>").startswith("| Host |")

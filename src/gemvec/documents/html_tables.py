@@ -45,7 +45,16 @@ def fill_tables(page: BeautifulSoup) -> None:
 
 def is_layout(table: Tag) -> bool:
     """Whether a table only lays out the page."""
-    return table.get("role") in _LAYOUT_ROLES or table.find(_NOT_IN_CELLS) is not None
+    return table.get("role") in _LAYOUT_ROLES or table.find(_NOT_IN_CELLS) is not None or _has_one_column(table)
+
+
+def _has_one_column(table: Tag) -> bool:
+    """Whether no row has several cells, or a head, as the frames around letters have it."""
+    for row in table.find_all("tr"):
+        cells = row.find_all(_CELLS)
+        if len(cells) > 1 or any(cell.name == "th" for cell in cells):
+            return False
+    return True
 
 
 def _set_caption_above(table: Tag) -> None:

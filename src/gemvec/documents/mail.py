@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.feedparser import BytesFeedParser
@@ -30,6 +30,8 @@ _PGP = "-----BEGIN PGP MESSAGE-----"
 _BOUNDARY = re.compile(
     rb"^--(?P<name>[^\s<>\"]{1,70})[ \t]*\r?\n(?=Content-[\w-]+:|MIME-Version:)", re.MULTILINE | re.IGNORECASE
 )
+# A text of not more is a notice that a program cannot show the page, if the page has this many times its words.
+_MAX_NOTICE_BYTES, _NOTICE_SHARE = 400, 3
 _NEW_MARK = "part-of-the-mail"
 _MAX_DIVIDED = 20  # parts in each other; each is parsed once more
 _NO_BOUNDARY = "the mark between its parts is missing or wrong; the parts were told apart by what looks like one"
@@ -136,7 +138,7 @@ def _find_parts(message: EmailMessage, notes: list[Note]) -> Iterator[EmailMessa
     elif kind == "multipart/alternative":
         found = [message.get_body((each,)) for each in ("plain", "html")]
         bodies = [cast("EmailMessage", each) for each in found if each is not None]
-        yield from ([each for each in bodies if _has_text(each)] or bodies)[:1]
+        yield from _order_by_text(bodies)[:1]
         inside = (each for part in parts for each in _find_parts(part, notes))
         yield from (each for each in inside if each.get_content_maintype() != "text" or each.is_attachment())
     elif kind == "multipart/related":
@@ -146,6 +148,18 @@ def _find_parts(message: EmailMessage, notes: list[Note]) -> Iterator[EmailMessa
     else:
         for each in parts:
             yield from _find_parts(each, notes)
+
+
+def _order_by_text(bodies: Sequence[EmailMessage]) -> list[EmailMessage]:
+    """Return the same message as a text and as a page, the better one first: the text, if it is not only a notice."""
+    filled = [each for each in bodies if _has_text(each)]
+    if len(filled) > 1:
+        words, words_of_page = (
+            len(_read_body(each).text.split()) if _is_short(filled[0]) else 0 for each in filled[:2]
+        )
+        if words_of_page > _NOTICE_SHARE * words:
+            filled.reverse()
+    return filled or list(bodies)
 
 
 def _divide(message: EmailMessage, notes: list[Note]) -> EmailMessage:
@@ -175,6 +189,10 @@ def _is_text(part: EmailMessage) -> bool:
 
 def _has_text(part: EmailMessage) -> bool:
     return bool(cast("bytes", part.get_payload(decode=True) or b"").strip())
+
+
+def _is_short(part: EmailMessage) -> bool:
+    return len(cast("bytes", part.get_payload(decode=True) or b"")) <= _MAX_NOTICE_BYTES
 
 
 def _find_name(part: EmailMessage) -> str:
