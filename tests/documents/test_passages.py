@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS, join_title
+from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS
 from gemvec.documents.rst import rst_to_markdown
+from gemvec.documents.titles import join_title
 from gemvec.errors import InvalidRequest
 from gemvec.milvus import Document, PassageOptions, Splitter
 

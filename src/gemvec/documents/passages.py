@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 from gemvec.documents.blocks import Block, find_blocks
 from gemvec.documents.code_passages import cut_code
-from gemvec.documents.document import Document, DocumentFormat
+from gemvec.documents.document import Document
+from gemvec.documents.markup import has_words
 from gemvec.documents.packed import Passages
 from gemvec.documents.sections import SCRAP_SHARE, SizedBlock, find_sections, pack
-from gemvec.documents.titles import MAX_TITLE_BYTES, shorten_title
+from gemvec.documents.titles import HEADING, join_headings, join_title
 from gemvec.documents.token_counter import TokenCounter
 from gemvec.documents.vocabulary import Vocabulary
 from gemvec.errors import InvalidRequest
@@ -43,8 +44,6 @@ _STRETCH_CHARACTERS = 50_000
 _BLOCKS_PER_COUNT = 1_000
 # Space around a block may count as so many tokens more, or fewer, where the block stands among others.
 _TOKENS_PER_JOINT = 2
-_JOINT = " > "  # between headings
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +275,7 @@ class Splitter:
         for offset, part in self._splitter.chunk_indices(text):
             end = offset + len(part)
             start = offset if start is None else start
-            if end < len(text) and all(_HEADING.match(line) for line in part.splitlines() if line.strip()):
+            if end < len(text) and all(HEADING.match(line) for line in part.splitlines() if line.strip()):
                 continue
             for inner, bounded in _cut_roughly(text[start:end], MAX_PASSAGE_CHARACTERS):
                 yield start + inner, bounded
@@ -344,59 +343,6 @@ def _cut_roughly(text: str, max_characters: int) -> list[tuple[int, str]]:
     from semantic_text_splitter import TextSplitter
 
     return [(0, text)] if len(text) <= max_characters else TextSplitter(max_characters).chunk_indices(text)
-
-
-def join_headings(headings: Sequence[str]) -> str:
-    """Return headings as one, such as `Batches > Cancel`; the outermost are left out where all are too long."""
-    kept = [shorten_title(each) for each in headings if each]  # a picture may be all that a heading has
-    while len(kept) > 1 and len(_JOINT.join(kept).encode(errors="surrogatepass")) > 2 * MAX_TITLE_BYTES:
-        del kept[0]
-    return _JOINT.join(kept)
-
-
-def join_title(title: str, heading: str, text: str) -> str:
-    """Return the title that a passage is embedded with: the document's title, then the headings above it.
-
-    A heading at the start of `text` itself is left out, and so is a title that equals the first heading.
-    """
-    own = _HEADING.match(text.split("\n", 1)[0])
-    above = f"{_JOINT}{heading}"
-    above = above.removesuffix(f"{_JOINT}{shorten_title(own[2])}") if own else above
-    above = above.removeprefix(_JOINT)
-    if not title or above == title or above.startswith(title + _JOINT):
-        return above
-    return f"{title}{_JOINT}{above}" if above else title
-
-
-# Also the embedded files of Obsidian, `![[picture.png]]`.
-_PICTURE = re.compile(r"!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])|!\[\[[^\[\]]*\]\]")
-_LINK = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
-_LINK_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+" + _LINK.pattern + r"\s*")
-_DEFINITION = re.compile(r"^ {0,3}\[[^\[\]]+\]:[ \t]*\S+[^\n]*$", re.MULTILINE)
-_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^>]*-->|https?://\S+")
-_MAY_BE_MARKUP = re.compile(r"[\[<]|https?:")
-_LETTER = re.compile(r"[^\W_]")
-# This many links without a word between them are a list of links.
-_MIN_LINKS = 3
-
-
-def has_words(text: str, document_format: DocumentFormat) -> bool:
-    """Whether a passage has anything to read: words that are not markup, an address, or part of a list of links."""
-    if document_format == "code":  # of code everything is kept, also a line of brackets
-        return bool(text)
-    if document_format == "text" or not _MAY_BE_MARKUP.search(text):
-        return _LETTER.search(text) is not None
-    rest = _PICTURE.sub("", _MARKUP.sub("", _DEFINITION.sub("", text)))
-    unlinked, links = _LINK.subn("", rest)
-    if links < _MIN_LINKS and not _is_link_list(rest):
-        return _LETTER.search(_LINK.sub(r"\1", rest)) is not None
-    return any(_LETTER.search(line) for line in unlinked.split("\n") if not _HEADING.match(line))
-
-
-def _is_link_list(text: str) -> bool:
-    """Whether all lines are headings, or items of a list that are each only a link."""
-    lines = [line for line in text.split("\n") if line.strip() and not _HEADING.match(line)]
-    return bool(lines) and all(_LINK_ITEM.fullmatch(line) for line in lines)
 
 
 def _find_line_starts(document: Document) -> array[int]:

@@ -1,8 +1,12 @@
-"""Which titles are used: none that only a program has chosen (`choose_title`), and none endless (`shorten_title`)."""
+"""Which titles are used: none that only a program has chosen (`choose_title`), and none endless (`shorten_title`).
+
+That of a passage is the document's title and the headings above it (`join_title`).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # What Word and Acrobat put before the name of the file that they print or save.
 _PROGRAM = re.compile(r"^Microsoft (?:Office )?(?:Word|PowerPoint|Excel) - ")
@@ -15,6 +19,8 @@ _KIND = (
 # A title and each heading are embedded with every passage below them: about fifty tokens in most scripts.
 MAX_TITLE_BYTES = 240
 _CUT = "…"
+_JOINT = " > "  # between headings
+HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")  # in Markdown
 _MADE = re.compile(rf"(?:{_SLIDE}|{_KIND}|untitled|(?:no|enter) title|title|normal(?:\.dotm?)?)", re.IGNORECASE)
 
 
@@ -32,3 +38,25 @@ def shorten_title(title: str) -> str:
     kept = start.decode(errors="ignore")
     words = kept.rpartition(" ")[0]
     return (words if len(words) * 2 > len(kept) else kept).rstrip() + _CUT
+
+
+def join_headings(headings: Sequence[str]) -> str:
+    """Return headings as one, such as `Batches > Cancel`; the outermost are left out where all are too long."""
+    kept = [shorten_title(each) for each in headings if each]  # a picture may be all that a heading has
+    while len(kept) > 1 and len(_JOINT.join(kept).encode(errors="surrogatepass")) > 2 * MAX_TITLE_BYTES:
+        del kept[0]
+    return _JOINT.join(kept)
+
+
+def join_title(title: str, heading: str, text: str) -> str:
+    """Return the title that a passage is embedded with: the document's title, then the headings above it.
+
+    A heading at the start of `text` itself is left out, and so is a title that equals the first heading.
+    """
+    own = HEADING.match(text.split("\n", 1)[0])
+    above = f"{_JOINT}{heading}"
+    above = above.removesuffix(f"{_JOINT}{shorten_title(own[2])}") if own else above
+    above = above.removeprefix(_JOINT)
+    if not title or above == title or above.startswith(title + _JOINT):
+        return above
+    return f"{title}{_JOINT}{above}" if above else title
