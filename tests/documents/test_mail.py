@@ -9,8 +9,9 @@ from email.mime.text import MIMEText
 from pathlib import Path
 
 import pytest
+from compressed_rtf import compress
 
-from gemvec.documents import BadDocument, Sources, mail
+from gemvec.documents import BadDocument, Sources, mail, outlook
 from gemvec.documents.mail import read_eml
 from gemvec.documents.readers import find_reader
 from gemvec.documents.text import UnreadableDocument
@@ -127,9 +128,26 @@ def test_text_in_an_unknown_code_page_is_guessed_and_said(codepage):
     assert reasons(made) == ["its encoding is a guess: windows-1251"]
 
 
-def test_text_in_compressed_rtf_alone_is_said_to_be_unread():
-    with pytest.raises(UnreadableDocument, match="compressed RTF"):
-        read("a.msg", make_msg({SUBJECT: "S", RTF: b"LZFu" * 10}))
+@pytest.mark.parametrize("is_packed", [True, False])
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (rb"{\rtf1\ansi\ansicpg1252\fromtext\pard Gr\'fc\'dfe\par}", "Grüße"),
+        (rb"{\rtf1\ansi\fromhtml1{\*\htmltag64 <h1>}\htmlrtf\b\htmlrtf0 One{\*\htmltag72 </h1>}}", "# One"),
+    ],
+)
+def test_text_that_is_only_there_as_compressed_rtf_is_read(written, text, is_packed):
+    made = read("a.msg", make_msg({SUBJECT: "S", RTF: compress(written, compressed=is_packed)}))
+    assert (made.text, made.notes) == (text, ())
+
+
+@pytest.mark.parametrize("packed", [b"LZFu" * 10, b"x", compress(rb"{\rtf1 Text}")[:-1] + b"\0"])
+def test_compressed_rtf_that_is_damaged_or_too_large_is_said(monkeypatch, packed):
+    with pytest.raises(UnreadableDocument, match="compressed RTF, which is damaged"):
+        read("a.msg", make_msg({SUBJECT: "S", RTF: packed}))
+    monkeypatch.setattr(outlook, "_MAX_PACKED_BYTES", 0)
+    with pytest.raises(UnreadableDocument, match="bytes as compressed RTF, more than 0; split it"):
+        read("a.msg", make_msg({SUBJECT: "S", RTF: packed}))
 
 
 def test_a_signed_outlook_message_is_read_and_an_encrypted_one_refused():

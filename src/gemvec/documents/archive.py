@@ -176,7 +176,7 @@ def _find_other_kind(data: Content) -> str:
         return (
             "it is protected by a password" if is_locked else "it is in the form of an older Office, which is not read"
         )
-    return "it is RTF, which is not read" if data.startswith(rb"{\rtf") else ""
+    return "it is RTF; name it .rtf" if data.startswith(rb"{\rtf") else ""
 
 
 def _counts(member: ZipInfo) -> bool:

@@ -39,12 +39,16 @@ _SUFFIXES = {
     "message/rfc822": ".eml",
     "application/mbox": ".mbox",
     "application/vnd.ms-outlook": ".msg",
+    "application/rtf": ".rtf",
+    "text/rtf": ".rtf",
 }
 _UNKNOWN = frozenset(
     {"", "application/octet-stream", "binary/octet-stream", "application/zip", "application/x-download"}
 )
 # A page of HTML in the place of such a file is a login, an error or a notice.
-_BINARY = frozenset({".pdf", ".docx", ".odt", ".odp", ".ods", ".pptx", ".xlsx", ".xlsm", ".epub", ".parquet", ".msg"})
+_BINARY = frozenset(
+    {".pdf", ".docx", ".odt", ".odp", ".ods", ".pptx", ".xlsx", ".xlsm", ".epub", ".parquet", ".msg", ".rtf"}
+)
 _PROGRAMS = frozenset({".zip", ".7z", ".rar", ".exe", ".dmg", ".iso", ".jar", ".js", ".css", ".wasm"})
 _HTML_STARTS = (b"<!doctype html", b"<html")
 _LOOK_BYTES = 1_000

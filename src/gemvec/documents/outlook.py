@@ -12,9 +12,11 @@ from email.policy import default
 from struct import Struct
 from typing import TYPE_CHECKING, Any, cast
 
+from gemvec.documents.content import MAX_FILE_BYTES
 from gemvec.documents.document import Note, note_decoding
 from gemvec.documents.html import read_page
 from gemvec.documents.mail import HEADERS, Mail, note_attachments, read_eml, read_header
+from gemvec.documents.rtf import read_rtf
 from gemvec.documents.text import UnreadableDocument, decode_text
 from gemvec.errors import MissingDependency
 
@@ -54,6 +56,8 @@ _CODEPAGES = {
     **dict.fromkeys((0x25, 0x26, 0x27), 1257),
 }
 _WESTERN = 1252
+# Two bytes of compressed RTF may become 17.
+_MAX_PACKED_BYTES = MAX_FILE_BYTES // 8
 # What programs name when they do not know.
 _USUAL = frozenset({"cp1252", "iso8859-1", "ascii"})
 _DAMAGES = (OSError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
@@ -255,9 +259,27 @@ def _read_body(message: _Item) -> str:
         return text
     if html := message.html():
         return read_page(html).text
-    if message.data(_RTF):
-        raise UnreadableDocument("its text is only there as compressed RTF, which is not read")
+    if packed := message.data(_RTF):
+        read = read_rtf(_unpack(packed))
+        message.notes += read.notes
+        return read.text
     return ""
+
+
+def _unpack(packed: bytes) -> bytes:
+    """Return Rich Text Format that Outlook has compressed."""
+    try:
+        import compressed_rtf
+    except ImportError as error:
+        raise MissingDependency("Reading MSG needs more packages.", extra="documents") from error
+    if len(packed) > _MAX_PACKED_BYTES:
+        raise UnreadableDocument(
+            f"its text has {len(packed):,} bytes as compressed RTF, more than {_MAX_PACKED_BYTES:,}; split it"
+        )
+    try:
+        return cast("bytes", cast("Any", compressed_rtf).decompress(packed))
+    except Exception as error:  # the library raises no narrower one
+        raise UnreadableDocument(f"its text is only there as compressed RTF, which is damaged: {error}") from error
 
 
 def _read_signed(files: list[_Item]) -> Mail:

@@ -34,6 +34,7 @@ from gemvec.documents.pdf import read_pages
 from gemvec.documents.pgp import find_signed_text
 from gemvec.documents.program import read_program
 from gemvec.documents.rst import rst_to_markdown
+from gemvec.documents.rtf import read_rtf
 from gemvec.documents.sheets import read_sheets
 from gemvec.documents.site_markup import strip_site_markup, strip_template_tags
 from gemvec.documents.slides import read_slides
@@ -229,6 +230,12 @@ def _from_markdown(text: str, title: str) -> ReadText:
     return ReadText(text=text, title=fold(title) or find_title(text), format="markdown", has_lines=False)
 
 
+def read_rich_text(data: bytes) -> ReadText:
+    """Read a file in Rich Text Format."""
+    read = read_rtf(data)
+    return replace(_from_markdown(read.text, read.title), notes=read.notes)
+
+
 def read_presentation(data: Content) -> ReadText:
     """Read the slides of a presentation, with tables and notes."""
     return _join_slides(*read_slides(data))
@@ -359,7 +366,7 @@ def _find_version(package: str) -> str:
 
 
 # Part of the digest of a file: raise it when a reader would turn the same file into another text.
-READERS_VERSION = 6
+READERS_VERSION = 7
 
 READERS = (
     Reader(
@@ -438,10 +445,10 @@ READERS = (
     Reader(
         suffixes=(".msg",),
         read=read_outlook,
-        becomes="one document, as other e-mail; messages that are encrypted or have their text only as compressed RTF "
-        "are left out",
+        becomes="one document, as other e-mail; text that is only there as compressed RTF is read as `.rtf`; messages "
+        "that are encrypted are left out",
         position="part",
-        libraries=("python-oxmsg", "olefile"),
+        libraries=("python-oxmsg", "olefile", "compressed-rtf"),
         extra="documents",
     ),
     Reader(
@@ -462,6 +469,13 @@ READERS = (
         position="part",
         libraries=("defusedxml",),
         extra="documents",
+    ),
+    Reader(
+        suffixes=(".rtf",),
+        read=read_rich_text,
+        becomes="one document, with headings, lists, tables, notes and text boxes, without pictures, headers, hidden "
+        "text and comments",
+        position="part",
     ),
     Reader(
         suffixes=(".odp", ".fodp"),
