@@ -26,6 +26,7 @@ from gemvec.documents.readers import READERS, find_reader
 from gemvec.documents.text import UnreadableDocument
 from gemvec.documents.word import read_docx
 from gemvec.documents.word_markup import find_drawings, open_markup, write_drawings
+from gemvec.documents.word_math import spell_formulas
 from office_files import make_archive, make_odt, saved
 from outlook_files import make_ole
 
@@ -161,6 +162,35 @@ def test_fields_directions_readings_and_broken_links_of_word_cost_no_words(read,
     )
     document = read("a.docx", make_archive(parts))
     assert (document.text, document.notes) == (shown, ())
+
+
+def test_runs_that_word_hides_are_not_read():
+    def run(text, look="<w:rPr><w:b/>{}</w:rPr>", mark=""):
+        return f"<w:r w:rsidR='1'>{look.format(mark)}<w:t>{text}</w:t></w:r>"
+
+    hidden, shown = "<w:vanish/>", '<w:vanish w:val="0"/>'
+    field = "<w:r><w:rPr><w:vanish/></w:rPr><w:instrText>XE</w:instrText></w:r>"
+    written = f"<w:p>{run('One')}{run('secret', mark=hidden)}{run('two', mark=shown)}{run('three', '')}{field}</w:p>"
+    opened = open_markup(written.encode(), set()).decode()
+    assert opened == written.replace(run("secret", mark=hidden), "")
+
+
+@pytest.mark.parametrize(
+    "tag", ["<w:r><w:rPr><w:vanish/>", "<w:r><w:rPr><w:vanish/></w:rPr>", "<w:r ", "<w:r><w:rPr><w:vanish "]
+)
+def test_hidden_runs_of_word_without_an_end_take_linear_time(tag):
+    written = (tag * 100_000).encode()
+    start = time.process_time()
+    assert open_markup(written, set()) == written
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("tag", ["<m:oMath>", "<m:oMath ", "<m:oMathParaPr>", "<m:oMath><m:t ", "<m:oMathPara "])
+def test_formulas_of_word_without_an_end_take_linear_time(tag):
+    written = ("<m:oMath>" + tag * 100_000).encode()
+    start = time.process_time()
+    spell_formulas(written)
+    assert time.process_time() - start < 5
 
 
 def test_blocks_in_a_cell_of_an_opendocument_table_are_apart(read):
@@ -1121,3 +1151,38 @@ def test_a_damaged_title_costs_the_title(read, name, make):
     whole = read(name, make())
     damaged = read(name, make_archive(parts | {"docProps/core.xml": b"<damaged"}))
     assert damaged.text == whole.text
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("image::a/b.png[The parts of a server,300,200]", "The parts of a server"),
+        ('image::b.png["Parts, and more", role="x"]', "Parts, and more"),
+        ("image::b.png[width=50,alt=Parts]", "Parts"),
+        ("image::b.png[]", ""),
+        ("See image:b.png[the mark] here.", "See the mark here."),
+        ('[quote, "Ann, of Ulm", A book]\n____\nSo it is.\n____', "Ann, of Ulm, A book:\n\nSo it is.\n"),
+        ("[verse.x, Ann]\nSo it is.", "Ann:\nSo it is."),
+        ("[quote]\nSo it is.", "\nSo it is."),
+        (
+            ":v: 2.1\n|===\n|Name |Version\n\n|Tea |{v}\n|===",
+            "\n\n| Name | Version |\n| --- | --- |\n| Tea | 2.1 |\n",
+        ),
+        (":v: 2.1\n|===\n|Tea |{v}\n|===", "\n\nTea | 2.1\n"),
+    ],
+)
+def test_pictures_sources_of_quotes_and_attributes_in_tables_of_asciidoc_are_read(read, written, shown):
+    assert read("a.adoc", written).text == shown
+
+
+def test_captions_of_org_are_read(read):
+    written = (
+        "#+CAPTION: Prices in [[http://a.b][euros]]\n#+NAME: x\n| Tea | 3 |\n\n#+caption[Short]: Longer\n[[./a.png]]"
+    )
+    made = read("a.org", written).text
+    assert made == "Prices in euros\n\n| Tea | 3 |\n\nLonger\n./a.png"
+
+
+def test_conditions_and_classes_of_restructuredtext_are_no_text(read):
+    written = ".. only:: html and not latex\n\n   Shown.\n\n.. container:: wide\n\n   Also."
+    assert read("a.rst", written).text.split() == ["Shown.", "Also."]

@@ -1,10 +1,12 @@
 import datetime as dt
 import json
+import time
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from gemvec.documents import json_values
 from gemvec.documents.document import BadDocument, Document, settle_document
 from gemvec.documents.records import RecordFields, read_records
 from gemvec.documents.text import UnreadableDocument
@@ -285,7 +287,7 @@ def test_an_object_of_a_list_that_is_not_json_costs_only_itself(tmp_path, bad, j
 
 
 @pytest.mark.parametrize(
-    "bad", ['{"text": "never closed"', '{"text": [1}', '"text', '{"text": "one quote"too"}', '{"text": "a\nb } c"}']
+    "bad", ['{"text": "never closed"', '{"text": [1}', '"text', '{"text": "one quote"too"}', '{"text": "a\nb" } c"}']
 )
 def test_what_follows_a_value_whose_end_is_not_sure_is_left_out_and_said(tmp_path, bad):
     (tmp_path / "a.json").write_text(f"[{GOOD[0]}, {bad}, {GOOD[1]}]")
@@ -313,3 +315,25 @@ def test_what_follows_an_object_and_is_none_is_said(tmp_path):
 def test_commas_in_a_table_of_one_column_are_part_of_its_texts(tmp_path):
     (tmp_path / "a.csv").write_text('text\nno comma here\none, two, three\n"quoted, too"\n')
     assert [each.text for each in read(tmp_path / "a.csv")] == ["no comma here", "one, two, three", "quoted, too"]
+
+
+@pytest.mark.parametrize("characters", [1, 7, 1_000])
+def test_line_ends_and_tabs_in_a_text_of_json_cost_nothing(tmp_path, monkeypatch, characters):
+    monkeypatch.setattr(json_values, "_BLOCK_CHARACTERS", characters)
+    path = tmp_path / "a.json"
+    path.write_text('[{"text": "one\nline\tand", "n": 1}, {"text": "two"}, {"text": "three\r\n"}]', newline="")
+    assert [each.text for each in read(path)] == ["one\nline\tand", "two", "three\r\n"]
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "one\ttab"}\n{"text": "two"}\n')
+    assert [each.text for each in read(path)] == ["one\ttab", "two"]
+
+
+@pytest.mark.parametrize("bad", ["{x}", '{"a": "\n}', '{"text": 1 2}'])
+def test_very_many_bad_objects_take_time_that_grows_with_their_number(tmp_path, bad):
+    path = tmp_path / "a.json"
+    path.write_text("[" + ",\n".join([bad] * 60_000) + ',\n{"text": "last"}]')
+    start = time.process_time()
+    found = read(path)
+    assert time.process_time() - start < 10
+    assert found[-1].text == "last"
+    assert len(found) == 60_001

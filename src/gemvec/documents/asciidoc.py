@@ -34,7 +34,15 @@ _BLOCK_TITLE = re.compile(r"^\.(?P<name>[^\s.].*)$")
 # Attributes, an anchor or a title.
 _ABOVE_TABLE = re.compile(r"^(?:\[.*\]|\.[^\s.].*)$")
 _MAX_LINES_ABOVE = 8
+_MAX_ATTRIBUTES = 20
 _BLOCK_MACRO = re.compile(r"^(?:include|toc|ifdef|ifndef|ifeval|endif|image|video|audio)::")
+_PICTURE = re.compile(r"^image::[^\s\[]+[^\[]*\[(?P<said>.*)\]$")
+_INLINE_PICTURE = re.compile(r"\bimage:(?!:)[^\s\[\]]+\[(?P<said>[^\]]*)\]")
+_QUOTE = re.compile(r"^(?:quote|verse)(?:[#.%][^,\]]*)?,(?P<said>.*)$")
+# A value of an attribute list, which may have a name.
+_SAID = re.compile(
+    r"""\s*(?:(?P<name>[\w-]+)\s*=\s*)?(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^,]*))[^,]*(?:,|$)"""
+)
 _LIST = re.compile(r"^(?P<marks>\*{1,5}|-|\.{1,5})[ \t]+(?=\S)")
 _ANCHOR = re.compile(r"\[\[[^\]]*\]\]|\[#[\w-]+\]|anchor:[\w-]+\[\]")
 _LINK = re.compile(
@@ -95,6 +103,8 @@ class _Translation:
         for place, line in enumerate(self._lines):
             if len(made) > place:  # the line below a heading
                 continue
+            if self._is_table and not self._fence:
+                line = self._lines[place] = self._resolve(line)  # noqa: PLW2901 - its cells are read again
             if level := self._find_underlined(place):
                 made += [f"{'#' * level} {_translate_inline(line).strip()}", ""]
                 continue
@@ -158,12 +168,14 @@ class _Translation:
     def _translate_line(self, line: str) -> str:
         if found := _DEFINITION.match(line):
             self._attributes[found["name"]] = found["value"].strip()
-        if "{" in line and self._attributes:
-            line = _REFERENCE.sub(self._read_attribute, line)
+        line = self._resolve(line)
         if attributes := _BLOCK_ATTRIBUTES.match(line):
             found = _LANGUAGE.match(attributes["said"])
             self._language = found[1] if found else ""
-            return ""
+            quote = _QUOTE.match(attributes["said"])
+            return _write_source(quote["said"]) if quote else ""
+        if picture := _PICTURE.match(line):
+            return _translate_inline(_find_alternative(picture["said"]))
         if _is_unread(line):
             return ""
         if heading := _HEADING.match(line):
@@ -172,12 +184,44 @@ class _Translation:
             return f"{_translate_inline(title['name'])}:"
         return _translate_inline(_LIST.sub(_translate_mark, line))
 
+    def _resolve(self, line: str) -> str:
+        """Return a line with the values of the attributes that it names."""
+        return _REFERENCE.sub(self._read_attribute, line) if "{" in line and self._attributes else line
+
     def _read_attribute(self, found: re.Match[str]) -> str:
         value = self._attributes.get(found["name"])
         if value is None or len(value) > self._room:
             return found[0]
         self._room -= len(value)
         return value
+
+
+def _read_attributes(said: str) -> dict[str, str]:
+    """Return the values of an attribute list by their names, or by their places, from 0."""
+    values: dict[str, str] = {}
+    place = 0
+    for number in range(_MAX_ATTRIBUTES):
+        found = _SAID.match(said, place)
+        if found is None or place >= len(said):
+            break
+        value = found["double"] or found["single"] or found["plain"] or ""
+        values[found["name"] or str(number)] = value.strip()
+        place = found.end()
+    return values
+
+
+def _find_alternative(said: str) -> str:
+    """Return what stands for a picture where it cannot be seen."""
+    values = _read_attributes(said)
+    return values.get("alt") or values.get("0", "")
+
+
+def _write_source(said: str) -> str:
+    """Return who said what is quoted below, and where."""
+    values = _read_attributes(said)
+    named = (values.get("attribution") or values.get("0", ""), values.get("citetitle") or values.get("1", ""))
+    source = ", ".join(filter(None, named))
+    return f"{_translate_inline(source)}:" if source else ""
 
 
 def _is_unread(line: str) -> bool:
@@ -270,6 +314,8 @@ def _translate_inline(line: str) -> str:
         line = _CHARACTER.sub(lambda found: _CHARACTERS[found[1]], line)
     if "&" in line:
         line = ENTITY.sub(read_entity, line)
+    if "image:" in line:
+        line = _INLINE_PICTURE.sub(lambda found: _find_alternative(found["said"]), line)
     line = _LINK.sub(lambda found: found["text"] or found["named"] or found["target"], line)
     line = _URL.sub(lambda found: found["text"] or found["url"], line)
     return _INLINE_MACRO.sub(r"\g<text>", line)

@@ -27,7 +27,31 @@ _BRACKET = re.compile(r'"(?:[^"\\\n]|\\.)*+(?:"|(?=\n)|\Z)|[\[\]{}]')
 _OPENING, _CLOSING = frozenset("{["), frozenset("}]")
 _BELOW = re.compile(r"[ \t\n\r]*(?:,[ \t\n\r]*(?P<next>[^ \t\n\r])|(?P<end>\]))")
 
-_decode = json.JSONDecoder().raw_decode
+# An error counts the lines above it: so many characters that are done are kept at most.
+_DONE_CHARACTERS = 2**16
+_RAW = "Invalid control character"
+# How far a text may go over line ends: one that lost its quote goes to the next one, wherever that is.
+_MAX_RAW_CHARACTERS = 4 * 2**20
+
+_decode_strictly, _decode_leniently = json.JSONDecoder().raw_decode, json.JSONDecoder(strict=False).raw_decode
+
+
+def _decode(text: str, place: int) -> tuple[Any, int]:
+    """Return the value at a place, and where it ends; line ends and tabs in a text may be written as they are.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return _decode_strictly(text, place)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith(_RAW):
+            raise
+        try:
+            return _decode_leniently(text, place)
+        except json.JSONDecodeError as other:
+            goes_on = other.msg.startswith(_TEXT_GOES_ON) and len(text) - place < _MAX_RAW_CHARACTERS
+            raise (other if goes_on else error) from None
 
 
 def has_many_values(text: str) -> bool:
@@ -116,7 +140,13 @@ class JsonValues:
         except UnreadableDocument as error:
             if not self._skip_object():
                 raise
+            self._drop()
             return BadValue(str(error))
+
+    def _drop(self) -> None:
+        """Let go of what is done."""
+        if self._place > _DONE_CHARACTERS:
+            self._text, self._left, self._place = self._text[self._place :], self._left + self._place, 0
 
     def _skip_object(self) -> bool:
         """Go to the end of an object that is not JSON; return whether another object, or the list's end, is below."""

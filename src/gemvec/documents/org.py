@@ -8,7 +8,7 @@ _HEADING = re.compile(
     r"^(?P<stars>\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?"
     r"(?P<name>.*?)(?P<tags>[ \t]+:[\w@:]+:)?$"
 )
-_KEYWORD = re.compile(r"^\s*#\+(?P<name>\w+):?(?:[ \t]+(?P<value>.*))?$")
+_KEYWORD = re.compile(r"^\s*#\+(?P<name>\w+)(?:\[[^\]]*\])?:?(?:[ \t]+(?P<value>.*))?$")
 _BEGIN = re.compile(r"^\s*#\+begin_(?P<kind>\w+)(?:[ \t]+(?P<said>\S+))?", re.IGNORECASE)
 _DRAWER = re.compile(r"^\s*:[\w-]+:\s*$")
 _PLANNING = re.compile(r"^\s*(?:SCHEDULED|DEADLINE|CLOSED|CLOCK):")
@@ -89,8 +89,7 @@ class _Translation:
 
     def _translate_line(self, line: str) -> str:
         if keyword := _KEYWORD.match(line):
-            self._note(keyword["name"].lower(), (keyword["value"] or "").strip())
-            return ""
+            return self._read_keyword(keyword["name"].lower(), (keyword["value"] or "").strip())
         if heading := _HEADING.match(line):
             level = min(len(heading["stars"]), _MAX_LEVEL)
             return f"{'#' * level} {heading['name']}" if heading["name"] else ""
@@ -102,11 +101,13 @@ class _Translation:
             return re.sub(r"\+", "|", line)
         return _RULE.sub("***", line)
 
-    def _note(self, name: str, value: str) -> None:
+    def _read_keyword(self, name: str, value: str) -> str:
+        """Note what a keyword says about the file, and return what a reader sees of it: a caption."""
         if name == "title":
             self._title = f"{self._title} {value}".strip()
         elif name in {"author", "date", "language", "description", "filetags", "category"} and value:
             self._metadata[name] = value
+        return value if name == "caption" else ""
 
 
 def _translate_paragraph(lines: list[str]) -> list[str]:

@@ -366,7 +366,7 @@ def _find_version(package: str) -> str:
 
 
 # Part of the digest of a file: raise it when a reader would turn the same file into another text.
-READERS_VERSION = 7
+READERS_VERSION = 8
 
 READERS = (
     Reader(
@@ -456,7 +456,7 @@ READERS = (
         read=read_word,
         is_opened=True,
         becomes="one document, with headings, lists, tables, notes and words of charts and diagrams, without pictures, "
-        "headers and comments",
+        "headers, hidden text and comments",
         position="part",
         libraries=("mammoth",),
         extra="documents",

@@ -170,7 +170,7 @@ def _read_line(line: str, *, source: str, place: str, fields: RecordFields) -> D
     if has_many_values(line):
         return BadDocument(source=source, place=place, reason=TOO_MANY_VALUES)
     try:
-        record = json.loads(line)
+        record = json.loads(line, strict=False)  # tabs in a text may be written as they are
     except (ValueError, RecursionError):  # a number with thousands of digits is a ValueError, too
         return BadDocument(source=source, place=place, reason="it is not JSON")
     return _read_value(record, source=source, place=place, fields=fields)

@@ -37,6 +37,8 @@ _UNREAD = frozenset(
     | {"replace", "unicode", "date"}
 )
 _PICTURES = frozenset({"image", "figure"})
+# Directives that are given a condition, or a class for style sheets, and no title.
+_UNTITLED = frozenset({"only", "ifconfig", "container", "rst-class", "cssclass"})
 _TABLES = {"list-table": read_list_table, "csv-table": read_csv_table}
 # A longer drawn table is read line by line, so that text with many rules takes linear time.
 _MAX_TABLE_LINES = 1_000
@@ -202,7 +204,7 @@ class _Translation:
             return
         else:
             words = [name.capitalize()] if name in _SPOKEN else []
-            self._write(place, ": ".join([*words, said]).rstrip())
+            self._write(place, ": ".join([*words, "" if name in _UNTITLED else said]).rstrip())
         rows = _TABLES[name](self._lines[first:last]) if name in _TABLES else None
         if rows and self._write_table(first, last, rows):
             return

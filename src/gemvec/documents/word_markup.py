@@ -14,6 +14,14 @@ _READING = re.compile(rb"<w:(rt|rubyPr)(?:\s[^<>]*)?(?<!/)>[^<]*+(?:<(?!/?w:\1[\
 _RUBY = re.compile(rb"</?w:(?:ruby|rubyBase)(?:\s[^<>]*)?>")
 _LINK = re.compile(rb"""(?P<start><w:hyperlink\b[^<>]*?)\sr:id=(?P<mark>["'])(?P<id>[^"'<>]*)(?P=mark)""")
 
+# A run that holds no others, how it looks, and what hides it; without an end, it goes up to the next one.
+_RUN = re.compile(
+    rb"<w:r(?:\s[^<>]*+)?>\s*+<w:rPr>(?P<look>[^<]*+(?:<(?!/?w:r(?:Pr)?[\s>])[^<]*+)*+)</w:rPr>"
+    rb"(?P<held>[^<]*+(?:<(?!/?w:r[\s>])[^<]*+)*+)</w:r>"
+)
+_HIDING = re.compile(rb"""<w:vanish(?!\w)(?![^<>]*?w:val=["'](?:0|false|off)["'])""")
+_FIELD = (b"<w:fldChar", b"<w:instrText")
+
 # A drawing that holds none: one with a text box may hold others.
 _DRAWING = re.compile(rb"<w:drawing(?:\s[^<>]*)?>[^<]*+(?:<(?!/?w:drawing[\s>])[^<]*+)*+</w:drawing>")
 _MARK = re.compile(rb"""<(?:c:chart|dgm:relIds)\b[^<>]*?\sr:(?:id|dm)=["']([^"'<>]*)""")
@@ -42,7 +50,7 @@ def write_drawings(text: bytes, words: Mapping[str, str]) -> bytes:
 
 
 def open_markup(text: bytes, targets: Collection[str]) -> bytes:
-    """Return the text of a Word document, as XML, with all of its words where mammoth finds them.
+    """Return the text of a Word document, as XML, with all words that a reader sees where mammoth finds them.
 
     Args:
         text: the XML.
@@ -50,6 +58,14 @@ def open_markup(text: bytes, targets: Collection[str]) -> bytes:
     """
     if b"<w:ruby" in text:
         text = _RUBY.sub(b"", _READING.sub(b"", text))
+    if b"<w:vanish" in text:
+        text = _RUN.sub(_read_run, text)
     text = _AROUND.sub(b"", text)
     known = frozenset(each.encode() for each in targets)
     return _LINK.sub(lambda found: found[0] if found["id"] in known else found["start"], text)
+
+
+def _read_run(found: re.Match[bytes]) -> bytes:
+    """Return a run, or nothing for one that a reader does not see; marks of fields stay."""
+    is_hidden = _HIDING.search(found["look"]) and not any(mark in found["held"] for mark in _FIELD)
+    return b"" if is_hidden else found[0]

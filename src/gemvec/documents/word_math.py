@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-_FORMULA = re.compile(r"<m:oMath(?:\s[^>]*)?(?<!/)>(.*?)</m:oMath>", re.DOTALL)
-_PARAGRAPH = re.compile(r"<m:oMathParaPr>.*?</m:oMathParaPr>|</?m:oMathPara(?:\s[^>]*)?>", re.DOTALL)
-_PIECE = re.compile(r"<m:t(?:\s[^>]*)?(?<!/)>([^<]*)</m:t>|<m:(den|sup|sub)>")
+_FORMULA = re.compile(r"<m:oMath(?:\s[^<>]*+)?(?<!/)>([^<]*+(?:<(?!/?m:oMath[\s>])[^<]*+)*+)</m:oMath>")
+_PARAGRAPH = re.compile(
+    r"<m:oMathParaPr>[^<]*+(?:<(?!/?m:oMathParaPr>)[^<]*+)*+</m:oMathParaPr>|</?m:oMathPara(?:\s[^<>]*+)?>"
+)
+_PIECE = re.compile(r"<m:t(?:\s[^<>]*+)?(?<!/)>([^<]*+)</m:t>|<m:(den|sup|sub)>")
 # What stands before the lower part of a fraction, an exponent and an index.
 _SIGNS = {"den": "/", "sup": "^", "sub": "_"}
 
