@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from gemvec.documents.markdown import find_title
 from gemvec.documents.passages import MAX_PASSAGE_CHARACTERS
 from gemvec.documents.rst import rst_to_markdown
 from gemvec.documents.titles import join_title
@@ -299,3 +300,20 @@ def test_keys_are_distinct_and_the_same_each_time(text):
     keys = [passage.key("a", "1") for passage in first]
     assert keys == [passage.key("a", "1") for passage in second]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("![Logo](logo.svg) [Pump](https://example.org) guide", "Pump guide"),
+        ("Pump [![build](a.svg)](https://example.org/ci) ![npm][badge]", "Pump"),
+        ("[![The pump](logo.svg)](https://example.org)", "The pump"),
+        ("Call `run[0](x)` of [x](y)", "Call `run[0](x)` of x"),
+        ("An array[0] and [a link][there]", "An array[0] and a link"),
+    ],
+)
+def test_headings_have_no_addresses_and_pictures(written, shown):
+    text = f"# {written}\n\nSome words about it.\n"
+    assert find_title(text) == shown
+    (passage,) = Splitter().split(Document(id="a", text=text, title=shown, format="markdown"))
+    assert (passage.heading, passage.title) == (shown, shown)

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from gemvec.documents.stretches import cut_stretches
+from gemvec.documents.titles import read_heading
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -128,7 +129,7 @@ def _find_starts_in(text: str) -> Iterator[_Start]:
             header = (line, line + 2)  # the names and the rule below them
         if token.type == "heading_open":
             depth = token.level
-            yield _Start(line=line, level=int(token.tag[1:]), heading=tokens[index + 1].content)
+            yield _Start(line=line, level=int(token.tag[1:]), heading=read_heading(tokens[index + 1].content))
         elif token.type == "tr_open" and (tokens[index - 1].type == "tbody_open" or not header or line < header[1]):
             continue
         elif _begins_block(token, depth):

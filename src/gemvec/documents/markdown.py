@@ -175,4 +175,4 @@ def _read_tag(found: re.Match[str]) -> str:
 
 def find_title(text: str) -> str:
     """Return the first heading of the first level; empty when there is none."""
-    return next((block.headings[-1] for block in find_blocks(text) if block.level == 1), "")
+    return next((name for block in find_blocks(text) if block.level == 1 and (name := block.headings[-1])), "")

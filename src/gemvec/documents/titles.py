@@ -22,12 +22,27 @@ _CUT = "…"
 _JOINT = " > "  # between headings
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")  # in Markdown
 _MADE = re.compile(rf"(?:{_SLIDE}|{_KIND}|untitled|(?:no|enter) title|title|normal(?:\.dotm?)?)", re.IGNORECASE)
+# In a heading: code, which stays as it is, a picture, a link.
+_CODE, _TARGET = r"(?P<code>`+[^`]*`+)", r"\[(?P<shown>[^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])"
+_PICTURE, _LINK = re.compile(f"{_CODE}|!{_TARGET}"), re.compile(f"{_CODE}|{_TARGET}")
 
 
 def choose_title(written: str) -> str:
     """Return a title of a file's properties; empty for one such as `PowerPoint Presentation` or `Slide 1`."""
     title = _PROGRAM.sub("", " ".join(written.split()))
     return "" if _MADE.fullmatch(title) else title
+
+
+def read_heading(written: str) -> str:
+    """Return a heading without addresses of links and without pictures; of one that is only a picture, its text."""
+    if "](" not in written and "][" not in written:
+        return written
+    shown = _LINK.sub(_show, _PICTURE.sub(lambda found: found["code"] or "", written))
+    return " ".join(shown.split()) or _LINK.sub(_show, _PICTURE.sub(_show, written)).strip()
+
+
+def _show(found: re.Match[str]) -> str:
+    return found["code"] or found["shown"]
 
 
 def shorten_title(title: str) -> str:
@@ -55,7 +70,7 @@ def join_title(title: str, heading: str, text: str) -> str:
     """
     own = HEADING.match(text.split("\n", 1)[0])
     above = f"{_JOINT}{heading}"
-    above = above.removesuffix(f"{_JOINT}{shorten_title(own[2])}") if own else above
+    above = above.removesuffix(f"{_JOINT}{shorten_title(read_heading(own[2]))}") if own else above
     above = above.removeprefix(_JOINT)
     if not title or above == title or above.startswith(title + _JOINT):
         return above
