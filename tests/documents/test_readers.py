@@ -286,6 +286,34 @@ def test_the_number_of_a_footnote_belongs_to_no_word():
     assert read_html(page.encode()).text == "Pumps need oil, 103 litres.\n\nA note."
 
 
+NUMBERED_CODE = [
+    """<table class="highlighttable"><tr><td class="linenos"><pre>1\n2</pre></td>
+    <td class="code"><pre>a = 1\nb = 2</pre></td></tr></table>""",
+    """<pre><code><table class="rouge-table"><tr><td class="gutter"><pre class="lineno">1\n2\n</pre></td>
+<td><pre>a = 1\nb = 2\n</pre></td></tr></table></code></pre>""",
+    """<pre><table class="hljs-ln"><tr><td class="hljs-ln-numbers">1</td><td>a = 1</td></tr><tr><td
+    class="hljs-ln-numbers"></td><td>b = 2</td></tr></table></pre>""",
+    """<pre><span class="linenos">1</span>a = <span class="mi">1</span>\n<span class="linenos">2</span>b = 2</pre>""",
+]
+
+
+@pytest.mark.parametrize("code", NUMBERED_CODE)
+def test_code_with_numbered_lines_is_code_without_the_numbers(code):
+    assert read_html(f"<p>Above</p>{code}<p>Below</p>".encode()).text == "Above\n\n```\na = 1\nb = 2\n```\n\nBelow"
+
+
+def test_formulas_are_read_where_a_page_shows_a_picture_of_them():
+    page = b"""<p>So <span style="display: none;"><math><mi>E</mi></math></span><img
+    aria-hidden="true" class="math" alt="E=mc^2">, <img class="math" alt="a+b">, <span
+    class="MathJax">drawn</span><script type="math/tex">x^2</script> and <script>no</script>it.</p>"""
+    assert read_html(page).text.split() == ["So", "E", ",", "a+b,", "x^2", "and", "it."]
+
+
+def test_links_to_edit_a_section_are_not_in_its_heading():
+    page = b"""<h2>History<span class="mw-editsection">[<a href="e">edit</a>]</span></h2>"""
+    assert read_html(page).text == "## History"
+
+
 def test_a_heading_in_a_list_is_a_heading():
     page = b"""<ul><li><section><h2>Methods</h2><ul><li><h3>flush</h3><p>Flushes at once.</p></li></ul></section></li>
     </ul>    <dl><dt><h3>Oil?</h3></dt><dd>SAE 30.</dd></dl><ul><li>An item</li></ul>"""

@@ -35,6 +35,12 @@ _MARKS = frozenset("#¶§🔗↩\ufe0e\ufe0f")
 # The mark of a footnote, `[12]`: a link in the middle of a sentence that is no part of it.
 _NOTE_MARK = re.compile(r"\[\w{1,4}\]|\(?\d{1,3}\)?|[*†‡]{1,3}")
 _NOTE_ROLES = frozenset({"doc-noteref", "noteref"})
+# Links to change a section of a wiki.
+_EDIT_CLASSES = frozenset({"mw-editsection"})
+# Pictures of text, whose words are read, and the source of a formula that a program of the page shows.
+_PICTURES_OF_TEXT = frozenset({"math", "latex", "tex", "equation", "emoji"})
+_TEX = "math/tex"
+_DIGITS = re.compile(r"[\d\s]*")
 # What makes a list a choice of languages.
 _LANGUAGE = ("hreflang", "lang")
 _BLOCKS = frozenset(
@@ -44,6 +50,7 @@ _BLOCKS = frozenset(
 _TITLE = frozenset({"title"})
 _FORMULAS = frozenset({"math", "m:math", "mml:math"})
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_IN_CODE = frozenset({"pre", "table", "tbody", "tr", "td"})
 _LISTS, _ITEMS = ["ul", "ol", "dl"], ["li", "dt", "dd"]
 _QUESTIONS = _HEADINGS | {"dt"}
 # What a page as a whole has, also while a dialog in front of it hides it from screen readers.
@@ -144,6 +151,7 @@ class _Page:
         if not self.title and (title := next(titles, None)):
             self.title = _clean(title.get_text(" "))
         _drop_unread(piece)
+        _flatten_code(piece)
         _name_blocks(piece)
         _fill_tables(piece)
         if not self.heading and (heading := piece.find("h1")):
@@ -164,6 +172,14 @@ class _Page:
         if joint:
             piece.decompose()  # now, and not when the collector finds that its elements only refer to each other
         self._joint = joint if text else max(joint, self._joint, key=len)
+
+
+def _flatten_code(page: BeautifulSoup) -> None:
+    """Make lines of the rows of tables in code, whose other column had the numbers of lines."""
+    for tag in [each for each in _find(page, _IN_CODE) if each.find_parent("pre") is not None]:
+        if tag.name == "tr" and not tag.get_text().endswith("\n"):
+            tag.append("\n")
+        tag.name = "span"
 
 
 def _name_blocks(page: BeautifulSoup) -> None:
@@ -204,12 +220,29 @@ def _drop_unread(page: BeautifulSoup) -> None:
     for comment in marked:
         if not isinstance(comment, CData):
             comment.extract()
+    _write_out_pictures(page)
     for tag in [each for each in _find(page) if _is_unread(each)]:
         tag.decompose()
     for tag in _find(page, _FORMULAS):
         tag.replace_with(f" {spell_formula(tag)} ")
     for tag in [each for each in _find(page) if _is_furniture(each)]:
         tag.decompose()
+
+
+def _write_out_pictures(page: BeautifulSoup) -> None:
+    """Put words in place of pictures of them, and of formulas that a program of the page would draw."""
+    for tag in _find(page, frozenset({"img", "script"})):
+        if tag.name == "script" and str(tag.get("type", "")).startswith(_TEX):
+            drawn = tag.find_previous_sibling()
+            if drawn is not None and any(each.startswith("MathJax") for each in _read_classes(drawn)):
+                drawn["hidden"] = ""
+            tag.replace_with(tag.get_text())
+        elif tag.name == "img" and tag.get("aria-hidden") != "true" and _read_classes(tag) & _PICTURES_OF_TEXT:
+            tag.replace_with(str(tag.get("alt", "")))
+
+
+def _read_classes(tag: Tag) -> set[str]:
+    return set(cast("list[str]", tag.get("class") or []))
 
 
 def _find(page: BeautifulSoup, names: frozenset[str] | None = None) -> list[Tag]:
@@ -228,6 +261,8 @@ def _is_unread(tag: Tag) -> bool:
         return True
     if attributes.get("role") in _UNREAD_ROLES or (_is_hidden(tag) and not _is_panel(tag)):
         return True
+    if "class" in attributes and _is_beside_text(tag):
+        return True
     if tag.name == "sup" or attributes.get("role", attributes.get("epub:type")) in _NOTE_ROLES:
         return _is_note_mark(tag)
     return (tag.name == "a" and _is_mark(tag)) or (tag.name == "ul" and _is_language_list(tag))
@@ -239,7 +274,20 @@ def _is_hidden(tag: Tag) -> bool:
         return True
     if "hidden" in attributes and attributes["hidden"] != "until-found":
         return True
-    return _HIDDEN_STYLE.search(str(attributes.get("style", ""))) is not None
+    # A formula may be written out for those who do not see its picture.
+    return _HIDDEN_STYLE.search(str(attributes.get("style", ""))) is not None and not (
+        tag.name == "span" and tag.find(_FORMULAS) is not None
+    )
+
+
+def _is_beside_text(tag: Tag) -> bool:
+    """Whether something is no text of the page, but the number of a line, or a link to change a section."""
+    from gemvec.documents.html_tree import LINE_NUMBER_CLASSES
+
+    classes = _read_classes(tag)
+    if classes & LINE_NUMBER_CLASSES:
+        return _DIGITS.fullmatch(tag.get_text()) is not None
+    return bool(classes & _EDIT_CLASSES)
 
 
 def _is_panel(tag: Tag) -> bool:

@@ -57,6 +57,10 @@ _APART = frozenset(
     | {"h6", "hr", "main", "ol", "p", "pre", "section", "table", "ul"}
 )
 _TOO_LARGE = "it is too large to keep its headings and lists: one of its parts has too many elements"
+# Classes of the numbers of lines beside code.
+LINE_NUMBER_CLASSES = frozenset(
+    {"linenos", "lineno", "linenodiv", "linenumber", "gutter", "rouge-gutter", "hljs-ln-numbers", "blob-num"}
+)
 # Attributes that say nothing about whether and how text is read.
 _OUTWARD = frozenset({"class", "id"})
 # What is between the text of two pieces where a table goes on, and how the text of the second one starts.
@@ -108,7 +112,9 @@ class _Page(BeautifulSoup):
     def handle_starttag(self, name: str, *args: Any, **kwargs: Any) -> Tag | None:
         """Close what ends here, then open an element."""
         if self._is_code and name == "span":  # each word of a program is in one
-            self._skipped.append(_OUTWARD.issuperset(args[2]))
+            attributes = cast("dict[str, Any]", args[2])
+            is_number = not LINE_NUMBER_CLASSES.isdisjoint(str(attributes.get("class", "")).split())
+            self._skipped.append(_OUTWARD.issuperset(attributes) and not is_number)
             if self._skipped[-1]:
                 return None
         if name in _BLOCKS:
