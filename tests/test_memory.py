@@ -1,6 +1,7 @@
 """One budget of memory: what does not fit waits, a request briefly and a chunk as long as it takes; none has it all."""
 
 import asyncio
+import os
 import platform
 import subprocess
 import sys
@@ -220,9 +221,13 @@ print(len(re.findall("<heap nr", Path(sys.argv[1]).read_text())))
 """
 
 
-def run_alone(program, *arguments):
+def run_alone(program, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
     ).stdout
 
 
@@ -230,6 +235,37 @@ def run_alone(program, *arguments):
 def test_threads_of_a_sparing_command_share_two_heaps(tmp_path):
     assert int(run_alone(HEAPS, str(tmp_path / "heaps.xml"))) <= 2
     assert int(run_alone(HEAPS.replace("with sparing_memory()", "if True"), str(tmp_path / "b"))) > 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has a heap for each thread")
+@pytest.mark.parametrize(
+    "environment", [{"MALLOC_ARENA_MAX": "5"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=5"}], ids=["own", "tunable"]
+)
+def test_the_number_of_heaps_that_the_user_has_set_is_not_changed(tmp_path, environment):
+    assert 2 < int(run_alone(HEAPS, str(tmp_path / "heaps.xml"), **environment)) <= 5
+
+
+# What the C library has mapped by itself, beside its heaps, after larger memory was freed.
+MAPPED = """
+import ctypes
+from gemvec.memory import sparing_memory
+
+FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+Statistics = type("Statistics", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_size_t) for name in FIELDS]})
+with sparing_memory():
+    bytearray(16 * 2**20)
+    kept = bytearray(8 * 2**20)
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = Statistics
+print(library.mallinfo2().hblkhd)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc puts what is larger and larger into heaps")
+def test_what_is_large_is_no_part_of_a_heap_in_a_sparing_command():
+    assert int(run_alone(MAPPED)) > 8 * 2**20
+    assert int(run_alone(MAPPED, MALLOC_MMAP_THRESHOLD_=str(2**25))) < 8 * 2**20
+    assert int(run_alone(MAPPED.replace("with sparing_memory()", "if True"))) < 8 * 2**20
 
 
 def test_arrow_takes_the_memory_of_a_sparing_command_from_the_heap_of_all():

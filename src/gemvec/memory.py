@@ -14,11 +14,12 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from gemvec.errors import InvalidRequest, Overloaded
 from gemvec.figures import Figure
-from gemvec.settings import default_variable
+from gemvec.settings import default_variable, read_variable
 
 UNLIMITED = 2**62
 
@@ -28,9 +29,13 @@ _WAIT_SECONDS = 2.0
 _RETRY_SECONDS = 2.0
 # Measured memory of JSON as Python objects: each object or list, and each value after the first.
 _CONTAINER_BYTES, _VALUE_BYTES = 240, 64
-# What glibc calls the number of its heaps, and how many all threads share; each of its usual eight per processor keeps
-# free memory.
-_M_ARENA_MAX, _HEAPS = -8, 2
+# For glibc, the variable and the tunable of an option, the option, and its value: how many heaps all threads share, of
+# which each keeps free memory; and the size from which memory is no part of a heap, which otherwise grows to 32 MiB.
+_SPARING_OPTIONS = (
+    ("MALLOC_ARENA_MAX", "arena_max", -8, 2),
+    ("MALLOC_MMAP_THRESHOLD_", "mmap_threshold", -3, 2**20),
+)
+_is_sparing = ContextVar("is_sparing", default=False)
 
 
 def json_bytes(text: bytes) -> int:
@@ -49,14 +54,29 @@ def give_back() -> None:
 
 @contextmanager
 def sparing_memory() -> Generator[None]:
-    """Let the C libraries of this process keep little free memory: for a command, before it starts threads.
+    """Let the libraries of this process take little memory: for a command, before it starts threads.
 
-    Arrow, when it is first loaded meanwhile, uses the heap that everything else uses; its own keeps what was free.
+    Threads share two heaps, and what is large is never part of one, so that it is given back when it is freed; glibc
+    would make more of either large. What the user has told glibc about them stays. Arrow, when it is first loaded
+    meanwhile, uses the heap that everything else uses; its own keeps what was free.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
-        mallopt(_M_ARENA_MAX, _HEAPS)
-    with default_variable("ARROW_DEFAULT_MEMORY_POOL", "system"):
-        yield
+        for variable, tunable, option, value in _SPARING_OPTIONS:
+            if not read_variable(variable) and f"glibc.malloc.{tunable}=" not in (
+                read_variable("GLIBC_TUNABLES") or ""
+            ):
+                mallopt(option, value)
+    outer = _is_sparing.set(True)
+    try:
+        with default_variable("ARROW_DEFAULT_MEMORY_POOL", "system"):
+            yield
+    finally:
+        _is_sparing.reset(outer)
+
+
+def is_sparing() -> bool:
+    """Whether this is a command that spares memory."""
+    return _is_sparing.get()
 
 
 @dataclass(slots=True, eq=False)

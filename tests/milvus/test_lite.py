@@ -1,6 +1,7 @@
 """A Lite file opened only as far as needed says the same as pymilvus, and never what was true before."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from counting_embedder import CountingEmbedder
 from gemvec.errors import CollectionNotFound, FailedPrecondition, StorageFailure
 from gemvec.milvus import Collection, Document, Fingerprint, Sources, ingest, open_collection, search
+from gemvec.milvus.indexing import Indexing
 from gemvec.milvus.lite import LiteClient
 from gemvec.milvus.schema import Row
 from gemvec.milvus.search import search_sparse
@@ -40,6 +42,45 @@ def test_another_version_of_lite_is_used_through_pymilvus_only(uri, monkeypatch)
         assert not isinstance(collection.client, LiteClient)
         assert asyncio.run(ingest(collection, CountingEmbedder(), Sources(["docs"]))).unchanged
         assert asyncio.run(search(collection, CountingEmbedder(), QUESTION))
+
+
+def find_indexes(files):
+    (manifest,) = (each for name, each in files.items() if name.endswith("manifest.json"))
+    return manifest["index_specs"].values()
+
+
+def test_a_collection_made_without_pymilvus_is_the_one_that_pymilvus_makes(tmp_path):
+    made = []
+    for is_only_client in (False, True):
+        uri = str(tmp_path / f"{is_only_client}.db")
+        with open_collection(uri, "docs", is_only_client=is_only_client) as collection:
+            collection.create(FINGERPRINT, Indexing(root="/documents"))
+        described = sorted(each for each in Path(uri).rglob("*.json"))
+        made.append({str(each.relative_to(uri)): json.loads(each.read_text()) for each in described})
+    graphs = [each.pop("build_params") for some in made for each in find_indexes(some) if each["index_type"] == "HNSW"]
+    assert graphs == [{}, {"M": 16, "efConstruction": 200}], "pymilvus leaves them to Lite, whose own ones are the same"
+    assert made[0] == made[1]
+    assert [name for name in made[0] if name.endswith("schema.json")]
+
+
+def test_a_new_file_is_written_without_loading_pymilvus_or_pandas(tmp_path):
+    program = f"""
+import sys
+import numpy
+from gemvec.memory import sparing_memory
+from gemvec.milvus import Fingerprint, open_collection
+from gemvec.milvus.schema import Row
+texts = dict.fromkeys(("text", "words", "document_hash", "title", "heading", "source", "position"), "a")
+vector = numpy.ones(4, numpy.float32) / 2
+row = Row(key="k", vector=vector, document_id="d", chunk=0, chunks=1, metadata={{}}, **texts)
+with sparing_memory(), open_collection({str(tmp_path / "a.db")!r}, "docs", is_only_client=True) as collection:
+    version = collection.create(Fingerprint(model="m", weights="m@00000000", dimensionality=4))
+    version.upsert([row])
+    version.finish()
+    assert list(version.states())
+print(sorted({{"pymilvus", "grpc", "pandas"}} & sys.modules.keys()))
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def make_row(key, vector):

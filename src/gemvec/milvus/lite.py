@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gemvec.errors import FailedPrecondition, StorageFailure
+from gemvec.milvus.arrow import leave_out_pandas
 from gemvec.milvus.connection import (
     cannot_open,
     close_client,
@@ -29,6 +30,7 @@ from gemvec.milvus.connection import (
     open_client,
     wait_for_lock,
 )
+from gemvec.milvus.field import Field
 from gemvec.milvus.snapshot import (
     MAX_SNAPSHOT_ROWS,
     SNAPSHOT_FIELDS,
@@ -112,6 +114,18 @@ class LiteClient:
             self._client.load_collection(name)
         elif not self._snapshot_path:
             self._read(lambda engine: self._open_to_search(engine, name), lambda client: client.load_collection(name))
+
+    def make_collection(self, name: str, fields: Sequence[Field], properties: dict[str, str]) -> None:
+        """Make a collection without indexes."""
+        self._change(lambda engine: _make_collection(engine, name, fields, properties))
+
+    def make_index(self, name: str, field: str, options: dict[str, Any]) -> None:
+        """Declare the index of a field; `finish` builds it."""
+        self._write(name, lambda writer: writer.create_index(field, options))
+
+    def create_alias(self, *, collection_name: str, alias: str) -> None:
+        """Give a collection another name."""
+        self._change(lambda engine: engine.create_alias(collection_name, alias))
 
     def alter_collection_properties(self, name: str, properties: dict[str, str]) -> None:
         """Change properties of a collection."""
@@ -233,11 +247,16 @@ class LiteClient:
     def _write(self, name: str, write: Callable[[Any], T]) -> T:
         """Return what `write` returns for the writer of a collection; a client is closed before."""
         with self._lock:
+            self._searched.discard(name)
+            return self._change(lambda engine: write(_open_writer(engine, self._uri, name)))
+
+    def _change(self, change: Callable[[Any], T]) -> T:
+        """Return what `change` returns for the engine; a client is closed before."""
+        with self._lock:
             if self._client is not None:
                 self._close()
             self._engine = self._engine or _open_engine(self._uri)
-            self._searched.discard(name)
-            return _translated(lambda: write(_open_writer(self._engine, self._uri, name)))
+            return _translated(lambda: change(self._engine))
 
     def _open_to_search(self, engine: Any, name: str) -> Any:
         _close_writer(engine, name)
@@ -319,6 +338,7 @@ def _translated_rows(rows: Iterator[T]) -> Iterator[T]:
 
 def _open_engine(uri: str) -> Any:
     try:
+        leave_out_pandas()
         from milvus_lite import MilvusLite, MilvusLiteError
     except ImportError as error:
         raise missing_packages() from error
@@ -327,6 +347,12 @@ def _open_engine(uri: str) -> Any:
         return wait_for_lock(uri, lambda: MilvusLite(uri))
     except (MilvusLiteError, OSError) as error:
         raise cannot_open(uri) from error
+
+
+def _make_collection(engine: Any, name: str, fields: Sequence[Field], properties: dict[str, str]) -> None:
+    from gemvec.milvus.lite_schema import to_lite_schema
+
+    engine.create_collection(name, to_lite_schema(fields), properties)
 
 
 def _open_writer(engine: Any, uri: str, name: str) -> Any:

@@ -23,7 +23,7 @@ compute: Any = pyarrow.compute
 parquet: Any = pyarrow.parquet
 
 # Rows read from a file at once, and how much of it is read ahead.
-ROWS_PER_BATCH, _READ_AHEAD_BYTES = 1_024, 2**20
+ROWS_PER_BATCH, _READ_AHEAD_BYTES = 1_024, 2**17
 # Rows are gathered to pieces of this size.
 _PIECE_BYTES = 8 * 2**20
 _VERSION = KEY, ORDER = "key", "_seq"
@@ -93,7 +93,7 @@ class FileRows(Rows):
 
     def _read(self, names: Sequence[str] | None, groups: list[int] | None = None) -> Iterator[Any]:
         columns = list(names) if names else None
-        return self._file.iter_batches(ROWS_PER_BATCH, row_groups=groups, columns=columns)
+        return self._file.iter_batches(ROWS_PER_BATCH, row_groups=groups, columns=columns, use_threads=False)
 
 
 class TableRows(Rows):

@@ -34,6 +34,7 @@ from milvus_lite.storage.data_file import parse_seq_range
 from milvus_lite.storage.memtable import MemTable
 from milvus_lite.storage.snapshots import snapshot_references
 
+from gemvec.embedding.embed import Float32Array
 from gemvec.milvus.lite_rows import KEY, ORDER, ROWS_PER_BATCH, FileRows, Mask, Rows, TableRows, find_live, gather
 
 # They come without types, or with some that are unknown.
@@ -44,6 +45,8 @@ validation: Any = lite_validation
 
 # The vectors of a merged file: its index is made in memory, with a copy of them.
 _MAX_VECTOR_BYTES = 64 * 2**20
+# Vectors are added to an index in pieces of this size.
+_PIECE_BYTES = 8 * 2**20
 # The suffix of an index, or a merged file, that is not written to its end.
 _HALF = ".part"
 
@@ -275,16 +278,32 @@ def _build_graph(rows: Rows, spec: Any) -> Any:
     Each piece begins with work for one core, so small ones take a fifth more time.
     """
     graph: Any = None
-    for piece in gather(rows.batches([spec.field_name]), rows.count):
-        column = piece.column(spec.field_name).combine_chunks()
-        vectors = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    for vectors in _normalized_pieces(rows, spec.field_name):
         if graph is None:
             empty: Any = FaissHnswIndex.build(vectors[:0], spec.metric_type, spec.build_params)
             graph = empty._index  # noqa: SLF001 # Lite's own settings, which it has no other way to tell
             _reserve(graph, rows.count)
-        graph.add(np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32))
+        graph.add(vectors)
     return graph
+
+
+def _normalized_pieces(rows: Rows, name: str) -> Iterator[Float32Array]:
+    """Yield the vectors of a column, each of length 1, in pieces of about `_PIECE_BYTES`: always the same memory."""
+    piece, filled = np.empty((0, 0), np.float32), 0
+    for batch in rows.batches([name]):
+        column = batch.column(name)
+        vectors = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
+        if filled + len(vectors) > len(piece):
+            if filled:
+                yield piece[:filled]
+            if len(vectors) > len(piece):
+                piece = np.empty((max(len(vectors), _PIECE_BYTES // vectors[0].nbytes), vectors.shape[1]), np.float32)
+            filled = 0
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        np.divide(vectors, np.where(lengths == 0, 1, lengths), out=piece[filled : filled + len(vectors)])
+        filled += len(vectors)
+    if filled:
+        yield piece[:filled]
 
 
 def _reserve(graph: Any, rows: int) -> None:

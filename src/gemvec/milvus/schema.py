@@ -11,9 +11,11 @@ from gemvec.documents.document import MAX_ID_BYTES
 from gemvec.embedding.embed import Float32Array
 from gemvec.errors import StorageFailure
 from gemvec.milvus.connection import call_milvus
+from gemvec.milvus.field import Field
 from gemvec.milvus.fingerprint import PROPERTY, Fingerprint
 from gemvec.milvus.indexing import PROPERTY as INDEXING_PROPERTY
 from gemvec.milvus.indexing import Indexing
+from gemvec.milvus.lite import LiteClient
 
 # Average bytes of a row besides its text and vector: keys, title, source, metadata, and protobuf's overhead.
 _ROW_OVERHEAD_BYTES = 512
@@ -100,7 +102,7 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Ind
     except StorageFailure as error:
         refusal = error
     else:
-        if call_milvus(client.describe_collection, name).get("functions"):
+        if isinstance(client, LiteClient) or call_milvus(client.describe_collection, name).get("functions"):
             return full
         call_milvus(client.drop_collection, name)
         refusal = None
@@ -112,49 +114,57 @@ def create_collection(client: Any, name: str, fingerprint: Fingerprint, how: Ind
 
 
 def _create(client: Any, name: str, fingerprint: Fingerprint, how: Indexing) -> None:
-    from pymilvus import DataType
+    fields = _list_fields(fingerprint, how)
+    properties = {PROPERTY: fingerprint.format(), INDEXING_PROPERTY: how.format()}
+    if isinstance(client, LiteClient):
+        client.make_collection(name, fields, properties)
+        return
+    from pymilvus import DataType, Function, FunctionType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
-    schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=fingerprint.dimensionality)
-    if how.has_words:
-        _add_words(schema)
-    schema.add_field("document_id", DataType.VARCHAR, max_length=MAX_ID_BYTES)
-    schema.add_field("document_hash", DataType.VARCHAR, max_length=32)
-    schema.add_field("chunk", DataType.INT64)
-    schema.add_field("chunks", DataType.INT64)
-    schema.add_field("title", DataType.VARCHAR, max_length=_CUT_BYTES["title"])
-    schema.add_field("heading", DataType.VARCHAR, max_length=_CUT_BYTES["heading"])
-    schema.add_field("source", DataType.VARCHAR, max_length=_CUT_BYTES["source"])
-    schema.add_field("position", DataType.VARCHAR, max_length=256)
-    schema.add_field("metadata", DataType.JSON)
+    for field in fields:
+        schema.add_field(field.name, DataType[field.kind], **field.options)
+        if field.words_of:
+            schema.add_function(
+                Function(
+                    name="bm25",
+                    function_type=FunctionType.BM25,
+                    input_field_names=[field.words_of],
+                    output_field_names=[field.name],
+                )
+            )
     call_milvus(
         client.create_collection,
         name,
         schema=schema,
         consistency_level="Strong",  # ingest reads what it has just written
-        properties={PROPERTY: fingerprint.format(), INDEXING_PROPERTY: how.format()},
+        properties=properties,
     )
 
 
-def _add_words(schema: Any) -> None:
-    """Add the words of a passage, and the vector for BM25 that Milvus makes of them."""
-    from pymilvus import DataType, Function, FunctionType
+def _list_fields(fingerprint: Fingerprint, how: Indexing) -> list[Field]:
+    return [
+        Field("key", "VARCHAR", {"is_primary": True, "max_length": 32}),
+        Field("text", "VARCHAR", {"max_length": MAX_TEXT_BYTES}),
+        Field("vector", "FLOAT_VECTOR", {"dim": fingerprint.dimensionality}),
+        *(_list_word_fields() if how.has_words else ()),
+        Field("document_id", "VARCHAR", {"max_length": MAX_ID_BYTES}),
+        Field("document_hash", "VARCHAR", {"max_length": 32}),
+        Field("chunk", "INT64"),
+        Field("chunks", "INT64"),
+        Field("title", "VARCHAR", {"max_length": _CUT_BYTES["title"]}),
+        Field("heading", "VARCHAR", {"max_length": _CUT_BYTES["heading"]}),
+        Field("source", "VARCHAR", {"max_length": _CUT_BYTES["source"]}),
+        Field("position", "VARCHAR", {"max_length": 256}),
+        Field("metadata", "JSON"),
+    ]
 
-    schema.add_field(
-        "words",
-        DataType.VARCHAR,
-        max_length=_CUT_BYTES["words"],
-        enable_analyzer=True,
-        analyzer_params={"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": STOP_WORDS}]},
-    )
-    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
-    schema.add_function(
-        Function(
-            name="bm25", function_type=FunctionType.BM25, input_field_names=["words"], output_field_names=["sparse"]
-        )
-    )
+
+def _list_word_fields() -> list[Field]:
+    """Return the words of a passage, and the vector for BM25 that Milvus makes of them."""
+    analyzer = {"tokenizer": "standard", "filter": ["lowercase", {"type": "stop", "stop_words": STOP_WORDS}]}
+    options = {"max_length": _CUT_BYTES["words"], "enable_analyzer": True, "analyzer_params": analyzer}
+    return [Field("words", "VARCHAR", options), Field("sparse", "SPARSE_FLOAT_VECTOR", words_of="words")]
 
 
 def create_indexes(client: Any, name: str, *, has_words: bool) -> None:
@@ -173,6 +183,9 @@ def create_indexes(client: Any, name: str, *, has_words: bool) -> None:
 
 
 def _create_index(client: Any, name: str, field: str, **options: Any) -> None:
+    if isinstance(client, LiteClient):
+        client.make_index(name, field, options)
+        return
     indexes = client.prepare_index_params()
     indexes.add_index(field, index_name=field, **options)
     # Waiting here would be half a second an index; `CollectionVersion.finish` waits when there are rows.

@@ -21,9 +21,9 @@ from gemvec.milvus.words import index_words
 
 # A server takes at most 64 MB in a call; smaller calls keep an ingest steady.
 MAX_CALL_BYTES = 8 * 2**20
-# Milvus Lite turns every number that it has not put into a file yet into a Python object when it does so, about eight
-# times the bytes of a vector. Its own limit of 128 MiB would make that a gigabyte. A lower limit than this one takes
-# more memory in all (it merges more files), and makes more files, each of which weighs words by itself in BM25.
+# Rows that Milvus Lite has not put into a file yet are in memory; where its own engine writes them, each number becomes
+# a Python object when it does so, about eight times the bytes of a vector. Its own limit of 128 MiB would make that a
+# gigabyte. Half of this limit would save 35 MiB, and make more files, each of which weighs words by itself in BM25.
 LITE_SEAL_BYTES = 32 * 2**20
 # Ids named in one filter expression.
 _IDS_PER_FILTER = 1_000
