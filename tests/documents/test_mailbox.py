@@ -1,6 +1,7 @@
 """Mailboxes: a document for each message, whoever wrote the file, however large it is, whatever is in its texts."""
 
 import mailbox
+import time
 import tracemalloc
 from email.message import EmailMessage
 from pathlib import Path
@@ -125,6 +126,14 @@ def test_a_large_mailbox_is_not_held_in_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 2
     finally:
         tracemalloc.stop()
+
+
+def test_a_line_of_many_times_takes_no_time(tmp_path):
+    path = tmp_path / "a.mbox"
+    path.write_bytes(FROM + b"Subject: one\n\nText.\nFrom " + b"1:11 " * 200_000 + b"\nto: now\n")
+    start = time.process_time()
+    assert len(read(path)) == 1
+    assert time.process_time() - start < 5
 
 
 def test_lines_without_an_end_are_read_piece_by_piece(tmp_path, monkeypatch):

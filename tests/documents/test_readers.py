@@ -1,4 +1,5 @@
 import io
+import time
 from collections import Counter
 
 import pypdf
@@ -312,6 +313,19 @@ def test_formulas_are_read_where_a_page_shows_a_picture_of_them():
 def test_links_to_edit_a_section_are_not_in_its_heading():
     page = b"""<h2>History<span class="mw-editsection">[<a href="e">edit</a>]</span></h2>"""
     assert read_html(page).text == "## History"
+
+
+def test_a_power_in_a_link_is_no_number_of_a_footnote():
+    page = b"""<h2><a href="#a">Area in m<sup>2</sup></a></h2><p>See <a href="b">10<b><sup>3</sup></b> litres</a>.<a
+    href="#n"> <b><sup>4</sup></b></a></p>"""
+    assert read_html(page).text == "## Area in m2\n\nSee 10**3** litres."
+
+
+@pytest.mark.parametrize("page", ["<h1>" + "<button>ab</button>" * 9_000, "<a>" + "<i></i><sup>1</sup>" * 5_000])
+def test_many_buttons_in_a_heading_and_numbers_in_a_link_take_no_time(page):
+    begin = time.process_time()
+    read_html(page.encode())
+    assert time.process_time() - begin < 8
 
 
 def test_a_heading_in_a_list_is_a_heading():

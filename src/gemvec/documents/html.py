@@ -6,6 +6,7 @@ import gc
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.document import Note, note_decoding
@@ -221,6 +222,7 @@ def _drop_unread(page: BeautifulSoup) -> None:
         if not isinstance(comment, CData):
             comment.extract()
     _write_out_pictures(page)
+    _open_questions(page)
     for tag in [each for each in _find(page) if _is_unread(each)]:
         tag.decompose()
     for tag in _find(page, _FORMULAS):
@@ -245,6 +247,15 @@ def _read_classes(tag: Tag) -> set[str]:
     return set(cast("list[str]", tag.get("class") or []))
 
 
+def _open_questions(page: BeautifulSoup) -> None:
+    """Call buttons by a name that is read if they are the text of a heading, which folds away what is below it."""
+    for heading in _find(page, _QUESTIONS):
+        text = _clean(heading.get_text())
+        for button in heading.find_all("button"):
+            if button.has_attr("aria-expanded") or _clean(button.get_text()) == text:
+                button.name = "span"
+
+
 def _find(page: BeautifulSoup, names: frozenset[str] | None = None) -> list[Tag]:
     """Return the elements with one of the names, or all of them; a fifth of the time that `find_all` takes."""
     from bs4 import Tag
@@ -255,7 +266,7 @@ def _find(page: BeautifulSoup, names: frozenset[str] | None = None) -> list[Tag]
 
 def _is_unread(tag: Tag) -> bool:
     if tag.name in _UNSEEN:
-        return tag.name != "button" or not _is_question(tag)
+        return True
     attributes = tag.attrs
     if "popover" in attributes or (tag.name == "dialog" and "open" not in attributes):
         return True
@@ -298,18 +309,22 @@ def _is_panel(tag: Tag) -> bool:
     return above is not None and above.name in _QUESTIONS and bool(above.select("[aria-expanded]"))
 
 
-def _is_question(button: Tag) -> bool:
-    """Whether a button is the text of a heading, which folds away what is below it."""
-    heading = button.find_parent(_QUESTIONS)
-    if heading is None:
-        return False
-    return button.has_attr("aria-expanded") or _clean(button.get_text()) == _clean(heading.get_text())
-
-
 def _is_note_mark(tag: Tag) -> bool:
     """Whether a link, or something in or around one, only leads to a footnote: its number belongs to no word."""
-    link = tag if tag.name == "a" else tag.find("a") or tag.find_parent("a")
-    return link is not None and _NOTE_MARK.fullmatch(_clean(tag.get_text())) is not None
+    if _NOTE_MARK.fullmatch(_clean(tag.get_text())) is None:
+        return False
+    return tag.name == "a" or tag.find("a") is not None or _is_whole_link(tag)
+
+
+def _is_whole_link(tag: Tag) -> bool:
+    """Whether an element is in a link that has no other text."""
+    link = tag.find_parent("a")
+    while link is not None and tag is not link:
+        # What follows comes first: then each text is looked at for the one element before it only.
+        if any(each.get_text().strip() for each in chain(tag.next_siblings, tag.previous_siblings)):
+            return False
+        tag = cast("Tag", tag.parent)
+    return link is not None
 
 
 def _is_language_list(tag: Tag) -> bool:

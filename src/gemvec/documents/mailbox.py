@@ -26,6 +26,7 @@ _ID = re.compile(rb"^message-id:\s*<?([^\s<>]{1,300})", re.IGNORECASE | re.MULTI
 _BLANK_END = re.compile(rb"(?<=\n)\r?\n\Z")  # which the next message needs, and none has
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MAX_LINE_BYTES = 2**20
+_MAX_START_BYTES = 1_000  # of a line before a message
 _LOOKED_AT = 2**16
 
 
@@ -123,6 +124,6 @@ def _find_starts(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
     while line:
         below = file.readline(_MAX_LINE_BYTES)
         is_start = line.startswith(_START) and before.endswith(b"\n") and bool(_HEADER.match(below))
-        is_apart = not before.strip() or bool(_DATED.match(line))
+        is_apart = not before.strip() or bool(_DATED.match(line, 0, _MAX_START_BYTES))
         yield line, is_start and is_apart
         before, line = line, below

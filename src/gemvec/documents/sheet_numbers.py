@@ -22,6 +22,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+# A part for some numbers only, which may leave the sign of others to the parts that follow.
+_CONDITION = re.compile(r"\[[<>=]")
 # More places than these, or a longer format, are not for reading.
 _MAX_PLACES, _MAX_CHARACTERS = 30, 500
 _ZERO_SECTION = 2
@@ -61,7 +63,7 @@ def write_number(value: float, code: str) -> str:
     sections = _read_format(code)
     index = _ZERO_SECTION if not value else int(value < 0)
     section = sections[index] if index < len(sections) else sections[0] if sections else None
-    if section is None or not isfinite(value):
+    if section is None or (isinstance(value, float) and not isfinite(value)):
         return write_plain(value)
     sign = "-" if value < 0 and len(sections) == 1 else ""
     try:
@@ -80,7 +82,7 @@ def write_plain(value: float) -> str:
 @lru_cache(maxsize=1_000)
 def _read_format(code: str) -> tuple[_Section | None, ...]:
     """Return the sections of a format; None for one that is not understood."""
-    if code.lower() == _GENERAL or len(code) > _MAX_CHARACTERS:
+    if code.lower() == _GENERAL or len(code) > _MAX_CHARACTERS or _CONDITION.search(code):
         return ()
     return tuple(map(_read_section, _cut_sections(code)[: _ZERO_SECTION + 1]))
 
