@@ -284,7 +284,7 @@ def test_the_number_of_a_footnote_belongs_to_no_word():
     page = """<p>Pumps<sup id="r1"><a href="#n1">1</a></sup> need<a epub:type="noteref" href="n#2">2</a> oil<a
     role="doc-noteref" href="#n3"><sup>3</sup></a><sup><a href="#n4">*</a></sup>, 10<sup>3</sup> litres.</p>
     <p>A note. <a href="#r1">↩︎</a></p>"""
-    assert read_html(page.encode()).text == "Pumps need oil, 103 litres.\n\nA note."
+    assert read_html(page.encode()).text == "Pumps need oil, 10³ litres.\n\nA note."
 
 
 NUMBERED_CODE = [
@@ -308,6 +308,19 @@ def test_formulas_are_read_where_a_page_shows_a_picture_of_them():
     aria-hidden="true" class="math" alt="E=mc^2">, <img class="math" alt="a+b">, <span
     class="MathJax">drawn</span><script type="math/tex">x^2</script> and <script>no</script>it.</p>"""
     assert read_html(page).text.split() == ["So", "E", ",", "a+b,", "x^2", "and", "it."]
+
+
+def test_numbers_that_are_raised_stay_so():
+    text = "10<sup>3</sup> m<sup>-2</sup>, H<sub>2</sub>O, the 5<sup>th</sup>"
+    shown = "10³ m⁻², H2O, the 5th"
+    assert read_html(f"<p>{text}</p>".encode()).text == shown
+    assert read_markdown(f"{text} `a<sup>2</sup>`".encode()).text == f"{shown} `a<sup>2</sup>`"
+
+
+def test_an_empty_heading_is_none_and_one_of_a_picture_is_its_words():
+    page = b"""<h2></h2><p>One.</p><h2><img src="a" alt="The pump"></h2><p>Two.</p>
+    <h3><img src="b"></h3><p>Three.</p>"""
+    assert read_html(page).text == "One.\n\n## The pump\n\nTwo.\n\nThree."
 
 
 def test_links_to_edit_a_section_are_not_in_its_heading():
@@ -473,7 +486,7 @@ def test_html_keeps_no_marks_of_notes_and_no_choice_of_languages():
     links = "".join(f'<li><a hreflang="{each}" href="#">Name {each}</a></li>' for each in ("de", "fr", "ja", "ru"))
     note = '<sup class="reference"><a href="#n">[34]</a></sup>'
     page = f"<main><header><h1>T</h1><ul>{links}</ul></header><p>A sentence.{note} H<sup>2</sup> more.</p></main>"
-    assert read_html(page.encode()).text == "# T\n\nA sentence. H2 more."
+    assert read_html(page.encode()).text == "# T\n\nA sentence. H² more."
 
 
 @pytest.mark.parametrize("start", ["<div>", "<ul><li>x", "<table><tr><td>", "<b>"])

@@ -21,3 +21,12 @@ def read_entity(found: re.Match[str]) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else ""
+
+
+_RAISED = re.compile(r"[-+\u2212]?\d{1,6}|[-+\u2212]")
+_AS_RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+
+
+def raise_number(text: str) -> str:
+    """Return a number in the characters for raised ones, without which 10³ would be 103; other text as it is."""
+    return text.translate(_AS_RAISED) if _RAISED.fullmatch(text.strip()) else text

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from gemvec.documents.document import Note, note_decoding
+from gemvec.documents.entities import raise_number
 from gemvec.documents.html_plain import read_plain
 from gemvec.documents.mathml import spell_formula
 from gemvec.documents.text import DecodedText, decode_as, decode_text, drop_single_zeros, find_codec, is_utf8
@@ -50,6 +51,7 @@ _BLOCKS = frozenset(
 )
 _TITLE = frozenset({"title"})
 _FORMULAS = frozenset({"math", "m:math", "mml:math"})
+_RAISED = frozenset({"sup"})
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _IN_CODE = frozenset({"pre", "table", "tbody", "tr", "td"})
 _LISTS, _ITEMS = ["ul", "ol", "dl"], ["li", "dt", "dd"]
@@ -227,6 +229,9 @@ def _drop_unread(page: BeautifulSoup) -> None:
         tag.decompose()
     for tag in _find(page, _FORMULAS):
         tag.replace_with(f" {spell_formula(tag)} ")
+    for tag in _find(page, _RAISED):
+        if (raised := raise_number(text := tag.get_text())) != text:
+            tag.string = raised
     for tag in [each for each in _find(page) if _is_furniture(each)]:
         tag.decompose()
 
@@ -367,7 +372,12 @@ def _own_text(tag: Tag) -> str:
 def _mark_headings(page: BeautifulSoup) -> None:
     """Put a mark into headings, so that text that looks like one is told apart."""
     for tag in _find(page, _HEADINGS):
-        tag.insert(0, _HEADING_MARK)
+        if tag.get_text().strip():
+            tag.insert(0, _HEADING_MARK)
+        else:  # with a picture, whose words may be there
+            words = _clean(" ".join(str(each.get("alt", "")) for each in tag.find_all("img")))
+            tag.string = f"{_HEADING_MARK}{words}"
+            tag.name = tag.name if words else "div"
 
 
 def _escape_marks(text: str) -> str:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from functools import lru_cache, partial
 
 from gemvec.documents.blocks import find_blocks, find_lines
-from gemvec.documents.entities import ENTITY, read_entity
+from gemvec.documents.entities import ENTITY, raise_number, read_entity
 from gemvec.documents.html import read_page
 from gemvec.documents.site_markup import shown_values
 
@@ -22,6 +22,7 @@ _INLINE_TAG = re.compile(
     r"(?:\s(?:=\s*\"[^\"]*\"|=\s*'[^']*'|[^<>])*+)?/?>|<!--.*?-->",
     re.IGNORECASE,
 )
+_RAISED = re.compile(r"<sup\b[^<>]*>(?P<text>[^<]{1,8})</sup>", re.IGNORECASE)
 # How words above it are read.
 _READING = re.compile(r"<(?P<name>rt|rp)\b[^<>]*>[^<]*(?:</(?P=name)>)?", re.IGNORECASE)
 # Tags between words that a reader sees apart.
@@ -156,6 +157,7 @@ def strip_tags(line: str) -> str:
 
 def _read_markup(text: str, *, is_start: bool) -> str:
     if "<" in text:
+        text = _RAISED.sub(lambda found: raise_number(found["text"]), text) if "<sup" in text else text
         text = _INLINE_TAG.sub(_read_tag, text)
     return ENTITY.sub(partial(_read_entity, is_start=is_start), text) if "&" in text else text
 
