@@ -201,3 +201,44 @@ def test_thousands_of_marks_of_code_without_an_end_take_linear_time():
     start = time.process_time()
     strip_tags(strip_site_markup(written, is_template=True))
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("> @{note}\n> A **note**.\n> @\n\nText.", "> **Note**\n> A **note**.\n>\n\nText."),
+        (">> @{tip} Two\n>> deep\n>> @", ">> **Two**\n>> deep\n>>"),
+        ("> @\n> @{note}\n> code\n> @", "> @\n> @{note}\n> code\n> @"),
+        ("@@\n> @{note}\n@@", "@@\n> @{note}\n@@"),
+        ("> Text\n> more @{x}.", "> Text\n> more @{x}."),
+    ],
+)
+def test_directives_in_block_quotes_are_read_as_others(written, shown):
+    assert read(written.replace("@", "```")).text == shown.replace("@", "```")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Seen %%hidden words%% and seen.", "Seen  and seen."),
+        ("One\n\n%% a line %%\n\nTwo", "One\n\n\n\nTwo"),
+        ("One\n\n%%\nSeveral\n\nlines.\n%%\n\nTwo", "One\n\n\n\n\n\n\n\nTwo"),
+        ("%% from here\nto here %%\nTwo", "\n\nTwo"),
+        ("%% from here\n\nSeen %%", "%% from here\n\nSeen %%"),
+        ("%%\nnever closed", "%%\nnever closed"),
+        ("Write %% for a sign, and %% again, 100%% or 50%%.", "Write %% for a sign, and %% again, 100%% or 50%%."),
+        ("for %%i in (a) do echo %%i", "for %%i in (a) do echo %%i"),
+        ("`%%code%%`\n\n```\n%% code %%\n%%\n```\n%%", "`%%code%%`\n\n```\n%% code %%\n%%\n```\n%%"),
+    ],
+)
+def test_comments_of_obsidian_are_no_text_and_signs_of_per_cent_are(written, shown):
+    assert read(written).text == shown
+
+
+@pytest.mark.parametrize(
+    "mark", ["%%a ", "%%\n", "%% a\n", "%%a\n\n", "a\n> b\n", "> ```{note}\n", ">" * 50 + "```{x}\n"]
+)
+def test_comments_and_quotes_without_an_end_take_linear_time(mark):
+    start = time.process_time()
+    read(mark * (200_000 // len(mark)))
+    assert time.process_time() - start < 10

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import takewhile
 
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<mark>`{3,}(?=[^`]*$)|~{3,})(?P<rest>.*)")
 _DIRECTIVE = re.compile(r"\{(?P<name>[A-Za-z][\w:+-]*)\}[ \t]*(?P<said>.*?)[ \t]*")
+_QUOTED = re.compile(r"(?P<mark> {0,3}>[ \t]?)(?P<text>.*)")
+_QUOTED_DIRECTIVE = re.compile(r"[> \t]*(?:`{3,}|~{3,})\{")
+_MAX_QUOTES = 5
 _OPTION = re.compile(r"[ \t]*:(?P<name>[\w-]+):(?:[ \t]+(?P<value>.*))?")
 _RULE = re.compile(r"[ \t]*-{3,}[ \t]*")
 # Directives whose name is a label of their content.
@@ -54,7 +58,37 @@ def strip_directives(lines: list[str], write_title: Callable[[str], str]) -> lis
         lines: of Markdown.
         write_title: how the title of a note is written.
     """
-    return _Translation(lines, write_title).run()
+    return _read_quotes(_Translation(lines, write_title).run(), write_title)
+
+
+def _read_quotes(lines: list[str], write_title: Callable[[str], str], depth: int = 1) -> list[str]:
+    """Return the lines with the directives in block quotes read in the same way; quotes may be in each other."""
+    made, fence = list[str](), ""
+    while len(made) < len(lines):
+        place = len(made)
+        found = None if fence else _QUOTED.fullmatch(lines[place])
+        if found is None:
+            fence = _follow(fence, lines[place])
+            made.append(lines[place])
+            continue
+        below = (_QUOTED.fullmatch(lines[number]) for number in range(place, len(lines)))
+        quoted = [each for each in takewhile(bool, below) if each]
+        inside = [each["text"] for each in quoted]
+        if depth < _MAX_QUOTES and any(map(_QUOTED_DIRECTIVE.match, inside)):
+            read = _read_quotes(_Translation(inside, write_title).run(), write_title, depth + 1)
+            made += [f"{each['mark']}{line}".rstrip() for each, line in zip(quoted, read, strict=True)]
+        else:
+            made += [each[0] for each in quoted]
+    return made
+
+
+def _follow(fence: str, line: str) -> str:
+    """Return the fence of the code that goes on below a line; empty for none."""
+    found = _FENCE.fullmatch(line)
+    if found is None:
+        return fence
+    is_end = found["mark"].startswith(fence) and not found["rest"].strip()
+    return ("" if is_end else fence) if fence else found["mark"]
 
 
 class _Translation:

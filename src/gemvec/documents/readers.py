@@ -25,6 +25,7 @@ from gemvec.documents.languages import LANGUAGE, LANGUAGES, Language
 from gemvec.documents.mail import Mail, read_eml
 from gemvec.documents.markdown import find_title, html_to_markdown, is_mdx, mdx_to_markdown
 from gemvec.documents.notebook import read_cells
+from gemvec.documents.obsidian import strip_comments
 from gemvec.documents.opendocument import read_odt
 from gemvec.documents.opendocument_sheets import read_ods
 from gemvec.documents.opendocument_slides import read_odp
@@ -86,7 +87,8 @@ def read_markdown(data: bytes) -> ReadText:
     decoded, notes = decode(data)
     written = mdx_to_markdown(decoded) if is_mdx(decoded) else decoded
     body, metadata, more = split_front_matter(written)
-    text, has_lines = html_to_markdown(strip_site_markup(body, is_template=body != written))
+    plain = strip_site_markup(strip_comments(body), is_template=body != written)
+    text, has_lines = html_to_markdown(plain)
     said = "" if isinstance(metadata.get("title"), list | dict) else metadata.pop("title", None)
     title = " ".join(str(said or "").split()) or find_title(text)
     return ReadText(
@@ -374,7 +376,8 @@ READERS = (
         read=read_markdown,
         becomes="one document; title from the front matter (YAML, TOML or JSON) or the first `#` heading, other front "
         "matter is metadata; HTML in it is read as HTML, components that it imports as MDX; attributes (`{#id}`), tags "
-        "of templates and the marks of notes and tabs, also those of MyST, are left out, their titles are kept",
+        "of templates, comments (also `%%`) and the marks of notes and tabs, also those of MyST, are left out, their "
+        "titles are kept",
     ),
     Reader(
         suffixes=(".rst",),
