@@ -1186,3 +1186,45 @@ def test_captions_of_org_are_read(read):
 def test_conditions_and_classes_of_restructuredtext_are_no_text(read):
     written = ".. only:: html and not latex\n\n   Shown.\n\n.. container:: wide\n\n   Also."
     assert read("a.rst", written).text.split() == ["Shown.", "Also."]
+
+
+def multiply(data, part, pattern, times, **more):
+    """Return an archive in a part of which what matches a pattern stands several times."""
+    parts = unpack(data)
+    found = re.search(pattern, parts[part], re.DOTALL)[0]
+    return make_archive(parts | {part: parts[part].replace(found, found * times)} | more)
+
+
+def test_a_slide_or_chapter_that_a_small_file_names_very_often_is_read_once(read):
+    slides = multiply(make_pptx(), "ppt/presentation.xml", rb"<p:sldId [^>]*/>", 20_000)
+    assert read("a.pptx", slides).text == read("a.pptx", make_pptx()).text
+    chapters = multiply(make_epub(), "OPS/book.opf", rb'<itemref idref="a"/>', 20_000)
+    assert read("a.epub", chapters).text == read("a.epub", make_epub()).text
+
+
+def test_a_chart_that_a_slide_shows_very_often_is_read_once(read):
+    name = "ppt/slides/slide1.xml"
+    data = multiply(make_charted_slide(), name, rb"<p:graphicFrame>.*</p:graphicFrame>", 5_000)
+    start = time.process_time()
+    assert read("a.pptx", data).text == read("a.pptx", make_charted_slide()).text
+    assert time.process_time() - start < 5
+
+
+def test_a_part_of_a_spreadsheet_that_is_several_sheets_is_refused_and_a_shared_drawing_is_read_once(read):
+    again = b'<sheet name="Again" sheetId="99" r:id="rId1"/>'
+    parts = unpack(make_sheet_with_drawings())
+    book = parts["xl/workbook.xml"]
+    shared = make_archive(parts | {"xl/workbook.xml": book.replace(b"</sheets>", again * 1_000 + b"</sheets>")})
+    with pytest.raises(UnreadableDocument, match=r"several of its sheets are its part xl/worksheets/sheet1\.xml"):
+        read("a.xlsx", shared)
+    relations = "xl/worksheets/_rels/sheet1.xml.rels"
+    more = multiply(make_sheet_with_drawings(), relations, rb"<Relationship [^>]*drawing[^>]*/>", 20_000)
+    assert read("a.xlsx", more).text == read("a.xlsx", make_sheet_with_drawings()).text
+
+
+@pytest.mark.parametrize("body", ["<a/>" * 4_000_000, '<a b=""/>' * 1_000_000])
+def test_a_part_of_very_many_elements_is_refused_before_they_take_memory(read, body):
+    parts = unpack(make_pptx())
+    parts["ppt/slides/slide1.xml"] = f"<p:sld xmlns:p='p'>{body}</p:sld>"
+    (note,) = read("a.pptx", make_archive(parts)).notes
+    assert (note.reason, note.is_loss) == ("slide 1 is missing or damaged, and left out", True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from posixpath import dirname, join, normpath
 from typing import IO, TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A book of a thousand pages has a few megabytes of XML. Pictures count only when they are read, which they are not.
 MAX_XML_BYTES = 64 * 2**20
 MAX_MEMBERS = 20_000
+# What an element takes in memory, and its first attribute.
+_ELEMENT_BYTES, _ATTRIBUTE_BYTES, _MAX_TREE_BYTES = 100, 250, 256 * 2**20
 _XML = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
 _ENCRYPTED = 0x1
 # How files of Office before 2007 begin, and what is in one that is encrypted.
@@ -58,7 +60,10 @@ class Archive:
         except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise UnreadableDocument(_find_other_kind(data) or f"it is not {kind}: {error}") from error
         members = self._zip.infolist()
-        self.names = [each.filename for each in members]
+        self.names = dict.fromkeys(each.filename for each in members)
+        # The first part of each name, in whatever case it is written.
+        self.names_by_case = {name.casefold(): name for name in reversed(self.names)}
+        self._made: dict[str, str | UnreadableDocument] = {}
         if len(members) > MAX_MEMBERS:
             raise UnreadableDocument(f"it has {len(members):,} parts, more than {MAX_MEMBERS:,}")
         size = sum(each.file_size for each in members if _counts(each))
@@ -105,11 +110,27 @@ class Archive:
         except ImportError as error:
             raise MissingDependency(f"Reading {self._kind} needs more packages.", extra="documents") from error
         try:
-            return fromstring(self.read(name))
+            return fromstring(_refuse_many_elements(self.read(name), name))
         except DefusedXmlException as error:
             raise UnreadableDocument(f"its part {name} declares entities, which could fill the memory") from error
         except (ParseError, ValueError, LookupError) as error:
             raise UnreadableDocument(f"it is not {self._kind}: its part {name} is not XML") from error
+
+    def make_once(self, name: str, make: Callable[[], str]) -> str:
+        """Return what a part becomes; it is read once, however often it is used.
+
+        Raises:
+            UnreadableDocument: `make` does.
+        """
+        if name not in self._made:
+            try:
+                self._made[name] = make()
+            except UnreadableDocument as error:
+                self._made[name] = error
+        made = self._made[name]
+        if isinstance(made, UnreadableDocument):
+            raise made
+        return made
 
     def check_parts(self) -> list[str]:
         """Check all parts before they are read by a library without limits; return those that are damaged.
@@ -150,11 +171,27 @@ class Archive:
         """
         file = io.BytesIO()
         with ZipFile(file, "w", ZIP_DEFLATED) as packed:
-            for name in dict.fromkeys(self.names):
+            for name in self.names:
                 if name not in without and name.lower().endswith(_XML):
                     part = self.read(name)
                     packed.writestr(name, _STRICT.sub(_LOOSE, part) if is_loose else part)
         return file.getvalue()
+
+
+def _refuse_many_elements(data: bytes, name: str) -> bytes:
+    """Return XML that has not too many elements and attributes, which take many times as much memory.
+
+    Raises:
+        UnreadableDocument: it has.
+    """
+    elements = data.count(b"<") - data.count(b"</")
+    needed = elements * _ELEMENT_BYTES + data.count(b"=") * _ATTRIBUTE_BYTES
+    if needed > _MAX_TREE_BYTES:
+        raise UnreadableDocument(
+            f"its part {name} has {elements:,} elements, which would take {needed:,} bytes in memory, more than "
+            f"{_MAX_TREE_BYTES:,}; split it"
+        )
+    return data
 
 
 def note_damage(names: Iterable[str]) -> list[Note]:

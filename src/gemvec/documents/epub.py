@@ -40,6 +40,7 @@ def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[N
     spine = [places.get(each.get("idref", ""), "") for each in package.findall(".//{*}itemref")]
     if not spine:
         spine = [places[each.get("id", "")] for each in items if _PAGE in each.get("media-type", "")]
+    spine = list(dict.fromkeys(spine))  # a chapter that is there once more tells nothing more
     locked = _find_locked(archive).intersection(spine)
     if _RIGHTS in archive.names or (locked and locked.issuperset(spine)):
         raise UnreadableDocument("it is protected (DRM)")
@@ -70,7 +71,7 @@ def _find_place(archive: Archive, base: str, address: str) -> str:
     place = normpath(join(dirname(base), unquote(address.partition("#")[0])))
     if place in archive.names:
         return place
-    return next((name for name in archive.names if name.casefold() == place.casefold()), place)
+    return archive.names_by_case.get(place.casefold(), place)
 
 
 def _find_locked(archive: Archive) -> set[str]:

@@ -30,12 +30,13 @@ def read_drawing(archive: Archive, frame: Element, targets: dict[str, str]) -> s
     Raises:
         UnreadableDocument: its part is damaged.
     """
-    texts: list[str] = []
-    for each in frame.iter():
-        mark = each.get(f"{_R}id" if each.tag == f"{_C}chart" else f"{_R}dm", "")
-        if each.tag in _MARKS and mark in targets:
-            texts.append(read_part(archive, targets[mark]))
-    return "\n".join(filter(None, texts))
+    marks = (each.get(f"{_R}id" if each.tag == f"{_C}chart" else f"{_R}dm", "") for each in _find_marks(frame))
+    parts = dict.fromkeys(targets[mark] for mark in marks if mark in targets)
+    return "\n".join(filter(None, (read_part(archive, part) for part in parts)))
+
+
+def _find_marks(frame: Element) -> Iterator[Element]:
+    return (each for each in frame.iter() if each.tag in _MARKS)
 
 
 def read_part(archive: Archive, name: str) -> str:
@@ -44,8 +45,12 @@ def read_part(archive: Archive, name: str) -> str:
     Raises:
         UnreadableDocument: the part is damaged.
     """
-    root = archive.read_xml(name)
-    return "\n".join(dict.fromkeys(_read_chart(root) if root.tag == f"{_C}chartSpace" else read_paragraphs(root)))
+
+    def read() -> str:
+        root = archive.read_xml(name)
+        return "\n".join(dict.fromkeys(_read_chart(root) if root.tag == f"{_C}chartSpace" else read_paragraphs(root)))
+
+    return archive.make_once(name, read)
 
 
 def _read_chart(root: Element) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_targets
@@ -25,19 +26,24 @@ def read_drawings(archive: Archive, part: str) -> list[str]:
     Raises:
         UnreadableDocument: a part of them is damaged.
     """
-    parts = [name for name in find_targets(archive, part).values() if name.lower().endswith(".xml")]
-    texts = list[str]()
-    for name in parts:
-        if "/drawings/" in name:
-            texts += _read_shapes(archive.read_xml(name))
-            shown = find_targets(archive, name).values()
-            charts = (" ".join(read_paragraphs(archive.read_xml(each))) for each in shown if "/charts/chart" in each)
-            diagrams = (read_part(archive, each) for each in shown if "/diagrams/data" in each)
-            texts += filter(None, (*charts, *diagrams))
-    for name in parts:
-        if "comments" in name.lower():
-            texts += _read_comments(archive.read_xml(name))
-    return texts
+    names = dict.fromkeys(find_targets(archive, part).values())
+    parts = [name for name in names if name.lower().endswith(".xml")]
+    drawings = [name for name in parts if "/drawings/" in name]
+    comments = [name for name in parts if "/drawings/" not in name and "comments" in name.lower()]
+    texts = [archive.make_once(name, partial(_read_drawing, archive, name)) for name in drawings]
+    texts += [archive.make_once(name, partial(_join_comments, archive, name)) for name in comments]
+    return list(filter(None, texts))
+
+
+def _read_drawing(archive: Archive, name: str) -> str:
+    shown = dict.fromkeys(find_targets(archive, name).values())
+    charts = (" ".join(read_paragraphs(archive.read_xml(each))) for each in shown if "/charts/chart" in each)
+    diagrams = (read_part(archive, each) for each in shown if "/diagrams/data" in each)
+    return "\n\n".join(filter(None, (*_read_shapes(archive.read_xml(name)), *charts, *diagrams)))
+
+
+def _join_comments(archive: Archive, name: str) -> str:
+    return "\n\n".join(_read_comments(archive.read_xml(name)))
 
 
 def _read_shapes(element: Element) -> Iterator[str]:

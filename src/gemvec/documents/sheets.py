@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
@@ -42,7 +43,7 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about parts that hold no text
         book, archive, notes = _open_book(data)
-        left = MAX_CELLS
+        left, length = MAX_CELLS, 0
         parts = _find_parts(archive)
         for sheet in book.worksheets:
             merged = _find_merged(archive, parts.get(sheet.title, ""))
@@ -50,6 +51,9 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
             notes += damage
             beside, damage = _read_beside(archive, sheet.title, parts)
             notes += damage
+            length += sum(map(len, beside))
+            if length > MAX_TEXT_BYTES:  # many sheets may share one long drawing
+                raise UnreadableDocument(f"its sheets have more than {MAX_TEXT_BYTES:,} characters; split it")
             text = "\n\n".join(filter(None, [write_sheet(rows, is_merged=bool(merged)), *beside]))
             left -= sum(map(len, rows))
             if text:
@@ -81,6 +85,7 @@ def _open_book(data: Content) -> tuple[Any, Archive, list[Note]]:
     damaged = archive.check_parts()
     if _BOOK in damaged:
         raise UnreadableDocument(f"it is not {_KIND}: its part {_BOOK} is damaged")
+    _refuse_shared_parts(archive)
     notes = note_damage(damaged)
     is_strict = archive.is_strict(_BOOK)
     if damaged or is_strict:
@@ -95,6 +100,15 @@ def _open_book(data: Content) -> tuple[Any, Archive, list[Note]]:
     except _BAD_PARTS as error:
         raise UnreadableDocument(f"it is not a spreadsheet: {error}") from error
     return book, archive, [*notes, Note(reason="its styles are not understood, so its dates are numbers", is_loss=True)]
+
+
+def _refuse_shared_parts(archive: Archive) -> None:
+    """Refuse a book of which several sheets are one part: a small file could take hours."""
+    targets = find_targets(archive, _BOOK)
+    parts = [targets.get(mark, "") for _, mark in _find_sheets(archive)]
+    shared = next((part for part, times in Counter(filter(None, parts)).items() if times > 1), None)
+    if shared is not None:
+        raise UnreadableDocument(f"it is not {_KIND}: several of its sheets are its part {shared}")
 
 
 def _read_sheet(sheet: Any, merged: _Merged, most: int) -> tuple[list[list[Cell]], list[Note]]:
@@ -122,12 +136,15 @@ def _read_beside(archive: Archive, title: str, parts: Mapping[str, str]) -> tupl
 def _find_parts(archive: Archive) -> dict[str, str]:
     """Return the parts of the sheets by their names."""
     targets = find_targets(archive, _BOOK)
-    sheets = (each for each in archive.read_xml(_BOOK).iter() if each.tag.endswith("}sheet"))
-    parts: dict[str, str] = {}
-    for each in sheets:
-        marks = (value for name, value in each.items() if name.endswith("}id"))
-        parts[each.get("name", "")] = targets.get(next(marks, ""), "")
-    return parts
+    return {name: targets.get(mark, "") for name, mark in _find_sheets(archive)}
+
+
+def _find_sheets(archive: Archive) -> Iterator[tuple[str, str]]:
+    """Yield the names of the sheets, and the ids of their relationships."""
+    for each in archive.read_xml(_BOOK).iter():
+        if each.tag.endswith("}sheet"):
+            marks = (value for name, value in each.items() if name.endswith("}id"))
+            yield each.get("name", ""), next(marks, "")
 
 
 def _find_merged(archive: Archive, part: str) -> dict[tuple[int, int], tuple[int, int]]:

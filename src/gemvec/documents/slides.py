@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gemvec.documents.archive import Archive, find_targets, find_title
-from gemvec.documents.content import Content
+from gemvec.documents.content import MAX_TEXT_BYTES, Content
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.office_drawings import read_drawing
@@ -35,21 +36,28 @@ def read_slides(data: Content) -> tuple[list[str], list[str], str, list[Note]]:
     """
     archive = Archive(data, "a presentation")
     targets = find_targets(archive, _PRESENTATION)
+    length, seen = 0, set[str]()
     texts, names, notes, hidden = list[str](), list[str](), list[Note](), list[str]()
     for number, slide in enumerate(archive.read_xml(_PRESENTATION).iter(f"{_P}sldId"), start=1):
         name = f"slide {number}"
         part = targets.get(slide.get(f"{_R}id", ""), "")
+        if part in seen:  # a slide that is there once more tells nothing more
+            continue
+        seen.update(filter(None, [part]))
         try:
             root = archive.read_xml(part)
             text, is_damaged = _read_slide(archive, part, root)
             texts.append(text)
             names.append(name)
+            length += len(text)
             if is_damaged:
                 reason = f"a chart or diagram on {name} is damaged and left out"
                 notes.append(Note(reason=reason, is_loss=True, place=name))
             hidden += [str(number)] if root.get("show") in _FALSE else []
         except UnreadableDocument:
             notes.append(Note(reason=f"{name} is missing or damaged, and left out", is_loss=True, place=name))
+        if length > MAX_TEXT_BYTES:  # many slides may share one long chart
+            raise UnreadableDocument(f"its slides have more than {MAX_TEXT_BYTES:,} characters; split it")
     if not texts:
         raise UnreadableDocument("none of its slides can be read" if notes else "it has no slides")
     return texts, names, find_title(archive, "docProps/core.xml"), [*notes, *note_hidden(hidden)]
@@ -66,19 +74,23 @@ def _read_slide(archive: Archive, name: str, root: Element) -> tuple[str, bool]:
     """Return the text of a slide, and whether a chart or diagram on it is damaged."""
     title, parts, targets = "", list[str](), find_targets(archive, name)
     is_damaged = False
+    drawn: set[str] = set()
     for shape in _find_shapes(root):
         kind = _get_kind(shape)
+        text = _read_shape(shape)
         try:
-            text = _read_shape(shape) or read_drawing(archive, shape, targets)
+            words = "" if text else read_drawing(archive, shape, targets)
         except UnreadableDocument:
             is_damaged = True
             continue
+        text = words if words and words not in drawn else text  # many frames may share one long chart
+        drawn.add(words)
         if kind in _TITLES and not title:
             title = " ".join(text.split())
         elif text and kind not in _FURNITURE:
             parts.append(text)
-    notes = [part for part in targets.values() if "/notesSlides/" in part]
-    spoken = [_read_notes(archive, part) for part in notes]
+    notes = [part for part in dict.fromkeys(targets.values()) if "/notesSlides/" in part]
+    spoken = [archive.make_once(part, partial(_read_notes, archive, part)) for part in notes]
     return "\n\n".join([*([f"## {title}"] if title else []), *parts, *(each for each in spoken if each)]), is_damaged
 
 
