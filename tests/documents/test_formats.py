@@ -148,6 +148,7 @@ def test_formulas_of_word_are_spelled():
             "<w:r><w:ruby><w:rubyPr/><w:rt>RUN(さえぎ)</w:rt><w:rubyBase>RUN(遮)</w:rubyBase></w:ruby></w:r>RUN(られて)",
             "遮られて",
         ),
+        ("RUN(One)<w:r><w:cr/></w:r>RUN(two)", "One\ntwo"),
         ('RUN(See )<w:hyperlink r:id="rId999" w:history="1">RUN(the page)</w:hyperlink>RUN(.)', "See the page."),
     ],
 )

@@ -1191,6 +1191,7 @@ def test_bytes_that_are_no_text_are_refused(data):
         ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth"),
         ("\u200fright\u200e \u202bto\u202c \u2068left\u2069", "right to left"),
         ("x² + ½ and 10\u00a0€", "x² + ½ and 10 €"),
+        ("e\u2010mail, no\u2011one \u2013 but", "e-mail, no-one \u2013 but"),
         ("\U0001d41b\U0001d428\U0001d425\U0001d41d", "bold"),
     ],
 )

@@ -50,6 +50,7 @@ _USUAL_SHARE, _ZERO_SHARE = 0.95, 0.6
 _FOLDED_KINDS = frozenset({"wide", "narrow", "font", "initial", "medial", "final", "isolated", "square", "noBreak"})
 # As browsers read these names.
 _AS_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+_HYPHENS = "\u2010\u2011"
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -287,6 +288,8 @@ class _Forms(dict[int, str]):
 
 
 def _fold_character(character: str) -> str:
+    if character in _HYPHENS:
+        return "-"
     kind, _, _ = unicodedata.decomposition(character).removeprefix("<").partition(">")
     folded = unicodedata.normalize("NFKC", character)
     if kind in _FOLDED_KINDS or (kind == "compat" and folded.isalnum()):

@@ -60,7 +60,7 @@ def open_markup(text: bytes, targets: Collection[str]) -> bytes:
         text = _RUBY.sub(b"", _READING.sub(b"", text))
     if b"<w:vanish" in text:
         text = _RUN.sub(_read_run, text)
-    text = _AROUND.sub(b"", text)
+    text = _AROUND.sub(b"", text).replace(b"<w:cr/>", b"<w:br/>")
     known = frozenset(each.encode() for each in targets)
     return _LINK.sub(lambda found: found[0] if found["id"] in known else found["start"], text)
 
