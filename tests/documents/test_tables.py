@@ -207,3 +207,17 @@ def test_a_table_of_one_column_without_a_header_is_a_frame_around_text():
     page = "<table><tbody><tr><td><p>Dear Ada,</p><p>it is sent.</p></td></tr><tr><td>Bye</td></tr></tbody></table>"
     assert read("a.html", page) == "Dear Ada,\n\nit is sent.\n\nBye"
     assert read("a.html", "<table><tr><th>Host</th></tr><tr><td>p1</td></tr></table>").startswith("| Host |")
+
+
+def test_lines_above_the_table_of_a_sheet_are_not_its_header():
+    book = openpyxl.Workbook()
+    for row in (["Report of 2024"], [None, "made on Monday"], [], ["Name", "Price"], ["Tea", 3]):
+        book.active.append(row)
+    table = "Report of 2024\n\nmade on Monday\n\n| Name | Price |\n| --- | --- |\n| Tea | 3 |"
+    assert table in read("a.xlsx", saved(book))
+    book.active.merge_cells("D8:E9")
+    assert table in read("a.xlsx", saved(book))
+    names = openpyxl.Workbook()
+    for name in ("Ada", "Grace"):
+        names.active.append([name])
+    assert "| Ada |\n| --- |\n| Grace |" in read("a.xlsx", saved(names))

@@ -20,6 +20,8 @@ from gemvec.errors import MissingDependency
 
 # More cells are not for reading; they would take minutes.
 MAX_CELLS = 1_000_000
+# More rows with one cell are a list, and not lines above a table.
+_MAX_LINES_ABOVE = 20
 _SHOWN_NAMES = 5
 # Formats of dates that a file names by these numbers only.
 _DATE_FORMATS = frozenset({*range(27, 32), 36, *range(50, 55), 57, 58})
@@ -195,13 +197,30 @@ def _read_rows(sheet: Any, merged: _Merged, most: int) -> Iterator[list[Cell]]:
 
 
 def write_sheet(rows: list[list[Cell]], *, is_merged: bool) -> str:
-    """Return the rows of a sheet as a table of Markdown."""
+    """Return the rows of a sheet as a table of Markdown, below the lines that stand above its header."""
+    above = _count_lines_above(rows)
+    lines = [" ".join(cell.text.split()) for row in rows[:above] for cell in row if cell.text]
+    return "\n\n".join([*lines, _write_table(rows[above:], is_merged=is_merged)])
+
+
+def _write_table(rows: list[list[Cell]], *, is_merged: bool) -> str:
     if is_merged:
         return write_table(rows)
     # Most sheets, and all large ones that programs write, need no places of cells, which take much memory.
     width = max(map(len, rows), default=0)
     texts = [[cell.text for cell in row] for row in rows]
     return write_rows([row + [""] * (width - len(row)) for row in texts[:1]] + texts[1:])
+
+
+def _count_lines_above(rows: Sequence[Sequence[Cell]]) -> int:
+    """Return how many rows with one cell stand above the first one with more: the title of the table, and its date."""
+    for place, row in enumerate(rows[:_MAX_LINES_ABOVE]):
+        filled = [cell for cell in row if cell.text]
+        if len(filled) > 1:
+            return place
+        if any(cell.rows > 1 for cell in row):
+            break
+    return 0
 
 
 def _format(cell: Any) -> str:
