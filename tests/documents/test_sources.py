@@ -104,6 +104,28 @@ def test_a_file_that_vanishes_meanwhile_is_reported(tree):
 
 
 @pytest.mark.parametrize(
+    ("data", "title", "text"),
+    [
+        (
+            b"<!-- made --><!DOCTYPE html><title>A page</title><nav>Menu</nav><p>Its <b>words</b>.",
+            "A page",
+            "Its **words**.",
+        ),
+        (b"---\ntitle: A note\n---\nIts <b>words</b>.\n", "A note", "Its words."),
+        (b"Just text.", "", "Just text."),
+    ],
+)
+def test_standard_input_is_read_as_what_it_is(data, title, text):
+    (found,) = Sources(["-"], standard_input=io.BytesIO(data))
+    assert (found.title, found.text.strip(), found.source) == (title, text, "standard input")
+
+
+def test_a_pdf_that_cannot_be_read_may_come_from_standard_input():
+    (found,) = Sources(["-"], standard_input=io.BytesIO(b"%PDF-1.4 and no more"))
+    assert "not a readable PDF" in found.reason
+
+
+@pytest.mark.parametrize(
     ("data", "expected"),
     [(b"Just text.", ["standard input"]), (b'{"id": 5, "text": "x"}\n{"text": ""}\n', ["standard input#5", ""])],
 )

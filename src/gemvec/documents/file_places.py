@@ -5,21 +5,26 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 from gemvec.documents.document import BadDocument, Document, UnreadDocument, explain_unread
 from gemvec.documents.place import Found, make_document, refuse_pointer
-from gemvec.documents.readers import Reader, decode, find_reader, open_file
+from gemvec.documents.readers import Reader, find_reader, open_file
 from gemvec.documents.records import RECORD_SUFFIXES, RecordFields, read_json_lines, read_records
 from gemvec.documents.scope import STANDARD_INPUT_NAME
 from gemvec.documents.text import UnreadableDocument
 
-_POINTER_BYTES = 200
+_POINTER_BYTES, _LOOK_BYTES = 200, 1_000
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*>\s*+)?(?:<!--.*?-->\s*+)?<(?:!doctype\s+html|html)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ def _parse_equal(place: FilePlace, content: str) -> Document | BadDocument | Non
 class StandardInput:
     """What comes from standard input: JSON Lines if its first line is a JSON object, otherwise one document.
 
+    That is a PDF, a web page, or Markdown.
+
     Attributes:
         stream: what to read; the standard input of the process when None.
     """
@@ -123,8 +130,15 @@ class StandardInput:
         if _is_json_object(data.split(b"\n", 1)[0]):
             yield from read_json_lines(io.BytesIO(data), self.name, fields)
             return
-        text, notes = decode(data)
-        yield Document(id=self.name, text=text, source=self.name, format="markdown", notes=notes)
+        document = make_document(data, find_reader(Path(self.name).with_suffix(_find_suffix(data))), self.name)
+        yield replace(document, title="") if document.title == self.name else document
+
+
+def _find_suffix(data: bytes) -> str:
+    """Return the suffix that a file of these bytes would have."""
+    if data.lstrip()[:_LOOK_BYTES].startswith(b"%PDF-"):
+        return ".pdf"
+    return ".html" if _PAGE.match(data[:_LOOK_BYTES]) else ".md"
 
 
 def _is_json_object(line: bytes) -> bool:
