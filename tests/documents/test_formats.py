@@ -453,6 +453,38 @@ def test_a_chapter_without_a_heading_is_called_what_the_table_of_contents_calls_
             assert made.text == "# The storm\n\nIt rained.\n\n# Two\n\nText of two."
 
 
+def test_a_part_of_several_chapters_is_not_called_as_the_first_of_them(read):
+    links = "".join(f'<a href="one.xhtml#c{number}">Chapter {number}</a>' for number in (1, 2))
+    items = '<item id="n" href="toc.xhtml" properties="nav"/></manifest>'
+    parts = {
+        "OPS/book.opf": PACKAGE.replace("</manifest>", items),
+        "OPS/one.xhtml": "<p id='c1'>It rained.</p><p id='c2'>It snowed.</p>",
+        "OPS/toc.xhtml": f'<html xmlns="http://www.w3.org/1999/xhtml"><body><nav>{links}</nav></body></html>',
+    }
+    assert read("a.epub", make_epub(**parts)).text == "It rained.\n\nIt snowed.\n\n# Two\n\nText of two."
+    named = parts["OPS/toc.xhtml"].replace("</nav>", '<a href="one.xhtml">Weather</a></nav>')
+    assert read("a.epub", make_epub(**parts | {"OPS/toc.xhtml": named})).text.startswith("# Weather\n\nIt rained.")
+
+
+def test_each_part_of_a_book_is_read_once(read):
+    depth = 20_000
+    toc = f"<html><body>{'<nav><a>' * depth}Contents{'</a></nav>' * depth}</body></html>"
+    items, again = '<item id="n" href="toc.xhtml" properties="nav"/>' * 1_000, '<itemref idref="a"/>' * 10_000
+    package = PACKAGE.replace("</manifest>", f"{items}</manifest>").replace("</spine>", f"{again}</spine>")
+    start = time.process_time()
+    made = read("a.epub", make_epub(**{"OPS/book.opf": package, "OPS/toc.xhtml": toc}))
+    assert made.text == "# One\n\nText of one.\n\n# Two\n\nText of two."
+    assert time.process_time() - start < 5
+
+
+def test_many_links_of_a_book_that_lead_nowhere_take_no_time(read):
+    links = "".join(f'<item id="i{number}" href="{number}"/>' for number in range(60_000))
+    package = PACKAGE.replace("</manifest>", f"{links}</manifest>")
+    start = time.process_time()
+    read("a.epub", make_epub(**{"OPS/book.opf": package}, **{f"{number}.txt": "" for number in range(15_000)}))
+    assert time.process_time() - start < 10
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -83,35 +83,49 @@ def _find_locked(archive: Archive) -> set[str]:
 
 
 def _find_labels(archive: Archive, items: Iterable[Element], places: Mapping[str, str]) -> dict[str, str]:
-    """Return what the table of contents calls each part; nothing if it cannot be read."""
-    labels = dict[str, str]()
-    for item in items:
-        name = places[item.get("id", "")]
+    """Return what the table of contents calls each part; nothing if it cannot be read.
+
+    A link into a part names all of it only if no other one leads there.
+    """
+    labels, inner = dict[str, str](), dict[str, dict[str, str]]()
+    menus = {places[item.get("id", "")]: item for item in items if item.get("media-type") == _NCX or _is_nav(item)}
+    for name, item in menus.items():
         try:
             if item.get("media-type") == _NCX:
                 found = list(_read_ncx(archive.read_xml(name)))
-            elif "nav" in item.get("properties", "").split():
-                found = list(_read_nav(archive.read_xml(name)))
             else:
-                continue
+                found = list(_read_nav(archive.read_xml(name)))
         except UnreadableDocument:
             continue
-        for address, label in found:
-            labels.setdefault(_find_place(archive, name, address), " ".join("".join(label.itertext()).split()))
-    return labels
+        for address, said in found:
+            place, label = _find_place(archive, name, address), " ".join(said.split())
+            mark = address.partition("#")[2]
+            (inner.setdefault(place, {}) if mark else labels).setdefault(mark or place, label)
+    return {place: label for place, marks in inner.items() if len(marks) == 1 for label in marks.values()} | labels
 
 
-def _read_ncx(root: Element) -> Iterator[tuple[str, Element]]:
+def _is_nav(item: Element) -> bool:
+    return "nav" in item.get("properties", "").split()
+
+
+def _read_ncx(root: Element) -> Iterator[tuple[str, str]]:
     for point in root.findall(".//{*}navPoint"):
-        link, label = point.find("{*}content"), point.find("{*}navLabel")
-        if link is not None and label is not None:
-            yield link.get("src", ""), label
+        link = point.find("{*}content")
+        if link is not None:
+            yield link.get("src", ""), point.findtext("{*}navLabel/{*}text") or ""
 
 
-def _read_nav(root: Element) -> Iterator[tuple[str, Element]]:
-    for menu in root.findall(".//{*}nav"):
-        if menu.get(_TYPE, "toc") == "toc":
-            yield from ((link.get("href", ""), link) for link in menu.findall(".//{*}a"))
+def _read_nav(root: Element) -> Iterator[tuple[str, str]]:
+    waiting = [(root, False)]
+    while waiting:  # each element once, however they are nested
+        element, is_toc = waiting.pop()
+        name = element.tag.rpartition("}")[2]
+        if name == "nav":
+            is_toc = element.get(_TYPE, "toc") == "toc"
+        elif name == "a" and is_toc:
+            yield element.get("href", ""), "".join(element.itertext())
+            continue
+        waiting += [(each, is_toc) for each in reversed(element)]
 
 
 def _add_heading(text: str, label: str) -> str:
