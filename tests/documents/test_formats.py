@@ -68,6 +68,28 @@ def make_pptx():
     return saved(presentation)
 
 
+def test_formulas_of_slides_are_read_and_shapes_in_two_forms_once(read):
+    names = {
+        "a": "http://schemas.openxmlformats.org/drawingml/2006/main",
+        "a14": "http://schemas.microsoft.com/office/drawing/2010/main",
+        "m": "http://schemas.openxmlformats.org/officeDocument/2006/math",
+        "mc": "http://schemas.openxmlformats.org/markup-compatibility/2006",
+        "p": "http://schemas.openxmlformats.org/presentationml/2006/main",
+    }
+    spaces = " ".join(f'xmlns:{name}="{address}"' for name, address in names.items())
+    shape = "<p:sp><p:nvSpPr><p:nvPr/></p:nvSpPr><p:txBody>{}</p:txBody></p:sp>"
+    power = "<m:sSup><m:e><m:r><m:t>r</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup>"
+    formula = f"<a:p><a:r><a:t>Area </a:t></a:r><a14:m><m:oMath>{power}</m:oMath></a14:m></a:p>"
+    both = (
+        f"<mc:AlternateContent {spaces}><mc:Choice Requires='a14'>{shape.format(formula)}</mc:Choice>"
+        f"<mc:Fallback>{shape.format('<a:p><a:r><a:t>Area r2</a:t></a:r></a:p>')}</mc:Fallback></mc:AlternateContent>"
+    )
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[6])
+    slide.shapes._spTree.append(parse_xml(both))
+    assert read("a.pptx", saved(presentation)).text == "Area r^2"
+
+
 def make_xlsx():
     book = openpyxl.Workbook()
     sheet = book.active

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+# Text, also in formulas, and what is written in place of other elements there.
+_TEXTS = frozenset({f"{_A}t", f"{_M}t"})
+_SIGNS = {f"{_A}br": " ", f"{_M}den": "/", f"{_M}sup": "^", f"{_M}sub": "_"}
+_READ = _TEXTS | _SIGNS.keys()
 _TITLES = frozenset({"title", "ctrTitle"})
 # Placeholders that repeat on every slide.
 _FURNITURE = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
@@ -100,7 +106,13 @@ def _read_notes(archive: Archive, name: str) -> str:
 
 
 def _find_shapes(root: Element) -> list[Element]:
-    return [each for each in root.iter() if each.tag in {f"{_P}sp", f"{_P}graphicFrame"}]
+    """Return the shapes on a slide; of one in two forms only that for newer programs, if it has text."""
+    older: set[Element] = set()
+    for both in root.iter(f"{_MC}AlternateContent"):
+        newer = both.find(f"{_MC}Choice")
+        if newer is not None and any((each.text or "").strip() for each in newer.iter() if each.tag in _TEXTS):
+            older.update(each for form in both.findall(f"{_MC}Fallback") for each in form.iter())
+    return [each for each in root.iter() if each.tag in {f"{_P}sp", f"{_P}graphicFrame"} and each not in older]
 
 
 def _get_kind(shape: Element) -> str:
@@ -127,8 +139,7 @@ def _read_paragraphs(element: Element, joint: str) -> str:
     """Return the paragraphs of a shape; those that are indented as items of a list."""
     lines: list[str] = []
     for paragraph in element.iter(f"{_A}p"):
-        runs = (each for each in paragraph.iter() if each.tag in {f"{_A}t", f"{_A}br"})
-        text = "".join((each.text or "") if each.tag == f"{_A}t" else " " for each in runs)
+        text = "".join(_SIGNS.get(each.tag) or (each.text or "") for each in paragraph.iter() if each.tag in _READ)
         properties = paragraph.find(f"{_A}pPr")
         level = properties.get("lvl", "0") if properties is not None else "0"
         if text.strip():
