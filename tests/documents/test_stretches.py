@@ -19,6 +19,9 @@ PARTS = [
     "\nText\n\n- <pre>\n\nText\n\n# A\n\n  ```\na\n\nb\n  ```\n\nText\n",
     "```\n```js\na\n\nb\n```\n\n~~~\n~~~~ js\n\na\n~~~~\n\nText\n",
     "Text\n\n~~~~\n```\n\nopen to the end\n",
+    "- a\n- b\n  goes on\n  - in it\n\n- ```\n- d\n* another\n* list\n* * *\n- - e\n- f\n\nText\n- g\n- h\n",
+    "1. a\n2. b\n   <div>\n3. c\n  <div>\n4. no item\n\n5) d\n6) e\n- f\n7) no item\n\n<div>\n- no\n- item\n",
+    "- a\n- b\n\n ```\n- no item\n- nor this\n\n- nor\n ```\n\n- c\n- d\n",
 ]
 TEXTS = [*PARTS, "\n".join(PARTS), "\n\n".join([*PARTS[:-1], *PARTS]), "no newline at the end\n\nb"]
 TEXTS += [TEXTS[-2].replace("\n", end) for end in ("\r\n", "\r")] + [TEXTS[-2].replace("a\n\nb", "a\n\rb\r\n\r")]
@@ -33,8 +36,17 @@ def test_stretches_have_the_blocks_of_the_whole(text, characters, find, monkeypa
     assert list(find(text)) == whole
 
 
-@pytest.mark.parametrize("text", [TABLE * 3, "# A\n\nText.\n\n" * 200, "Text.\n\n" * 200])
-def test_long_tables_sections_and_paragraphs_are_cut(text, monkeypatch):
+@pytest.mark.parametrize(
+    "text",
+    [
+        TABLE * 3,
+        "# A\n\nText.\n\n" * 200,
+        "Text.\n\n" * 200,
+        "- Item.\n" * 200,
+        "1. An item\n   goes on.\n   - in it\n" * 90,
+    ],
+)
+def test_long_tables_sections_paragraphs_and_lists_are_cut(text, monkeypatch):
     monkeypatch.setattr(stretches, "STRETCH_CHARACTERS", 300)
     found = list(stretches.cut_stretches(text))
     assert max(len(each.text) for each in found) < 400

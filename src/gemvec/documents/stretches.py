@@ -2,7 +2,7 @@
 
 markdown-it makes several objects for each line and each cell, together about fifty times as many bytes as the text has.
 A stretch ends only where a parser that starts there sees the same blocks: before a heading or a paragraph below a blank
-line, or between two rows of a table, whose header the next stretch repeats.
+line, between two items of a list, or between two rows of a table, whose header the next stretch repeats.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _HTML = re.compile(
 )
 _HTML_ENDS = {"raw": "</(?:script|pre|style|textarea)>", "note": "-->", "data": r"\]\]>", "type": ">", None: r"\?>"}
 _LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+# An item of a list that is not in another one; not a rule of stars or hyphens.
+_OUTER_ITEM = re.compile(r"(?:(?P<bullet>[-*+])|\d{1,9}(?P<point>[.)])) {1,4}(?P<text>[^\s*_-])")
 _NEW_BLOCK = re.compile(r"#{1,6}[ \t]|[^\W\d_]")
 _TABLE_RULE = re.compile(r"\|(?:[ \t]*:?-+:?[ \t]*\|)+[ \t]*\n?")
 _BAR = re.compile(r"(?<!\\)\|")
@@ -81,12 +83,17 @@ class _Scan:
         self.header_text = ""
         self._end: re.Pattern[str] | None = None  # of the code or HTML that the last line is in
         self._is_list = False
+        self._item = ""  # the mark of the items of the list that the last line is in; empty if it may be in none
+        self._indent = 1  # of the text of such an item
+        self._is_doubtful = False  # whether code or HTML may have begun in a list, or below it
         self._above = "\n"
 
     def read(self, number: int, line: str) -> bool:
         """Read the next line; return whether a stretch may begin with it."""
         above, self._above = self._above, line
+        is_item = self._begins_item(above, line)
         if self._end:
+            self._item = ""
             self._end = None if self._end.search(line) else self._end
             return False
         self._is_list = self._goes_on_in_list(above, line)
@@ -95,7 +102,18 @@ class _Scan:
             return number > self.header[1]
         self.header = (number - 1, number + 1) if _is_table_rule(above, line) else None
         self.header_text = above + line if self.header else ""
-        return not above.strip() and _NEW_BLOCK.match(line) is not None
+        return is_item or (not above.strip() and _NEW_BLOCK.match(line) is not None)
+
+    def _begins_item(self, above: str, line: str) -> bool:
+        """Whether an item of a list begins with a line, and not lines of HTML or of a paragraph that look like one."""
+        rest = line.lstrip()
+        if not rest or line.startswith(" " * self._indent):  # a blank line, or one of the item above
+            return False
+        item = _OUTER_ITEM.match(line)
+        mark = (item["bullet"] or item["point"]) if item else ""
+        self._item = mark if not self._is_doubtful and (not above.strip() or mark == self._item) else ""
+        self._indent = item.start("text") if item and self._item else 1
+        return bool(self._item)
 
     def _goes_on_in_list(self, above: str, line: str) -> bool:
         is_outside = line.strip() and not line[0].isspace() and (not above.strip() or line.startswith(("#", "`", "~")))
@@ -104,6 +122,7 @@ class _Scan:
     def _find_end(self, line: str) -> re.Pattern[str] | None:
         """Return what ends the code or HTML that begins in a line; None if nothing does, or the end of a list may."""
         if self._is_list and line[0].isspace():
+            self._is_doubtful |= line.lstrip().startswith(("`", "~", "<"))
             return None
         if fence := _FENCE.match(line):
             mark = fence["mark"]
