@@ -20,7 +20,7 @@ from docx.oxml.ns import nsdecls
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 
-from gemvec.documents import BadDocument, Sources, Splitter
+from gemvec.documents import BadDocument, Sources, Splitter, sheets
 from gemvec.documents.archive import MAX_XML_BYTES
 from gemvec.documents.readers import READERS, find_reader
 from gemvec.documents.text import UnreadableDocument
@@ -1275,6 +1275,15 @@ def test_a_part_of_a_spreadsheet_that_is_several_sheets_is_refused_and_a_shared_
     relations = "xl/worksheets/_rels/sheet1.xml.rels"
     more = multiply(make_sheet_with_drawings(), relations, rb"<Relationship [^>]*drawing[^>]*/>", 20_000)
     assert read("a.xlsx", more).text == read("a.xlsx", make_sheet_with_drawings()).text
+
+
+def test_a_long_text_that_cells_of_many_sheets_share_does_not_fill_the_memory(read, monkeypatch):
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet(), book.create_sheet()):
+        sheet.append(["word" * 1_000])
+    monkeypatch.setattr(sheets, "MAX_TEXT_BYTES", 10_000)
+    with pytest.raises(UnreadableDocument, match="its sheets have more than 10,000 characters"):
+        read("a.xlsx", saved(book))
 
 
 @pytest.mark.parametrize("body", ["<a/>" * 4_000_000, '<a b=""/>' * 1_000_000])

@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
-from gemvec.documents import opendocument, opendocument_sheets
+from gemvec.documents import opendocument
 from gemvec.documents.readers import find_reader
 from gemvec.documents.text import UnreadableDocument
 from office_files import make_archive, make_odt, write_opendocument
@@ -208,9 +209,34 @@ def test_what_is_repeated_very_often_is_read_less_often_and_that_is_said(read, m
         "a cell that is repeated 999,999,999 times is read 1,000 times on its sheet S",
         "a row that is repeated 999,999,999 times is read 1,000 times on its sheet S",
     ]
-    monkeypatch.setattr(opendocument_sheets, "MAX_TEXT_BYTES", 10_000)
+
+
+ROW = row(cell("word" * 10, 'table:number-columns-repeated="100"'))  # 4,000 characters
+CHART = '<draw:page><draw:frame><draw:object xlink:href="./Object 1"/></draw:frame></draw:page>'
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "body"),
+    [
+        ("ods", "spreadsheet", sheet("S", ROW * 3)),
+        ("ods", "spreadsheet", sheet("S", ROW) * 3),
+        ("odt", "text", sheet("S", ROW * 3)),
+        ("odt", "text", sheet("S", ROW) * 3),
+        ("odp", "presentation", f"<draw:page><draw:frame>{sheet('S', ROW)}</draw:frame></draw:page>" * 3),
+    ],
+)
+def test_texts_that_a_small_file_repeats_do_not_fill_the_memory(read, monkeypatch, suffix, kind, body):
+    monkeypatch.setattr(opendocument, "MAX_TEXT_BYTES", 10_000)
     with pytest.raises(UnreadableDocument, match="more than 10,000 characters"):
-        read("a.ods", make_ods(sheet("S", row(cell("word" * 100, often.format("columns"))))))
+        read(f"a.{suffix}", make_archive({"content.xml": write_opendocument(kind, body)}))
+
+
+def test_a_chart_that_many_frames_show_is_read_once(read):
+    chart = f"<chart:chart><chart:title><text:p>A year</text:p></chart:title>{'<a/>' * 100_000}</chart:chart>"
+    start = time.process_time()
+    made = read("a.odp", make_odp(CHART * 100, **{"Object 1/content.xml": write_opendocument("chart", chart)}))
+    assert made.text.strip() == "A year"
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

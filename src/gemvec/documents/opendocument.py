@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from gemvec.documents.archive import BAD_PARTS, MAX_XML_BYTES, Archive, find_title
-from gemvec.documents.content import Content, measure, to_file
+from gemvec.documents.content import MAX_TEXT_BYTES, Content, measure, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
@@ -71,6 +71,7 @@ class OpenDocument:
         self.title = find_title(self._archive, "meta.xml") if self._archive else ""
         self.hidden: set[str] = set()
         self.notes: list[Note] = []
+        self._charts: set[str] = set()  # the parts of those that were read
 
     def elements(self, kept: frozenset[str]) -> Iterator[tuple[Element, bool]]:
         """Yield the elements of the body, and whether they are whole: with all that is below them.
@@ -99,26 +100,29 @@ class OpenDocument:
     def read_chart(self, frame: Element, *, has_names: bool) -> str:
         """Return the titles of a chart that a frame shows, a line for each; empty if it shows none, or a damaged one.
 
+        A part is read for the first frame that shows it; what others show tells nothing more.
+
         Args:
             frame: the element.
             has_names: whether what it shows is named, too.
         """
         lines = list[str]()
-        for shown in frame.iter(f"{DRAW}object"):
-            for chart in self._find_chart(shown).iter(f"{CHART}chart"):
-                titles = (each for each in chart.iter() if each.tag.startswith(CHART) and each.tag.endswith("title"))
-                lines += map(flatten, titles)
-                cells = (
-                    each for each in chart.iter(f"{TABLE}table-cell") if each.get(f"{OFFICE}value-type") == "string"
-                )
-                lines += [", ".join(filter(None, map(flatten, cells)))] if has_names else []
+        for shown in _find_objects(frame):
+            chart = next(self._find_chart(shown).iter(f"{CHART}chart"), None)
+            if chart is None:
+                continue
+            titles = (each for each in chart.iter() if each.tag.startswith(CHART) and each.tag.endswith("title"))
+            lines += map(flatten, titles)
+            cells = (each for each in chart.iter(f"{TABLE}table-cell") if each.get(f"{OFFICE}value-type") == "string")
+            lines += [", ".join(filter(None, map(flatten, cells)))] if has_names else []
         return "\n".join(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
 
     def _find_chart(self, shown: Element) -> Element:
         """Return what an object shows: its own part, or in a flat file what is below it."""
         part = f"{shown.get(_LINK, '').removeprefix('./')}/{_PART}"
-        if self._archive is None or part not in self._archive.names:
+        if self._archive is None or part not in self._archive.names or part in self._charts:
             return shown
+        self._charts.add(part)
         try:
             return self._archive.read_xml(part)
         except UnreadableDocument:
@@ -152,6 +156,27 @@ class OpenDocument:
             if is_empty:
                 raise UnreadableDocument(f"it is not {self._kind}: its part {_PART} is not XML") from error
             self.notes.append(Note(reason="it is damaged; what is after the damage is left out", is_loss=True))
+
+
+def refuse_many_characters(count: int) -> None:
+    """Refuse a document whose texts, which a small file may repeat very often, would fill the memory.
+
+    Raises:
+        UnreadableDocument: they have too many characters.
+    """
+    if count > MAX_TEXT_BYTES:
+        raise UnreadableDocument(f"its text has more than {MAX_TEXT_BYTES:,} characters; split it")
+
+
+def _find_objects(element: Element) -> Iterator[Element]:
+    """Yield the objects in an element, but not those in other ones."""
+    waiting = [element]
+    while waiting:
+        each = waiting.pop()
+        if each.tag == f"{DRAW}object":
+            yield each
+        else:
+            waiting += reversed(each)
 
 
 def _may_be_xml(file: IO[bytes]) -> bool:
@@ -196,10 +221,13 @@ def read_odt(data: Content) -> tuple[str, str, list[Note]]:
         UnreadableDocument: it is not one.
     """
     document = OpenDocument(data, "an OpenDocument text", f"{OFFICE}text")
-    parts = list[str]()
+    parts, length = list[str](), 0
     for element, is_whole in document.elements(_BLOCKS | UNREAD):
         if is_whole:
+            before = len(parts)
             write_blocks([element], parts)
+            length += sum(map(len, parts[before:]))
+            refuse_many_characters(length)
     return "\n\n".join(parts), document.title, document.notes
 
 
@@ -238,12 +266,14 @@ def _write_list(element: Element, indent: str) -> list[str]:
 
 def _write_table(table: Element) -> str:
     heads = sum(1 for part in table.iter(f"{TABLE}table-header-rows") for _ in part.iter(f"{TABLE}table-row"))
-    rows, cells = list[list[Cell]](), 0
+    rows, cells, length = list[list[Cell]](), 0, 0
     for row in table.iter(f"{TABLE}table-row"):
         rows.append([cell for each in row.iter(f"{TABLE}table-cell") for cell in _read_cells(each)])
         cells += len(rows[-1])
         if cells > _MAX_CELLS:
             raise UnreadableDocument(f"a table of it has more than {_MAX_CELLS:,} cells; split it")
+        length += sum(len(cell.text) for cell in rows[-1])
+        refuse_many_characters(length)
     return write_table(rows, heads)
 
 

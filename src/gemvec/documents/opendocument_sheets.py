@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gemvec.documents.content import MAX_TEXT_BYTES, Content
+from gemvec.documents.content import Content
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import MAX_SPAN, Cell, read_span
-from gemvec.documents.opendocument import DRAW, OFFICE, TABLE, TEXT, OpenDocument, flatten
+from gemvec.documents.opendocument import DRAW, OFFICE, TABLE, TEXT, OpenDocument, flatten, refuse_many_characters
 from gemvec.documents.sheets import MAX_CELLS, note_hidden, write_sheet
 from gemvec.documents.text import UnreadableDocument
 
@@ -32,9 +32,10 @@ def read_ods(data: Content) -> tuple[list[str], list[str], str, list[Note]]:
     """
     document = OpenDocument(data, "an OpenDocument spreadsheet", f"{OFFICE}spreadsheet")
     texts, names, hidden = list[str](), list[str](), list[str]()
-    left = MAX_CELLS
+    length = 0
     for sheet in _find_sheets(document):
-        left -= sheet.count
+        length += sheet.length
+        refuse_many_characters(length)
         if text := sheet.write():
             texts.append(f"## {sheet.name}\n\n{text}")
             names.append(sheet.name)
@@ -74,6 +75,7 @@ class _Sheet:
         name: of the sheet.
         is_hidden: whether a reader has to ask for it.
         count: its cells.
+        length: their characters.
         notes: what is shortened.
     """
 
@@ -87,7 +89,7 @@ class _Sheet:
         self._rows: list[list[Cell]] = []
         self._beside: list[str] = []
         self._row = 0
-        self._length = 0
+        self.length = 0
         self._is_merged = False
         self._last_covered = 0  # the last row that a cell above it goes over
 
@@ -114,9 +116,8 @@ class _Sheet:
             self._note(f"a row that is repeated {times:,} times is read {read:,} times")
         self._rows += [row] * read
         self.count += len(row) * read
-        self._length += sum(len(cell.text) for cell in row) * read
-        if self._length > MAX_TEXT_BYTES:
-            raise UnreadableDocument(f"its cells have more than {MAX_TEXT_BYTES:,} characters; split it")
+        self.length += sum(len(cell.text) for cell in row) * read
+        refuse_many_characters(self.length)
 
     def _read_row(self, element: Element) -> list[Cell]:
         row: list[Cell] = []

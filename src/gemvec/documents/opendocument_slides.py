@@ -13,6 +13,7 @@ from gemvec.documents.opendocument import (
     PRESENTATION,
     UNREAD,
     OpenDocument,
+    refuse_many_characters,
     write_blocks,
 )
 from gemvec.documents.slides import note_hidden
@@ -33,10 +34,12 @@ def read_odp(data: Content) -> tuple[list[str], list[str], str, list[Note]]:
         UnreadableDocument: it is not a presentation, or has no slides.
     """
     document = OpenDocument(data, "an OpenDocument presentation", f"{OFFICE}presentation")
-    texts, hidden = list[str](), list[str]()
+    texts, hidden, length = list[str](), list[str](), 0
     for element, is_whole in document.elements(frozenset({_SLIDE})):
         if is_whole and element.tag == _SLIDE:
             texts.append(_read_slide(document, element))
+            length += len(texts[-1])
+            refuse_many_characters(length)
             hidden += [str(len(texts))] if element.get(f"{DRAW}style-name") in document.hidden else []
     if not texts:
         raise UnreadableDocument(document.notes[0].reason if document.notes else "it has no slides")

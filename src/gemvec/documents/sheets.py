@@ -53,8 +53,8 @@ def read_sheets(data: Content) -> tuple[list[str], list[str], list[Note]]:
             notes += damage
             beside, damage = _read_beside(archive, sheet.title, parts)
             notes += damage
-            length += sum(map(len, beside))
-            if length > MAX_TEXT_BYTES:  # many sheets may share one long drawing
+            length += sum(map(len, beside)) + sum(len(cell.text) for row in rows for cell in row)
+            if length > MAX_TEXT_BYTES:  # many sheets may share one long drawing or text
                 raise UnreadableDocument(f"its sheets have more than {MAX_TEXT_BYTES:,} characters; split it")
             text = "\n\n".join(filter(None, [write_sheet(rows, is_merged=bool(merged)), *beside]))
             left -= sum(map(len, rows))
