@@ -206,6 +206,25 @@ def test_a_table_whose_rows_have_gaps_begins_with_its_first_row(tmp_path):
     assert [each.text for each in found] == ["One pump", "Two pumps"]
 
 
+def test_fields_are_named_in_upper_or_lower_case(tmp_path):
+    (tmp_path / "a.csv").write_text("Key,Question,Answer,Name\n7,Why?,So.,First\n")
+    (found,) = read(tmp_path / "a.csv", RecordFields(joined_text=("question", "ANSWER"), id=("KEY",), title=("name",)))
+    assert (found.id, found.title, found.text, found.metadata) == ("a.csv#7", "First", "Why?\n\nSo.", {"Key": "7"})
+
+
+def test_a_column_that_a_table_does_not_have_is_said(tmp_path):
+    (tmp_path / "a.csv").write_text("question,answer\nWhy?,So.\n")
+    (found,) = read(tmp_path / "a.csv", RecordFields(joined_text=("question", "reply")))
+    assert (found.text, [note.reason for note in found.notes]) == ("Why?", ["it has no column reply"])
+
+
+def test_what_is_noted_about_a_table_is_said_also_if_its_first_row_is_bad(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text,n\nOne,2,3,4\nGröße,1\n".encode("cp1252"))
+    bad, found = read(tmp_path / "a.csv")
+    assert isinstance(bad, BadDocument)
+    assert "its encoding is a guess" in found.notes[0].reason
+
+
 def test_a_malformed_row_costs_that_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,text\n1,good\n2,a, b, c\n3,good too\n")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, AnyStr, cast
 
 from gemvec.documents.content import refuse_large_text
-from gemvec.documents.document import BadDocument, Document, to_json
+from gemvec.documents.document import BadDocument, Document, Note, to_json
 from gemvec.documents.json_values import TOO_MANY_VALUES, BadValue, JsonValues, has_many_values
 from gemvec.documents.mailbox import read_mailbox
 from gemvec.documents.readers import note_guess
@@ -90,9 +90,17 @@ class RecordFields:
         wanted = {name.lower() for name in self.joined_text or self.text}
         return any(name.lower() in wanted for name in names)
 
+    def note_missing(self, columns: Iterable[str]) -> tuple[Note, ...]:
+        """Return a note about columns of the text that a table does not have, beside those that it has."""
+        known = {name.lower() for name in columns}
+        missing = [name for name in self.joined_text if name.lower() not in known]
+        if not missing or len(missing) == len(self.joined_text):  # without any, each row says so
+            return ()
+        return (Note(reason=f"it has no column {' or '.join(missing)}"),)
+
     def _find_text(self, record: Mapping[str, Any]) -> list[str]:
         if self.joined_text:
-            return [name for name in self.joined_text if record.get(name) not in (None, "")]
+            return list(dict.fromkeys(found for name in self.joined_text if (found := _first(record, (name,)))))
         found = _first(record, self.text)
         return [found] if found else []
 
@@ -250,13 +258,14 @@ def _cut_lines(file: IO[AnyStr], end: AnyStr) -> Iterator[tuple[AnyStr | None, i
 def _read_table(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
     with path.open("rb") as file:
         table = open_table(file, fields.names_text, is_tab_separated=path.suffix.lower() == ".tsv")
+        notes = (*table.notes, *fields.note_missing(table.names))
         if table.text_names and not fields.joined_text:
             fields = replace(fields, joined_text=table.text_names)
         try:
             for number, row in enumerate(table.rows(), start=1):
                 found = _read_row(row, source=source, place=f"row {number}", fields=fields)
-                if number == 1 and isinstance(found, Document):
-                    found = replace(found, notes=table.notes)
+                if notes and isinstance(found, Document):
+                    found, notes = replace(found, notes=notes), ()
                 yield replace(found, read_bytes=file.tell())
         finally:
             table.text.detach()
@@ -305,7 +314,7 @@ def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     found = next((name for name in names if record.get(name) not in (None, "")), None)
     if found is None:
         lower = {name.lower(): name for name in record if record[name] not in (None, "")}
-        found = next((lower[name] for name in names if name in lower), None)
+        found = next((lower[name.lower()] for name in names if name.lower() in lower), None)
     return found
 
 
