@@ -225,6 +225,14 @@ def test_what_is_noted_about_a_table_is_said_also_if_its_first_row_is_bad(tmp_pa
     assert "its encoding is a guess" in found.notes[0].reason
 
 
+def test_text_that_a_parquet_file_keeps_as_bytes_is_text(tmp_path):
+    columns = {"text": pa.array(["Größe".encode(), b"\xff\xfe\xfd"], pa.binary()), "n": [b"a", b"b"]}
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found, bad = read(tmp_path / "a.parquet")
+    assert (found.text, found.metadata) == ("Größe", {"n": "a"})
+    assert bad.reason == "its field 'text' is not text"
+
+
 def test_a_malformed_row_costs_that_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,text\n1,good\n2,a, b, c\n3,good too\n")

@@ -63,6 +63,7 @@ class RecordFields:
 
         Its id is `source#id`; without an id, a hash of the record is used, so that it stays the same when lines move.
         """
+        record = {name: _decode(value) if isinstance(value, bytes) else value for name, value in record.items()}
         id_field, title_field = _first(record, self.id), _first(record, self.title)
         text_fields = self._find_text(record)
         document_id = f"{source}#{record[id_field]}" if id_field and not _is_nested(record[id_field]) else ""
@@ -89,14 +90,6 @@ class RecordFields:
         """Whether `names` contains a field of the text."""
         wanted = {name.lower() for name in self.joined_text or self.text}
         return any(name.lower() in wanted for name in names)
-
-    def note_missing(self, columns: Iterable[str]) -> tuple[Note, ...]:
-        """Return a note about columns of the text that a table does not have, beside those that it has."""
-        known = {name.lower() for name in columns}
-        missing = [name for name in self.joined_text if name.lower() not in known]
-        if not missing or len(missing) == len(self.joined_text):  # without any, each row says so
-            return ()
-        return (Note(reason=f"it has no column {' or '.join(missing)}"),)
 
     def _find_text(self, record: Mapping[str, Any]) -> list[str]:
         if self.joined_text:
@@ -258,7 +251,7 @@ def _cut_lines(file: IO[AnyStr], end: AnyStr) -> Iterator[tuple[AnyStr | None, i
 def _read_table(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
     with path.open("rb") as file:
         table = open_table(file, fields.names_text, is_tab_separated=path.suffix.lower() == ".tsv")
-        notes = (*table.notes, *fields.note_missing(table.names))
+        notes = (*table.notes, *_note_missing(fields, table.names))
         if table.text_names and not fields.joined_text:
             fields = replace(fields, joined_text=table.text_names)
         try:
@@ -269,6 +262,15 @@ def _read_table(path: Path, source: str, fields: RecordFields) -> Iterator[Docum
                 yield replace(found, read_bytes=file.tell())
         finally:
             table.text.detach()
+
+
+def _note_missing(fields: RecordFields, columns: Iterable[str]) -> tuple[Note, ...]:
+    """Return a note about columns of the text that a table does not have, beside those that it has."""
+    known = {name.lower() for name in columns}
+    missing = [name for name in fields.joined_text if name.lower() not in known]
+    if not missing or len(missing) == len(fields.joined_text):  # without any, each row says so
+        return ()
+    return (Note(reason=f"it has no column {' or '.join(missing)}"),)
 
 
 def _read_row(row: TableRow, *, source: str, place: str, fields: RecordFields) -> Document | BadDocument:
@@ -319,7 +321,15 @@ def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def _is_nested(value: Any) -> bool:
-    return isinstance(value, list | dict)
+    return isinstance(value, list | dict | bytes)
+
+
+def _decode(value: bytes) -> str | bytes:
+    """Return text that a program has stored as bytes; other bytes as they are."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _hash(record: Mapping[str, Any]) -> str:
