@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gemvec.documents import opendocument
+from gemvec.documents import content, opendocument
 from gemvec.documents.readers import find_reader
 from gemvec.documents.text import UnreadableDocument
 from office_files import make_archive, make_odt, write_opendocument
@@ -226,7 +226,7 @@ CHART = '<draw:page><draw:frame><draw:object xlink:href="./Object 1"/></draw:fra
     ],
 )
 def test_texts_that_a_small_file_repeats_do_not_fill_the_memory(read, monkeypatch, suffix, kind, body):
-    monkeypatch.setattr(opendocument, "MAX_TEXT_BYTES", 10_000)
+    monkeypatch.setattr(content, "MAX_TEXT_BYTES", 10_000)
     with pytest.raises(UnreadableDocument, match="more than 10,000 characters"):
         read(f"a.{suffix}", make_archive({"content.xml": write_opendocument(kind, body)}))
 

@@ -16,6 +16,7 @@ from pypdf.generic import (
     TextStringObject,
 )
 
+from gemvec.documents import content
 from gemvec.documents.asciidoc import asciidoc_to_markdown
 from gemvec.documents.blocks import find_blocks
 from gemvec.documents.html import read_page
@@ -948,6 +949,14 @@ def test_what_people_have_written_into_a_pdf_is_read():
     assert read.text == "Application\nLast name: Lovelace\nTwo\nlines\nApproved.\n\nSecond page"
     assert read.text[read.page_starts[1] :] == "Second page"
     assert not read.notes
+
+
+def test_a_text_that_pages_or_fields_of_a_pdf_share_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(content, "MAX_TEXT_BYTES", 10_000)
+    notes = [("/FreeText", {"/Contents": "word" * 1_000})] * 3
+    for data in (make_pdf(*["word" * 1_000] * 3), write_on(make_pdf("First page"), *notes)):
+        with pytest.raises(UnreadableDocument, match="more than 10,000 characters"):
+            read_pdf(data)
 
 
 def test_a_page_with_nothing_but_what_people_wrote_is_not_empty():

@@ -63,6 +63,16 @@ def refuse_large_text(text: str) -> str:
     return text
 
 
+def refuse_many_characters(count: int) -> None:
+    """Refuse a document whose texts, which a small file may repeat very often, would fill the memory.
+
+    Raises:
+        UnreadableDocument: they have too many characters.
+    """
+    if count > MAX_TEXT_BYTES:
+        raise UnreadableDocument(f"its text has more than {MAX_TEXT_BYTES:,} characters; split it")
+
+
 def _refuse(said: str, text: str, most: int) -> None:
     size = sys.getsizeof(text)
     if size > most:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from gemvec.documents.archive import BAD_PARTS, MAX_XML_BYTES, Archive, find_title
-from gemvec.documents.content import MAX_TEXT_BYTES, Content, measure, to_file
+from gemvec.documents.content import Content, measure, refuse_many_characters, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import Cell, read_span, write_table
 from gemvec.documents.text import UnreadableDocument
@@ -156,16 +156,6 @@ class OpenDocument:
             if is_empty:
                 raise UnreadableDocument(f"it is not {self._kind}: its part {_PART} is not XML") from error
             self.notes.append(Note(reason="it is damaged; what is after the damage is left out", is_loss=True))
-
-
-def refuse_many_characters(count: int) -> None:
-    """Refuse a document whose texts, which a small file may repeat very often, would fill the memory.
-
-    Raises:
-        UnreadableDocument: they have too many characters.
-    """
-    if count > MAX_TEXT_BYTES:
-        raise UnreadableDocument(f"its text has more than {MAX_TEXT_BYTES:,} characters; split it")
 
 
 def _find_objects(element: Element) -> Iterator[Element]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gemvec.documents.content import Content
+from gemvec.documents.content import Content, refuse_many_characters
 from gemvec.documents.document import Note
 from gemvec.documents.markdown_table import MAX_SPAN, Cell, read_span
-from gemvec.documents.opendocument import DRAW, OFFICE, TABLE, TEXT, OpenDocument, flatten, refuse_many_characters
+from gemvec.documents.opendocument import DRAW, OFFICE, TABLE, TEXT, OpenDocument, flatten
 from gemvec.documents.sheets import MAX_CELLS, note_hidden, write_sheet
 from gemvec.documents.text import UnreadableDocument
 

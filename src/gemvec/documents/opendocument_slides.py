@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gemvec.documents.content import Content
+from gemvec.documents.content import Content, refuse_many_characters
 from gemvec.documents.document import Note
 from gemvec.documents.opendocument import (
     DRAW,
@@ -13,7 +13,6 @@ from gemvec.documents.opendocument import (
     PRESENTATION,
     UNREAD,
     OpenDocument,
-    refuse_many_characters,
     write_blocks,
 )
 from gemvec.documents.slides import note_hidden

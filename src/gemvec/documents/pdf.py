@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
-from gemvec.documents.content import Content, to_file
+from gemvec.documents.content import Content, refuse_many_characters, to_file
 from gemvec.documents.document import Note
 from gemvec.documents.pdf_fields import close_form, is_xfa, open_form, read_written
 from gemvec.documents.text import UnreadableDocument, fold, replace_halves
@@ -47,7 +47,7 @@ def read_pages(data: Content) -> tuple[list[str], str, list[Note]]:
     form = open_form(document)
     try:
         title = choose_title(fold(cast("str", document.get_metadata_value("Title") or "")))
-        read = [_read_page(document, number, form) for number in range(len(document))]
+        read = _read_pages(document, form)
         has_xfa = is_xfa(document)
         attached = document.count_attachments()
     finally:
@@ -105,6 +105,16 @@ def _open(data: Content) -> Any:
         ) from error
 
 
+def _read_pages(document: Any, form: Any) -> list[tuple[str | None, str]]:
+    read, length = list[tuple[str | None, str]](), 0
+    for number in range(len(document)):
+        text, written = _read_page(document, number, form)
+        length += len(text or "") + len(written)
+        refuse_many_characters(length)  # many pages may share one long text or field
+        read.append((text, written))
+    return read
+
+
 def _read_page(document: Any, number: int, form: Any) -> tuple[str | None, str]:
     """Return a page's text, None when it is damaged, and what people have written on it."""
     import pypdfium2
@@ -114,6 +124,8 @@ def _read_page(document: Any, number: int, form: Any) -> tuple[str | None, str]:
         text_page = page.get_textpage()
         text = cast("str", text_page.get_text_range(errors="replace"))
         written = "\n".join(read_written(page, form))
+    except UnreadableDocument:
+        raise
     except (pypdfium2.PdfiumError, ValueError, OSError):
         return None, ""
     text = re.sub(r"\r\n?", "\n", text).replace("\0", "").translate(_ADOBE_FORMS)

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+from gemvec.documents.content import refuse_many_characters
 from gemvec.documents.text import fold
 
 # Flags of PDF: an annotation that is not shown, and a field whose value is not.
@@ -40,8 +41,18 @@ def is_xfa(document: Any) -> bool:
 
 
 def read_written(page: Any, form: Any) -> list[str]:
-    """Return the values of the fields on a page, with the names that readers see, and the texts put on it."""
-    return [text for each in _find_annotations(page) if (text := fold(_read(each, form)))]
+    """Return the values of the fields on a page, with the names that readers see, and the texts put on it.
+
+    Raises:
+        UnreadableDocument: they have too many characters.
+    """
+    texts, length = list[str](), 0
+    for each in _find_annotations(page):
+        if text := fold(_read(each, form)):
+            length += len(text)
+            refuse_many_characters(length)
+            texts.append(text)
+    return texts
 
 
 def _find_annotations(page: Any) -> Iterator[Any]:
