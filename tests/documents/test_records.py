@@ -233,6 +233,11 @@ def test_text_that_a_parquet_file_keeps_as_bytes_is_text(tmp_path):
     assert bad.reason == "its field 'text' is not text"
 
 
+def test_a_record_without_a_text_names_the_fields_that_may_be_it(tmp_path):
+    (bad,) = read(write(tmp_path / "a.jsonl", [{"id": 1, "question": "Why?", "answer": "So.", "tags": ["a"]}]))
+    assert bad.reason.endswith("; it has question, answer (--text-field names the text)")
+
+
 def test_a_malformed_row_costs_that_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,text\n1,good\n2,a, b, c\n3,good too\n")

@@ -21,6 +21,7 @@ from gemvec.documents.mailbox import read_mailbox
 from gemvec.documents.readers import note_guess
 from gemvec.documents.tables import TableRow, open_table
 from gemvec.documents.text import HALVE, SAMPLE_BYTES, UnreadableDocument, find_encoding, fold, is_damaged_utf8
+from gemvec.documents.titles import shorten_title
 from gemvec.errors import MissingDependency
 
 _MARKS = {b"\xff\xfe", b"\xfe\xff"}  # of UTF-16 and of UTF-32, little-endian
@@ -40,6 +41,7 @@ RECORD_SUFFIXES = tuple(suffix for suffixes in RECORD_KINDS for suffix in suffix
 _LOOK_BYTES = 16 * 2**20
 # A longer line of JSON Lines is left out.
 MAX_LINE_BYTES = 32 * 2**20
+_NAMES_SHOWN = 5
 # Rows of a Parquet file read at once, and their bytes if they are long; and how much of a file is read ahead.
 _ROWS_AT_ONCE, _ROWS_BYTES, _READ_AHEAD_BYTES = 1_024, 8 * 2**20, 2**20
 
@@ -100,7 +102,15 @@ class RecordFields:
     def _say_no_text(self, record: Mapping[str, Any]) -> str:
         names = self.joined_text or self.text
         empty = next((name for name in names if name in record), None)
-        return f"its field {empty!r} is empty" if empty else f"it has no field {' or '.join(names)}"
+        if empty:
+            return f"its field {empty!r} is empty"
+        others = [
+            shorten_title(" ".join(name.split()))
+            for name, value in record.items()
+            if isinstance(value, str) and value.strip()
+        ]
+        hint = f"; it has {', '.join(others[:_NAMES_SHOWN])} (--text-field names the text)" if others else ""
+        return f"it has no field {' or '.join(names)}{hint}"
 
 
 def read_records(path: Path, source: str, fields: RecordFields) -> Iterator[Document | BadDocument]:
