@@ -332,7 +332,7 @@ def test_links_to_edit_a_section_are_not_in_its_heading():
 def test_a_power_in_a_link_is_no_number_of_a_footnote():
     page = b"""<h2><a href="#a">Area in m<sup>2</sup></a></h2><p>See <a href="b">10<b><sup>3</sup></b> litres</a>.<a
     href="#n"> <b><sup>4</sup></b></a></p>"""
-    assert read_html(page).text == "## Area in m2\n\nSee 10**3** litres."
+    assert read_html(page).text == "## Area in m²\n\nSee 10**³** litres."
 
 
 @pytest.mark.parametrize("page", ["<h1>" + "<button>ab</button>" * 9_000, "<a>" + "<i></i><sup>1</sup>" * 5_000])
