@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 from gemvec.documents import Document, Sources, content, json_values, records, tables
 from gemvec.documents.records import RecordFields, read_records
+from gemvec.documents.text import UnreadableDocument
 from office_files import make_archive
 
 
@@ -20,6 +21,16 @@ def read(path):
 
 def read_rows(path):
     return list(read_records(path, path.name, RecordFields()))
+
+
+def test_a_text_whose_characters_are_wide_is_refused_before_it_is_in_memory(monkeypatch):
+    monkeypatch.setattr(content, "_PIECE_BYTES", 7)
+    monkeypatch.setattr(content, "MAX_TEXT_BYTES", 400)
+    for text, size in (("\u00e9" * 401, 401), ("\u0434" * 201, 402), ("a" * 100 + "\U0001f600", 404)):
+        with pytest.raises(UnreadableDocument, match=f"{len(text)} characters, which take {size} bytes in memory"):
+            content.refuse_large_utf8(text.encode())
+        content.refuse_large_utf8(text[1:].encode())
+    content.refuse_large_utf8(b"a" * 400 + b"\xe9")  # not UTF-8
 
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "html", "rst", "adoc", "org", "ipynb", "srt", "eml", "mdx"])

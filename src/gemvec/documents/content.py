@@ -5,6 +5,7 @@ A file that is read as a whole is in memory once as bytes, once as text, and aga
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
 from typing import IO
@@ -20,6 +21,9 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_PAGE_BYTES = 96 * 2**20
 # A text in memory: a character takes one byte, two in most scripts, or four if the text has a pictograph.
 MAX_TEXT_BYTES = 48 * 2**20
+_WIDEST_CHARACTER = 4
+# How much is decoded at once to find out how large a text would be.
+_PIECE_BYTES = 2**20
 
 
 def measure(data: Content) -> int:
@@ -73,9 +77,31 @@ def refuse_many_characters(count: int) -> None:
         raise UnreadableDocument(f"its text has more than {MAX_TEXT_BYTES:,} characters; split it")
 
 
+def refuse_large_utf8(data: bytes) -> None:
+    """Refuse UTF-8 whose text would be too large, without having that text in memory.
+
+    Raises:
+        UnreadableDocument: the text would take more than `MAX_TEXT_BYTES` in memory.
+    """
+    if len(data) <= MAX_TEXT_BYTES // _WIDEST_CHARACTER or data.isascii():
+        return
+    decoder, count, widest = codecs.getincrementaldecoder("utf-8")(), 0, 1
+    for start in range(0, len(data), _PIECE_BYTES):
+        try:
+            piece = decoder.decode(data[start : start + _PIECE_BYTES])
+        except UnicodeDecodeError:
+            return
+        count += len(piece)
+        widest = max(widest, (sys.getsizeof(piece + "\0") - sys.getsizeof(piece)) if piece else 1)
+    _refuse_size("its text has", count, count * widest, MAX_TEXT_BYTES)
+
+
 def _refuse(said: str, text: str, most: int) -> None:
-    size = sys.getsizeof(text)
+    _refuse_size(said, len(text), sys.getsizeof(text), most)
+
+
+def _refuse_size(said: str, count: int, size: int, most: int) -> None:
     if size > most:
         raise UnreadableDocument(
-            f"{said} {len(text):,} characters, which take {size:,} bytes in memory, more than {most:,}; split it"
+            f"{said} {count:,} characters, which take {size:,} bytes in memory, more than {most:,}; split it"
         )

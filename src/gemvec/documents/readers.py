@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from gemvec.documents.asciidoc import asciidoc_to_markdown, is_prose
 from gemvec.documents.code_blocks import CodeBlock
-from gemvec.documents.content import Content, measure, refuse_large_file, refuse_large_text
+from gemvec.documents.content import Content, measure, refuse_large_file, refuse_large_text, refuse_large_utf8
 from gemvec.documents.document import DocumentFormat, Note, note_decoding
 from gemvec.documents.epub import read_chapters
 from gemvec.documents.front_matter import split_front_matter
@@ -67,6 +67,7 @@ def decode(data: bytes) -> tuple[str, tuple[Note, ...]]:
     Raises:
         UnreadableDocument: it is not text.
     """
+    refuse_large_utf8(data)
     decoded = decode_text(data)
     return fold(refuse_large_text(decoded.text)), note_decoding(decoded)
 
