@@ -507,6 +507,16 @@ def write_small_documents(path: Path, size: int) -> None:
         length += (folder / f"document-{number}.md").write_text(f"# Note {number}\n\n{text[:180]}\n")
 
 
+def write_page_after_others(path: Path, size: int) -> None:
+    """Write a folder of documents of random words, which no cache has, and a large page that is read after them."""
+    path.mkdir()
+    words, chosen = " ".join(_TEXTS).split(), random.SystemRandom()
+    for number in range(60):
+        texts = (" ".join(chosen.choices(words, k=chosen.randint(5, 200))) for _ in range(60))
+        (path / f"{number:02}.md").write_text("# Notes\n\n" + "\n\n".join(texts))
+    write_page_list(path / "later.html", size)
+
+
 def write_code(path: Path, size: int) -> None:
     """Write a module of many classes with methods."""
 
@@ -568,5 +578,6 @@ CASES = (
     Case(name="PDF, one picture", suffix="pdf", megabytes=300, write=write_pdf_picture),
     Case(name="Python", suffix="py", megabytes=20, write=write_code, options=("--code",)),
     Case(name="a folder of 4,000 documents", suffix="", megabytes=48, write=write_folder),
+    Case(name="a large page after others", suffix="", megabytes=20, write=write_page_after_others),
     Case(name="a folder of 50,000 small documents", suffix="", megabytes=10, write=write_small_documents),
 )
