@@ -335,8 +335,15 @@ def test_a_power_in_a_link_is_no_number_of_a_footnote():
     assert read_html(page).text == "## Area in m²\n\nSee 10**³** litres."
 
 
-@pytest.mark.parametrize("page", ["<h1>" + "<button>ab</button>" * 9_000, "<a>" + "<i></i><sup>1</sup>" * 5_000])
-def test_many_buttons_in_a_heading_and_numbers_in_a_link_take_no_time(page):
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<h1>" + "<button>ab</button>" * 9_000,
+        "<a>" + "<i></i><sup>1</sup>" * 5_000,
+        "<p>" + "a<script type='math/tex'>x</script>" * 8_000,
+    ],
+)
+def test_many_buttons_in_a_heading_formulas_in_a_paragraph_and_numbers_in_a_link_take_no_time(page):
     begin = time.process_time()
     read_html(page.encode())
     assert time.process_time() - begin < 8

@@ -238,10 +238,15 @@ def _drop_unread(page: BeautifulSoup) -> None:
 
 def _write_out_pictures(page: BeautifulSoup) -> None:
     """Put words in place of pictures of them, and of formulas that a program of the page would draw."""
+    from bs4 import Tag
+    from bs4.element import NavigableString
+
     for tag in _find(page, frozenset({"img", "script"})):
         if tag.name == "script" and str(tag.get("type", "")).startswith(_TEX):
-            drawn = tag.find_previous_sibling()
-            if drawn is not None and any(each.startswith("MathJax") for each in _read_classes(drawn)):
+            drawn = tag.previous_sibling
+            if isinstance(drawn, NavigableString) and not drawn.strip():
+                drawn = drawn.previous_sibling
+            if isinstance(drawn, Tag) and any(each.startswith("MathJax") for each in _read_classes(drawn)):
                 drawn["hidden"] = ""
             tag.replace_with(tag.get_text())
         elif tag.name == "img" and tag.get("aria-hidden") != "true" and _read_classes(tag) & _PICTURES_OF_TEXT:
