@@ -2,6 +2,7 @@ import io
 import time
 from collections import Counter
 
+import bs4
 import pypdf
 import pytest
 from hypothesis import given, settings
@@ -347,6 +348,38 @@ def test_many_buttons_in_a_heading_formulas_in_a_paragraph_and_numbers_in_a_link
     begin = time.process_time()
     read_html(page.encode())
     assert time.process_time() - begin < 8
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "<!-- a -->",
+        "<?php a ?>",
+        "<math><mi>x</mi></math>",
+        "<button>a</button>",
+        "<script type='math/tex'>x</script>",
+        "<img class='math' alt='x'>",
+    ],
+)
+def test_what_is_not_read_and_formulas_are_not_looked_for_among_all_that_is_beside_them(monkeypatch, element):
+    looked_at = 0
+    find = bs4.Tag.index
+
+    def count(tag, child):
+        nonlocal looked_at
+        place = find(tag, child)
+        looked_at += place + 1
+        return place
+
+    monkeypatch.setattr(bs4.Tag, "index", count)
+    many = 500
+    text = read_html(f"<p>{f'a{element}' * many}b</p>".encode()).text
+    assert (text.count("a"), text.count("x"), text[-1]) == (many, many if "x" in element else 0, "b")
+    assert looked_at < many
+
+
+def test_a_comment_between_words_leaves_them_as_they_are():
+    assert read_html(b"<p>o<!-- a -->ne<!-- b --> two</p><pre>a <!-- c --> b</pre>").text == "one two\n\n```\na  b\n```"
 
 
 def test_a_heading_in_a_list_is_a_heading():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -215,25 +216,34 @@ def _clean(text: str) -> str:
 
 
 def _drop_unread(page: BeautifulSoup) -> None:
-    from bs4 import CData
-    from bs4.element import PreformattedString
-
-    # Comments, also `<?xml ...?>` and `<?php ...?>`, which browsers take for such.
-    marked = [each for each in page.descendants if isinstance(each, PreformattedString)]
-    for comment in marked:
-        if not isinstance(comment, CData):
-            comment.extract()
     _write_out_pictures(page)
     _open_questions(page)
-    for tag in [each for each in _find(page) if _is_unread(each)]:
-        tag.decompose()
-    for tag in _find(page, _FORMULAS):
-        tag.replace_with(f" {spell_formula(tag)} ")
+    _put([(tag, None) for tag in _find(page) if _is_unread(tag)])
+    _put([(tag, f" {spell_formula(tag)} ") for tag in _find(page, _FORMULAS)])
     for tag in _find(page, _RAISED):
         if (raised := raise_number(text := tag.get_text())) != text:
             tag.string = raised
-    for tag in [each for each in _find(page) if _is_furniture(each)]:
-        tag.decompose()
+    _put([(tag, None) for tag in _find(page) if _is_furniture(tag)])
+
+
+def _put(texts: Sequence[tuple[Tag, str | None]]) -> None:
+    """Put texts in place of elements, or nothing for None.
+
+    An element would be looked for among all that are beside it, so all that are beside each other are replaced at once.
+    """
+    made = {id(tag): text for tag, text in texts}
+    parents = {id(tag.parent): tag.parent for tag, _ in texts}
+    for parent in parents.values():
+        if parent is None:
+            continue
+        for index, child in reversed(list(enumerate(parent.contents))):
+            if id(child) not in made:
+                continue
+            child.extract(index)
+            if (text := made[id(child)]) is None:
+                child.decompose()
+            else:
+                parent.insert(index, text)
 
 
 def _write_out_pictures(page: BeautifulSoup) -> None:
@@ -241,6 +251,7 @@ def _write_out_pictures(page: BeautifulSoup) -> None:
     from bs4 import Tag
     from bs4.element import NavigableString
 
+    made: list[tuple[Tag, str | None]] = []
     for tag in _find(page, frozenset({"img", "script"})):
         if tag.name == "script" and str(tag.get("type", "")).startswith(_TEX):
             drawn = tag.previous_sibling
@@ -248,9 +259,10 @@ def _write_out_pictures(page: BeautifulSoup) -> None:
                 drawn = drawn.previous_sibling
             if isinstance(drawn, Tag) and any(each.startswith("MathJax") for each in _read_classes(drawn)):
                 drawn["hidden"] = ""
-            tag.replace_with(tag.get_text())
+            made.append((tag, tag.get_text()))
         elif tag.name == "img" and tag.get("aria-hidden") != "true" and _read_classes(tag) & _PICTURES_OF_TEXT:
-            tag.replace_with(str(tag.get("alt", "")))
+            made.append((tag, str(tag.get("alt", ""))))
+    _put(made)
 
 
 def _read_classes(tag: Tag) -> set[str]:

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, Tag, XMLParsedAsHTMLWarning
-from bs4.element import NavigableString, PageElement
+from bs4 import BeautifulSoup, CData, MarkupResemblesLocatorWarning, Tag, XMLParsedAsHTMLWarning
+from bs4.element import NavigableString, PageElement, PreformattedString
 
 from gemvec.documents.content import refuse_large_page
 from gemvec.documents.html_tables import is_layout
@@ -136,6 +136,13 @@ class _Page(BeautifulSoup):
         if name == "pre":
             self._is_code, self._skipped = False, []
         super().handle_endtag(name, nsprefix)
+
+    def endData(self, containerClass: type[NavigableString] | None = None) -> None:  # noqa: N802, N803
+        """Add the text so far, unless it is a comment, also `<?xml ...?>` and `<?php ...?>`: browsers show none."""
+        if containerClass and issubclass(containerClass, PreformattedString) and not issubclass(containerClass, CData):
+            self.current_data = []
+        else:
+            super().endData(containerClass)
 
     def _close(self, ended: frozenset[str], bounds: frozenset[str]) -> None:
         for tag in reversed(self.tagStack):
