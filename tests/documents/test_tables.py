@@ -126,6 +126,58 @@ def test_merged_cells_are_written_out_below_their_headers(name):
     assert "\n".join(TABLE) in text.replace("| Both | all sizes |  |", "| Both | all sizes |")
 
 
+def make_tall_xlsx(first, height):
+    """Return a sheet of which a cell goes over all rows, beside names of one and of two columns."""
+    book = openpyxl.Workbook()
+    for row in (first, *[["", f"{number}a", f"{number}b", f"{number}c"] for number in range(1, height)], "wxyz"):
+        book.active.append(list(row))
+    book.active.merge_cells(f"A1:A{height}")
+    book.active.merge_cells("C1:D1")
+    return saved(book)
+
+
+def make_tall_page(first, height):
+    rows = "".join(f"<tr><td>{number}a<td>{number}b<td>{number}c" for number in range(1, height))
+    return f"<table><tr><td rowspan={height}>{first[0]}<td>{first[1]}<td colspan=2>{first[2]}{rows}<tr><td>w</table>"
+
+
+def make_tall_odt(first, height):
+    tall = f'<table:table-cell table:number-rows-spanned="{height}"><text:p>{first[0]}</text:p></table:table-cell>'
+    rows = [
+        f"{tall}{write_cell(first[1])}{write_cell(first[2], 2)}",
+        *("".join(write_cell(f"{number}{letter}") for letter in "abc") for number in range(1, height)),
+        write_cell("w"),
+    ]
+    return make_odt(
+        f"<table:table>{''.join(f'<table:table-row>{row}</table:table-row>' for row in rows)}</table:table>"
+    )
+
+
+def write_cell(text, columns=1):
+    return f'<table:table-cell table:number-columns-spanned="{columns}"><text:p>{text}</text:p></table:table-cell>'
+
+
+TALL = {"a.xlsx": make_tall_xlsx, "a.html": make_tall_page, "a.odt": make_tall_odt}
+
+
+@pytest.mark.parametrize("height", [3, 15])
+@pytest.mark.parametrize("name", TALL)
+def test_a_cell_over_many_rows_does_not_make_a_header_of_the_data_beside_it(name, height):
+    text = read(name, TALL[name](["Part", "Whole", "Area"], height))
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == "| Part | Whole | Area | Area |"
+    assert table[2 : height + 1] == [f"| Part | {number}a | {number}b | {number}c |" for number in range(1, height)]
+
+
+@pytest.mark.parametrize("name", TALL)
+def test_a_header_has_no_more_than_five_rows(name):
+    text = read(name, TALL[name](["Part", "", "Area"], 6))
+    assert "| Part | 1a | 1b | 1c |" in text
+    assert "| Part | 1a 2a 3a 4a | Area 1b 2b 3b 4b | Area 1c 2c 3c 4c |" in read(
+        name, TALL[name](["Part", "", "Area"], 5)
+    )
+
+
 def test_a_long_text_over_several_rows_is_there_once():
     long = "A long remark that is about all of these rows, and is longer than what a row would be called. " * 3
     rows = f"<tr><th>Key<th>Remark<tr><td>1<td rowspan=3>{long}<tr><td>2<tr><td>3"

@@ -91,7 +91,8 @@ def _fill(page: BeautifulSoup, table: Tag) -> None:
     while not heads and titles < len(rows) - 1 and is_title([columns for columns, _ in sizes[titles]]):
         _set_above(page, table, rows[titles], _read(cells[titles][0]))
         titles += 1
-    heads = min(max(heads, count_heads(sizes[titles])), len(rows) - titles)
+    named = [size for size, cell in zip(sizes[titles], cells[titles], strict=True) if _read(cell)]
+    heads = min(max(heads, count_heads(named)), len(rows) - titles)
     body = slice(titles + heads, None)
     for row, found in zip(rows[body], places[body], strict=True):
         _fill_row(page, row, cells, found)

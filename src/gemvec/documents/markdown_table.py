@@ -12,6 +12,8 @@ MAX_SPAN = 1_000
 MAX_REPEATED = 100
 # A table with more cells than these for each one that is written is not a table of texts.
 _MAX_FILLED, _SOME_FILLED = 20, 10_000
+# A cell over more rows than these names a part of a table, and not a column.
+_MAX_HEADS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def write_table(rows: Sequence[Sequence[Cell]], heads: int = 0) -> str:
     while not heads and titles < len(rows) - 1 and is_title([cell.columns for cell in rows[titles]]):
         titles += 1
     rest = rows[titles:]
-    heads = min(heads or count_heads([(cell.columns, cell.rows) for cell in rest[0]] if rest else []), len(rest))
+    named = [(cell.columns, cell.rows) for row in rest[:1] for cell in row if cell.text.strip()]
+    heads = min(heads or count_heads(named), len(rest))
     above = (" ".join(cell.text.split()) for row in rows[:titles] for cell in row)
     return "\n\n".join(filter(None, [*above, write_rows(fill_rows(rest, heads))]))
 
@@ -73,12 +76,14 @@ def is_title(columns: Sequence[int]) -> bool:
 
 
 def count_heads(row: Sequence[tuple[int, int]]) -> int:
-    """Return how many rows a header has, by the columns and rows over which the cells of its first one go.
+    """Return how many rows a header has, by the columns and rows over which the cells with text of its first one go.
 
-    Where a name goes over several columns, names of each of them are below it, beside names that go over both rows.
+    Where a name goes over several columns, names of each of them are below it, beside names that go over both rows. A
+    name of one column and one row has data below it.
     """
-    is_grouped = any(columns > 1 for columns, _ in row)
-    return max((rows for _, rows in row if is_grouped), default=1)
+    is_grouped = any(columns > 1 for columns, _ in row) and (1, 1) not in row
+    heads = max((rows for _, rows in row if is_grouped), default=1)
+    return heads if heads <= _MAX_HEADS else 1
 
 
 def fill_rows(rows: Sequence[Sequence[Cell]], heads: int = 1) -> list[list[str]]:
