@@ -234,16 +234,17 @@ def test_a_presentation_is_read_slide_by_slide_with_tables_and_notes(read):
     assert made.page_names == ("slide 1", "slide 2")
 
 
-def make_charted_slide():
+def make_charted_slide(charts=1):
     presentation = pptx.Presentation()
     slide = presentation.slides.add_slide(presentation.slide_layouts[5])
     slide.shapes.title.text = "Sales"
     data = CategoryChartData()
     data.categories = ["East", "West"]
     data.add_series("Units sold", (1, 2))
-    chart = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, 0, 0, 10_000, 10_000, data).chart
-    chart.has_title = True
-    chart.chart_title.text_frame.text = "A year of sales"
+    for _ in range(charts):
+        chart = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, 0, 0, 10_000, 10_000, data).chart
+        chart.has_title = True
+        chart.chart_title.text_frame.text = "A year of sales"
     slide._element.set("show", "0")
     return saved(presentation)
 
@@ -252,6 +253,11 @@ def test_words_of_charts_and_hidden_slides_of_a_presentation_are_read(read):
     document = read("a.pptx", make_charted_slide())
     assert document.text == "## Sales\n\nA year of sales\nUnits sold\nEast, West"
     assert [note.reason for note in document.notes] == ["slides of it that are hidden are read, too: 1"]
+
+
+def test_charts_with_the_same_words_on_a_slide_are_all_read(read):
+    words = "A year of sales\nUnits sold\nEast, West"
+    assert read("a.pptx", make_charted_slide(3)).text == "\n\n".join(["## Sales", *[words] * 3])
 
 
 def test_a_damaged_chart_costs_the_chart_and_is_said(read):

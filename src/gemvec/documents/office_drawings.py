@@ -19,20 +19,25 @@ _MARKS = frozenset({f"{_C}chart", f"{_DIAGRAM}relIds"})
 _NAMES = frozenset({f"{_C}tx", f"{_C}cat"})
 
 
-def read_drawing(archive: Archive, frame: Element, targets: dict[str, str]) -> str:
+def read_drawing(archive: Archive, frame: Element, targets: dict[str, str], drawn: set[str]) -> str:
     """Return the words of the chart or diagram that a frame refers to, a line for each; empty if there is none.
+
+    Many frames may share one long chart: what others show tells nothing more.
 
     Args:
         archive: the file.
         frame: what refers to it.
         targets: the parts that the slide or text refers to, by id.
+        drawn: the parts that were read for frames before it; those of this frame are added.
 
     Raises:
         UnreadableDocument: its part is damaged.
     """
     marks = (each.get(f"{_R}id" if each.tag == f"{_C}chart" else f"{_R}dm", "") for each in _find_marks(frame))
-    parts = dict.fromkeys(targets[mark] for mark in marks if mark in targets)
-    return "\n".join(filter(None, (read_part(archive, part) for part in parts)))
+    parts = dict.fromkeys(targets[mark] for mark in marks if mark in targets and targets[mark] not in drawn)
+    words = "\n".join(filter(None, [read_part(archive, part) for part in parts]))
+    drawn.update(parts)
+    return words
 
 
 def _find_marks(frame: Element) -> Iterator[Element]:

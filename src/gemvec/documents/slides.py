@@ -80,17 +80,15 @@ def _read_slide(archive: Archive, name: str, root: Element) -> tuple[str, bool]:
     """Return the text of a slide, and whether a chart or diagram on it is damaged."""
     title, parts, targets = "", list[str](), find_targets(archive, name)
     is_damaged = False
-    drawn: set[str] = set()
+    drawn: set[str] = set()  # the parts of the charts and diagrams
     for shape in _find_shapes(root):
         kind = _get_kind(shape)
         text = _read_shape(shape)
         try:
-            words = "" if text else read_drawing(archive, shape, targets)
+            text = text or read_drawing(archive, shape, targets, drawn)
         except UnreadableDocument:
             is_damaged = True
             continue
-        text = words if words and words not in drawn else text  # many frames may share one long chart
-        drawn.add(words)
         if kind in _TITLES and not title:
             title = " ".join(text.split())
         elif text and kind not in _FURNITURE:
