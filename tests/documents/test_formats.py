@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import re
 import struct
 import time
@@ -1181,6 +1182,17 @@ def test_only_chapters_of_a_book_that_are_encrypted_are_left_out(read):
     assert [(note.place, note.is_loss) for note in made.notes] == [("OPS/two .xhtml", True)]
     with pytest.raises(UnreadableDocument, match="DRM"):
         read("a.epub", make_epub(**lock("OPS/one.xhtml", "OPS/two%20.xhtml")))
+
+
+@pytest.mark.parametrize("damaged", ["", "<encryption><Cipher", "\x00\x01", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'])
+def test_a_damaged_list_of_what_is_encrypted_costs_no_book_and_is_said(read, damaged):
+    made = read("a.epub", make_epub(**{"META-INF/encryption.xml": damaged}))
+    assert made.text == read("a.epub", make_epub()).text
+    assert [(note.place, note.is_loss) for note in made.notes] == [("META-INF/encryption.xml", True)]
+    locked = {"META-INF/encryption.xml": damaged, "OPS/two .xhtml": random.Random(1).randbytes(2_000)}
+    made = read("a.epub", make_epub(**locked))
+    assert made.text == "# One\n\nText of one."
+    assert [(note.place, note.is_loss) for note in made.notes] == [(name, True) for name in locked]
 
 
 def test_lists_of_opendocument_that_are_nested_too_deeply_are_left_out_and_said(tmp_path):

@@ -41,11 +41,12 @@ def read_chapters(data: Content) -> tuple[list[str], str, dict[str, str], list[N
     if not spine:
         spine = [places[each.get("id", "")] for each in items if _PAGE in each.get("media-type", "")]
     spine = list(dict.fromkeys(spine))  # a chapter that is there once more tells nothing more
-    locked = _find_locked(archive).intersection(spine)
+    locked, notes = _find_locked(archive)
+    locked &= set(spine)
     if _RIGHTS in archive.names or (locked and locked.issuperset(spine)):
         raise UnreadableDocument("it is protected (DRM)")
     labels = _find_labels(archive, items, places)
-    chapters, notes = list[str](), list[Note]()
+    chapters = list[str]()
     for name in spine:
         if name in locked:
             notes.append(Note(reason=f"its part {name} is protected (DRM), and left out", is_loss=True, place=name))
@@ -74,12 +75,16 @@ def _find_place(archive: Archive, base: str, address: str) -> str:
     return archive.names_by_case.get(place.casefold(), place)
 
 
-def _find_locked(archive: Archive) -> set[str]:
-    """Return the parts that are encrypted."""
+def _find_locked(archive: Archive) -> tuple[set[str], list[Note]]:
+    """Return the parts that are encrypted, and that they are not known if their list cannot be read."""
     if _ENCRYPTION not in archive.names:
-        return set()
-    found = archive.read_xml(_ENCRYPTION).findall(".//{*}CipherReference")
-    return {normpath(unquote(each.get("URI", ""))) for each in found}
+        return set(), []
+    try:
+        found = archive.read_xml(_ENCRYPTION).findall(".//{*}CipherReference")
+    except UnreadableDocument:  # mostly only fonts are named there
+        reason = f"its part {_ENCRYPTION} cannot be read, so it is not known what is protected (DRM)"
+        return set(), [Note(reason=reason, is_loss=True, place=_ENCRYPTION)]
+    return {normpath(unquote(each.get("URI", ""))) for each in found}, []
 
 
 def _find_labels(archive: Archive, items: Iterable[Element], places: Mapping[str, str]) -> dict[str, str]:
