@@ -72,6 +72,18 @@ def test_messages_are_told_apart_as_mail_programs_write_them(tmp_path, start):
     assert all("From where" in each.text and "easy." in each.text for each in found)
 
 
+def test_ids_that_differ_in_bytes_that_are_no_utf_8_are_different(tmp_path):
+    path = tmp_path / "a.mbox"
+    ids = [b"1\xe4@a", b"1\xf6@a", "1ä@a".encode(), b"1\\xe4@a", b"2@a", b"\xe4" * 299, b"\xe4" * 300]
+    path.write_bytes(b"".join(FROM + b"Message-ID: <" + each + b">\nSubject: S\n\nText.\n\n" for each in ids))
+    messages = read(path)
+    assert not any(isinstance(each, BadDocument) for each in messages)
+    found = [each.id for each in messages]
+    assert len(set(found)) == len(ids)
+    assert found[:3] == [r"a.mbox#1\xe4@a", r"a.mbox#1\xf6@a", "a.mbox#1ä@a"]
+    assert found[4] == "a.mbox#2@a"
+
+
 def test_ids_stay_when_messages_come_and_go(tmp_path):
     path = tmp_path / "a.mbox"
     bare, other = b"Subject: bare\n\nText.\n\n", b"Message-ID: <1@a>\nSubject: other\n\nText.\n\n"

@@ -22,7 +22,8 @@ _DATED = re.compile(rb"From .*\d{1,2}:\d{2}.*\d{4}")
 _HEADER = re.compile(rb"[A-Za-z][\w-]*:(?!//)|>?From ")
 # A line of a text that would be such a start has marks before it.
 _ESCAPED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
-_ID = re.compile(rb"^message-id:\s*<?([^\s<>]{1,300})", re.IGNORECASE | re.MULTILINE)
+_MAX_ID = 300
+_ID = re.compile(rb"^message-id:\s*<?([^\s<>]{1,%d})" % _MAX_ID, re.IGNORECASE | re.MULTILINE)
 _BLANK_END = re.compile(rb"(?<=\n)\r?\n\Z")  # which the next message needs, and none has
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _MAX_LINE_BYTES = 2**20
@@ -88,8 +89,9 @@ def _find_id(data: bytes, seen: dict[bytes, bytes]) -> str:
     found = _ID.search(head, 0, end.start() if end else len(head))
     if found is None:
         return digest.hexdigest()
-    is_other = seen.setdefault(blake2b(found[1], digest_size=8).digest(), digest.digest()) != digest.digest()
-    name = found[1].decode(errors="replace")
+    # Bytes that are no UTF-8 tell messages apart, too; each takes four characters.
+    name = found[1].decode(errors="backslashreplace")[:_MAX_ID]
+    is_other = seen.setdefault(blake2b(name.encode(), digest_size=8).digest(), digest.digest()) != digest.digest()
     return f"{name}#{digest.hexdigest()}" if is_other else name
 
 
