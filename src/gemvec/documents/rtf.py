@@ -67,7 +67,6 @@ _CHARACTERS = {
     "rquote": "\u2019",
     "ldblquote": "\u201c",
     "rdblquote": "\u201d",
-    "cell": "",
 }
 _SIGNS = {"~": " ", "_": "-"}
 _LETTERS = frozenset({b"{", b"}", b"\\"})  # behind a backslash, also the second half of a character
@@ -98,7 +97,6 @@ _SCRIPTS = {
 _WESTERN = "cp1252"
 _TEXT_LEVEL = 9
 _MAX_DEPTH = 10_000
-_TRUE = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,7 +339,7 @@ class _Reader:
         self._skipping = self._state.skipped
 
     def _hide(self, number: int | None) -> None:
-        self._set(is_hidden=number is None or number >= _TRUE)
+        self._set(is_hidden=number is None or number > 0)
 
     def _begin_page(self) -> None:
         self._page = io.StringIO() if self._page is None else self._page
