@@ -269,6 +269,31 @@ def test_very_many_elements_in_a_small_file_do_not_fill_the_memory(tmp_path, suf
     assert int(made.stdout) * 1024 < 60 * 2**20
 
 
+SPANS = f"<text:p>{'<text:span>' * 2_000}x{'</text:span>' * 2_000}</text:p>"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "body"),
+    [
+        ("odt", "text", SPANS),
+        ("odt", "text", "<text:list><text:list-item>" * 1_000 + "</text:list-item></text:list>" * 1_000),
+        ("ods", "spreadsheet", sheet("S", row(cell(SPANS)))),
+        ("odp", "presentation", f"<draw:page>{'<draw:g>' * 1_000}{'</draw:g>' * 1_000}</draw:page>"),
+    ],
+)
+def test_what_is_nested_too_deeply_is_named(read, suffix, kind, body):
+    with pytest.raises(UnreadableDocument, match="nested too deeply: more than 500 of its elements are in each other"):
+        read(f"a.{suffix}", make_archive({"content.xml": write_opendocument(kind, body)}))
+
+
+def test_a_chart_that_is_nested_too_deeply_costs_the_chart_and_is_said(read):
+    chart = write_opendocument("chart", f"<chart:chart><chart:title>{SPANS}</chart:title></chart:chart>")
+    box = "<draw:frame><draw:text-box><text:p>Text.</text:p></draw:text-box></draw:frame></draw:page>"
+    made = read("a.odp", make_odp(CHART.replace("</draw:page>", box), **{"Object 1/content.xml": chart}))
+    assert made.text == "Text."
+    assert [note.reason for note in made.notes] == ["a chart is nested too deeply and left out"]
+
+
 def test_a_table_of_a_text_with_damaged_numbers_is_read(read):
     body = '<text:h text:outline-level="x">One</text:h><text:h text:outline-level="99">Two</text:h>'
     assert read("a.odt", make_odt(body)).text == "# One\n\n###### Two"

@@ -39,6 +39,8 @@ _MAX_EMPTY, _MAX_CELLS = 100, 200_000
 _MAX_LEVEL = 6
 # More elements that are in memory together take too much of it.
 _MAX_ELEMENTS = 300_000
+# Each element inside another one takes a call, of which Python allows a thousand.
+_MAX_DEPTH = 500
 
 
 class OpenDocument:
@@ -81,7 +83,7 @@ class OpenDocument:
 
         Raises:
             UnreadableDocument: it is not of its kind, damaged from the start, declares entities, or too many elements
-                are inside one that is kept.
+                are inside one that is kept, or each other.
         """
         with self._open() as file:
             is_body = is_kind = False
@@ -111,10 +113,10 @@ class OpenDocument:
             chart = next(self._find_chart(shown).iter(f"{CHART}chart"), None)
             if chart is None:
                 continue
-            titles = (each for each in chart.iter() if each.tag.startswith(CHART) and each.tag.endswith("title"))
-            lines += map(flatten, titles)
-            cells = (each for each in chart.iter(f"{TABLE}table-cell") if each.get(f"{OFFICE}value-type") == "string")
-            lines += [", ".join(filter(None, map(flatten, cells)))] if has_names else []
+            try:
+                lines += _read_chart(chart, has_names=has_names)
+            except RecursionError:
+                self.notes.append(Note(reason="a chart is nested too deeply and left out", is_loss=True))
         return "\n".join(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
 
     def _find_chart(self, shown: Element) -> Element:
@@ -158,6 +160,12 @@ class OpenDocument:
             self.notes.append(Note(reason="it is damaged; what is after the damage is left out", is_loss=True))
 
 
+def _read_chart(chart: Element, *, has_names: bool) -> list[str]:
+    titles = (each for each in chart.iter() if each.tag.startswith(CHART) and each.tag.endswith("title"))
+    cells = (each for each in chart.iter(f"{TABLE}table-cell") if each.get(f"{OFFICE}value-type") == "string")
+    return [*map(flatten, titles), *([", ".join(filter(None, map(flatten, cells)))] if has_names else [])]
+
+
 def _find_objects(element: Element) -> Iterator[Element]:
     """Yield the objects in an element, but not those in other ones."""
     waiting = [element]
@@ -186,12 +194,9 @@ def _keep(file: IO[bytes], kept: frozenset[str]) -> Iterator[tuple[Element, bool
             is_inside = bool(depth) or element.tag in kept
             count = 1 + len(element.attrib) + (count if depth else 0)
             depth += is_inside
-            if is_inside and count > _MAX_ELEMENTS:
-                raise UnreadableDocument(
-                    f"one of its tables, lists or pages has more than {_MAX_ELEMENTS:,} elements, which would take "
-                    "much memory; split it"
-                )
-            if not is_inside:
+            if is_inside:
+                _refuse_large(count, depth)
+            else:
                 yield element, False
             continue
         above.pop()
@@ -202,6 +207,17 @@ def _keep(file: IO[bytes], kept: frozenset[str]) -> Iterator[tuple[Element, bool
             element.clear()
             if above:
                 del above[-1][:]
+
+
+def _refuse_large(count: int, depth: int) -> None:
+    """Refuse an element with so many others inside it, or so many in each other."""
+    if count > _MAX_ELEMENTS:
+        raise UnreadableDocument(
+            f"one of its tables, lists or pages has more than {_MAX_ELEMENTS:,} elements, which would take "
+            "much memory; split it"
+        )
+    if depth > _MAX_DEPTH:
+        raise UnreadableDocument(f"it is nested too deeply: more than {_MAX_DEPTH} of its elements are in each other")
 
 
 def read_odt(data: Content) -> tuple[str, str, list[Note]]:
