@@ -83,7 +83,7 @@ class OpenDocument:
 
         Raises:
             UnreadableDocument: it is not of its kind, damaged from the start, declares entities, or too many elements
-                are inside one that is kept, or each other.
+                are inside one that is kept, or in each other.
         """
         with self._open() as file:
             is_body = is_kind = False
