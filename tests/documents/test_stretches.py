@@ -21,6 +21,7 @@ PARTS = [
     "Text\n\n~~~~\n```\n\nopen to the end\n",
     "- a\n- b\n  goes on\n  - in it\n\n- ```\n- d\n* another\n* list\n* * *\n- - e\n- f\n\nText\n- g\n- h\n",
     "1. a\n2. b\n   <div>\n3. c\n  <div>\n4. no item\n\n5) d\n6) e\n- f\n7) no item\n\n<div>\n- no\n- item\n",
+    "* **a** b\n* _c_ d\n* ***e***\n\n* * *\n\n* __f__\n* *\n* **\n- _ _ _\n- __\n- **g\n\n* ** *\n",
     "- a\n- b\n\n ```\n- no item\n- nor this\n\n- nor\n ```\n\n- c\n- d\n",
 ]
 TEXTS = [*PARTS, "\n".join(PARTS), "\n\n".join([*PARTS[:-1], *PARTS]), "no newline at the end\n\nb"]
@@ -44,6 +45,7 @@ def test_stretches_have_the_blocks_of_the_whole(text, characters, find, monkeypa
         "Text.\n\n" * 200,
         "- Item.\n" * 200,
         "1. An item\n   goes on.\n   - in it\n" * 90,
+        "* **An** item\n\n  goes on.\n\n" * 90,
     ],
 )
 def test_long_tables_sections_paragraphs_and_lists_are_cut(text, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator
 
 from gemvec.documents.blocks import Block
@@ -15,31 +16,69 @@ SCRAP_SHARE = 0.125
 SizedBlock = tuple[Block, int]  # a block and its tokens
 
 
-def find_sections(blocks: Iterable[SizedBlock], max_tokens: int) -> Iterator[list[SizedBlock]]:
+class Section:
+    """The blocks from a heading to the next one, each with its tokens, in order.
+
+    They are not kept as objects: a list may have half a million items, each of which is a block.
+
+    Attributes:
+        tokens: how many all of them have.
+        headings: those above its first block, which includes its own.
+        has_content: whether it has more than headings.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.headings: tuple[str, ...] = ()
+        self.has_content = False
+        self._numbers = array("q")
+        self._headings: list[tuple[str, ...]] = []
+        self._headers: list[tuple[int, int] | None] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._headings)
+
+    def __iter__(self) -> Iterator[SizedBlock]:
+        numbers = iter(self._numbers)
+        rows = zip(numbers, numbers, numbers, numbers, numbers, self._headings, self._headers, strict=True)
+        for start, end, level, is_code, tokens, headings, header in rows:
+            yield Block(start, end, level, headings, header, bool(is_code)), tokens
+
+    def add(self, block: Block, tokens: int) -> None:
+        """Add the block that comes next."""
+        if not self:
+            self.headings = block.headings
+        self.tokens += tokens
+        self.has_content = self.has_content or not block.level
+        self._numbers.extend((block.start, block.end, block.level, block.is_code, tokens))
+        self._headings.append(block.headings)
+        is_repeated = bool(self._headers) and self._headers[-1] == block.header  # a table's rows have the same one
+        self._headers.append(self._headers[-1] if is_repeated else block.header)
+
+
+def find_sections(blocks: Iterable[SizedBlock], max_tokens: int) -> Iterator[Section]:
     """Yield sections, each from its heading to the next; a short one together with the one below it."""
     short_tokens = max_tokens * SHORT_SHARE
-    held: list[SizedBlock] = []
+    held = Section()
     for block, size in blocks:
         if block.level and held and not _goes_on(held, block, short_tokens):
             yield held
-            held = []
-        held.append((block, size))
+            held = Section()
+        held.add(block, size)
     yield held
 
 
-def _goes_on(held: list[SizedBlock], heading: Block, short_tokens: float) -> bool:
+def _goes_on(held: Section, heading: Block, short_tokens: float) -> bool:
     """Whether the text below `heading` belongs to the current section."""
-    if not _has_content(held):
+    if not held.has_content:
         return True
-    above = held[0][0].headings
-    return heading.headings[: len(above)] == above and sum(size for _, size in held) < short_tokens
+    return heading.headings[: len(held.headings)] == held.headings and held.tokens < short_tokens
 
 
-def pack(text: str, section: list[SizedBlock], max_tokens: int) -> Iterator[list[SizedBlock]]:
+def pack(text: str, section: Section, max_tokens: int) -> Iterator[list[SizedBlock]]:
     """Yield runs of blocks of about the same size; a run is longer only if one of its blocks is."""
     limit = max_tokens * (1 + SCRAP_SHARE)
-    total = sum(size for _, size in section)
-    target = total / max(1, math.ceil(total / max_tokens - SCRAP_SHARE))
+    target = section.tokens / max(1, math.ceil(section.tokens / max_tokens - SCRAP_SHARE))
     held: list[SizedBlock] = []
     for block, size in section:
         so_far = sum(each for _, each in held)

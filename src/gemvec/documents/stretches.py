@@ -24,8 +24,10 @@ _HTML = re.compile(
 )
 _HTML_ENDS = {"raw": "</(?:script|pre|style|textarea)>", "note": "-->", "data": r"\]\]>", "type": ">", None: r"\?>"}
 _LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
-# An item of a list that is not in another one; not a rule of stars or hyphens.
-_OUTER_ITEM = re.compile(r"(?:(?P<bullet>[-*+])|\d{1,9}(?P<point>[.)])) {1,4}(?P<text>[^\s*_-])")
+# An item of a list that is not in another one, also one that begins with emphasis; not a rule of stars or hyphens.
+_OUTER_ITEM = re.compile(
+    r"(?:(?P<bullet>[-*+])|\d{1,9}(?P<point>[.)])) {1,4}(?P<text>[^\s*_-]|\*{1,3}(?=[^\s*])|_{1,3}(?=[^\s_]))"
+)
 _NEW_BLOCK = re.compile(r"#{1,6}[ \t]|[^\W\d_]")
 _TABLE_RULE = re.compile(r"\|(?:[ \t]*:?-+:?[ \t]*\|)+[ \t]*\n?")
 _BAR = re.compile(r"(?<!\\)\|")
