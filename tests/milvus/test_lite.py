@@ -58,7 +58,7 @@ def test_a_collection_made_without_pymilvus_is_the_one_that_pymilvus_makes(tmp_p
         described = sorted(each for each in Path(uri).rglob("*.json"))
         made.append({str(each.relative_to(uri)): json.loads(each.read_text()) for each in described})
     graphs = [each.pop("build_params") for some in made for each in find_indexes(some) if each["index_type"] == "HNSW"]
-    assert graphs == [{}, {"M": 16, "efConstruction": 200}], "pymilvus leaves them to Lite, whose own ones are the same"
+    assert graphs == [{}, {"M": 16, "efConstruction": 128}], "through pymilvus, Lite takes its own ones"
     assert made[0] == made[1]
     assert [name for name in made[0] if name.endswith("schema.json")]
 
