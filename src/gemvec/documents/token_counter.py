@@ -29,6 +29,17 @@ def estimate_tokens(text: str) -> int:
     return sum(-(-len(word) // _CHARACTERS_PER_TOKEN) for word in _WORD.findall(text))
 
 
+def open_tokenizer(file: Path) -> Tokenizer:
+    """Return the tokenizer in a `tokenizer.json`, without the cuts and the padding that the file may ask for."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    # They would hide the length of a text.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 class TokenCounter:
     """Counts tokens; safe to use from several threads at once.
 
@@ -60,16 +71,11 @@ class TokenCounter:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self._file))
-        # A tokenizer file may ask to cut or pad at the model's window, which would hide the length of a text.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+        assert self._file is not None  # without one, tokens are estimated
+        return open_tokenizer(self._file)
 
     @cached_property
-    def _has_words(self) -> bool:
+    def _counts_by_words(self) -> bool:
         """Whether the tokens of a text are those of its words, one after the other, as BERT's are."""
         from tokenizers.models import WordPiece
         from tokenizers.normalizers import BertNormalizer
@@ -85,7 +91,7 @@ class TokenCounter:
         )
 
     def _count(self, texts: Sequence[str]) -> list[int]:
-        if not self._has_words:
+        if not self._counts_by_words:
             return self._tokenize(texts)
         # Most words of a text were there before, and to look them up takes a fifth of the time of the tokenizer.
         words = [_split(text) for text in texts]

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gemvec.documents.token_counter import open_tokenizer
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -39,12 +41,8 @@ class Vocabulary:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self._file))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+        assert self._file is not None  # without one, every text is known
+        return open_tokenizer(self._file)
 
     @cached_property
     def _unfamiliar(self) -> UnfamiliarTokens:
